@@ -1,0 +1,59 @@
+"""The values that travel between rooms: frozen dataclasses, registered as pytrees."""
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+T = TypeVar("T")
+
+
+def pytree(cls: type[T]) -> type[T]:
+    """Register a frozen dataclass whose every field is data."""
+    return jax.tree_util.register_dataclass(
+        cls, data_fields=[field.name for field in fields(cls)], meta_fields=[]  # pyright: ignore[reportArgumentType]
+    )
+
+
+@pytree
+@dataclass(frozen=True)
+class Motion:
+    """What the motion extractor reads from faces: canonical keypoints and how they are moved.
+
+    Attributes:
+      keypoints: canonical implicit keypoints, without pose or expression.
+      expression: offsets of the keypoints.
+      pose: pitch, yaw and roll in degrees.
+      translation: of the head; the z part is not used by the renderer.
+      scale: of the head.
+    """
+
+    keypoints: Float[Array, "n k 3"]
+    expression: Float[Array, "n k 3"]
+    pose: Float[Array, "n 3"]
+    translation: Float[Array, "n 3"]
+    scale: Float[Array, "n 1"]
+
+
+@pytree
+@dataclass(frozen=True)
+class MotionStatistics:
+    """Mean and deviation of a motion space, by which the flow transformer's motion is normalised."""
+
+    mean: Float[Array, " d"]
+    std: Float[Array, " d"]
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """A face cut out of an image, on the host.
+
+    Attributes:
+      image: the crop, upright, RGB.
+      crop_to_image: pixel coordinates of the crop -> pixel coordinates of the image.
+    """
+
+    image: UInt8[np.ndarray, "s s 3"]
+    crop_to_image: Float[np.ndarray, "3 3"]
