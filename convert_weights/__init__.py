@@ -1,0 +1,1 @@
+"""PyTorch checkpoints of LivePortrait, Whisper and the audio-driven LivePortrait -> one jaxportrait checkpoint."""

@@ -39,6 +39,40 @@ class Motion:
 
 @pytree
 @dataclass(frozen=True)
+class Source:
+    """All that the renderer needs of a source picture, made once.
+
+    Attributes:
+      volume: the appearance feature volume.
+      compressed: the volume as the dense motion network reads it.
+      keypoints: the picture's own, transformed by its pose and expression.
+      motion: of which those keypoints were made.
+    """
+
+    volume: Float[Array, "1 d h w c"]
+    compressed: Float[Array, "1 d h w e"]
+    keypoints: Float[Array, "1 k 3"]
+    motion: Motion
+
+
+@pytree
+@dataclass(frozen=True)
+class AudioCondition:
+    """What the flow transformer needs of windows of audio: made once, used at every step.
+
+    Attributes:
+      tokens: the audio tokens of each window.
+      per_frame: the tokens, resized to the motion's frames.
+      pooled: a projection of their mean over time.
+    """
+
+    tokens: Float[Array, "n s c"]
+    per_frame: Float[Array, "n t c"]
+    pooled: Float[Array, "n c"]
+
+
+@pytree
+@dataclass(frozen=True)
 class MotionStatistics:
     """Mean and deviation of a motion space, by which the flow transformer's motion is normalised."""
 

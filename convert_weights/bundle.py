@@ -1,0 +1,121 @@
+"""From files to one checkpoint: which file gives which parts, and the motion statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert_weights import sizes
+from convert_weights.convert import Conversion, ConversionError, Tensors, convert, unwrapped
+from convert_weights.keymaps import IGNORED, TABLES
+from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
+from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
+from jaxportrait.models.config import LIP_KEYPOINTS, PortraitConfig
+from jaxportrait.models.parts import abstract
+from jaxportrait.types import MotionStatistics
+
+STATISTICS = ("statistics.mean", "statistics.std")
+AGREEMENT = 1e-5
+"""How far, of the deviation, a transformer's own statistics may be from those of a file."""
+
+
+@dataclass
+class Converted:
+    """The parts made so far.
+
+    Attributes:
+      configs: part -> its config.
+      params: part -> dotted path -> array.
+      ignored: part -> tensor left behind -> why.
+      statistics: of the motion space.
+    """
+
+    configs: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    ignored: dict[str, dict[str, str]] = field(default_factory=dict)
+    statistics: MotionStatistics | None = None
+
+
+def convert_files(files: Mapping[str, Path], statistics: Path | None = None) -> Converted:
+    """Convert each file to its part (`stitching_retargeting` to three).
+
+    Args:
+      files: part -> file.
+      statistics: a `statistic.pt`, {mean, std} over the whole expression.
+
+    Raises:
+      ConversionError: of the first file that does not fit, with all of its misfits.
+    """
+    converted = Converted()
+    for part, path in files.items():
+        content = read_tensors(path)
+        if part == "stitching_retargeting":
+            for entry_part, entry in STITCHING_ENTRIES.items():
+                _add(converted, entry_part, _entry(content, entry, path), f"{path} [{entry}]")
+        elif part == "whisper":
+            heads = _entry(content, "dims", path).get("n_audio_head")
+            _add(converted, part, _entry(content, "model_state_dict", path), str(path), heads=heads)
+        else:
+            _add(converted, part, content, str(path))
+    converted.statistics = _statistics(converted, statistics)
+    return converted
+
+
+def write(converted: Converted, output: Path, *, image_size: int = 256, overwrite: bool = False) -> PortraitConfig:
+    """Write what was converted as one checkpoint, whole or not at all."""
+    config = PortraitConfig(image_size=image_size, **converted.configs)
+    save_checkpoint(output, config, converted.params, converted.statistics, overwrite=overwrite)
+    return config
+
+
+def _add(converted: Converted, part: str, state_dict: Mapping[str, Any], name: str, **known: Any) -> None:
+    tensors = unwrapped(as_arrays(state_dict, name))
+    config = sizes.READERS[part](sizes.TensorShapes({key: t.shape for key, t in tensors.items()}, name), **known)
+    result = _convert_part(part, tensors, config, name)
+    converted.configs[part], converted.params[part] = config, result.leaves
+    converted.ignored[part] = result.ignored
+
+
+def _convert_part(part: str, tensors: Tensors, config: Any, name: str) -> Conversion:
+    shapes = leaf_shapes(abstract(part, config))
+    if part == "flow_transformer":
+        vector = shapes["final_conv.bias"]  # as wide as a frame of motion
+        shapes |= dict.fromkeys(STATISTICS, vector)
+    return convert(tensors, TABLES[part], shapes, IGNORED.get(part, ()), name=name)
+
+
+def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | None:
+    """The transformer's own statistics, which those of the file must equal."""
+    if "flow_transformer" not in converted.params:
+        if path is not None:
+            raise ConversionError(f"--statistics {path} belongs to a flow transformer, and none is given")
+        return None
+    leaves = converted.params["flow_transformer"]
+    own = MotionStatistics(*(leaves.pop(name) for name in STATISTICS))
+    if path is not None:
+        given = lip_statistics(path)
+        if given.mean.shape != own.mean.shape or max(
+            np.abs(given.mean - own.mean).max(), np.abs(given.std - own.std).max()
+        ) > AGREEMENT * np.abs(own.std).max():
+            raise ConversionError(
+                f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
+                "leave out --statistics to use the transformer's own"
+            )
+    return own
+
+
+def lip_statistics(path: Path) -> MotionStatistics:
+    """The lip rows of a `statistic.pt`, whose `mean` and `std` are over the expression of 21 keypoints."""
+    tensors = as_arrays(read_tensors(path), str(path))
+    if set(tensors) != {"mean", "std"} or any(tensor.size % 3 for tensor in tensors.values()):
+        raise ConversionError(f"{path} holds {', '.join(tensors)}: expected mean and std, three values a keypoint")
+    mean, std = (np.float32(tensors[name]).reshape(-1, 3)[list(LIP_KEYPOINTS)].ravel() for name in ("mean", "std"))
+    return MotionStatistics(mean, std)
+
+
+def _entry(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    if not isinstance(content.get(key), Mapping):
+        raise ConversionError(f"{path} has no entry {key} (it has: {', '.join(map(str, list(content)[:5]))})")
+    return content[key]

@@ -1,0 +1,138 @@
+"""The strict engine: a torch state dict, a key map and a network's shapes -> the network's leaves.
+
+Nothing is guessed and nothing is left over. All that is wrong is reported at once.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import jax
+import numpy as np
+
+from convert_weights.keymaps import Table
+from convert_weights.layouts import KINDS, TensorRule
+
+Tensors = Mapping[str, np.ndarray]
+Shapes = Mapping[str, jax.ShapeDtypeStruct]
+WRAPPER_PREFIX = "module."
+"""What DataParallel and DistributedDataParallel put before every name."""
+
+
+class ConversionError(ValueError):
+    """A state dict that does not fit its network; the message lists every misfit."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One tensor of one row: a pattern over torch names, and the leaf that a match fills."""
+
+    row: str
+    pattern: re.Pattern[str]
+    leaf: str
+    rule: TensorRule
+
+
+@dataclass
+class Conversion:
+    """What became of a state dict.
+
+    Attributes:
+      leaves: dotted path -> array, channels last, float32.
+      ignored: tensors left behind -> why.
+    """
+
+    leaves: dict[str, np.ndarray] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+def convert(
+    tensors: Tensors, table: Table, shapes: Shapes, ignored: Sequence[tuple[str, str]] = (), *, name: str = "weights"
+) -> Conversion:
+    """Lay out `tensors` as the leaves that `shapes` names.
+
+    Args:
+      table: rows of `keymaps`.
+      shapes: every leaf of the network.
+      ignored: (pattern, reason) of the tensors that are not needed.
+      name: of the file, for messages.
+
+    Raises:
+      ConversionError: a tensor that no row or two rows match, a leaf left unfilled, a shape or dtype that differs, a
+        row that matched nothing: all of them in one message.
+    """
+    tensors = unwrapped(tensors)
+    rules, result, problems, used = _rules(table), Conversion(), [], set()
+    for key, tensor in tensors.items():
+        matches = [(rule, match) for rule in rules if (match := rule.pattern.fullmatch(key))]
+        reason = next((why for pattern, why in ignored if fnmatchcase(key, pattern)), None)
+        if reason is not None and not matches:
+            result.ignored[key] = reason
+            continue
+        used.update(rule.row for rule, _ in matches)
+        if len(matches) != 1 or reason is not None:
+            problems.append(_ambiguous(key, tensor, [rule.row for rule, _ in matches]))
+            continue
+        rule, match = matches[0]
+        problems += _place(result, rule.leaf.format(**match.groupdict()), key, tensor, rule.rule, shapes)
+    problems += [f"row {row!r} of the key map matches no tensor" for row in _rows(table) if row not in used]
+    problems += [f"{leaf} {shapes[leaf].shape} is filled by no tensor" for leaf in shapes if leaf not in result.leaves]
+    if problems:
+        raise ConversionError(f"{name} does not fit, {len(problems)} misfit(s):\n  " + "\n  ".join(problems))
+    return result
+
+
+def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
+    """Names without the prefix that PyTorch's parallel wrappers put before them."""
+    return {key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()}
+
+
+def _place(
+    result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes
+) -> list[str]:
+    """Lay out one tensor as `leaf`; what is wrong with it."""
+    if leaf not in shapes:
+        return [f"{key} {tensor.shape} would fill {leaf}, which the network has not"]
+    if leaf in result.leaves:
+        return [f"{key} fills {leaf} a second time"]
+    expected = shapes[leaf]
+    laid_out = rule.layout(tensor, expected.shape)
+    result.leaves[leaf] = laid_out
+    if laid_out.shape != expected.shape:
+        return [f"{key} {tensor.shape} becomes {laid_out.shape}, but {leaf} is {expected.shape}"]
+    if tensor.dtype not in (np.float16, np.float32):
+        return [f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"]
+    if not np.isfinite(tensor).all():
+        return [f"{key} holds values that are not finite: the file is damaged or the training had diverged"]
+    result.leaves[leaf] = np.ascontiguousarray(laid_out, np.float32)
+    return []
+
+
+def _ambiguous(key: str, tensor: np.ndarray, rows: list[str]) -> str:
+    if not rows:
+        return f"{key} {tensor.shape} is matched by no row of the key map"
+    return f"{key} {tensor.shape} is matched more than once: by {', '.join(map(repr, rows))} or the ignored tensors"
+
+
+def _rules(table: Table) -> list[Rule]:
+    return [
+        Rule(prefix, re.compile(_pattern(_join(prefix, rule.torch_name))), _join(path, rule.leaf_name), rule)
+        for prefix, path, kind in table
+        for rule in KINDS[kind]
+    ]
+
+
+def _rows(table: Table) -> list[str]:
+    return [prefix for prefix, _, _ in table]
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if name else prefix
+
+
+def _pattern(template: str) -> str:
+    """`blocks.{i}.conv` -> a regular expression with a group i of digits."""
+    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template))
+
+

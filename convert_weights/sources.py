@@ -1,0 +1,124 @@
+"""Where published weights lie, how they are fetched, and how a file of tensors is opened without running code."""
+
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from convert_weights.convert import ConversionError, Tensors
+
+HUGGING_FACE_REPOSITORY = "KwaiVGI/LivePortrait"
+WHISPER_FILE = "audio_processor/tiny.pt"
+STITCHING_FILE = "liveportrait/retargeting_models/stitching_retargeting_module.pth"
+BASE_FOLDERS = {False: ("liveportrait/base_models",), True: ("liveportrait_animals/base_models_v1.1", "liveportrait_animals/base_models")}
+"""Of human and of animal weights, the newer folder first."""
+
+BASE_FILES = {
+    "appearance": "appearance_feature_extractor.pth",
+    "motion": "motion_extractor.pth",
+    "warping": "warping_module.pth",
+    "generator": "spade_generator.pth",
+}
+STITCHING_ENTRIES = {
+    "stitching": "retarget_shoulder",
+    "lip_retargeting": "retarget_mouth",
+    "eye_retargeting": "retarget_eye",
+}
+"""Part -> entry of the one file that holds all three."""
+
+
+def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
+    """The files of the published layout that `folder` holds: base parts, `stitching_retargeting`, `whisper`.
+
+    Raises:
+      ConversionError: the folder does not exist, or holds none of them.
+    """
+    if not folder.is_dir():
+        raise ConversionError(f"no folder {folder}: pass the folder of published weights, or --download to fetch them")
+    found = {}
+    for base in reversed(BASE_FOLDERS[animals]):
+        found |= {part: path for part, file in BASE_FILES.items() if (path := folder / base / file).is_file()}
+    others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
+    found |= {part: path for part, file in others.items() if (path := folder / file).is_file()}
+    if not found:
+        looked = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(others.values())
+        raise ConversionError(f"{folder} holds no published weights: looked for {', '.join(looked)}")
+    return found
+
+
+def download_liveportrait(folder: Path) -> None:
+    """Fetch the published LivePortrait weights into `folder`; an interrupted download goes on where it stopped."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
+    try:
+        snapshot_download(HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns)
+    except Exception as error:  # the hub raises errors of many libraries
+        raise ConversionError(
+            f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to go on, or "
+            f"fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and leave out --download"
+        ) from error
+
+
+def download_whisper(name: str, folder: Path) -> Path:
+    """Fetch a Whisper model by name into `folder` through openai-whisper; half a download is never kept."""
+    import whisper
+
+    target = folder / f"{name}.pt"
+    if target.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
+            whisper.load_model(name, device="cpu", download_root=partial)
+            (Path(partial) / f"{name}.pt").replace(target)
+    except Exception as error:  # network, checksum and unknown-name errors of many types
+        raise ConversionError(
+            f"downloading Whisper {name} failed ({_first_line(error)}): run the command again, or fetch {name}.pt by "
+            "hand (openai-whisper lists its address) and pass its path to --whisper"
+        ) from error
+    return target
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """The content of a .pth, .pt or .safetensors file: names -> tensors, possibly nested.
+
+    A pickle may hold tensors and plain containers alone: one that would run code is refused.
+    """
+    if not path.is_file():
+        raise ConversionError(f"no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ConversionError(
+            f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_first_line(error)})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
+        raise ConversionError(f"{path} cannot be read ({_first_line(error)}): fetch it again") from error
+    if not isinstance(content, Mapping):
+        raise ConversionError(f"{path} holds a {type(content).__name__}, not tensors by name")
+    return dict(content)
+
+
+def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
+    """A state dict's tensors as NumPy arrays; bfloat16, which NumPy lacks, is widened."""
+    strangers = [key for key, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if strangers:
+        raise ConversionError(f"{name} is no state dict: {', '.join(map(str, strangers[:5]))} are not tensors")
+    return {key: _array(tensor) for key, tensor in tensors.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,272 @@
+"""Parity report: `python -m convert_weights.verify --golden DIR` proves converter and networks on golden figures.
+
+The recipe's checkpoints are written as real files, the real converter reads them, the networks run on the recipe's
+inputs, and every stored tensor is compared. The exit status is 1 if any misses its bound.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from convert_weights.bundle import convert_files, write
+from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
+from jaxportrait.ops.spectrogram import log_mel, scale_log_mel
+from jaxportrait.pipeline.encode import encode_audio, spectrogram_blocks
+from jaxportrait.pipeline.sample import WindowPlan, integrate, transformer_velocity
+
+Outputs = Iterator[tuple[str, np.ndarray]]
+"""(golden name, array in PyTorch's layout)."""
+
+SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
+IMAGE_SIZE = {"small": 64, "full": 256}
+BATCH = {"small": 2, "full": 1}
+WHISPER = {"small": ("small/whisper", (1.0, 2.37, 31.0)), "full": ("tiny/whisper", (1.0, 31.0))}
+GUIDANCE, STEPS, WINDOWS, FRAMES = 4.5, 25, 2, 30
+STORED_WHOLE = 4096
+SMALL_BOUND, FULL_BOUND, MEL_BOUND = 3e-5, 1e-4, 2e-5
+HALF_BOUND, HALF_SAMPLE_BOUND = 6e-2, 1.2e-1
+"""In bfloat16, whose numbers are 4e-3 apart: of one network, and of 25 guided steps or several networks in a row."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare every network with golden figures of the published code.
+
+    Attributes:
+      golden: folder of golden figures, of any seed.
+      size: of the networks.
+      dtype: in which the networks compute.
+    """
+
+    golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    size: Literal["small", "full", "all"] = "all"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A tensor against its golden value: error is max |difference| / max |golden|."""
+
+    name: str
+    shape: tuple[int, ...]
+    error: float
+    bound: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.bound  # False for nan
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    comparisons = [row for size in SIZES[options.size] for row in verify(options.golden, size, options.dtype)]
+    Console(width=110).print(report(comparisons))
+    failed = sum(not row.passed for row in comparisons)
+    print(f"{len(comparisons) - failed} tensors within their bounds, {failed} not")
+    sys.exit(failed > 0)
+
+
+def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:
+    """Write, convert and run the recipe's networks of one size, and compare all that they give."""
+    recipe, figures = Recipe(golden), load_figures(golden)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = convert_recipe(recipe, size, Path(folder))
+        rows = [
+            compare(figures, name, value, bound_of(name, size, dtype))
+            for name, value in run_networks(recipe, checkpoint, size, jnp.dtype(dtype))
+        ]
+    compared = {row.name for row in rows}
+    tags = (f"{size}/", WHISPER[size][0], "statistic/", *(["mel/"] if size == "small" else []))
+    missing = [name for name in figures if name.startswith(tags) and name not in compared and "/shape" not in name]
+    missing = [name for name in missing if not name.endswith("/mean_std")]
+    return rows + [Comparison(name, (), float("nan"), 0.0) for name in missing]
+
+
+def convert_recipe(recipe: Recipe, size: str, folder: Path) -> Checkpoint:
+    """The recipe's files of one size, converted."""
+    files = write_checkpoints(recipe, size, folder / "published")
+    converted = convert_files(files, folder / "published" / STATISTICS_FILE)
+    write(converted, folder / "checkpoint", image_size=IMAGE_SIZE[size])
+    return open_checkpoint(folder / "checkpoint")
+
+
+def load_figures(golden: Path) -> dict[str, np.ndarray]:
+    return {**np.load(golden / "modules.npz"), **np.load(golden / "audio.npz")}
+
+
+def compare(figures: dict[str, np.ndarray], name: str, value: np.ndarray, bound: float) -> Comparison:
+    """Compare `value` with the stored sample of a golden tensor, and its mean and deviation with the whole one's."""
+    value = np.asarray(value, np.float64)
+    if value.shape != tuple(figures[f"{name}/shape"]):
+        return Comparison(name, value.shape, float("nan"), bound)
+    stored, flat = figures[name].ravel(), value.ravel()
+    if flat.size > STORED_WHOLE:
+        flat = flat[np.random.Generator(np.random.PCG64(0)).integers(0, flat.size, STORED_WHOLE)]
+    moments = np.abs(np.array([value.mean(), value.std()]) - figures[f"{name}/mean_std"])
+    difference = max(np.abs(flat - stored).max(), moments.max())
+    return Comparison(name, value.shape, float(difference / np.abs(stored).max()), bound)
+
+
+def bound_of(name: str, size: str, dtype: str) -> float:
+    if name.startswith("mel/"):
+        return MEL_BOUND
+    if dtype == "bfloat16":
+        return HALF_SAMPLE_BOUND if name.endswith(("/frame", "sample_cfg4.5_euler25", "/motion")) else HALF_BOUND
+    return SMALL_BOUND if size == "small" else FULL_BOUND
+
+
+def report(comparisons: list[Comparison]) -> Table:
+    table = Table("tensor", "shape", "error", "bound", "pass")
+    for row in comparisons:
+        verdict = "yes" if row.passed else "NO"
+        table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.error:.1e}", f"{row.bound:.0e}", verdict)
+    return table
+
+
+def run_networks(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
+    """Every golden output of one size."""
+    yield from run_renderer(recipe, checkpoint, size, dtype)
+    if checkpoint.config.motion is not None:
+        yield from run_motion(checkpoint, dtype)
+        yield from run_stitching(recipe, checkpoint, dtype)
+    yield from run_whisper(recipe, checkpoint, size, dtype)
+    yield from run_flow_transformer(recipe, checkpoint, size, dtype)
+
+
+def run_renderer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
+    extractor, warping, generator = (
+        checkpoint.network(part, dtype=dtype) for part in ("appearance", "warping", "generator")
+    )
+    config, side = checkpoint.config.warping, IMAGE_SIZE[size] // 4
+    extract, warp, generate = call(), call(), call()
+    volume = extract(extractor, golden_image(IMAGE_SIZE[size]))
+    yield f"{size}/appearance/volume", channels_first(volume)
+
+    batch = BATCH[size]
+    shape = (batch, config.volume_channels, config.volume_depth, side, side)
+    source = recipe.input(f"{size}/kp_source", (batch, config.keypoints, 3), 0.3)
+    driving = source + recipe.input(f"{size}/kp_delta", (batch, config.keypoints, 3), 0.08)
+    warped = warp(warping, channels_last(recipe.input(f"{size}/volume", shape, 0.7)), source, driving)
+    yield f"{size}/warping/mask_logits", channels_first(warped.motion.mask_logits)
+    yield f"{size}/warping/deformation", warped.motion.deformation
+    yield f"{size}/warping/occlusion_map", channels_first(warped.motion.occlusion)
+    yield f"{size}/warping/out", channels_first(warped.features)
+
+    features = recipe.input(f"{size}/feature", (batch, config.features, side, side), 0.4)
+    yield f"{size}/generator/image", channels_first(generate(generator, channels_last(features)))
+    frame = generate(generator, warp(warping, volume, source[:1], driving[:1]).features)
+    yield f"{size}/frame", channels_first(frame)
+
+
+def run_motion(checkpoint: Checkpoint, dtype: jnp.dtype) -> Outputs:
+    network, image = checkpoint.network("motion", dtype=dtype), golden_image(IMAGE_SIZE["full"])
+    logits = jax.jit(lambda n, x: [head(n.backbone(x)) for head in (n.pitch, n.yaw, n.roll)])(network, image)
+    motion = call()(network, image)
+    for i, angle in enumerate(("pitch", "yaw", "roll")):
+        yield f"full/motion/{angle}", logits[i]
+        yield f"full/motion/{angle}_degrees", motion.pose[:, i]
+    yield "full/motion/kp", motion.keypoints.reshape(1, -1)
+    yield "full/motion/exp", motion.expression.reshape(1, -1)
+    yield "full/motion/t", motion.translation
+    yield "full/motion/scale", motion.scale
+    rotation = rotation_matrix(motion.pose)
+    yield "full/motion/rotation", rotation
+    yield (
+        "full/motion/transformed_keypoints",
+        transform_keypoints(motion.keypoints, rotation, motion.expression, motion.scale, motion.translation),
+    )
+
+
+def run_stitching(recipe: Recipe, checkpoint: Checkpoint, dtype: jnp.dtype) -> Outputs:
+    for part, name in (("stitching", "stitching"), ("lip_retargeting", "lip"), ("eye_retargeting", "eye")):
+        network = checkpoint.network(part, dtype=dtype)
+        x = recipe.input(f"full/{name}", (3, getattr(checkpoint.config, part).inputs), 0.5)
+        yield f"full/stitching_retargeting/{name}", call()(network, x)
+
+
+def run_whisper(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
+    network, (tag, seconds) = checkpoint.network("whisper", dtype=dtype), WHISPER[size]
+    for duration in seconds:
+        wave = golden_waveform(recipe, duration)
+        if size == "small":  # the spectrogram has no weights
+            yield f"mel/{duration}s", spectrogram(wave)
+        yield f"{tag}/features_{duration}s", encode_audio(network, lambda wave=wave: [wave], wave.size)
+
+
+def run_flow_transformer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
+    network, config = checkpoint.network("flow_transformer", dtype=dtype), checkpoint.config.flow_transformer
+    noise = recipe.input(f"{size}/x_t", (WINDOWS, FRAMES, config.motion_width), 1)
+    audio = recipe.input(f"{size}/audio", (WINDOWS, config.audio_frames, config.audio_width), 1)
+    condition = jax.jit(lambda n, x: n.encode_audio(x))(network, audio)
+    yield f"{size}/animate/aud_cond", condition.tokens
+    yield f"{size}/animate/sync_cond", condition.per_frame
+    yield f"{size}/animate/global_aud_cond", condition.pooled
+    yield f"{size}/animate/velocity", call()(network, noise, jnp.asarray([0.1, 0.7]), audio)
+
+    plan = WindowPlan(WINDOWS, FRAMES, config.audio_frames, stride=FRAMES, group=WINDOWS)
+    sample = jax.jit(
+        lambda n, x, condition: integrate(
+            transformer_velocity, n, x, condition, n.encode_null(), jnp.asarray(WINDOWS), GUIDANCE,
+            plan=plan, steps=STEPS, guided=True,
+        )
+    )  # fmt: skip
+    sampled = sample(network, noise.reshape(WINDOWS * FRAMES, -1), condition).reshape(noise.shape)
+    yield f"{size}/animate/sample_cfg4.5_euler25", sampled
+    yield from ((f"statistic/{name}", value) for name, value in recipe.statistics().items())
+    statistics = checkpoint.statistics
+    yield f"{size}/animate/motion", np.asarray(sampled) * statistics.std + statistics.mean
+
+
+def golden_image(side: int) -> np.ndarray:
+    """A picture of smooth waves, (1, side, side, 3)."""
+    y, x = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side), indexing="ij")
+    return np.float32(
+        np.stack([0.5 + 0.5 * np.sin(7 * x + 3 * y + c) * np.cos(5 * y - 2 * x * c) for c in range(3)], axis=-1)[None]
+    )
+
+
+def golden_waveform(recipe: Recipe, seconds: float) -> np.ndarray:
+    """A swept, trembling tone with a beep and noise, at 16 kHz."""
+    n = round(16_000 * seconds)
+    t = np.arange(n) / 16_000
+    sweep = np.sin(2 * np.pi * (180 * t + 30 * np.sin(2 * np.pi * 0.7 * t)))
+    beep = np.sin(2 * np.pi * 930 * t + 1) * (np.sin(2 * np.pi * 1.7 * t) > 0)
+    noise = recipe.rng("input", f"waveform/{n}").standard_normal(n)
+    return np.float32(0.25 * sweep * (0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t)) + 0.12 * beep + 0.01 * noise)
+
+
+def spectrogram(wave: np.ndarray, mel_bins: int = 80) -> np.ndarray:
+    """The scaled log-mel of a clip, (mel bins, frames)."""
+    blocks = spectrogram_blocks([wave], wave.size, 3000)
+    values = np.concatenate([np.asarray(log_mel(samples, mel_bins))[0, :valid] for samples, valid in blocks])
+    return np.asarray(scale_log_mel(values, values.max())).T
+
+
+def call() -> Callable:
+    """A jitted call of a network."""
+    return jax.jit(lambda network, *inputs: network(*inputs))
+
+
+def channels_last(array: np.ndarray) -> np.ndarray:
+    return np.moveaxis(array, 1, -1)
+
+
+def channels_first(array: jax.Array) -> np.ndarray:
+    return np.moveaxis(np.asarray(array, np.float32), -1, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Checkpoints on disk: nothing else knows their layout.
+
+An inference checkpoint is an Orbax folder of three items: `params` (part -> the network's arrays), `config` (JSON: the
+sizes of every part that it holds) and `statistics` (of the motion space, where there is a flow transformer).
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import nnx, traverse_util
+from jax.typing import DTypeLike
+
+from jaxportrait.models.blocks import fold
+from jaxportrait.models.config import PortraitConfig, config_from_json
+from jaxportrait.models.parts import NETWORKS, abstract
+from jaxportrait.types import MotionStatistics
+
+FORMAT = 1
+Leaves = Mapping[str, Any]
+"""A network's arrays by dotted path, such as `stem.conv.kernel`."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or written, or lacks what is asked of it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An inference checkpoint that has been opened: its config and statistics are read, its networks are not.
+
+    Attributes:
+      config: of every part; None for a part that it does not hold.
+      statistics: of the motion space, on the host; None without a flow transformer.
+    """
+
+    path: Path
+    config: PortraitConfig
+    statistics: MotionStatistics | None
+
+    @property
+    def parts(self) -> list[str]:
+        return [part for part in NETWORKS if getattr(self.config, part) is not None]
+
+    def require(self, parts: Sequence[str]) -> None:
+        """Raise a CheckpointError if any of `parts` is missing."""
+        missing = [part for part in parts if part not in self.parts]
+        if missing:
+            raise CheckpointError(
+                f"checkpoint {self.path} holds no {', no '.join(missing)} (it has: {', '.join(self.parts) or 'nothing'}): "
+                "convert the missing weights with `python -m convert_weights`"
+            )
+
+    def leaves(self, part: str) -> dict[str, np.ndarray]:
+        """The stored arrays of `part`, on the host."""
+        self.require([part])
+        names = leaf_shapes(abstract(part, getattr(self.config, part)))
+        wanted = {part: _nested(dict.fromkeys(names, 0))}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        restore = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            return _dotted(reader.restore(self.path / "params", args=restore)[part])
+
+    def network(self, part: str, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
+        """The network of `part` in its inference form, on the default device.
+
+        Args:
+          dtype: in which it computes and in which its weights are kept.
+        """
+        network = abstract(part, getattr(self.config, part), dtype=dtype)
+        fill(network, self.leaves(part))
+        network.eval()
+        fold(network)
+        state = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network))
+        nnx.update(network, state)
+        return network
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """Open the inference checkpoint at `path`; raise a CheckpointError if there is none that can be read."""
+    path = Path(path).absolute()
+    if not path.is_dir():
+        raise CheckpointError(f"no checkpoint at {path}: make one with `python -m convert_weights --output {path}`")
+    try:
+        with ocp.Checkpointer(_handler()) as reader:
+            config = reader.restore(path, args=ocp.args.Composite(config=ocp.args.JsonRestore()))["config"]
+            statistics = None
+            if (path / "statistics").is_dir():
+                item = ocp.args.Composite(statistics=ocp.args.PyTreeRestore())
+                statistics = reader.restore(path, args=item)["statistics"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a jaxportrait checkpoint, or it is damaged: {error}") from error
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} is of format {config.get('format')}, this version reads {FORMAT}: convert it again"
+        )
+    if statistics is not None:
+        statistics = MotionStatistics(np.asarray(statistics["mean"]), np.asarray(statistics["std"]))
+    return Checkpoint(path, config_from_json(config["portrait"]), statistics)
+
+
+def save_checkpoint(
+    path: str | Path,
+    config: PortraitConfig,
+    params: Mapping[str, Leaves],
+    statistics: MotionStatistics | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write an inference checkpoint whole or not at all.
+
+    Args:
+      params: of each part that `config` names, in the form before folding.
+      overwrite: replace what stands at `path`; otherwise that is an error.
+    """
+    path = Path(path).absolute()
+    check_destination(path, overwrite=overwrite)
+    items: dict[str, Any] = {
+        "params": ocp.args.PyTreeSave({part: _nested(leaves) for part, leaves in params.items()}),
+        "config": ocp.args.JsonSave({"format": FORMAT, "portrait": asdict(config)}),
+    }
+    if statistics is not None:
+        items["statistics"] = ocp.args.PyTreeSave({"mean": np.asarray(statistics.mean), "std": np.asarray(statistics.std)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        with ocp.Checkpointer(_handler()) as writer:
+            writer.save(partial, args=ocp.args.Composite(**items))
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    except BaseException:
+        for leftover in path.parent.glob(f"{partial.name}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        raise
+
+
+def check_destination(path: Path, *, overwrite: bool) -> None:
+    """Raise a CheckpointError unless a checkpoint may be written at `path`: absent, empty or, on request, replaced."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if path.is_file() or not (path / "config").is_dir():
+        raise CheckpointError(f"{path} exists and is not a checkpoint: choose another output")
+    if not overwrite:
+        raise CheckpointError(f"{path} already holds a checkpoint: choose another output, or pass --overwrite")
+
+
+def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
+    """Dotted path -> shape and dtype of every array of a network."""
+    return {".".join(map(str, path)): leaf.get_value() for path, leaf in _variables(network)}
+
+
+def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:
+    """Dotted path -> array of a network, on the host."""
+    return {name: np.asarray(leaf) for name, leaf in leaf_shapes(network).items()}
+
+
+def fill(network: nnx.Module, leaves: Leaves) -> None:
+    """Put arrays into a network, every one of its leaves, as float32."""
+    for path, leaf in _variables(network):
+        leaf.set_value(jnp.asarray(leaves[".".join(map(str, path))], jnp.float32))
+
+
+def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
+    state = nnx.to_flat_state(nnx.state(network, nnx.Not(nnx.RngState)))
+    return list(state)
+
+
+def _handler() -> ocp.CompositeCheckpointHandler:
+    return ocp.CompositeCheckpointHandler(
+        params=ocp.PyTreeCheckpointHandler(), config=ocp.JsonCheckpointHandler(), statistics=ocp.PyTreeCheckpointHandler()
+    )
+
+
+def _nested(leaves: Leaves) -> dict[str, Any]:
+    return traverse_util.unflatten_dict(dict(leaves), sep=".")
+
+
+def _dotted(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return traverse_util.flatten_dict(dict(tree), sep=".")

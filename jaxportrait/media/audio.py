@@ -1,0 +1,258 @@
+"""Sound on the host: any file that PyAV decodes, or samples at hand, as a stream of mono at 16 kHz."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from jaxtyping import Float32, Num
+
+SAMPLE_RATE = 16_000
+MAX_CHANNELS = 8
+LONGEST_GAP = 1 / 30  # seconds, a motion frame: timestamps of sound containers jitter by less
+UNKNOWN_RIFF_SIZE = 0x7FFFF000  # what programs that write a wave into a pipe state is this or more
+DAMAGE_IS_SKIPPED = ("ogg", "matroska,webm")  # by FFmpeg, without a word; both formats state their length
+
+FrameSource = Callable[[], Iterator[av.AudioFrame]]
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A clip of sound, decoded anew each time it is read: memory stays bounded however long it is.
+
+    Attributes:
+      decode: starts a pass over the clip's own frames.
+      path: the file; None for samples.
+      sample_rate: its own, in Hz.
+      channels: its own number of them.
+      duration: in seconds, from the count of decoded samples.
+      sample_count: how many samples `stream` yields in all.
+    """
+
+    decode: FrameSource
+    path: Path | None
+    sample_rate: int
+    channels: int
+    duration: float
+    sample_count: int
+
+    @classmethod
+    def open(cls, path: str | Path, *, allow_video: bool = False) -> "Audio":
+        """Check and measure the sound of a file; the whole of it is decoded once.
+
+        Args:
+          path: wav, mp3, m4a, flac, ogg or whatever else PyAV decodes.
+          allow_video: take the sound of a video; a cover picture does not make a video.
+
+        Raises:
+          FileNotFoundError: no such file.
+          ValueError: not a media file, no sound in it, a video, or corrupt.
+        """
+        path = Path(path)
+        with open_media(path) as container:
+            audio_stream(container)
+            if video_streams(container) and not allow_video:
+                raise ValueError(
+                    f"{path} is a video: pass --driving-kind audio (allow_video=True in Python) "
+                    "to use its sound, or give a sound file"
+                )
+            stated = stated_seconds(container)
+        audio = cls.measure(partial(decode_audio, path), path)
+        if stated - audio.duration > LONGEST_GAP:
+            raise ValueError(
+                f"{path} is damaged: {audio.duration:.2f} s of {stated:.2f} s can be decoded: use an intact copy"
+            )
+        return audio
+
+    @classmethod
+    def from_samples(cls, samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"], sample_rate: int) -> "Audio":
+        """Wrap samples in memory.
+
+        Args:
+          samples: floats in [-1, 1] or signed integers of full scale; one channel, or 1 to 8 side by side.
+          sample_rate: in Hz.
+
+        Raises:
+          ValueError: samples or rate that make no sound.
+        """
+        if sample_rate <= 0:
+            raise ValueError(f"sample rate must be positive, got {sample_rate} Hz")
+        return cls.measure(partial(frames_of_samples, unit_samples(samples), sample_rate), None)
+
+    @classmethod
+    def measure(cls, decode: FrameSource, path: Path | None) -> "Audio":
+        """Count a clip's samples by decoding it: what containers state of their length is often wrong."""
+        seconds, last = Fraction(0), None
+
+        def counted() -> Iterator[av.AudioFrame]:
+            nonlocal seconds, last
+            for last in decode():
+                seconds += Fraction(last.samples, last.sample_rate)
+                yield last
+
+        sample_count = sum(frame.samples for frame in resample(counted(), SAMPLE_RATE))
+        if last is None or sample_count == 0:
+            raise ValueError(f"{path or 'the audio'} lasts {float(seconds):.4f} s: give a clip that is not empty")
+        return cls(decode, path, last.sample_rate, last.layout.nb_channels, float(seconds), sample_count)
+
+    def stream(self) -> Iterator[Float32[np.ndarray, "n"]]:
+        """Yield the clip from its start as mono at 16 kHz (the mean of its channels), a second at a time."""
+        for frame in resample(self.decode(), SAMPLE_RATE, frame_size=SAMPLE_RATE):
+            yield frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1)
+
+    def frames(self, sample_rate: int, layout: str) -> Iterator[av.AudioFrame]:
+        """Yield the clip from its start as packed float32 frames at `sample_rate`, mixed to `layout`."""
+        return resample(self.decode(), sample_rate, layout)
+
+
+def resample(
+    frames: Iterator[av.AudioFrame], sample_rate: int, layout: str | None = None, frame_size: int = 0
+) -> Iterator[av.AudioFrame]:
+    """Resample frames to packed float32; they may change format on the way, as joined recordings do.
+
+    Args:
+      sample_rate: in Hz; n samples at rate r become n * sample_rate / r, rounded up or down.
+      layout: channels to mix to, scaled so that the mix cannot clip; None leaves them.
+      frame_size: samples a frame, the last one of a run apart; 0 takes them as they come.
+    """
+    for _, run in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
+        resampler = av.AudioResampler("flt", layout, sample_rate, frame_size, {"rematrix_maxval": "1"})
+        for frame in run:
+            yield from resampler.resample(frame)
+        yield from resampler.resample(None)
+
+
+def open_media(path: Path) -> InputContainer:
+    """Open a media file for reading.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: a folder or a pipe, or nothing that PyAV can read.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: check the name")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a regular file: give an audio or video file")
+    try:
+        # Absolute, so that no name can read as a protocol; tags in an old encoding are no reason to stop.
+        return av.open(str(path.absolute()), metadata_errors="replace")
+    except FFmpegError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): give an intact audio or video file") from error
+
+
+def audio_stream(container: InputContainer) -> AudioStream:
+    """Find the first stream of sound that can be decoded.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for stream in container.streams.audio:
+        if stream.codec_context:
+            return stream
+    raise ValueError(f"{container.name} has no audio stream that can be decoded: give a file with sound")
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """List the moving pictures that can be decoded; cover pictures of music files are none."""
+    return [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic
+    ]
+
+
+def stated_seconds(container: InputContainer) -> float:
+    """Read how long a sound file says it is, where that must be compared with what decodes; else 0."""
+    if container.format.name not in DAMAGE_IS_SKIPPED or video_streams(container):
+        return 0.0
+    return (container.duration or 0) / av.time_base
+
+
+def decode_stream(path: Path, pick: Callable[[InputContainer], AudioStream | VideoStream]) -> Iterator[Any]:
+    """Decode one stream of a file in order of presentation.
+
+    Raises:
+      ValueError: corrupt or truncated; the message says where.
+    """
+    position = 0.0
+    with open_media(path) as container:
+        stream = pick(container)
+        try:
+            for packet in container.demux():  # of all streams: a truncation shows in any of them
+                if packet.is_corrupt and not is_piped_wave(path):
+                    raise ValueError(f"{path} is truncated or corrupt after {position:.2f} s: use an intact copy")
+                for frame in stream.decode(packet) if packet.stream is stream else ():
+                    position = frame.time or position
+                    yield frame
+        except FFmpegError as error:
+            raise ValueError(
+                f"{path} is corrupt after {position:.2f} s ({error.strerror}): use an intact copy"
+            ) from error
+
+
+def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
+    """Decode the sound of a file, and stop where a piece of it is missing.
+
+    Raises:
+      ValueError: corrupt or truncated; some decoders skip what is corrupt, which only timestamps show.
+    """
+    end = None
+    for frame in decode_stream(path, audio_stream):
+        start = end if frame.time is None else frame.time
+        if end is not None and start - end > LONGEST_GAP:
+            raise ValueError(
+                f"{path} lacks its sound from {end:.2f} to {start:.2f} s: use an intact copy, "
+                "or re-encode it with silence there"
+            )
+        end = (start or 0.0) + frame.samples / frame.sample_rate
+        yield frame
+
+
+def is_piped_wave(path: Path) -> bool:
+    """Tell whether a wave file states no length, so that its end looks like a truncation."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:], "little")
+    return head[:4] == b"RIFF" and (size == 0 or size >= UNKNOWN_RIFF_SIZE)
+
+
+def unit_samples(samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
+    """Bring samples to floats in [-1, 1], channels side by side.
+
+    Raises:
+      ValueError: a shape, a type or values that are no sound.
+    """
+    samples = np.asarray(samples)
+    columns = samples[:, None] if samples.ndim == 1 else samples
+    if columns.ndim != 2 or not 1 <= columns.shape[1] <= MAX_CHANNELS:
+        raise ValueError(
+            f"samples must be (n,) or (n, channels) with 1 to {MAX_CHANNELS} channels, got {samples.shape}"
+        )
+    if np.issubdtype(samples.dtype, np.signedinteger):
+        return (columns / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ValueError(f"samples must be floats in [-1, 1] or signed integers, got {samples.dtype}")
+    if not np.isfinite(columns).all():
+        raise ValueError("samples must be finite, got NaN or infinity among them")
+    return columns.astype(np.float32)
+
+
+def frames_of_samples(samples: Float32[np.ndarray, "n c"], sample_rate: int) -> Iterator[av.AudioFrame]:
+    """Cut samples into frames of a second."""
+    for start in range(0, len(samples), sample_rate):
+        block = np.ascontiguousarray(samples[start : start + sample_rate])
+        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), "flt", f"{samples.shape[1]}c")
+        frame.sample_rate = sample_rate
+        frame.time_base = Fraction(1, sample_rate)
+        frame.pts = start
+        yield frame

@@ -1,0 +1,119 @@
+"""OpenCV's Haar cascades: no model files to fetch, a free licence, frontal faces turned by up to some 20 degrees."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import cv2.data
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jaxportrait.media.crop import FaceRectangle, resize_matrix
+from jaxportrait.media.faces.face import DetectorUnavailableError, Face
+from jaxportrait.media.image import reduce
+
+FACE_CASCADE = "haarcascade_frontalface_alt2.xml"
+EYE_CASCADE = "haarcascade_eye.xml"
+
+# Faces are sought in a picture of at most this side: a larger one finds no more and takes longer.
+SEARCH_SIDE = 640
+SMALLEST_FACE = 32
+
+# The cascade's box -> the hull, in sides of the box: means over 13 faces (photographs, paintings, a statue, computer
+# graphics) whose brows, chin and cheeks were marked by hand.
+HULL_SIZE = 0.82
+HULL_DOWN = 0.155
+
+# Eyes are sought in the upper part of the box, scaled to this width, and believed where faces have them.
+FACE_SIDE = 200
+UPPER_PART = 0.65
+SMALLEST_EYE, LARGEST_EYE = 24, 80
+LEFT_EYE, RIGHT_EYE = (0.15, 0.48), (0.52, 0.85)
+STEEPEST_EYES = np.radians(25)
+
+
+class HaarDetector:
+    """Find faces with the frontal cascade and turn them by their eyes, where both are found.
+
+    Not for several threads at once: OpenCV's cascades keep state.
+
+    Raises:
+      DetectorUnavailableError: this OpenCV came without its cascades.
+    """
+
+    def __init__(self):
+        self._faces, self._eyes = _open_cascade(FACE_CASCADE), _open_cascade(EYE_CASCADE)
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
+        """The faces of an RGB picture; the score is the sum of the last stage's votes."""
+        small = reduce(image, SEARCH_SIDE)
+        boxes, _, scores = self._faces.detectMultiScale3(
+            cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
+            scaleFactor=1.1,
+            minNeighbors=3,
+            minSize=(SMALLEST_FACE, SMALLEST_FACE),
+            outputRejectLevels=True,
+        )
+        enlarge = resize_matrix(small.shape, image.shape)
+        return [
+            self._face(image, _enlarge(box, enlarge), float(score)) for box, score in zip(boxes, scores, strict=True)
+        ]
+
+    def _face(self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"], score: float) -> Face:
+        eyes = self._find_eyes(image, box)
+        left, top, right, bottom = box.tolist()
+        return Face((left, top, right, bottom), score, _hull(box, eyes), eyes=eyes)
+
+    def _find_eyes(
+        self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
+    ) -> Float[np.ndarray, "2 2"] | None:
+        left, top, right, bottom = np.maximum(np.rint(box), 0).astype(int)
+        part = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)[: int(UPPER_PART * (bottom - top))]
+        scale = part.shape[1] / FACE_SIDE
+        part = cv2.resize(part, (FACE_SIDE, round(part.shape[0] / scale)), interpolation=cv2.INTER_AREA)
+        found = self._eyes.detectMultiScale(
+            part, 1.05, 3, minSize=(SMALLEST_EYE, SMALLEST_EYE), maxSize=(LARGEST_EYE, LARGEST_EYE)
+        )
+        pair = _plausible_pair(np.reshape(found, (-1, 4)))
+        return None if pair is None else (pair + 0.5) * scale - 0.5 + (left, top)
+
+
+def _open_cascade(name: str) -> cv2.CascadeClassifier:
+    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+    if cascade.empty():
+        raise DetectorUnavailableError(
+            f"haar: OpenCV {cv2.__version__} came without {name}: install opencv-python-headless>=4.10,<5"
+        )
+    return cascade
+
+
+def _enlarge(box: Sequence[int], enlarge: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4"]:
+    """A box of the reduced picture (x, y, width, height) as left, top, right, bottom of the full one."""
+    x, y, width, height = box
+    return np.concatenate([enlarge[:2] @ (x, y, 1), enlarge[:2] @ (x + width, y + height, 1)])
+
+
+def _plausible_pair(found: np.ndarray) -> Float[np.ndarray, "2 2"] | None:
+    """Centres of the largest eye on either side, if they are level enough to be a face's."""
+    pair = []
+    for low, high in (LEFT_EYE, RIGHT_EYE):
+        there = [(w, x + w / 2, y + h / 2) for x, y, w, h in found if low <= (x + w / 2) / FACE_SIDE <= high]
+        if not there:
+            return None
+        pair.append(max(there)[1:])
+    eyes = np.array(pair)
+    return eyes if abs(_slope(eyes)) <= STEEPEST_EYES else None
+
+
+def _slope(eyes: Float[np.ndarray, "2 2"]) -> float:
+    x, y = eyes[1] - eyes[0]
+    return float(np.arctan2(y, x))
+
+
+def _hull(box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"] | None) -> FaceRectangle:
+    side = float(box[2] - box[0])
+    angle = 0.0 if eyes is None else _slope(eyes)
+    x, y = (box[:2] + box[2:]) / 2
+    down = HULL_DOWN * side
+    center = (float(x - down * np.sin(angle)), float(y + down * np.cos(angle)))
+    return FaceRectangle(center, HULL_SIZE * side, angle)

@@ -1,0 +1,99 @@
+"""Paste new frames into the place of a picture that a crop came from."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jaxportrait.media.crop import CROP_SIZE, Matrix, resize_matrix
+
+# Width of the soft border of a pasted crop, in sides of the crop: as LivePortrait's mask has it (16 of 512 px).
+MASK_BORDER = 1 / 32
+
+
+def soft_mask(size: int = CROP_SIZE) -> Float[np.ndarray, "size size"]:
+    """Weights of a pasted crop: one inside, falling smoothly to exactly zero at its border, with rounded corners.
+
+    The distance to the border is that of a rounded rectangle; the fall is a smoothstep. The mean absolute difference
+    from the mask LivePortrait ships is MEASURED.
+    """
+    border = MASK_BORDER * size
+    to_edge = np.minimum(np.arange(size), np.arange(size)[::-1])
+    inside = np.minimum(to_edge / border, 1.0)
+    shortfall = np.hypot(1 - inside[:, None], 1 - inside[None, :])
+    depth = np.clip(1 - shortfall, 0, 1)
+    return (depth * depth * (3 - 2 * depth)).astype(np.float32)
+
+
+class PasteBack:
+    """Paste frames into the place a crop came from; all that does not depend on the frame is done once.
+
+    Only the part of the picture under the crop is warped and blended, so the time of a call is that of the crop's
+    area plus a copy of the picture. Calls are safe from several threads, and OpenCV and NumPy release the
+    interpreter's lock in them.
+
+    Args:
+      image: the picture, RGB, at full resolution.
+      crop_to_image: from the crop's pixels to the picture's.
+      crop_size: side of the crop that `crop_to_image` speaks of.
+      mask: weights of the crop; `soft_mask(crop_size)` if left out.
+
+    Raises:
+      ValueError: the crop lies wholly outside the picture.
+
+    Source: LivePortrait, `paste_back`; blending rounds where the original truncates.
+    """
+
+    def __init__(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        crop_to_image: Matrix,
+        crop_size: int = CROP_SIZE,
+        mask: Float[np.ndarray, "s s"] | None = None,
+    ):
+        self._image = image
+        self._crop_shape = (crop_size, crop_size)
+        self._rows, self._columns = _region(crop_to_image, crop_size, image.shape)
+        self._under = np.ascontiguousarray(image[self._rows, self._columns])
+        to_region = np.array([[1, 0, -self._columns.start], [0, 1, -self._rows.start], [0, 0, 1]])
+        self._crop_to_region = to_region @ crop_to_image
+        self._side_in_image = crop_size * float(np.sqrt(np.linalg.det(crop_to_image[:2, :2])))
+        self._weight = self._warp(soft_mask(crop_size) if mask is None else mask)
+        self._rest = 1 - self._weight
+
+    def __call__(self, frame: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture with `frame` in it, a new array; outside the crop it equals the source exactly.
+
+        Args:
+          frame: the crop's new content, RGB, of any size: it covers the whole crop.
+        """
+        result = self._image.copy()
+        result[self._rows, self._columns] = cv2.blendLinear(self._warp(frame), self._under, self._weight, self._rest)
+        return result
+
+    def _warp(self, frame: np.ndarray) -> np.ndarray:
+        frame = _shrink(frame, self._side_in_image)
+        frame_to_region = self._crop_to_region @ resize_matrix(frame.shape, self._crop_shape)
+        height, width = self._under.shape[:2]
+        return cv2.warpAffine(frame, frame_to_region[:2], (width, height))
+
+
+def _region(crop_to_image: Matrix, crop_size: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the picture that a crop touches."""
+    low, high = -1, crop_size
+    corners = np.array([[low, low, 1], [high, low, 1], [high, high, 1], [low, high, 1]]) @ crop_to_image[:2].T
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
+    if left >= right or top >= bottom:
+        raise ValueError(
+            f"the crop (columns {left} to {right}, rows {top} to {bottom}) lies outside the picture of "
+            f"{shape[1]}x{shape[0]} pixels: use the matrix found on this picture"
+        )
+    return slice(int(top), int(bottom)), slice(int(left), int(right))
+
+
+def _shrink(frame: np.ndarray, side: float) -> np.ndarray:
+    """Reduce a frame by area to about `side` pixels where it has at least twice as many: warping alone would alias."""
+    factor = int(frame.shape[0] / side)
+    if factor < 2:
+        return frame
+    return cv2.resize(frame, (frame.shape[1] // factor, frame.shape[0] // factor), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,56 @@
+"""F, the appearance feature extractor: a picture's look as a feature volume, made once a source.
+
+Source: LivePortrait (its AppearanceFeatureExtractor).
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.blocks import Conv, ConvNorm, batch_norm
+from jaxportrait.models.config import AppearanceConfig
+from jaxportrait.ops.resize import mean_pool
+
+
+class ResidualBlock(nnx.Module):
+    """Two 3-D convolutions, each AFTER its norm and ReLU, added to the input."""
+
+    def __init__(self, channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.norm1 = batch_norm(channels, dtype=dtype, rngs=rngs)
+        self.conv1 = ConvNorm(channels, channels, (3, 3, 3), dtype=dtype, rngs=rngs)
+        self.conv2 = Conv(channels, channels, (3, 3, 3), dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n d h w c"]:
+        return x + self.conv2(nnx.relu(self.conv1(nnx.relu(self.norm1(x)))))
+
+
+class AppearanceExtractor(nnx.Module):
+    """Picture -> appearance feature volume."""
+
+    def __init__(self, config: AppearanceConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        widths = [min(config.max_channels, config.base_channels * 2**i) for i in range(config.down_blocks + 1)]
+        self.config = config
+        self.stem = ConvNorm(3, config.base_channels, (3, 3), dtype=dtype, rngs=rngs)
+        self.downs = nnx.List(
+            ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
+            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.lift = Conv(
+            widths[-1], config.volume_channels * config.volume_depth, (1, 1), dtype=dtype, rngs=rngs
+        )
+        self.residuals = nnx.List(
+            ResidualBlock(config.volume_channels, dtype=dtype, rngs=rngs) for _ in range(config.residual_blocks)
+        )
+
+    def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n d h w c"]:
+        """The volume of `image`, whose values are from 0 to 1; h = H / 2 ** down_blocks."""
+        x = nnx.relu(self.stem(image))
+        for down in self.downs:
+            x = mean_pool(nnx.relu(down(x)))
+        x = self.lift(x)
+        x = x.reshape(*x.shape[:3], self.config.volume_channels, self.config.volume_depth)
+        volume = x.transpose(0, 4, 1, 2, 3)  # (n, h, w, c, d) -> (n, d, h, w, c)
+        for residual in self.residuals:
+            volume = residual(volume)
+        return volume

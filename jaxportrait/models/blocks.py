@@ -1,0 +1,176 @@
+"""Layers that two or more networks share, and the exact rewrite of a network for inference.
+
+Every layer computes in its `dtype`; statistics of norms, softmax and positions are float32 whatever the dtype.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.ops.conv import convolve, convolve_upsampled, half_padding
+
+NORM_EPSILON = 1e-5
+
+fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""U(+-1 / sqrt(fan in)): PyTorch's default for the weights of convolutions."""
+
+
+class Conv(nnx.Module):
+    """A 1-, 2- or 3-D convolution, padded by half its kernel where that is odd, and not where it is even (patches).
+
+    Its platform's fastest form is chosen in `ops.conv`.
+
+    Args:
+      kernel_size: a number an axis: (7, 7) or (3, 3, 3).
+      groups: of channels, each convolved alone.
+      upsample: the input is first repeated so many times along height and width.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: Sequence[int],
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        upsample: int = 1,
+        use_bias: bool = True,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        shape = (*kernel_size, inputs // groups, outputs)
+        bound = 1 / math.sqrt(math.prod(shape[:-1]))
+        self.kernel = nnx.Param(fan_in_uniform(rngs.params(), shape))
+        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
+        self.stride, self.groups, self.upsample, self.dtype = stride, groups, upsample, dtype
+
+    def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        if self.upsample > 1:
+            y = convolve_upsampled(x, kernel, self.upsample)
+        else:
+            y = convolve(x, kernel, stride=self.stride, padding=half_padding(kernel), groups=self.groups)
+        return y if self.bias is None else y + channelwise(self.bias[...].astype(self.dtype), y)
+
+
+class ConvNorm(nnx.Module):
+    """A convolution and a batch norm after it, which inference folds into the convolution."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: Sequence[int],
+        *,
+        upsample: int = 1,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = Conv(inputs, outputs, kernel_size, upsample=upsample, dtype=dtype, rngs=rngs)
+        self.norm = nnx.data(batch_norm(outputs, dtype=dtype, rngs=rngs))
+
+    def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+        x = self.conv(x)
+        return x if self.norm is None else self.norm(x)
+
+    def fold(self) -> None:
+        if self.norm is None:
+            return
+        scale = self.norm.scale[...] * jax.lax.rsqrt(self.norm.var[...] + NORM_EPSILON)
+        kernel, bias = self.conv.kernel, self.conv.bias
+        kernel[...] = kernel[...] * channelwise(scale, kernel[...])
+        bias[...] = (bias[...] - self.norm.mean[...]) * scale + self.norm.bias[...]
+        self.norm = None
+
+
+class SpectralConv(nnx.Module):
+    """A 2-D convolution whose weights are divided by their spectral norm, estimated as u W v.
+
+    `u` and `v` are the stored singular vectors; they need not have converged.
+
+    Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018; PyTorch's form.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: tuple[int, int],
+        *,
+        use_bias: bool = True,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = Conv(inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs)
+        u, v = (jax.random.normal(rngs.params(), shape) for shape in ((outputs,), (*kernel_size, inputs)))
+        self.u = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
+        self.v = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
+        if self.u is None:
+            return self.conv(x)
+        # A convolution is linear in its kernel: dividing its output spares a second kernel in memory.
+        kernel, bias = self.conv.kernel[...].astype(self.conv.dtype), self.conv.bias
+        y = convolve(x.astype(self.conv.dtype), kernel, padding=half_padding(kernel))
+        y = y / self._norm().astype(y.dtype)
+        return y if bias is None else y + channelwise(bias[...].astype(y.dtype), y)
+
+    def _norm(self) -> Float[Array, ""]:
+        return jnp.einsum("o,hwio,hwi->", self.u[...], self.conv.kernel[...], self.v[...])
+
+    def fold(self) -> None:
+        if self.u is None:
+            return
+        self.conv.kernel[...] = self.conv.kernel[...] / self._norm()
+        self.u = self.v = None
+
+
+class GatedConvMLP(nnx.Module):
+    """A gated MLP of 1-D convolutions without biases: w2(silu(w1 x) * w3 x).
+
+    Source: MMAudio; Shazeer, "GLU variants improve Transformer", 2020.
+    """
+
+    def __init__(self, width: int, hidden: int, kernel_size: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        def conv(inputs: int, outputs: int) -> Conv:
+            return Conv(inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs)
+
+        self.w1, self.w2, self.w3 = conv(width, hidden), conv(hidden, width), conv(width, hidden)
+
+    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+        return self.w2(nnx.silu(self.w1(x)) * self.w3(x))
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A layer that has an equal form with fewer operations, once its weights no longer change."""
+
+    def fold(self) -> None: ...
+
+
+def fold(network: nnx.Module) -> None:
+    """Rewrite a network in place for inference: norms with stored statistics go into the weights beside them."""
+    for _, module in nnx.iter_modules(network):
+        if isinstance(module, Foldable):
+            module.fold()
+
+
+def batch_norm(channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """A batch norm with PyTorch's momentum (flax counts what is kept)."""
+    return nnx.BatchNorm(channels, momentum=0.9, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs)
+
+
+def channelwise(vector: Float[Array, " c"], like: Float[Array, "*space c"]) -> Float[Array, "*ones c"]:
+    """A vector over channels, shaped to meet `like` (ranks are never promoted silently)."""
+    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
+
+
+def _uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> Float[Array, "..."]:
+    return jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)

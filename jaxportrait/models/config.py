@@ -1,0 +1,280 @@
+"""The sizes of every network, as frozen dataclasses; `full()` is the published size, `tiny()` runs in seconds on a CPU.
+
+They hold no option that does not change an array's shape or meaning, and are what a checkpoint records.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self, get_args
+
+LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
+MOTION_FPS = 30
+AUDIO_FEATURES_PER_SECOND = 50
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """Appearance feature extractor F: picture -> feature volume.
+
+    Attributes:
+      base_channels: of the stem; doubled by every down block, to `max_channels` at most.
+      down_blocks: each halves height and width.
+      volume_channels, volume_depth: of the volume; their product is the width of the last 2-D map.
+      residual_blocks: 3-D, on the volume.
+    """
+
+    base_channels: int
+    max_channels: int
+    down_blocks: int
+    volume_channels: int
+    volume_depth: int
+    residual_blocks: int
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(64, 512, 2, 32, 16, 6)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(8, 32, 2, 4, 8, 2)
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Motion extractor M, a ConvNeXt V2: picture -> keypoints, pose, expression.
+
+    Attributes:
+      depths, widths: blocks and channels of its stages.
+      keypoints: implicit 3-D keypoints.
+      pose_bins: over which each angle is predicted.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    keypoints: int = 21
+    pose_bins: int = 66
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls((3, 3, 9, 3), (96, 192, 384, 768))
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls((1, 1, 2, 1), (8, 16, 24, 32))
+
+
+@dataclass(frozen=True)
+class WarpingConfig:
+    """Warping network W: feature volume moved from source to driving keypoints -> features for the generator.
+
+    Attributes:
+      volume_channels, volume_depth: of the volume.
+      features: channels of the output.
+      compressed_channels: of the volume that the dense motion network looks at.
+      hourglass_channels: its base width; doubled by every block, to `hourglass_max_channels` at most.
+      hourglass_blocks: down, and as many up.
+    """
+
+    keypoints: int
+    volume_channels: int
+    volume_depth: int
+    features: int
+    compressed_channels: int
+    hourglass_channels: int
+    hourglass_max_channels: int
+    hourglass_blocks: int
+
+    @property
+    def motion_channels(self) -> int:
+        """Channels that the hourglass reads: a heat map and a moved volume, background and each keypoint."""
+        return (self.keypoints + 1) * (self.compressed_channels + 1)
+
+    @property
+    def hourglass_outputs(self) -> int:
+        """Channels of the hourglass's last map: its base width and the skipped input."""
+        return self.hourglass_channels + self.motion_channels
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(21, 32, 16, 256, 4, 32, 1024, 5)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(21, 4, 8, 32, 2, 4, 16, 3)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """SPADE generator G: features -> image.
+
+    Attributes:
+      features: channels of the input; the middle is twice as wide.
+      hidden: channels of the maps from which a SPADE norm reads its scale and shift.
+      output_channels: before the last convolution.
+      upscale: of the last pixel shuffle; 1 leaves it out.
+    """
+
+    features: int
+    hidden: int = 128
+    output_channels: int = 64
+    upscale: int = 2
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(256)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(32, hidden=32, output_channels=16)
+
+
+@dataclass(frozen=True)
+class StitchingConfig:
+    """An MLP of the stitching and retargeting modules: keypoints (and ratios) -> offsets."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+
+    @classmethod
+    def stitching(cls, keypoints: int = 21) -> Self:
+        return cls(2 * 3 * keypoints, (128, 128, 64), 3 * keypoints + 2)
+
+    @classmethod
+    def lips(cls, keypoints: int = 21) -> Self:
+        return cls(3 * keypoints + 2, (128, 128, 64), 3 * keypoints)
+
+    @classmethod
+    def eyes(cls, keypoints: int = 21) -> Self:
+        return cls(3 * keypoints + 3, (256, 256, 128, 128, 64), 3 * keypoints)
+
+
+@dataclass(frozen=True)
+class WhisperConfig:
+    """The encoder of Whisper: log-mel spectrogram -> audio features, half as many as its frames.
+
+    Attributes:
+      mel_bins: of the spectrogram.
+      context: features a block; the block has twice as many frames.
+    """
+
+    mel_bins: int
+    context: int
+    width: int
+    heads: int
+    layers: int
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(80, 1500, 384, 6, 4)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(80, 1500, 32, 2, 1)
+
+
+@dataclass(frozen=True)
+class FlowTransformerConfig:
+    """Flow transformer T: noisy motion, audio features and time -> velocity.
+
+    Attributes:
+      motion_width: values a frame of motion.
+      audio_width: values an audio feature.
+      width: of the tokens.
+      joint_blocks: in which motion and audio tokens attend to each other, each with its own weights.
+      fused_blocks: on the motion tokens alone.
+      motion_frames, audio_frames: of one window.
+      motion_space: what the values of a frame are ("lip": expression of the lip keypoints).
+    """
+
+    motion_width: int
+    audio_width: int
+    width: int
+    heads: int
+    joint_blocks: int
+    fused_blocks: int
+    motion_frames: int = 30
+    audio_frames: int = 50
+    motion_space: str = "lip"
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Two thirds of four widths, rounded up to a multiple of 256."""
+        return 256 * -(-int(2 * 4 * self.width / 3) // 256)
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(18, 384, 896, 14, 4, 8)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(18, 32, 64, 2, 1, 1)
+
+
+@dataclass(frozen=True)
+class PortraitConfig:
+    """Everything a checkpoint holds; a part that is None is not in it.
+
+    Attributes:
+      image_size: side of the square picture that F and M read.
+    """
+
+    image_size: int = 256
+    appearance: AppearanceConfig | None = None
+    motion: MotionConfig | None = None
+    warping: WarpingConfig | None = None
+    generator: GeneratorConfig | None = None
+    stitching: StitchingConfig | None = None
+    lip_retargeting: StitchingConfig | None = None
+    eye_retargeting: StitchingConfig | None = None
+    whisper: WhisperConfig | None = None
+    flow_transformer: FlowTransformerConfig | None = None
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(
+            256,
+            AppearanceConfig.full(),
+            MotionConfig.full(),
+            WarpingConfig.full(),
+            GeneratorConfig.full(),
+            StitchingConfig.stitching(),
+            StitchingConfig.lips(),
+            StitchingConfig.eyes(),
+            WhisperConfig.full(),
+            FlowTransformerConfig.full(),
+        )
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(
+            64,
+            AppearanceConfig.tiny(),
+            MotionConfig.tiny(),
+            WarpingConfig.tiny(),
+            GeneratorConfig.tiny(),
+            StitchingConfig.stitching(),
+            StitchingConfig.lips(),
+            StitchingConfig.eyes(),
+            WhisperConfig.tiny(),
+            FlowTransformerConfig.tiny(),
+        )
+
+
+def config_from_json(values: Mapping[str, Any]) -> PortraitConfig:
+    """A `PortraitConfig` from what `dataclasses.asdict` and JSON made of one."""
+    parts = {part.name: part.type for part in fields(PortraitConfig)}
+    built = {
+        name: get_args(parts[name])[0](**_tuples(value)) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
+    return PortraitConfig(**built)
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists alone; configs hold tuples, which can be hashed."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

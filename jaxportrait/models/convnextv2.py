@@ -1,0 +1,81 @@
+"""ConvNeXt V2, the backbone of the motion extractor.
+
+Source: Woo et al., "ConvNeXt V2", 2023, in LivePortrait's size.
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.blocks import Conv, channelwise
+
+EPSILON = 1e-6
+
+
+class GlobalResponseNorm(nnx.Module):
+    """Each channel weighed by its share of the picture's energy: gamma * x * n + beta + x."""
+
+    def __init__(self, channels: int):
+        self.gamma = nnx.Param(jnp.zeros((channels,)))
+        self.beta = nnx.Param(jnp.zeros((channels,)))
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        energy = jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True))
+        share = (energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)).astype(x.dtype)
+        gamma, beta = (channelwise(leaf[...].astype(x.dtype), x) for leaf in (self.gamma, self.beta))
+        return gamma * (x * share) + beta + x
+
+
+class Block(nnx.Module):
+    """A depthwise 7 x 7 convolution and an inverted bottleneck, added to the input."""
+
+    def __init__(self, channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.depthwise = Conv(channels, channels, (7, 7), groups=channels, dtype=dtype, rngs=rngs)
+        self.norm = layer_norm(channels, dtype=dtype, rngs=rngs)
+        self.expand = nnx.Linear(channels, 4 * channels, dtype=dtype, rngs=rngs)
+        self.response = GlobalResponseNorm(4 * channels)
+        self.project = nnx.Linear(4 * channels, channels, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        hidden = nnx.gelu(self.expand(self.norm(self.depthwise(x))), approximate=False)
+        return x + self.project(self.response(hidden))
+
+
+class Stage(nnx.Module):
+    """A patch embedding (the stem: then a norm; later stages: a norm first) and its blocks."""
+
+    def __init__(self, inputs: int, channels: int, depth: int, patch: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.is_stem = patch == 4
+        self.norm = layer_norm(channels if self.is_stem else inputs, dtype=dtype, rngs=rngs)
+        self.embed = Conv(inputs, channels, (patch, patch), stride=patch, dtype=dtype, rngs=rngs)
+        self.blocks = nnx.List(Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth))
+
+    def __call__(self, x: Float[Array, "n H W c"]) -> Float[Array, "n h w d"]:
+        x = self.norm(self.embed(x)) if self.is_stem else self.embed(self.norm(x))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class ConvNeXtV2(nnx.Module):
+    """Picture -> one feature vector."""
+
+    def __init__(
+        self, depths: tuple[int, ...], widths: tuple[int, ...], *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
+        self.stages = nnx.List(
+            Stage(inputs, channels, depth, 2 if index else 4, dtype=dtype, rngs=rngs)
+            for index, (inputs, channels, depth) in enumerate(zip((3, *widths[:-1]), widths, depths, strict=True))
+        )
+        self.norm = layer_norm(widths[-1], dtype=dtype, rngs=rngs)
+
+    def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n c"]:
+        x = image
+        for stage in self.stages:
+            x = stage(x)
+        return self.norm(x.mean(axis=(1, 2)))
+
+
+def layer_norm(channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    return nnx.LayerNorm(channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs)

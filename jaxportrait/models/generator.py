@@ -1,0 +1,101 @@
+"""G, the SPADE generator: warped features -> picture.
+
+Source: LivePortrait (its SPADEDecoder); Park et al., "Semantic image synthesis with spatially-adaptive
+normalization", 2019.
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv
+from jaxportrait.models.config import GeneratorConfig
+from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
+
+MIDDLE_BLOCKS = 6
+SLOPE = 0.2
+
+
+class Spade(nnx.Module):
+    """An instance norm whose scale and shift are read, pixel by pixel, from the features.
+
+    Args:
+      upsample: how many times finer the normalised map is than the features.
+    """
+
+    def __init__(
+        self, channels: int, config: GeneratorConfig, *, upsample: int, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        self.shared = Conv(config.features, config.hidden, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs)
+        self.gamma = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
+        self.beta = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]) -> Float[Array, "n H W c"]:
+        hidden = nnx.relu(self.shared(features))
+        return instance_norm(x) * (1 + self.gamma(hidden)) + self.beta(hidden)
+
+
+class SpadeBlock(nnx.Module):
+    """Two normed and spectrally normed convolutions, and a shortcut with its own where the width changes."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        config: GeneratorConfig,
+        *,
+        upsample: int = 1,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        def spade(channels: int) -> Spade:
+            return Spade(channels, config, upsample=upsample, dtype=dtype, rngs=rngs)
+
+        middle = min(inputs, outputs)
+        self.widens = inputs != outputs
+        self.norm1, self.norm2 = spade(inputs), spade(middle)
+        self.conv1 = SpectralConv(inputs, middle, (3, 3), dtype=dtype, rngs=rngs)
+        self.conv2 = SpectralConv(middle, outputs, (3, 3), dtype=dtype, rngs=rngs)
+        if self.widens:
+            self.shortcut_norm = spade(inputs)
+            self.shortcut = SpectralConv(inputs, outputs, (1, 1), use_bias=False, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]) -> Float[Array, "n H W o"]:
+        kept = self.shortcut(self.shortcut_norm(x, features)) if self.widens else x
+        x = self.conv1(nnx.leaky_relu(self.norm1(x, features), SLOPE))
+        x = self.conv2(nnx.leaky_relu(self.norm2(x, features), SLOPE))
+        return kept + x
+
+
+class Generator(nnx.Module):
+    """Features -> picture, values from 0 to 1, four (times `upscale`) times as high and wide."""
+
+    def __init__(self, config: GeneratorConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        features, middle = config.features, 2 * config.features
+        self.config = config
+        self.stem = Conv(features, middle, (3, 3), dtype=dtype, rngs=rngs)
+        self.middle = nnx.List(
+            SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(MIDDLE_BLOCKS)
+        )
+        self.up1 = SpadeBlock(middle, features, config, upsample=2, dtype=dtype, rngs=rngs)
+        self.up2 = SpadeBlock(features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs)
+        self.head = Conv(config.output_channels, 3 * config.upscale**2, (3, 3), dtype=dtype, rngs=rngs)
+
+    def __call__(self, features: Float[Array, "n h w f"]) -> Float[Array, "n H W 3"]:
+        x = self.stem(features)
+        for block in self.middle:
+            x = block(x, features)
+        x = self.up1(upsample_nearest(x, 2), features)
+        x = self.up2(upsample_nearest(x, 2), features)
+        x = self.head(nnx.leaky_relu(x, SLOPE)).astype(jnp.float32)
+        return nnx.sigmoid(pixel_shuffle(x, self.config.upscale))
+
+
+def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Each channel of each picture to mean 0 and (biased) variance 1, counted in float32."""
+    wide = x.astype(jnp.float32)
+    mean = wide.mean(axis=(1, 2), keepdims=True)
+    variance = jnp.square(wide - mean).mean(axis=(1, 2), keepdims=True)
+    scale = 1 / jnp.sqrt(variance + NORM_EPSILON)
+    return ((wide - mean) * scale).astype(x.dtype)

@@ -1,0 +1,46 @@
+"""M, the motion extractor: a face's implicit keypoints, head pose and expression.
+
+Source: LivePortrait (its MotionExtractor).
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.config import MotionConfig
+from jaxportrait.models.convnextv2 import ConvNeXtV2
+from jaxportrait.ops.geometry import expected_degrees
+from jaxportrait.types import Motion
+
+
+class MotionExtractor(nnx.Module):
+    """Picture -> motion, by one linear head an output on a common backbone."""
+
+    def __init__(self, config: MotionConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        def head(outputs: int) -> nnx.Linear:
+            return nnx.Linear(config.widths[-1], outputs, dtype=dtype, rngs=rngs)
+
+        self.config = config
+        self.backbone = ConvNeXtV2(config.depths, config.widths, dtype=dtype, rngs=rngs)
+        self.keypoints = head(3 * config.keypoints)
+        self.expression = head(3 * config.keypoints)
+        self.pitch, self.yaw, self.roll = (head(config.pose_bins) for _ in range(3))
+        self.translation = head(3)
+        self.scale = head(1)
+
+    def __call__(self, image: Float[Array, "n h w 3"]) -> Motion:
+        """The motion of `image` (values from 0 to 1), in float32."""
+        features = self.backbone(image)
+
+        def points(head: nnx.Linear) -> Float[Array, "n k 3"]:
+            return head(features).astype(jnp.float32).reshape(-1, self.config.keypoints, 3)
+
+        angles = [expected_degrees(head(features)) for head in (self.pitch, self.yaw, self.roll)]
+        return Motion(
+            keypoints=points(self.keypoints),
+            expression=points(self.expression),
+            pose=jnp.stack(angles, axis=-1),
+            translation=self.translation(features).astype(jnp.float32),
+            scale=self.scale(features).astype(jnp.float32),
+        )

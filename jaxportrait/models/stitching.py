@@ -1,0 +1,41 @@
+"""S and R, the stitching and retargeting MLPs: small corrections of the driving keypoints.
+
+Source: LivePortrait (its StitchingRetargetingNetwork).
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.config import StitchingConfig
+
+
+class StitchingNetwork(nnx.Module):
+    """Linear layers with ReLU between."""
+
+    def __init__(self, config: StitchingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        widths = (config.inputs, *config.hidden, config.outputs)
+        self.layers = nnx.List(
+            nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
+            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+        )
+
+    def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = nnx.relu(layer(x))
+        return last(x)
+
+
+def stitch(
+    network: StitchingNetwork, source: Float[Array, "m k 3"], driving: Float[Array, "n k 3"]
+) -> Float[Array, "n k 3"]:
+    """Driving keypoints, corrected so that the shoulders stay where the source has them; m = n or 1."""
+    n, keypoints, _ = driving.shape
+    source = jnp.broadcast_to(source, driving.shape)
+    offsets = network(jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1))
+    offsets = offsets.astype(driving.dtype)
+    moved = driving + offsets[:, : 3 * keypoints].reshape(driving.shape)
+    shift = jnp.pad(offsets[:, 3 * keypoints :], ((0, 0), (0, 1)))  # x and y; z stays
+    return moved + shift[:, None, :]

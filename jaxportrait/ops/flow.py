@@ -1,0 +1,36 @@
+"""Conditional flow matching: the straight path from noise (time 0) to motion (time 1), and its integration."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def interpolate(noise: Float[Array, "n *d"], data: Float[Array, "n *d"], time: Float[Array, " n"]) -> Float[Array, "n *d"]:
+    """The point at `time` on the straight path from `noise` to `data`."""
+    time = time.reshape(-1, *(1,) * (data.ndim - 1))
+    return (1 - time) * noise + time * data
+
+
+def target_velocity(noise: Float[Array, "n *d"], data: Float[Array, "n *d"]) -> Float[Array, "n *d"]:
+    """The velocity of that path, the same at every time."""
+    return data - noise
+
+
+def guide(conditional: Array, unconditional: Array, scale: Float[Array, ""] | float) -> Array:
+    """Classifier-free guidance: `scale * conditional + (1 - scale) * unconditional`.
+
+    Source: Ho and Salimans, "Classifier-free diffusion guidance", 2022.
+    """
+    return scale * conditional + (1 - scale) * unconditional
+
+
+def euler_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
+    """`steps + 1` float32 times from 0 to 1, rounded as `torch.linspace` rounds them.
+
+    Both halves are counted from their own end: i * h below the middle, 1 - (steps - i) * h from there on.
+    """
+    step = np.float32(1.0) / np.float32(steps)
+    index = np.arange(steps + 1)
+    forward = index.astype(np.float32) * step
+    backward = np.float32(1.0) - (steps - index).astype(np.float32) * step
+    return np.where(index < (steps + 1) // 2, forward, backward).astype(np.float32)

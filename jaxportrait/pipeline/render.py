@@ -1,0 +1,27 @@
+"""Rendering: a source and driving keypoints -> frames, one program a chunk."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from jaxportrait.models.generator import Generator
+from jaxportrait.models.stitching import StitchingNetwork, stitch
+from jaxportrait.models.warping import WarpingNetwork
+from jaxportrait.types import Source
+
+
+@jax.jit
+def render(
+    warping: WarpingNetwork, generator: Generator, source: Source, driving: Float[Array, "n k 3"]
+) -> UInt8[Array, "n h w 3"]:
+    """The source's face, moved to each of `driving`, as 8-bit pictures."""
+    warped = warping(source.volume, source.keypoints, driving, source.compressed)
+    return jnp.round(generator(warped.features) * 255.0).astype(jnp.uint8)
+
+
+@jax.jit
+def stitch_keypoints(
+    network: StitchingNetwork, source: Source, driving: Float[Array, "n k 3"]
+) -> Float[Array, "n k 3"]:
+    """Driving keypoints, corrected so that the crop's border stays where the source has it."""
+    return stitch(network, source.keypoints, driving)
