@@ -1,0 +1,1 @@
+"""The inference program: a portrait and a speech recording -> a talking video."""

@@ -20,10 +20,13 @@ from jax.typing import DTypeLike
 
 from jaxportrait.models.blocks import fold
 from jaxportrait.models.config import PortraitConfig, config_from_json
-from jaxportrait.models.parts import NETWORKS, abstract
+from jaxportrait.models.parts import NETWORKS, abstract, build
 from jaxportrait.types import MotionStatistics
 
 FORMAT = 1
+UNTRAINED_DEVIATION = 0.02
+"""Of motion, before statistics are measured."""
+
 Leaves = Mapping[str, Any]
 """A network's arrays by dotted path, such as `stem.conv.kernel`."""
 
@@ -140,6 +143,19 @@ def save_checkpoint(
         for leftover in path.parent.glob(f"{partial.name}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         raise
+
+
+def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, overwrite: bool = False) -> None:
+    """Write a checkpoint of freshly initialised networks: what training starts from, and what toy runs use."""
+    rngs, params = nnx.Rngs(seed), {}
+    for part in NETWORKS:
+        if (part_config := getattr(config, part)) is not None:
+            params[part] = leaves_of(build(part, part_config, rngs=rngs))
+    statistics = None
+    if config.flow_transformer is not None:
+        width = config.flow_transformer.motion_width
+        statistics = MotionStatistics(np.zeros(width, np.float32), np.full(width, UNTRAINED_DEVIATION, np.float32))
+    save_checkpoint(path, config, params, statistics, overwrite=overwrite)
 
 
 def check_destination(path: Path, *, overwrite: bool) -> None:

@@ -23,6 +23,7 @@ from jaxportrait.media.audio import Audio, decode_stream, open_media, video_stre
 Encoder = Literal["auto", "libx264", "h264_nvenc"]
 
 MAX_CRF = 51
+MAX_FPS = 1000
 SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not know the clip's own
 SOUND_BIT_RATE = 96_000  # a second and channel
 # swscale's default rounding and chroma darken a picture by one level each way, and cost 6 dB.
@@ -51,7 +52,7 @@ class VideoWriter:
         Args:
           path: of the mp4.
           size: width and height in pixels, both even.
-          fps: frames a second.
+          fps: frames a second, 1 to 1000.
           audio: sound that starts with the first frame and is cut after the last; None for none.
           crf: constant quality from 0 (lossless, which few players show) to 51.
           encoder: auto takes h264_nvenc where it opens, else libx264.
@@ -62,11 +63,11 @@ class VideoWriter:
         """
         self.path = Path(path)
         self.size = size
-        self.fps = Fraction(fps).limit_denominator(1001)
         self.audio = audio
         self.crf = crf
         check_place(self.path)
-        check_format(size, self.fps, crf)
+        check_format(size, fps, crf)
+        self.fps = Fraction(fps).limit_denominator(1001)  # 29.97003 is meant as 30000/1001
         self.encoder = select_encoder(encoder, size, self.fps, crf)
         self.reformatter = VideoReformatter()
         self.frame_count = 0
@@ -177,12 +178,12 @@ def check_place(path: Path) -> None:
         raise FileNotFoundError(f"folder {path.parent} does not exist: make it, or choose another")
 
 
-def check_format(size: tuple[int, int], fps: Fraction, crf: int) -> None:
+def check_format(size: tuple[int, int], fps: int | float | Fraction, crf: int) -> None:
     """Check what the encoders would refuse less clearly."""
     if any(length <= 0 or length % 2 for length in size):
         raise ValueError(f"yuv420p needs an even width and height, got {size[0]}x{size[1]}: crop or pad by a pixel")
-    if fps <= 0:
-        raise ValueError(f"the frame rate must be positive, got {float(fps):g}")
+    if not 1 <= fps <= MAX_FPS:
+        raise ValueError(f"the frame rate must be from 1 to {MAX_FPS}, got {float(fps):g}")
     if not 0 <= crf <= MAX_CRF:
         raise ValueError(f"crf must be from 0 to {MAX_CRF}, got {crf}")
 
@@ -271,7 +272,7 @@ class VideoReader:
         for index, frame in enumerate(decode_stream(self.path, picture_stream)):
             image = reformatter.reformat(frame, format="rgb24", interpolation=EXACT).to_ndarray()
             seconds = float(index / self.fps) if frame.time is None else frame.time
-            yield seconds, np.rot90(image, round(frame.rotation / 90))
+            yield seconds, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
 
 
 def picture_stream(container: InputContainer) -> VideoStream:

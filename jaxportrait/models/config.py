@@ -7,9 +7,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self, get_args
 
+KEYPOINTS = 21
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
 MOTION_FPS = 30
-AUDIO_FEATURES_PER_SECOND = 50
+FEATURES_PER_SECOND = 50
+
+
+@dataclass(frozen=True)
+class MotionSpace:
+    """Which values of a frame's motion a flow transformer makes.
+
+    Attributes:
+      columns: of the 70 values of a frame, in this order: expression (21 keypoints of x, y, z), pitch, yaw, roll in
+        degrees, translation, scale.
+    """
+
+    columns: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.columns)
+
+
+MOTION_WIDTH = 3 * KEYPOINTS + 3 + 3 + 1
+MOTION_SPACES = {
+    "lip": MotionSpace(tuple(3 * keypoint + axis for keypoint in LIP_KEYPOINTS for axis in range(3))),
+    "face": MotionSpace(tuple(range(MOTION_WIDTH))),
+}
+"""`lip` is the original's: the expression of the lip keypoints. `face` has head motion and blinks too."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +209,7 @@ class FlowTransformerConfig:
       joint_blocks: in which motion and audio tokens attend to each other, each with its own weights.
       fused_blocks: on the motion tokens alone.
       motion_frames, audio_frames: of one window.
-      motion_space: what the values of a frame are ("lip": expression of the lip keypoints).
+      motion_space: what the values of a frame are: a name of `MOTION_SPACES`.
     """
 
     motion_width: int

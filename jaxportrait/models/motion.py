@@ -28,6 +28,7 @@ class MotionExtractor(nnx.Module):
         self.pitch, self.yaw, self.roll = (head(config.pose_bins) for _ in range(3))
         self.translation = head(3)
         self.scale = head(1)
+        self.scale.bias[...] = jnp.ones((1,))  # heads begin at their natural size
 
     def __call__(self, image: Float[Array, "n h w 3"]) -> Motion:
         """The motion of `image` (values from 0 to 1), in float32."""

@@ -5,38 +5,62 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import LIP_KEYPOINTS
+from jaxportrait.models.config import KEYPOINTS, MOTION_WIDTH, MotionSpace
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
-from jaxportrait.types import Source
+from jaxportrait.types import Motion, Source
 
 Composition = Literal["source", "original"]
 
 
-@partial(jax.jit, static_argnames=("composition", "relative"))
-def compose_lips(
+NEUTRAL = np.concatenate([np.zeros(MOTION_WIDTH - 1, np.float32), np.ones(1, np.float32)])
+"""The motion that changes nothing: no expression, pose or translation, scale 1."""
+
+
+@partial(jax.jit, static_argnames=("space", "composition", "relative"))
+def compose(
     source: Source,
     motion: Float[Array, "n d"],
     first: Float[Array, " d"],
     *,
+    space: MotionSpace,
     composition: Composition = "source",
     relative: bool = True,
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints whose lips follow `motion`, and whose pose is the source's.
+    """Driving keypoints of frames whose motion is `motion`.
+
+    "source" adds the motion since the first frame to the source's own: expression e_s + e_i - e_0, rotation
+    R_i R_0^T R_s, scale s_s s_i / s_0, translation t_s + t_i - t_0. What the motion space leaves out stays the
+    source's. Over the lips this is LivePortrait's relative motion of the lip region.
+
+    "original" is the audio-driven original's: the lips' motion, since the first frame if `relative`, in place of the
+    source's expression.
 
     Args:
-      motion: expression of the lip keypoints.
+      motion: in the motion space's units.
       first: that of the clip's first frame.
-      composition: "source" keeps the source's own expression and adds the motion since the first frame to its lips:
-        LivePortrait's relative motion of the lip region. "original" is the audio-driven original's, which leaves out
-        the source's expression.
-      relative: of "original": the motion since the first frame, or as it is.
     """
-    own, n = source.motion, motion.shape[0]
-    change = motion - first[None] if relative or composition == "source" else motion
-    lips = jnp.asarray(LIP_KEYPOINTS)
-    expression = jnp.zeros((n, *own.expression.shape[1:])).at[:, lips].set(change.reshape(n, len(LIP_KEYPOINTS), 3))
-    if composition == "source":
-        expression = expression + own.expression
-    return transform_keypoints(own.keypoints, rotation_matrix(own.pose), expression, own.scale, own.translation)
+    own, now, before = source.motion, _whole_motion(motion, space), _whole_motion(first[None], space)
+    rotation = rotation_matrix(own.pose)
+    if composition == "original":
+        expression = now.expression - before.expression if relative else now.expression
+        return transform_keypoints(own.keypoints, rotation, expression, own.scale, own.translation)
+    turn = rotation_matrix(now.pose) @ jnp.swapaxes(rotation_matrix(before.pose), -1, -2)
+    return transform_keypoints(
+        own.keypoints,
+        turn @ rotation,
+        own.expression + now.expression - before.expression,
+        own.scale * now.scale / before.scale,
+        own.translation + now.translation - before.translation,
+    )
+
+
+def _whole_motion(values: Float[Array, "n d"], space: MotionSpace) -> Motion:
+    """A motion space's values among those that it leaves out, as offsets to no keypoints."""
+    n = values.shape[0]
+    whole = jnp.broadcast_to(jnp.asarray(NEUTRAL)[None], (n, MOTION_WIDTH)).at[:, np.array(space.columns)].set(values)
+    expression, pose, translation, scale = jnp.split(whole, (3 * KEYPOINTS, 3 * KEYPOINTS + 3, MOTION_WIDTH - 1), axis=1)
+    expression = expression.reshape(n, KEYPOINTS, 3)
+    return Motion(jnp.zeros_like(expression), expression, pose, translation, scale)

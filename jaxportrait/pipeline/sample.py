@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.models.config import MOTION_FPS, FlowTransformerConfig
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.ops.flow import euler_times, guide
 from jaxportrait.types import MotionStatistics
@@ -217,3 +217,11 @@ def sample_motion(
 
 def _put_group(g: Array, whole: Array, part: Array) -> Array:
     return lax.dynamic_update_slice_in_dim(whole, part, g * part.shape[0], 0)
+
+
+def resample_motion(motion: Float[np.ndarray, "frames d"], fps: float, count: int) -> Float[np.ndarray, "count d"]:
+    """Motion at 30 frames a second -> `count` frames at `fps`, interpolated linearly, the ends held."""
+    position = np.minimum(np.arange(count) * (MOTION_FPS / fps), motion.shape[0] - 1)
+    lower = np.floor(position).astype(int)
+    upper, weight = np.minimum(lower + 1, motion.shape[0] - 1), np.float32(position - lower)[:, None]
+    return motion[lower] * (1 - weight) + motion[upper] * weight

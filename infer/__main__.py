@@ -1,0 +1,71 @@
+"""`python -m infer -s IMAGE -d AUDIO --checkpoint CKPT`: a picture and a speech recording become a talking video."""
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+import tyro
+
+from infer.config import Options
+from infer.progress import Reporter
+from jaxportrait.animator import Animator
+from jaxportrait.media.audio import Audio
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__, prog="python -m infer")
+    try:
+        configure(options)
+        run(options)
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was written")
+    except (ValueError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def configure(options: Options) -> None:
+    """Choose the device and the cache of compiled programs, before JAX is used."""
+    if options.platform != "auto":
+        jax.config.update("jax_platforms", options.platform)
+    if options.compilation_cache != "none":
+        jax.config.update("jax_compilation_cache_dir", options.compilation_cache or default_cache())
+
+
+def default_cache() -> str:
+    """JAX's own setting, else a folder in the user's cache."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(home / "jaxportrait" / "xla")
+
+
+def run(options: Options) -> None:
+    """Animate, check first what costs little, and say what is being done."""
+    report = Reporter()
+    audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    with report.stage("loading the networks"):
+        animator = Animator.from_checkpoint(
+            options.checkpoint,
+            dtype=options.dtype,
+            batch_size=options.batch_size,
+            detector=options.detector,
+            detector_models=options.detector_models,
+        )
+    with report.stage("encoding the source"):
+        portrait = animator.prepare(options.source, face=options.face)
+    if portrait.passed_over and options.face is None:
+        report.warn(f"{portrait.passed_over + 1} faces found, animating the largest: choose another with --face N")
+    with report.stage(f"making motion of {audio.duration:.1f} s of sound"):
+        animation = animator.animate(
+            portrait, audio, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
+        )
+    with report.frames("rendering", len(animation)) as advance:
+        animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=advance)
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The options of the inference program."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import arg
+
+from jaxportrait.animator import Driving, DType, Sampling
+from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.video import Encoder
+
+
+@dataclass(frozen=True)
+class Options:
+    """Animate a portrait with a speech recording.
+
+    Attributes:
+      source: picture with a face.
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...).
+      checkpoint: made by `python -m convert_weights` or `python -m train.export`.
+      output_dir: folder for the video, `SOURCE--DRIVING.mp4`; made if it is missing.
+      driving_kind: `audio` takes the sound of a video given as --driving.
+      sampling: how motion is made of sound.
+      composing: how motion moves the source.
+      output_fps: frames a second of the video.
+      detector: what finds the face; `none` takes the whole picture as already cropped.
+      detector_models: folder of detector model files (InsightFace, YuNet).
+      face: which face to animate, 0 the largest.
+      dtype: `auto` is bfloat16 on GPU and TPU, float32 on a CPU.
+      platform: device to run on; `auto` takes an accelerator if there is one.
+      batch_size: frames rendered at once; by default 8 on an accelerator, 1 on a CPU.
+      crf: constant rate factor of H.264, 0 (lossless) to 51.
+      encoder: `auto` takes NVENC where it works.
+      compilation_cache: folder in which compiled programs are kept between runs; `none` keeps none.
+      debug: show the traceback of an error.
+    """
+
+    source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")]
+    driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")]
+    checkpoint: Annotated[Path, arg(metavar="CKPT")]
+    output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
+    driving_kind: Literal["auto", "audio"] = "auto"
+    sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
+    composing: tyro.conf.OmitArgPrefixes[Driving] = field(default_factory=Driving)
+    output_fps: float = 30.0
+    detector: DetectorName = "auto"
+    detector_models: Annotated[Path | None, arg(metavar="DIR")] = None
+    face: int | None = None
+    dtype: DType = "auto"
+    platform: Literal["auto", "cpu", "cuda", "tpu"] = "auto"
+    batch_size: int | None = None
+    crf: int = 18
+    encoder: Encoder = "auto"
+    compilation_cache: str | None = None
+    debug: bool = False
+
+    @property
+    def output(self) -> Path:
+        return self.output_dir / f"{self.source.stem}--{self.driving.stem}.mp4"

@@ -1,0 +1,313 @@
+"""`Animator`: a picture and a voice in, frames of the picture speaking out."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.crop import crop_face, frame_face, network_input, to_full_resolution
+from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
+from jaxportrait.media.image import read_image, reduce
+from jaxportrait.media.paste import PasteBack
+from jaxportrait.media.video import Encoder, VideoWriter
+from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
+from jaxportrait.pipeline.compose import Composition, compose
+from jaxportrait.pipeline.encode import encode_audio, encode_source
+from jaxportrait.pipeline.render import render, stitch_keypoints
+from jaxportrait.pipeline.sample import WindowMode, plan_windows, resample_motion, sample_motion
+from jaxportrait.types import Source
+
+DType = Literal["auto", "float32", "bfloat16"]
+REQUIRED = ("appearance", "motion", "warping", "generator", "whisper", "flow_transformer")
+KEYPOINT_CHUNK = 256
+AHEAD = 2
+"""Chunks that the device may work on while the host pastes earlier ones."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How motion is made of sound.
+
+    Attributes:
+      seed: decides everything: the same seed gives the same frames.
+      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone.
+      steps: Euler steps.
+      windows: "fused" windows overlap and are blended, "independent" ones lie end to end as in the original.
+    """
+
+    seed: int = 0
+    cfg_scale: float = 4.5
+    steps: int = 25
+    windows: WindowMode = "fused"
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: at least one is needed")
+        if not np.isfinite(self.cfg_scale):
+            raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How motion moves the source.
+
+    Attributes:
+      composition: "source" adds the motion to the source's own expression, "original" replaces it.
+      relative_motion: of "original": the motion since the first frame, or as it is.
+      stitching: correct the keypoints so that shoulders and crop border stay in place.
+    """
+
+    composition: Composition = "source"
+    relative_motion: bool = True
+    stitching: bool = False
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A source picture, ready to be animated any number of times.
+
+    Attributes:
+      source: what the renderer needs.
+      paste: puts a rendered crop back into the whole picture.
+      size: width and height of the whole picture.
+      crop: the face as the networks read it.
+      passed_over: faces that were found and not taken.
+    """
+
+    source: Source
+    paste: PasteBack
+    size: tuple[int, int]
+    crop: UInt8[np.ndarray, "s s 3"]
+    passed_over: int
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A clip whose frames are made as they are taken, in bounded memory.
+
+    Attributes:
+      size: width and height.
+      keypoints: driving keypoints of every frame.
+    """
+
+    size: tuple[int, int]
+    fps: float
+    audio: Audio
+    keypoints: Float[np.ndarray, "frames k 3"]
+    frames: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        return self.frames()
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        crf: int = 18,
+        encoder: Encoder = "auto",
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write an mp4 with sound, whole or not at all.
+
+        Args:
+          crf: constant rate factor, 0 (lossless) to 51.
+          on_frame: called after each frame.
+        """
+        with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
+            for frame in self:
+                writer.write(frame)
+                on_frame()
+
+
+class Animator:
+    """Networks, loaded once, that animate any number of portraits.
+
+    Example:
+      animator = Animator.from_checkpoint("checkpoints/liveportrait")
+      animator.animate("portrait.jpg", "speech.wav").save("talking.mp4")
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        dtype: DType = "auto",
+        batch_size: int | None = None,
+        detector: Detector | None = None,
+    ):
+        """Load what inference needs onto the default device.
+
+        Args:
+          dtype: in which the networks compute; "auto" is bfloat16 on GPU and TPU and float32 on a CPU.
+          batch_size: frames rendered at once; by default 8 on an accelerator and 1 on a CPU.
+          detector: finds the face in a picture; by default the best that is at hand.
+
+        Raises:
+          CheckpointError: a part is missing or cannot be read.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch size is {batch_size}: at least one frame is needed")
+        checkpoint.require(REQUIRED)
+        on_cpu = jax.default_backend() == "cpu"
+        precision = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "auto": jnp.float32 if on_cpu else jnp.bfloat16}
+        self.config, self.dtype = checkpoint.config, precision[dtype]
+        self.batch_size = batch_size or (1 if on_cpu else 8)
+        self.detector = detector or open_detector()
+        optional = [part for part in ("stitching",) if part in checkpoint.parts]
+        self.networks = {part: checkpoint.network(part, dtype=self.dtype) for part in (*REQUIRED, *optional)}
+        self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        dtype: DType = "auto",
+        batch_size: int | None = None,
+        detector: DetectorName = "auto",
+        detector_models: str | Path | None = None,
+    ) -> "Animator":
+        """Open a checkpoint and a face detector by name; see `__init__` and `open_detector`."""
+        found = open_detector(detector, detector_models)
+        return cls(open_checkpoint(path), dtype=dtype, batch_size=batch_size, detector=found)
+
+    def prepare(self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None) -> Portrait:
+        """Find the face, crop it, and encode it.
+
+        Args:
+          image: a file, or an RGB picture with even sides.
+          face: which face to animate, 0 the largest; by default that.
+
+        Raises:
+          NoFaceError: nothing was found by any detector tried.
+          ValueError, OSError: the picture cannot be read, or `face` is not there.
+        """
+        whole = read_image(image) if isinstance(image, str | Path) else image
+        reduced = reduce(whole)
+        faces = detect_faces(reduced, self.detector)
+        chosen, _ = choose_face(faces, face)
+        crop = crop_face(reduced, frame_face(chosen.hull))
+        picture = network_input(crop, self.config.image_size)
+        crop = to_full_resolution(crop, reduced.shape, whole.shape)
+        source = encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
+        size = (whole.shape[1], whole.shape[0])
+        paste = PasteBack(whole, crop.crop_to_image, crop.image.shape[0])
+        return Portrait(source, paste, size, picture, len(faces) - 1)
+
+    def animate(
+        self,
+        image: str | Path | UInt8[np.ndarray, "h w 3"] | Portrait,
+        audio: str | Path | Audio,
+        *,
+        sampling: Sampling = Sampling(),
+        driving: Driving = Driving(),
+        output_fps: float = MOTION_FPS,
+    ) -> Animation:
+        """The clip of a portrait speaking: its motion is made here, its frames as they are taken.
+
+        Args:
+          audio: a sound file, or samples as `Audio`.
+          output_fps: frames a second; the motion, made at 30, is resampled to it.
+        """
+        if not 1 <= output_fps <= 240:
+            raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to 240")
+        portrait = image if isinstance(image, Portrait) else self.prepare(image)
+        sound = audio if isinstance(audio, Audio) else Audio.open(audio)
+        count = max(1, round(sound.duration * output_fps))
+        frames = int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
+        motion = resample_motion(self.sample(sound, frames, sampling), output_fps, count)
+        keypoints = self.drive(portrait.source, motion, driving)
+        return Animation(
+            portrait.size, output_fps, sound, keypoints, lambda: self._frames(portrait, keypoints)
+        )
+
+    def sample(self, audio: Audio, frames: int, sampling: Sampling = Sampling()) -> Float[np.ndarray, "frames d"]:
+        """The motion of so many frames at 30 a second, made of sound."""
+        config = self.networks["flow_transformer"].config
+        plan, count = plan_windows(frames, config, sampling.windows)
+        used = plan.features_of(count)
+        features = encode_audio(self.networks["whisper"], audio.stream, audio.sample_count, features=used)
+        padded = np.zeros((plan.features, config.audio_width), np.float32)
+        padded[:used] = features
+        motion = sample_motion(
+            self.networks["flow_transformer"],
+            self.statistics,
+            jnp.asarray(padded),
+            jax.random.key(sampling.seed),
+            jnp.asarray(count),
+            jnp.asarray(sampling.cfg_scale, jnp.float32),
+            plan=plan,
+            steps=sampling.steps,
+            guided=sampling.cfg_scale > 1,
+        )
+        return np.asarray(motion)[:frames]
+
+    def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
+        """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
+        space = self.config.flow_transformer.motion_space
+        if driving.composition == "original" and space != "lip":
+            raise ValueError(f'composition "original" moves lips alone, and this transformer makes {space}: use "source"')
+        if driving.stitching and "stitching" not in self.networks:
+            raise ValueError("stitching was asked for, and the checkpoint holds no stitching network: convert it again")
+        first, chunks = jnp.asarray(motion[0]), []
+        for chunk in _chunks(motion, KEYPOINT_CHUNK):
+            keypoints = compose(
+                source,
+                chunk,
+                first,
+                space=MOTION_SPACES[space],
+                composition=driving.composition,
+                relative=driving.relative_motion,
+            )
+            if driving.stitching:
+                keypoints = stitch_keypoints(self.networks["stitching"], source, keypoints)
+            chunks.append(np.asarray(keypoints))
+        return np.concatenate(chunks)[: len(motion)]
+
+    def _frames(
+        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"]
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Render chunks ahead on the device, paste frames in threads, and give them in order."""
+        with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
+            pasted: deque[Future] = deque()
+            left = len(keypoints)
+            for crops in self._rendered(portrait.source, keypoints):
+                while len(pasted) > AHEAD * self.batch_size:
+                    yield pasted.popleft().result()
+                pasted.extend(pool.submit(portrait.paste, crop) for crop in crops[:left])
+                left -= len(crops)
+            while pasted:
+                yield pasted.popleft().result()
+
+    def _rendered(
+        self, source: Source, keypoints: Float[np.ndarray, "frames k 3"]
+    ) -> Iterator[UInt8[np.ndarray, "batch s s 3"]]:
+        """Chunks of crops; the device is given work ahead of what is waited for."""
+        running: deque[Array] = deque()
+        for chunk in _chunks(keypoints, self.batch_size):
+            running.append(render(self.networks["warping"], self.networks["generator"], source, chunk))
+            if len(running) > AHEAD:
+                yield np.asarray(running.popleft())
+        while running:
+            yield np.asarray(running.popleft())
+
+
+def _chunks(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Pieces of one size; the last repeats its last row."""
+    for start in range(0, len(values), size):
+        piece = values[start : start + size]
+        yield np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])

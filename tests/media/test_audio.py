@@ -1,0 +1,220 @@
+"""Sound through real files of every kind the program promises to read."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from jaxportrait.media.audio import SAMPLE_RATE, Audio, resample
+
+EDGE = 400  # samples at 16 kHz that resamplers and codecs shape at both ends
+
+
+def tones(seconds: float, rate: int, channels: int) -> np.ndarray:
+    """The same 200 Hz tone in every channel, ever louder, so that only their mean has amplitude 0.25."""
+    tone = np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)
+    return (tone[:, None] * np.arange(1, channels + 1) * 0.5 / (channels + 1)).astype(np.float32)
+
+
+def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
+    layout = f"{samples.shape[1]}c"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        for start in range(0, len(samples), 4096):
+            block = np.ascontiguousarray(samples[start : start + 4096]).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(block, "flt", layout)
+            frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_picture(path: Path, codec: str = "libx264", sound: bool = False) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, width=32, height=32)
+        voice = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if voice:
+            block = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "flt", "mono")
+            block.sample_rate, block.time_base, block.pts = 16_000, Fraction(1, 16_000), 0
+            container.mux(voice.encode(block))
+            container.mux(voice.encode(None))
+    return path
+
+
+def heard(audio: Audio) -> np.ndarray:
+    return np.concatenate(list(audio.stream()))
+
+
+def assert_tone(samples: np.ndarray, tolerance: float):
+    assert samples.dtype == np.float32
+    expected = 0.25 * np.sin(2 * np.pi * 200 * np.arange(len(samples)) / SAMPLE_RATE)
+    np.testing.assert_allclose(samples[EDGE:-EDGE], expected[EDGE:-EDGE], atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "channels", "tolerance"),
+    [
+        ("a.wav", "pcm_u8", 8_000, 1, 6e-3),
+        ("a.wav", "pcm_s16le", 16_000, 2, 1e-4),
+        ("a.wav", "pcm_s24le", 44_100, 3, 1e-5),
+        ("a.wav", "pcm_s32le", 96_000, 6, 1e-5),
+        ("a.wav", "pcm_f32le", 22_050, 8, 1e-5),
+        ("a.flac", "flac", 48_000, 8, 1e-4),
+        ("a.mp3", "libmp3lame", 44_100, 2, 2e-2),
+        ("a.m4a", "aac", 48_000, 1, 2e-2),
+        ("a.ogg", "libopus", 48_000, 2, 3e-2),
+    ],
+)
+def test_reads_formats_rates_and_channels(tmp_path, name, codec, rate, channels, tolerance):
+    path = write_sound(tmp_path / name, tones(1.3, rate, channels), rate, codec)
+    audio = Audio.open(path)
+    assert (audio.path, audio.sample_rate, audio.channels) == (path, rate, channels)
+    assert len(heard(audio)) == audio.sample_count
+    assert abs(audio.sample_count - audio.duration * SAMPLE_RATE) < 1
+    assert_tone(heard(audio), tolerance)
+    if name != "a.m4a":  # an m4a is heard to the end of its last packet
+        assert audio.duration == pytest.approx(1.3, abs=1e-12)
+
+
+def test_stream_starts_anew_and_comes_by_the_second():
+    audio = Audio.from_samples(tones(2.5, 44_100, 1), 44_100)
+    assert [len(chunk) for chunk in audio.stream()] == [16_000, 16_000, 8_000]
+    np.testing.assert_array_equal(heard(audio), heard(audio))
+
+
+def test_length_is_counted_where_a_piped_wave_states_none(tmp_path):
+    path = write_sound(tmp_path / "a.wav", tones(1.0, 16_000, 1), 16_000, "pcm_s16le")
+    data = bytearray(path.read_bytes())
+    data[4:8] = b"\xff" * 4
+    start = data.index(b"data") + 4
+    data[start : start + 4] = b"\xff" * 4
+    path.write_bytes(data)
+    assert Audio.open(path).duration == 1.0
+
+
+def test_tags_in_an_old_encoding_do_not_matter(tmp_path):
+    path = write_sound(tmp_path / "a.wav", tones(0.5, 16_000, 1), 16_000, "pcm_s16le")
+    info = b"INFOINAM\x06\0\0\0caf\xe9\0\0"
+    path.write_bytes(path.read_bytes() + b"LIST" + len(info).to_bytes(4, "little") + info)
+    assert Audio.open(path).duration == 0.5
+
+
+def test_a_cover_picture_makes_no_video(tmp_path):
+    path = write_sound(tmp_path / "a.mp3", tones(0.5, 44_100, 2), 44_100, "libmp3lame")
+    cover = b"\0image/png\0\x03\0" + cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    frame = b"APIC" + len(cover).to_bytes(4, "big") + b"\0\0" + cover
+    syncsafe = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    music = path.read_bytes()
+    path.write_bytes(b"ID3\x03\0\0" + syncsafe + frame + music[music.index(b"\xff\xfb") :])
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 1
+    assert Audio.open(path).duration == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_video_must_be_asked_for(tmp_path):
+    path = write_picture(tmp_path / "a.mp4", sound=True)
+    with pytest.raises(ValueError, match="is a video: pass --driving-kind audio"):
+        Audio.open(path)
+    assert Audio.open(path, allow_video=True).duration == pytest.approx(1.0, abs=0.07)
+
+
+def test_refuses_what_is_no_sound(tmp_path):
+    (tmp_path / "text.wav").write_text("not a sound " * 100)
+    (tmp_path / "empty.wav").write_bytes(b"")
+    silent = write_sound(tmp_path / "zero.wav", tones(0.1, 16_000, 1), 16_000, "pcm_s16le")
+    silent.write_bytes(silent.read_bytes().split(b"data")[0] + b"data\0\0\0\0")
+    unknown = write_sound(tmp_path / "unknown.m4a", tones(0.1, 16_000, 1), 16_000, "aac")
+    unknown.write_bytes(unknown.read_bytes().replace(b"mp4a", b"ac-4").replace(b"esds", b"free"))
+    write_picture(tmp_path / "mute.mp4")
+    with pytest.raises(FileNotFoundError, match=r"none\.wav does not exist"):
+        Audio.open(tmp_path / "none.wav")
+    for name, complaint in {
+        "": "not a regular file",
+        "text.wav": "cannot be read",
+        "empty.wav": "cannot be read",
+        "zero.wav": r"lasts 0\.0000 s",
+        "unknown.m4a": "no audio stream that can be decoded",
+        "mute.mp4": "no audio stream that can be decoded",
+    }.items():
+        with pytest.raises(ValueError, match=complaint):
+            Audio.open(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "complaint"),
+    [
+        ("a.mp3", "libmp3lame", "is corrupt after"),
+        ("a.m4a", "aac", "is corrupt after"),
+        ("a.flac", "flac", "lacks its sound from"),
+        ("a.ogg", "libopus", "is damaged"),
+        ("a.mka", "libopus", "is damaged"),
+    ],
+)
+def test_damage_in_the_middle_is_an_error(tmp_path, name, codec, complaint):
+    noise = 0.2 * np.random.default_rng(0).standard_normal((96_000, 1)).astype(np.float32)
+    path = write_sound(tmp_path / name, noise, 48_000, codec)
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes(1500) + data[middle + 1500 :])
+    with pytest.raises(ValueError, match=complaint):
+        Audio.open(path)
+
+
+def test_a_truncated_wave_is_an_error(tmp_path):
+    path = write_sound(tmp_path / "a.wav", tones(1.0, 16_000, 1), 16_000, "pcm_s16le")
+    path.write_bytes(path.read_bytes()[:-9000])
+    with pytest.raises(ValueError, match="truncated or corrupt after 0"):
+        Audio.open(path)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 37_800, 44_100, 192_000])
+def test_samples_of_any_rate(rate):
+    audio = Audio.from_samples(tones(1.0, rate, 2), rate)
+    assert (audio.path, audio.duration, audio.channels) == (None, 1.0, 2)
+    assert_tone(heard(audio), 1e-5)
+
+
+def test_samples_of_any_type():
+    tone = tones(0.2, 16_000, 1)[:, 0]
+    for samples in (tone.astype(np.float64), np.round(tone * 2**15).astype(np.int16)):
+        np.testing.assert_allclose(heard(Audio.from_samples(samples, 16_000)), tone, atol=2**-15)
+
+
+def test_silence_is_legal():
+    assert not heard(Audio.from_samples(np.zeros(16_000, np.float32), 16_000)).any()
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "complaint"),
+    [
+        (np.zeros(0, np.float32), 16_000, r"lasts 0\.0000 s"),
+        (np.zeros((2, 16_000), np.float32), 16_000, r"1 to 8 channels, got \(2, 16000\)"),
+        (np.zeros(9, np.uint8), 16_000, "signed integers, got uint8"),
+        (np.full(9, np.nan, np.float32), 16_000, "must be finite"),
+        (np.zeros(9, np.float32), 0, "must be positive, got 0 Hz"),
+    ],
+)
+def test_samples_that_are_no_sound(samples, rate, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Audio.from_samples(samples, rate)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 6, 8])
+def test_a_mix_to_stereo_does_not_clip(channels):
+    audio = Audio.from_samples(np.ones((9_600, channels), np.float32), 48_000)
+    mix = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in audio.frames(48_000, "stereo")])
+    np.testing.assert_allclose(mix, 1, atol=1e-6)
+
+
+def test_a_recording_may_change_its_format():
+    def frames():
+        yield from Audio.from_samples(tones(1.0, 44_100, 2), 44_100).decode()
+        yield from Audio.from_samples(tones(0.5, 8_000, 1), 8_000).decode()
+
+    assert sum(frame.samples for frame in resample(frames(), SAMPLE_RATE, "mono")) == 24_000

@@ -1,0 +1,305 @@
+"""Detectors on drawn faces and on generated graphs, and the choice among them."""
+
+import sys
+
+import cv2
+import cv2.data
+import numpy as np
+import pytest
+
+from jaxportrait.media.crop import FaceRectangle, crop_face, frame_face, landmark_hull
+from jaxportrait.media.faces import (
+    DetectorUnavailableError,
+    Face,
+    NoFaceError,
+    choose_face,
+    detect_faces,
+    open_detector,
+)
+from tests.media.graphs import (
+    SCRFD_DISTANCES,
+    save_fine_landmarks,
+    save_landmarks,
+    save_scrfd,
+    save_yunet,
+)
+
+# The drawn face, in half widths of it: where it starts and ends, its eyes and its mouth.
+BROWS, CHIN, EYES, MOUTH = -0.35, 1.5, (0.42, 0.0), 0.85
+
+
+def draw_face(image: np.ndarray, center: tuple[float, float], half: float, angle: float = 0.0) -> np.ndarray:
+    """Draw a face that cascades take for one; returns its eyes (left, right) and mouth in pixels."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def place(x, y):
+        return turn @ (np.array([x, y]) * half) + center
+
+    def ellipse(x, y, width, height, colour):
+        middle, axes = np.rint(place(x, y)).astype(int).tolist(), (int(width * half), int(height * half))
+        cv2.ellipse(image, middle, axes, float(np.degrees(angle)), 0, 360, colour, -1, cv2.LINE_AA)
+
+    ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
+    ellipse(0, 0.15, 1, 1.35, (220, 180, 160))
+    for side in (-EYES[0], EYES[0]):
+        ellipse(side, -0.28, 0.3, 0.07, (70, 50, 40))
+        ellipse(side, -0.02, 0.27, 0.13, (150, 110, 95))
+        ellipse(side, EYES[1], 0.2, 0.08, (240, 240, 240))
+        ellipse(side, EYES[1], 0.09, 0.09, (40, 30, 30))
+    ellipse(0, 0.25, 0.1, 0.28, (235, 200, 180))
+    ellipse(0, 0.5, 0.18, 0.05, (150, 105, 95))
+    ellipse(0, MOUTH, 0.36, 0.1, (150, 70, 70))
+    image[:] = cv2.GaussianBlur(image, (0, 0), half / 45)
+    return np.array([place(-EYES[0], EYES[1]), place(*EYES), place(0, MOUTH)])
+
+
+def canvas(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), 90, np.uint8)
+
+
+def spot(height: int, width: int, column: int, row: int, size: int, colour=(255, 0, 0)) -> np.ndarray:
+    """A square of `size` pixels a side in cell (column, row), on black."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[row * size : (row + 1) * size, column * size : (column + 1) * size] = colour
+    return image
+
+
+@pytest.fixture(scope="module")
+def haar():
+    return open_detector("haar")
+
+
+@pytest.mark.parametrize("degrees", [-12, 0, 12])
+@pytest.mark.parametrize("half", [40, 100])
+def test_haar_finds_a_drawn_face_and_its_turn(haar, half, degrees):
+    image, angle = canvas(400, 460), np.radians(degrees)
+    eyes = draw_face(image, (220, 180), half, angle)[:2]
+    (face,) = detect_faces(image, haar)
+    down = half * (BROWS + CHIN) / 2
+    center = np.array([220 - down * np.sin(angle), 180 + down * np.cos(angle)])
+    assert np.abs(face.hull.center - center).max() < 0.15 * half
+    assert face.hull.size == pytest.approx(2 * half, rel=0.15)
+    assert face.hull.angle == pytest.approx(angle, abs=np.radians(4))
+    assert face.eyes is not None
+    assert np.abs(face.eyes - eyes).max() < 0.1 * half
+
+
+def test_haar_speaks_of_the_full_picture(haar):
+    """A picture is reduced to look for faces; what is found is told in its own pixels."""
+    image = canvas(1600, 2000)
+    draw_face(image, (1300, 700), 300)
+    (face,) = detect_faces(image, haar)
+    assert np.abs(np.array(face.hull.center) - (1300, 700 + 300 * (BROWS + CHIN) / 2)).max() < 45
+    assert face.hull.size == pytest.approx(600, rel=0.15)
+
+
+def test_a_face_without_eyes_is_not_turned(haar):
+    image = canvas(400, 400)
+    draw_face(image, (200, 180), 90)
+    face = detect_faces(image, haar)[0]
+    image[170:190, 150:190] = (220, 180, 160)  # the left eye, gone
+    blind = detect_faces(image, haar)[0]
+    assert face.eyes is not None
+    assert blind.eyes is None
+    assert blind.hull.angle == 0
+
+
+def test_largest_face_first(haar):
+    image = canvas(400, 700)
+    draw_face(image, (120, 170), 50)
+    draw_face(image, (480, 170), 100)
+    faces = detect_faces(image, haar)
+    assert [round(face.hull.center[0] / 10) for face in faces] == [48, 12]
+    assert faces[0].area > faces[1].area
+
+
+def test_crops_are_alike_whichever_found_the_face(haar, tmp_path):
+    """The same drawn face through the cascade, five points and its true outline."""
+    image, half = canvas(480, 640), 100.0
+    left, right, mouth = draw_face(image, (328, 200), half)
+    truth = FaceRectangle((328, 200 + half * (BROWS + CHIN) / 2), 2 * half)
+    image[:16, :16] = (255, 0, 0)  # what the generated graph takes for a face
+    corner = np.array([0.3 * half, 0])
+    points = np.array([left, right, (left + right + mouth) / 3, mouth - corner, mouth + corner])
+    save_yunet(tmp_path / "face_detection_yunet_test.onnx", points / 16)
+    by_points = detect_faces(image, open_detector("yunet", tmp_path))[0]
+    for hull in (by_points.hull, detect_faces(image, haar)[0].hull):
+        assert hull.size == pytest.approx(truth.size, rel=0.15)
+        assert np.abs(np.array(hull.center) - truth.center).max() < 0.08 * truth.size
+
+
+def test_no_face(haar):
+    with pytest.raises(NoFaceError, match=r"no face found in the 60x40 picture by haar: .*--detector none"):
+        detect_faces(canvas(40, 60), haar)
+
+
+def test_no_face_names_the_detectors_that_were_passed_over():
+    with pytest.raises(NoFaceError, match=r"by haar \(not tried: insightface: needs det_10g.onnx.*yunet: needs"):
+        detect_faces(canvas(40, 60), open_detector())
+
+
+def test_cropped_pictures_are_the_crop():
+    image = np.random.default_rng(0).integers(0, 256, (512, 700, 3), dtype=np.uint8)
+    (face,) = detect_faces(image, open_detector("none"))
+    crop = crop_face(image, frame_face(face.hull))
+    np.testing.assert_array_equal(crop.image, image[:, 94:606])
+
+
+def test_choice():
+    faces = [Face((0, 0, size, size), 1.0, FaceRectangle((0, 0), size)) for size in (30, 20)]
+    assert choose_face(faces) == (faces[0], True)
+    assert choose_face(faces[1:]) == (faces[1], False)
+    assert choose_face(faces, 1) == (faces[1], False)
+    for index in (-1, 2):
+        with pytest.raises(ValueError, match=f"no face {index}: the picture has 2"):
+            choose_face(faces, index)
+
+
+def outline(turned: float) -> np.ndarray:
+    """106 points whose eyes and mouth say that the face is turned, in [-1, 1] of the detector's crop."""
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (106, 2))
+    left, right, mouth = [33, 35, 39, 40], [87, 89, 93, 94], [52, 61]
+    points[left], points[right], points[mouth] = (-0.2, -0.15), (0.2, -0.15), (0, 0.3)
+    return points @ np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
+
+
+@pytest.fixture
+def models(tmp_path):
+    """LivePortrait's folder of weights, with generated graphs."""
+    buffalo, liveportrait = tmp_path / "insightface/models/buffalo_l", tmp_path / "liveportrait"
+    buffalo.mkdir(parents=True)
+    liveportrait.mkdir()
+    save_scrfd(buffalo / "det_10g.onnx")
+    save_landmarks(buffalo / "2d106det.onnx", outline(0.3))
+    save_fine_landmarks(liveportrait / "landmark.onnx", fine_outline())
+    return tmp_path
+
+
+def fine_outline() -> np.ndarray:
+    return np.random.default_rng(1).uniform(-0.3, 0.3, (203, 2))
+
+
+# 640x320 is letterboxed to 512x256, 20 pixels to a cell of stride 16; 320x640 to 256x512 likewise.
+@pytest.mark.parametrize(("height", "width", "column", "row"), [(320, 640, 20, 6), (640, 320, 5, 18)])
+def test_insightface_end_to_end(models, height, width, column, row):
+    image = spot(height, width, column, row, 20)
+    (face,) = detect_faces(image, open_detector("insightface", models))
+    left, top, right, bottom = SCRFD_DISTANCES
+    box = 20 * np.array([column - left, row - top, column + right, row + bottom])
+    np.testing.assert_allclose(face.box, box, atol=1e-3)
+    assert face.score == pytest.approx(1, abs=0.1)
+
+    assert face.landmarks is not None
+    assert face.eyes is not None
+    assert face.fine_landmarks is not None
+    middle = 20 * np.array([column + 0.5, row + 0.5]) - 0.5
+    side = 1.5 * (box[2:] - box[:2]).max()
+    landmarks = middle + outline(0.3) * side / 2
+    # A spot's middle is only as fine as the crop's samples, 1.25 pixels apart.
+    np.testing.assert_allclose(face.landmarks, landmarks, atol=0.2)
+    assert face.hull.angle == pytest.approx(0.3, abs=1e-3)
+    np.testing.assert_allclose(face.eyes, landmarks[[33, 87]], atol=0.2)
+
+    framed = frame_face(landmark_hull(landmarks), 1.5, vy=-0.1)
+    turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
+    np.testing.assert_allclose(face.fine_landmarks, middle + framed.size * fine_outline() @ turn, atol=0.3)
+
+
+def test_insightface_suppresses_overlaps_but_no_other_faces(models):
+    """Two anchors answer to each spot; one face each is left, the larger area first."""
+    image = spot(320, 640, 4, 4, 20) | spot(320, 640, 24, 8, 20)
+    faces = detect_faces(image, open_detector("insightface", models))
+    assert sorted(round(face.box[0] / 20) for face in faces) == [2, 22]
+
+
+def test_insightface_reads_red_green_blue(models):
+    with pytest.raises(NoFaceError, match="by insightface"):
+        detect_faces(spot(320, 640, 20, 6, 20, colour=(0, 0, 255)), open_detector("insightface", models))
+
+
+def test_insightface_without_fine_landmarks(models):
+    (models / "liveportrait/landmark.onnx").unlink()
+    (face,) = detect_faces(spot(320, 640, 20, 6, 20), open_detector("insightface", models))
+    assert face.fine_landmarks is None
+
+
+@pytest.mark.parametrize(("height", "width"), [(640, 640), (480, 640), (300, 500)])
+def test_yunet_end_to_end(tmp_path, height, width):
+    points = np.array([[-0.5, 0], [1.5, 0], [0.5, 0.7], [-0.2, 2], [1.2, 2]])
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", points)
+    (face,) = detect_faces(spot(height, width, 10, 8, 16), open_detector("yunet", tmp_path))
+    assert face.landmarks is not None
+    assert face.eyes is not None
+    np.testing.assert_allclose(face.box, (136, 96, 200, 176), atol=1e-3)
+    np.testing.assert_allclose(face.landmarks, (points + np.array([10, 8])) * 16, atol=1e-3)
+    np.testing.assert_allclose(face.eyes, [(152, 128), (184, 128)], atol=1e-3)
+    assert face.score == pytest.approx(1)
+    assert face.hull.angle == pytest.approx(0)
+
+
+def test_yunet_speaks_of_the_full_picture(tmp_path):
+    """1280 pixels are reduced to 640: a cell of 16 is 32 of them, and the middle of a pixel moves by half."""
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
+    (face,) = detect_faces(spot(960, 1280, 10, 8, 32), open_detector("yunet", tmp_path))
+    np.testing.assert_allclose(face.box, np.array((136, 96, 200, 176)) * 2 + 0.5, atol=1e-3)
+
+
+def test_auto_takes_the_best_at_hand(models, tmp_path):
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
+    assert open_detector("auto", models).name == "insightface"
+    (models / "insightface/models/buffalo_l/2d106det.onnx").unlink()
+    chosen = open_detector("auto", models)
+    assert chosen.name == "yunet"
+    assert "2d106det.onnx" in chosen.passed_over[0]
+    (tmp_path / "face_detection_yunet_2023mar.onnx").unlink()
+    assert open_detector("auto", models).name == "haar"
+
+
+def test_auto_goes_on_without_onnx_runtime(models, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert open_detector("auto", models).name == "haar"
+    with pytest.raises(DetectorUnavailableError, match=r"pip install 'jaxportrait\[insightface\]'"):
+        open_detector("insightface", models)
+
+
+@pytest.mark.parametrize("layout", ["", "buffalo_l", "models/buffalo_l", "insightface/models/buffalo_l"])
+def test_model_files_are_found_in_the_usual_layouts(tmp_path, layout):
+    (tmp_path / layout).mkdir(parents=True, exist_ok=True)
+    save_scrfd(tmp_path / layout / "det_10g.onnx")
+    save_landmarks(tmp_path / layout / "2d106det.onnx", outline(0))
+    assert open_detector("insightface", tmp_path).name == "insightface"
+
+
+@pytest.mark.parametrize("name", ["insightface", "yunet"])
+def test_detector_without_its_files(tmp_path, name):
+    with pytest.raises(DetectorUnavailableError, match=rf"{name}: needs .* no folder was given"):
+        open_detector(name)
+    with pytest.raises(DetectorUnavailableError, match=rf"{name}: needs .* has none"):
+        open_detector(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("insightface", "det_10g.onnx"), ("yunet", "face_detection_yunet_2023mar.onnx")]
+)
+def test_unreadable_model_files(tmp_path, name, file):
+    (tmp_path / "2d106det.onnx").write_bytes(b"not a network")
+    (tmp_path / file).write_bytes(b"not a network")
+    with pytest.raises(DetectorUnavailableError, match=rf"{name}: .*cannot read .*{file}"):
+        open_detector(name, tmp_path)
+    assert open_detector("auto", tmp_path).name == "haar"
+
+
+def test_missing_folder_of_models(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent of detector models"):
+        open_detector("auto", tmp_path / "absent")
+
+
+def test_unknown_detector():
+    with pytest.raises(ValueError, match="no detector 'dlib': choose one of auto, insightface"):
+        open_detector("dlib")  # pyright: ignore[reportArgumentType]
+
+
+def test_opencv_without_its_cascades(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    with pytest.raises(DetectorUnavailableError, match=r"install opencv-python-headless>=4\.10,<5"):
+        open_detector("haar")

@@ -1,0 +1,220 @@
+"""Pictures as users have them: every kind, every orientation, whole or damaged."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxportrait.media.image import read_image, reduce
+
+
+def ramp(height: int = 40, width: int = 60) -> np.ndarray:
+    """RGB, different in every corner, smooth enough for JPEG."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([4 * x, 5 * y, 200 - 2 * x - y], axis=-1).astype(np.uint8)
+
+
+def write(path, image, *options):
+    """Write RGB(A) or grey pixels through memory, so that any name works."""
+    if image.ndim == 3:
+        image = image[..., [2, 1, 0, *range(3, image.shape[2])]]
+    path.write_bytes(cv2.imencode(path.suffix, image, list(options))[1].tobytes())
+    return path
+
+
+def exif(orientation: int, order: str = "<") -> bytes:
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    return mark + struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def add_exif(path, orientation: int, order: str = "<"):
+    """Insert an EXIF orientation into a JPEG, PNG or WebP file."""
+    data, tags = path.read_bytes(), exif(orientation, order)
+    if path.suffix == ".jpg":
+        data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(tags) + 8) + b"Exif\0\0" + tags + data[2:]
+    elif path.suffix == ".png":
+        data = data[:33] + chunk(b"eXIf", tags) + data[33:]
+    else:
+        height, width = read_image(path).shape[:2]
+        sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+        header = b"VP8X" + struct.pack("<I", 10) + bytes([0x18, 0, 0, 0]) + sizes
+        body = b"WEBP" + header + data[12:] + b"EXIF" + struct.pack("<I", len(tags)) + tags
+        data = b"RIFF" + struct.pack("<I", len(body)) + body
+    path.write_bytes(data)
+    return path
+
+
+# EXIF orientation -> how the stored pixels are turned for viewing.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".webp", ".ppm"])
+def test_lossless_kinds_keep_their_pixels(tmp_path, suffix):
+    options = (cv2.IMWRITE_WEBP_QUALITY, 101) if suffix == ".webp" else ()
+    image = ramp()
+    read = read_image(write(tmp_path / f"picture{suffix}", image, *options))
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, image)
+
+
+def test_jpeg_is_read_as_rgb(tmp_path):
+    read = read_image(write(tmp_path / "picture.jpg", ramp(), cv2.IMWRITE_JPEG_QUALITY, 98))
+    assert np.abs(read.astype(int) - ramp()).mean() < 3
+
+
+def test_any_name_is_read(tmp_path):
+    path = write(tmp_path / "портрет 人物 ü'\".png", ramp())
+    np.testing.assert_array_equal(read_image(str(path)), ramp())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
+    path = write(tmp_path / f"picture{suffix}", ramp())
+    stored = read_image(path)
+    np.testing.assert_array_equal(read_image(add_exif(path, orientation)), UPRIGHT[orientation](stored))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_opacity_turns_with_the_colours(tmp_path, orientation, suffix, order):
+    image = np.dstack([ramp(), np.full((40, 60), 255, np.uint8)])
+    image[:10, :20, 3] = 0
+    path = add_exif(write(tmp_path / f"picture{suffix}", image, cv2.IMWRITE_WEBP_QUALITY, 101), orientation, order)
+    expected = ramp()
+    expected[:10, :20] = 255
+    np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](expected))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_transparent_parts_are_white(tmp_path, dtype):
+    full = np.iinfo(dtype).max
+    image = np.zeros((4, 6, 4), dtype)
+    image[:, 2:, 3] = full
+    image[:, 4:, 3] = full // 5
+    read = read_image(write(tmp_path / "picture.png", image))
+    np.testing.assert_array_equal(read[0, :, 0], [255, 255, 0, 0, 204, 204])
+
+
+def test_grey_becomes_rgb(tmp_path):
+    grey = ramp()[..., 0]
+    np.testing.assert_array_equal(read_image(write(tmp_path / "g.png", grey)), np.dstack([grey] * 3))
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    deep = ramp().astype(np.uint16) * 257
+    assert np.abs(read_image(write(tmp_path / "deep.png", deep)).astype(int) - ramp()).max() <= 1
+
+
+def test_odd_sides_are_trimmed(tmp_path):
+    np.testing.assert_array_equal(read_image(write(tmp_path / "p.png", ramp(41, 63))), ramp(41, 63)[:40, :62])
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    frames = cv2.Animation()
+    frames.frames = [np.full((8, 8, 4), value, np.uint8) for value in ((255,) * 4, (0, 0, 0, 255))]
+    frames.durations = [100, 100]
+    path = tmp_path / "animated.webp"
+    assert cv2.imwriteanimation(str(path), frames)
+    np.testing.assert_array_equal(read_image(path), np.full((8, 8, 3), 255))
+
+
+def test_bytes_behind_the_picture_are_ignored(tmp_path):
+    for suffix in (".jpg", ".png"):
+        path = write(tmp_path / f"picture{suffix}", ramp())
+        whole = read_image(path)
+        path.write_bytes(path.read_bytes() + b"a motion photo's film")
+        np.testing.assert_array_equal(read_image(path), whole)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no picture at .*absent\.png"):
+        read_image(tmp_path / "absent.png")
+
+
+def test_folder(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match="0 bytes"):
+        read_image(tmp_path / "empty.png")
+
+
+def test_other_files_are_no_pictures(tmp_path, capfd):
+    (tmp_path / "notes.jpg").write_text("not a picture at all")
+    with pytest.raises(ValueError, match=r"notes\.jpg is not a picture"):
+        read_image(tmp_path / "notes.jpg")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".gif"])
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_cut_short(tmp_path, capfd, suffix, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = write(tmp_path / f"picture{suffix}", noise)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_jpeg_with_lost_blocks(tmp_path, progressive):
+    """OpenCV alone reads such a file and fills the rest with grey, since the end marker is in place."""
+    path = write(tmp_path / "p.jpg", ramp(), cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4] + b"\xff\xd9")
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        read_image(path)
+
+
+def test_jpeg_whose_download_stopped(tmp_path):
+    """Downloaders reserve a file's full length: the part never received is zeros."""
+    path = write(tmp_path / "p.jpg", ramp(480, 640))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        read_image(path)
+
+
+def test_png_with_a_wrong_byte(tmp_path, capfd):
+    path = write(tmp_path / "picture.png", ramp())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_too_small(tmp_path):
+    with pytest.raises(ValueError, match="1x9 pixels"):
+        read_image(write(tmp_path / "p.png", ramp(9, 1)))
+
+
+def test_reduce_keeps_the_shape_of_things():
+    image = cv2.resize(ramp(), (1500, 1000), interpolation=cv2.INTER_LINEAR)
+    small = reduce(image, 300)
+    assert small.shape == (200, 300, 3)
+    np.testing.assert_allclose(small, image.reshape(200, 5, 300, 5, 3).mean(axis=(1, 3)), atol=0.51)
+    assert reduce(small, 300) is small

@@ -1,0 +1,267 @@
+"""Videos written and read back as files: colours, clocks, sound, and what is left after a failure."""
+
+import dataclasses
+import resource
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from jaxportrait.media.audio import SAMPLE_RATE, Audio
+from jaxportrait.media.video import VideoReader, VideoWriter
+
+PATCHES = np.array(
+    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [128, 128, 128], [200, 150, 120], [30, 90, 160]],
+    np.uint8,
+)
+
+
+def noise_frames(count: int, size: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def noise_sound(seconds: float, rate: int = 48_000, channels: int = 1) -> Audio:
+    samples = 0.1 * np.random.default_rng(1).standard_normal((round(seconds * rate), channels))
+    return Audio.from_samples(samples, rate)
+
+
+def write(path: Path, frames: np.ndarray, fps=30, audio=None, **options) -> Path:
+    with VideoWriter(path, size=(frames.shape[2], frames.shape[1]), fps=fps, audio=audio, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def seconds_of(stream) -> float:
+    return float(stream.duration * stream.time_base)
+
+
+def test_colours_do_not_shift(tmp_path):
+    chart = np.repeat(np.repeat(PATCHES.reshape(2, 4, 3), 32, axis=0), 32, axis=1)
+    path = write(tmp_path / "a.mp4", np.stack([chart] * 3))
+    with av.open(str(path)) as container:
+        coding = container.streams.video[0].codec_context
+        assert coding.pix_fmt == "yuv420p"
+        tags = (coding.colorspace, coding.color_primaries, coding.color_trc, coding.color_range)
+        assert tags == (1, 1, 1, 1)  # BT.709 thrice, limited range
+    for _, frame in VideoReader(path):
+        centres = frame[16::32, 16::32].reshape(-1, 3).astype(int)
+        assert np.abs(centres - PATCHES).max() <= 3
+
+
+def test_smooth_pictures_keep_their_light(tmp_path):
+    y, x = np.mgrid[:96, :128] / 60
+    picture = np.stack([127 + 100 * np.sin(x + k) * np.cos(y - k) for k in range(3)], axis=-1).astype(np.uint8)
+    (_, first), *_ = VideoReader(write(tmp_path / "a.mp4", picture[None], crf=10))
+    error = first.astype(float) - picture
+    assert np.abs(error.mean((0, 1))).max() < 0.5
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 44
+
+
+@pytest.mark.parametrize("fps", [30, 25.0, Fraction(30_000, 1001), 29.97002997, 60])
+def test_pictures_and_sound_keep_time(tmp_path, fps):
+    audio = noise_sound(1.0, 44_100, channels=2)
+    count = round(fps)
+    path = write(tmp_path / "a.mp4", noise_frames(count, 32), fps, audio)
+    reader = VideoReader(path)
+    assert reader.size == (32, 32)
+    assert float(reader.fps) == pytest.approx(float(fps), rel=1e-6)
+    times = [seconds for seconds, _ in reader]
+    np.testing.assert_allclose(times, np.arange(count) / float(fps), atol=1e-3)
+    with av.open(str(path)) as container:
+        pictures, sound = container.streams.video[0], container.streams.audio[0]
+        assert abs(seconds_of(pictures) - seconds_of(sound)) < 1 / fps
+        assert (sound.rate, sound.layout.name) == (44_100, "stereo")
+
+
+def test_sound_lies_where_it_was(tmp_path):
+    audio = noise_sound(1.0, SAMPLE_RATE)
+    path = write(tmp_path / "a.mp4", noise_frames(30), 30, audio)
+    before = np.concatenate(list(audio.stream()))
+    after = np.concatenate(list(Audio.open(path, allow_video=True).stream()))[: len(before)]
+    lags = np.fft.irfft(np.conj(np.fft.rfft(before)) * np.fft.rfft(after))
+    assert np.argmax(lags) == 0
+    assert np.corrcoef(before, after)[0, 1] > 0.9
+
+
+def test_sound_is_cut_with_the_pictures(tmp_path):
+    path = write(tmp_path / "a.mp4", noise_frames(6), 30, noise_sound(5.0))
+    with av.open(str(path)) as container:
+        assert seconds_of(container.streams.audio[0]) == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "rate_kept", "layout"),
+    [(16_000, 1, 16_000, "mono"), (37_800, 2, 48_000, "stereo"), (48_000, 6, 48_000, "stereo")],
+)
+def test_sound_keeps_the_rate_that_aac_knows(tmp_path, rate, channels, rate_kept, layout):
+    path = write(tmp_path / "a.mp4", noise_frames(5), 30, noise_sound(0.3, rate, channels))
+    with av.open(str(path)) as container:
+        sound = container.streams.audio[0]
+        assert (sound.rate, sound.layout.name) == (rate_kept, layout)
+
+
+def test_sound_is_decoded_only_as_far_as_frames_have_come(tmp_path):
+    audio, decoded = noise_sound(30.0), []
+
+    def counted():
+        for frame in audio.decode():
+            decoded.append(frame.samples / frame.sample_rate)
+            yield frame
+
+    lazy = dataclasses.replace(audio, decode=counted)
+    with VideoWriter(tmp_path / "a.mp4", size=(64, 64), fps=30, audio=lazy) as writer:
+        for frame in noise_frames(60):
+            writer.write(frame)
+    assert sum(decoded) < 4
+
+
+def test_file_is_interleaved_and_starts_with_its_index(tmp_path):
+    path = write(tmp_path / "a.mp4", noise_frames(150, 32), 30, noise_sound(5.0))
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    latest = {"video": 0.0, "audio": 0.0}
+    with av.open(str(path)) as container:
+        packets = (packet for packet in container.demux() if packet.size)
+        for packet in sorted(packets, key=lambda packet: packet.pos):
+            latest[packet.stream.type] = float(packet.dts * packet.time_base)
+            assert abs(latest["video"] - latest["audio"]) < 1.5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_left_of_an_interrupted_file(tmp_path, error):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"the one before")
+    with pytest.raises(error), VideoWriter(path, size=(64, 64), fps=30, audio=noise_sound(1.0)) as writer:
+        writer.write(noise_frames(1)[0])
+        raise error
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
+    assert path.read_bytes() == b"the one before"
+
+
+def test_a_complete_file_replaces_the_one_before(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"the one before")
+    write(path, noise_frames(3))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
+    assert len(list(VideoReader(path))) == 3
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.mp4 cannot be written \(File too large\): free space"):
+            write(tmp_path / "a.mp4", noise_frames(100), audio=noise_sound(4.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_without_frames_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="got no frame"):
+        write(tmp_path / "a.mp4", noise_frames(0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ({"size": (65, 64)}, "even width and height, got 65x64"),
+        ({"size": (0, 64)}, "even width and height, got 0x64"),
+        ({"fps": 0}, "frame rate must be from 1 to 1000, got 0"),
+        ({"fps": float("inf")}, "frame rate must be from 1 to 1000, got inf"),
+        ({"crf": 52}, "crf must be from 0 to 51, got 52"),
+        ({"encoder": "h264_nvenc", "size": (16, 16)}, "h264_nvenc does not open on this machine at 16x16"),
+    ],
+)
+def test_options_that_cannot_be_had(tmp_path, option, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        VideoWriter(tmp_path / "a.mp4", **{"size": (64, 64), "fps": 30, "audio": None} | option)
+
+
+def test_auto_falls_back_to_libx264(tmp_path):
+    # NVENC refuses so small a picture on any card.
+    assert VideoWriter(tmp_path / "a.mp4", size=(16, 16), fps=30, audio=None).encoder == "libx264"
+
+
+def test_a_higher_crf_makes_a_smaller_file(tmp_path):
+    fine, coarse = (write(tmp_path / f"{crf}.mp4", noise_frames(3), crf=crf) for crf in (10, 40))
+    assert coarse.stat().st_size < fine.stat().st_size / 2
+
+
+@pytest.mark.parametrize("frame", [np.zeros((64, 32, 3), np.uint8), np.zeros((32, 64, 3), np.float32)])
+def test_a_frame_must_be_as_announced(tmp_path, frame):
+    with (
+        pytest.raises(ValueError, match=r"must be uint8 \(32, 64, 3\), got"),
+        VideoWriter(tmp_path / "a.mp4", size=(64, 32), fps=30, audio=None) as writer,
+    ):
+        writer.write(frame)
+
+
+def test_a_place_where_no_file_can_be(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none does not exist: make it"):
+        VideoWriter(tmp_path / "none" / "a.mp4", size=(64, 64), fps=30, audio=None)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        VideoWriter(tmp_path, size=(64, 64), fps=30, audio=None)
+
+
+def test_reader_turns_frames_upright(tmp_path):
+    lying = np.zeros((1, 32, 64, 3), np.uint8)
+    lying[:, :16, :32] = 255
+    path = write(tmp_path / "a.mp4", lying)
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44  # a quarter turn clockwise, as telephones write it
+    quarter = np.array([[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4")
+    data[matrix : matrix + 36] = quarter.tobytes()
+    path.write_bytes(data)
+    reader = VideoReader(path)
+    assert reader.size == (32, 64)
+    ((_, frame),) = reader
+    assert frame[:28, 20:].min() > 240
+    assert frame[:, :12].max() < 15
+
+
+def test_a_bare_stream_is_timed_by_its_rate(tmp_path):
+    path = tmp_path / "a.h264"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=64, height=64)
+        for index, frame in enumerate(noise_frames(5)):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    assert [seconds for seconds, _ in VideoReader(path)] == [0.0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_damage_in_the_middle_is_an_error(tmp_path):
+    path = write(tmp_path / "a.mp4", noise_frames(20))
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes(5000) + data[middle + 5000 :])
+    with pytest.raises(ValueError, match=r"is corrupt after 0\.\d\d s"):
+        list(VideoReader(path))
+
+
+def test_a_truncated_video_is_an_error(tmp_path):
+    path = write(tmp_path / "a.mp4", noise_frames(20))
+    path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(ValueError, match="is truncated or corrupt after 0"):
+        list(VideoReader(path))
+
+
+def test_refuses_what_is_no_video(tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+    with pytest.raises(FileNotFoundError, match=r"none\.mp4 does not exist"):
+        VideoReader(tmp_path / "none.mp4")
+    with pytest.raises(ValueError, match="cannot be read"):
+        VideoReader(tmp_path / "text.mp4")
+    with pytest.raises(ValueError, match="no video stream"):
+        VideoReader(tmp_path / "sound.wav")

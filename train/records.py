@@ -1,0 +1,229 @@
+"""The contract between processing and training: what a processed clip holds, and where it lies on disk.
+
+A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.json` (what it is), `statistics.json`
+(mean and deviation of the motion over the train split) and `manifest.jsonl` (every clip seen, and what became of it).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from flax import serialization
+from jaxtyping import Float16, Float32, Float64
+
+from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
+from jaxportrait.types import MotionStatistics
+
+FORMAT = 1
+DESCRIPTION, STATISTICS, MANIFEST = "dataset.json", "statistics.json", "manifest.jsonl"
+
+Split = Literal["train", "validation"]
+SPLITS: tuple[Split, ...] = ("train", "validation")
+
+WINDOW_FRAMES = 30
+WINDOW_STEP = 3
+"""Windows start at multiples of 3 frames, where an audio feature starts too: 5 features last as long as 3 frames."""
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be read, or does not fit what is asked of it."""
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip, or that part of it which belongs to a split.
+
+    Attributes:
+      clip: path of its video below the data set's root, with slashes.
+      subject: who speaks.
+      emotion: as the source names it; empty where it does not.
+      level: intensity of the emotion; 0 where the source names none.
+      motion: all values of each frame at 30 a second, in the order of `MotionSpace`.
+      features: audio features, 50 a second; feature 5 i starts with frame 3 i, and every frame is covered.
+      envelope: loudness of the sound at each frame, root mean square.
+      start: the frame of the clip at which the record starts; a multiple of 3.
+    """
+
+    clip: str
+    subject: str
+    emotion: str
+    level: int
+    motion: Float32[np.ndarray, "frames 70"]
+    features: Float16[np.ndarray, "features width"]
+    envelope: Float32[np.ndarray, " frames"]
+    start: int = 0
+
+    @property
+    def frames(self) -> int:
+        return len(self.motion)
+
+    @property
+    def windows(self) -> int:
+        return window_count(self.frames)
+
+
+@dataclass(frozen=True)
+class SplitSize:
+    """How much a split holds; windows are counted at every start that training may choose."""
+
+    shards: int
+    clips: int
+    frames: int
+    windows: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A processed data set on disk.
+
+    Attributes:
+      path: its folder.
+      sizes: of each split.
+      feature_width: values of an audio feature.
+      audio_encoder: identity of the encoder that made the features, by `network_identity`.
+      motion_space: the one it was made for, which training takes where it is told no other.
+      mean, deviation: of every value of the motion over the train split; the deviation is that of a sample (n - 1).
+    """
+
+    path: Path
+    sizes: Mapping[Split, SplitSize]
+    feature_width: int
+    audio_encoder: str
+    motion_space: str
+    mean: Float64[np.ndarray, "70"]
+    deviation: Float64[np.ndarray, "70"]
+
+    def shards(self, split: Split) -> list[Path]:
+        """The ArrayRecord files of a split, in order."""
+        count = self.sizes[split].shards
+        return [self.path / shard_name(split, index, count) for index in range(count)]
+
+    def statistics(self, motion_space: str) -> MotionStatistics:
+        """Mean and deviation of a motion space's columns, in float32."""
+        columns = list(MOTION_SPACES[motion_space].columns)
+        return MotionStatistics(np.float32(self.mean[columns]), np.float32(self.deviation[columns]))
+
+    def clips(self, split: Split) -> Iterator[ClipRecord]:
+        """The records of a split in their order on disk."""
+        from grain.sources import ArrayRecordDataSource
+
+        if self.sizes[split].clips == 0:
+            return
+        source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
+        for index in range(len(source)):
+            yield decode_record(source[index])
+
+
+def window_count(frames: int) -> int:
+    """How many windows start in a clip of `frames` frames."""
+    return max(0, (frames - WINDOW_FRAMES) // WINDOW_STEP + 1)
+
+
+def features_needed(frames: int) -> int:
+    """The audio features that cover `frames` frames."""
+    return -(-frames * FEATURES_PER_SECOND // MOTION_FPS)
+
+
+def feature_at(frame: int) -> int:
+    """The audio feature that starts with `frame`, a multiple of 3."""
+    return frame * FEATURES_PER_SECOND // MOTION_FPS
+
+
+def shard_name(split: Split, index: int, count: int) -> str:
+    """The file name of a shard, such as `train-00000-of-00004.array_record`."""
+    return f"{split}-{index:05d}-of-{count:05d}.array_record"
+
+
+def encode_record(record: ClipRecord) -> bytes:
+    """A record as MessagePack; equal records give equal bytes."""
+    return serialization.msgpack_serialize({name: getattr(record, name) for name in ClipRecord.__dataclass_fields__})
+
+
+def decode_record(data: bytes) -> ClipRecord:
+    """The record that `encode_record` wrote; its arrays are read-only.
+
+    Raises:
+      DatasetError: bytes that are no such record.
+    """
+    try:
+        record = ClipRecord(**serialization.msgpack_restore(data))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(
+            f"a record of {len(data)} bytes is not of format {FORMAT}: process the videos again"
+        ) from error
+    return record
+
+
+def network_identity(checkpoint: Checkpoint, part: str) -> str:
+    """A name for the weights of a part: equal for equal weights and sizes, wherever they are stored."""
+    digest = hashlib.sha256(json.dumps(asdict(getattr(checkpoint.config, part)), sort_keys=True).encode())
+    for name, leaf in sorted(checkpoint.leaves(part).items()):
+        digest.update(f"{name} {leaf.shape} {leaf.dtype}".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_description(dataset: Dataset) -> None:
+    """Write `statistics.json`, and then `dataset.json`, by which a data set is known to be complete."""
+    statistics = {
+        "frames": dataset.sizes["train"].frames,
+        "mean": dataset.mean.tolist(),
+        "deviation": dataset.deviation.tolist(),
+    }
+    description = {
+        "format": FORMAT,
+        "motion_fps": MOTION_FPS,
+        "motion_width": MOTION_WIDTH,
+        "motion_space": dataset.motion_space,
+        "feature_width": dataset.feature_width,
+        "features_per_second": FEATURES_PER_SECOND,
+        "audio_encoder": dataset.audio_encoder,
+        "splits": {split: asdict(dataset.sizes[split]) for split in SPLITS},
+    }
+    for name, content in ((STATISTICS, statistics), (DESCRIPTION, description)):
+        partial = dataset.path / f".{name}.partial"
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.replace(dataset.path / name)
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a processed data set.
+
+    Raises:
+      FileNotFoundError: there is none that is complete.
+      DatasetError: damaged, or of another format.
+    """
+    path = Path(path)
+    if not (path / DESCRIPTION).is_file():
+        raise FileNotFoundError(
+            f"no processed data set at {path} ({DESCRIPTION} is missing): make or finish it with `python -m train.process`"
+        )
+    try:
+        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        statistics = json.loads((path / STATISTICS).read_text(encoding="utf-8"))
+        if description["format"] != FORMAT:
+            raise DatasetError(f"data set {path} is of format {description['format']}, this version reads {FORMAT}")
+        dataset = Dataset(
+            path,
+            {split: SplitSize(**description["splits"][split]) for split in SPLITS},
+            description["feature_width"],
+            description["audio_encoder"],
+            description["motion_space"],
+            np.array(statistics["mean"], np.float64),
+            np.array(statistics["deviation"], np.float64),
+        )
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
+    _require_shards(dataset)
+    return dataset
+
+
+def _require_shards(dataset: Dataset) -> None:
+    missing = [shard.name for split in SPLITS for shard in dataset.shards(split) if not shard.is_file()]
+    if missing:
+        raise DatasetError(f"data set {dataset.path} lacks {', '.join(missing)}: process the videos again")
