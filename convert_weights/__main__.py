@@ -81,7 +81,11 @@ def gather(options: Options) -> dict[str, Path]:
     if options.whisper is not None:
         path = Path(options.whisper)
         is_name = not path.suffix and not path.exists()
-        files["whisper"] = download_whisper(options.whisper, (folder or Path("pretrained_weights")) / "audio_processor") if is_name else path
+        files["whisper"] = (
+            download_whisper(options.whisper, (folder or Path("pretrained_weights")) / "audio_processor")
+            if is_name
+            else path
+        )
     if not files:
         raise ConversionError("nothing to convert: pass --pretrained-weights DIR, or a part's own file")
     return files

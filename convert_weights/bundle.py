@@ -96,9 +96,11 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
     own = MotionStatistics(*(leaves.pop(name) for name in STATISTICS))
     if path is not None:
         given = lip_statistics(path)
-        if given.mean.shape != own.mean.shape or max(
-            np.abs(given.mean - own.mean).max(), np.abs(given.std - own.std).max()
-        ) > AGREEMENT * np.abs(own.std).max():
+        if (
+            given.mean.shape != own.mean.shape
+            or max(np.abs(given.mean - own.mean).max(), np.abs(given.std - own.std).max())
+            > AGREEMENT * np.abs(own.std).max()
+        ):
             raise ConversionError(
                 f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
                 "leave out --statistics to use the transformer's own"

@@ -88,9 +88,7 @@ def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
     return {key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()}
 
 
-def _place(
-    result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes
-) -> list[str]:
+def _place(result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes) -> list[str]:
     """Lay out one tensor as `leaf`; what is wrong with it."""
     if leaf not in shapes:
         return [f"{key} {tensor.shape} would fill {leaf}, which the network has not"]
@@ -134,5 +132,3 @@ def _join(prefix: str, name: str) -> str:
 def _pattern(template: str) -> str:
     """`blocks.{i}.conv` -> a regular expression with a group i of digits."""
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template))
-
-

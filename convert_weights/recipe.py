@@ -167,6 +167,10 @@ def _save(content: dict, path: Path) -> None:
 
 def _tensors(content: dict) -> dict:
     return {
-        key: _tensors(value) if isinstance(value, dict) else torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+        key: _tensors(value)
+        if isinstance(value, dict)
+        else torch.as_tensor(value)
+        if isinstance(value, np.ndarray)
+        else value
         for key, value in content.items()
     }

@@ -30,7 +30,9 @@ class TensorShapes:
     def __getitem__(self, key: str) -> Shape:
         if key not in self._shapes:
             some = ", ".join(list(self._shapes)[:3])
-            raise ConversionError(f"{self._name} has no tensor {key}, so it is another network's file (it has: {some}, ...)")
+            raise ConversionError(
+                f"{self._name} has no tensor {key}, so it is another network's file (it has: {some}, ...)"
+            )
         return self._shapes[key]
 
     def __contains__(self, key: str) -> bool:

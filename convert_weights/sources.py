@@ -16,7 +16,10 @@ from convert_weights.convert import ConversionError, Tensors
 HUGGING_FACE_REPOSITORY = "KwaiVGI/LivePortrait"
 WHISPER_FILE = "audio_processor/tiny.pt"
 STITCHING_FILE = "liveportrait/retargeting_models/stitching_retargeting_module.pth"
-BASE_FOLDERS = {False: ("liveportrait/base_models",), True: ("liveportrait_animals/base_models_v1.1", "liveportrait_animals/base_models")}
+BASE_FOLDERS = {
+    False: ("liveportrait/base_models",),
+    True: ("liveportrait_animals/base_models_v1.1", "liveportrait_animals/base_models"),
+}
 """Of human and of animal weights, the newer folder first."""
 
 BASE_FILES = {

@@ -231,9 +231,7 @@ class Animator:
         frames = int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
         motion = resample_motion(self.sample(sound, frames, sampling), output_fps, count)
         keypoints = self.drive(portrait.source, motion, driving)
-        return Animation(
-            portrait.size, output_fps, sound, keypoints, lambda: self._frames(portrait, keypoints)
-        )
+        return Animation(portrait.size, output_fps, sound, keypoints, lambda: self._frames(portrait, keypoints))
 
     def sample(self, audio: Audio, frames: int, sampling: Sampling = Sampling()) -> Float[np.ndarray, "frames d"]:
         """The motion of so many frames at 30 a second, made of sound."""
@@ -260,7 +258,9 @@ class Animator:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
         space = self.config.flow_transformer.motion_space
         if driving.composition == "original" and space != "lip":
-            raise ValueError(f'composition "original" moves lips alone, and this transformer makes {space}: use "source"')
+            raise ValueError(
+                f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
+            )
         if driving.stitching and "stitching" not in self.networks:
             raise ValueError("stitching was asked for, and the checkpoint holds no stitching network: convert it again")
         first, chunks = jnp.asarray(motion[0]), []

@@ -57,15 +57,17 @@ class Checkpoint:
         missing = [part for part in parts if part not in self.parts]
         if missing:
             raise CheckpointError(
-                f"checkpoint {self.path} holds no {', no '.join(missing)} (it has: {', '.join(self.parts) or 'nothing'}): "
-                "convert the missing weights with `python -m convert_weights`"
+                f"checkpoint {self.path} holds no {', no '.join(missing)} (it has: "
+                f"{', '.join(self.parts) or 'nothing'}): convert the missing weights with `python -m convert_weights`"
             )
 
     def leaves(self, part: str) -> dict[str, np.ndarray]:
         """The stored arrays of `part`, on the host."""
         self.require([part])
-        names = leaf_shapes(abstract(part, getattr(self.config, part)))
-        wanted = {part: _nested(dict.fromkeys(names, 0))}
+        return self._read(part, abstract(part, getattr(self.config, part)))
+
+    def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
+        wanted = {part: _nested(dict.fromkeys(leaf_shapes(network), 0))}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         restore = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
@@ -77,12 +79,12 @@ class Checkpoint:
         Args:
           dtype: in which it computes and in which its weights are kept.
         """
+        self.require([part])
         network = abstract(part, getattr(self.config, part), dtype=dtype)
-        fill(network, self.leaves(part))
+        fill(network, self._read(part, network))
         network.eval()
         fold(network)
-        state = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network))
-        nnx.update(network, state)
+        nnx.update(network, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network)))
         return network
 
 
@@ -130,7 +132,9 @@ def save_checkpoint(
         "config": ocp.args.JsonSave({"format": FORMAT, "portrait": asdict(config)}),
     }
     if statistics is not None:
-        items["statistics"] = ocp.args.PyTreeSave({"mean": np.asarray(statistics.mean), "std": np.asarray(statistics.std)})
+        items["statistics"] = ocp.args.PyTreeSave(
+            {"mean": np.asarray(statistics.mean), "std": np.asarray(statistics.std)}
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
@@ -179,9 +183,9 @@ def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:
 
 
 def fill(network: nnx.Module, leaves: Leaves) -> None:
-    """Put arrays into a network, every one of its leaves, as float32."""
+    """Put host arrays into a network, every one of its leaves, as float32."""
     for path, leaf in _variables(network):
-        leaf.set_value(jnp.asarray(leaves[".".join(map(str, path))], jnp.float32))
+        leaf.set_value(np.asarray(leaves[".".join(map(str, path))], np.float32))
 
 
 def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
@@ -191,7 +195,9 @@ def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
 
 def _handler() -> ocp.CompositeCheckpointHandler:
     return ocp.CompositeCheckpointHandler(
-        params=ocp.PyTreeCheckpointHandler(), config=ocp.JsonCheckpointHandler(), statistics=ocp.PyTreeCheckpointHandler()
+        params=ocp.PyTreeCheckpointHandler(),
+        config=ocp.JsonCheckpointHandler(),
+        statistics=ocp.PyTreeCheckpointHandler(),
     )
 
 

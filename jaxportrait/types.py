@@ -13,7 +13,9 @@ T = TypeVar("T")
 def pytree(cls: type[T]) -> type[T]:
     """Register a frozen dataclass whose every field is data."""
     return jax.tree_util.register_dataclass(
-        cls, data_fields=[field.name for field in fields(cls)], meta_fields=[]  # pyright: ignore[reportArgumentType]
+        cls,
+        data_fields=[field.name for field in fields(cls)],
+        meta_fields=[],  # pyright: ignore[reportArgumentType]
     )
 
 

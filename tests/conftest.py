@@ -6,7 +6,12 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import numpy as np
 import pytest
+
+from examples.quickstart import babble, draw_portrait
+from jaxportrait.checkpoint import save_untrained
+from jaxportrait.models.config import PortraitConfig
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -17,3 +22,23 @@ jax.config.update("jax_default_matmul_precision", "highest")
 def golden() -> Path:
     """The folder of figures from the published PyTorch code."""
     return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny networks, untrained."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    save_untrained(path, PortraitConfig.tiny())
+    return path
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """A drawn face, (256, 256, 3) RGB."""
+    return draw_portrait(256)
+
+
+@pytest.fixture(scope="session")
+def voice() -> np.ndarray:
+    """Two seconds of babble at 16 kHz."""
+    return babble(2.0)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from flax import serialization
@@ -106,7 +106,8 @@ class Dataset:
     def statistics(self, motion_space: str) -> MotionStatistics:
         """Mean and deviation of a motion space's columns, in float32."""
         columns = list(MOTION_SPACES[motion_space].columns)
-        return MotionStatistics(np.float32(self.mean[columns]), np.float32(self.deviation[columns]))
+        values = (column[columns].astype(np.float32) for column in (self.mean, self.deviation))
+        return MotionStatistics(*values)  # pyright: ignore[reportArgumentType]
 
     def clips(self, split: Split) -> Iterator[ClipRecord]:
         """The records of a split in their order on disk."""
@@ -115,7 +116,7 @@ class Dataset:
         if self.sizes[split].clips == 0:
             return
         source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
-        for index in range(len(source)):
+        for index in range(self.sizes[split].clips):
             yield decode_record(source[index])
 
 
@@ -151,7 +152,7 @@ def decode_record(data: bytes) -> ClipRecord:
       DatasetError: bytes that are no such record.
     """
     try:
-        record = ClipRecord(**serialization.msgpack_restore(data))
+        record = ClipRecord(**cast(dict[str, Any], serialization.msgpack_restore(data)))
     except (TypeError, ValueError) as error:
         raise DatasetError(
             f"a record of {len(data)} bytes is not of format {FORMAT}: process the videos again"
@@ -201,7 +202,8 @@ def open_dataset(path: str | Path) -> Dataset:
     path = Path(path)
     if not (path / DESCRIPTION).is_file():
         raise FileNotFoundError(
-            f"no processed data set at {path} ({DESCRIPTION} is missing): make or finish it with `python -m train.process`"
+            f"no processed data set at {path} ({DESCRIPTION} is missing): "
+            "make or finish it with `python -m train.process`"
         )
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Cut a face out of a picture and paste a new one back: geometry in pixels, on the host.
+"""Cut a face out of a picture: geometry in pixels, on the host.
 
 Points are (x, y); whole numbers are the CENTRES of pixels, so a picture reaches from -0.5 to its side less 0.5, and
 matrices act on (x, y, 1). Angles are radians, clockwise as seen, since y points down.

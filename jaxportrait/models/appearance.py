@@ -3,6 +3,8 @@
 Source: LivePortrait (its AppearanceFeatureExtractor).
 """
 
+import itertools
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -34,11 +36,9 @@ class AppearanceExtractor(nnx.Module):
         self.stem = ConvNorm(3, config.base_channels, (3, 3), dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
             ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            for inputs, outputs in itertools.pairwise(widths)
         )
-        self.lift = Conv(
-            widths[-1], config.volume_channels * config.volume_depth, (1, 1), dtype=dtype, rngs=rngs
-        )
+        self.lift = Conv(widths[-1], config.volume_channels * config.volume_depth, (1, 1), dtype=dtype, rngs=rngs)
         self.residuals = nnx.List(
             ResidualBlock(config.volume_channels, dtype=dtype, rngs=rngs) for _ in range(config.residual_blocks)
         )

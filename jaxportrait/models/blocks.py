@@ -83,7 +83,7 @@ class ConvNorm(nnx.Module):
     def fold(self) -> None:
         if self.norm is None:
             return
-        scale = self.norm.scale[...] * jax.lax.rsqrt(self.norm.var[...] + NORM_EPSILON)
+        scale = self.norm.scale[...] * (self.norm.var[...] + NORM_EPSILON) ** -0.5
         kernel, bias = self.conv.kernel, self.conv.bias
         kernel[...] = kernel[...] * channelwise(scale, kernel[...])
         bias[...] = (bias[...] - self.norm.mean[...]) * scale + self.norm.bias[...]
@@ -123,7 +123,8 @@ class SpectralConv(nnx.Module):
         return y if bias is None else y + channelwise(bias[...].astype(y.dtype), y)
 
     def _norm(self) -> Float[Array, ""]:
-        return jnp.einsum("o,hwio,hwi->", self.u[...], self.conv.kernel[...], self.v[...])
+        projected = (self.conv.kernel[...] * self.v[...][..., None]).sum(axis=(0, 1, 2))
+        return (projected * self.u[...]).sum()
 
     def fold(self) -> None:
         if self.u is None:
@@ -156,7 +157,10 @@ class Foldable(Protocol):
 
 
 def fold(network: nnx.Module) -> None:
-    """Rewrite a network in place for inference: norms with stored statistics go into the weights beside them."""
+    """Rewrite a network in place for inference: norms with stored statistics go into the weights beside them.
+
+    Plain arithmetic alone, so that weights still on the host are folded there and nothing is compiled.
+    """
     for _, module in nnx.iter_modules(network):
         if isinstance(module, Foldable):
             module.fold()

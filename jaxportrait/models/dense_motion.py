@@ -70,9 +70,7 @@ class DenseMotionNetwork(nnx.Module):
 
     def __init__(self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         features = config.hourglass_outputs
-        self.compress = ConvNorm(
-            config.volume_channels, config.compressed_channels, (1, 1, 1), dtype=dtype, rngs=rngs
-        )
+        self.compress = ConvNorm(config.volume_channels, config.compressed_channels, (1, 1, 1), dtype=dtype, rngs=rngs)
         self.hourglass = Hourglass(config, dtype=dtype, rngs=rngs)
         self.mask = Conv(features, config.keypoints + 1, (7, 7, 7), dtype=dtype, rngs=rngs)
         self.occlusion = Conv(features * config.volume_depth, 1, (7, 7), dtype=dtype, rngs=rngs)

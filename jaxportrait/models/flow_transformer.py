@@ -121,7 +121,9 @@ class JointBlock(nnx.Module):
 class Stem(nnx.Module):
     """Values -> tokens: a convolution of 7, SiLU, and a gated convolutional MLP."""
 
-    def __init__(self, inputs: int, config: FlowTransformerConfig, *, mlp_kernel: int, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, config: FlowTransformerConfig, *, mlp_kernel: int, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
         self.conv = Conv(inputs, config.width, (7,), dtype=dtype, rngs=rngs)
         self.mlp = GatedConvMLP(config.width, config.mlp_hidden, mlp_kernel, dtype=dtype, rngs=rngs)
 

@@ -24,9 +24,7 @@ class Spade(nnx.Module):
       upsample: how many times finer the normalised map is than the features.
     """
 
-    def __init__(
-        self, channels: int, config: GeneratorConfig, *, upsample: int, dtype: DTypeLike, rngs: nnx.Rngs
-    ):
+    def __init__(self, channels: int, config: GeneratorConfig, *, upsample: int, dtype: DTypeLike, rngs: nnx.Rngs):
         self.shared = Conv(config.features, config.hidden, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs)
         self.gamma = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
         self.beta = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
@@ -75,9 +73,7 @@ class Generator(nnx.Module):
         features, middle = config.features, 2 * config.features
         self.config = config
         self.stem = Conv(features, middle, (3, 3), dtype=dtype, rngs=rngs)
-        self.middle = nnx.List(
-            SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(MIDDLE_BLOCKS)
-        )
+        self.middle = nnx.List(SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(MIDDLE_BLOCKS))
         self.up1 = SpadeBlock(middle, features, config, upsample=2, dtype=dtype, rngs=rngs)
         self.up2 = SpadeBlock(features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs)
         self.head = Conv(config.output_channels, 3 * config.upscale**2, (3, 3), dtype=dtype, rngs=rngs)

@@ -3,6 +3,8 @@
 Source: LivePortrait (its StitchingRetargetingNetwork).
 """
 
+import itertools
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -18,7 +20,7 @@ class StitchingNetwork(nnx.Module):
         widths = (config.inputs, *config.hidden, config.outputs)
         self.layers = nnx.List(
             nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            for inputs, outputs in itertools.pairwise(widths)
         )
 
     def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:

@@ -1,11 +1,12 @@
 """Conditional flow matching: the straight path from noise (time 0) to motion (time 1), and its integration."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 
-def interpolate(noise: Float[Array, "n *d"], data: Float[Array, "n *d"], time: Float[Array, " n"]) -> Float[Array, "n *d"]:
+def interpolate(
+    noise: Float[Array, "n *d"], data: Float[Array, "n *d"], time: Float[Array, " n"]
+) -> Float[Array, "n *d"]:
     """The point at `time` on the straight path from `noise` to `data`."""
     time = time.reshape(-1, *(1,) * (data.ndim - 1))
     return (1 - time) * noise + time * data

@@ -27,9 +27,7 @@ def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, int, i
 
     A product of one gaussian an axis: exp is taken of d + h + w numbers a keypoint, not of d * h * w.
     """
-    z, y, x = (
-        _axis_gaussian(keypoints[:, :, axis], length) for axis, length in zip((2, 1, 0), size, strict=True)
-    )
+    z, y, x = (_axis_gaussian(keypoints[:, :, axis], length) for axis, length in zip((2, 1, 0), size, strict=True))
     return z[:, :, None, None, :] * y[:, None, :, None, :] * x[:, None, None, :, :]
 
 
@@ -38,9 +36,7 @@ def _axis_gaussian(centres: Float[Array, "n k"], length: int) -> Float[Array, "n
     return jnp.exp(-0.5 / GAUSSIAN_VARIANCE * distance**2)
 
 
-def translate_volume(
-    volume: Float[Array, "m d h w c"], offsets: Float[Array, "n k 3"]
-) -> Float[Array, "n d h w k c"]:
+def translate_volume(volume: Float[Array, "m d h w c"], offsets: Float[Array, "n k 3"]) -> Float[Array, "n d h w k c"]:
     """Sample `volume` trilinearly at the identity grid moved by each offset; what lies outside reads as zero.
 
     Equal to `sample_volume` at `coordinate_grid + offset`. Trilinear sampling of a translation is separable, so

@@ -65,9 +65,7 @@ def _hertz_to_mel(hertz: float) -> float:
 
 
 def _mel_to_hertz(mel: np.ndarray) -> np.ndarray:
-    return np.where(
-        mel < _KNEE_MEL, mel * _LINEAR_STEP, _KNEE_HERTZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
-    )
+    return np.where(mel < _KNEE_MEL, mel * _LINEAR_STEP, _KNEE_HERTZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL)))
 
 
 def _hann() -> Float[np.ndarray, " window"]:

@@ -61,6 +61,8 @@ def _whole_motion(values: Float[Array, "n d"], space: MotionSpace) -> Motion:
     """A motion space's values among those that it leaves out, as offsets to no keypoints."""
     n = values.shape[0]
     whole = jnp.broadcast_to(jnp.asarray(NEUTRAL)[None], (n, MOTION_WIDTH)).at[:, np.array(space.columns)].set(values)
-    expression, pose, translation, scale = jnp.split(whole, (3 * KEYPOINTS, 3 * KEYPOINTS + 3, MOTION_WIDTH - 1), axis=1)
+    expression, pose, translation, scale = jnp.split(
+        whole, (3 * KEYPOINTS, 3 * KEYPOINTS + 3, MOTION_WIDTH - 1), axis=1
+    )
     expression = expression.reshape(n, KEYPOINTS, 3)
     return Motion(jnp.zeros_like(expression), expression, pose, translation, scale)

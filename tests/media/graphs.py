@@ -64,40 +64,47 @@ def save_scrfd(path: Path) -> Path:
     return graph.save(path)
 
 
-def middle_of_red(graph: Graph, source: str, side: int, floor: float, low: float, high: float) -> str:
-    """(1, 2): where the middle of all red above `floor` lies, the picture's edges being `low` and `high`."""
-    red = pointwise(graph, source, np.array([[1.0, 0, 0]]), np.array([-floor]))
-    red = graph.add("Relu", red)
+def middle_of_red(graph: Graph, source: str, side: int, full: float, low: float, high: float) -> str:
+    """(1, 2): where the middle of all red lies, the picture's edges being `low` and `high`.
+
+    Red counts between 0.4 and 1.2 of `full` alone, so that pixels in another scale leave nothing to divide by.
+    """
+    above = graph.add("Relu", pointwise(graph, source, np.array([[1.0, 0, 0]]), np.array([-0.4 * full])))
+    below = graph.add("Relu", pointwise(graph, source, np.array([[-1.0, 0, 0]]), np.array([1.2 * full])))
+    red = graph.add("Mul", above, below)
     places = (low + (high - low) * np.arange(side) / side).astype(np.float32)
     total = graph.add("ReduceSum", red, axes=[1, 2, 3], keepdims=0)
     middles = []
     for grid in (places[None, None, None, :], places[None, None, :, None]):
-        weighted = graph.add("Mul", red, graph.constant(grid))
-        middles.append(graph.add("Div", graph.add("ReduceSum", weighted, axes=[1, 2, 3], keepdims=0), total))
-    return graph.add("Concat", *[graph.add("Reshape", m, graph.constant(np.array([1, 1]))) for m in middles], axis=1)
+        weighted = graph.add("ReduceSum", graph.add("Mul", red, graph.constant(grid)), axes=[1, 2, 3], keepdims=0)
+        middle = graph.add("Div", weighted, total)
+        middles.append(graph.add("Reshape", middle, graph.constant(np.array([1, 1]))))
+    return graph.add("Concat", *middles, axis=1)
 
 
-def points_around(graph: Graph, middle: str, offsets: np.ndarray, output: str):
-    """Declare (1, 2k): the middle plus each offset."""
-    points = graph.add("Add", middle, graph.constant(offsets.astype(np.float32)))
+def declare_points(graph: Graph, middle: str, offsets: np.ndarray, follow: np.ndarray, output: str):
+    """Declare (1, 2k): offsets, from the middle where `follow` is one, from the picture's corner where it is zero."""
+    base = graph.add("Mul", middle, graph.constant(follow.astype(np.float32)[:, None]))
+    points = graph.add("Add", base, graph.constant(offsets.astype(np.float32)))
     graph.add("Reshape", points, graph.constant(np.array([1, -1])), output=output)
     graph.declare(output, [1, 2 * len(offsets)])
 
 
 def save_landmarks(path: Path, offsets: np.ndarray) -> Path:
-    """`2d106det.onnx`: points in [-1, 1] around the middle of what is redder than 100 of 255."""
+    """`2d106det.onnx`: pixels 0 to 255 in, points in [-1, 1] around the middle of red out."""
     graph = Graph("data", ["None", 3, 192, 192])
-    points_around(graph, middle_of_red(graph, "data", 192, 100.0, -1.0, 1.0), offsets, "fc1")
+    middle = middle_of_red(graph, "data", 192, 255.0, -1.0, 1.0)
+    declare_points(graph, middle, offsets, np.ones(len(offsets)), "fc1")
     return graph.save(path)
 
 
-def save_fine_landmarks(path: Path, offsets: np.ndarray) -> Path:
-    """`landmark.onnx`: the third output holds points in [0, 1] around the middle of what is redder than 0.4 of 1."""
+def save_fine_landmarks(path: Path, offsets: np.ndarray, follow: np.ndarray) -> Path:
+    """`landmark.onnx`: pixels 0 to 1 in; the third output holds points in [0, 1]."""
     graph = Graph("input", [1, 3, 224, 224])
-    middle = middle_of_red(graph, "input", 224, 0.4, 0.0, 1.0)
+    middle = middle_of_red(graph, "input", 224, 1.0, 0.0, 1.0)
     for name in ("output", "853"):
-        points_around(graph, middle, np.zeros((8, 2)), name)
-    points_around(graph, middle, offsets, "856")
+        declare_points(graph, middle, np.zeros((8, 2)), np.ones(8), name)
+    declare_points(graph, middle, offsets, follow, "856")
     return graph.save(path)
 
 

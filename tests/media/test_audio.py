@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
 
 from jaxportrait.media.audio import SAMPLE_RATE, Audio, resample
 
@@ -22,7 +24,7 @@ def tones(seconds: float, rate: int, channels: int) -> np.ndarray:
 def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
     layout = f"{samples.shape[1]}c"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout)
+        stream = cast(AudioStream, container.add_stream(codec, rate=rate, layout=layout))
         for start in range(0, len(samples), 4096):
             block = np.ascontiguousarray(samples[start : start + 4096]).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(block, "flt", layout)
@@ -32,9 +34,9 @@ def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
     return path
 
 
-def write_picture(path: Path, codec: str = "libx264", sound: bool = False) -> Path:
+def write_picture(path: Path, sound: bool = False) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, width=32, height=32)
+        stream = container.add_stream("libx264", rate=25, width=32, height=32)
         voice = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
         frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
         container.mux(stream.encode(frame))
@@ -151,7 +153,7 @@ def test_refuses_what_is_no_sound(tmp_path):
     [
         ("a.mp3", "libmp3lame", "is corrupt after"),
         ("a.m4a", "aac", "is corrupt after"),
-        ("a.flac", "flac", "lacks its sound from"),
+        ("a.flac", "flac", r"lacks its sound from 0\.9\d to 1\.0\d s"),
         ("a.ogg", "libopus", "is damaged"),
         ("a.mka", "libopus", "is damaged"),
     ],

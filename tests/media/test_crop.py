@@ -70,7 +70,6 @@ def test_clip_boxes_are_the_published_ones(figures, case):
     expected = np.array([*corners.mean(axis=0), corners[2, 0] - corners[0, 0]])
     assert box.angle == 0
     assert relative_error(np.array([*box.center, box.size]), expected) < 1e-5
-    )
 
 
 def test_clip_box_is_the_mean_of_its_frames():

@@ -134,7 +134,7 @@ def test_no_face(haar):
 
 
 def test_no_face_names_the_detectors_that_were_passed_over():
-    with pytest.raises(NoFaceError, match=r"by haar \(not tried: insightface: needs det_10g.onnx.*yunet: needs"):
+    with pytest.raises(NoFaceError, match=r"by haar \(passed over: insightface needs det_10g.onnx.*yunet needs"):
         detect_faces(canvas(40, 60), open_detector())
 
 
@@ -163,6 +163,11 @@ def outline(turned: float) -> np.ndarray:
     return points @ np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
 
 
+# 203 points in sides of a crop: the first 100 are told from the spot, the rest from the crop's corner.
+FINE_OUTLINE = np.random.default_rng(1).uniform(-0.3, 0.3, (203, 2))
+FOLLOW = np.arange(203) < 100
+
+
 @pytest.fixture
 def models(tmp_path):
     """LivePortrait's folder of weights, with generated graphs."""
@@ -171,12 +176,8 @@ def models(tmp_path):
     liveportrait.mkdir()
     save_scrfd(buffalo / "det_10g.onnx")
     save_landmarks(buffalo / "2d106det.onnx", outline(0.3))
-    save_fine_landmarks(liveportrait / "landmark.onnx", fine_outline())
+    save_fine_landmarks(liveportrait / "landmark.onnx", FINE_OUTLINE, FOLLOW)
     return tmp_path
-
-
-def fine_outline() -> np.ndarray:
-    return np.random.default_rng(1).uniform(-0.3, 0.3, (203, 2))
 
 
 # 640x320 is letterboxed to 512x256, 20 pixels to a cell of stride 16; 320x640 to 256x512 likewise.
@@ -202,7 +203,9 @@ def test_insightface_end_to_end(models, height, width, column, row):
 
     framed = frame_face(landmark_hull(landmarks), 1.5, vy=-0.1)
     turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
-    np.testing.assert_allclose(face.fine_landmarks, middle + framed.size * fine_outline() @ turn, atol=0.3)
+    corner = framed.center - framed.size * np.array([0.5, 0.5]) @ turn
+    start = np.where(FOLLOW[:, None], middle, corner)
+    np.testing.assert_allclose(face.fine_landmarks, start + framed.size * FINE_OUTLINE @ turn, atol=0.3)
 
 
 def test_insightface_suppresses_overlaps_but_no_other_faces(models):
@@ -272,9 +275,9 @@ def test_model_files_are_found_in_the_usual_layouts(tmp_path, layout):
 
 @pytest.mark.parametrize("name", ["insightface", "yunet"])
 def test_detector_without_its_files(tmp_path, name):
-    with pytest.raises(DetectorUnavailableError, match=rf"{name}: needs .* no folder was given"):
+    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .* no folder of models was given: name"):
         open_detector(name)
-    with pytest.raises(DetectorUnavailableError, match=rf"{name}: needs .* has none"):
+    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .* holds none: name"):
         open_detector(name, tmp_path)
 
 
@@ -284,9 +287,20 @@ def test_detector_without_its_files(tmp_path, name):
 def test_unreadable_model_files(tmp_path, name, file):
     (tmp_path / "2d106det.onnx").write_bytes(b"not a network")
     (tmp_path / file).write_bytes(b"not a network")
-    with pytest.raises(DetectorUnavailableError, match=rf"{name}: .*cannot read .*{file}"):
+    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .*{file}, which .* cannot (read|use): download"):
         open_detector(name, tmp_path)
     assert open_detector("auto", tmp_path).name == "haar"
+
+
+def test_file_of_another_network(tmp_path):
+    save_scrfd(tmp_path / "face_detection_yunet_2022mar.onnx")
+    with pytest.raises(DetectorUnavailableError, match=r"yunet needs .*2022mar\.onnx, which OpenCV cannot use"):
+        open_detector("yunet", tmp_path)
+
+
+def test_narrow_pictures_are_searched_too(models):
+    with pytest.raises(NoFaceError):
+        detect_faces(canvas(1280, 2), open_detector("insightface", models))
 
 
 def test_missing_folder_of_models(tmp_path):

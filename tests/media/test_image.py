@@ -44,6 +44,7 @@ def add_exif(path, orientation: int, order: str = "<"):
         height, width = read_image(path).shape[:2]
         sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
         header = b"VP8X" + struct.pack("<I", 10) + bytes([0x18, 0, 0, 0]) + sizes
+        tags = tags if order == "<" else b"Exif\0\0" + tags  # some writers put the mark of JPEG before it
         body = b"WEBP" + header + data[12:] + b"EXIF" + struct.pack("<I", len(tags)) + tags
         data = b"RIFF" + struct.pack("<I", len(body)) + body
     path.write_bytes(data)
@@ -159,8 +160,9 @@ def test_empty_file(tmp_path):
         read_image(tmp_path / "empty.png")
 
 
-def test_other_files_are_no_pictures(tmp_path, capfd):
-    (tmp_path / "notes.jpg").write_text("not a picture at all")
+@pytest.mark.parametrize("content", [b"not a picture at all", b"RIFF\x24\0\0\0WAVEfmt ", b"\0\0\0\x18ftypheic"])
+def test_other_files_are_no_pictures(tmp_path, capfd, content):
+    (tmp_path / "notes.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"notes\.jpg is not a picture"):
         read_image(tmp_path / "notes.jpg")
     assert capfd.readouterr().err == ""
@@ -205,6 +207,14 @@ def test_png_with_a_wrong_byte(tmp_path, capfd):
     with pytest.raises(ValueError, match="damaged or cut short"):
         read_image(path)
     assert capfd.readouterr().err == ""
+
+
+def test_picture_larger_than_opencv_decodes(tmp_path):
+    size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    with pytest.raises(ValueError, match=r"large\.png cannot be decoded .*smaller"):
+        read_image(tmp_path / "large.png")
 
 
 def test_too_small(tmp_path):

@@ -49,6 +49,13 @@ def blend(image: np.ndarray, frame: np.ndarray, crop_to_image: np.ndarray, mask:
     return weight * sample(frame, x, y) + (1 - weight) * image
 
 
+def is_inside(crop_to_image: np.ndarray) -> np.ndarray:
+    """Which pixels of a 640x480 picture lie among the centres of the crop's pixels."""
+    y, x = np.mgrid[:480, :640]
+    places = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(crop_to_image).T
+    return np.all((places[..., :2] >= 0) & (places[..., :2] <= 511), axis=-1)
+
+
 @pytest.mark.parametrize("case", [0, 1, 3])
 def test_pasted_pictures_are_the_published_ones(golden, case):
     """The published code cuts the fraction off, so its true value lies up to a level above; OpenCV 4 samples at
@@ -74,12 +81,17 @@ def test_outside_the_crop_nothing_changes():
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     source = image.copy()
     pasted = PasteBack(image, TURNED)(np.zeros((512, 512, 3), np.uint8))
-    y, x = np.mgrid[:480, :640]
-    inside = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(TURNED).T
-    inside = ((inside[..., :2] >= 0) & (inside[..., :2] <= 511)).all(axis=-1)
+    inside = is_inside(TURNED)
     np.testing.assert_array_equal(pasted[~inside], source[~inside])
     assert (pasted[inside] != source[inside]).any(axis=-1).mean() > 0.9
     np.testing.assert_array_equal(image, source)
+
+
+@pytest.mark.parametrize("matrix", [TURNED, PARTLY_OUTSIDE])
+def test_all_of_the_crop_is_pasted(matrix):
+    whole = np.ones((512, 512), np.float32)
+    pasted = PasteBack(np.zeros((480, 640, 3), np.uint8), matrix, mask=whole)(np.full((512, 512, 3), 255, np.uint8))
+    assert (pasted[is_inside(matrix)] > 250).all()
 
 
 def test_what_was_cut_out_goes_back_in():

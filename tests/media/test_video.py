@@ -2,6 +2,7 @@
 
 import dataclasses
 import resource
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.video import VideoReader, VideoWriter
 
 PATCHES = np.array(
-    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [128, 128, 128], [200, 150, 120], [30, 90, 160]],
+    [
+        [255, 0, 0],
+        [0, 255, 0],
+        [0, 0, 255],
+        [255, 255, 255],
+        [0, 0, 0],
+        [128, 128, 128],
+        [200, 150, 120],
+        [30, 90, 160],
+    ],
     np.uint8,
 )
 
@@ -27,8 +37,8 @@ def noise_sound(seconds: float, rate: int = 48_000, channels: int = 1) -> Audio:
     return Audio.from_samples(samples, rate)
 
 
-def write(path: Path, frames: np.ndarray, fps=30, audio=None, **options) -> Path:
-    with VideoWriter(path, size=(frames.shape[2], frames.shape[1]), fps=fps, audio=audio, **options) as writer:
+def write(path: Path, frames: Iterable[np.ndarray], size=(64, 64), fps=30, audio=None, **options) -> Path:
+    with VideoWriter(path, size=size, fps=fps, audio=audio, **options) as writer:
         for frame in frames:
             writer.write(frame)
     return path
@@ -40,7 +50,7 @@ def seconds_of(stream) -> float:
 
 def test_colours_do_not_shift(tmp_path):
     chart = np.repeat(np.repeat(PATCHES.reshape(2, 4, 3), 32, axis=0), 32, axis=1)
-    path = write(tmp_path / "a.mp4", np.stack([chart] * 3))
+    path = write(tmp_path / "a.mp4", [chart] * 3, (128, 64))
     with av.open(str(path)) as container:
         coding = container.streams.video[0].codec_context
         assert coding.pix_fmt == "yuv420p"
@@ -54,7 +64,7 @@ def test_colours_do_not_shift(tmp_path):
 def test_smooth_pictures_keep_their_light(tmp_path):
     y, x = np.mgrid[:96, :128] / 60
     picture = np.stack([127 + 100 * np.sin(x + k) * np.cos(y - k) for k in range(3)], axis=-1).astype(np.uint8)
-    (_, first), *_ = VideoReader(write(tmp_path / "a.mp4", picture[None], crf=10))
+    (_, first), *_ = VideoReader(write(tmp_path / "a.mp4", [picture], (128, 96), crf=10))
     error = first.astype(float) - picture
     assert np.abs(error.mean((0, 1))).max() < 0.5
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 44
@@ -64,7 +74,7 @@ def test_smooth_pictures_keep_their_light(tmp_path):
 def test_pictures_and_sound_keep_time(tmp_path, fps):
     audio = noise_sound(1.0, 44_100, channels=2)
     count = round(fps)
-    path = write(tmp_path / "a.mp4", noise_frames(count, 32), fps, audio)
+    path = write(tmp_path / "a.mp4", noise_frames(count, 32), (32, 32), fps, audio)
     reader = VideoReader(path)
     assert reader.size == (32, 32)
     assert float(reader.fps) == pytest.approx(float(fps), rel=1e-6)
@@ -78,7 +88,7 @@ def test_pictures_and_sound_keep_time(tmp_path, fps):
 
 def test_sound_lies_where_it_was(tmp_path):
     audio = noise_sound(1.0, SAMPLE_RATE)
-    path = write(tmp_path / "a.mp4", noise_frames(30), 30, audio)
+    path = write(tmp_path / "a.mp4", noise_frames(30), audio=audio)
     before = np.concatenate(list(audio.stream()))
     after = np.concatenate(list(Audio.open(path, allow_video=True).stream()))[: len(before)]
     lags = np.fft.irfft(np.conj(np.fft.rfft(before)) * np.fft.rfft(after))
@@ -87,7 +97,7 @@ def test_sound_lies_where_it_was(tmp_path):
 
 
 def test_sound_is_cut_with_the_pictures(tmp_path):
-    path = write(tmp_path / "a.mp4", noise_frames(6), 30, noise_sound(5.0))
+    path = write(tmp_path / "a.mp4", noise_frames(6), audio=noise_sound(5.0))
     with av.open(str(path)) as container:
         assert seconds_of(container.streams.audio[0]) == pytest.approx(0.2, abs=1e-3)
 
@@ -97,7 +107,7 @@ def test_sound_is_cut_with_the_pictures(tmp_path):
     [(16_000, 1, 16_000, "mono"), (37_800, 2, 48_000, "stereo"), (48_000, 6, 48_000, "stereo")],
 )
 def test_sound_keeps_the_rate_that_aac_knows(tmp_path, rate, channels, rate_kept, layout):
-    path = write(tmp_path / "a.mp4", noise_frames(5), 30, noise_sound(0.3, rate, channels))
+    path = write(tmp_path / "a.mp4", noise_frames(5), audio=noise_sound(0.3, rate, channels))
     with av.open(str(path)) as container:
         sound = container.streams.audio[0]
         assert (sound.rate, sound.layout.name) == (rate_kept, layout)
@@ -111,32 +121,45 @@ def test_sound_is_decoded_only_as_far_as_frames_have_come(tmp_path):
             decoded.append(frame.samples / frame.sample_rate)
             yield frame
 
-    lazy = dataclasses.replace(audio, decode=counted)
-    with VideoWriter(tmp_path / "a.mp4", size=(64, 64), fps=30, audio=lazy) as writer:
-        for frame in noise_frames(60):
-            writer.write(frame)
+    write(tmp_path / "a.mp4", noise_frames(60), audio=dataclasses.replace(audio, decode=counted))
     assert sum(decoded) < 4
 
 
+def test_sound_may_start_late_on_its_own_clock(tmp_path):
+    audio = noise_sound(0.2)
+
+    def late():
+        for frame in audio.decode():
+            frame.pts = (frame.pts or 0) + 1105  # as in an mp3
+            yield frame
+
+    path = write(tmp_path / "a.mp4", noise_frames(6), audio=dataclasses.replace(audio, decode=late))
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].start_time == 0
+
+
 def test_file_is_interleaved_and_starts_with_its_index(tmp_path):
-    path = write(tmp_path / "a.mp4", noise_frames(150, 32), 30, noise_sound(5.0))
+    path = write(tmp_path / "a.mp4", noise_frames(150), audio=noise_sound(5.0))
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     latest = {"video": 0.0, "audio": 0.0}
     with av.open(str(path)) as container:
         packets = (packet for packet in container.demux() if packet.size)
-        for packet in sorted(packets, key=lambda packet: packet.pos):
-            latest[packet.stream.type] = float(packet.dts * packet.time_base)
+        for packet in sorted(packets, key=lambda packet: packet.pos or 0):
+            latest[packet.stream.type] = float((packet.dts or 0) * packet.time_base)
             assert abs(latest["video"] - latest["audio"]) < 1.5
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_nothing_is_left_of_an_interrupted_file(tmp_path, error):
+    def interrupted_frames():
+        yield from noise_frames(2)
+        raise error
+
     path = tmp_path / "a.mp4"
     path.write_bytes(b"the one before")
-    with pytest.raises(error), VideoWriter(path, size=(64, 64), fps=30, audio=noise_sound(1.0)) as writer:
-        writer.write(noise_frames(1)[0])
-        raise error
+    with pytest.raises(error):
+        write(path, interrupted_frames(), audio=noise_sound(1.0))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
     assert path.read_bytes() == b"the one before"
 
@@ -209,9 +232,9 @@ def test_a_place_where_no_file_can_be(tmp_path):
 
 
 def test_reader_turns_frames_upright(tmp_path):
-    lying = np.zeros((1, 32, 64, 3), np.uint8)
-    lying[:, :16, :32] = 255
-    path = write(tmp_path / "a.mp4", lying)
+    lying = np.zeros((32, 64, 3), np.uint8)
+    lying[:16, :32] = 255
+    path = write(tmp_path / "a.mp4", [lying], (64, 32))
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44  # a quarter turn clockwise, as telephones write it
     quarter = np.array([[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4")
@@ -245,9 +268,14 @@ def test_damage_in_the_middle_is_an_error(tmp_path):
         list(VideoReader(path))
 
 
-def test_a_truncated_video_is_an_error(tmp_path):
-    path = write(tmp_path / "a.mp4", noise_frames(20))
-    path.write_bytes(path.read_bytes()[:-20_000])
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_a_video_cut_within_a_packet_is_an_error(tmp_path, kind):
+    path = write(tmp_path / "a.mp4", noise_frames(30), audio=noise_sound(1.0))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux() if packet.size and packet.stream.type == kind]
+        half = packets[len(packets) // 2]
+        end = (half.pos or 0) + half.size // 2
+    path.write_bytes(path.read_bytes()[:end])
     with pytest.raises(ValueError, match="is truncated or corrupt after 0"):
         list(VideoReader(path))
 

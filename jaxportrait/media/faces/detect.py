@@ -103,7 +103,7 @@ def _open_first(folder: Path | None) -> Detector:
         try:
             return Detector(name, opener(folder), tuple(passed_over))
         except DetectorUnavailableError as error:
-            passed_over.append(str(error))
+            passed_over.append(error.reason)
     return Detector("haar", _open_haar(folder), tuple(passed_over))
 
 
@@ -142,16 +142,16 @@ def _find_model(folder: Path | None, pattern: str) -> Path | None:
 def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
     path = _find_model(folder, pattern)
     if path is None:
-        where = "no folder was given" if folder is None else f"{folder} has none"
-        raise DetectorUnavailableError(f"{detector}: needs {pattern}, {where}: name its folder by --detector-models")
+        where = "no folder of models was given" if folder is None else f"{folder} holds none"
+        raise DetectorUnavailableError(f"{detector} needs {pattern}, {where}", "name its folder by --detector-models")
     return path
 
 
 def _no_face_message(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> str:
     height, width = image.shape[:2]
-    passed_over = f" (not tried: {'; '.join(detector.passed_over)})" if detector.passed_over else ""
+    passed_over = f" (passed over: {'; '.join(detector.passed_over)})" if detector.passed_over else ""
     return (
-        f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: take a larger, sharper face "
-        "seen from the front, give a better detector its files (--detector-models), or pass --detector none if the "
-        "picture is already cropped to the face"
+        f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: take a picture with a larger "
+        "face seen from the front, give model files by --detector-models, or, if the picture is already cropped to "
+        "the face, --detector none"
     )

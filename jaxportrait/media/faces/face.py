@@ -40,4 +40,13 @@ class Face:
 
 
 class DetectorUnavailableError(ValueError):
-    """A detector was asked for whose model files or runtime are missing or unreadable."""
+    """A detector was asked for whose model files or runtime are missing or unreadable.
+
+    Args:
+      reason: what is wrong, with the detector's name.
+      mend: what to do.
+    """
+
+    def __init__(self, reason: str, mend: str):
+        super().__init__(f"{reason}: {mend}")
+        self.reason = reason

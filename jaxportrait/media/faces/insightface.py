@@ -11,13 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.media.crop import (
-    FaceRectangle,
-    crop_face,
-    eye_centers,
-    frame_face,
-    landmark_hull,
-)
+from jaxportrait.media.crop import FaceRectangle, crop_face, eye_centers, frame_face, landmark_hull
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
 
 DETECTOR_FILE = "det_10g.onnx"
@@ -71,8 +65,8 @@ class InsightFaceDetector:
 def letterbox(image: UInt8[np.ndarray, "h w 3"], side: int) -> tuple[UInt8[np.ndarray, "side side 3"], float]:
     """Fit a picture into the upper left of a black square; also gives pixels of the square per pixel of the picture."""
     height, width = image.shape[:2]
-    ratio = side / max(height, width)
-    fitted = (int(width * ratio), int(height * ratio))
+    longer = max(height, width)
+    fitted = (max(1, side * width // longer), max(1, side * height // longer))
     padded = np.zeros((side, side, 3), np.uint8)
     padded[: fitted[1], : fitted[0]] = cv2.resize(image, fitted)
     return padded, fitted[1] / height
@@ -132,12 +126,14 @@ def _open_session(path: Path) -> Any:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
     except ImportError as error:
         raise DetectorUnavailableError(
-            "insightface: ONNX Runtime is not installed: pip install 'jaxportrait[insightface]'"
+            "insightface needs ONNX Runtime, which is not installed", "pip install 'jaxportrait[insightface]'"
         ) from error
     try:
         return InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except (Fail, InvalidGraph, InvalidProtobuf) as error:
-        raise DetectorUnavailableError(f"insightface: cannot read {path}: download it again") from error
+        raise DetectorUnavailableError(
+            f"insightface needs {path}, which ONNX Runtime cannot read", "download it again"
+        ) from error
 
 
 def _input_side(session: Any, default: int) -> int:

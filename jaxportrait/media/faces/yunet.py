@@ -34,16 +34,17 @@ class YunetDetector:
       path: `face_detection_yunet_2023mar.onnx` or a variant of it, from OpenCV's model zoo.
 
     Raises:
-      DetectorUnavailableError: OpenCV cannot read the file.
+      DetectorUnavailableError: the file is not YuNet's, or another version's.
     """
 
     def __init__(self, path: Path):
         size = (SEARCH_SIDE, SEARCH_SIDE)
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", size, SCORE_THRESHOLD, OVERLAP_THRESHOLD)
+            self._network.detect(np.zeros((*size, 3), np.uint8))  # only this tells a file of another network
         except cv2.error as error:
             raise DetectorUnavailableError(
-                f"yunet: OpenCV cannot read {path} ({error.err}): download it again from OpenCV's model zoo"
+                f"yunet needs {path}, which OpenCV cannot use", "download it again from OpenCV's model zoo"
             ) from error
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:

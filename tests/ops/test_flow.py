@@ -1,0 +1,41 @@
+"""Flow matching: the path, its velocity, guidance, and the times of its integration."""
+
+import numpy as np
+import pytest
+import torch
+
+from jaxportrait.ops.flow import euler_times, guide, interpolate, target_velocity
+
+
+@pytest.fixture
+def ends() -> tuple[np.ndarray, np.ndarray]:
+    noise, data = np.random.default_rng(0).standard_normal((2, 3, 4, 5), np.float32)
+    return noise, data
+
+
+def test_the_path_goes_from_noise_to_data(ends):
+    noise, data = ends
+    path = interpolate(noise, data, np.asarray([0, 0.25, 1], np.float32))
+    np.testing.assert_array_equal(path[0], noise[0])
+    np.testing.assert_allclose(path[1], 0.75 * noise[1] + 0.25 * data[1], rtol=1e-6)
+    np.testing.assert_array_equal(path[2], data[2])
+
+
+def test_integrating_the_target_velocity_arrives_at_the_data(ends):
+    noise, data = ends
+    x, times = noise, euler_times(25)
+    for start, end in zip(times[:-1], times[1:], strict=True):
+        x = x + (end - start) * target_velocity(noise, data)
+    np.testing.assert_allclose(x, data, atol=1e-6 * 25)  # a rounding a step
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.0, 1.0), (1.0, 3.0), (4.5, 10.0)])
+def test_guidance_goes_from_the_unconditional_past_the_conditional(scale, expected):
+    assert guide(np.float32(3), np.float32(1), scale) == expected
+
+
+@pytest.mark.parametrize("steps", range(1, 65))
+def test_times_are_bit_for_bit_those_of_torch(steps):
+    times = euler_times(steps)
+    assert times.dtype == np.float32
+    np.testing.assert_array_equal(times, torch.linspace(0, 1, steps + 1).numpy())

@@ -1,0 +1,103 @@
+"""Grids, gaussians and 3-D sampling, by hand and against PyTorch's `grid_sample`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from jaxportrait.ops.grid import (
+    axis_positions,
+    coordinate_grid,
+    keypoint_gaussians,
+    sample_volume,
+    translate_volume,
+)
+from tests.closeness import assert_close
+
+POINTWISE, SAMPLING = 1e-6, 1e-5
+
+
+@pytest.fixture
+def volume() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((2, 4, 5, 6, 3), np.float32)
+
+
+@pytest.fixture
+def grid() -> np.ndarray:
+    """Positions of which a good part lies outside."""
+    return np.random.default_rng(1).uniform(-1.5, 1.5, (2, 3, 4, 5, 3)).astype(np.float32)
+
+
+def torch_sample(volume: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    sampled = F.grid_sample(volume.movedim(-1, 1), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.movedim(1, -1)
+
+
+def test_positions_run_from_edge_to_edge():
+    np.testing.assert_allclose(axis_positions(5), [-1, -0.5, 0, 0.5, 1])
+
+
+def test_a_grid_point_is_x_then_y_then_z():
+    grid = coordinate_grid(3, 5, 2)
+    assert grid.shape == (3, 5, 2, 3)
+    np.testing.assert_allclose(grid[2, 1, 0], [-1, -0.5, 1])
+
+
+def test_gaussians_have_variance_one_hundredth():
+    keypoints = np.random.default_rng(0).uniform(-1, 1, (2, 3, 3)).astype(np.float32)
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in (4, 6, 8)), indexing="ij")
+    points = np.stack([x, y, z], axis=-1)[None, ..., None, :]
+    squared = ((points - keypoints[:, None, None, None]) ** 2).sum(-1)
+    assert_close(keypoint_gaussians(keypoints, (4, 6, 8)), np.exp(-squared / (2 * 0.01)), POINTWISE)
+
+
+def test_minus_one_is_the_outer_edge_of_the_first_voxel():
+    volume = np.ones((1, 2, 2, 2, 1), np.float32)
+    points = np.array([[-1, -1, -1], [-0.5, -0.5, -0.5], [-0.5, -1, -0.5], [-3, 0, 0]], np.float32)
+    sampled = sample_volume(volume, points.reshape(1, 1, 1, 4, 3))
+    np.testing.assert_allclose(sampled.ravel(), [1 / 8, 1, 1 / 2, 0])
+
+
+def test_sampling_is_that_of_torch_outside_too(volume, grid):
+    reference = torch_sample(torch.from_numpy(volume).double(), torch.from_numpy(grid).double())
+    assert (np.abs(grid) > 1).any(-1).mean() > 0.5
+    assert_close(sample_volume(volume, grid), reference, SAMPLING)
+
+
+def test_gradients_of_sampling_are_those_of_torch(volume, grid):
+    cotangent = np.random.default_rng(2).standard_normal((*grid.shape[:-1], 3), np.float32)
+    leaves = [torch.from_numpy(array).double().requires_grad_() for array in (volume, grid)]
+    (torch_sample(*leaves) * torch.from_numpy(cotangent)).sum().backward()
+    gradients = jax.grad(lambda v, g: jnp.sum(sample_volume(v, g) * cotangent), (0, 1))(volume, grid)
+    for ours, leaf in zip(gradients, leaves, strict=True):
+        assert leaf.grad is not None
+        assert_close(ours, leaf.grad, SAMPLING)
+
+
+@pytest.mark.parametrize("volumes", [1, 2])
+def test_translating_is_sampling_the_moved_grid(volume, volumes):
+    volume = volume[:volumes]
+    offsets = np.random.default_rng(1).uniform(-1, 1, (2, 4, 3)).astype(np.float32)
+    offsets[0, 0] = 0
+    offsets[1, 3] = (0, 2.5, 0)  # all outside
+    moved = translate_volume(volume, offsets)
+    grid = coordinate_grid(*volume.shape[1:4])
+    for k in range(offsets.shape[1]):
+        shifted = grid[None] + offsets[:, k, None, None, None]
+        assert_close(moved[..., k, :], sample_volume(volume, shifted), SAMPLING)
+    np.testing.assert_array_equal(moved[1, ..., 3, :], 0)
+
+
+def test_one_volume_serves_every_grid(volume, grid):
+    repeated = np.repeat(volume[:1], 2, axis=0)
+    np.testing.assert_array_equal(sample_volume(volume[:1], grid), sample_volume(repeated, grid))
+
+
+def test_positions_stay_float32_over_half_precision_volumes(volume, grid):
+    half = jnp.asarray(volume, jnp.bfloat16)
+    sampled, moved = sample_volume(half, grid), translate_volume(half, grid[:, 0, 0])
+    assert sampled.dtype == moved.dtype == jnp.bfloat16
+    assert_close(sampled.astype(jnp.float32), sample_volume(volume, grid), 2e-2)  # bfloat16 has 8 bits
+    assert_close(moved.astype(jnp.float32), translate_volume(volume, grid[:, 0, 0]), 2e-2)

@@ -1,0 +1,145 @@
+"""The library's face: frames out of a picture and a voice."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from examples.quickstart import write_wave
+from jaxportrait import Animator
+from jaxportrait.animator import Driving, Sampling
+from jaxportrait.checkpoint import CheckpointError, leaves_of, open_checkpoint, save_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import open_detector
+from jaxportrait.media.video import VideoReader
+from jaxportrait.models.config import PortraitConfig
+
+QUICK = Sampling(steps=2)
+
+
+@pytest.fixture(scope="module")
+def animator(tiny_checkpoint) -> Animator:
+    return Animator(open_checkpoint(tiny_checkpoint), batch_size=4, detector=open_detector("none"))
+
+
+@pytest.fixture(scope="module")
+def audio(voice) -> Audio:
+    return Audio.from_samples(voice, 16_000)
+
+
+def test_a_clip_lasts_as_long_as_its_sound(animator, portrait, audio):
+    for fps in (25, 30, 12.5):
+        animation = animator.animate(portrait, audio, sampling=QUICK, output_fps=fps)
+        assert len(animation) == 2 * fps
+    frames = list(animator.animate(portrait, audio, sampling=QUICK))
+    assert len(frames) == 60
+    assert frames[0].shape == portrait.shape
+    assert frames[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 1.017])
+def test_sound_shorter_than_a_window_works(animator, portrait, voice, seconds):
+    audio = Audio.from_samples(voice[: round(16_000 * seconds)], 16_000)
+    assert len(list(animator.animate(portrait, audio, sampling=QUICK))) == max(1, round(30 * seconds))
+
+
+def test_the_seed_decides_every_pixel(animator, portrait, audio):
+    def frames(seed: int) -> np.ndarray:
+        return np.stack(list(animator.animate(portrait, audio, sampling=Sampling(seed=seed, steps=2))))
+
+    first = frames(1)
+    np.testing.assert_array_equal(first, frames(1))
+    assert (first != frames(2)).any()
+
+
+def test_the_batch_does_not_change_the_frames(tiny_checkpoint, animator, portrait, audio):
+    one = Animator(open_checkpoint(tiny_checkpoint), batch_size=7, detector=open_detector("none"))
+    pairs = zip(
+        animator.animate(portrait, audio, sampling=QUICK), one.animate(portrait, audio, sampling=QUICK), strict=True
+    )
+    assert max(np.abs(a.astype(int) - b).max() for a, b in pairs) <= 1
+
+
+def test_pixels_outside_the_crop_are_the_source(animator, portrait, audio):
+    wide = np.concatenate([np.full((256, 100, 3), 7, np.uint8), portrait, np.full((256, 100, 3), 9, np.uint8)], axis=1)
+    frame = next(iter(animator.animate(wide, audio, sampling=QUICK)))
+    np.testing.assert_array_equal(frame[:, :99], wide[:, :99])
+    np.testing.assert_array_equal(frame[:, -99:], wide[:, -99:])
+    assert (frame[:, 110:-110] != wide[:, 110:-110]).mean() > 0.5
+
+
+def test_a_second_clip_compiles_nothing(animator, portrait, voice):
+    prepared = animator.prepare(portrait)
+    list(animator.animate(prepared, Audio.from_samples(voice, 16_000), sampling=QUICK))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    try:
+        list(animator.animate(prepared, Audio.from_samples(voice[:25_000], 16_000), sampling=Sampling(seed=5, steps=2)))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert not [event for event in compiled if "compile" in event]
+
+
+def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_checkpoint, tmp_path):
+    with pytest.raises(ValueError, match="output fps is 0"):
+        animator.animate(portrait, audio, output_fps=0)
+    with pytest.raises(ValueError, match="steps is 0"):
+        Sampling(steps=0)
+    with pytest.raises(ValueError, match="seed is -1"):
+        Sampling(seed=-1)
+    with pytest.raises(ValueError, match="cfg scale is nan"):
+        Sampling(cfg_scale=float("nan"))
+    with pytest.raises(ValueError, match="batch size is 0"):
+        Animator(open_checkpoint(tiny_checkpoint), batch_size=0)
+    whisper = open_checkpoint(tiny_checkpoint).network("whisper")
+    save_checkpoint(tmp_path / "part", PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})
+    with pytest.raises(CheckpointError, match="holds no appearance, no motion"):
+        Animator.from_checkpoint(tmp_path / "part")
+
+
+@pytest.mark.parametrize(
+    "driving", [Driving("original"), Driving("original", relative_motion=False), Driving(stitching=True)]
+)
+def test_every_way_of_driving_changes_the_keypoints(animator, portrait, audio, driving):
+    usual = animator.animate(portrait, audio, sampling=QUICK).keypoints
+    other = animator.animate(portrait, audio, sampling=QUICK, driving=driving).keypoints
+    assert np.abs(usual - other).max() > 1e-4
+
+
+def test_save_writes_frames_and_sound(animator, portrait, audio, tmp_path):
+    animator.animate(portrait, audio, sampling=QUICK, output_fps=25).save(tmp_path / "clip.mp4")
+    video = VideoReader(tmp_path / "clip.mp4")
+    assert (video.size, video.fps) == ((256, 256), 25)
+    assert len(list(video)) == 50
+    packet = 1024 / 16_000  # AAC decodes to whole packets
+    assert 2.0 <= Audio.open(tmp_path / "clip.mp4", allow_video=True).duration < 2.0 + packet
+
+
+MEMORY_PROGRAM = """
+import resource, sys
+import numpy as np
+from jaxportrait import Animator
+from jaxportrait.animator import Sampling
+from jaxportrait.media.audio import Audio
+from examples.quickstart import babble, draw_portrait
+checkpoint, path, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+animator = Animator.from_checkpoint(checkpoint, batch_size=8, detector="none")
+animation = animator.animate(draw_portrait(64), Audio.open(path), sampling=Sampling(steps=2))
+assert len(animation) == 30 * seconds
+animation.save(path + ".mp4")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.full
+def test_ten_minutes_take_little_more_memory_than_ten_seconds(tiny_checkpoint, voice, tmp_path):
+    peak = {}
+    for seconds in (10, 600):
+        path = tmp_path / f"{seconds}.wav"
+        write_wave(path, np.tile(voice, seconds // 2))
+        command = [sys.executable, "-c", MEMORY_PROGRAM, str(tiny_checkpoint), str(path), str(seconds)]
+        peak[seconds] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"peak memory: {peak[10]} MB for 10 s, {peak[600]} MB for 10 min")
+    assert peak[600] - peak[10] <= 200

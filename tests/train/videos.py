@@ -1,0 +1,101 @@
+"""Talking heads drawn for tests: a face that Haar finds, a voice, and trees of them."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from flax import nnx
+
+from jaxportrait.checkpoint import leaves_of, save_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.video import VideoWriter
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.parts import NETWORKS, build
+from jaxportrait.types import MotionStatistics
+
+WIDTH, HEIGHT = 160, 128
+VOICE_RATE = 16_000
+
+
+def save_tiny_checkpoint(path: Path, parts=("motion", "whisper")) -> Path:
+    """The project's tiny networks, with weights from a seed."""
+    config = PortraitConfig.tiny()
+    params = {part: leaves_of(build(part, getattr(config, part), rngs=nnx.Rngs(index))) for index, part in enumerate(NETWORKS)}
+    kept = {part: getattr(config, part) for part in parts}
+    statistics = MotionStatistics(np.zeros(18, np.float32), np.full(18, 0.01, np.float32))
+    save_checkpoint(
+        path,
+        PortraitConfig(image_size=config.image_size, **kept),
+        {part: params[part] for part in parts},
+        statistics if "flow_transformer" in parts else None,
+    )
+    return path
+
+
+def draw_head(seconds: float, *, half: float = 36, face: bool = True) -> np.ndarray:
+    """A head that sways, with a mouth that opens and shuts three times a second."""
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    if not face:
+        return image
+    center = np.array([WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds), HEIGHT / 2 - 6])
+    opening = 0.1 + 0.08 * np.sin(2 * np.pi * 3 * seconds)
+
+    def ellipse(x, y, width, height, colour):
+        middle = np.rint(center + np.array([x, y]) * half).astype(int).tolist()
+        cv2.ellipse(image, middle, (int(width * half), max(1, int(height * half))), 0, 0, 360, colour, -1, cv2.LINE_AA)
+
+    ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
+    ellipse(0, 0.15, 1, 1.35, (220, 180, 160))
+    for side in (-0.42, 0.42):
+        ellipse(side, -0.28, 0.3, 0.07, (70, 50, 40))
+        ellipse(side, -0.02, 0.27, 0.13, (150, 110, 95))
+        ellipse(side, 0, 0.2, 0.08, (240, 240, 240))
+        ellipse(side, 0, 0.09, 0.09, (40, 30, 30))
+    ellipse(0, 0.25, 0.1, 0.28, (235, 200, 180))
+    ellipse(0, 0.5, 0.18, 0.05, (150, 105, 95))
+    ellipse(0, 0.85, 0.36, opening, (150, 70, 70))
+    return cv2.GaussianBlur(image, (0, 0), half / 45)
+
+
+def voice(seconds: float, pitch: float = 150.0) -> Audio:
+    """A hum, three syllables a second."""
+    time = np.arange(round(seconds * VOICE_RATE)) / VOICE_RATE
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * time)
+    samples = 0.3 * syllables * np.sin(2 * np.pi * pitch * time)
+    return Audio.from_samples(samples.astype(np.float32), VOICE_RATE)
+
+
+def write_head(path: Path, *, seconds: float = 1.2, fps: float = 30, sound: Audio | None = None, face: bool = True) -> Path:
+    """A video of a drawn head; of an empty room if `face` is False."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, size=(WIDTH, HEIGHT), fps=fps, audio=sound) as writer:
+        for index in range(round(seconds * fps)):
+            writer.write(draw_head(index / fps, face=face))
+    return path
+
+
+def write_sound(path: Path, sound: Audio) -> Path:
+    """An m4a beside MEAD's videos."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format="ipod") as container:
+        stream = container.add_stream("aac", rate=VOICE_RATE, layout="mono")
+        for frame in sound.frames(VOICE_RATE, "mono"):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_mead_clip(
+    root: Path, subject: str, emotion: str, level: int, name: str, *, angle: str = "front", sound: bool = True, **video
+) -> Path:
+    """A clip where MEAD has it, with its sound beside."""
+    path = root / subject / "video" / angle / emotion / f"level_{level}" / f"{name}.mp4"
+    write_head(path, **video)
+    if sound:
+        pitch = 100.0 + 10 * len(list(root.rglob("*.m4a")))
+        write_sound(
+            root / subject / "audio" / emotion / f"level_{level}" / f"{name}.m4a",
+            voice(video.get("seconds", 1.2), pitch),
+        )
+    return path

@@ -1,0 +1,129 @@
+"""A run's checkpoints: the state, where the data stands, and what the run is, saved together or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from jaxportrait.checkpoint import CheckpointError
+from jaxportrait.types import MotionStatistics
+from train.state import Params, TrainState
+
+FOLDER = "checkpoints"
+LOSS = "validation_loss"
+WEIGHTS = {"ema": "average", "raw": "params"}
+"""How weights are called at the command line -> the item that holds them."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds besides the weights.
+
+    Attributes:
+      run: what the run is, as JSON keeps it.
+      data: state of the data iterator.
+      statistics: of the motion space; None where nothing is normalised.
+    """
+
+    run: Mapping[str, Any]
+    data: Mapping[str, Any]
+    statistics: MotionStatistics | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one run folder, written in the background; the last few and the best are kept."""
+
+    def __init__(self, work_dir: Path, keep: int):
+        best = BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=AnyPreservationPolicy([LatestN(n=keep), best]),
+            best_fn=_loss,  # without it, Orbax does not write the loss beside the checkpoint
+            best_mode="min",
+            cleanup_tmp_directories=True,
+        )
+        self._path = work_dir.absolute() / FOLDER
+        self._manager = ocp.CheckpointManager(self._path, options=options)
+
+    @property
+    def steps(self) -> list[int]:
+        return sorted(self._manager.all_steps())
+
+    def save(self, state: TrainState, saved: Saved, validation_loss: float | None = None) -> None:
+        """Start to write a state; the call returns when its arrays have been copied and may be donated."""
+        items = {
+            "params": ocp.args.StandardSave(state.params),
+            "average": ocp.args.StandardSave(state.average),
+            "optimizer": ocp.args.StandardSave({"step": state.step, "state": state.optimizer}),
+            "run": ocp.args.JsonSave(dict(saved.run)),
+            "data": ocp.args.JsonSave(dict(saved.data)),
+        }
+        if saved.statistics is not None:
+            arrays = {"mean": np.asarray(saved.statistics.mean), "std": np.asarray(saved.statistics.std)}
+            items["statistics"] = ocp.args.StandardSave(arrays)
+        metrics = None if validation_loss is None else {LOSS: validation_loss}
+        self._manager.save(int(state.step), args=ocp.args.Composite(**items), metrics=metrics)
+
+    def restore(self, step: int, like: TrainState) -> tuple[TrainState, Mapping[str, Any]]:
+        """The state of a step and that of its data iterator.
+
+        Args:
+          like: shapes, dtypes and shardings of the state.
+        """
+        arguments = ocp.args.Composite(
+            params=ocp.args.StandardRestore(like.params),
+            average=ocp.args.StandardRestore(like.average),
+            optimizer=ocp.args.StandardRestore({"step": like.step, "state": like.optimizer}),
+            data=ocp.args.JsonRestore(),
+        )
+        items = self._restore(step, arguments)
+        rest = items["optimizer"]
+        return TrainState(rest["step"], items["params"], items["average"], rest["state"]), items["data"]
+
+    def run(self, step: int) -> dict[str, Any]:
+        """What the run was when it saved this step."""
+        return self._restore(step, ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
+
+    def weights(self, step: int, kind: str) -> tuple[Params, MotionStatistics | None]:
+        """The weights of a step, `ema` or `raw`, and the motion's statistics, on the host."""
+        self._require(step)
+        stored = self._manager.item_metadata(step)
+        items = [item for item in (WEIGHTS[kind], "statistics") if stored[item] is not None]
+        on_host = {item: jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), dict(stored[item])) for item in items}
+        arguments = {item: ocp.args.StandardRestore(arrays) for item, arrays in on_host.items()}
+        restored = self._restore(step, ocp.args.Composite(**arguments))
+        statistics = restored["statistics"] if "statistics" in items else None
+        return restored[WEIGHTS[kind]], statistics and MotionStatistics(**statistics)
+
+    def drop_after(self, step: int) -> None:
+        """Delete the checkpoints after `step`, from which a run goes on another time."""
+        for later in self.steps:
+            if later > step:
+                self._manager.delete(later)
+
+    def wait(self) -> None:
+        """Return when everything is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self._manager.close()
+
+    def _restore(self, step: int, arguments: ocp.args.Composite) -> Any:
+        self._require(step)
+        try:
+            return self._manager.restore(step, args=arguments)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"checkpoint {self._path / str(step)} is damaged or of another run: {error}") from error
+
+    def _require(self, step: int) -> None:
+        if step not in self.steps:
+            known = ", ".join(map(str, self.steps)) or "none"
+            raise CheckpointError(f"{self._path} holds no checkpoint of step {step} (it has: {known})")
+
+
+def _loss(metrics: Mapping[str, float]) -> float:
+    return metrics[LOSS]

@@ -1,0 +1,207 @@
+"""What a training run is: frozen dataclasses, and TOML files that state differences from their defaults.
+
+The defaults are the published recipe: MEAD, 30k updates of 64 windows (REFERENCE: the audio-driven LivePortrait).
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
+
+T = TypeVar("T")
+CHANGEABLE = {"changeable": True}
+"""Metadata of a field that may differ when a run is resumed: no result of a step depends on it."""
+
+
+class ConfigError(ValueError):
+    """Options that cannot be used, or that contradict the run to be resumed."""
+
+
+@dataclass(frozen=True)
+class TransformerSize:
+    """Size of the flow transformer; the rest follows from the motion space and the data set.
+
+    Attributes:
+      width: of the tokens.
+      heads: of attention.
+      joint_blocks: in which motion and audio attend to each other.
+      fused_blocks: on motion alone.
+    """
+
+    width: int = 896
+    heads: int = 14
+    joint_blocks: int = 4
+    fused_blocks: int = 8
+
+    def config(self, motion_space: str, audio_width: int) -> FlowTransformerConfig:
+        width = MOTION_SPACES[motion_space].width
+        return FlowTransformerConfig(
+            width, audio_width, self.width, self.heads, self.joint_blocks, self.fused_blocks, motion_space=motion_space
+        )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, its learning rate, and the average of the weights that it makes.
+
+    Attributes:
+      learning_rate: after the warm-up.
+      warmup_steps: over which the rate rises to it in a line.
+      drop_steps: updates from which on the rate is lower by `drop_factor`, each.
+      drop_factor: of each drop.
+      beta1: decay of the gradient's mean.
+      beta2: decay of its square's mean.
+      epsilon: added to the root of that.
+      weight_decay: of every parameter, times the learning rate.
+      clip_norm: the gradient's global norm is at most this.
+      ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
+    """
+
+    learning_rate: float = 1e-4
+    warmup_steps: int = 1000
+    drop_steps: tuple[int, ...] = (24_000, 27_000)
+    drop_factor: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 1e-6
+    clip_norm: float = 1.0
+    ema_decay: float = 0.9999
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long to train, and what to do how often, in updates. All of it may change when a run is resumed.
+
+    Attributes:
+      steps: updates in all.
+      log_every: scalars and a console line.
+      validate_every: loss on the validation split, of the averaged weights.
+      save_every: a checkpoint; a multiple of `validate_every`, by which the best is known.
+      plot_every: a sampled motion curve against the truth.
+      keep: the last so many checkpoints; the best stays too.
+    """
+
+    steps: int = field(default=30_000, metadata=CHANGEABLE)
+    log_every: int = field(default=50, metadata=CHANGEABLE)
+    validate_every: int = field(default=1000, metadata=CHANGEABLE)
+    save_every: int = field(default=1000, metadata=CHANGEABLE)
+    plot_every: int = field(default=5000, metadata=CHANGEABLE)
+    keep: int = field(default=3, metadata=CHANGEABLE)
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}: it must be 1 or more")
+        if self.save_every % self.validate_every:
+            raise ConfigError(
+                f"save_every is {self.save_every}, no multiple of validate_every, {self.validate_every}: the best "
+                "checkpoint is known by its validation loss"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training of a flow transformer.
+
+    Attributes:
+      motion_space: what the transformer makes; the data set's where none is given.
+      batch_size: windows an update, over all devices.
+      accumulation: parts into which a batch is cut, one after the other, to save memory.
+      condition_dropout: probability with which a window's audio is replaced by the learned vector.
+      dtype: in which the network computes; weights are float32 whatever it is.
+      seed: of the initial weights, the order of the data, noise, times and dropout.
+      validation_batches: of the validation split, each of `batch_size` windows.
+      export_weights: which weights `train.export` writes.
+      fsdp: devices over which weights and optimizer are spread; the other devices repeat them.
+    """
+
+    motion_space: Literal["lip", "face"] | None = None
+    batch_size: int = 64
+    accumulation: int = 4
+    condition_dropout: float = 0.1
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    validation_batches: int = 4
+    export_weights: Literal["ema", "raw"] = "ema"
+    fsdp: int = field(default=1, metadata=CHANGEABLE)
+    transformer: TransformerSize = field(default_factory=TransformerSize)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.accumulation < 1 or self.batch_size % self.accumulation:
+            raise ConfigError(
+                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal parts: "
+                "choose an accumulation that divides it"
+            )
+        if not 0 <= self.condition_dropout < 1:
+            raise ConfigError(f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed")
+        if self.transformer.width % (2 * self.transformer.heads):
+            raise ConfigError(
+                f"width {self.transformer.width} gives {self.transformer.heads} heads no even width: "
+                "choose a width that is a multiple of twice the heads"
+            )
+
+
+def load_config(path: Path, default: TrainConfig | None = None) -> TrainConfig:
+    """A TOML file's differences from the defaults, applied.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ConfigError: not TOML, an option that does not exist, or a value of another type.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration at {path}: give a TOML file such as configs/mead_lip.toml")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return apply(default or TrainConfig(), values, str(path))
+
+
+def apply(config: T, values: Mapping[str, Any], source: str) -> T:
+    """`config` with the fields that `values` names replaced; a mapping goes into a nested dataclass."""
+    types, changed = get_type_hints(type(config)), {}
+    for name, value in values.items():
+        if name not in types:
+            raise ConfigError(f"{source}: no option {name}; the options here are {', '.join(types)}")
+        present = getattr(config, name)
+        if is_dataclass(present) and isinstance(value, Mapping):
+            changed[name] = apply(present, value, f"{source} [{name}]")
+        else:
+            changed[name] = _checked(value, types[name], f"{source}: {name}")
+    return replace(config, **changed)  # pyright: ignore[reportType, reportArgumentType]
+
+
+def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
+    """What of `config` contradicts the `saved` one (as JSON keeps it), a line each; changeable fields do not count."""
+    found = []
+    for item in fields(config):
+        before, now = saved.get(item.name), getattr(config, item.name)
+        if is_dataclass(now) and isinstance(before, Mapping):
+            found += differences(before, now)
+        elif "changeable" not in item.metadata and _plain(before) != _plain(now):
+            found.append(f"{item.name}: the run has {before}, now {_plain(now)}")
+    return found
+
+
+def _checked(value: Any, kind: Any, name: str) -> Any:
+    """A TOML value as the field's type: a list as a tuple, a whole number as a float."""
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_checked(item, get_args(kind)[0], name) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    literals = [option for option in (kind, *get_args(kind)) if get_origin(option) is Literal]
+    choices = [choice for literal in literals for choice in get_args(literal)]
+    if value in choices or (isinstance(kind, type) and type(value) is kind):
+        return value
+    expected = ", ".join(map(str, choices)) or getattr(kind, "__name__", str(kind))
+    raise ConfigError(f"{name} is {value!r}: expected {expected}")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,175 @@
+"""The loop of any training run: updates, validation, checkpoints and logging, until the last step or SIGTERM.
+
+It knows no network. What is trained is a `Task`; it takes batches, and moves a `TrainState`.
+"""
+
+import math
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array
+
+from jaxportrait.types import MotionStatistics
+from train.checkpoints import Checkpoints, Saved
+from train.config import LoopConfig
+from train.logging import Journal
+from train.state import TrainState
+
+HostBatch = Mapping[str, np.ndarray]
+Metrics = Mapping[str, Array]
+
+
+class DivergenceError(ArithmeticError):
+    """A loss or gradient that is not finite."""
+
+
+class Batches(Protocol):
+    """An iterator of batches that knows where it is, as Grain's do."""
+
+    def __next__(self) -> HostBatch: ...
+    def get_state(self) -> dict[str, Any]: ...
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, as the loop sees it.
+
+    Attributes:
+      update: a state, which it consumes, and a batch -> the next state, and metrics: `loss` and `gradient_norm` at least.
+      validate: the loss of a state on held-out data; None where there is none.
+      plot: a figure of what a state makes.
+      describe: what a batch is made of, for messages.
+      run: what the run is, stored with every checkpoint.
+      statistics: of the motion space, stored as well.
+    """
+
+    update: Callable[[TrainState, HostBatch], tuple[TrainState, Metrics]]
+    validate: Callable[[TrainState], float | None]
+    plot: Callable[[TrainState], Any]
+    describe: Callable[[HostBatch], str]
+    run: Mapping[str, Any]
+    statistics: MotionStatistics | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update that has been dispatched; reading its metrics waits for it."""
+
+    step: int
+    batch: HostBatch
+    metrics: Metrics
+
+
+def train(
+    task: Task,
+    state: TrainState,
+    batches: Batches,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    config: LoopConfig,
+) -> tuple[TrainState, bool]:
+    """Train to the last step, or until SIGTERM; either way the state is saved.
+
+    Returns:
+      The state, and whether the last step is done.
+
+    Raises:
+      DivergenceError: with the step and the clips of its batch; the checkpoints before it are kept.
+    """
+    step, running = int(state.step), None
+    with Interruption() as interruption:
+        while step < config.steps and not interruption.requested(step):
+            with journal.waiting():
+                batch = next(batches)
+            state, metrics = task.update(state, batch)
+            if running is not None:  # the one before is read while this one runs
+                settle(running, task, journal)
+            step, running = step + 1, Update(step + 1, batch, metrics)
+            last = step == config.steps
+            if last or due(step, config.log_every) or due(step, config.validate_every) or due(step, config.plot_every):
+                settle(running, task, journal)
+                running = None
+                report(step, task, state, batches, checkpoints, journal, config)
+        if running is not None:
+            settle(running, task, journal)
+    if step not in checkpoints.steps:
+        save(task, state, batches, checkpoints)
+    checkpoints.wait()
+    return state, step >= config.steps
+
+
+def report(
+    step: int,
+    task: Task,
+    state: TrainState,
+    batches: Batches,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    config: LoopConfig,
+) -> None:
+    """What is due after a step, whose update is known to be finite."""
+    last = step == config.steps
+    if last or due(step, config.log_every):
+        journal.log(step, config.steps)
+    with journal.aside():
+        if last or due(step, config.validate_every):
+            loss = task.validate(state)
+            if loss is not None:
+                journal.scalar("validation_loss", loss, step)
+            if last or due(step, config.save_every):
+                save(task, state, batches, checkpoints, loss)
+        if due(step, config.plot_every):
+            journal.figure("motion", task.plot(state), step)
+
+
+def settle(update: Update, task: Task, journal: Journal) -> None:
+    """Wait for an update, and note its metrics; raise a DivergenceError if they are not finite."""
+    values = {name: float(value) for name, value in update.metrics.items()}
+    if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
+        raise DivergenceError(
+            f"step {update.step}: loss {values['loss']}, gradient norm {values['gradient_norm']}, on "
+            f"{task.describe(update.batch)}; the checkpoints before it are kept: look at these clips, or resume with a "
+            "lower learning rate in a new run folder"
+        )
+    journal.add(values)
+
+
+def save(
+    task: Task, state: TrainState, batches: Batches, checkpoints: Checkpoints, validation_loss: float | None = None
+) -> None:
+    checkpoints.save(state, Saved(task.run, batches.get_state(), task.statistics), validation_loss)
+
+
+def due(step: int, every: int) -> bool:
+    return step % every == 0
+
+
+class Interruption:
+    """SIGTERM as a question that the loop asks between updates; several processes agree on the step."""
+
+    def __init__(self) -> None:
+        self._received = False
+
+    def __enter__(self) -> Self:
+        if jax.process_count() == 1:
+            self._before = signal.signal(signal.SIGTERM, self._receive)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if jax.process_count() == 1:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def requested(self, step: int) -> bool:
+        if jax.process_count() > 1:  # jax.distributed has its own handler, and a vote
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._received
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = True

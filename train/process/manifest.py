@@ -1,0 +1,41 @@
+"""The manifest: every clip that was seen, and what became of it, a line of JSON each."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from train.records import MANIFEST
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of a clip.
+
+    Attributes:
+      clip: path of its video below the data set's root.
+      frames: of motion, at 30 a second; 0 if it was left out.
+      seconds: that they last.
+      checksum: SHA-256 of the video, and of the sound where that is a file of its own; empty if they cannot be read.
+      splits: in which it is; none if it was left out.
+      reason: why it was left out; empty if it was not.
+    """
+
+    clip: str
+    subject: str
+    emotion: str
+    level: int
+    frames: int
+    seconds: float
+    checksum: str
+    splits: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write `manifest.jsonl`."""
+    partial = folder / f".{MANIFEST}.partial"
+    with partial.open("w", encoding="utf-8") as file:
+        for entry in entries:
+            file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+    partial.replace(folder / MANIFEST)

@@ -1,0 +1,106 @@
+"""What a run shows: a bar while it lasts, a table at its end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxportrait.models.config import MOTION_FPS
+from train.process.extract import Outcome
+from train.process.manifest import Entry
+from train.records import SPLITS, Dataset
+
+LINE_EVERY = 10.0  # seconds, where there is no terminal
+
+
+class Tally:
+    """Counts outcomes of a run; the rate is of motion frames of the clips processed in it."""
+
+    def __init__(self, clips: int):
+        self.clips, self.done, self.frames, self.failures = clips, 0, 0, 0
+        self._start = time.monotonic()
+
+    def add(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.frames += outcome.entry.frames
+        self.failures += outcome.record is None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
+    def rates(self) -> str:
+        return f"{self.frames / max(self.seconds, 1e-9):.1f} frames/s, {self.failures} failed"
+
+    @property
+    def line(self) -> str:
+        left = self.seconds / max(self.done, 1) * (self.clips - self.done)
+        return f"{self.done} of {self.clips} clips, {self.rates}, {left:.0f} s left"
+
+
+@contextmanager
+def show_progress(console: Console, clips: int) -> Iterator[Callable[[Outcome], None]]:
+    """Show clips, frames a second, failures and time left: a bar on a terminal, a line every 10 s elsewhere."""
+    tally = Tally(clips)
+    yield_to = _show_bar if console.is_terminal else _show_lines
+    with yield_to(console, tally) as show:
+
+        def advance(outcome: Outcome) -> None:
+            tally.add(outcome)
+            show()
+
+        yield advance
+
+
+@contextmanager
+def _show_bar(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips, {task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(tally.rates, total=tally.clips)
+        yield lambda: bar.update(task, advance=1, description=tally.rates)
+
+
+@contextmanager
+def _show_lines(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
+    shown = 0.0
+
+    def show() -> None:
+        nonlocal shown
+        if tally.seconds - shown >= LINE_EVERY:
+            shown = tally.seconds
+            console.print(tally.line, highlight=False)
+
+    yield show
+    if tally.clips:
+        console.print(tally.line, highlight=False)
+
+
+def tables(dataset: Dataset, entries: Sequence[Entry]) -> Iterable[Table]:
+    """What the splits hold, and why clips were left out."""
+    yield split_table(dataset, entries)
+    if any(entry.reason for entry in entries):
+        yield failure_table(entries)
+
+
+def split_table(dataset: Dataset, entries: Sequence[Entry]) -> Table:
+    table = Table("split", "subjects", "clips", "frames", "minutes", "windows")
+    for split in SPLITS:
+        size, subjects = dataset.sizes[split], {entry.subject for entry in entries if split in entry.splits}
+        minutes = f"{size.frames / MOTION_FPS / 60:.1f}"
+        table.add_row(split, str(len(subjects)), str(size.clips), str(size.frames), minutes, str(size.windows))
+    return table
+
+
+def failure_table(entries: Sequence[Entry]) -> Table:
+    """Clips left out, an example a reason; the manifest has them all."""
+    reasons = Counter(entry.reason.replace(entry.clip, "...") for entry in entries if entry.reason)
+    examples = {entry.reason.replace(entry.clip, "..."): entry.clip for entry in entries if entry.reason}
+    table = Table("left out", "reason", "such as")
+    for reason, count in reasons.most_common():
+        table.add_row(str(count), reason, examples[reason])
+    return table

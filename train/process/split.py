@@ -1,0 +1,75 @@
+"""Which frames train, and which validate: by subject, or by time where there is but one."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from train.process.manifest import Entry
+from train.records import SPLITS, WINDOW_FRAMES, WINDOW_STEP, Split
+
+HELD_OUT = 0.1
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames `start` to `stop` of a clip's record, in a split."""
+
+    clip: str
+    split: Split
+    start: int
+    stop: int
+
+
+def split_clips(entries: Sequence[Entry]) -> list[Piece]:
+    """Divide clips into train and validation; the same clips are always divided alike.
+
+    Of several subjects a tenth, one at least, is held out whole: those whose names have the least hashes, so that
+    a subject keeps its split when few others are added. Of a single subject the last tenth of the time is held out,
+    of every emotion and level, a window at least.
+    """
+    subjects = sorted({entry.subject for entry in entries}, key=_rank)
+    if len(subjects) == 1:
+        pieces = [piece for group in _by_emotion(entries) for piece in _split_by_time(group)]
+    else:
+        held_out = set(subjects[: max(1, round(HELD_OUT * len(subjects)))])
+        pieces = [
+            Piece(entry.clip, "validation" if entry.subject in held_out else "train", 0, entry.frames)
+            for entry in entries
+        ]
+    return sorted(pieces, key=lambda piece: (SPLITS.index(piece.split), piece.clip, piece.start))
+
+
+def _rank(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()
+
+
+def _by_emotion(entries: Sequence[Entry]) -> list[list[Entry]]:
+    def key(entry: Entry) -> tuple[str, int]:
+        return entry.emotion, entry.level
+
+    return [list(group) for _, group in groupby(sorted(entries, key=lambda entry: (*key(entry), entry.clip)), key)]
+
+
+def _split_by_time(entries: Sequence[Entry]) -> list[Piece]:
+    """Hold out the last frames of the clips, one after the other; the border lies where windows may start."""
+    pieces, wanted = [], max(WINDOW_FRAMES, round(HELD_OUT * sum(entry.frames for entry in entries)))
+    for entry in reversed(entries):
+        border = entry.frames if wanted <= 0 else _border(entry.frames, wanted, alone=len(entries) == 1)
+        wanted -= entry.frames - border
+        if border > 0:
+            pieces.append(Piece(entry.clip, "train", 0, border))
+        if border < entry.frames:
+            pieces.append(Piece(entry.clip, "validation", border, entry.frames))
+    return pieces
+
+
+def _border(frames: int, wanted: int, *, alone: bool) -> int:
+    """Where to cut a clip so that about `wanted` of its last frames are held out and neither piece is under a window.
+
+    A clip that is too short for two windows is held out whole, unless there is no other to train on.
+    """
+    if frames < 2 * WINDOW_FRAMES:
+        return frames if alone else 0
+    border = (frames - max(wanted, WINDOW_FRAMES)) // WINDOW_STEP * WINDOW_STEP
+    return border if border >= WINDOW_FRAMES else 0

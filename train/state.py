@@ -1,0 +1,122 @@
+"""The state of any training run, and the pure functions that move it: gradients in, the next state out.
+
+Nothing here knows what is trained: parameters are float32 arrays by dotted path.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxportrait.types import pytree
+from train.config import OptimizerConfig
+
+Params = dict[str, Array]
+"""A network's parameters by dotted path, such as `joint_blocks.0.motion.qkv.kernel`."""
+Loss = Callable[[Params, Any], Float[Array, ""]]
+"""loss(params, batch) -> the mean over the batch's samples."""
+
+
+@pytree
+@dataclass(frozen=True)
+class TrainState:
+    """All that the next update depends on, besides its batch.
+
+    Attributes:
+      step: updates done.
+      params: float32, whatever the network computes in.
+      average: exponential moving average of `params`.
+      optimizer: what optax keeps.
+    """
+
+    step: Int[Array, ""]
+    params: Params
+    average: Params
+    optimizer: optax.OptState
+
+
+def begin(params: Params, config: OptimizerConfig) -> TrainState:
+    """The state before the first update."""
+    average = {name: jnp.array(leaf) for name, leaf in params.items()}  # a donated state must not hold an array twice
+    return TrainState(jnp.zeros((), jnp.int32), params, average, optimizer(config).init(params))
+
+
+def learning_rate(config: OptimizerConfig) -> optax.Schedule:
+    """Update number (from 0) -> rate: (n + 1) / (warm-up + 1) of the full one at first, then dropping in steps."""
+    rises = optax.linear_schedule(
+        config.learning_rate / (config.warmup_steps + 1), config.learning_rate, config.warmup_steps
+    )
+    drops = optax.piecewise_constant_schedule(1.0, dict.fromkeys(config.drop_steps, config.drop_factor))
+    return lambda step: rises(step) * drops(step)
+
+
+def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Global-norm clip and AdamW, which decays every parameter as PyTorch's does."""
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(
+            learning_rate(config),
+            b1=config.beta1,
+            b2=config.beta2,
+            eps=config.epsilon,
+            weight_decay=config.weight_decay,
+        ),
+    )
+
+
+def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) -> tuple[Float[Array, ""], Params]:
+    """Loss and gradients of a batch, a part after the other; equal to those of the whole, up to rounding.
+
+    Args:
+      batch: a pytree of arrays whose first axis is the samples.
+      accumulation: equal parts. Part i takes every `accumulation`-th sample from i on, so that a batch that is spread
+        over devices is cut without moving it.
+    """
+
+    def add(total: tuple[Array, Params], part: Any) -> tuple[tuple[Array, Params], None]:
+        return jax.tree.map(jnp.add, total, jax.value_and_grad(loss)(params, part)), None
+
+    def cut(leaf: Array) -> Array:
+        return jnp.swapaxes(leaf.reshape(-1, accumulation, *leaf.shape[1:]), 0, 1)
+
+    zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+    total, _ = lax.scan(add, zero, jax.tree.map(cut, batch))
+    return jax.tree.map(lambda leaf: leaf / accumulation, total)
+
+
+def update(state: TrainState, gradients: Params, config: OptimizerConfig) -> tuple[TrainState, Float[Array, ""]]:
+    """The state after one optimizer step, and the gradients' global norm before the clip."""
+    changes, kept = optimizer(config).update(gradients, state.optimizer, state.params)
+    params = cast(Params, optax.apply_updates(state.params, changes))
+    decay = average_decay(state.step, config.ema_decay)
+    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, params)
+    return TrainState(state.step + 1, params, average, kept), optax.global_norm(gradients)
+
+
+def average_decay(updates: Int[Array, ""], limit: float) -> Float[Array, ""]:
+    """Decay of the weights' average after so many updates: short at first, so that the start is soon forgotten."""
+    n = updates.astype(jnp.float32)
+    return jnp.minimum(limit, (1 + n) / (10 + n))
+
+
+def parameters_of(network: nnx.Module) -> Params:
+    """The parameters of a network, float32; shapes in place of arrays where the network is abstract."""
+    flat = nnx.to_flat_state(nnx.state(network, nnx.Param))
+    return {dotted(path): leaf.get_value() for path, leaf in flat}
+
+
+def network_of(template: nnx.Module, params: Mapping[str, Array]) -> Any:
+    """The network of an abstract `template` with these parameters."""
+    graph, state = nnx.split(template)
+    flat = [(path, leaf.replace(params[dotted(path)])) for path, leaf in nnx.to_flat_state(state)]
+    return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))

@@ -1,0 +1,167 @@
+"""The flow transformer's training, as the loop takes it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+
+from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
+from jaxportrait.models.parts import abstract, build
+from jaxportrait.pipeline.sample import plan_windows, sample_motion
+from jaxportrait.types import MotionStatistics
+from train.config import TrainConfig
+from train.data import NETWORK_INPUTS, WINDOW_FEATURES, Rows, describe, validation_batches
+from train.logging import plot_motion
+from train.loop import HostBatch, Task
+from train.mesh import batch_sharding, place, state_shardings
+from train.records import WINDOW_FRAMES, Dataset, features_needed
+from train.state import Params, TrainState, begin, network_of, parameters_of
+from train.step import StepConfig, train_step, validation_loss
+
+PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.5
+
+
+def step_config(config: TrainConfig, transformer: FlowTransformerConfig) -> StepConfig:
+    return StepConfig(transformer, config.optimizer, config.condition_dropout, config.accumulation, config.dtype)
+
+
+def fresh_state(config: StepConfig, seed: int) -> TrainState:
+    """The state of a newly initialised transformer; to be traced, so that no device need hold all of it."""
+    network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(seed))
+    return begin(parameters_of(network), config.optimizer)
+
+
+def abstract_state(config: StepConfig, mesh: Mesh) -> TrainState:
+    """Shapes, dtypes and shardings of a state."""
+    shapes = jax.eval_shape(partial(fresh_state, config, 0))
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        state_shardings(shapes, mesh),
+    )
+
+
+def initial_state(config: StepConfig, mesh: Mesh, seed: int, params: Mapping[str, np.ndarray] | None) -> TrainState:
+    """The state before the first update, spread over the mesh.
+
+    Args:
+      params: to start from; freshly initialised where there are none.
+    """
+    shardings = state_shardings(abstract_state(config, mesh), mesh)
+    if params is None:
+        return jax.jit(partial(fresh_state, config, seed), out_shardings=shardings)()
+    spread = {name: _put(np.float32(leaf), shardings.params[name]) for name, leaf in params.items()}
+    return jax.jit(partial(begin, config=config.optimizer), out_shardings=shardings)(spread)
+
+
+def compile_update(config: StepConfig, mesh: Mesh, batch_size: int) -> jax.stages.Compiled:
+    """`train_step` compiled for (key, state, batch); the state's memory is used again."""
+    state, whole = abstract_state(config, mesh), NamedSharding(mesh, P())
+    transformer, rows = config.transformer, batch_sharding(mesh)
+
+    def array(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
+
+    batch = {
+        "motion": array((WINDOW_FRAMES, transformer.motion_width), jnp.float32),
+        "features": array((WINDOW_FEATURES, transformer.audio_width), jnp.float16),
+        "row": array((), jnp.int32),
+    }
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    update = jax.jit(
+        partial(train_step, config), donate_argnums=1, out_shardings=(state_shardings(state, mesh), whole)
+    )
+    return update.lower(key, state, batch).compile()
+
+
+def flops(update: jax.stages.Compiled, accumulation: int) -> float:
+    """Floating-point operations of one device in an update; 0 where XLA does not say."""
+    analysis = update.cost_analysis() or {}
+    return analysis.get("flops", 0.0) * accumulation  # XLA counts the body of a scan once
+
+
+def flow_task(
+    config: TrainConfig,
+    step: StepConfig,
+    update: jax.stages.Compiled,
+    dataset: Dataset,
+    rows: Rows,
+    mesh: Mesh,
+    run: Mapping[str, Any],
+) -> Task:
+    """The training of a flow transformer on a data set."""
+    key = jax.random.key(config.seed)
+    space = step.transformer.motion_space
+    held_out = [place(inputs(batch), mesh) for batch in validation_batches(dataset, space, rows, config.validation_batches)]
+    evaluate = jax.jit(partial(validation_loss, step), out_shardings=NamedSharding(mesh, P()))
+
+    def validate(state: TrainState) -> float | None:
+        return float(np.mean([evaluate(state.average, batch) for batch in held_out])) if held_out else None
+
+    return Task(
+        update=lambda state, batch: update(key, state, place(inputs(batch), mesh)),
+        validate=validate,
+        plot=partial(plot_sample, step, mesh, dataset),
+        describe=lambda batch: describe(batch, dataset),
+        run=run,
+        statistics=dataset.statistics(space),
+    )
+
+
+def plot_sample(config: StepConfig, mesh: Mesh, dataset: Dataset, state: TrainState) -> Any:
+    """The first held-out clip's motion, sampled from its sound by the averaged weights, against the truth.
+
+    The values that vary most are shown.
+    """
+    transformer = config.transformer
+    split = "validation" if dataset.sizes["validation"].clips else "train"
+    record, columns = next(dataset.clips(split)), list(MOTION_SPACES[transformer.motion_space].columns)
+    truth = record.motion[:PLOTTED_FRAMES, columns]
+    features = record.features[: features_needed(len(truth))]
+    sampled = sample_clip(config, mesh, state.average, features, len(truth), dataset.statistics(transformer.motion_space))
+    shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
+    names = [value_name(columns[index]) for index in shown]
+    return plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS)
+
+
+def sample_clip(
+    config: StepConfig, mesh: Mesh, params: Params, features: np.ndarray, frames: int, statistics: MotionStatistics
+) -> np.ndarray:
+    """The motion of a clip's first `frames` frames, (frames, d), on the host."""
+    plan, count = plan_windows(frames, config.transformer)
+    padded = np.zeros((plan.features, features.shape[1]), np.float32)
+    used = min(len(features), plan.features)
+    padded[:used] = features[:used]
+
+    def sample(params: Params, features: Array) -> Array:
+        network = network_of(abstract("flow_transformer", config.transformer), params)
+        key, guidance = jax.random.key(0), jnp.float32(PLOTTED_GUIDANCE)
+        return sample_motion(
+            network, statistics, features, key, jnp.asarray(count), guidance, plan=plan, steps=PLOTTED_STEPS, guided=True
+        )
+
+    motion = jax.jit(sample, out_shardings=NamedSharding(mesh, P()))(params, padded)
+    return np.asarray(motion)[:frames]
+
+
+def value_name(column: int) -> str:
+    """What one of the 70 values of a frame is."""
+    if column < 63:
+        return f"expression {column // 3} {'xyz'[column % 3]}"
+    return ("pitch", "yaw", "roll", "translation x", "translation y", "translation z", "scale")[column - 63]
+
+
+def inputs(batch: HostBatch) -> dict[str, np.ndarray]:
+    """What of a batch the networks read."""
+    return {name: batch[name] for name in NETWORK_INPUTS}
+
+
+def _put(values: np.ndarray, sharding: NamedSharding) -> Array:
+    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
