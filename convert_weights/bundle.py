@@ -12,7 +12,7 @@ from convert_weights.convert import Conversion, ConversionError, Tensors, conver
 from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
 from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
-from jaxportrait.models.config import LIP_KEYPOINTS, PortraitConfig
+from jaxportrait.models.config import KEYPOINTS, LIP_KEYPOINTS, PortraitConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.types import MotionStatistics
 
@@ -96,11 +96,7 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
     own = MotionStatistics(*(leaves.pop(name) for name in STATISTICS))
     if path is not None:
         given = lip_statistics(path)
-        if (
-            given.mean.shape != own.mean.shape
-            or max(np.abs(given.mean - own.mean).max(), np.abs(given.std - own.std).max())
-            > AGREEMENT * np.abs(own.std).max()
-        ):
+        if not _agree(own, given):
             raise ConversionError(
                 f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
                 "leave out --statistics to use the transformer's own"
@@ -108,12 +104,21 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
     return own
 
 
+def _agree(own: MotionStatistics, given: MotionStatistics) -> bool:
+    limit = AGREEMENT * np.abs(own.std).max()
+    pairs = ((own.mean, given.mean), (own.std, given.std))
+    return all(a.shape == b.shape and np.abs(a - b).max() <= limit for a, b in pairs)
+
+
 def lip_statistics(path: Path) -> MotionStatistics:
     """The lip rows of a `statistic.pt`, whose `mean` and `std` are over the expression of 21 keypoints."""
     tensors = as_arrays(read_tensors(path), str(path))
-    if set(tensors) != {"mean", "std"} or any(tensor.size % 3 for tensor in tensors.values()):
-        raise ConversionError(f"{path} holds {', '.join(tensors)}: expected mean and std, three values a keypoint")
-    mean, std = (np.float32(tensors[name]).reshape(-1, 3)[list(LIP_KEYPOINTS)].ravel() for name in ("mean", "std"))
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    if set(shapes) != {"mean", "std"} or any(tensor.size != 3 * KEYPOINTS for tensor in tensors.values()):
+        raise ConversionError(f"{path} holds {shapes}: expected mean and std, {3 * KEYPOINTS} values each")
+    mean, std = (
+        tensors[name].astype(np.float32).reshape(-1, 3)[list(LIP_KEYPOINTS)].ravel() for name in ("mean", "std")
+    )
     return MotionStatistics(mean, std)
 
 

@@ -61,12 +61,13 @@ class Recipe:
 
     def input(self, name: str, shape: tuple[int, ...], scale: float, shift: float = 0.0) -> np.ndarray:
         """A random input of the networks, float32, in PyTorch's layout."""
-        return np.float32(self.rng("input", name).standard_normal(shape) * scale + shift)
+        return (self.rng("input", name).standard_normal(shape) * scale + shift).astype(np.float32)
 
     def statistics(self) -> dict[str, np.ndarray]:
         """`statistic.pt`: mean and deviation over the expression of 21 keypoints."""
         mean, std = (self.rng("input", f"statistic/{name}").standard_normal((63,)) for name in ("mean", "std"))
-        return {"mean": np.float32(0.02 * mean), "std": np.abs(np.float32(0.01 * std)) + np.float32(0.005)}
+        mean, std = (0.02 * mean).astype(np.float32), (0.01 * std).astype(np.float32)
+        return {"mean": mean, "std": np.abs(std) + np.float32(0.005)}
 
     def state_dict(self, component: str) -> dict[str, np.ndarray]:
         """The tensors of a component of the manifest, such as `full/spade_generator`."""
@@ -94,7 +95,7 @@ class Recipe:
             return np.zeros((), np.int64)
         if key == "detector.fc_scale.bias":
             return np.full(shape, 1.2, np.float32)
-        return np.float32(_distribution(last, shape)(self.rng(component, key)) * GAINS.get(key, 1))
+        return (_distribution(last, shape)(self.rng(component, key)) * GAINS.get(key, 1)).astype(np.float32)
 
 
 def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path]:
@@ -150,7 +151,7 @@ def _estimate_spectral_norm(state: dict[str, np.ndarray], prefix: str) -> None:
         v /= np.linalg.norm(v)
         u = weight @ v
         u /= np.linalg.norm(u)
-    state[f"{prefix}weight_u"], state[f"{prefix}weight_v"] = np.float32(u), np.float32(v)
+    state[f"{prefix}weight_u"], state[f"{prefix}weight_v"] = u.astype(np.float32), v.astype(np.float32)
 
 
 def _sinusoids(length: int, width: int) -> np.ndarray:

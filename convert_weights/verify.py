@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,9 @@ from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.spectrogram import log_mel, scale_log_mel
 from jaxportrait.pipeline.encode import encode_audio, spectrogram_blocks
 from jaxportrait.pipeline.sample import WindowPlan, integrate, transformer_velocity
+from jaxportrait.types import AnyArray
 
-Outputs = Iterator[tuple[str, np.ndarray]]
+Outputs = Iterator[tuple[str, AnyArray]]
 """(golden name, array in PyTorch's layout)."""
 
 SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
@@ -107,7 +108,7 @@ def load_figures(golden: Path) -> dict[str, np.ndarray]:
     return {**np.load(golden / "modules.npz"), **np.load(golden / "audio.npz")}
 
 
-def compare(figures: dict[str, np.ndarray], name: str, value: np.ndarray, bound: float) -> Comparison:
+def compare(figures: dict[str, np.ndarray], name: str, value: AnyArray, bound: float) -> Comparison:
     """Compare `value` with the stored sample of a golden tensor, and its mean and deviation with the whole one's."""
     value = np.asarray(value, np.float64)
     if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
@@ -151,7 +152,7 @@ def run_renderer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.d
     extractor, warping, generator = (
         checkpoint.network(part, dtype=dtype) for part in ("appearance", "warping", "generator")
     )
-    config, side = checkpoint.config.warping, IMAGE_SIZE[size] // 4
+    config, side = checkpoint.sizes("warping"), IMAGE_SIZE[size] // 4
     extract, warp, generate = call(), call(), call()
     volume = extract(extractor, golden_image(IMAGE_SIZE[size]))
     yield f"{size}/appearance/volume", channels_first(volume)
@@ -208,7 +209,7 @@ def run_whisper(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dt
 
 
 def run_flow_transformer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
-    network, config = checkpoint.network("flow_transformer", dtype=dtype), checkpoint.config.flow_transformer
+    network, config = checkpoint.network("flow_transformer", dtype=dtype), checkpoint.sizes("flow_transformer")
     noise = recipe.input(f"{size}/x_t", (WINDOWS, FRAMES, config.motion_width), 1)
     audio = recipe.input(f"{size}/audio", (WINDOWS, config.audio_frames, config.audio_width), 1)
     condition = jax.jit(lambda n, x: n.encode_audio(x))(network, audio)
@@ -227,16 +228,15 @@ def run_flow_transformer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtyp
     sampled = sample(network, noise.reshape(WINDOWS * FRAMES, -1), condition).reshape(noise.shape)
     yield f"{size}/animate/sample_cfg4.5_euler25", sampled
     yield from ((f"statistic/{name}", value) for name, value in recipe.statistics().items())
-    statistics = checkpoint.statistics
+    statistics: Any = checkpoint.statistics
     yield f"{size}/animate/motion", np.asarray(sampled) * statistics.std + statistics.mean
 
 
 def golden_image(side: int) -> np.ndarray:
     """A picture of smooth waves, (1, side, side, 3)."""
     y, x = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side), indexing="ij")
-    return np.float32(
-        np.stack([0.5 + 0.5 * np.sin(7 * x + 3 * y + c) * np.cos(5 * y - 2 * x * c) for c in range(3)], axis=-1)[None]
-    )
+    channels = [0.5 + 0.5 * np.sin(7 * x + 3 * y + c) * np.cos(5 * y - 2 * x * c) for c in range(3)]
+    return np.stack(channels, axis=-1)[None].astype(np.float32)
 
 
 def golden_waveform(recipe: Recipe, seconds: float) -> np.ndarray:
@@ -246,13 +246,14 @@ def golden_waveform(recipe: Recipe, seconds: float) -> np.ndarray:
     sweep = np.sin(2 * np.pi * (180 * t + 30 * np.sin(2 * np.pi * 0.7 * t)))
     beep = np.sin(2 * np.pi * 930 * t + 1) * (np.sin(2 * np.pi * 1.7 * t) > 0)
     noise = recipe.rng("input", f"waveform/{n}").standard_normal(n)
-    return np.float32(0.25 * sweep * (0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t)) + 0.12 * beep + 0.01 * noise)
+    wave = 0.25 * sweep * (0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t)) + 0.12 * beep + 0.01 * noise
+    return wave.astype(np.float32)
 
 
 def spectrogram(wave: np.ndarray, mel_bins: int = 80) -> np.ndarray:
     """The scaled log-mel of a clip, (mel bins, frames)."""
     blocks = spectrogram_blocks([wave], wave.size, 3000)
-    values = np.concatenate([np.asarray(log_mel(samples, mel_bins))[0, :valid] for samples, valid in blocks])
+    values = jnp.concatenate([log_mel(jnp.asarray(samples), mel_bins)[0, :valid] for samples, valid in blocks])
     return np.asarray(scale_log_mel(values, values.max())).T
 
 

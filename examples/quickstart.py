@@ -37,8 +37,9 @@ def draw_portrait(size: int = 512) -> np.ndarray:
     """A drawn head and shoulders, (size, size, 3) RGB, made at twice the size and reduced."""
     canvas = np.full((1024, 1024, 3), WALL, np.uint8)
 
-    def ellipse(center: tuple[int, int], axes: tuple[int, int], colour: tuple[int, int, int], arc=(0, 360), width=-1):
-        cv2.ellipse(canvas, center, axes, 0, *arc, colour, width, cv2.LINE_AA)
+    def ellipse(center, axes, colour, arc=(0, 360), width=-1):
+        start, end = arc
+        cv2.ellipse(canvas, center, axes, 0, start, end, colour, width, cv2.LINE_AA)
 
     ellipse((512, 1080), (400, 260), SHIRT)
     cv2.rectangle(canvas, (430, 700), (594, 880), SHADE, -1)
@@ -68,7 +69,7 @@ def babble(seconds: float) -> np.ndarray:
             np.exp(-(((frequency - f) / 180) ** 2)) for f in (600 + 250 * np.sin(7 * t), 1500 + 500 * np.sin(3 * t))
         )
         voice += formants * np.sin(2 * np.pi * harmonic * pitch) / harmonic**0.5
-    return np.float32(0.5 * syllables * voice / np.abs(voice).max())
+    return (0.5 * syllables * voice / np.abs(voice).max()).astype(np.float32)
 
 
 def write_wave(path: Path, samples: np.ndarray) -> None:

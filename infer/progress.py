@@ -29,9 +29,9 @@ class Reporter:
         self.compile_seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._count)
 
-    def _count(self, event: str, seconds: float, **_: object) -> None:
+    def _count(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event in COMPILE_EVENTS:
-            self.compile_seconds += seconds
+            self.compile_seconds += duration_secs
 
     def warn(self, message: str) -> None:
         self.console.print(f"warning: {message}", highlight=False, markup=False)

@@ -256,7 +256,7 @@ class Animator:
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
-        space = self.config.flow_transformer.motion_space
+        space = self.networks["flow_transformer"].config.motion_space
         if driving.composition == "original" and space != "lip":
             raise ValueError(
                 f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'

@@ -52,6 +52,11 @@ class Checkpoint:
     def parts(self) -> list[str]:
         return [part for part in NETWORKS if getattr(self.config, part) is not None]
 
+    def sizes(self, part: str) -> Any:
+        """The config of `part`; raise a CheckpointError if it is missing."""
+        self.require([part])
+        return getattr(self.config, part)
+
     def require(self, parts: Sequence[str]) -> None:
         """Raise a CheckpointError if any of `parts` is missing."""
         missing = [part for part in parts if part not in self.parts]
@@ -63,8 +68,7 @@ class Checkpoint:
 
     def leaves(self, part: str) -> dict[str, np.ndarray]:
         """The stored arrays of `part`, on the host."""
-        self.require([part])
-        return self._read(part, abstract(part, getattr(self.config, part)))
+        return self._read(part, abstract(part, self.sizes(part)))
 
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
         wanted = {part: _nested(dict.fromkeys(leaf_shapes(network), 0))}
@@ -73,14 +77,13 @@ class Checkpoint:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             return _dotted(reader.restore(self.path / "params", args=restore)[part])
 
-    def network(self, part: str, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
+    def network(self, part: str, *, dtype: DTypeLike = jnp.float32) -> Any:
         """The network of `part` in its inference form, on the default device.
 
         Args:
           dtype: in which it computes and in which its weights are kept.
         """
-        self.require([part])
-        network = abstract(part, getattr(self.config, part), dtype=dtype)
+        network = abstract(part, self.sizes(part), dtype=dtype)
         fill(network, self._read(part, network))
         network.eval()
         fold(network)
@@ -202,8 +205,8 @@ def _handler() -> ocp.CompositeCheckpointHandler:
 
 
 def _nested(leaves: Leaves) -> dict[str, Any]:
-    return traverse_util.unflatten_dict(dict(leaves), sep=".")
+    return dict(traverse_util.unflatten_dict(dict(leaves), sep="."))
 
 
-def _dotted(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return traverse_util.flatten_dict(dict(tree), sep=".")
+def _dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(traverse_util.flatten_dict(dict(tree), sep="."))

@@ -1,22 +1,21 @@
 """The values that travel between rooms: frozen dataclasses, registered as pytrees."""
 
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 T = TypeVar("T")
+AnyArray = Array | np.ndarray
+"""On a device or on the host."""
 
 
 def pytree(cls: type[T]) -> type[T]:
     """Register a frozen dataclass whose every field is data."""
-    return jax.tree_util.register_dataclass(
-        cls,
-        data_fields=[field.name for field in fields(cls)],
-        meta_fields=[],  # pyright: ignore[reportArgumentType]
-    )
+    names = [field.name for field in fields(cast(Any, cls))]
+    return jax.tree_util.register_dataclass(cls, data_fields=names, meta_fields=[])
 
 
 @pytree
@@ -78,8 +77,8 @@ class AudioCondition:
 class MotionStatistics:
     """Mean and deviation of a motion space, by which the flow transformer's motion is normalised."""
 
-    mean: Float[Array, " d"]
-    std: Float[Array, " d"]
+    mean: Float[AnyArray, " d"]
+    std: Float[AnyArray, " d"]
 
 
 @dataclass(frozen=True)

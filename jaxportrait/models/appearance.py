@@ -35,8 +35,7 @@ class AppearanceExtractor(nnx.Module):
         self.config = config
         self.stem = ConvNorm(3, config.base_channels, (3, 3), dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
-            ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
-            for inputs, outputs in itertools.pairwise(widths)
+            ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)
         )
         self.lift = Conv(widths[-1], config.volume_channels * config.volume_depth, (1, 1), dtype=dtype, rngs=rngs)
         self.residuals = nnx.List(

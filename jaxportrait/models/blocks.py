@@ -5,7 +5,7 @@ Every layer computes in its `dtype`; statistics of norms, softmax and positions 
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ class Conv(nnx.Module):
         shape = (*kernel_size, inputs // groups, outputs)
         bound = 1 / math.sqrt(math.prod(shape[:-1]))
         self.kernel = nnx.Param(fan_in_uniform(rngs.params(), shape))
-        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
+        self.bias: Any = nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
         self.stride, self.groups, self.upsample, self.dtype = stride, groups, upsample, dtype
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
@@ -74,7 +74,7 @@ class ConvNorm(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.conv = Conv(inputs, outputs, kernel_size, upsample=upsample, dtype=dtype, rngs=rngs)
-        self.norm = nnx.data(batch_norm(outputs, dtype=dtype, rngs=rngs))
+        self.norm: Any = nnx.data(batch_norm(outputs, dtype=dtype, rngs=rngs))
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
         x = self.conv(x)
@@ -110,8 +110,8 @@ class SpectralConv(nnx.Module):
     ):
         self.conv = Conv(inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs)
         u, v = (jax.random.normal(rngs.params(), shape) for shape in ((outputs,), (*kernel_size, inputs)))
-        self.u = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
-        self.v = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
+        self.u: Any = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
+        self.v: Any = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
         if self.u is None:

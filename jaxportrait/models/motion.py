@@ -18,8 +18,9 @@ class MotionExtractor(nnx.Module):
     """Picture -> motion, by one linear head an output on a common backbone."""
 
     def __init__(self, config: MotionConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
-        def head(outputs: int) -> nnx.Linear:
-            return nnx.Linear(config.widths[-1], outputs, dtype=dtype, rngs=rngs)
+        def head(outputs: int, bias: float = 0.0) -> nnx.Linear:
+            bias_init = nnx.initializers.constant(bias)
+            return nnx.Linear(config.widths[-1], outputs, bias_init=bias_init, dtype=dtype, rngs=rngs)
 
         self.config = config
         self.backbone = ConvNeXtV2(config.depths, config.widths, dtype=dtype, rngs=rngs)
@@ -27,8 +28,7 @@ class MotionExtractor(nnx.Module):
         self.expression = head(3 * config.keypoints)
         self.pitch, self.yaw, self.roll = (head(config.pose_bins) for _ in range(3))
         self.translation = head(3)
-        self.scale = head(1)
-        self.scale.bias[...] = jnp.ones((1,))  # heads begin at their natural size
+        self.scale = head(1, bias=1.0)  # heads begin at their natural size
 
     def __call__(self, image: Float[Array, "n h w 3"]) -> Motion:
         """The motion of `image` (values from 0 to 1), in float32."""

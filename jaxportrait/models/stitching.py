@@ -19,8 +19,7 @@ class StitchingNetwork(nnx.Module):
     def __init__(self, config: StitchingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         widths = (config.inputs, *config.hidden, config.outputs)
         self.layers = nnx.List(
-            nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
-            for inputs, outputs in itertools.pairwise(widths)
+            nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)
         )
 
     def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:

@@ -22,7 +22,7 @@ def coordinate_grid(depth: int, height: int, width: int) -> Float[Array, "d h w 
     return jnp.stack([x, y, z], axis=-1)
 
 
-def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, int, int]) -> Float[Array, "n d h w k"]:
+def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, ...]) -> Float[Array, "n d h w k"]:
     """A gaussian of variance 0.01 around each keypoint, over a volume of `size` (depth, height, width).
 
     A product of one gaussian an axis: exp is taken of d + h + w numbers a keypoint, not of d * h * w.

@@ -223,5 +223,5 @@ def resample_motion(motion: Float[np.ndarray, "frames d"], fps: float, count: in
     """Motion at 30 frames a second -> `count` frames at `fps`, interpolated linearly, the ends held."""
     position = np.minimum(np.arange(count) * (MOTION_FPS / fps), motion.shape[0] - 1)
     lower = np.floor(position).astype(int)
-    upper, weight = np.minimum(lower + 1, motion.shape[0] - 1), np.float32(position - lower)[:, None]
+    upper, weight = np.minimum(lower + 1, motion.shape[0] - 1), (position - lower).astype(np.float32)[:, None]
     return motion[lower] * (1 - weight) + motion[upper] * weight

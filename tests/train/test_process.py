@@ -15,6 +15,7 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, NoFaceError
 from jaxportrait.pipeline.encode import encode_audio
+from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 from train.process.extract import Extractor, Settings
 from train.process.layouts import Selection, find_clips
 from train.process.manifest import Entry
@@ -25,7 +26,6 @@ from train.process.statistics import MotionMoments
 from train.process.timeline import common_frames, loudness, resample_motion
 from train.process.track import track_face
 from train.records import features_needed, open_dataset
-from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 
 CORRUPT = "M003/video/front/angry/level_1/002.mp4"
 FACELESS = "M003/video/front/neutral/level_1/001.mp4"
@@ -83,7 +83,7 @@ def test_manifest_says_what_became_of_every_clip(processed):
     manifest = manifest_of(processed)
     assert list(manifest) == sorted({CORRUPT, FACELESS, SOUNDLESS, SLOW, *PLAIN})
     assert {clip for clip, entry in manifest.items() if not entry["reason"]} == {SLOW, *PLAIN}
-    assert "cannot be read" in manifest[CORRUPT]["reason"]
+    assert "truncated or corrupt" in manifest[CORRUPT]["reason"]
     assert "steady face in 0 of 6 looks" in manifest[FACELESS]["reason"]
     assert "W009/audio/angry/level_2/001.m4a does not exist" in manifest[SOUNDLESS]["reason"]
     slow = manifest[SLOW]
@@ -194,7 +194,7 @@ def test_mead_filters(mead):
     with pytest.raises(ValueError, match=r"no subject X1 \(there are: M003, W009, W011\)"):
         names(subjects=("X1",))
     with pytest.raises(ValueError, match="widen them"):
-        names(subjects=("M003",), levels=(3,))
+        names(subjects=("M003", "W009"), emotions=("neutral",), levels=(1,), angles=("left_30",))
 
 
 def test_folder_subjects(tmp_path):

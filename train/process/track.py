@@ -50,7 +50,7 @@ def track_face(frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detec
         if not looks or seconds - looks[-1] >= LOOK_EVERY - 1e-3:
             looks.append(seconds)
             if faces := detector.find(image):
-                seen.append((seconds, _follow(faces, seen[-1][1] if seen else None).hull))
+                seen.append((seconds, _follow(faces, seen).hull))
     steady = _without_strays(seen)
     if not looks or len(steady) < LEAST_SEEN * len(looks):
         raise NoFaceError(
@@ -60,11 +60,17 @@ def track_face(frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detec
     return Track(np.array(times), _frame(np.array(times), steady, detector))
 
 
-def _follow(faces: list[Face], last: FaceRectangle | None) -> Face:
-    """The largest face at first, then the one nearest to where it was."""
-    if last is None:
-        return max(faces, key=lambda face: face.area)
-    return min(faces, key=lambda face: np.hypot(*np.subtract(face.hull.center, last.center)))
+def _follow(faces: list[Face], seen: list[Look]) -> Face:
+    """The largest of the faces near to where most were seen so far; the largest of all where none is near."""
+    if not seen:
+        return _largest(faces)
+    x, y, size = np.median(_rows(seen), axis=0)
+    near = [face for face in faces if np.hypot(*np.subtract(face.hull.center, (x, y))) <= FARTHEST_STRAY * size]
+    return _largest(near or faces)
+
+
+def _largest(faces: list[Face]) -> Face:
+    return max(faces, key=lambda face: face.area)
 
 
 def _without_strays(seen: list[Look]) -> list[Look]:

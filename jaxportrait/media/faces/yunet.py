@@ -1,4 +1,7 @@
-"""OpenCV's YuNet: a small network with a free licence (MIT); its file is given by the user."""
+"""OpenCV's YuNet: a small network with a free licence (MIT); its file is given by the user.
+
+Tested on generated graphs with the published inputs and outputs; its real weights could not be had to prove it on.
+"""
 
 from pathlib import Path
 
