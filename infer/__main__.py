@@ -11,6 +11,9 @@ from infer.config import Options
 from infer.progress import Reporter
 from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
+from jaxportrait.media.image import read_image
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -19,20 +22,27 @@ def main() -> None:
         configure(options)
         run(options)
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written")
-    except (ValueError, OSError) as error:
+        print("interrupted: nothing was written", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except (ValueError, OSError, jax.errors.JaxRuntimeError) as error:
         if options.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
 
 
 def configure(options: Options) -> None:
     """Choose the device and the cache of compiled programs, before JAX is used."""
-    if options.platform != "auto":
-        jax.config.update("jax_platforms", options.platform)
     if options.compilation_cache != "none":
         jax.config.update("jax_compilation_cache_dir", options.compilation_cache or default_cache())
+    if options.platform != "auto":
+        jax.config.update("jax_platforms", options.platform)
+        try:
+            jax.devices()
+        except RuntimeError as error:
+            raise ValueError(
+                f"platform {options.platform} is not to be had here ({error}): try --platform cpu"
+            ) from error
 
 
 def default_cache() -> str:
@@ -42,10 +52,11 @@ def default_cache() -> str:
 
 
 def run(options: Options) -> None:
-    """Animate, check first what costs little, and say what is being done."""
+    """Animate: check first what costs little, and say what is being done."""
     report = Reporter()
+    check_folder(options.output_dir)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
-    options.output_dir.mkdir(parents=True, exist_ok=True)
+    image = read_image(options.source)
     with report.stage("loading the networks"):
         animator = Animator.from_checkpoint(
             options.checkpoint,
@@ -55,16 +66,31 @@ def run(options: Options) -> None:
             detector_models=options.detector_models,
         )
     with report.stage("encoding the source"):
-        portrait = animator.prepare(options.source, face=options.face)
+        portrait = animator.prepare(image, face=options.face)
     if portrait.passed_over and options.face is None:
         report.warn(f"{portrait.passed_over + 1} faces found, animating the largest: choose another with --face N")
     with report.stage(f"making motion of {audio.duration:.1f} s of sound"):
         animation = animator.animate(
             portrait, audio, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
         )
+    options.output_dir.mkdir(parents=True, exist_ok=True)
     with report.frames("rendering", len(animation)) as advance:
         animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=advance)
     print(options.output)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise before any work if `folder` cannot be made or written to."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another with -o")
+
+
+def explain(error: Exception) -> str:
+    """One line for an error; what XLA says of memory is of no use to a user."""
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+        return "the device is out of memory: pass a smaller --batch-size, or --platform cpu"
+    return " ".join(str(error).split()) if isinstance(error, jax.errors.JaxRuntimeError) else str(error)
 
 
 if __name__ == "__main__":

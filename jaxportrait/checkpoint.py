@@ -154,7 +154,7 @@ def save_checkpoint(
 
 def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, overwrite: bool = False) -> None:
     """Write a checkpoint of freshly initialised networks: what training starts from, and what toy runs use."""
-    rngs, params = nnx.Rngs(seed), {}
+    rngs, params = nnx.Rngs(jax.random.key(seed, impl="rbg")), {}  # compiles in a third of threefry's time
     for part in NETWORKS:
         if (part_config := getattr(config, part)) is not None:
             params[part] = leaves_of(build(part, part_config, rngs=rngs))

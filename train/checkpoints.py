@@ -36,15 +36,20 @@ class Saved:
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, written in the background; the last few and the best are kept."""
+    """The checkpoints of one run folder, written in the background.
 
-    def __init__(self, work_dir: Path, keep: int):
+    Args:
+      keep: the last so many, and the best; None to read alone.
+    """
+
+    def __init__(self, work_dir: Path, keep: int | None = None):
         best = BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy([LatestN(n=keep), best]),
             best_fn=_loss,  # without it, Orbax does not write the loss beside the checkpoint
             best_mode="min",
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=keep is not None,
+            read_only=keep is None,
         )
         self._path = work_dir.absolute() / FOLDER
         self._manager = ocp.CheckpointManager(self._path, options=options)
@@ -93,7 +98,9 @@ class Checkpoints:
         self._require(step)
         stored = self._manager.item_metadata(step)
         items = [item for item in (WEIGHTS[kind], "statistics") if stored[item] is not None]
-        on_host = {item: jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), dict(stored[item])) for item in items}
+        on_host = {
+            item: jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), dict(stored[item])) for item in items
+        }
         arguments = {item: ocp.args.StandardRestore(arrays) for item, arrays in on_host.items()}
         restored = self._restore(step, ocp.args.Composite(**arguments))
         statistics = restored["statistics"] if "statistics" in items else None
@@ -117,7 +124,9 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=arguments)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"checkpoint {self._path / str(step)} is damaged or of another run: {error}") from error
+            raise CheckpointError(
+                f"checkpoint {self._path / str(step)} is damaged or of another run: {error}"
+            ) from error
 
     def _require(self, step: int) -> None:
         if step not in self.steps:

@@ -120,9 +120,7 @@ def measure_peak(dtype: str) -> float:
     return 2 * side**3 / min(times)
 
 
-def plot_motion(
-    truth: np.ndarray, sampled: np.ndarray, names: list[str], frames_per_second: float
-) -> "Figure":
+def plot_motion(truth: np.ndarray, sampled: np.ndarray, names: list[str], frames_per_second: float) -> "Figure":
     """A panel a value: the sampled curve against the true one.
 
     Args:

@@ -162,7 +162,9 @@ class Interruption:
             self._before = signal.signal(signal.SIGTERM, self._receive)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if jax.process_count() == 1:
             signal.signal(signal.SIGTERM, self._before)
 

@@ -59,7 +59,9 @@ def train_transformer(options: RunOptions, config: TrainConfig, console: Console
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
         iterator = batches(dataset, transformer.motion_space, config.seed, rows)
         state = begin_or_resume(options, config, step, mesh, checkpoints, run, iterator)
-        console.print(f"{options.work_dir}: from step {int(state.step)} to {config.loop.steps} on {mesh.size} device(s)")
+        console.print(
+            f"{options.work_dir}: from step {int(state.step)} to {config.loop.steps} on {mesh.size} device(s)"
+        )
         update = compile_update(step, mesh, config.batch_size)
         journal = Journal(
             options.work_dir,
@@ -123,7 +125,9 @@ def check_unchanged(saved: Run, config: TrainConfig, run: Run) -> None:
         if saved["dataset"].get(name) != value
     ]
     if changes:
-        raise ConfigError("this run was started otherwise: " + "; ".join(changes) + " (a new --work-dir starts a new run)")
+        raise ConfigError(
+            "this run was started otherwise: " + "; ".join(changes) + " (a new --work-dir starts a new run)"
+        )
 
 
 def check_encoder(frozen: Checkpoint, dataset: Dataset) -> None:

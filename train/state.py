@@ -86,7 +86,9 @@ def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) ->
         return jnp.swapaxes(leaf.reshape(-1, accumulation, *leaf.shape[1:]), 0, 1)
 
     zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-    total, _ = lax.scan(add, zero, jax.tree.map(cut, batch))
+    # XLA's CPU convolutions have slow gradients inside a loop: 1130 against 61 ms an update of the debug preset.
+    unroll = accumulation if jax.default_backend() == "cpu" else 1
+    total, _ = lax.scan(add, zero, jax.tree.map(cut, batch), unroll=unroll)
     return jax.tree.map(lambda leaf: leaf / accumulation, total)
 
 

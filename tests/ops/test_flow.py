@@ -34,8 +34,8 @@ def test_guidance_goes_from_the_unconditional_past_the_conditional(scale, expect
     assert guide(np.float32(3), np.float32(1), scale) == expected
 
 
-@pytest.mark.parametrize("steps", range(1, 65))
-def test_times_are_bit_for_bit_those_of_torch(steps):
-    times = euler_times(steps)
-    assert times.dtype == np.float32
-    np.testing.assert_array_equal(times, torch.linspace(0, 1, steps + 1).numpy())
+def test_times_are_bit_for_bit_those_of_torch():
+    steps = range(1, 65)
+    assert euler_times(25).dtype == np.float32
+    differing = [n for n in steps if not np.array_equal(euler_times(n), torch.linspace(0, 1, n + 1))]
+    assert not differing

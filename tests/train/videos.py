@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 
-from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
+from jaxportrait.checkpoint import Leaves, leaf_shapes, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoWriter
 from jaxportrait.models.config import PortraitConfig
@@ -32,7 +33,7 @@ def save_tiny_checkpoint(path: Path, parts: Sequence[str] = ("motion", "whisper"
     return path
 
 
-def draw_leaves(part: str, config) -> dict[str, np.ndarray]:
+def draw_leaves(part: str, config: Any) -> Leaves:
     """Weights that keep the scale of what passes through them."""
     draw = np.random.default_rng(0).standard_normal
     shapes = {name: leaf.shape for name, leaf in leaf_shapes(abstract(part, config)).items()}

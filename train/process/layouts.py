@@ -102,13 +102,13 @@ def _level(folder: str) -> int:
 
 def _select(clips: list[Clip], selection: Selection) -> list[Clip]:
     """The clips selected; every value asked for must occur."""
-    for field in ("subject", "emotion", "level"):
-        wanted, present = set(getattr(selection, f"{field}s")), {getattr(clip, field) for clip in clips}
-        if wanted - present:
-            missing = ", ".join(map(str, sorted(wanted - present)))
-            raise ValueError(f"there is no {field} {missing} (there are: {', '.join(map(str, sorted(present)))})")
-        if wanted:
-            clips = [clip for clip in clips if getattr(clip, field) in wanted]
-    if not clips:
+    wanted = {"subject": selection.subjects, "emotion": selection.emotions, "level": selection.levels}
+    for field, values in wanted.items():
+        present = {getattr(clip, field) for clip in clips}
+        if missing := sorted(set(values) - present):
+            missing, present = (", ".join(map(str, each)) for each in (missing, sorted(present)))
+            raise ValueError(f"there is no {field} {missing} (there are: {present})")
+    chosen = [clip for clip in clips if all(getattr(clip, f) in values for f, values in wanted.items() if values)]
+    if not chosen:
         raise ValueError("no clip has all that --subjects, --emotions and --levels ask for: widen them")
-    return clips
+    return chosen

@@ -1,0 +1,217 @@
+"""The inference program as a user runs it: a video, or one clear line and no file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from examples.quickstart import write_wave
+from infer.__main__ import main
+from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.image import read_image
+from jaxportrait.media.video import VideoReader, VideoWriter
+from jaxportrait.models.config import PortraitConfig
+
+
+@pytest.fixture
+def inputs(tmp_path, portrait, voice, tiny_checkpoint) -> dict[str, Path]:
+    cv2.imwrite(str(tmp_path / "face.png"), portrait[..., ::-1])
+    write_wave(tmp_path / "voice.wav", voice[:16_000])
+    return {
+        "-s": tmp_path / "face.png",
+        "-d": tmp_path / "voice.wav",
+        "-o": tmp_path / "out",
+        "--checkpoint": tiny_checkpoint,
+    }
+
+
+def run(inputs: dict, *more: str, **changed) -> None:
+    given = {**inputs, **changed}
+    arguments = [str(word) for pair in given.items() for word in pair]
+    sys.argv = ["infer", *arguments, "--detector", "none", "--steps", "2", "--compilation-cache", "none", *more]
+    main()
+
+
+def test_a_video_is_written_and_named(inputs, capsys):
+    run(inputs, "--output-fps", "25", "--crf", "10")
+    printed = capsys.readouterr()
+    path = inputs["-o"] / "face--voice.mp4"
+    assert printed.out.strip() == str(path)
+    for stage in ("loading the networks", "encoding the source", "making motion of 1.0 s", "rendering 25 frames"):
+        assert stage in printed.err
+    assert "compiling" in printed.err
+    video = VideoReader(path)
+    assert (video.size, video.fps, len(list(video))) == ((256, 256), 25, 25)
+    assert Audio.open(path, allow_video=True).duration >= 1.0
+
+
+def test_silence_is_legal(inputs, tmp_path):
+    write_wave(tmp_path / "silence.wav", np.zeros(8_000, np.float32))
+    run(inputs, **{"-d": tmp_path / "silence.wav"})
+    assert len(list(VideoReader(inputs["-o"] / "face--silence.mp4"))) == 15
+
+
+def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
+    """A 3000-pixel picture is searched small and pasted at full size; a second face draws a warning."""
+    big = np.full((1500, 3000, 3), 90, np.uint8)
+    big[200:1224, 100:1124] = cv2.resize(portrait, (1024, 1024))
+    cv2.imwrite(str(tmp_path / "big.png"), big[..., ::-1])
+    run(inputs, "--detector", "haar", **{"-s": tmp_path / "big.png"})
+    frame = next(iter(VideoReader(inputs["-o"] / "big--voice.mp4")))[1].astype(int)
+    source = read_image(tmp_path / "big.png").astype(int)
+    assert frame.shape == source.shape
+    changed = np.abs(frame - source).max(axis=2) > 40
+    assert changed[300:1100, 200:1000].mean() > 0.5
+    assert not changed[:, 1500:].any()
+
+
+def no_audio(path: Path) -> Path:
+    with VideoWriter(path, size=(64, 64), fps=10, audio=None) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    return path
+
+
+def talking(path: Path, voice: np.ndarray) -> Path:
+    with VideoWriter(path, size=(64, 64), fps=10, audio=Audio.from_samples(voice, 16_000)) as writer:
+        for _ in range(10):
+            writer.write(np.zeros((64, 64, 3), np.uint8))
+    return path
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def blank(path: Path) -> Path:
+    cv2.imwrite(str(path), np.full((300, 300, 3), 200, np.uint8))
+    return path
+
+
+def cut(path: Path, whole: Path) -> Path:
+    return write(path, whole.read_bytes()[: whole.stat().st_size // 2])
+
+
+def jpeg(path: Path, portrait: np.ndarray) -> Path:
+    cv2.imwrite(str(path), portrait)
+    return path
+
+
+def part_of(path: Path, checkpoint: Path) -> Path:
+    whisper = open_checkpoint(checkpoint).network("whisper")
+    save_checkpoint(path, PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})
+    return path
+
+
+BAD = {
+    "missing picture": ("-s", lambda i, p, v: p / "no.png", "no picture at"),
+    "not a picture": ("-s", lambda i, p, v: write(p / "a.jpg", b"hello, this is text"), "not a picture"),
+    "truncated picture": ("-s", lambda i, p, v: cut(p / "cut.png", i["-s"]), "damaged or cut short"),
+    "empty picture": ("-s", lambda i, p, v: write(p / "empty.png", b""), "is empty"),
+    "folder as picture": ("-s", lambda i, p, v: p, "is a folder"),
+    "missing sound": ("-d", lambda i, p, v: p / "no.wav", "does not exist"),
+    "not a sound": ("-d", lambda i, p, v: write(p / "a.wav", b"hello, this is text"), "cannot be read"),
+    "empty sound": ("-d", lambda i, p, v: (write_wave(p / "e.wav", v[:0]), p / "e.wav")[1], "not empty"),
+    "no audio stream": ("-d", lambda i, p, v: no_audio(p / "mute.mp4"), "has no audio stream"),
+    "video as sound": ("-d", lambda i, p, v: talking(p / "talk.mp4", v), "--driving-kind audio"),
+    "missing checkpoint": ("--checkpoint", lambda i, p, v: p / "no", "no checkpoint at"),
+    "no checkpoint": ("--checkpoint", lambda i, p, v: p, "not a jaxportrait checkpoint"),
+    "checkpoint without a part": (
+        "--checkpoint",
+        lambda i, p, v: part_of(p / "w", i["--checkpoint"]),
+        "holds no appearance",
+    ),
+    "folder that cannot be": ("-o", lambda i, p, v: i["-s"] / "out", "cannot be written to"),
+    "face that is not there": ("--face", lambda i, p, v: 3, "there is no face 3"),
+    "frame rate": ("--output-fps", lambda i, p, v: 0, "output fps is 0"),
+    "batch": ("--batch-size", lambda i, p, v: 0, "batch size is 0"),
+    "quality": ("--crf", lambda i, p, v: 99, "crf must be from 0 to 51"),
+    "device": ("--detector-models", lambda i, p, v: p / "none", "no folder"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gives_one_line_and_no_file(name, inputs, tmp_path, voice, capsys):
+    option, make, expected = BAD[name]
+    value = make(inputs, tmp_path, voice)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, **{option: value})
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    print(f"| {name} | `{errors[0].replace(str(tmp_path), '...')}` |")
+    assert stop.value.code == 2
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert not list(tmp_path.rglob("*--*.mp4"))
+    assert not list(tmp_path.rglob(".jaxportrait*"))
+
+
+def test_no_face_says_what_was_tried(inputs, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, "--detector", "auto", **{"-s": blank(tmp_path / "blank.png")})
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "no face found" in error
+    assert "haar" in error
+    assert "--detector none" in error
+
+
+@pytest.mark.parametrize("option", [("--windows", "round"), ("--steps", "many"), ("--stepz", "3"), ("--steps", "0")])
+def test_wrong_options_exit_with_2(option, inputs, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, *option)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_video_gives_its_sound_on_request(inputs, tmp_path, voice):
+    run(inputs, "--driving-kind", "audio", **{"-d": talking(tmp_path / "talk.mp4", voice[:16_000])})
+    assert (inputs["-o"] / "face--talk.mp4").is_file()
+
+
+def command(inputs: dict, *more: str) -> list[str]:
+    given = [str(word) for pair in inputs.items() for word in pair]
+    return [sys.executable, "-m", "infer", *given, "--detector", "none", "--steps", "2", *more]
+
+
+def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
+    write_wave(tmp_path / "long.wav", np.tile(voice, 60))
+    process = subprocess.Popen(
+        command({**inputs, "-d": tmp_path / "long.wav"}),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+    for _ in range(1200):  # until the file is being written
+        if list(tmp_path.rglob(".jaxportrait*")) or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted: nothing was written" in errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_a_full_disk_gives_one_line(inputs, tmp_path):
+    limited = [
+        "bash",
+        "-c",
+        'ulimit -f 8; trap "" XFSZ; exec "$@"',
+        "--",
+        *command(inputs, "--crf", "0", "--compilation-cache", "none"),
+    ]
+    result = subprocess.run(limited, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "cannot be written" in result.stderr.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.mp4"))

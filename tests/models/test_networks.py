@@ -1,0 +1,218 @@
+"""Every network: its published size, its inference form, its dtypes, and its state under jit, vmap and sharding."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from convert_weights.keymaps import IGNORED
+from jaxportrait.models.blocks import fold
+from jaxportrait.models.config import FlowTransformerConfig, PortraitConfig, WarpingConfig, config_from_json
+from jaxportrait.models.parts import NETWORKS, abstract, build
+from tests.closeness import assert_close
+from tests.models.test_blocks import draw, randomise_statistics
+
+SMALL_BOUND = 3e-5
+HALF_BOUND = 6e-2  # bfloat16 has 8 bits, and a network rounds at every layer
+COMPONENTS = {
+    "appearance": "full/appearance_feature_extractor",
+    "motion": "full/motion_extractor",
+    "warping": "full/warping_module",
+    "generator": "full/spade_generator",
+    "stitching": "full/stitching_retargeting_module/stitching",
+    "lip_retargeting": "full/stitching_retargeting_module/lip",
+    "eye_retargeting": "full/stitching_retargeting_module/eye",
+    "whisper": "tiny/whisper",
+    "flow_transformer": "full/animate_net",
+}
+"""Part -> its name in the golden manifests."""
+
+INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "appearance": ((64, 64, 3),),
+    "motion": ((64, 64, 3),),
+    "warping": ((8, 16, 16, 4), (21, 3), (21, 3)),
+    "generator": ((16, 16, 32),),
+    "stitching": ((126,),),
+    "lip_retargeting": ((65,),),
+    "eye_retargeting": ((66,),),
+    "whisper": ((60, 80),),
+    "flow_transformer": ((30, 18), (), (50, 32)),
+}
+"""Part -> shapes of what its tiny network reads, without the batch."""
+
+
+@cache
+def tiny(part: str, dtype: str = "float32") -> nnx.Module:
+    """A tiny network in which no leaf is zero (a fresh flow transformer's output is); shared, so never changed."""
+    network = build(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
+    for index, (_, leaf) in enumerate(nnx.to_flat_state(nnx.state(network))):
+        if not np.any(leaf.get_value()):
+            leaf.set_value(0.1 * jnp.asarray(draw(*leaf.get_value().shape, seed=index)))
+    randomise_statistics(network)
+    network.eval()
+    return network
+
+
+def inputs_of(part: str, batch: int = 2) -> list[jax.Array]:
+    return [jnp.asarray(0.3 * draw(batch, *shape, seed=i)) for i, shape in enumerate(INPUTS[part])]
+
+
+def call(network: Callable, inputs: list[jax.Array]) -> list[jax.Array]:
+    """The leaves of a network's output, from one jitted program of which the network is an argument."""
+    return jax.tree.leaves(jax.jit(lambda network, inputs: network(*inputs))(network, inputs))
+
+
+def statistics_of(network: nnx.Module) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(network, nnx.BatchStat))]
+
+
+@pytest.mark.parametrize("part", NETWORKS)
+def test_full_networks_have_the_published_parameters(part, golden):
+    components = json.loads((golden / "manifest.json").read_text())["components"]
+    components |= json.loads((golden / "manifest_whisper.json").read_text())
+    patterns = [pattern for pattern, _ in IGNORED.get(part, ())]
+    if part == "flow_transformer":
+        patterns += ["latent_mean", "latent_std"]  # statistics, not parameters
+    published = sum(
+        math.prod(shape)
+        for key, shape in components[COMPONENTS[part]]["tensors"].items()
+        if not any(fnmatchcase(key, pattern) for pattern in patterns)
+    )
+    network = abstract(part, getattr(PortraitConfig.full(), part))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network))) == published
+
+
+@pytest.mark.parametrize("part", NETWORKS)
+def test_the_inference_form_is_the_same_function(part):
+    network = tiny(part)
+    folded = nnx.clone(network)
+    fold(folded)
+    for ours, reference in zip(call(folded, inputs_of(part)), call(network, inputs_of(part)), strict=True):
+        assert_close(ours, reference, SMALL_BOUND)
+    normed = part in ("appearance", "warping", "generator")
+    assert (len(jax.tree.leaves(nnx.state(folded))) < len(jax.tree.leaves(nnx.state(network)))) == normed
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(nnx.state(folded)))
+
+
+@pytest.mark.parametrize("part", ["appearance", "warping"])
+def test_training_uses_the_statistics_of_the_batch_and_remembers_them(part):
+    network, inputs = nnx.clone(tiny(part)), inputs_of(part)
+    evaluated, stored = call(network, inputs), statistics_of(network)
+    np.testing.assert_equal(statistics_of(network), stored)
+    network.train()
+    trained = jax.tree.leaves(nnx.jit(lambda network, inputs: network(*inputs))(network, inputs))
+    assert max(float(jnp.abs(a - b).max()) for a, b in zip(trained, evaluated, strict=True)) > 1e-2
+    assert all(np.any(new != old) for new, old in zip(statistics_of(network), stored, strict=True))
+
+
+@pytest.mark.parametrize("part", NETWORKS)
+def test_half_precision_keeps_its_weights_and_meets_float32(part):
+    network = nnx.merge(nnx.graphdef(tiny(part, "bfloat16")), nnx.state(tiny(part)))
+    half, wide = call(network, inputs_of(part)), call(tiny(part), inputs_of(part))
+    for ours, reference in zip(half, wide, strict=True):
+        assert_close(ours.astype(jnp.float32), reference, HALF_BOUND)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(network))} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("part", "dtypes"),
+    [
+        ("appearance", ["bfloat16"]),
+        ("motion", ["float32"] * 5),
+        ("warping", ["bfloat16", "float32", "float32", "float32"]),
+        ("generator", ["float32"]),
+        ("stitching", ["bfloat16"]),
+        ("whisper", ["bfloat16"]),
+        ("flow_transformer", ["float32"]),
+    ],
+)
+def test_what_must_be_exact_is_float32_in_half_precision_too(part, dtypes):
+    network = abstract(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.bfloat16)
+    outputs = nnx.eval_shape(lambda network, inputs: network(*inputs), network, inputs_of(part))
+    assert [leaf.dtype.name for leaf in jax.tree.leaves(outputs)] == dtypes
+
+
+@pytest.mark.parametrize("part", NETWORKS)
+def test_a_vmapped_network_is_a_batched_one(part):
+    graph, state = nnx.split(tiny(part))
+
+    @jax.jit
+    def one_by_one(state, inputs):
+        return jax.vmap(lambda *x: nnx.merge(graph, state)(*(leaf[None] for leaf in x)))(*inputs)
+
+    inputs = inputs_of(part)
+    outputs = jax.tree.leaves(one_by_one(state, inputs))
+    for ours, reference in zip(outputs, call(tiny(part), inputs), strict=True):
+        assert_close(ours[:, 0], reference, SMALL_BOUND)
+
+
+def compare_sharded():
+    """Every network with its weights split over 4 devices and its batch over 2, against one device."""
+    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+
+    def split_weights(leaf: jax.Array) -> jax.Array:
+        whole = leaf.ndim == 0 or leaf.shape[-1] % mesh.shape["model"]
+        spec = P() if whole else P(*(None,) * (leaf.ndim - 1), "model")
+        return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+    for part in ("warping", "generator", "whisper", "flow_transformer"):
+        graph, state = nnx.split(tiny(part))
+        sharded = nnx.merge(graph, jax.tree.map(split_weights, state))
+        inputs = [jax.device_put(x, NamedSharding(mesh, P("data"))) for x in inputs_of(part)]
+        assert len({shard.device for leaf in jax.tree.leaves(nnx.state(sharded)) for shard in leaf.addressable_shards}) == 8
+        for ours, reference in zip(call(sharded, inputs), call(tiny(part), inputs_of(part)), strict=True):
+            assert_close(ours, reference, SMALL_BOUND)
+
+
+def test_sharded_networks_equal_those_on_one_device():
+    command = "import tests.conftest; from tests.models.test_networks import compare_sharded; compare_sharded()"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_one_source_serves_every_frame():
+    network, (volume, source, driving) = tiny("warping"), inputs_of("warping", batch=3)
+    repeated = [jnp.repeat(x[:1], 3, axis=0) for x in (volume, source)]
+    shared = call(network, [volume[:1], source[:1], driving])
+    for ours, reference in zip(shared, call(network, [*repeated, driving]), strict=True):
+        assert_close(ours, reference, 1e-6)
+
+
+def test_a_volume_compressed_beforehand_gives_the_same_features():
+    network, inputs = tiny("warping"), inputs_of("warping")
+    compressed = network.dense_motion.compress_volume(inputs[0])
+    for ours, reference in zip(call(network, [*inputs, compressed]), call(network, inputs), strict=True):
+        assert_close(ours, reference, 1e-6)
+
+
+def test_a_fresh_flow_transformer_stands_still():
+    network = build("flow_transformer", FlowTransformerConfig.tiny(), rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(network(*inputs_of("flow_transformer")), 0)
+
+
+def test_a_dropped_condition_is_the_null_vector_in_place_of_all_audio():
+    network, (motion, time, audio) = tiny("flow_transformer"), inputs_of("flow_transformer")
+    null = jnp.broadcast_to(network.null_audio[...][None, None], audio.shape)
+    condition = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, *leaf.shape[1:])), network.encode_null())
+    assert_close(network.velocity(motion, time, condition), network(motion, time, null), SMALL_BOUND)
+
+
+def test_configs_survive_json():
+    config = PortraitConfig(image_size=64, warping=WarpingConfig.tiny(), motion=PortraitConfig.tiny().motion)
+    assert config_from_json(json.loads(json.dumps(asdict(config)))) == config

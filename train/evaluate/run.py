@@ -1,0 +1,128 @@
+"""An evaluation: check that data and checkpoint fit, sample, measure, report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, cast
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.pipeline.sample import WindowMode
+from jaxportrait.types import MotionStatistics
+from train.evaluate.lips import learn_lip_axis
+from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
+from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
+from train.records import Dataset, DatasetError, network_identity, open_dataset
+
+Example = tuple[HeldOut, Sampled, Setting]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure a trained checkpoint on the clips that were held out, over steps and guidance.
+
+    Attributes:
+      dataset_path: made by `python -m train.process`.
+      checkpoint: with a flow transformer, as `python -m train.export` writes it.
+      output_path: folder for `evaluation.json` and the plots.
+      steps: Euler steps to try.
+      guidance: scales of classifier-free guidance to try; 1 and below take the conditional velocity alone.
+      clips: take the first so many held-out clips.
+      seeds: samples a clip, at least 2, over which diversity is measured.
+      windows: `fused` as in inference, or `independent` as in the original.
+    """
+
+    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
+    output_path: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
+    steps: tuple[int, ...] = (1, 2, 5, 10, 25)
+    guidance: tuple[float, ...] = (1, 2, 3, 4, 5, 6)
+    clips: int = 16
+    seeds: int = 3
+    windows: WindowMode = "fused"
+
+
+def evaluate(options: Options, console: Console) -> None:
+    """Sample, measure, and write the table, the JSON and the plots.
+
+    Raises:
+      ValueError, OSError: options, a data set or a checkpoint that do not fit together.
+    """
+    _check(options)
+    dataset, checkpoint = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
+    _require_fit(dataset, checkpoint)
+    network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
+    statistics = cast(MotionStatistics, checkpoint.statistics)
+    scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, learn_lip_axis(dataset.clips("train")))
+    clips = hold_out(list(islice(dataset.clips("validation"), options.clips)), network.config, options.windows)
+    options.output_path.mkdir(parents=True, exist_ok=True)
+    runs = sweep(
+        make_sampler(network, statistics, options.windows), clips, options.steps, options.guidance, options.seeds
+    )
+    rows, example, least = [], None, float("inf")
+    total = len(options.steps) * len(options.guidance)
+    for setting, sampled in track(runs, "settings", total, console=console, disable=not console.is_terminal):
+        measures = measure(clips, sampled, scale)
+        rows.append((setting, measures))
+        if (error := measures["keypoint_error"]) is not None and error < least:
+            example, least = (clips[0], sampled[0], setting), error
+    _report(options, console, rows, example, clips, scale)
+
+
+def _report(
+    options: Options,
+    console: Console,
+    rows: Rows,
+    example: Example | None,
+    clips: Sequence[HeldOut],
+    scale: Scale,
+) -> None:
+    truth = measure_truth(clips, scale)
+    facts = {
+        "dataset": str(options.dataset_path),
+        "checkpoint": str(options.checkpoint),
+        "clips": [clip.clip for clip in clips],
+        "frames": sum(len(clip.truth) for clip in clips),
+        "seeds": options.seeds,
+        "windows": options.windows,
+    }
+    write_json(options.output_path / "evaluation.json", rows, truth, facts)
+    plot_measures(options.output_path / "measures.png", rows, truth)
+    if example is not None:
+        plot_lips(options.output_path / "lips.png", *example, scale)
+    console.print(table(rows, truth))
+    console.print(f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output_path}")
+
+
+def _check(options: Options) -> None:
+    if not options.steps or min(options.steps) < 1:
+        raise ValueError(f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}")
+    if not options.guidance:
+        raise ValueError("--guidance needs at least one scale, got none")
+    for name, least in (("clips", 1), ("seeds", 2)):
+        if getattr(options, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+
+
+def _require_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
+    """Raise unless the checkpoint's transformer reads what the data set holds."""
+    checkpoint.require(["flow_transformer"])
+    transformer = checkpoint.config.flow_transformer
+    if transformer is not None and transformer.audio_width != dataset.feature_width:
+        raise DatasetError(
+            f"the flow transformer of {checkpoint.path} reads {transformer.audio_width} values an audio feature, "
+            f"data set {dataset.path} has {dataset.feature_width}: process the videos with its audio encoder"
+        )
+    if "whisper" in checkpoint.parts and network_identity(checkpoint, "whisper") != dataset.audio_encoder:
+        raise DatasetError(
+            f"data set {dataset.path} was made with another audio encoder than that of {checkpoint.path}: "
+            "process the videos with this checkpoint"
+        )
+    if dataset.sizes["validation"].clips == 0:
+        raise DatasetError(f"data set {dataset.path} holds no clip out: process more subjects, or longer clips")
