@@ -28,12 +28,12 @@ def same(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 
 def outputs_last(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """(out, in, *taps) -> (*taps, in, out)."""
-    return tensor.transpose(*range(2, tensor.ndim), 1, 0)
+    return tensor.transpose(*range(2, tensor.ndim), 1, 0) if tensor.ndim >= 2 else tensor
 
 
 def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """(1, ..., 1, n) -> (n,)."""
-    return tensor.reshape(-1) if tensor.size == tensor.shape[-1] else tensor
+    return tensor.reshape(-1) if (tensor.size,) == tensor.shape[-1:] else tensor
 
 
 def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
@@ -45,7 +45,7 @@ def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 def interleaved_heads(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """Outputs unpack as (head, dim, {q, k, v}): (out, in) -> (in, 3, head, dim), or (out,) -> (3, head, dim)."""
     *_, three, heads, dim = shape
-    if tensor.shape[0] != three * heads * dim:
+    if tensor.shape[:1] != (three * heads * dim,):
         return tensor
     return np.moveaxis(tensor.reshape(heads, dim, three, *tensor.shape[1:]), (2, 0, 1), (-3, -2, -1))
 

@@ -93,7 +93,7 @@ def generator(shapes: TensorShapes) -> GeneratorConfig:
 
 
 def stitching(shapes: TensorShapes) -> StitchingConfig:
-    layers = [shapes[f"mlp.{2 * i}.weight"] for i in range(shapes.count("mlp.{i}"))]
+    layers = [shapes[f"mlp.{2 * i}.weight"] for i in range(max(1, shapes.count("mlp.{i}")))]
     return StitchingConfig(layers[0][1], tuple(layer[0] for layer in layers[:-1]), layers[-1][0])
 
 

@@ -104,7 +104,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise ConversionError(
             f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, SafetensorError) as error:
         raise ConversionError(f"{path} cannot be read ({_first_line(error)}): fetch it again") from error
     if not isinstance(content, Mapping):
         raise ConversionError(f"{path} holds a {type(content).__name__}, not tensors by name")

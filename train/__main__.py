@@ -1,4 +1,4 @@
-"""`python -m train --dataset-path OUT --checkpoint CKPT --work-dir RUN`: train a flow transformer on processed videos."""
+"""`python -m train --dataset-path OUT --checkpoint CKPT --work-dir RUN`: train a flow transformer on motion shards."""
 
 import os
 import sys

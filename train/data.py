@@ -6,6 +6,7 @@ sequence of samples. Every process takes its rows of every global batch, so any 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import grain
 import numpy as np
@@ -101,8 +102,8 @@ def windows(
     crop = WindowCrop(MOTION_SPACES[motion_space].columns, dataset.statistics(motion_space))
     source = grain.sources.ArrayRecordDataSource([str(shard) for shard in dataset.shards(split)])
     count = len(source)  # an index goes on counting when the clips come round again
-    decoded = grain.MapDataset.source(source).map_with_index(lambda index, data: (index % count, decode_record(data)))
-    clips = decoded.seed(seed)
+    records = grain.MapDataset.source(source).seed(seed)  # pyright: ignore[reportArgumentType]
+    clips = records.map_with_index(lambda index, data: (index % count, decode_record(data)))
     samples = (clips.shuffle() if shuffle else clips).repeat().random_map(crop)
     numbered = samples.map_with_index(lambda index, sample: {**sample, "row": np.int32(index % rows.batch_size)})
     return numbered[rows.process :: rows.processes].batch(rows.local, drop_remainder=True)
@@ -121,8 +122,8 @@ def validation_batches(dataset: Dataset, motion_space: str, rows: Rows, count: i
     if dataset.sizes["validation"].clips == 0:
         return []
     sequence = windows(dataset, "validation", motion_space, 0, rows, shuffle=False)
-    total = rows.batch_size
-    return [{**sequence[index], "row": sequence[index]["row"] + np.int32(index * total)} for index in range(count)]
+    found = [cast(Sample, sequence[index]) for index in range(count)]
+    return [{**batch, "row": batch["row"] + np.int32(index * rows.batch_size)} for index, batch in enumerate(found)]
 
 
 def describe(batch: Sample, dataset: Dataset) -> str:

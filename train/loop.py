@@ -42,7 +42,8 @@ class Task:
     """What is trained, as the loop sees it.
 
     Attributes:
-      update: a state, which it consumes, and a batch -> the next state, and metrics: `loss` and `gradient_norm` at least.
+      update: a state, which it consumes, and a batch -> the next state, and metrics, `loss` and `gradient_norm` among
+        them.
       validate: the loss of a state on held-out data; None where there is none.
       plot: a figure of what a state makes.
       describe: what a batch is made of, for messages.

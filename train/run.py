@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.models.config import FlowTransformerConfig
 from train.checkpoints import Checkpoints
-from train.config import ConfigError, TrainConfig, differences
+from train.config import ConfigError, TrainConfig, apply, differences
 from train.data import Rows, batches
 from train.logging import Journal, measure_peak
 from train.loop import Batches, train
@@ -48,8 +48,9 @@ def train_transformer(options: RunOptions, config: TrainConfig, console: Console
     """
     dataset, frozen = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
     check_encoder(frozen, dataset)
-    config = replace(config, motion_space=config.motion_space or dataset.motion_space)
-    transformer = config.transformer.config(config.motion_space, dataset.feature_width)
+    space = config.motion_space or dataset.motion_space
+    config = apply(config, {"motion_space": space}, str(dataset.path))
+    transformer = config.transformer.config(space, dataset.feature_width)
     step, run = step_config(config, transformer), describe_run(config, transformer, dataset, frozen)
     mesh = make_mesh(config.fsdp)
     check_batch(config.batch_size, config.accumulation, mesh)
@@ -135,8 +136,8 @@ def check_encoder(frozen: Checkpoint, dataset: Dataset) -> None:
     identity = network_identity(frozen, "whisper")
     if identity != dataset.audio_encoder:
         raise ConfigError(
-            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {frozen.path} holds "
-            f"{identity}: pass the checkpoint that the videos were processed with"
+            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {frozen.path} "
+            f"holds {identity}: pass the checkpoint that the videos were processed with"
         )
 
 

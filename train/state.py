@@ -79,6 +79,9 @@ def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) ->
         over devices is cut without moving it.
     """
 
+    if accumulation == 1:
+        return jax.value_and_grad(loss)(params, batch)
+
     def add(total: tuple[Array, Params], part: Any) -> tuple[tuple[Array, Params], None]:
         return jax.tree.map(jnp.add, total, jax.value_and_grad(loss)(params, part)), None
 

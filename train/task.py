@@ -57,7 +57,7 @@ def initial_state(config: StepConfig, mesh: Mesh, seed: int, params: Mapping[str
     shardings = state_shardings(abstract_state(config, mesh), mesh)
     if params is None:
         return jax.jit(partial(fresh_state, config, seed), out_shardings=shardings)()
-    spread = {name: _put(np.float32(leaf), shardings.params[name]) for name, leaf in params.items()}
+    spread = {name: _put(np.asarray(leaf, np.float32), shardings.params[name]) for name, leaf in params.items()}
     return jax.jit(partial(begin, config=config.optimizer), out_shardings=shardings)(spread)
 
 

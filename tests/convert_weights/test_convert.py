@@ -32,7 +32,9 @@ def shapes() -> dict[str, jax.ShapeDtypeStruct]:
 @pytest.fixture
 def tensors() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    norms = {f"blocks.{i}.norm.{name}": rng.standard_normal(4, np.float32) for i in range(2) for name in ("weight", "bias")}
+    norms = {
+        f"blocks.{i}.norm.{name}": rng.standard_normal(4, np.float32) for i in range(2) for name in ("weight", "bias")
+    }
     return {
         "first.weight": rng.standard_normal((4, 2, 3, 3), np.float32),
         "first.bias": rng.standard_normal(4, np.float32),
@@ -60,7 +62,10 @@ def test_every_leaf_is_filled_and_laid_out(tensors, shapes):
         ({"first.bias": np.full(4, np.nan, np.float32)}, r"first\.bias holds values that are not finite"),
         ({"first.bias": np.full(4, np.inf, np.float16)}, r"first\.bias holds values that are not finite"),
         ({"first.weight": None, "first.bias": None}, r"row 'first' of the key map matches no tensor"),
-        ({"blocks.2.norm.bias": np.ones(4, np.float32)}, r"would fill layers\.2\.norm\.bias, which the network has not"),
+        (
+            {"blocks.2.norm.bias": np.ones(4, np.float32)},
+            r"would fill layers\.2\.norm\.bias, which the network has not",
+        ),
     ],
 )
 def test_a_misfit_is_named(tensors, shapes, change, complaint):
@@ -128,7 +133,8 @@ def test_the_tables_fit_what_has_no_small_size(part, golden):
     names |= {f"{organ}_retargeting": f"stitching_retargeting_module/{organ}" for organ in ("lip", "eye")}
     components = json.loads((golden / "manifest.json").read_text())["components"]
     tensors = {
-        key: np.broadcast_to(np.float32(0), lengths) for key, lengths in components[f"full/{names[part]}"]["tensors"].items()
+        key: np.broadcast_to(np.float32(0), lengths)
+        for key, lengths in components[f"full/{names[part]}"]["tensors"].items()
     }
     config = sizes.READERS[part](sizes.TensorShapes({key: tensor.shape for key, tensor in tensors.items()}, part))
     shapes = leaf_shapes(abstract(part, config))

@@ -33,7 +33,12 @@ def as_torch(conv: Conv, **options) -> torch.nn.Module:
     *taps, inputs, outputs = kernel.shape
     groups = options.get("groups", 1)
     module = TORCH_CONVOLUTIONS[len(taps)](
-        inputs * groups, outputs, taps, bias=conv.bias is not None, padding=[t // 2 if t % 2 else 0 for t in taps], **options
+        inputs * groups,
+        outputs,
+        taps,
+        bias=conv.bias is not None,
+        padding=[t // 2 if t % 2 else 0 for t in taps],
+        **options,
     )
     with torch.no_grad():
         module.weight.copy_(torch.from_numpy(np.moveaxis(kernel, (-1, -2), (0, 1)).copy()))
@@ -124,7 +129,9 @@ def spectral(use_bias: bool) -> tuple[SpectralConv, torch.nn.Module]:
     return layer, reference
 
 
-@pytest.mark.filterwarnings("ignore:.*spectral_norm.* is deprecated:FutureWarning")  # the published weights are of this form
+@pytest.mark.filterwarnings(
+    "ignore:.*spectral_norm.* is deprecated:FutureWarning"
+)  # the published weights are of this form
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_spectral_norm_divides_by_the_stored_estimate_as_torch_does(use_bias):
     layer, reference = spectral(use_bias)

@@ -12,7 +12,12 @@ from jaxportrait.ops.resize import upsample_nearest
 from tests.closeness import assert_close
 
 BOUND = 1e-6
-WIDTHS_OF_FORMS = {"as_written": (4, 6, 5), "taps_as_outputs": (16, 6, 5), "taps_as_inputs": (20, 6, 5), "sum_of_taps": (20, 70, 3)}
+WIDTHS_OF_FORMS = {
+    "as_written": (4, 6, 5),
+    "taps_as_outputs": (16, 6, 5),
+    "taps_as_inputs": (20, 6, 5),
+    "sum_of_taps": (20, 70, 3),
+}
 """Form -> (width, input channels, output channels) of a 3 x 3 x 3 convolution for which a CPU takes it."""
 
 
@@ -73,7 +78,9 @@ def test_a_cpu_takes_each_form_where_it_is_fastest_with_equal_gradients(form, wi
     assert cpu_form(x.shape, kernel.shape) == form
 
     def gradients(convolution):
-        return jax.jit(jax.grad(lambda x, k: jnp.sum(convolution(x, k, padding=padding) * cotangent), (0, 1)))(x, kernel)
+        return jax.jit(jax.grad(lambda x, k: jnp.sum(convolution(x, k, padding=padding) * cotangent), (0, 1)))(
+            x, kernel
+        )
 
     for ours, reference in zip(gradients(convolve), gradients(as_written), strict=True):
         assert_close(ours, reference, BOUND)

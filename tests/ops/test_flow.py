@@ -1,5 +1,7 @@
 """Flow matching: the path, its velocity, guidance, and the times of its integration."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ def test_the_path_goes_from_noise_to_data(ends):
 def test_integrating_the_target_velocity_arrives_at_the_data(ends):
     noise, data = ends
     x, times = noise, euler_times(25)
-    for start, end in zip(times[:-1], times[1:], strict=True):
+    for start, end in pairwise(times):
         x = x + (end - start) * target_velocity(noise, data)
     np.testing.assert_allclose(x, data, atol=1e-6 * 25)  # a rounding a step
 

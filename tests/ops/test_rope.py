@@ -12,7 +12,9 @@ DIM = 64
 
 def test_angles_are_positions_times_falling_frequencies():
     angles = np.arange(30)[:, None] * 10_000.0 ** (-np.arange(0, DIM, 2) / DIM)
-    assert_close(rotary_table(30, DIM), np.stack([np.cos(angles), np.sin(angles)], axis=-1), 5e-6)  # float32 angles to 30 rad
+    assert_close(
+        rotary_table(30, DIM), np.stack([np.cos(angles), np.sin(angles)], axis=-1), 5e-6
+    )  # float32 angles to 30 rad
 
 
 def test_audio_and_motion_of_the_same_time_have_the_same_angle():

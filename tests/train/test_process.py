@@ -16,6 +16,7 @@ from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, NoFaceError
 from jaxportrait.pipeline.encode import encode_audio
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
+from train.process.__main__ import main
 from train.process.extract import Extractor, Settings
 from train.process.layouts import Selection, find_clips
 from train.process.manifest import Entry
@@ -171,14 +172,19 @@ def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
     assert open_dataset(tmp_path / "out").motion_space == "face"
 
 
-def test_nothing_to_train_on_is_one_line_and_status_2(checkpoint, tmp_path):
+def test_nothing_to_train_on_is_one_line_and_status_2(checkpoint, tmp_path, monkeypatch, capsys):
     write_head(tmp_path / "videos" / "empty.mp4", face=False, sound=voice(1.2))
-    command = [sys.executable, "-m", "train.process", "--layout", "folder", "--dataset-path", tmp_path / "videos"]
-    command += ["--output-path", tmp_path / "out", "--checkpoint", checkpoint]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr.splitlines() == ["error: no clip is left to train on: manifest.jsonl says why each was left out"]
-    assert "steady face" in manifest_of(tmp_path / "out")["empty.mp4"]["reason"]
+    write_head(tmp_path / "videos" / "mute.mp4")
+    arguments = ["--layout", "folder", "--dataset-path", tmp_path / "videos", "--output-path", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["process", *map(str, arguments), "--checkpoint", str(checkpoint)])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "error: none of 2 clips is left to train on (the haar detector finds a steady face in 0 of 6"
+    )
+    assert "has no audio stream" in manifest_of(tmp_path / "out")["mute.mp4"]["reason"]
 
 
 # Layouts

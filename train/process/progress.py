@@ -67,17 +67,16 @@ def _show_bar(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _show_lines(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
-    shown = 0.0
+    told, said = 0, time.monotonic()
 
-    def show() -> None:
-        nonlocal shown
-        if tally.seconds - shown >= LINE_EVERY:
-            shown = tally.seconds
-            console.print(tally.line, highlight=False)
-
-    yield show
-    if tally.clips:
+    def say() -> None:
+        nonlocal told, said
+        told, said = tally.done, time.monotonic()
         console.print(tally.line, highlight=False)
+
+    yield lambda: say() if time.monotonic() - said >= LINE_EVERY else None
+    if told < tally.done:
+        say()
 
 
 def tables(dataset: Dataset, entries: Sequence[Entry]) -> Iterable[Table]:

@@ -17,7 +17,7 @@ from train.process.ray import extract_on_cluster
 from train.process.shards import write_dataset
 from train.process.split import Piece, split_clips
 from train.process.store import ClipStore
-from train.records import DESCRIPTION, Dataset, network_identity
+from train.records import DESCRIPTION, MANIFEST, Dataset, network_identity
 
 EngineName = Literal["local", "ray"]
 MotionName = Literal["lip", "face"]
@@ -67,6 +67,11 @@ def process(job: Job, console: Console) -> tuple[Dataset, list[Entry]]:
     entries = _with_splits(entries, pieces)
     (job.output_path / DESCRIPTION).unlink(missing_ok=True)
     write_manifest(job.output_path, entries)
+    if not pieces:
+        raise ValueError(
+            f"none of {len(entries)} clips is left to train on ({entries[0].reason}): "
+            f"{job.output_path / MANIFEST} says why each was left out"
+        )
     by_name = {clip.name: clip for clip in clips}
     dataset = write_dataset(
         job.output_path,

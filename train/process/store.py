@@ -23,14 +23,20 @@ class ClipStore:
     def __init__(self, folder: Path, fingerprint: str):
         self._folder = folder
         self._fingerprint = fingerprint
+        self._paths: dict[str, Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*.partial"):
             leftover.unlink()
 
     def path(self, clip: Clip) -> Path:
-        """The file that holds the clip's outcome once it is done."""
+        """The file that holds the clip's outcome once it is done; a clip that changes while the run lasts keeps it."""
+        if clip.name not in self._paths:
+            self._paths[clip.name] = self._folder / f"{self._key(clip)}.msgpack"
+        return self._paths[clip.name]
+
+    def _key(self, clip: Clip) -> str:
         facts = [self._fingerprint, clip.name, _state(clip.video), _state(clip.sound)]
-        return self._folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]}.msgpack"
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
     def put(self, clip: Clip, outcome: Outcome) -> None:
         """Keep an outcome that has a record, whole or not at all."""

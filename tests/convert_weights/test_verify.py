@@ -1,0 +1,110 @@
+"""The parity report, as a user runs it; it passes where it must and fails where it must."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from convert_weights.recipe import Recipe
+from convert_weights.verify import Comparison, compare, golden_waveform, load_figures, main, verify
+
+SPECTROGRAMS = ("mel/",)
+OTHERS = ("statistic/", *SPECTROGRAMS)
+"""Figures that have no size of their own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """The programs of one run serve the next."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def report(monkeypatch, capsys):
+    """Run the program: (exit status, standard output)."""
+
+    def run(*arguments) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["verify", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code), capsys.readouterr().out
+
+    return run
+
+
+def names_of(golden, *prefixes: str) -> set[str]:
+    return {
+        name
+        for name in load_figures(golden)
+        if name.startswith(prefixes) and not name.endswith(("/shape", "/mean_std"))
+    }
+
+
+def test_small_networks_are_within_their_bounds(report, golden):
+    status, out = report("--golden", golden, "--size", "small")
+    names = names_of(golden, "small/", *OTHERS)
+    assert status == 0, out
+    assert f"{len(names)} tensors within their bounds, 0 not" in out
+    assert all(name in out for name in names)
+
+
+def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
+    folder = shutil.copytree(golden, tmp_path / "golden")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "seed": manifest["seed"] + 1}))
+    status, out = report("--golden", folder, "--size", "small")
+    assert status == 1
+    assert f"0 tensors within their bounds, {len(names_of(golden, 'small/', *OTHERS))} not" in out
+
+
+def test_small_networks_in_half_precision_are_within_theirs(golden):
+    rows = verify(golden, "small", "bfloat16")
+    assert [row for row in rows if not row.passed] == []
+    halved = [row for row in rows if row.name.startswith("small/") and row.error > 1e-3]
+    assert halved  # else it was not half precision
+
+
+@pytest.mark.full
+def test_full_networks_are_within_their_bounds(golden):
+    rows = verify(golden, "full")
+    assert [row for row in rows if not row.passed] == []
+    assert {row.name for row in rows} >= names_of(golden, "full/", "tiny/whisper")
+    small = names_of(golden, "small/", *SPECTROGRAMS)
+    assert {row.name for row in rows} | small == names_of(golden, "")
+
+
+def test_a_figure_that_nothing_was_compared_with_fails():
+    assert not Comparison("small/forgotten", (), float("nan"), 1e-4).passed
+
+
+def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
+    value = np.linspace(-1, 1, 10_000)
+    index = np.random.Generator(np.random.PCG64(0)).integers(0, value.size, 4096)
+    figures = {"x": value[index], "x/shape": np.array([10_000]), "x/mean_std": np.array([value.mean(), value.std()])}
+    assert compare(figures, "x", value, 1e-6).passed
+    assert not compare(figures, "x", value.reshape(100, 100), 1e-6).passed
+    stored = np.isin(np.arange(value.size), index)
+    assert not compare(figures, "x", np.where(stored, value, 0), 1e-6).passed
+    doubled = compare({"x": np.array([2.0, -4.0])}, "x", np.array([2.0, -3.0]), 0.2)
+    assert (doubled.error, doubled.passed) == (0.25, False)
+
+
+def test_waveforms_do_not_depend_on_one_another(golden):
+    short, long = (golden_waveform(Recipe(golden), seconds) for seconds in (1.0, 2.37))
+    assert (short.size, long.size) == (16_000, 37_920)
+    assert short.dtype == np.float32
+    assert 0.01 < np.abs(short - long[: short.size]).max() < 0.15  # the noise alone differs

@@ -1,0 +1,67 @@
+"""Ten updates on a mesh, in a process of its own: losses, gradients and weights go into a file.
+
+python -m tests.train.ten_steps DATASET OUTPUT FSDP [HOST:PORT PROCESSES PROCESS]
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental.multihost_utils import process_allgather
+
+from train.config import OptimizerConfig, TransformerSize
+from train.data import Rows, batches
+from train.mesh import check_batch, connect, make_mesh, place
+from train.records import open_dataset
+from train.state import mean_gradients
+from train.step import StepConfig, build, draw, flow_loss
+from train.task import abstract_state, compile_update, initial_state, inputs
+
+STEPS, BATCH, ACCUMULATION = 10, 16, 2
+CONSTANT = OptimizerConfig(learning_rate=1e-4, warmup_steps=0, drop_steps=())
+
+
+def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
+    if others:
+        connect(others[0], int(others[1]), int(others[2]))
+    dataset, mesh = open_dataset(dataset_path), make_mesh(int(fsdp))
+    check_batch(BATCH, ACCUMULATION, mesh)
+    transformer = TransformerSize(16, 2, 1, 1).config("lip", dataset.feature_width)
+    config = StepConfig(transformer, CONSTANT, accumulation=ACCUMULATION)
+    rows = Rows(BATCH, jax.process_index(), jax.process_count())
+    iterator, key = batches(dataset, "lip", 0, rows), jax.random.key(0)
+    state = initial_state(config, mesh, 0, weights(config, mesh))
+    before = process_allgather(state.params, tiled=True)
+
+    @jax.jit
+    def gradients(state, batch):
+        drawn = draw(jax.random.fold_in(key, state.step), batch["row"], batch["motion"].shape[1:], 0.1)
+        loss = lambda params, part: flow_loss(build(config, params), *part)  # noqa: E731
+        return mean_gradients(loss, state.params, (batch, drawn), ACCUMULATION)[1]
+
+    update, losses, vectors = compile_update(config, mesh, BATCH), [], []
+    for _ in range(STEPS):
+        batch = place(inputs(next(iterator)), mesh)
+        vectors.append(flat(process_allgather(gradients(state, batch), tiled=True)))
+        state, metrics = update(key, state, batch)
+        losses.append(float(metrics["loss"]))
+    after = process_allgather(state.params, tiled=True)
+    spread = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
+    if jax.process_index() == 0:
+        np.savez(output, losses=losses, gradients=vectors, before=flat(before), after=flat(after), spread=spread)
+
+
+def weights(config: StepConfig, mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
+    """Weights of which none is zero, so that every layer has a gradient from the start."""
+    rng = np.random.default_rng(0)
+    shapes = abstract_state(config, mesh).params
+    return {name: np.float32(0.1 * rng.standard_normal(leaf.shape)) for name, leaf in shapes.items()}
+
+
+def flat(tree: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(tree[name]) for name in sorted(tree)])
+
+
+if __name__ == "__main__":
+    main(*map(str, map(Path, sys.argv[1:3])), *sys.argv[3:])

@@ -1,0 +1,64 @@
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from train.__main__ import parse
+from train.config import ConfigError, LoopConfig, OptimizerConfig, TrainConfig, TransformerSize, differences, load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+REQUIRED = ["--dataset-path", "D", "--checkpoint", "C", "--work-dir", "R"]
+
+
+def test_the_published_recipe_is_what_its_page_says():
+    config = load_config(CONFIGS / "mead_lip.toml")
+    assert (config.motion_space, config.export_weights, config.batch_size) == ("lip", "raw", 64)
+    assert config.optimizer == OptimizerConfig(1e-4, 1000, (24_000, 27_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999)
+    assert (config.loop.steps, config.condition_dropout) == (30_000, 0.1)
+    assert config.transformer == TransformerSize(896, 14, 4, 8)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_preset_loads_and_begins_with_its_command(path: Path):
+    load_config(path)
+    assert path.read_text(encoding="utf-8").startswith("# python -m train --dataset-path ")
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path):
+    file = tmp_path / "a.toml"
+    file.write_text("batch_size = 8\naccumulation = 2\n[loop]\nsteps = 7\n[optimizer]\ndrop_steps = [3, 5]\n")
+    training = parse([*REQUIRED, "--config", str(file), "--steps", "9"]).training
+    assert (training.batch_size, training.accumulation, training.loop.steps) == (8, 2, 9)
+    assert training.optimizer.drop_steps == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchsize = 8", "no option batchsize"),
+        ("batch_size = '8'", "expected int"),
+        ("dtype = 'float16'", "expected float32, bfloat16"),
+        ("[loop]\nsteps = 0", "steps is 0"),
+        ("[loop]\nsave_every = 30\nvalidate_every = 20", "no multiple of validate_every"),
+        ("accumulation = 7", "cannot be cut into 7"),
+        ("condition_dropout = 1.0", "a probability below 1"),
+        ("= 3", "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str):
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"a\.toml"):
+        load_config(tmp_path / "a.toml")
+
+
+def test_differences_show_what_a_resumed_run_must_not_change():
+    config = TrainConfig()
+    other = replace(config, seed=3, fsdp=2, loop=LoopConfig(steps=5), optimizer=replace(config.optimizer, beta1=0.8))
+    assert differences(asdict(config), config) == []
+    assert differences(asdict(config), other) == ["seed: the run has 0, now 3", "beta1: the run has 0.9, now 0.8"]

@@ -1,0 +1,59 @@
+"""The same training on one device, on eight, with weights spread over four of them, and in two processes."""
+
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.train.runs import World
+
+EIGHT = "--xla_force_host_platform_device_count=8"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tests.train.ten_steps", "clips", *arguments]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("distributed"))
+
+
+@pytest.fixture(scope="module")
+def one_device(world: World) -> dict[str, np.ndarray]:
+    status, _, err = world.finish(command("one.npz", "1"))
+    assert status == 0, err
+    return dict(np.load(world.root / "one.npz"))
+
+
+def check_equal(path: Path, one: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Losses and gradients of every step within 1e-5, and weights within 1e-3 of how far they moved."""
+    ours = dict(np.load(path))
+    np.testing.assert_array_equal(ours["before"], one["before"])
+    np.testing.assert_allclose(ours["losses"], one["losses"], rtol=1e-5)
+    difference = np.linalg.norm(ours["gradients"] - one["gradients"], axis=1)
+    assert (difference <= 1e-5 * np.linalg.norm(one["gradients"], axis=1)).all()
+    moved = np.linalg.norm(one["after"] - one["before"])
+    assert moved > 0
+    assert np.linalg.norm(ours["after"] - one["after"]) <= 1e-3 * moved
+    return ours
+
+
+@pytest.mark.parametrize("fsdp", [1, 4])
+def test_eight_devices_train_as_one(world: World, one_device: dict[str, np.ndarray], fsdp: int):
+    status, _, err = world.finish(command(f"eight{fsdp}.npz", str(fsdp)), flags=EIGHT)
+    assert status == 0, err
+    ours = check_equal(world.root / f"eight{fsdp}.npz", one_device)
+    assert (ours["spread"] > 0) == (fsdp > 1)
+
+
+def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    pair = [world.start(command("two.npz", "2", address, "2", str(index))) for index in range(2)]
+    errors = [process.communicate(timeout=300)[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], "\n".join(errors)
+    check_equal(world.root / "two.npz", one_device)
