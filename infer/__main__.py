@@ -12,6 +12,7 @@ from infer.progress import Reporter
 from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
+from jaxportrait.media.video import check_format
 
 INTERRUPTED = 130
 
@@ -57,6 +58,7 @@ def run(options: Options) -> None:
     check_folder(options.output_dir)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
+    check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
     with report.stage("loading the networks"):
         animator = Animator.from_checkpoint(
             options.checkpoint,

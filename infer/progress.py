@@ -34,7 +34,7 @@ class Reporter:
             self.compile_seconds += duration_secs
 
     def warn(self, message: str) -> None:
-        self.console.print(f"warning: {message}", highlight=False, markup=False)
+        self.console.print(f"warning: {message}", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -56,7 +56,7 @@ class Reporter:
 
     def _done(self, name: str, seconds: float, compiling: float, more: str = "") -> None:
         compiled = f" ({compiling:.1f} s of it compiling)" if compiling >= 0.05 else ""
-        self.console.print(f"{name}: {seconds:.1f} s{compiled}{more}", highlight=False, markup=False)
+        self.console.print(f"{name}: {seconds:.1f} s{compiled}{more}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def _lines(console: Console, name: str, total: int) -> Iterator[Callable[[], Non
         done += 1
         if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
-            console.print(f"{name}: {done} of {total} frames", highlight=False, markup=False)
+            console.print(f"{name}: {done} of {total} frames", highlight=False, markup=False, soft_wrap=True)
 
     yield advance
 
