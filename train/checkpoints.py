@@ -52,7 +52,7 @@ class Checkpoints:
             read_only=keep is None,
         )
         self._path = work_dir.absolute() / FOLDER
-        self._manager = ocp.CheckpointManager(self._path, options=options)
+        self._manager = ocp.CheckpointManager(self._path, options=options, item_handlers=_handlers())
 
     @property
     def steps(self) -> list[int]:
@@ -136,3 +136,10 @@ class Checkpoints:
 
 def _loss(metrics: Mapping[str, float]) -> float:
     return metrics[LOSS]
+
+
+def _handlers() -> dict[str, ocp.CheckpointHandler]:
+    arrays: dict[str, ocp.CheckpointHandler] = {
+        item: ocp.StandardCheckpointHandler() for item in ("params", "average", "optimizer", "statistics")
+    }
+    return arrays | {item: ocp.JsonCheckpointHandler() for item in ("run", "data")}

@@ -65,7 +65,7 @@ class WindowCrop(grain.transforms.RandomMap):
                 "process the videos again"
             )
         start = WINDOW_STEP * int(rng.integers(record.windows))
-        return {**window(record, start, self.columns, self.statistics), "clip": np.int32(index)}
+        return {**window(record, start, self.columns, self.statistics), "clip": np.asarray(index, np.int32)}
 
 
 def window(
@@ -80,13 +80,13 @@ def window(
             "process the videos again"
         )
     motion = record.motion[start : start + WINDOW_FRAMES, list(columns)]
-    return {"motion": normalise(motion, statistics), "features": features, "start": np.int32(start)}
+    return {"motion": normalise(motion, statistics), "features": features, "start": np.asarray(start, np.int32)}
 
 
 def normalise(motion: Float32[np.ndarray, "t d"], statistics: MotionStatistics) -> Float32[np.ndarray, "t d"]:
     """Motion in units of its deviation; a value that never changes stays 0."""
     deviation = np.asarray(statistics.std)
-    return np.float32((motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1))
+    return np.asarray((motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1), np.float32)
 
 
 def windows(
@@ -101,7 +101,7 @@ def windows(
         raise DatasetError(f"data set {dataset.path} has no {split} clips: process more videos")
     crop = WindowCrop(MOTION_SPACES[motion_space].columns, dataset.statistics(motion_space))
     source = grain.sources.ArrayRecordDataSource([str(shard) for shard in dataset.shards(split)])
-    count = len(source)  # an index goes on counting when the clips come round again
+    count = dataset.sizes[split].clips  # an index goes on counting when the clips come round again
     records = grain.MapDataset.source(source).seed(seed)  # pyright: ignore[reportArgumentType]
     clips = records.map_with_index(lambda index, data: (index % count, decode_record(data)))
     samples = (clips.shuffle() if shuffle else clips).repeat().random_map(crop)

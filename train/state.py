@@ -101,7 +101,7 @@ def update(state: TrainState, gradients: Params, config: OptimizerConfig) -> tup
     params = cast(Params, optax.apply_updates(state.params, changes))
     decay = average_decay(state.step, config.ema_decay)
     average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, params)
-    return TrainState(state.step + 1, params, average, kept), optax.global_norm(gradients)
+    return TrainState(state.step + 1, params, average, kept), optax.tree.norm(gradients)
 
 
 def average_decay(updates: Int[Array, ""], limit: float) -> Float[Array, ""]:

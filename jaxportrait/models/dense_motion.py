@@ -44,7 +44,7 @@ class Hourglass(nnx.Module):
         self.ups = nnx.List(
             ConvNorm(
                 widths[i + 1] * (1 if i == blocks - 1 else 2),
-                widths[i] if i else config.hourglass_channels,
+                widths[i],
                 (3, 3, 3),
                 upsample=2,
                 dtype=dtype,

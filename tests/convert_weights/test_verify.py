@@ -72,7 +72,8 @@ def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
 
 
 def test_small_networks_in_half_precision_are_within_theirs(golden):
-    rows = verify(golden, "small", "bfloat16")
+    with jax.numpy_dtype_promotion("standard"):  # flax's norms promote bfloat16, which the strict rules forbid
+        rows = verify(golden, "small", "bfloat16")
     assert [row for row in rows if not row.passed] == []
     halved = [row for row in rows if row.name.startswith("small/") and row.error > 1e-3]
     assert halved  # else it was not half precision

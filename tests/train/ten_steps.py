@@ -8,14 +8,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 from jax.experimental.multihost_utils import process_allgather
 
 from train.config import OptimizerConfig, TransformerSize
 from train.data import Rows, batches
 from train.mesh import check_batch, connect, make_mesh, place
 from train.records import open_dataset
-from train.state import mean_gradients
-from train.step import StepConfig, build, draw, flow_loss
+from train.step import StepConfig
 from train.task import abstract_state, compile_update, initial_state, inputs
 
 STEPS, BATCH, ACCUMULATION = 10, 16, 2
@@ -34,18 +34,12 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     state = initial_state(config, mesh, 0, weights(config, mesh))
     before = process_allgather(state.params, tiled=True)
 
-    @jax.jit
-    def gradients(state, batch):
-        drawn = draw(jax.random.fold_in(key, state.step), batch["row"], batch["motion"].shape[1:], 0.1)
-        loss = lambda params, part: flow_loss(build(config, params), *part)  # noqa: E731
-        return mean_gradients(loss, state.params, (batch, drawn), ACCUMULATION)[1]
-
-    update, losses, vectors = compile_update(config, mesh, BATCH), [], []
+    update, losses, vectors, mean = compile_update(config, mesh, BATCH), [], [], 0.0
     for _ in range(STEPS):
-        batch = place(inputs(next(iterator)), mesh)
-        vectors.append(flat(process_allgather(gradients(state, batch), tiled=True)))
-        state, metrics = update(key, state, batch)
+        state, metrics = update(key, state, place(inputs(next(iterator)), mesh))
         losses.append(float(metrics["loss"]))
+        previous, mean = mean, flat(process_allgather(optax.tree.get(state.optimizer, "mu"), tiled=True))
+        vectors.append((mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1))  # the clipped gradient
     after = process_allgather(state.params, tiled=True)
     spread = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
     if jax.process_index() == 0:

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from train.__main__ import parse
-from train.config import ConfigError, LoopConfig, OptimizerConfig, TrainConfig, TransformerSize, differences, load_config
+from train.config import (
+    ConfigError,
+    LoopConfig,
+    OptimizerConfig,
+    TrainConfig,
+    TransformerSize,
+    differences,
+    load_config,
+)
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 REQUIRED = ["--dataset-path", "D", "--checkpoint", "C", "--work-dir", "R"]

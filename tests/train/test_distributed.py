@@ -41,7 +41,7 @@ def check_equal(path: Path, one: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return ours
 
 
-@pytest.mark.parametrize("fsdp", [1, 4])
+@pytest.mark.parametrize("fsdp", [pytest.param(1, marks=pytest.mark.full), 4])
 def test_eight_devices_train_as_one(world: World, one_device: dict[str, np.ndarray], fsdp: int):
     status, _, err = world.finish(command(f"eight{fsdp}.npz", str(fsdp)), flags=EIGHT)
     assert status == 0, err

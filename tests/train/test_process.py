@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from train.process.run import Job, process
 from train.process.shards import cut_record
 from train.process.split import Piece, split_clips
 from train.process.statistics import MotionMoments
+from train.process.store import ClipStore
 from train.process.timeline import common_frames, loudness, resample_motion
 from train.process.track import track_face
 from train.records import features_needed, open_dataset
@@ -144,10 +146,21 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_files(processed, mead, c
     assert files_of(output) == files_of(processed)
 
 
-def test_several_workers_give_the_same_files(processed, mead, checkpoint, tmp_path):
-    output = tmp_path / "out"
-    command = [sys.executable, "-m", "train.process", "--dataset-path", mead, "--output-path", output]
-    subprocess.run([*command, "--checkpoint", checkpoint, "--detector", "haar", "--workers", "2"], check=True)
+def test_workers_give_the_same_files_even_if_one_is_killed(processed, mead, checkpoint, tmp_path, monkeypatch):
+    output, killed = tmp_path / "out", []
+    put = ClipStore.put
+
+    def kill_a_worker(self, clip, outcome):
+        if not killed:
+            killed.append(active_children()[0])
+            killed[0].kill()
+        put(self, clip, outcome)
+
+    monkeypatch.setattr(ClipStore, "put", kill_a_worker)
+    process(job_of(mead, output, checkpoint, workers=2), Console(quiet=True))
+    reasons = [entry["reason"] for entry in manifest_of(output).values()]
+    assert sum("its worker was killed (exit status -9)" in reason for reason in reasons) == 1
+    process(job_of(mead, output, checkpoint), Console(quiet=True))
     assert files_of(output) == files_of(processed)
 
 

@@ -74,7 +74,9 @@ def plot_lips(path: Path, clip: HeldOut, sampled: Sampled, setting: Setting, sca
     for index, sample in enumerate(sampled.samples):
         axes.plot(seconds, scale.lips.opening(sample, scale.space), linewidth=1, label=f"seed {index}")
     axes.set(
-        title=f"{clip.clip}: {setting.steps} steps, guidance {setting.guidance:g}", xlabel="s", ylabel="lip opening"
+        title=f"{clip.clip}: {setting.steps} Euler steps, guidance {setting.guidance:g}",
+        xlabel="s",
+        ylabel="lip opening",
     )
     loudness = axes.twinx()
     loudness.fill_between(seconds, clip.envelope, color="gray", alpha=0.3)

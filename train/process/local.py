@@ -2,62 +2,93 @@
 
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 
-from train.process.extract import Extractor, Outcome, Settings
+from train.process.extract import Extractor, Outcome, Settings, failure
 from train.process.layouts import Clip
-
-AHEAD = 2
-"""Clips handed out a worker, so that none waits and few results lie about."""
-
-_extractor: Extractor | None = None
 
 
 def extract_locally(settings: Settings, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
     """Yield the outcome of every clip as it is ready, in any order.
 
-    Raises:
-      ChildProcessError: a worker was killed, as by a lack of memory.
+    A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left out, and the worker replaced.
     """
-    if workers == 1:
-        extractor = Extractor(settings)
-        yield from ((clip, extractor.extract(clip)) for clip in clips)
+    if workers > 1:
+        yield from _share_out(settings, clips, workers)
         return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings,))
+    extractor = Extractor(settings)
+    for clip in clips:
+        yield clip, extractor.extract(clip)
+
+
+class Worker:
+    """A process that works on one clip at a time; it ends with its parent, however that ends."""
+
+    def __init__(self, settings: Settings):
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def begin(self, clip: Clip) -> None:
+        self._clip = clip
+        self.connection.send(clip)
+
+    def finish(self) -> tuple[Clip, Outcome | None]:
+        """The clip and what became of it; None if the process has died of it."""
+        try:
+            return self._clip, self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            return self._clip, None
+
+    def stop(self) -> int | None:
+        """End the process; returns its exit status, negative for a signal."""
+        self._process.terminate()
+        self._process.join()
+        self.connection.close()
+        return self._process.exitcode
+
+
+def _share_out(settings: Settings, clips: Sequence[Clip], count: int) -> Iterator[tuple[Clip, Outcome]]:
+    """Give each worker a clip, and the next one when it is done."""
+    waiting = deque(clips)
+    busy: dict[Connection, Worker] = {}
+
+    def begin(worker: Worker) -> None:
+        worker.begin(waiting.popleft())
+        busy[worker.connection] = worker
+
     try:
-        yield from _as_completed(executor, clips, AHEAD * workers)
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            f"one of {workers} workers was killed, perhaps for lack of memory: run again with fewer --workers to go on"
-        ) from error
+        while waiting and len(busy) < count:
+            begin(Worker(settings))
+        while busy:
+            for connection in wait(list(busy)):
+                worker = busy.pop(connection)  # pyright: ignore[reportArgumentType]
+                clip, outcome = worker.finish()
+                died = outcome is None
+                if outcome is None:
+                    outcome = failure(clip, ChildProcessError(f"its worker was killed (exit status {worker.stop()})"))
+                if waiting:
+                    begin(Worker(settings) if died else worker)
+                elif not died:
+                    worker.stop()
+                yield clip, outcome
     finally:
-        executor.shutdown(cancel_futures=True)
+        for worker in busy.values():
+            worker.stop()
 
 
-def _as_completed(executor: ProcessPoolExecutor, clips: Sequence[Clip], ahead: int) -> Iterator[tuple[Clip, Outcome]]:
-    """Keep `ahead` clips handed out: results of thousands must not pile up."""
-    waiting, pending = iter(clips), set[Future]()
-    while True:
-        pending |= {executor.submit(_extract, clip) for clip in islice(waiting, ahead - len(pending))}
-        if not pending:
-            return
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)
-
-
-def _start_worker(settings: Settings) -> None:
-    """Load the networks once a process; Ctrl-C is the parent's to answer, and all workers share a GPU's memory."""
-    global _extractor
+def _serve(connection: Connection, settings: Settings) -> None:
+    """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers share a GPU's memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    _extractor = Extractor(settings)
-
-
-def _extract(clip: Clip) -> tuple[Clip, Outcome]:
-    if _extractor is None:
-        raise RuntimeError("a worker was given a clip before it had started")
-    return clip, _extractor.extract(clip)
+    extractor = Extractor(settings)
+    while True:
+        try:
+            connection.send(extractor.extract(connection.recv()))
+        except (EOFError, BrokenPipeError):
+            return
