@@ -72,8 +72,14 @@ def write(converted: Converted, output: Path, *, image_size: int = 256, overwrit
 
 def _add(converted: Converted, part: str, state_dict: Mapping[str, Any], name: str, **known: Any) -> None:
     tensors = unwrapped(as_arrays(state_dict, name))
-    config = sizes.READERS[part](sizes.TensorShapes({key: t.shape for key, t in tensors.items()}, name), **known)
-    result = _convert_part(part, tensors, config, name)
+    shapes = sizes.TensorShapes({key: tensor.shape for key, tensor in tensors.items()}, name)
+    try:
+        config = sizes.READERS[part](shapes, **known)
+        result = _convert_part(part, tensors, config, name)
+    except (IndexError, ZeroDivisionError, TypeError, ValueError) as error:
+        if isinstance(error, ConversionError):
+            raise
+        raise ConversionError(f"{name} has tensors of shapes that make no {part} ({error}): fetch it again") from error
     converted.configs[part], converted.params[part] = config, result.leaves
     converted.ignored[part] = result.ignored
 

@@ -84,8 +84,14 @@ def convert(
 
 
 def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
-    """Names without the prefix that PyTorch's parallel wrappers put before them."""
-    return {key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()}
+    """Names without the prefix that PyTorch's parallel wrappers put before them; twice one name is an error."""
+    names = {key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()}
+    if len(names) < len(tensors):
+        twice = [
+            key for key in tensors if key.startswith(WRAPPER_PREFIX) and key.removeprefix(WRAPPER_PREFIX) in tensors
+        ]
+        raise ConversionError(f"{', '.join(twice)} are there without the prefix too: the file mixes two state dicts")
+    return names
 
 
 def _place(result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes) -> list[str]:

@@ -102,7 +102,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConversionError(
-            f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_first_line(error)})"
+            f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_cause(error)})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, SafetensorError) as error:
         raise ConversionError(f"{path} cannot be read ({_first_line(error)}): fetch it again") from error
@@ -121,6 +121,12 @@ def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+
+
+def _cause(error: BaseException) -> str:
+    """What PyTorch objects to, out of the advice around it."""
+    lines = str(error).splitlines()
+    return next((line.strip() for line in lines if "Unsupported" in line), _first_line(error))
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ An inference checkpoint is an Orbax folder of three items: `params` (part -> the
 sizes of every part that it holds) and `statistics` (of the motion space, where there is a flow transformer).
 """
 
+import glob
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,8 +75,13 @@ class Checkpoint:
         wanted = {part: _nested(dict.fromkeys(leaf_shapes(network), 0))}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         restore = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            return _dotted(reader.restore(self.path / "params", args=restore)[part])
+        try:
+            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+                return _dotted(reader.restore(self.path / "params", args=restore)[part])
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{self.path} is damaged, its {part} cannot be read ({error}): convert it again"
+            ) from error
 
     def network(self, part: str, *, dtype: DTypeLike = jnp.float32) -> Any:
         """The network of `part` in its inference form, on the default device.
@@ -143,12 +149,23 @@ def save_checkpoint(
     try:
         with ocp.Checkpointer(_handler()) as writer:
             writer.save(partial, args=ocp.args.Composite(**items))
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
-    except BaseException:
-        for leftover in path.parent.glob(f"{partial.name}*"):
+        _put_in_place(partial, path)
+    finally:
+        for leftover in path.parent.glob(f"{glob.escape(partial.name)}*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what stands there is kept until then, and comes back if that fails."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}.replaced")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
         raise
 
 

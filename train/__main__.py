@@ -55,16 +55,15 @@ class Options:
 
 
 def main() -> None:
+    arguments = sys.argv[1:]
     try:
-        options = parse(sys.argv[1:])
-    except (ValueError, OSError) as error:
-        sys.exit(_say(error, 2))
-    try:
-        sys.exit(0 if run(options) else TERMINATED)
+        status = 0 if run(parse(arguments)) else TERMINATED
     except (ValueError, OSError, DivergenceError) as error:
-        if options.debug:
+        if "--debug" in arguments:
             raise
-        sys.exit(_say(error, 1 if isinstance(error, DivergenceError) else 2))
+        print(f"error: {error}", file=sys.stderr)
+        status = 1 if isinstance(error, DivergenceError) else 2
+    sys.exit(status)
 
 
 def parse(arguments: list[str]) -> Options:
@@ -85,11 +84,6 @@ def run(options: Options) -> bool:
         options.dataset_path, options.checkpoint, options.work_dir, options.resume, options.init, options.peak_tflops
     )
     return train_transformer(paths, options.training, Console(quiet=(options.process or 0) != 0))
-
-
-def _say(error: Exception, status: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

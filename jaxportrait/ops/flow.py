@@ -28,10 +28,9 @@ def guide(conditional: Array, unconditional: Array, scale: Float[Array, ""] | fl
 def euler_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
     """`steps + 1` float32 times from 0 to 1, rounded as `torch.linspace` rounds them.
 
-    Both halves are counted from their own end: i * h below the middle, 1 - (steps - i) * h from there on.
+    Both halves are counted from their own end, with a float32 step h and one rounding: i * h below the middle,
+    1 - (steps - i) * h from there on.
     """
-    step = np.float32(1.0) / np.float32(steps)
+    step = np.float64(np.float32(1.0) / np.float32(steps))
     index = np.arange(steps + 1)
-    forward = index.astype(np.float32) * step
-    backward = np.float32(1.0) - (steps - index).astype(np.float32) * step
-    return np.where(index < (steps + 1) // 2, forward, backward).astype(np.float32)
+    return np.where(index < (steps + 1) // 2, index * step, 1.0 - (steps - index) * step).astype(np.float32)

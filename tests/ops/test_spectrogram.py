@@ -29,7 +29,7 @@ def test_filters_are_those_that_whisper_stores(mel_bins):
 def test_spectrograms_are_those_of_whisper(samples):
     time = np.arange(samples) / SAMPLE_RATE
     noise = np.random.default_rng(0).standard_normal(samples)
-    wave = np.float32(0.3 * np.sin(2 * np.pi * (200 + 900 * time) * time) + 0.05 * noise)
+    wave = (0.3 * np.sin(2 * np.pi * (200 + 900 * time) * time) + 0.05 * noise).astype(np.float32)
     assert_close(spectrogram(wave), whisper.log_mel_spectrogram(wave), BOUND)
 
 

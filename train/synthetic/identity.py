@@ -30,3 +30,22 @@ WALLS: tuple[Colour, ...] = (
     (0.78, 0.80, 0.82), (0.60, 0.68, 0.74), (0.82, 0.76, 0.68), (0.52, 0.60, 0.56), (0.44, 0.46, 0.54),
     (0.72, 0.62, 0.60), (0.34, 0.38, 0.42), (0.86, 0.86, 0.84),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person: everything that stays over a clip."""
+
+    head: "HeadShape"
+    eyes: "EyeShape"
+    mouth: "MouthShape"
+    skin: "SkinTone"
+    hair: "Hair"
+    build: "Build"
+    clothes: "Clothes"
+    light: "Light"
+    wall: Colour
+
+    @property
+    def hides_ears(self) -> bool:
+        return self.hair.style in ("bob", "long", "fringe")

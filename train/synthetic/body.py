@@ -1,0 +1,126 @@
+"""Ears, neck and clothed shoulders."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from train.synthetic.camera import Pose, turn
+from train.synthetic.chart import Frame, lay, linear
+from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
+from train.synthetic.identity import Colour, Garment
+from train.synthetic.surface import Material, Surface
+
+BODY = Frame(-1.5, 0.45, 1.5, 2.1, 130)
+"""The front of neck and shoulders."""
+GIRTH = [(0.4, 0.36), (0.85, 0.335), (1.02, 0.355), (1.14, 0.44), (1.24, 0.62), (1.33, 0.84), (1.45, 1.04), (1.65, 1.17), (2.1, 1.22)]
+CHEST = [(0.4, 0.16), (0.9, 0.19), (1.1, 0.22), (1.25, 0.28), (1.5, 0.44), (2.1, 0.6)]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Attributes:
+    neck, shoulders: factors of their widths.
+    ears: a factor of their size. stand: how far they stand off, in degrees.
+    """
+
+    neck: float = 1.0
+    shoulders: float = 1.0
+    ears: float = 1.0
+    stand: float = 25.0
+
+
+@dataclass(frozen=True)
+class Clothes:
+    """Attributes:
+    garment: its cut.
+    colour: of the cloth. trim: of collar, buttons and stripes.
+    stripes: whether it has them.
+    """
+
+    garment: Garment = "crew"
+    colour: Colour = (0.16, 0.22, 0.36)
+    trim: Colour = (0.86, 0.84, 0.80)
+    stripes: bool = False
+
+
+def torso(build: Build, rows: int = 30, columns: int = 44) -> Surface:
+    """Neck and shoulders at rest, in one."""
+    y, theta = np.meshgrid(np.linspace(0.42, 2.1, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    shoulders = smoothstep(1.05, 1.35, y)
+    width = interpolate(y, GIRTH) * (build.neck + (build.shoulders - build.neck) * shoulders)
+    front, back = interpolate(y, CHEST), 0.42 + 0.1 * shoulders
+    x = width * np.sign(np.sin(theta)) * np.abs(np.sin(theta)) ** (1 - 0.25 * shoulders)
+    z = np.where(np.cos(theta) > 0, (front + 0.15), back) * np.cos(theta) - 0.15
+    tendons = 0.018 * bell(np.abs(x), 0.2 - 0.2 * (y - 0.7), 0.05) * (1 - shoulders) * (np.cos(theta) > 0)
+    return Surface(np.stack([x, y, z + tendons], -1), np.stack([x, y, theta, 0 * x], -1), Material.CLOTH)
+
+
+def bend_neck(rest: Float[np.ndarray, "r c 3"], pose: Pose) -> Float[np.ndarray, "r c 3"]:
+    """The neck follows the head above, and the shoulders stay."""
+    follow = (1 - smoothstep(0.6, 1.2, rest[..., 1]))[..., None]
+    return rest + follow * (turn(rest, pose.rotation) - rest)
+
+
+def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[Surface]:
+    """Both ears: flat shells with a hollow, that stand off the head."""
+    phi, psi = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    across, up, out = np.sin(phi) * np.sin(psi), -np.cos(phi), np.sin(phi) * np.cos(psi)
+    hollow = 0.6 * bell(np.hypot(across + 0.05, up * 0.85 - 0.1), 0.1, 0.42) * (out > 0)
+    outline = 1 - 0.28 * smoothstep(0.0, 1.0, up)
+    local = np.stack([0.10 * across * outline, 0.185 * up, 0.042 * (out - 1.1 * hollow)], axis=-1) * build.ears
+    surfaces = []
+    for side in (-1, 1):
+        angle = np.radians(build.stand)
+        forward = np.array([np.sin(angle) * -side, 0.0, np.cos(angle)])  # from the ear's back rim to its front
+        outward = np.array([side * np.cos(angle), 0.0, np.sin(angle)])
+        axes = np.stack([side * -forward, [0.0, 1.0, 0.12], outward])
+        points = local @ axes + (side * 0.655 * width, 0.13, -0.07)
+        paint = np.stack([hollow, up, 0 * up, 0 * up], axis=-1)
+        surfaces.append(Surface(points, paint, Material.SKIN))
+    return surfaces
+
+
+def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
+    """Skin of the neck, and cloth below the neckline, linear."""
+    x, y = BODY.grid()
+    side = np.abs(x)
+    neck = linear(skin) * (0.96 - 0.12 * bell(x, 0, 0.03) * bell(y, 1.16, 0.05))[..., None]
+    collarbone = 0.12 * bell(y, 1.28 - 0.1 * side, 0.018) * bell(side, 0.3, 0.18)
+    neck = (neck * (1 - collarbone[..., None])).astype(np.float32)
+    weave = 1 + 0.03 * smooth_noise(random, BODY.shape, (160, 290)) + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
+    cloth = linear(clothes.colour) * weave[..., None]
+    if clothes.stripes:
+        cloth = lay(cloth, smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * side**2, 1) - 0.5)).astype(np.float32), linear(clothes.trim))
+    edge = y - _neckline(clothes.garment, side)
+    cover = smoothstep(-0.006, 0.006, edge)
+    hem = bell(edge, 0.05, 0.006) + bell(edge, 0.004, 0.006)
+    cloth = cloth * (1 - 0.35 * hem * (clothes.garment != "shirt"))[..., None]
+    if clothes.garment == "shirt":
+        cloth = _collar(cloth, clothes, x, y)
+    shadow = 1 - 0.45 * bell(edge, -0.02, 0.03) * (edge < 0)
+    return lay(neck * shadow[..., None], cover.astype(np.float32), cloth.astype(np.float32)).astype(np.float32)
+
+
+def _neckline(garment: Garment, side: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Height at which cloth begins."""
+    round_neck = 1.13 + 0.16 * bell(side, 0, 0.22)
+    lines = {
+        "crew": round_neck,
+        "v_neck": 1.12 + np.maximum(0.0, 0.42 - 1.05 * side),
+        "shirt": 1.02 + np.maximum(0.0, 0.36 - 1.3 * side),
+        "turtleneck": 0.93 + 0 * side,
+    }
+    return lines[garment]
+
+
+def _collar(cloth, clothes: Clothes, x, y):
+    """Two leaves of a collar, the placket and its buttons."""
+    side = np.abs(x)
+    leaf = smoothstep(0.0, 0.012, 1.36 + 0.25 * side - y) * smoothstep(0.0, 0.012, 0.44 - side - 0.25 * (y - 1.1))
+    lower_edge = bell(1.36 + 0.25 * side - y, -0.012, 0.014) * (side < 0.42) + bell(0.44 - side - 0.25 * (y - 1.1), -0.01, 0.014) * (y < 1.45)
+    cloth = cloth * (1 + 0.1 * leaf - 0.4 * lower_edge.clip(0, 1))[..., None]
+    placket = bell(side, 0.05, 0.006) * (y > 1.4)
+    cloth = cloth * (1 - 0.3 * placket)[..., None]
+    button = 1 - smoothstep(0.014, 0.02, np.hypot(x, np.mod(y - 1.5, 0.24) - 0.12))
+    return lay(cloth, (button * (y > 1.45)).astype(np.float32), linear(clothes.trim))

@@ -1,0 +1,90 @@
+"""Charts: pictures painted flat that colour a surface."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+DENSITY = 200  # pixels a unit, a little more than a 256-pixel picture drawn at twice its size shows
+SUBPIXEL_BITS = 4
+ROW = 512  # OpenCV looks up pictures, not lists, so lists are folded
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Which rectangle of coordinates a chart covers, and how finely."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    density: float = DENSITY
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return round((self.bottom - self.top) * self.density), round((self.right - self.left) * self.density)
+
+    def pixels(self, points: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
+        """Coordinates -> pixels."""
+        return (points - np.array([self.left, self.top])) * self.density - 0.5
+
+    def grid(self) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+        """x and y of all pixels."""
+        rows, columns = self.shape
+        x = self.left + (np.arange(columns) + 0.5) / self.density
+        y = self.top + (np.arange(rows) + 0.5) / self.density
+        return tuple(np.meshgrid(x.astype(np.float32), y.astype(np.float32)))
+
+    def fill(self, *outlines: Float[np.ndarray, "k 2"]) -> Float32[np.ndarray, "h w"]:
+        """Coverage, 0 to 1, of closed outlines, with smooth borders."""
+        mask = np.zeros(self.shape, np.uint8)
+        for outline in outlines:
+            cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+        return _unit(mask)
+
+    def stroke(self, line: Float[np.ndarray, "k 2"], width: float) -> Float32[np.ndarray, "h w"]:
+        """Coverage of an open line; widths in units."""
+        mask = np.zeros(self.shape, np.uint8)
+        thickness = max(1, round(width * self.density))
+        cv2.polylines(mask, [self._fixed(line)], False, 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+        return _unit(mask)
+
+    def blur(self, picture: Float32[np.ndarray, "h w ..."], deviation: float) -> Float32[np.ndarray, "h w ..."]:
+        """Soften by a gaussian of a deviation in units."""
+        return cv2.GaussianBlur(picture, (0, 0), deviation * self.density)
+
+    def look_up(
+        self, picture: Float32[np.ndarray, "h w c"], x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
+    ) -> Float32[np.ndarray, "n c"]:
+        """What is painted at points; beyond the chart its border goes on."""
+        columns = _fold((x - self.left) * self.density - 0.5)
+        rows = _fold((y - self.top) * self.density - 0.5)
+        found = cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return found.reshape(-1, picture.shape[2])[: len(x)] if picture.ndim == 3 else found.ravel()[: len(x), None]
+
+    def _fixed(self, points: Float[np.ndarray, "k 2"]) -> np.ndarray:
+        return np.rint(self.pixels(points) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+
+
+def _unit(mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    return mask.astype(np.float32) * np.float32(1 / 255)
+
+
+def _fold(values: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "r 512"]:
+    folded = np.zeros(-(-len(values) // ROW) * ROW, np.float32)
+    folded[: len(values)] = values
+    return folded.reshape(-1, ROW)
+
+
+def linear(colour: tuple[float, float, float] | Float[np.ndarray, "3"]) -> Float32[np.ndarray, "3"]:
+    """sRGB, 0 to 1 -> light, by a square for a power of 2.2."""
+    return np.square(np.asarray(colour, np.float32))
+
+
+def lay(
+    below: Float32[np.ndarray, "h w 3"], coverage: Float32[np.ndarray, "h w"], colour: Float32[np.ndarray, "..."]
+) -> Float32[np.ndarray, "h w 3"]:
+    """Lay a colour, or a picture, over another."""
+    return below + coverage[..., None] * (colour - below)

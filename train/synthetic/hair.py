@@ -1,0 +1,129 @@
+"""Hair: what of the head it covers, how thick it lies, and what hangs or stands beyond the head."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from train.synthetic.chart import Frame, linear
+from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
+from train.synthetic.identity import Colour, HairStyle
+from train.synthetic.surface import Material, Surface
+
+SCALP = Frame(-np.pi, -1.0, np.pi, 2.0, 130)
+"""Angle around the head and height."""
+HAIRLINE = [(0, -0.64), (0.5, -0.62), (0.72, -0.54), (0.95, -0.32), (1.15, -0.02), (1.3, 0.14), (1.5, 0.2), (1.75, 0.25), (2.1, 0.45), (3.2, 0.6)]
+
+
+@dataclass(frozen=True)
+class Hair:
+    """Attributes:
+    style: the cut.
+    colour: of its lighter strands.
+    hairline: how much higher the hairline lies. thickness: a factor.
+    parting: side of the parting, -1 to 1.
+    wave: of long hair.
+    """
+
+    style: HairStyle = "short"
+    colour: Colour = (0.25, 0.16, 0.11)
+    hairline: float = 0.0
+    thickness: float = 1.0
+    parting: float = 0.4
+    wave: float = 0.5
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a style means: thickness on the sides, the top and the front, and how far what hangs reaches."""
+
+    sides: float
+    top: float
+    front: float
+    reach: float | None = None
+    fringe: float = 0.0
+    curl: float = 0.0
+
+
+CUTS: dict[HairStyle, Cut] = {
+    "bald": Cut(0.0, 0.0, 0.0),
+    "cropped": Cut(0.018, 0.03, 0.02),
+    "short": Cut(0.045, 0.09, 0.09),
+    "quiff": Cut(0.03, 0.12, 0.2),
+    "bob": Cut(0.09, 0.11, 0.08, reach=0.72),
+    "long": Cut(0.085, 0.10, 0.08, reach=1.55),
+    "bun": Cut(0.03, 0.05, 0.04),
+    "afro": Cut(0.2, 0.28, 0.2, curl=1.0),
+    "fringe": Cut(0.085, 0.10, 0.075, reach=0.8, fringe=1.0),
+}
+
+
+def hairline(hair: Hair, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Height at which hair begins at an angle."""
+    line = interpolate(np.abs(theta), HAIRLINE) - hair.hairline * bell(theta, 0, 0.9)
+    bangs = CUTS[hair.style].fringe * (0.36 + 0.05 * np.cos(theta * 3 + hair.parting)) * (1 - smoothstep(0.6, 0.95, np.abs(theta)))
+    return line + bangs
+
+
+def thickness(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """How far hair raises the surface of the head."""
+    cut = CUTS[hair.style]
+    inside = hairline(hair, theta) - y
+    front = bell(theta - 0.25 * hair.parting, 0, 0.62) * smoothstep(-0.25, -0.75, y)
+    top = smoothstep(-0.15, -0.7, y)
+    level = cut.sides + (cut.top - cut.sides) * top + (cut.front - cut.top) * front
+    groove = 1 - 0.4 * bell(theta, 0.75 * hair.parting, 0.09) * smoothstep(-0.2, -0.6, y) * (cut.curl == 0)
+    lumps = 1 + 0.07 * np.sin(9 * theta + 3 * hair.parting) + 0.05 * np.sin(17 * theta + 5 * y)
+    edge = 0.09 if cut.fringe else 0.16
+    return hair.thickness * level * groove * lumps * smoothstep(-0.01, edge, inside) ** 0.8
+
+
+def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, "h w 4"]:
+    """Colour of the strands and how far they cover the skin, over angle and height."""
+    theta, y = SCALP.grid()
+    cut = CUTS[hair.style]
+    rows, columns = SCALP.shape
+    if cut.curl:
+        strands = smooth_noise(random, SCALP.shape, (rows / 5, columns / 5))
+    else:
+        strands = 0.75 * smooth_noise(random, SCALP.shape, (5, columns / 3)) + 0.6 * smooth_noise(random, SCALP.shape, (7, columns / 12))
+    light = (0.5 + 0.22 * strands).clip(0.05, 1.1)
+    roots = 0.72 + 0.28 * smoothstep(0.0, 0.25, hairline(hair, theta) - y)
+    tint = linear(hair.colour) * (0.45 + 0.95 * light * roots)[..., None]
+    ragged = 0.022 * strands
+    cover = smoothstep(-0.012, 0.05 if cut.sides > 0.03 else 0.1, hairline(hair, theta) - y + ragged)
+    density = {"bald": 0.0, "cropped": 0.88}.get(hair.style, 1.0)
+    return np.concatenate([tint, (density * cover)[..., None]], axis=-1).astype(np.float32)
+
+
+def hanging_hair(hair: Hair, width: float) -> list[Surface]:
+    """What hangs around a head of this width, or stands on it."""
+    cut = CUTS[hair.style]
+    if hair.style == "bun":
+        return [_bun()]
+    return [_curtain(hair, cut.reach, width)] if cut.reach else []
+
+
+def _curtain(hair: Hair, reach: float, width: float, rows: int = 26, columns: int = 56) -> Surface:
+    """A sheet around the sides and the back, open over the face."""
+    y, s = np.meshgrid(np.linspace(-0.62, reach, rows), np.linspace(-1, 1, columns), indexing="ij")
+    t = (y + 0.62) / (reach + 0.62)
+    opening = 1.0 + 0.12 * smoothstep(0.4, 1.0, t) + 0.1 * (1 - t)
+    theta = np.pi + s * (np.pi - opening)
+    body = 0.62 + 0.2 * smoothstep(-0.62, 0.2, y) - 0.09 * smoothstep(0.75, 1.0, t) * (reach < 1)
+    body = body * width * hair.thickness**0.3
+    locks = 1 + 0.018 * np.sin(11 * theta + 2.0 * t) + 0.02 * hair.wave * np.sin(9 * y + 5 * theta)
+    x, z = np.sin(theta) * body * locks, -0.1 + np.cos(theta) * (body + 0.14) * locks
+    edge = 0.05 * hair.wave * np.sin(7 * y + 1.0) * np.abs(s) ** 6 * np.sign(x)
+    ends = y - 0.05 * smoothstep(0.8, 1, t) * np.sin(6 * theta + 2)
+    points = np.stack([x + edge, ends, z], axis=-1)
+    across = np.where(theta > np.pi, theta - 2 * np.pi, theta)
+    return Surface(points, np.stack([across, y, 0 * y, 1 + 0 * y], axis=-1), Material.HAIR, two_sided=True)
+
+
+def _bun(rows: int = 14, columns: int = 24) -> Surface:
+    phi, theta = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    ripple = 1 + 0.03 * np.sin(6 * phi + 2 * theta)
+    x, y, z = np.sin(phi) * np.sin(theta), -np.cos(phi), np.sin(phi) * np.cos(theta)
+    points = np.stack([0.27 * x * ripple, -1.1 + 0.22 * y * ripple, -0.25 + 0.27 * z * ripple], axis=-1)
+    return Surface(points, np.stack([phi * 2 - np.pi, theta * 0.3, 0 * x, 1 + 0 * x], axis=-1), Material.HAIR)
