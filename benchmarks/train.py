@@ -1,0 +1,161 @@
+"""`python -m benchmarks.train [--against PATH]`: an update of the flow transformer, and the input pipeline.
+
+`--against` names a checkout of the PyTorch original (LivePortrait_AudioDriven); its network is trained in turn with
+ours, on batches of the same shape, with the same optimizer and precision. It needs torch, einops and torchdiffeq.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import tyro
+
+from benchmarks.report import alternate, publish, seconds
+from jaxportrait.models.config import MOTION_SPACES
+from train.config import OptimizerConfig, TransformerSize
+from train.data import Rows, batches
+from train.mesh import make_mesh, place
+from train.records import open_dataset
+from train.step import StepConfig
+from train.task import compile_update, initial_state
+
+AUDIO_WIDTH, FRAMES, FEATURES = 384, 30, 50
+WARM_BATCHES, MEASURED_BATCHES = 20, 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """Time an update of the flow transformer.
+
+    Attributes:
+      size: of the transformer; the published one by default.
+      batch_size: windows an update.
+      dtype: in which the networks compute; weights are float32.
+      repeats: updates that are timed, after the first.
+      against: checkout of the PyTorch original.
+      dataset_path: a data set of `train.process`, whose pipeline is timed too.
+      json: where to write the figures.
+    """
+
+    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(default_factory=TransformerSize)
+    batch_size: int = 16
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    repeats: int = 5
+    against: Path | None = None
+    dataset_path: Path | None = None
+    json: Path | None = None
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    runs = {"jaxportrait": our_update(options)}
+    if options.against is not None:
+        runs["original"] = original_update(options)
+    figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
+    rows = [
+        [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
+        for name, f in figures.items()
+    ]
+    if options.against is not None:
+        speed = figures["original"]["median"] / figures["jaxportrait"]["median"]
+        rows.append(["ours is faster by", "", f"{speed:.2f}x", ""])
+    if options.dataset_path is not None:
+        rate = pipeline_rate(options.dataset_path, options.batch_size)
+        figures["pipeline"] = {"samples_per_second": rate}
+        rows.append(["input pipeline", "", "", f"{rate:.1f}"])
+    title = f"training: batch {options.batch_size}, {options.dtype}, width {options.size.width}"
+    publish(title, ("", "first call, s", "update, s", "windows/s"), rows, figures, options.json)
+
+
+def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "motion": rng.normal(size=(batch_size, FRAMES, MOTION_SPACES["lip"].width)).astype(np.float32),
+        "features": rng.normal(size=(batch_size, FEATURES, AUDIO_WIDTH)).astype(np.float16),
+        "row": np.arange(batch_size, dtype=np.int32),
+    }
+
+
+def our_update(options: Options) -> Callable[[], Any]:
+    """Our jitted update on every device, its state going from call to call."""
+    transformer = options.size.config("lip", AUDIO_WIDTH)
+    config, mesh = StepConfig(transformer, OptimizerConfig(), dtype=options.dtype), make_mesh(1)
+    update = compile_update(config, mesh, options.batch_size)
+    state, key = initial_state(config, mesh, 0, None), jax.random.key(0)
+    batch = place(sample_batch(options.batch_size), mesh)
+
+    def run() -> Any:
+        nonlocal state
+        state, metrics = update(key, state, batch)
+        return metrics
+
+    return run
+
+
+def original_update(options: Options) -> Callable[[], Any]:
+    """The published network's update: forward, mean squared error, backward, clip, AdamW."""
+    import torch
+
+    network = original_network(options).train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device)
+    adamw = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=1e-6)
+    batch = {
+        name: torch.from_numpy(values).to(device).float() for name, values in sample_batch(options.batch_size).items()
+    }
+    half = options.dtype == "bfloat16"
+
+    def run() -> float:
+        noise, time = torch.randn_like(batch["motion"]), torch.sigmoid(torch.randn(options.batch_size, device=device))
+        at = time[:, None, None]
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            velocity = network((1 - at) * noise + at * batch["motion"], batch["features"], time)
+            loss = (velocity.float() - (batch["motion"] - noise)).square().mean()
+        adamw.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        adamw.step()
+        return loss.item()
+
+    return run
+
+
+def original_network(options: Options) -> Any:
+    """The flow transformer of the original's checkout, freshly initialised."""
+    import torch
+
+    sys.path.insert(0, str(options.against))
+    from src.modules.animate_network import AnimateNet  # pyright: ignore[reportMissingImports]
+
+    size, space = options.size, MOTION_SPACES["lip"]
+    with tempfile.NamedTemporaryFile(suffix=".pt") as statistics:
+        torch.save({"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name)
+        return AnimateNet(
+            input_dim=space.width,
+            aud_cond_dim=AUDIO_WIDTH,
+            hidden_dim=size.width,
+            num_heads=size.heads,
+            depth=size.joint_blocks + size.fused_blocks,
+            fused_depth=size.fused_blocks,
+            ctx_len=FRAMES,
+            convert_len_multiplier=FEATURES / FRAMES,
+            v2=True,
+            statistic_path=statistics.name,
+        )
+
+
+def pipeline_rate(path: Path, batch_size: int) -> float:
+    """Windows a second that the input pipeline gives when nothing else is to be done."""
+    iterator = batches(open_dataset(path), "lip", 0, Rows(batch_size))
+    for _ in range(WARM_BATCHES):
+        next(iterator)
+    return batch_size * MEASURED_BATCHES / seconds(lambda: [next(iterator) for _ in range(MEASURED_BATCHES)] and None)
+
+
+if __name__ == "__main__":
+    main()
