@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32
 from train.synthetic.camera import Pose, turn
 from train.synthetic.chart import Frame, lay, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
-from train.synthetic.identity import Colour, Garment
+from train.synthetic.palette import Colour, Garment
 from train.synthetic.surface import Material, Surface
 
 BODY = Frame(-1.5, 0.45, 1.5, 2.1, 130)
@@ -74,10 +74,10 @@ def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[
         angle = np.radians(build.stand)
         forward = np.array([np.sin(angle) * -side, 0.0, np.cos(angle)])  # from the ear's back rim to its front
         outward = np.array([side * np.cos(angle), 0.0, np.sin(angle)])
-        axes = np.stack([side * -forward, [0.0, 1.0, 0.12], outward])
-        points = local @ axes + (side * 0.655 * width, 0.13, -0.07)
+        axes = np.stack([-forward, [0.0, 1.0, 0.1], outward])
+        points = local @ axes + (side * 0.70 * width, 0.12, -0.03)
         paint = np.stack([hollow, up, 0 * up, 0 * up], axis=-1)
-        surfaces.append(Surface(points, paint, Material.SKIN))
+        surfaces.append(Surface(points, paint, Material.SKIN, two_sided=True))
     return surfaces
 
 

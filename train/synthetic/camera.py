@@ -12,8 +12,8 @@ from jaxtyping import Float
 PIVOT = np.array([0.0, 0.75, -0.1])
 """What the head turns about: where the neck holds it."""
 DISTANCE = 9.0  # units from the camera: as for a portrait lens
-UNIT = 0.315  # of the picture's side, at scale 1
-CENTER = (0.5, 0.42)  # of the picture: where the middle between the eyes of a head at rest is seen
+UNIT = 0.335  # of the picture's side, at scale 1
+CENTER = (0.5, 0.44)  # of the picture: where the middle between the eyes of a head at rest is seen
 
 
 @dataclass(frozen=True)

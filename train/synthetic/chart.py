@@ -73,7 +73,7 @@ def _unit(mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
 
 
 def _fold(values: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "r 512"]:
-    folded = np.zeros(-(-len(values) // ROW) * ROW, np.float32)
+    folded = np.zeros((len(values) // ROW + 1) * ROW, np.float32)
     folded[: len(values)] = values
     return folded.reshape(-1, ROW)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32
 from train.synthetic.chart import Frame, lay, linear
 from train.synthetic.curves import bell, smooth_curve, smooth_noise, smoothstep
 from train.synthetic.head import EYE_X
-from train.synthetic.identity import Colour
+from train.synthetic.palette import Colour
 
 CONTOUR_POINTS = 13
 GAZE_REACH = 0.0022  # units that the iris moves for a degree
@@ -34,7 +34,7 @@ class EyeShape:
     lashes: float = 0.016
     lid: Colour = (0.9, 0.82, 0.8)
     brow_height: float = 0.205
-    brow_width: float = 0.042
+    brow_width: float = 0.052
     brow_arch: float = 0.045
     brow_colour: Colour = (0.2, 0.14, 0.1)
 
@@ -94,7 +94,7 @@ class EyePainter:
     def __init__(self, shape: EyeShape, skin: Float32[np.ndarray, "3"], random: np.random.Generator, frame: Frame):
         self.shape, self.skin, self.frame = shape, skin, frame
         self.x, self.y = frame.grid()
-        self.hairs = smooth_noise(random, frame.shape, (frame.shape[0] / 7, frame.shape[1] / 2.0))
+        self.hairs = smooth_noise(random, frame.shape, (frame.shape[0] / 12, frame.shape[1] / 3.0))
         self.spokes = random.uniform(0.75, 1.2, 90).astype(np.float32)
 
     def paint(
@@ -119,10 +119,10 @@ class EyePainter:
         shape = self.shape
         line = smooth_curve(brow_outline(shape, state, side), 40)
         s = np.linspace(0, 1, 40)
-        half = shape.brow_width / 2 * np.minimum(1, 0.55 + 2.2 * s) * (1 - 0.8 * smoothstep(0.45, 1, s))
+        half = shape.brow_width / 2 * np.minimum(1, 0.7 + 1.5 * s) * (1 - 0.8 * smoothstep(0.4, 1, s))
         outline = np.concatenate([line - np.stack([0 * s, half], 1), (line + np.stack([0 * s, half], 1))[::-1]])
         part, sub = self._part(line, 0.06)
-        mask = sub.blur(sub.fill(outline), 0.009) * (0.86 + 0.16 * self.hairs[part])
+        mask = sub.blur(sub.fill(outline), 0.009) * (0.88 + 0.09 * self.hairs[part])
         mask = mask.clip(0, 0.93)
         over(colour[part], cover[part], mask, linear(shape.brow_colour))
 
@@ -140,8 +140,7 @@ class EyePainter:
         self._lid(colour[part], cover[part], height[part], sub, top, side)
         ball = self._ball(sub, x, y, top, state, light, side)
         blend(colour[part], cover[part], opening, ball)
-        gloss[part] = np.maximum(gloss[part], 0.6 * opening)
-        height[part] += 0.03 * sub.blur(sub.fill(np.concatenate([top + (0, 0.012), bottom[::-1] + (0, 0.02)])), 0.02)
+        gloss[part] -= 0.1 * opening  # its own highlights are painted
         openness = float(np.clip((bottom[:, 1] - top[:, 1]).max() / 0.05, 0, 1))
         lash = sub.stroke(top[3:], shape.lashes * (0.7 + 0.3 * openness))
         wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])

@@ -7,12 +7,15 @@ from jaxtyping import Float, Float32
 
 from train.synthetic.chart import Frame, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
-from train.synthetic.identity import Colour, HairStyle
+from train.synthetic.palette import Colour, HairStyle
 from train.synthetic.surface import Material, Surface
 
+TEMPLE = -0.5
+"""Where what hangs leaves the head."""
+RADIUS = 0.66  # of the head, near enough
 SCALP = Frame(-np.pi, -1.0, np.pi, 2.0, 130)
 """Angle around the head and height."""
-HAIRLINE = [(0, -0.64), (0.5, -0.62), (0.72, -0.54), (0.95, -0.32), (1.15, -0.02), (1.3, 0.14), (1.5, 0.2), (1.75, 0.25), (2.1, 0.45), (3.2, 0.6)]
+HAIRLINE = [(0, -0.66), (0.35, -0.67), (0.7, -0.60), (0.95, -0.32), (1.15, -0.02), (1.3, 0.14), (1.5, 0.2), (1.75, 0.25), (2.1, 0.45), (3.2, 0.6)]
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ CUTS: dict[HairStyle, Cut] = {
     "cropped": Cut(0.018, 0.03, 0.02),
     "short": Cut(0.045, 0.09, 0.09),
     "quiff": Cut(0.03, 0.12, 0.2),
-    "bob": Cut(0.09, 0.11, 0.08, reach=0.72),
-    "long": Cut(0.085, 0.10, 0.08, reach=1.55),
+    "bob": Cut(0.13, 0.12, 0.08, reach=0.72),
+    "long": Cut(0.13, 0.11, 0.08, reach=1.55),
     "bun": Cut(0.03, 0.05, 0.04),
-    "afro": Cut(0.2, 0.28, 0.2, curl=1.0),
-    "fringe": Cut(0.085, 0.10, 0.075, reach=0.8, fringe=1.0),
+    "afro": Cut(0.15, 0.2, 0.15, curl=1.0),
+    "fringe": Cut(0.13, 0.11, 0.075, reach=0.8, fringe=1.0),
 }
 
 
@@ -65,10 +68,17 @@ def hairline(hair: Hair, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "
     return line + bangs
 
 
+def _inside(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Distance from the hairline, in units, positive within the hair."""
+    step = 0.02
+    slope = (hairline(hair, theta + step) - hairline(hair, theta - step)) / (2 * step * RADIUS)
+    return (hairline(hair, theta) - y) / np.sqrt(1 + slope**2)
+
+
 def thickness(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """How far hair raises the surface of the head."""
     cut = CUTS[hair.style]
-    inside = hairline(hair, theta) - y
+    inside = _inside(hair, theta, y)
     front = bell(theta - 0.25 * hair.parting, 0, 0.62) * smoothstep(-0.25, -0.75, y)
     top = smoothstep(-0.15, -0.7, y)
     level = cut.sides + (cut.top - cut.sides) * top + (cut.front - cut.top) * front
@@ -87,11 +97,12 @@ def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, 
         strands = smooth_noise(random, SCALP.shape, (rows / 5, columns / 5))
     else:
         strands = 0.75 * smooth_noise(random, SCALP.shape, (5, columns / 3)) + 0.6 * smooth_noise(random, SCALP.shape, (7, columns / 12))
+    inside = _inside(hair, theta, y)
     light = (0.5 + 0.22 * strands).clip(0.05, 1.1)
-    roots = 0.72 + 0.28 * smoothstep(0.0, 0.25, hairline(hair, theta) - y)
+    roots = 0.72 + 0.28 * smoothstep(0.0, 0.25, inside)
     tint = linear(hair.colour) * (0.45 + 0.95 * light * roots)[..., None]
-    ragged = 0.022 * strands
-    cover = smoothstep(-0.012, 0.05 if cut.sides > 0.03 else 0.1, hairline(hair, theta) - y + ragged)
+    ragged = (0.012 if cut.curl else 0.02) * strands
+    cover = smoothstep(-0.012, 0.05 if cut.sides > 0.03 else 0.1, inside + ragged)
     density = {"bald": 0.0, "cropped": 0.88}.get(hair.style, 1.0)
     return np.concatenate([tint, (density * cover)[..., None]], axis=-1).astype(np.float32)
 
@@ -106,11 +117,11 @@ def hanging_hair(hair: Hair, width: float) -> list[Surface]:
 
 def _curtain(hair: Hair, reach: float, width: float, rows: int = 26, columns: int = 56) -> Surface:
     """A sheet around the sides and the back, open over the face."""
-    y, s = np.meshgrid(np.linspace(-0.62, reach, rows), np.linspace(-1, 1, columns), indexing="ij")
-    t = (y + 0.62) / (reach + 0.62)
-    opening = 1.0 + 0.12 * smoothstep(0.4, 1.0, t) + 0.1 * (1 - t)
+    y, s = np.meshgrid(np.linspace(TEMPLE, reach, rows), np.linspace(-1, 1, columns), indexing="ij")
+    t = (y - TEMPLE) / (reach - TEMPLE)
+    opening = 0.98 + 0.14 * smoothstep(0.5, 1.0, t)
     theta = np.pi + s * (np.pi - opening)
-    body = 0.62 + 0.2 * smoothstep(-0.62, 0.2, y) - 0.09 * smoothstep(0.75, 1.0, t) * (reach < 1)
+    body = 0.70 + 0.12 * smoothstep(TEMPLE, 0.35, y) - 0.09 * smoothstep(0.75, 1.0, t) * (reach < 1)
     body = body * width * hair.thickness**0.3
     locks = 1 + 0.018 * np.sin(11 * theta + 2.0 * t) + 0.02 * hair.wave * np.sin(9 * y + 5 * theta)
     x, z = np.sin(theta) * body * locks, -0.1 + np.cos(theta) * (body + 0.14) * locks

@@ -142,7 +142,7 @@ def face_relief(shape: HeadShape, x: Float[np.ndarray, "..."], y: Float[np.ndarr
 
 def nose_relief(shape: HeadShape, x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Bridge, tip and wings of the nose."""
-    base = 0.45 + shape.nose_length
+    base = 0.44 + shape.nose_length
     t = (y + 0.08) / (base + 0.08)
     ridge = interpolate(t, [(-0.25, 0.0), (0.0, 0.05), (0.3, 0.085 + shape.nose_hook), (0.65, 0.15 + shape.nose_hook), (0.86, 0.215), (0.93, 0.205), (1.0, 0.10), (1.1, 0.01), (1.2, 0.0)])
     width = interpolate(t, [(-0.2, 0.075), (0.3, 0.055), (0.65, 0.068), (0.9, 0.088), (1.1, 0.08)]) * shape.nose_width

@@ -5,47 +5,176 @@ from typing import Literal
 
 import numpy as np
 
-Colour = tuple[float, float, float]
-"""sRGB, 0 to 1."""
-HairStyle = Literal["bald", "cropped", "short", "quiff", "bob", "long", "bun", "afro", "fringe"]
-Garment = Literal["crew", "v_neck", "shirt", "turtleneck"]
+from train.synthetic.body import Build, Clothes
+from train.synthetic.eyes import EyeShape
+from train.synthetic.glasses import Glasses
+from train.synthetic.hair import Hair
+from train.synthetic.head import HeadShape
+from train.synthetic.mouth import MouthShape
+from train.synthetic.palette import CLOTHES, HAIRS, IRISES, SKINS, WALLS, Colour, HairStyle
+from train.synthetic.shade import Light
+from train.synthetic.skin import SkinTone
 
-SKINS: tuple[Colour, ...] = (
-    (0.96, 0.82, 0.74), (0.93, 0.76, 0.66), (0.89, 0.71, 0.58), (0.82, 0.63, 0.48),
-    (0.72, 0.53, 0.39), (0.60, 0.42, 0.31), (0.47, 0.32, 0.24), (0.36, 0.25, 0.20),
-)  # fmt: skip
-HAIRS: tuple[Colour, ...] = (
-    (0.07, 0.06, 0.06), (0.14, 0.10, 0.08), (0.25, 0.16, 0.11), (0.38, 0.25, 0.16), (0.55, 0.38, 0.22),
-    (0.74, 0.58, 0.36), (0.86, 0.74, 0.52), (0.56, 0.25, 0.12), (0.62, 0.60, 0.58), (0.82, 0.81, 0.79),
-)  # fmt: skip
-IRISES: tuple[Colour, ...] = (
-    (0.28, 0.17, 0.09), (0.40, 0.26, 0.13), (0.45, 0.36, 0.18), (0.34, 0.44, 0.26), (0.33, 0.47, 0.60),
-    (0.42, 0.56, 0.68), (0.45, 0.48, 0.50),
-)  # fmt: skip
-CLOTHES: tuple[Colour, ...] = (
-    (0.16, 0.22, 0.36), (0.55, 0.15, 0.17), (0.86, 0.84, 0.80), (0.14, 0.15, 0.17), (0.20, 0.40, 0.36),
-    (0.78, 0.56, 0.22), (0.42, 0.30, 0.48), (0.62, 0.68, 0.74), (0.80, 0.50, 0.46), (0.35, 0.42, 0.24),
-)  # fmt: skip
-WALLS: tuple[Colour, ...] = (
-    (0.78, 0.80, 0.82), (0.60, 0.68, 0.74), (0.82, 0.76, 0.68), (0.52, 0.60, 0.56), (0.44, 0.46, 0.54),
-    (0.72, 0.62, 0.60), (0.34, 0.38, 0.42), (0.86, 0.86, 0.84),
-)  # fmt: skip
+Sex = Literal["M", "W"]
+STYLES: dict[Sex, tuple[HairStyle, ...]] = {
+    "M": ("short", "short", "quiff", "cropped", "cropped", "bald", "afro", "quiff", "long"),
+    "W": ("long", "long", "bob", "bun", "fringe", "bob", "afro", "short", "bun"),
+}
+FRAMES: tuple[Colour, ...] = ((0.06, 0.06, 0.07), (0.26, 0.15, 0.09), (0.45, 0.36, 0.22), (0.12, 0.16, 0.28), (0.5, 0.5, 0.52))
 
 
 @dataclass(frozen=True)
 class Identity:
     """A person: everything that stays over a clip."""
 
-    head: "HeadShape"
-    eyes: "EyeShape"
-    mouth: "MouthShape"
-    skin: "SkinTone"
-    hair: "Hair"
-    build: "Build"
-    clothes: "Clothes"
-    light: "Light"
+    sex: Sex
+    head: HeadShape
+    eyes: EyeShape
+    mouth: MouthShape
+    skin: SkinTone
+    hair: Hair
+    build: Build
+    clothes: Clothes
+    light: Light
     wall: Colour
+    glasses: Glasses | None = None
 
     @property
     def hides_ears(self) -> bool:
+        """Whether hair hangs over the ears."""
         return self.hair.style in ("bob", "long", "fringe")
+
+
+def draw_identity(sex: Sex, random: np.random.Generator) -> Identity:
+    """Choose a person."""
+    man = sex == "M"
+    tone = int(random.integers(len(SKINS)))
+    skin = _mix(random, SKINS[tone], SKINS[min(tone + 1, len(SKINS) - 1)])
+    dark = tone >= 4
+    hair_colour = _vary(random, HAIRS[int(random.integers(3 if dark else len(HAIRS)))], 0.03)
+    style = STYLES[sex][int(random.integers(len(STYLES[sex])))]
+    return Identity(
+        sex,
+        _draw_head(man, random),
+        _draw_eyes(man, dark, hair_colour, random),
+        _draw_mouth(man, skin, random),
+        _draw_skin(man, skin, hair_colour, tone, random),
+        Hair(
+            style,
+            hair_colour,
+            hairline=float(random.uniform(-0.02, 0.1 if man else 0.03)),
+            thickness=float(random.uniform(0.8, 1.25)),
+            parting=float(random.choice([-1, 1]) * random.uniform(0.2, 1)),
+            wave=float(random.uniform(0.1, 1)),
+        ),
+        Build(
+            neck=float(random.uniform(0.96, 1.14) if man else random.uniform(0.78, 0.92)),
+            shoulders=float(random.uniform(0.98, 1.12) if man else random.uniform(0.82, 0.95)),
+            ears=float(random.uniform(0.85, 1.15)),
+            stand=float(random.uniform(15, 38)),
+        ),
+        _draw_clothes(random),
+        _draw_light(random),
+        _vary(random, WALLS[int(random.integers(len(WALLS)))], 0.06),
+        _draw_glasses(random) if random.random() < 0.28 else None,
+    )
+
+
+def _draw_head(man: bool, random: np.random.Generator) -> HeadShape:
+    near = lambda mean, spread: float(np.clip(random.normal(mean, spread), mean - 2 * spread, mean + 2 * spread))  # noqa: E731
+    return HeadShape(
+        width=near(1.02 if man else 1.0, 0.035),
+        jaw=near(1.04 if man else 0.95, 0.04),
+        chin=near(1.08 if man else 0.9, 0.09),
+        cheeks=near(0.1 if man else 0.3, 0.3),
+        nose_width=near(1.08 if man else 0.92, 0.11),
+        nose_height=near(1.0 if man else 0.88, 0.09),
+        nose_length=near(0.0 if man else -0.015, 0.018),
+        nose_hook=near(0.008 if man else -0.006, 0.014),
+        brow_ridge=near(1.35 if man else 0.7, 0.3),
+    )
+
+
+def _draw_eyes(man: bool, dark: bool, hair: Colour, random: np.random.Generator) -> EyeShape:
+    iris = IRISES[int(random.integers(2 if dark else len(IRISES)))]
+    brow = tuple(0.55 * channel + 0.02 for channel in hair)
+    return EyeShape(
+        width=float(random.uniform(0.136, 0.158)),
+        height=float(random.uniform(0.068, 0.088) if man else random.uniform(0.076, 0.098)),
+        tilt=float(random.uniform(-0.012, 0.034)),
+        iris=_vary(random, iris, 0.03),
+        lashes=float(random.uniform(0.008, 0.013) if man else random.uniform(0.015, 0.022)),
+        lid=(0.93, 0.88, 0.87) if man else _vary(random, (0.86, 0.74, 0.74), 0.1),
+        brow_height=float(random.uniform(0.175, 0.2) if man else random.uniform(0.195, 0.225)),
+        brow_width=float(random.uniform(0.054, 0.075) if man else random.uniform(0.034, 0.052)),
+        brow_arch=float(random.uniform(0.012, 0.04) if man else random.uniform(0.03, 0.06)),
+        brow_colour=brow,
+    )
+
+
+def _draw_mouth(man: bool, skin: Colour, random: np.random.Generator) -> MouthShape:
+    rosy = (skin[0] * 0.84, skin[1] * 0.63, skin[2] * 0.66)
+    made_up = ((0.72, 0.16, 0.2), (0.78, 0.32, 0.36), (0.6, 0.2, 0.26))[int(random.integers(3))]
+    strength = 0.0 if man else float(random.uniform(0.1, 0.7))
+    lips = tuple(a + strength * (b * (0.55 + 0.45 * skin[0]) - a) for a, b in zip(rosy, made_up, strict=True))
+    return MouthShape(
+        width=float(random.uniform(0.2, 0.24)),
+        upper=float(random.uniform(0.038, 0.058) if man else random.uniform(0.05, 0.07)),
+        lower=float(random.uniform(0.055, 0.08) if man else random.uniform(0.07, 0.095)),
+        bow=float(random.uniform(0.006, 0.02)),
+        lips=lips,
+    )
+
+
+def _draw_skin(man: bool, skin: Colour, hair: Colour, tone: int, random: np.random.Generator) -> SkinTone:
+    bearded = man and random.random() < 0.5
+    beard = float(random.choice([0.22, 0.35, 0.9, 0.93])) if bearded else 0.0
+    return SkinTone(
+        skin,
+        blush=float(random.uniform(0.25, 0.9)),
+        freckles=float(random.uniform(0.4, 1)) if tone < 3 and random.random() < 0.3 else 0.0,
+        beard=beard,
+        beard_colour=tuple(0.62 * channel for channel in hair),
+        moustache=bool(man and not bearded and random.random() < 0.15),
+    )
+
+
+def _draw_clothes(random: np.random.Generator) -> Clothes:
+    colour, trim = random.choice(len(CLOTHES), 2, replace=False)
+    return Clothes(
+        ("crew", "v_neck", "shirt", "turtleneck")[int(random.integers(4))],
+        _vary(random, CLOTHES[int(colour)], 0.05),
+        _vary(random, CLOTHES[int(trim)], 0.05),
+        stripes=bool(random.random() < 0.25),
+    )
+
+
+def _draw_light(random: np.random.Generator) -> Light:
+    azimuth, height = random.choice([-1, 1]) * random.uniform(0.15, 0.85), random.uniform(0.25, 0.75)
+    direction = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
+    warmth, strength = random.uniform(-0.05, 0.08), random.uniform(0.92, 1.12)
+    key = strength * np.array([0.80 + warmth, 0.76, 0.72 - warmth])
+    sky = random.uniform(0.85, 1.15) * np.array([0.36 - 0.5 * warmth, 0.38, 0.41 + 0.5 * warmth])
+    return Light(_triple(direction), _triple(key), _triple(sky))
+
+
+def _draw_glasses(random: np.random.Generator) -> Glasses:
+    return Glasses(
+        ("round", "oval", "square")[int(random.integers(3))],
+        size=float(random.uniform(0.92, 1.08)),
+        thickness=float(random.uniform(0.009, 0.02)),
+        colour=FRAMES[int(random.integers(len(FRAMES)))],
+    )
+
+
+def _vary(random: np.random.Generator, colour: Colour, spread: float) -> Colour:
+    return _triple(np.clip(np.array(colour) + random.uniform(-spread, spread, 3), 0.02, 0.98))
+
+
+def _mix(random: np.random.Generator, first: Colour, second: Colour) -> Colour:
+    return _triple(np.array(first) + random.random() * (np.array(second) - first))
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z

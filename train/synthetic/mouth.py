@@ -9,7 +9,7 @@ from train.synthetic.chart import Frame, lay, linear
 from train.synthetic.curves import bell, smooth_curve, smoothstep
 from train.synthetic.eyes import crop, over
 from train.synthetic.head import JAW_DROP, MOUTH_Y
-from train.synthetic.identity import Colour
+from train.synthetic.palette import Colour
 
 INTERIOR_DEPTH = 0.10  # of the teeth behind the lips, in units
 
@@ -23,7 +23,7 @@ class MouthShape:
       lips: their colour.
     """
 
-    width: float = 0.205
+    width: float = 0.22
     upper: float = 0.058
     lower: float = 0.078
     bow: float = 0.014
@@ -69,7 +69,7 @@ def lip_contours(shape: MouthShape, state: MouthState, samples: int = 41) -> Lip
     s = np.linspace(-1, 1, samples)
     rounding = state.rounding
     half = shape.width * (1 + 0.2 * state.width - 0.36 * rounding + 0.16 * max(state.smile, 0)) - 0.03 * state.jaw * (1 - rounding)
-    corner = -0.05 * state.smile + 0.07 * state.jaw * (1 - state.closure)
+    corner = -0.014 - 0.05 * state.smile + 0.07 * state.jaw * (1 - state.closure)
     middle = MOUTH_Y + corner * np.abs(s) ** (2.2 - 0.6 * rounding)
     power = 0.75 - 0.25 * rounding
     bulge = (1 - s**2).clip(0) ** power
@@ -78,10 +78,10 @@ def lip_contours(shape: MouthShape, state: MouthState, samples: int = 41) -> Lip
     upper_edge = middle - 0.25 * state.opening * bulge + carried * bulge - 0.006 * (1 - s**2)
     lower_edge = middle + 0.75 * state.opening * bulge + carried * bulge - 0.006 * (1 - s**2)
     full = 1 + 0.25 * rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)
-    crest = (1 - np.abs(s) ** 1.7) ** 0.9 - shape.bow / shape.upper * bell(s, 0, 0.11)
+    crest = (1 - np.abs(s) ** 1.7) ** (1.15 - 0.5 * rounding) - shape.bow / shape.upper * bell(s, 0, 0.11)
     outer_upper = np.minimum(upper_edge - shape.upper * full * press * crest, upper_edge)
-    outer_lower = lower_edge + shape.lower * full * press * (1 - s**2).clip(0) ** 0.7
-    x = half * np.sin(s * np.pi / 2 * 0.8) / np.sin(np.pi / 2 * 0.8)
+    outer_lower = lower_edge + shape.lower * full * press * (1 - s**2).clip(0) ** (1.1 - 0.5 * rounding)
+    x = half * np.sin(s * np.pi / 2 * (0.5 + 0.3 * rounding)) / np.sin(np.pi / 2 * (0.5 + 0.3 * rounding))
     lines = (np.stack([x, y], 1) for y in (outer_upper, upper_edge, lower_edge, outer_lower))
     return LipContours(*lines)
 

@@ -12,6 +12,7 @@ from train.synthetic.camera import Pose, project, turn
 from train.synthetic.chart import Frame, lay, linear
 from train.synthetic.curves import smooth_noise, smoothstep
 from train.synthetic.eyes import EyePainter, EyeState
+from train.synthetic.glasses import frame_of
 from train.synthetic.hair import SCALP, hairline, hanging_hair, paint_scalp, thickness
 from train.synthetic.head import Deformation, HeadSurface, column_angles, row_heights
 from train.synthetic.identity import Identity
@@ -54,6 +55,8 @@ class Scene:
         self.ears = [] if who.hides_ears else ears(who.build, who.head.width)
         self.curtain = hanging_hair(who.hair, who.head.width)
         self.torso = torso(who.build)
+        ridge = self.head.rest[np.abs(self.head.heights).argmin(), COLUMNS // 2, 2]
+        self.glasses = frame_of(who.glasses, who.head.width, ridge) if who.glasses else []
         self.wall = paint_wall(who, self.canvas, random)
 
     def draw(self, moment: Moment) -> UInt8[np.ndarray, "s s 3"]:
@@ -82,7 +85,7 @@ class Scene:
         away /= np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-6)
         raised = face + self.hair_raise[..., None] * away
         turned = [Surface(turn(raised, rotation), paint, Material.FACE)]
-        turned += [replace(each, points=turn(each.points, rotation)) for each in self.ears + self.curtain]
+        turned += [replace(each, points=turn(each.points, rotation)) for each in self.ears + self.curtain + self.glasses]
         turned += [replace(self.torso, points=bend_neck(self.torso.points, moment.pose))]
         return turned, [project(each.points, moment.pose, self.size) * SUPERSAMPLING + (SUPERSAMPLING - 1) / 2 for each in turned]
 
@@ -120,6 +123,10 @@ class Scene:
         at = np.flatnonzero(visible.material == Material.CLOTH)
         albedo[at] = BODY.look_up(self.body, paint[at, 0], paint[at, 1])
         gloss[at] *= 0.5
+        at = np.flatnonzero(visible.material == Material.FRAME)
+        if self.who.glasses:
+            albedo[at] = linear(self.who.glasses.colour)
+            gloss[at] = 0.6
 
         shadow = shade.occlusion(visible, 0.09 * self.canvas, 5.0)
         result = albedo * shade.diffuse(light, normals, shade.WRAP) * shadow[:, None]

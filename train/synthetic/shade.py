@@ -48,8 +48,8 @@ def specular(light: Light, normals: Float32[np.ndarray, "n 3"], exponent: float)
 
 def rim(light: Light, normals: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
     """Light from behind, which edges catch on the side away from the key light."""
-    edge = (1 - normals[:, 2].clip(0, 1)) ** 3
-    away = (0.5 - np.float32(np.sign(light.direction[0])) * 0.5 * normals[:, 0]) * (0.65 - 0.35 * normals[:, 1]).clip(0)
+    edge = (1 - normals[:, 2].clip(0.15, 1)) ** 3
+    away = (0.5 - np.float32(np.sign(light.direction[0])) * 0.5 * normals[:, 0]) * (0.4 - 0.6 * normals[:, 1]).clip(0)
     return (edge * away)[:, None] * np.asarray(light.rim, np.float32)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from train.synthetic.chart import Frame, lay, linear
 from train.synthetic.curves import bell, smooth_noise, smoothstep
 from train.synthetic.head import EYE_X, MOUTH_Y, HeadShape
-from train.synthetic.identity import Colour
+from train.synthetic.palette import Colour
 
 FACE = Frame(-0.76, -1.04, 0.76, 1.08)
 """The part of a face at rest that has a colour of its own, in x and y."""
@@ -37,7 +37,7 @@ def paint_skin(tone: SkinTone, shape: HeadShape, random: np.random.Generator) ->
     base = linear(tone.colour)
     mottle = 1 + 0.018 * smooth_noise(random, FACE.shape, (28, 20)) + 0.012 * smooth_noise(random, FACE.shape, (110, 80))
     skin = base * mottle[..., None]
-    nose_y = 0.45 + shape.nose_length
+    nose_y = 0.44 + shape.nose_length
     red = 0.9 * bell(side, 0.36, 0.13) * bell(y, 0.32, 0.12) + 0.7 * bell(x, 0, 0.09) * bell(y, nose_y - 0.08, 0.09) + 0.3 * bell(x, 0, 0.2) * bell(y, 0.9, 0.08)
     skin = skin * (1 - (0.30 * tone.blush * red)[..., None] * np.array([0.12, 1.0, 0.85], np.float32))
     hollow = 0.26 * bell(side, EYE_X - 0.03, 0.13) * bell(y, -0.035, 0.075) + 0.2 * bell(side, 0.15, 0.04) * bell(y, 0.0, 0.06)
