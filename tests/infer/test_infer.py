@@ -180,15 +180,17 @@ def command(inputs: dict, *more: str) -> list[str]:
     return [sys.executable, "-m", "infer", *given, "--detector", "none", "--steps", "2", *more]
 
 
+LISTEN = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
+runpy.run_module("infer", run_name="__main__")
+"""
+
+
 def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
     write_wave(tmp_path / "long.wav", np.tile(voice, 60))
-    # A shell starts background jobs with SIGINT ignored, and children inherit that.
-    process = subprocess.Popen(
-        command({**inputs, "-d": tmp_path / "long.wav"}),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    long = {**inputs, "-d": tmp_path / "long.wav"}
+    process = subprocess.Popen([sys.executable, "-c", LISTEN, *command(long)[3:]], stderr=subprocess.PIPE, text=True)
     for _ in range(1200):  # until the file is being written
         if list(tmp_path.rglob(".jaxportrait*")) or process.poll() is not None:
             break

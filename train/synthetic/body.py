@@ -13,7 +13,17 @@ from train.synthetic.surface import Material, Surface
 
 BODY = Frame(-1.5, 0.45, 1.5, 2.1, 130)
 """The front of neck and shoulders."""
-GIRTH = [(0.4, 0.36), (0.85, 0.335), (1.02, 0.355), (1.14, 0.44), (1.24, 0.62), (1.33, 0.84), (1.45, 1.04), (1.65, 1.17), (2.1, 1.22)]
+GIRTH = [
+    (0.4, 0.36),
+    (0.85, 0.335),
+    (1.02, 0.355),
+    (1.14, 0.44),
+    (1.24, 0.62),
+    (1.33, 0.84),
+    (1.45, 1.04),
+    (1.65, 1.17),
+    (2.1, 1.22),
+]
 CHEST = [(0.4, 0.16), (0.9, 0.19), (1.1, 0.22), (1.25, 0.28), (1.5, 0.44), (2.1, 0.6)]
 
 
@@ -53,7 +63,7 @@ def torso(build: Build, rows: int = 30, columns: int = 44) -> Surface:
     x = width * np.sign(np.sin(theta)) * np.abs(np.sin(theta)) ** (1 - 0.25 * shoulders)
     z = np.where(np.cos(theta) > 0, (front + 0.15), back) * np.cos(theta) - 0.15
     tendons = 0.018 * bell(np.abs(x), 0.2 - 0.2 * (y - 0.7), 0.05) * (1 - shoulders) * (np.cos(theta) > 0)
-    return Surface(np.stack([x, y, z + tendons], -1), np.stack([x, y, theta, 0 * x], -1), Material.CLOTH)
+    return Surface(np.stack([x, y, z + tendons], -1), np.stack([x, y, theta, 0 * x], -1), Material.BODY)
 
 
 def bend_neck(rest: Float[np.ndarray, "r c 3"], pose: Pose) -> Float[np.ndarray, "r c 3"]:
@@ -75,9 +85,9 @@ def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[
         forward = np.array([np.sin(angle) * -side, 0.0, np.cos(angle)])  # from the ear's back rim to its front
         outward = np.array([side * np.cos(angle), 0.0, np.sin(angle)])
         axes = np.stack([-forward, [0.0, 1.0, 0.1], outward])
-        points = local @ axes + (side * 0.70 * width, 0.12, -0.03)
+        points = local @ axes + (side * 0.715 * width, 0.12, -0.02)
         paint = np.stack([hollow, up, 0 * up, 0 * up], axis=-1)
-        surfaces.append(Surface(points, paint, Material.SKIN, two_sided=True))
+        surfaces.append(Surface(points, paint, Material.EAR, two_sided=True))
     return surfaces
 
 
@@ -91,7 +101,11 @@ def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> F
     weave = 1 + 0.03 * smooth_noise(random, BODY.shape, (160, 290)) + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
     cloth = linear(clothes.colour) * weave[..., None]
     if clothes.stripes:
-        cloth = lay(cloth, smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * side**2, 1) - 0.5)).astype(np.float32), linear(clothes.trim))
+        cloth = lay(
+            cloth,
+            smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * side**2, 1) - 0.5)).astype(np.float32),
+            linear(clothes.trim),
+        )
     edge = y - _neckline(clothes.garment, side)
     cover = smoothstep(-0.006, 0.006, edge)
     hem = bell(edge, 0.05, 0.006) + bell(edge, 0.004, 0.006)
@@ -118,7 +132,9 @@ def _collar(cloth, clothes: Clothes, x, y):
     """Two leaves of a collar, the placket and its buttons."""
     side = np.abs(x)
     leaf = smoothstep(0.0, 0.012, 1.36 + 0.25 * side - y) * smoothstep(0.0, 0.012, 0.44 - side - 0.25 * (y - 1.1))
-    lower_edge = bell(1.36 + 0.25 * side - y, -0.012, 0.014) * (side < 0.42) + bell(0.44 - side - 0.25 * (y - 1.1), -0.01, 0.014) * (y < 1.45)
+    lower_edge = bell(1.36 + 0.25 * side - y, -0.012, 0.014) * (side < 0.42) + bell(
+        0.44 - side - 0.25 * (y - 1.1), -0.01, 0.014
+    ) * (y < 1.45)
     cloth = cloth * (1 + 0.1 * leaf - 0.4 * lower_edge.clip(0, 1))[..., None]
     placket = bell(side, 0.05, 0.006) * (y > 1.4)
     cloth = cloth * (1 - 0.3 * placket)[..., None]

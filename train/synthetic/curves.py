@@ -32,7 +32,9 @@ def interpolate(x: Float[np.ndarray, "..."], table: Sequence[tuple[float, float]
     return ys[i] * (1 - rise) + ys[i + 1] * rise + step * run * (slopes[i] * (1 - t) - slopes[i + 1] * t)
 
 
-def smooth_curve(points: Sequence[tuple[float, float]] | Float[np.ndarray, "k 2"], samples: int) -> Float[np.ndarray, "s 2"]:
+def smooth_curve(
+    points: Sequence[tuple[float, float]] | Float[np.ndarray, "k 2"], samples: int
+) -> Float[np.ndarray, "s 2"]:
     """Pass a curve through points by Catmull-Rom pieces; its ends are the first and the last one."""
     points = np.asarray(points, np.float64)
     at = np.linspace(0, len(points) - 1, samples)

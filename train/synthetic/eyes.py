@@ -5,13 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Frame, lay, linear
-from train.synthetic.curves import bell, smooth_curve, smooth_noise, smoothstep
+from train.synthetic.chart import Frame, Layers, lay, linear
+from train.synthetic.curves import bell, smooth_curve, smoothstep
 from train.synthetic.head import EYE_X
 from train.synthetic.palette import Colour
 
 CONTOUR_POINTS = 13
+LINE_POINTS = 40
+EYEBALL_Y = -0.012
 GAZE_REACH = 0.0022  # units that the iris moves for a degree
+IRIS, PUPIL = 0.07, 0.03  # radii
+SPOKES = 90
+LASH = np.full(3, 0.012, np.float32)
+WHITE = np.array([0.80, 0.77, 0.75], np.float32)
+TEAR_DUCT = np.array([0.55, 0.22, 0.2], np.float32)
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class EyeShape:
       iris: its colour.
       lashes: width of the line of the upper lashes.
       lid: colour of the upper lid relative to the skin.
-      brow_height: above the eye. brow_width: of its thick part. brow_arch: of its middle.
+      brow_height: above the eye. brow_width: where it is thick. brow_arch: rise of its middle. brow_colour: of its hairs.
     """
 
     width: float = 0.148
@@ -41,11 +48,13 @@ class EyeShape:
 
 @dataclass(frozen=True)
 class EyeState:
-    """Attributes:
-    gaze: to the right and down, in degrees, relative to the head.
-    blink: 0 open, 1 closed; negative for wide eyes.
-    raised, furrowed: of the brows.
-    smile: which raises the lower lids.
+    """What eyes and brows do in one frame.
+
+    Attributes:
+      gaze: to the right and down, in degrees relative to the head.
+      blink: 0 open, 1 closed; negative for wide eyes.
+      raised, furrowed: of the brows.
+      smile: which raises the lower lids.
     """
 
     gaze: tuple[float, float] = (0.0, 0.0)
@@ -64,142 +73,133 @@ def lid_contours(
       side: -1 for the eye on the left of the picture, 1 for the other.
     """
     s = np.linspace(0, 1, CONTOUR_POINTS)
-    x = EYE_X + (2 * s - 1) * shape.width
+    x = side * (EYE_X + (2 * s - 1) * shape.width)
     base = 0.016 - (0.016 + shape.tilt) * s**1.3
-    arch = np.sin(np.pi * s**0.92) ** 0.85
     bow = np.sin(np.pi * s**1.12) ** 0.95
+    shut = base + 0.034 * bow
+    follow = float(np.clip(-state.gaze[1] / 40, -0.4, 0.3))  # the upper lid goes with the gaze
+    upper = base - shape.height * (1 + 0.6 * follow - 0.12 * state.smile) * np.sin(np.pi * s**0.92) ** 0.85
     lower = base + (0.046 - 0.022 * state.smile) * bow
-    look = np.clip(-state.gaze[1] / 40, -0.4, 0.3)
-    upper = base - shape.height * (1 + 0.6 * look - 0.12 * state.smile) * arch
-    shut = base + (0.046 - 0.012) * bow
-    closing = smoothstep(0, 1, state.blink) if state.blink >= 0 else 0.35 * state.blink
+    closing = float(smoothstep(0, 1, state.blink)) if state.blink >= 0 else 0.35 * state.blink
     upper = upper + closing * (shut - upper)
-    lower = np.maximum(lower + 0.2 * max(closing, 0) * (shut - lower), upper)
-    return np.stack([side * x, upper], 1), np.stack([side * x, lower], 1)
+    lower = np.maximum(lower + 0.2 * max(closing, 0.0) * (shut - lower), upper)
+    return np.stack([x, upper], axis=1), np.stack([x, lower], axis=1)
 
 
-def brow_outline(shape: EyeShape, state: EyeState, side: int) -> Float[np.ndarray, "9 2"]:
+def brow_line(shape: EyeShape, state: EyeState, side: int) -> Float[np.ndarray, "9 2"]:
     """The middle line of a brow from its inner to its outer end."""
     s = np.linspace(0, 1, 9)
-    x = 0.115 + 0.34 * s - 0.03 * state.furrowed * (1 - s)
-    arch = shape.brow_arch * np.sin(np.pi * s**1.35) - 0.015 * (s - 0.5)
     inner = (1 - s) ** 1.5
+    x = 0.115 + 0.34 * s - 0.03 * state.furrowed * (1 - s)
+    arch = shape.brow_arch * np.sin(np.pi * s**1.35) - 0.015 * (s - 0.5) - 0.03 * s**3
     y = -shape.brow_height - arch - state.raised * (0.075 - 0.02 * inner) + 0.055 * state.furrowed * inner
-    return np.stack([side * x, y + 0.03 * s**3], 1)
+    return np.stack([side * x, y], axis=1)
+
+
+def iris_center(state: EyeState, side: int) -> tuple[float, float]:
+    """Where the iris lies on the face."""
+    return side * EYE_X + GAZE_REACH * state.gaze[0], EYEBALL_Y + GAZE_REACH * state.gaze[1]
 
 
 class EyePainter:
-    """Paints a person's eyes and brows on the chart of the moving face."""
+    """Paints a person's eyes and brows on the moving face.
 
-    def __init__(self, shape: EyeShape, skin: Float32[np.ndarray, "3"], random: np.random.Generator, frame: Frame):
-        self.shape, self.skin, self.frame = shape, skin, frame
-        self.x, self.y = frame.grid()
-        self.hairs = smooth_noise(random, frame.shape, (frame.shape[0] / 12, frame.shape[1] / 3.0))
-        self.spokes = random.uniform(0.75, 1.2, 90).astype(np.float32)
+    Args:
+      skin: its linear colour.
+      random: decides the pattern of the irises.
+    """
 
-    def paint(
-        self,
-        colour: Float32[np.ndarray, "h w 3"],
-        cover: Float32[np.ndarray, "h w"],
-        height: Float32[np.ndarray, "h w"],
-        gloss: Float32[np.ndarray, "h w"],
-        state: EyeState,
-        light: Float[np.ndarray, "3"],
-    ) -> None:
-        """Lay both eyes over colour and coverage, raise lids, and make eyeballs shine, in place."""
+    def __init__(self, shape: EyeShape, skin: Float32[np.ndarray, "3"], random: np.random.Generator):
+        self.shape, self.skin = shape, skin
+        self.spokes = random.uniform(0.75, 1.2, SPOKES).astype(np.float32)
+
+    def paint(self, layers: Layers, state: EyeState, light: Float[np.ndarray, "3"]) -> None:
+        """Lay both eyes and brows over what is painted.
+
+        Args:
+          light: direction towards it, in the head's coordinates; it is mirrored in the eyes.
+        """
         for side in (-1, 1):
-            self._brow(colour, cover, state, side)
-            self._eye(colour, cover, height, gloss, state, light, side)
+            self._brow(layers, state, side)
+            self._eye(layers, state, light, side)
 
-    def _window(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
-        (x0, y0), (x1, y1) = self.frame.pixels(np.array([[left, top], [right, bottom]])).astype(int)
-        return slice(y0, y1), slice(x0, x1)
+    def _brow(self, layers: Layers, state: EyeState, side: int) -> None:
+        line = smooth_curve(brow_line(self.shape, state, side), LINE_POINTS)
+        s = np.linspace(0, 1, LINE_POINTS)
+        half = self.shape.brow_width / 2 * np.minimum(1, 0.7 + 1.5 * s) * (1 - 0.8 * smoothstep(0.4, 1, s))
+        offset = np.stack([0 * s, half], axis=1)
+        low, high = line.min(axis=0) - 0.06, line.max(axis=0) + 0.06
+        part = layers.part((low[0], low[1]), (high[0], high[1]))
+        cover = part.frame.blur(part.frame.fill(np.concatenate([line - offset, (line + offset)[::-1]])), 0.009)
+        part.lay(0.9 * cover, linear(self.shape.brow_colour))
 
-    def _brow(self, colour, cover, state: EyeState, side: int) -> None:
-        shape = self.shape
-        line = smooth_curve(brow_outline(shape, state, side), 40)
-        s = np.linspace(0, 1, 40)
-        half = shape.brow_width / 2 * np.minimum(1, 0.7 + 1.5 * s) * (1 - 0.8 * smoothstep(0.4, 1, s))
-        outline = np.concatenate([line - np.stack([0 * s, half], 1), (line + np.stack([0 * s, half], 1))[::-1]])
-        part, sub = self._part(line, 0.06)
-        mask = sub.blur(sub.fill(outline), 0.009) * (0.88 + 0.09 * self.hairs[part])
-        mask = mask.clip(0, 0.93)
-        over(colour[part], cover[part], mask, linear(shape.brow_colour))
+    def _eye(self, layers: Layers, state: EyeState, light: Float[np.ndarray, "3"], side: int) -> None:
+        part = layers.part((side * EYE_X - 0.2, -0.17), (side * EYE_X + 0.2, 0.12))
+        top, bottom = (smooth_curve(line, LINE_POINTS) for line in lid_contours(self.shape, state, side))
+        opening = part.frame.fill(np.concatenate([top, bottom[::-1]]))
+        self._lid(part, top, side)
+        part.lay(opening, self._eyeball(part.frame, top, state, light, side))
+        part.gloss[:] -= 0.1 * opening  # an eyeball's highlights are painted
+        self._lashes(part, top, bottom, side)
 
-    def _part(self, points: Float[np.ndarray, "k 2"], margin: float) -> tuple[tuple[slice, slice], Frame]:
-        low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
-        return crop(self.frame, low, high)
-
-    def _eye(self, colour, cover, height, gloss, state: EyeState, light, side: int) -> None:
-        shape = self.shape
-        upper, lower = lid_contours(shape, state, side)
-        part, sub = self._part(np.array([[side * EYE_X - 0.2, -0.17], [side * EYE_X + 0.2, 0.12]]), 0.0)
-        x, y = sub.grid()
-        top, bottom = smooth_curve(upper, 40), smooth_curve(lower, 40)
-        opening = sub.fill(np.concatenate([top, bottom[::-1]]))
-        self._lid(colour[part], cover[part], height[part], sub, top, side)
-        ball = self._ball(sub, x, y, top, state, light, side)
-        blend(colour[part], cover[part], opening, ball)
-        gloss[part] -= 0.1 * opening  # its own highlights are painted
-        openness = float(np.clip((bottom[:, 1] - top[:, 1]).max() / 0.05, 0, 1))
-        lash = sub.stroke(top[3:], shape.lashes * (0.7 + 0.3 * openness))
-        wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])
-        lash = np.maximum(lash, sub.stroke(smooth_curve(wing, 8), 0.7 * shape.lashes))
-        over(colour[part], cover[part], sub.blur(lash, 0.004), np.float32(0.012) * np.ones(3, np.float32))
-        below = sub.blur(sub.stroke(bottom[6:] + (0, 0.004), 0.006), 0.005) * 0.45
-        over(colour[part], cover[part], below, self.skin * 0.25)
-
-    def _lid(self, colour, cover, height, sub: Frame, top: Float[np.ndarray, "k 2"], side: int) -> None:
+    def _lid(self, part: Layers, top: Float[np.ndarray, "k 2"], side: int) -> None:
         """The upper lid: a band above the lashes, and the crease over it, which stays when the eye closes."""
-        s = np.linspace(0, 1, len(top))
-        open_top, _ = lid_contours(self.shape, EyeState(), side)
-        crease = smooth_curve(open_top, len(top)) - np.stack([0 * s, 0.014 + 0.024 * np.sin(np.pi * s) ** 0.6], 1)
-        crease = np.minimum(crease, top - np.stack([0 * s, 0.02 * np.sin(np.pi * s)], 1))
-        band = sub.blur(sub.fill(np.concatenate([crease, top[::-1]])), 0.008)
-        over(colour, cover, 0.55 * band, self.skin * linear(self.shape.lid))
-        height += 0.02 * band
-        over(colour, cover, 0.6 * sub.blur(sub.stroke(crease[2:], 0.008), 0.007), self.skin * np.float32(0.36))
+        arch = np.sin(np.pi * np.linspace(0, 1, LINE_POINTS))
+        open_lid, _ = lid_contours(self.shape, EyeState(), side)
+        crease = smooth_curve(open_lid, LINE_POINTS) - np.stack([0 * arch, 0.014 + 0.024 * arch.clip(0) ** 0.6], axis=1)
+        crease = np.minimum(crease, top - np.stack([0 * arch, 0.02 * arch], axis=1))
+        band = part.frame.blur(part.frame.fill(np.concatenate([crease, top[::-1]])), 0.008)
+        part.lay(0.55 * band, self.skin * linear(self.shape.lid))
+        part.height[:] += 0.02 * band
+        part.lay(0.6 * part.frame.blur(part.frame.stroke(crease[2:], 0.008), 0.007), self.skin * np.float32(0.36))
 
-    def _ball(self, sub: Frame, x, y, top, state: EyeState, light, side: int) -> Float32[np.ndarray, "h w 3"]:
-        """White, iris, pupil, and the window that mirrors in them, under the shadow of the upper lid."""
-        cx, cy = side * EYE_X, -0.012
-        lid = np.interp(x[0] * side, top[:, 0] * side, top[:, 1]).astype(np.float32)
-        shadow = 0.45 + 0.55 * smoothstep(0.0, 0.05, y - lid[None])
-        round_off = 1 - 0.38 * smoothstep(0.07, 0.16, np.abs(x - cx))
-        white = np.array([0.80, 0.77, 0.75], np.float32) * (shadow * round_off)[..., None]
-        inner = bell(np.hypot((x - side * (EYE_X - self.shape.width)) / 1.4, y - 0.015), 0, 0.018)
-        white = lay(white, (0.75 * inner).astype(np.float32), np.array([0.55, 0.22, 0.2], np.float32))
-        ix, iy = cx + GAZE_REACH * state.gaze[0], cy + GAZE_REACH * state.gaze[1]
-        r = np.hypot(x - ix, y - iy)
-        spoke = self.spokes[(np.arctan2(y - iy, x - ix) / (2 * np.pi) * 90).astype(int) % 90]
-        tint = linear(self.shape.iris) * 1.25
-        depth = (0.75 + 0.9 * bell(r, 0.04, 0.012)) * spoke * (0.85 + 5.5 * (y - iy))
-        iris = tint * depth[..., None] * (0.35 + 0.65 * shadow[..., None])
-        iris = lay(iris, smoothstep(0.058, 0.07, r).astype(np.float32) * 0.8, tint * np.float32(0.12))
-        edge = 1.0 / sub.density
-        ball = lay(white, 1 - smoothstep(0.07 - edge, 0.07 + edge, r).astype(np.float32), iris)
-        ball = lay(ball, 1 - smoothstep(0.03 - edge, 0.03 + edge, r).astype(np.float32), np.full(3, 0.004, np.float32))
-        gx, gy = ix + 0.028 * np.sign(light[0]), iy - 0.03
-        glint = 1 - smoothstep(0.010, 0.018, np.hypot((x - gx), (y - gy) * 0.85))
-        soft = 0.35 * (1 - smoothstep(0.006, 0.016, np.hypot(x - 2 * ix + gx, y - 2 * iy + gy)))
-        return lay(ball, np.maximum(glint, soft).astype(np.float32), np.full(3, 1.1, np.float32))
+    def _lashes(self, part: Layers, top: Float[np.ndarray, "k 2"], bottom: Float[np.ndarray, "k 2"], side: int) -> None:
+        openness = float(np.clip((bottom[:, 1] - top[:, 1]).max() / 0.05, 0, 1))
+        upper = part.frame.stroke(top[3:], self.shape.lashes * (0.7 + 0.3 * openness))
+        wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])
+        upper = np.maximum(upper, part.frame.stroke(smooth_curve(wing, 8), 0.7 * self.shape.lashes))
+        part.lay(part.frame.blur(upper, 0.004), LASH)
+        lower = part.frame.stroke(bottom[6:] + (0, 0.004), 0.006)
+        part.lay(0.45 * part.frame.blur(lower, 0.005), self.skin * np.float32(0.25))
 
+    def _eyeball(
+        self, frame: Frame, top: Float[np.ndarray, "k 2"], state: EyeState, light: Float[np.ndarray, "3"], side: int
+    ) -> Float32[np.ndarray, "h w 3"]:
+        """White, iris, pupil, and the light that mirrors in them, under the shadow of the upper lid."""
+        x, y = frame.grid()
+        lid = np.interp(side * x[0], side * top[:, 0], top[:, 1])
+        shadow = (0.45 + 0.55 * smoothstep(0.0, 0.05, y - lid)).astype(np.float32)
+        ball = self._white(x, y, shadow, side)
+        dx, dy = (axis - center for axis, center in zip((x, y), iris_center(state, side), strict=True))
+        edge = 1 / frame.density
+        r = np.hypot(dx, dy)
+        ball = lay(ball, 1 - smoothstep(IRIS - edge, IRIS + edge, r), self._iris(dx, dy, r, shadow))
+        ball = lay(ball, 1 - smoothstep(PUPIL - edge, PUPIL + edge, r), np.full(3, 0.004, np.float32))
+        gx, gy = 0.028 * np.sign(light[0]), -0.03
+        glint = 1 - smoothstep(0.010, 0.018, np.hypot(dx - gx, 0.85 * (dy - gy)))
+        reflex = 0.35 * (1 - smoothstep(0.006, 0.016, np.hypot(dx + gx, dy + gy)))
+        return lay(ball, np.maximum(glint, reflex), np.full(3, 1.1, np.float32))
 
-def crop(frame: Frame, low: Float[np.ndarray, "2"], high: Float[np.ndarray, "2"]) -> tuple[tuple[slice, slice], Frame]:
-    """The part of a chart between two corners: where it lies, and as a chart of its own."""
-    rows, columns = frame.shape
-    (x0, y0), (x1, y1) = np.rint(frame.pixels(np.stack([low, high])) + 0.5).astype(int)
-    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, columns), min(y1, rows)
-    d = frame.density
-    sub = Frame(frame.left + x0 / d, frame.top + y0 / d, frame.left + x1 / d, frame.top + y1 / d, d)
-    return (slice(y0, y1), slice(x0, x1)), sub
+    def _white(
+        self,
+        x: Float32[np.ndarray, "h w"],
+        y: Float32[np.ndarray, "h w"],
+        shadow: Float32[np.ndarray, "h w"],
+        side: int,
+    ) -> Float32[np.ndarray, "h w 3"]:
+        round_off = 1 - 0.38 * smoothstep(0.07, 0.16, np.abs(x - side * EYE_X))
+        duct = bell(np.hypot((x - side * (EYE_X - self.shape.width)) / 1.4, y - 0.015), 0, 0.018)
+        return lay(WHITE * (shadow * round_off)[..., None], 0.75 * duct, TEAR_DUCT)
 
-
-def over(colour, cover, mask, tint) -> None:
-    """Lay one colour over a premultiplied picture and its coverage, in place."""
-    colour *= (1 - mask)[..., None]
-    colour += mask[..., None] * tint
-    cover += mask * (1 - cover)
-
-
-blend = over
+    def _iris(
+        self,
+        dx: Float32[np.ndarray, "h w"],
+        dy: Float32[np.ndarray, "h w"],
+        r: Float32[np.ndarray, "h w"],
+        shadow: Float32[np.ndarray, "h w"],
+    ) -> Float32[np.ndarray, "h w 3"]:
+        """Spokes, lighter around the pupil and below, within a dark ring."""
+        tint = linear(self.shape.iris) * np.float32(1.25)
+        spoke = self.spokes[(np.arctan2(dy, dx) / (2 * np.pi) * SPOKES).astype(int) % SPOKES]
+        depth = (0.75 + 0.9 * bell(r, 0.04, 0.012)) * spoke * (0.85 + 5.5 * dy) * (0.35 + 0.65 * shadow)
+        return lay(tint * depth[..., None], 0.8 * smoothstep(0.058, IRIS, r), tint * np.float32(0.12))

@@ -35,7 +35,10 @@ def frame_of(glasses: Glasses, head_width: float, nose_z: float) -> list[Surface
     Args:
       nose_z: z of the ridge of the nose, on which the bridge sits.
     """
-    half_width, half_height = 0.2 * glasses.size, {"round": 0.185, "oval": 0.15, "square": 0.15}[glasses.lens] * glasses.size
+    half_width, half_height = (
+        0.2 * glasses.size,
+        {"round": 0.185, "oval": 0.15, "square": 0.15}[glasses.lens] * glasses.size,
+    )
     front = nose_z + 0.035
     surfaces = []
     for side in (-1, 1):
@@ -48,7 +51,9 @@ def frame_of(glasses: Glasses, head_width: float, nose_z: float) -> list[Surface
         surfaces.append(_tube(rim, glasses.thickness))
         hinge = center + (side * half_width, -0.3 * half_height, -0.06)
         ear = np.array([side * 0.70 * head_width, -0.02, -0.05])
-        arm = smooth_curve(np.stack([hinge, hinge + (side * 0.02, 0, -0.04), (hinge + ear) / 2 + (side * 0.03, 0, 0), ear]), 14)
+        arm = smooth_curve(
+            np.stack([hinge, hinge + (side * 0.02, 0, -0.04), (hinge + ear) / 2 + (side * 0.03, 0, 0), ear]), 14
+        )
         surfaces.append(_tube(arm, 0.8 * glasses.thickness))
     inner = EYE_X + 0.012 - half_width
     s = np.linspace(-1, 1, 9)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32
 
 from train.synthetic.chart import Frame, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
+from train.synthetic.head import HeadSurface
 from train.synthetic.palette import Colour, HairStyle
 from train.synthetic.surface import Material, Surface
 
@@ -15,7 +16,19 @@ TEMPLE = -0.5
 RADIUS = 0.66  # of the head, near enough
 SCALP = Frame(-np.pi, -1.0, np.pi, 2.0, 130)
 """Angle around the head and height."""
-HAIRLINE = [(0, -0.66), (0.35, -0.67), (0.7, -0.60), (0.95, -0.32), (1.15, -0.02), (1.3, 0.14), (1.5, 0.2), (1.75, 0.25), (2.1, 0.45), (3.2, 0.6)]
+HAIRLINE = [
+    (0, -0.66),
+    (0.35, -0.67),
+    (0.7, -0.60),
+    (0.95, -0.32),
+    (1.12, -0.04),
+    (1.24, 0.06),
+    (1.36, 0.0),
+    (1.5, -0.08),
+    (1.75, -0.02),
+    (2.1, 0.4),
+    (3.2, 0.6),
+]
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,11 @@ CUTS: dict[HairStyle, Cut] = {
 def hairline(hair: Hair, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Height at which hair begins at an angle."""
     line = interpolate(np.abs(theta), HAIRLINE) - hair.hairline * bell(theta, 0, 0.9)
-    bangs = CUTS[hair.style].fringe * (0.36 + 0.05 * np.cos(theta * 3 + hair.parting)) * (1 - smoothstep(0.6, 0.95, np.abs(theta)))
+    bangs = (
+        CUTS[hair.style].fringe
+        * (0.36 + 0.05 * np.cos(theta * 3 + hair.parting))
+        * (1 - smoothstep(0.6, 0.95, np.abs(theta)))
+    )
     return line + bangs
 
 
@@ -88,6 +105,16 @@ def thickness(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, 
     return hair.thickness * level * groove * lumps * smoothstep(-0.01, edge, inside) ** 0.8
 
 
+def raise_scalp(hair: Hair, head: HeadSurface) -> Float[np.ndarray, "r c 3"]:
+    """How hair moves the surface of the head outwards: sideways and back below the temples, all around above."""
+    center = np.stack(
+        [np.zeros_like(head.theta), head.rest[..., 1].clip(-0.35), np.full_like(head.theta, -0.1)], axis=-1
+    )
+    outward = head.rest - center
+    outward /= np.linalg.norm(outward, axis=-1, keepdims=True).clip(1e-6)
+    return thickness(hair, head.theta, head.rest[..., 1])[..., None] * outward
+
+
 def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, "h w 4"]:
     """Colour of the strands and how far they cover the skin, over angle and height."""
     theta, y = SCALP.grid()
@@ -96,7 +123,9 @@ def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, 
     if cut.curl:
         strands = smooth_noise(random, SCALP.shape, (rows / 5, columns / 5))
     else:
-        strands = 0.75 * smooth_noise(random, SCALP.shape, (5, columns / 3)) + 0.6 * smooth_noise(random, SCALP.shape, (7, columns / 12))
+        strands = 0.75 * smooth_noise(random, SCALP.shape, (5, columns / 3)) + 0.6 * smooth_noise(
+            random, SCALP.shape, (7, columns / 12)
+        )
     inside = _inside(hair, theta, y)
     light = (0.5 + 0.22 * strands).clip(0.05, 1.1)
     roots = 0.72 + 0.28 * smoothstep(0.0, 0.25, inside)

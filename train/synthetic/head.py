@@ -53,46 +53,63 @@ class Deformation:
 
 JAW_DROP = 0.17  # of the chin, for an open jaw
 
-WIDTH = [(-1, 0.74), (-0.6, 0.735), (-0.3, 0.69), (0, 0.665), (0.25, 0.655), (0.45, 0.63), (0.6, 0.60), (0.75, 0.545), (0.88, 0.47), (1, 0.40)]
+ROWS, COLUMNS = 90, 76
+ROW_HEIGHTS = [(0, -1.0), (0.03, -0.985), (0.08, -0.9), (0.2, -0.5), (0.3, -0.24), (0.92, 0.9), (0.97, 0.98), (1, 1.0)]
+# Against height: half the width, z of the forehead, chin and lips, z of the middle, and depth of the back.
+WIDTH = [
+    (-1, 0.74),
+    (-0.6, 0.735),
+    (-0.3, 0.69),
+    (0, 0.665),
+    (0.25, 0.655),
+    (0.45, 0.63),
+    (0.6, 0.60),
+    (0.75, 0.545),
+    (0.88, 0.47),
+    (1, 0.40),
+]
 FRONT = [(-1, 0.78), (-0.6, 0.84), (-0.3, 0.775), (0, 0.70), (0.3, 0.70), (0.6, 0.70), (0.8, 0.70), (1, 0.66)]
 MIDDLE = [(-1, -0.1), (-0.3, -0.06), (0.2, 0.0), (0.5, 0.08), (0.75, 0.22), (0.9, 0.36), (1, 0.45)]
 BACK = [(-1, 0.85), (-0.3, 0.93), (0.1, 0.88), (0.4, 0.72), (0.7, 0.45), (1, 0.2)]
 
 
-def row_heights(count: int) -> Float[np.ndarray, " r"]:
-    """Heights of rings, from the crown to the chin: close together on the face and at both ends."""
-    t = np.linspace(0, 1, count)
-    table = [(0, -1.0), (0.03, -0.985), (0.08, -0.9), (0.2, -0.5), (0.3, -0.24), (0.92, 0.9), (0.97, 0.98), (1, 1.0)]
-    return interpolate(t, table)
-
-
-def column_angles(count: int) -> Float[np.ndarray, " c"]:
-    """Angles of points on a ring, from behind over the left of the picture, the face and its right to behind."""
-    t = np.linspace(-1, 1, count)
-    return np.pi * np.sign(t) * (0.42 * np.abs(t) + 0.58 * np.abs(t) ** 3)
-
-
 @dataclass(frozen=True)
 class HeadSurface:
-    """The grid of a head at rest.
+    """The grid of a person's head.
 
     Attributes:
-      angles, heights: of the grid's columns and rows.
+      shape: what makes it the person's.
     """
 
     shape: HeadShape
-    angles: Float[np.ndarray, " c"]
-    heights: Float[np.ndarray, " r"]
+
+    @cached_property
+    def angles(self) -> Float[np.ndarray, " c"]:
+        """Of the grid's columns, from behind over the left of the picture, the face and its right to behind."""
+        t = np.linspace(-1, 1, COLUMNS)
+        return np.pi * np.sign(t) * (0.42 * np.abs(t) + 0.58 * np.abs(t) ** 3)
+
+    @cached_property
+    def heights(self) -> Float[np.ndarray, " r"]:
+        """Of the grid's rows at rest, from the crown to the chin: close together on the face and at both ends."""
+        return interpolate(np.linspace(0, 1, ROWS), ROW_HEIGHTS)
+
+    @property
+    def theta(self) -> Float[np.ndarray, "r c"]:
+        """The angle of every point."""
+        return np.broadcast_to(self.angles, (ROWS, COLUMNS))
+
+    @cached_property
+    def bridge_z(self) -> float:
+        """How far forward the nose is between the eyes."""
+        return float(self.rest[np.abs(self.heights).argmin(), COLUMNS // 2, 2])
 
     @cached_property
     def rest(self) -> Float[np.ndarray, "r c 3"]:
         """Points at rest."""
         y, theta = np.meshgrid(self.heights, self.angles, indexing="ij")
         x, z = skull(self.shape, y, theta)
-        return np.stack([x, y, z + self.relief(x, y) * _frontness(theta)], axis=-1)
-
-    def relief(self, x: Float[np.ndarray, "r c"], y: Float[np.ndarray, "r c"]) -> Float[np.ndarray, "r c"]:
-        return face_relief(self.shape, x, y)
+        return np.stack([x, y, z + face_relief(self.shape, x, y) * np.cos(theta).clip(0) ** 0.5], axis=-1)
 
     def deform(self, deformation: Deformation) -> Float[np.ndarray, "r c 3"]:
         """Points of a moving face: the jaw turns about its joint, lips and cheeks come forward."""
@@ -104,10 +121,6 @@ class HeadSurface:
         forward = np.clip((z - HINGE[1]) / 0.75, 0, 1.1)
         lower = smoothstep(MOUTH_Y - 0.06, MOUTH_Y + 0.2, y) * JAW_DROP * deformation.jaw
         return np.stack([x, y + lower * forward, z - 0.35 * lower * np.clip(y - HINGE[0], 0, 1)], axis=-1)
-
-
-def _frontness(theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    return np.clip(np.cos(theta), 0, 1) ** 0.5
 
 
 def skull(
@@ -144,7 +157,20 @@ def nose_relief(shape: HeadShape, x: Float[np.ndarray, "..."], y: Float[np.ndarr
     """Bridge, tip and wings of the nose."""
     base = 0.44 + shape.nose_length
     t = (y + 0.08) / (base + 0.08)
-    ridge = interpolate(t, [(-0.25, 0.0), (0.0, 0.05), (0.3, 0.085 + shape.nose_hook), (0.65, 0.15 + shape.nose_hook), (0.86, 0.215), (0.93, 0.205), (1.0, 0.10), (1.1, 0.01), (1.2, 0.0)])
+    ridge = interpolate(
+        t,
+        [
+            (-0.25, 0.0),
+            (0.0, 0.05),
+            (0.3, 0.085 + shape.nose_hook),
+            (0.65, 0.15 + shape.nose_hook),
+            (0.86, 0.215),
+            (0.93, 0.205),
+            (1.0, 0.10),
+            (1.1, 0.01),
+            (1.2, 0.0),
+        ],
+    )
     width = interpolate(t, [(-0.2, 0.075), (0.3, 0.055), (0.65, 0.068), (0.9, 0.088), (1.1, 0.08)]) * shape.nose_width
     wings = 0.085 * bell(np.abs(x), 0.098 * shape.nose_width, 0.034) * bell(y, base - 0.055, 0.04)
     return shape.nose_height * (ridge * np.exp(-0.5 * np.abs(x / width) ** 2.4)) + wings

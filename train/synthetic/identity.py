@@ -20,7 +20,13 @@ STYLES: dict[Sex, tuple[HairStyle, ...]] = {
     "M": ("short", "short", "quiff", "cropped", "cropped", "bald", "afro", "quiff", "long"),
     "W": ("long", "long", "bob", "bun", "fringe", "bob", "afro", "short", "bun"),
 }
-FRAMES: tuple[Colour, ...] = ((0.06, 0.06, 0.07), (0.26, 0.15, 0.09), (0.45, 0.36, 0.22), (0.12, 0.16, 0.28), (0.5, 0.5, 0.52))
+FRAMES: tuple[Colour, ...] = (
+    (0.06, 0.06, 0.07),
+    (0.26, 0.15, 0.09),
+    (0.45, 0.36, 0.22),
+    (0.12, 0.16, 0.28),
+    (0.5, 0.5, 0.52),
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class Identity:
 def draw_identity(sex: Sex, random: np.random.Generator) -> Identity:
     """Choose a person."""
     man = sex == "M"
-    tone = int(random.integers(len(SKINS)))
-    skin = _mix(random, SKINS[tone], SKINS[min(tone + 1, len(SKINS) - 1)])
+    tone = int(random.integers(len(SKINS) - 1))
+    skin = _mix(random, SKINS[tone], SKINS[tone + 1])
     dark = tone >= 4
     hair_colour = _vary(random, HAIRS[int(random.integers(3 if dark else len(HAIRS)))], 0.03)
     style = STYLES[sex][int(random.integers(len(STYLES[sex])))]

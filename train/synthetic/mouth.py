@@ -5,13 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Frame, lay, linear
-from train.synthetic.curves import bell, smooth_curve, smoothstep
-from train.synthetic.eyes import crop, over
+from train.synthetic.chart import Frame, Layers, lay, linear
+from train.synthetic.curves import bell, smoothstep
 from train.synthetic.head import JAW_DROP, MOUTH_Y
 from train.synthetic.palette import Colour
 
-INTERIOR_DEPTH = 0.10  # of the teeth behind the lips, in units
+WIDEST_OPENING = 0.235
+INTERIOR_DEPTH = 0.10  # of the teeth behind the lips
+SMALLEST_OPENING = 0.004  # through which anything is seen
+THROAT = np.array([0.035, 0.007, 0.008], np.float32)
+TONGUE = np.array([0.42, 0.115, 0.11], np.float32)
+ENAMEL = np.array([0.83, 0.80, 0.73], np.float32)
+GUM = np.array([0.4, 0.13, 0.13], np.float32)
+
+Grid = Float32[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,15 @@ class MouthShape:
 
 @dataclass(frozen=True)
 class MouthState:
-    """Attributes:
-    jaw: its opening, 0 to 1.
-    width: of the mouth, -1 (narrow) to 1 (spread).
-    rounding: 0 to 1.
-    closure: 1 presses the lips together whatever the jaw does.
-    tongue: 1 raises its tip to the upper teeth.
-    smile: -1 (corners down) to 1.
+    """What a mouth does in one frame.
+
+    Attributes:
+      jaw: its opening, 0 to 1.
+      width: of the mouth, -1 (narrow) to 1 (spread).
+      rounding: 0 to 1.
+      closure: 1 presses the lips together whatever the jaw does.
+      tongue: 1 raises its tip to the upper teeth.
+      smile: -1 (corners down) to 1.
     """
 
     jaw: float = 0.0
@@ -51,7 +60,7 @@ class MouthState:
     @property
     def opening(self) -> float:
         """Height between the lips, in units."""
-        return 0.235 * self.jaw * (1 - 0.25 * self.rounding) * (1 - self.closure)
+        return WIDEST_OPENING * self.jaw * (1 - 0.25 * self.rounding) * (1 - self.closure)
 
 
 @dataclass(frozen=True)
@@ -65,106 +74,111 @@ class LipContours:
 
 
 def lip_contours(shape: MouthShape, state: MouthState, samples: int = 41) -> LipContours:
-    """Outlines of the lips, on the face at rest except for what the jaw moves."""
+    """Outlines of the lips on the face."""
     s = np.linspace(-1, 1, samples)
-    rounding = state.rounding
-    half = shape.width * (1 + 0.2 * state.width - 0.36 * rounding + 0.16 * max(state.smile, 0)) - 0.03 * state.jaw * (1 - rounding)
-    corner = -0.014 - 0.05 * state.smile + 0.07 * state.jaw * (1 - state.closure)
-    middle = MOUTH_Y + corner * np.abs(s) ** (2.2 - 0.6 * rounding)
-    power = 0.75 - 0.25 * rounding
-    bulge = (1 - s**2).clip(0) ** power
-    press = 1 - 0.42 * state.closure * (1 - rounding)
-    carried = JAW_DROP * 0.55 * state.jaw * state.closure
-    upper_edge = middle - 0.25 * state.opening * bulge + carried * bulge - 0.006 * (1 - s**2)
-    lower_edge = middle + 0.75 * state.opening * bulge + carried * bulge - 0.006 * (1 - s**2)
-    full = 1 + 0.25 * rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)
-    crest = (1 - np.abs(s) ** 1.7) ** (1.15 - 0.5 * rounding) - shape.bow / shape.upper * bell(s, 0, 0.11)
-    outer_upper = np.minimum(upper_edge - shape.upper * full * press * crest, upper_edge)
-    outer_lower = lower_edge + shape.lower * full * press * (1 - s**2).clip(0) ** (1.1 - 0.5 * rounding)
-    x = half * np.sin(s * np.pi / 2 * (0.5 + 0.3 * rounding)) / np.sin(np.pi / 2 * (0.5 + 0.3 * rounding))
-    lines = (np.stack([x, y], 1) for y in (outer_upper, upper_edge, lower_edge, outer_lower))
-    return LipContours(*lines)
+    dome = 1 - s**2
+    bulge = dome ** (0.75 - 0.25 * state.rounding)
+    corner = 0.07 * state.jaw * (1 - state.closure) - 0.05 * state.smile - 0.014
+    carried = 0.55 * JAW_DROP * state.jaw * state.closure  # closed lips go down with the jaw a little
+    seam = MOUTH_Y + corner * np.abs(s) ** (2.2 - 0.6 * state.rounding) + carried * bulge - 0.006 * dome
+    inner_upper, inner_lower = seam - 0.25 * state.opening * bulge, seam + 0.75 * state.opening * bulge
+    full = (1 + 0.25 * state.rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)) * (
+        1 - 0.42 * state.closure * (1 - state.rounding)
+    )
+    crest = (1 - np.abs(s) ** 1.7) ** (1.15 - 0.5 * state.rounding) - shape.bow / shape.upper * bell(s, 0, 0.11)
+    outer_upper = np.minimum(inner_upper - shape.upper * full * crest, inner_upper)
+    outer_lower = inner_lower + shape.lower * full * dome ** (1.1 - 0.5 * state.rounding)
+    x = _half_width(shape, state) * _spaced(s, 0.5 + 0.3 * state.rounding)
+    return LipContours(*(np.stack([x, y], axis=1) for y in (outer_upper, inner_upper, inner_lower, outer_lower)))
+
+
+def _half_width(shape: MouthShape, state: MouthState) -> float:
+    spread = 1 + 0.2 * state.width - 0.36 * state.rounding + 0.16 * max(state.smile, 0.0)
+    return shape.width * spread - 0.03 * state.jaw * (1 - state.rounding)
+
+
+def _spaced(s: Float[np.ndarray, " k"], roundness: float) -> Float[np.ndarray, " k"]:
+    """-1 to 1 again, the closer together at the ends the rounder."""
+    return np.sin(s * np.pi / 2 * roundness) / np.sin(np.pi / 2 * roundness)
 
 
 class MouthPainter:
-    """Paints a person's mouth on the chart of the moving face."""
+    """Paints a person's mouth on the moving face.
 
-    def __init__(self, shape: MouthShape, skin: Float32[np.ndarray, "3"], frame: Frame):
-        self.shape, self.skin, self.frame = shape, skin, frame
+    Args:
+      skin: its linear colour.
+    """
 
-    def paint(
-        self,
-        colour: Float32[np.ndarray, "h w 3"],
-        cover: Float32[np.ndarray, "h w"],
-        height: Float32[np.ndarray, "h w"],
-        gloss: Float32[np.ndarray, "h w"],
-        state: MouthState,
-        view: Float[np.ndarray, "3"],
-    ) -> None:
-        """Lay the mouth over colour and coverage, raise and gloss the lips, in place.
+    def __init__(self, shape: MouthShape, skin: Float32[np.ndarray, "3"]):
+        self.shape, self.skin = shape, skin
+
+    def paint(self, layers: Layers, state: MouthState, view: Float[np.ndarray, "3"]) -> None:
+        """Lay the mouth over what is painted.
 
         Args:
           view: direction towards the viewer, in the head's coordinates.
         """
-        lines = lip_contours(self.shape, state)
-        part, sub = crop(self.frame, np.array([-0.36, 0.45]), np.array([0.36, 1.12]))
-        x, y = sub.grid()
-        upper = sub.fill(np.concatenate([lines.outer_upper, lines.inner_upper[::-1]]))
-        lower = sub.fill(np.concatenate([lines.inner_lower, lines.outer_lower[::-1]]))
-        hole = sub.fill(np.concatenate([lines.inner_upper, lines.inner_lower[::-1]]))
-        both = np.maximum(np.maximum(upper, lower), hole)
-        red = linear(self.shape.lips)
-        tint = lay(np.broadcast_to(red, (*x.shape, 3)).astype(np.float32), upper, red * np.float32(0.82))
-        over(colour[part], cover[part], 0.92 * sub.blur(both, 0.005), tint)
-        seam = sub.blur(sub.stroke(lines.inner_upper[1:-1], 0.006), 0.006)
-        over(colour[part], cover[part], 0.75 * seam, red * np.float32(0.13))
-        if state.opening > 0.004:
-            over(colour[part], cover[part], hole, self._inside(sub, x, y, lines, state, view))
-        height[part] += 0.030 * sub.blur(upper, 0.016) + 0.050 * sub.blur(lower, 0.02) - 0.022 * sub.blur(np.maximum(hole, seam), 0.008)
-        gloss[part] = np.maximum(gloss[part], 0.5 * sub.blur(lower, 0.006) + 0.2 * upper) * (1 - 0.8 * hole)
-        shade = sub.blur(sub.stroke(lines.outer_lower[8:-8] + (0, 0.02), 0.02), 0.016)
-        over(colour[part], cover[part], 0.30 * shade * (1 - both), self.skin * np.float32(0.5))
-        for line in (lines.inner_upper[:2], lines.inner_upper[-2:]):
-            dot = sub.blur(sub.stroke(line, 0.014), 0.010)
-            over(colour[part], cover[part], 0.5 * dot, self.skin * np.float32(0.2))
+        part = layers.part((-0.36, 0.45), (0.36, 1.12))
+        lines, frame = lip_contours(self.shape, state), part.frame
+        upper = frame.fill(np.concatenate([lines.outer_upper, lines.inner_upper[::-1]]))
+        lower = frame.fill(np.concatenate([lines.inner_lower, lines.outer_lower[::-1]]))
+        hole = frame.fill(np.concatenate([lines.inner_upper, lines.inner_lower[::-1]]))
+        seam = frame.blur(frame.stroke(lines.inner_upper[1:-1], 0.006), 0.006)
+        self._lips(part, lines, upper, np.maximum(np.maximum(upper, lower), hole), seam)
+        if state.opening > SMALLEST_OPENING:
+            part.lay(hole, paint_interior(frame, lines, state, view))
+        part.height[:] += 0.030 * frame.blur(upper, 0.016) + 0.050 * frame.blur(lower, 0.02)
+        part.height[:] -= 0.022 * frame.blur(np.maximum(hole, seam), 0.008)
+        part.gloss[:] += (0.5 * frame.blur(lower, 0.006) + 0.2 * upper) * (1 - 0.8 * hole)
 
-    def _inside(self, sub: Frame, x, y, lines: LipContours, state: MouthState, view) -> Float32[np.ndarray, "h w 3"]:
-        """What is seen between the lips; it lies behind them, so that it shifts as the head turns."""
-        shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
-        x, y = x - np.float32(shift[0]), y - np.float32(shift[1])
-        drop = JAW_DROP * 0.95 * state.jaw
-        picture = np.broadcast_to(np.array([0.035, 0.007, 0.008], np.float32), (*x.shape, 3)).copy()
-        throat = 0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y)
-        picture *= throat[..., None].astype(np.float32)
-        tip = MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue
-        tongue = 1 - smoothstep(0.92, 1.05, np.hypot(x / 0.145, (y - tip - 0.035) / 0.075))
-        flesh = np.array([0.42, 0.115, 0.11], np.float32) * (0.55 + 0.6 * bell(y, tip - 0.012, 0.03) - 0.25 * bell(x, 0, 0.012))[..., None]
-        picture = lay(picture, tongue.astype(np.float32), flesh.astype(np.float32))
-        low = self._teeth(sub, x, y, MOUTH_Y + 0.052 + drop, 0.075, 0.155, False)
-        picture = lay(picture, low[0] * 0.85, low[1] * np.float32(0.72))
-        high = self._teeth(sub, x, y, MOUTH_Y + 0.032, 0.085, 0.175, True)
-        picture = lay(picture, high[0], high[1])
-        depth = 0.25 + 0.75 * smoothstep(0.0, 0.045, y - _height_at(lines.inner_upper, x, shift))
-        return picture * depth[..., None].astype(np.float32)
-
-    def _teeth(self, sub: Frame, x, y, edge: float, tall: float, half: float, upper: bool):
-        """Coverage and colour of a row of teeth, whose free edge is scalloped and curves away to the sides."""
-        sign = 1.0 if upper else -1.0
-        size = 0.052 if upper else 0.04
-        bend = 0.30 * x**2 * sign
-        phase = np.abs(np.mod(x / size + (0.0 if upper else 0.0), 1.0) - 0.5) * 2
-        scallop = 0.007 * smoothstep(0.55, 1.0, phase)
-        reach = sign * (edge - sign * scallop - bend - y)
-        pixel = 1.5 / sub.density
-        cover = smoothstep(-pixel, pixel, reach) * smoothstep(-pixel, pixel, tall - reach) * (1 - smoothstep(half * 0.85, half, np.abs(x)))
-        gap = 1 - 0.33 * smoothstep(0.8, 1.0, phase) * smoothstep(0.075, 0.0, reach)
-        round_off = 1 - 0.72 * smoothstep(0.03, half, np.abs(x))
-        gum = smoothstep(0.055, 0.075, reach)
-        white = np.array([0.83, 0.80, 0.73], np.float32) * (gap * round_off)[..., None]
-        colour = lay(white.astype(np.float32), gum.astype(np.float32), np.array([0.4, 0.13, 0.13], np.float32))
-        return cover.astype(np.float32), colour
+    def _lips(self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid) -> None:
+        """Red, the line between the lips, and shade at the corners and under the lower lip."""
+        red, frame = linear(self.shape.lips), part.frame
+        below = frame.blur(frame.stroke(lines.outer_lower[8:-8] + (0, 0.02), 0.02), 0.016)
+        part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
+        part.lay(0.92 * frame.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
+        part.lay(0.75 * seam, red * np.float32(0.13))
+        for corner in (lines.inner_upper[:2], lines.inner_upper[-2:]):
+            part.lay(0.5 * frame.blur(frame.stroke(corner, 0.014), 0.010), self.skin * np.float32(0.2))
 
 
-def _height_at(line: Float[np.ndarray, "k 2"], x, shift) -> Float[np.ndarray, "h w"]:
-    """y of a line at the columns of a grid."""
-    return np.interp(x[0], line[:, 0] - shift[0], line[:, 1] - shift[1])[None]
+def paint_interior(
+    frame: Frame, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
+) -> Float32[np.ndarray, "h w 3"]:
+    """What is seen between the lips; it lies behind them, so that it shifts as the head turns."""
+    shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
+    lip_x, lip_y = lines.inner_upper.T
+    x, y = (axis - np.float32(offset) for axis, offset in zip(frame.grid(), shift, strict=True))
+    under_lip = y - np.interp(x[0], lip_x - shift[0], lip_y - shift[1])
+    drop = 0.95 * JAW_DROP * state.jaw
+    picture = THROAT * (0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y))[..., None]
+    picture = _lay_tongue(picture, x, y, MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue)
+    pixel = 1.5 / frame.density
+    picture = lay(picture, *_teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel))
+    picture = lay(picture, *_teeth(x, MOUTH_Y + 0.032 - y, 1, pixel))
+    return picture * (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip))[..., None].astype(np.float32)
+
+
+def _lay_tongue(picture: Float32[np.ndarray, "h w 3"], x: Grid, y: Grid, tip: float) -> Float32[np.ndarray, "h w 3"]:
+    """A hump, light along its tip, with a furrow."""
+    cover = 1 - smoothstep(0.92, 1.05, np.hypot(x / 0.145, (y - tip - 0.035) / 0.075))
+    relief = 0.55 + 0.6 * bell(y, tip - 0.012, 0.03) - 0.25 * bell(x, 0, 0.012)
+    return lay(picture, cover, TONGUE * relief[..., None].astype(np.float32))
+
+
+def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Float32[np.ndarray, "h w 3"]]:
+    """Coverage and colour of a row of teeth, whose free edge is scalloped and bends away to the sides.
+
+    Args:
+      above: height over the free edge of the middle teeth.
+      row: 1 for the upper, -1 for the lower one.
+    """
+    half, tooth, tall = (0.175, 0.052, 0.085) if row > 0 else (0.155, 0.040, 0.075)
+    border = np.abs(np.mod(x / tooth, 1.0) - 0.5) * 2
+    inside = row * above - 0.007 * smoothstep(0.55, 1.0, border) - 0.30 * x**2
+    within_jaw = 1 - smoothstep(0.85 * half, half, np.abs(x))
+    cover = smoothstep(-pixel, pixel, inside) * smoothstep(-pixel, pixel, tall - inside) * within_jaw
+    gap = 1 - 0.33 * smoothstep(0.8, 1.0, border) * smoothstep(0.075, 0.0, inside)
+    round_off = (1 - 0.72 * smoothstep(0.03, half, np.abs(x))) * (1.0 if row > 0 else 0.72)
+    colour = lay(ENAMEL * (gap * round_off)[..., None].astype(np.float32), smoothstep(0.055, 0.075, inside), GUM)
+    return (cover * (1.0 if row > 0 else 0.85)).astype(np.float32), colour

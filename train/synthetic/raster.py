@@ -89,7 +89,9 @@ def _facing(surface: Surface, seen: Float[np.ndarray, "r c 2"]) -> Mesh:
 
 
 def _join(meshes: Sequence[Mesh]) -> Mesh:
-    return Mesh(*(np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("corners", "values", "material")))
+    return Mesh(
+        *(np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("corners", "values", "material"))
+    )
 
 
 def _paint_owners(mesh: Mesh, shape: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
@@ -115,5 +117,9 @@ def _interpolate(
     s, t = (m[:, 0] * dx + m[:, 1] * dy).clip(0, 1), (m[:, 2] * dx + m[:, 3] * dy).clip(0, 1)
     excess = np.maximum(s + t, 1)
     s, t = (s / excess).astype(np.float32), (t / excess).astype(np.float32)
-    start, to_first, to_second = mesh.values[:, 0], mesh.values[:, 1] - mesh.values[:, 0], mesh.values[:, 2] - mesh.values[:, 0]
+    start, to_first, to_second = (
+        mesh.values[:, 0],
+        mesh.values[:, 1] - mesh.values[:, 0],
+        mesh.values[:, 2] - mesh.values[:, 0],
+    )
     return start[owner] + s[:, None] * to_first[owner] + t[:, None] * to_second[owner]

@@ -8,77 +8,130 @@ from jaxtyping import Float, Float32
 
 from train.synthetic.raster import Visible
 
+Triple = tuple[float, float, float]
+Normals = Float32[np.ndarray, "n 3"]
+
+SOFT_GLOSS, HARD_GLOSS, STRAND_GLOSS = 18.0, 70.0, 40.0
+"""Exponents of skin, of what is wet or polished, and of hair."""
+MATT = 0.2  # gloss up to which a surface shows no hard highlight
+SCATTER = np.array([0.38, 0.22, 0.18], np.float32)
+"""How far light creeps around a surface: as in skin, red the farthest."""
 OCCLUSION_SCALE = 4
 """Shade is soft: it is found on a picture so much smaller."""
+OCCLUSION_RADIUS = 0.09  # of the picture's side
+OCCLUSION_STRENGTH = 5.0
 
 
 @dataclass(frozen=True)
 class Light:
-    """Attributes:
-    direction: towards the key light, unit: right, down, towards the viewer.
-    key, sky, ground, rim: colours times strengths.
+    """How a scene is lit.
+
+    Attributes:
+      direction: towards the key light, unit: right, down, towards the viewer.
+      key, sky, ground, rim: colours times strengths, linear.
     """
 
-    direction: tuple[float, float, float] = (-0.45, -0.5, 0.74)
-    key: tuple[float, float, float] = (0.80, 0.76, 0.70)
-    sky: tuple[float, float, float] = (0.36, 0.38, 0.42)
-    ground: tuple[float, float, float] = (0.22, 0.19, 0.17)
-    rim: tuple[float, float, float] = (0.25, 0.27, 0.30)
+    direction: Triple = (-0.45, -0.5, 0.74)
+    key: Triple = (0.80, 0.76, 0.70)
+    sky: Triple = (0.36, 0.38, 0.42)
+    ground: Triple = (0.22, 0.19, 0.17)
+    rim: Triple = (0.25, 0.27, 0.30)
 
 
-WRAP = np.array([0.38, 0.22, 0.18], np.float32)
-"""How far light creeps around skin, red the farthest, since it scatters within."""
+@dataclass(frozen=True)
+class Matter:
+    """What is seen at each pixel.
+
+    Attributes:
+      albedo: linear colour.
+      gloss: strength of highlights.
+      strands: how far it is hair.
+      normals: unit.
+    """
+
+    albedo: Float32[np.ndarray, "n 3"]
+    gloss: Float32[np.ndarray, " n"]
+    strands: Float32[np.ndarray, " n"]
+    normals: Normals
 
 
-def diffuse(light: Light, normals: Float32[np.ndarray, "n 3"], wrap: Float32[np.ndarray, "3"]) -> Float32[np.ndarray, "n 3"]:
-    """Light that a matt surface sends to the viewer, for white."""
-    facing = normals @ np.asarray(light.direction, np.float32)
-    key = ((facing[:, None] + wrap) / (1 + wrap)).clip(0)
+def illuminate(
+    light: Light, matter: Matter, visible: Visible, down: Float[np.ndarray, "3"]
+) -> Float32[np.ndarray, "n 3"]:
+    """Light that reaches the viewer from each pixel.
+
+    Args:
+      down: the head's downward direction, in which hair falls.
+    """
+    open_sky = occlusion(visible)[:, None]
+    tone = matter.albedo.mean(axis=1)
+    bare = 1 - matter.strands
+    highlights = bare * matter.gloss * specular(light, matter.normals, SOFT_GLOSS)
+    highlights += 2 * bare * np.maximum(matter.gloss - MATT, 0) * specular(light, matter.normals, HARD_GLOSS)
+    shifts = 6 * (tone - tone.mean())  # light and dark strands gleam side by side
+    highlights += matter.strands * (0.10 + 0.9 * tone) * sheen(light, matter.normals, down, shifts)
+    result = matter.albedo * diffuse(light, matter.normals) + highlights[:, None] * _vector(light.key)
+    return open_sky * (result + rim(light, matter.normals) * (0.35 + 0.65 * matter.albedo))
+
+
+def diffuse(light: Light, normals: Normals) -> Float32[np.ndarray, "n 3"]:
+    """Light that a matt white surface sends to the viewer."""
+    key = ((normals @ _vector(light.direction))[:, None] + SCATTER) / (1 + SCATTER)
     up = (0.5 - 0.5 * normals[:, 1])[:, None]
-    around = np.asarray(light.ground, np.float32) + up * (np.asarray(light.sky, np.float32) - np.asarray(light.ground, np.float32))
-    return key * np.asarray(light.key, np.float32) + around
+    sky, ground = _vector(light.sky), _vector(light.ground)
+    return key.clip(0) * _vector(light.key) + ground + up * (sky - ground)
 
 
-def specular(light: Light, normals: Float32[np.ndarray, "n 3"], exponent: float) -> Float32[np.ndarray, " n"]:
-    """Gloss by the angle to the half-way direction."""
-    half = np.asarray(light.direction, np.float32) + np.array([0, 0, 1], np.float32)
-    half /= np.linalg.norm(half)
-    return (normals @ half).clip(0, 1) ** np.float32(exponent)
+def specular(light: Light, normals: Normals, exponent: float) -> Float32[np.ndarray, " n"]:
+    """Gloss by the angle to the half-way direction.
+
+    Source: Blinn 1977.
+    """
+    return (normals @ _half_way(light)).clip(0, 1) ** np.float32(exponent)
 
 
-def rim(light: Light, normals: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
-    """Light from behind, which edges catch on the side away from the key light."""
-    edge = (1 - normals[:, 2].clip(0.15, 1)) ** 3
-    away = (0.5 - np.float32(np.sign(light.direction[0])) * 0.5 * normals[:, 0]) * (0.4 - 0.6 * normals[:, 1]).clip(0)
-    return (edge * away)[:, None] * np.asarray(light.rim, np.float32)
-
-
-def sheen(light: Light, normals: Float32[np.ndarray, "n 3"], down: Float[np.ndarray, "3"], shift: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
+def sheen(
+    light: Light, normals: Normals, down: Float[np.ndarray, "3"], shifts: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, " n"]:
     """Gloss of strands that run down the surface.
 
     Source: Kajiya and Kay 1989, with the shift of Marschner et al. 2003.
     """
-    down = np.asarray(down, np.float32)
-    strand = down - (normals @ down)[:, None] * normals + (shift * 0.25)[:, None] * normals
-    strand /= np.linalg.norm(strand, axis=1, keepdims=True).clip(1e-4)
-    half = np.asarray(light.direction, np.float32) + np.array([0, 0, 1], np.float32)
-    half /= np.linalg.norm(half)
-    across = np.sqrt((1 - (strand @ half) ** 2).clip(0))
-    return across ** np.float32(40) * (normals @ half).clip(0)
+    fall = _vector(down)
+    strand = fall - (normals @ fall)[:, None] * normals + (0.25 * shifts)[:, None] * normals
+    along = (strand @ _half_way(light)) ** 2 / (strand**2).sum(axis=1).clip(1e-8)
+    return (1 - along).clip(0) ** np.float32(STRAND_GLOSS / 2) * (normals @ _half_way(light)).clip(0)
 
 
-def occlusion(visible: Visible, radius: float, strength: float) -> Float32[np.ndarray, " n"]:
+def rim(light: Light, normals: Normals) -> Float32[np.ndarray, "n 3"]:
+    """Light from behind and above, which edges catch on the side away from the key light."""
+    edge = (1 - normals[:, 2].clip(0.15, 1)) ** 3
+    away = (0.5 - 0.5 * np.float32(np.sign(light.direction[0])) * normals[:, 0]) * (0.4 - 0.6 * normals[:, 1]).clip(0)
+    return (edge * away)[:, None] * _vector(light.rim)
+
+
+def occlusion(visible: Visible) -> Float32[np.ndarray, " n"]:
     """Share of the light around that reaches points which lie behind what is near them in the picture."""
-    depth, mask = np.zeros(visible.shape, np.float32), np.zeros(visible.shape, np.float32)
-    depth.ravel()[visible.pixels] = visible.depth
-    mask.ravel()[visible.pixels] = 1
-    size = (visible.shape[1] // OCCLUSION_SCALE, visible.shape[0] // OCCLUSION_SCALE)
-    small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (depth, mask))
-    deviation = radius / OCCLUSION_SCALE
-    shade = np.zeros_like(small)
-    own = small / np.maximum(weight, 1e-3)
-    for factor in (0.4, 1.0):
-        around = cv2.GaussianBlur(small, (0, 0), factor * deviation) / np.maximum(cv2.GaussianBlur(weight, (0, 0), factor * deviation), 1e-3)
-        shade += np.clip(around - own - 0.01, 0, 0.22)
-    full = cv2.resize(shade, visible.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.exp(-strength * full.ravel()[visible.pixels])
+    planes = np.zeros((2, *visible.shape), np.float32)  # depth, and where there is any
+    planes[0].ravel()[visible.pixels] = visible.depth
+    planes[1].ravel()[visible.pixels] = 1
+    rows, columns = visible.shape
+    small = (columns // OCCLUSION_SCALE, rows // OCCLUSION_SCALE)
+    depth, weight = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in planes)
+    own, shade = depth / weight.clip(1e-3), np.zeros_like(depth)
+    for share in (0.4, 1.0):
+        radius = (share * OCCLUSION_RADIUS * small[0],) * 2
+        around, near = (cv2.GaussianBlur(plane, (0, 0), *radius) for plane in (depth, weight))
+        shade += np.clip(around / near.clip(1e-3) - own - 0.01, 0, 0.22)
+    full = cv2.resize(shade, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.exp(-OCCLUSION_STRENGTH * full.ravel()[visible.pixels])
+
+
+def _vector(values: Triple | Float[np.ndarray, "3"]) -> Float32[np.ndarray, "3"]:
+    return np.asarray(values, np.float32)
+
+
+def _half_way(light: Light) -> Float32[np.ndarray, "3"]:
+    """Between the light and the viewer."""
+    half = _vector(light.direction) + _vector((0, 0, 1))
+    return half / np.linalg.norm(half)

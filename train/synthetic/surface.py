@@ -7,13 +7,16 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 
+TINY = 1e-7
+
+
 class Material(IntEnum):
     """What a surface is made of; decides how it is shaded."""
 
     FACE = 0
-    SKIN = 1
+    EAR = 1
     HAIR = 2
-    CLOTH = 3
+    BODY = 3
     FRAME = 4
 
 
@@ -39,7 +42,11 @@ def normals_of(points: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "r c 3"]
     down = np.gradient(points, axis=0)
     right = np.gradient(points, axis=1)
     normals = np.cross(right, down)
-    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
+    normals = normals / np.maximum(lengths, TINY)
+    for end, beside in ((0, 1), (-1, -2)):  # a row that is a single point has no direction of its own
+        normals[end] = np.where(lengths[end] > TINY, normals[end], normals[beside])
+    return normals
 
 
 def triangles_of(rows: int, columns: int) -> Int[np.ndarray, "t 3"]:

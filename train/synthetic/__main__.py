@@ -1,0 +1,66 @@
+"""`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking heads, a tree in MEAD's shape."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
+from train.synthetic.progress import show_progress
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Options:
+    """Draw people who speak, with the truth of every frame. An interrupted run goes on when it is started again.
+
+    Attributes:
+      output_path: folder of the data set.
+      subjects: people.
+      clips: of each of them.
+      seconds: a clip lasts at least so long; it ends with a sentence.
+      size: of the square pictures.
+      seed: decides everything; the same seed draws the same people, and more subjects or clips only add to them.
+      workers: processes at work.
+    """
+
+    output_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    subjects: int
+    clips: int
+    seconds: float = 4.0
+    size: int = 256
+    seed: int = 0
+    workers: int = 2
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__, prog="python -m train.synthetic")
+    try:
+        run(options, Console())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def run(options: Options, console: Console) -> None:
+    """Make the clips that are not there yet."""
+    settings = Settings(options.seed, options.seconds, options.size)
+    plans = plan_clips(settings, options.subjects, options.clips)
+    prepare_folder(options.output_path, settings)
+    missing = [plan for plan in plans if not plan.is_done(options.output_path)]
+    if len(missing) < len(plans):
+        console.print(f"{len(plans) - len(missing)} of {len(plans)} clips are done already", highlight=False)
+    with show_progress(console, len(missing)) as advance:
+        for _, frames in make_clips(missing, options.output_path, options.workers):
+            advance(frames)
+
+
+if __name__ == "__main__":
+    main()
