@@ -109,7 +109,7 @@ def _place(result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: Te
         return [f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"]
     if not np.isfinite(tensor).all():
         return [f"{key} holds values that are not finite: the file is damaged or the training had diverged"]
-    result.leaves[leaf] = np.ascontiguousarray(laid_out, np.float32)
+    result.leaves[leaf] = np.array(laid_out, np.float32, order="C")  # a copy, so that the file's memory can go
     return []
 
 

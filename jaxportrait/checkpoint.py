@@ -215,7 +215,7 @@ def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
 
 def _handler() -> ocp.CompositeCheckpointHandler:
     return ocp.CompositeCheckpointHandler(
-        params=ocp.PyTreeCheckpointHandler(),
+        params=ocp.PyTreeCheckpointHandler(save_concurrent_gb=1),
         config=ocp.JsonCheckpointHandler(),
         statistics=ocp.PyTreeCheckpointHandler(),
     )

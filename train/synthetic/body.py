@@ -11,6 +11,8 @@ from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
 from train.synthetic.palette import Colour, Garment
 from train.synthetic.surface import Material, Surface
 
+Grid = Float32[np.ndarray, "h w"]
+
 BODY = Frame(-1.5, 0.45, 1.5, 2.1, 130)
 """The front of neck and shoulders."""
 GIRTH = [
@@ -29,9 +31,11 @@ CHEST = [(0.4, 0.16), (0.9, 0.19), (1.1, 0.22), (1.25, 0.28), (1.5, 0.44), (2.1,
 
 @dataclass(frozen=True)
 class Build:
-    """Attributes:
-    neck, shoulders: factors of their widths.
-    ears: a factor of their size. stand: how far they stand off, in degrees.
+    """A person's proportions.
+
+    Attributes:
+      neck, shoulders: factors of their widths.
+      ears: a factor of their size. stand: how far they stand off, in degrees.
     """
 
     neck: float = 1.0
@@ -42,10 +46,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Clothes:
-    """Attributes:
-    garment: its cut.
-    colour: of the cloth. trim: of collar, buttons and stripes.
-    stripes: whether it has them.
+    """What a person wears.
+
+    Attributes:
+      garment: its cut.
+      colour: of the cloth. trim: of buttons and stripes.
+      stripes: whether it has them.
     """
 
     garment: Garment = "crew"
@@ -94,49 +100,47 @@ def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[
 def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
     """Skin of the neck, and cloth below the neckline, linear."""
     x, y = BODY.grid()
-    side = np.abs(x)
-    neck = linear(skin) * (0.96 - 0.12 * bell(x, 0, 0.03) * bell(y, 1.16, 0.05))[..., None]
-    collarbone = 0.12 * bell(y, 1.28 - 0.1 * side, 0.018) * bell(side, 0.3, 0.18)
-    neck = (neck * (1 - collarbone[..., None])).astype(np.float32)
-    weave = 1 + 0.03 * smooth_noise(random, BODY.shape, (160, 290)) + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
-    cloth = linear(clothes.colour) * weave[..., None]
-    if clothes.stripes:
-        cloth = lay(
-            cloth,
-            smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * side**2, 1) - 0.5)).astype(np.float32),
-            linear(clothes.trim),
-        )
-    edge = y - _neckline(clothes.garment, side)
-    cover = smoothstep(-0.006, 0.006, edge)
-    hem = bell(edge, 0.05, 0.006) + bell(edge, 0.004, 0.006)
-    cloth = cloth * (1 - 0.35 * hem * (clothes.garment != "shirt"))[..., None]
-    if clothes.garment == "shirt":
-        cloth = _collar(cloth, clothes, x, y)
-    shadow = 1 - 0.45 * bell(edge, -0.02, 0.03) * (edge < 0)
-    return lay(neck * shadow[..., None], cover.astype(np.float32), cloth.astype(np.float32)).astype(np.float32)
+    edge = y - _neckline(clothes.garment, np.abs(x))
+    throat = 0.12 * bell(x, 0, 0.03) * bell(y, 1.16, 0.05)
+    collarbones = 0.12 * bell(y, 1.28 - 0.1 * np.abs(x), 0.018) * bell(np.abs(x), 0.3, 0.18)
+    shadow = 1 - 0.45 * bell(edge, -0.02, 0.03)
+    bare = linear(skin) * ((0.96 - throat) * (1 - collarbones) * shadow)[..., None]
+    return lay(bare, smoothstep(-0.006, 0.006, edge), _cloth(clothes, edge, random)).astype(np.float32)
 
 
-def _neckline(garment: Garment, side: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+def _neckline(garment: Garment, side: Grid) -> Grid:
     """Height at which cloth begins."""
-    round_neck = 1.13 + 0.16 * bell(side, 0, 0.22)
     lines = {
-        "crew": round_neck,
+        "crew": 1.13 + 0.16 * bell(side, 0, 0.22),
         "v_neck": 1.12 + np.maximum(0.0, 0.42 - 1.05 * side),
         "shirt": 1.02 + np.maximum(0.0, 0.36 - 1.3 * side),
-        "turtleneck": 0.93 + 0 * side,
+        "turtleneck": np.full_like(side, 0.93),
     }
     return lines[garment]
 
 
-def _collar(cloth, clothes: Clothes, x, y):
+def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
+    """Woven, striped or not, with a hem or a collar."""
+    x, y = BODY.grid()
+    weave = 1 + 0.03 * smooth_noise(random, BODY.shape, (160, 290)) + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
+    cloth = linear(clothes.colour) * weave[..., None]
+    if clothes.stripes:
+        stripe = smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * x**2, 1) - 0.5))
+        cloth = lay(cloth, stripe, linear(clothes.trim))
+    if clothes.garment == "shirt":
+        return _collar(cloth, clothes.trim)
+    hem = bell(edge, 0.05, 0.006) + bell(edge, 0.004, 0.006)
+    return cloth * (1 - 0.35 * hem)[..., None]
+
+
+def _collar(cloth: Float32[np.ndarray, "h w 3"], trim: Colour) -> Float32[np.ndarray, "h w 3"]:
     """Two leaves of a collar, the placket and its buttons."""
+    x, y = BODY.grid()
     side = np.abs(x)
-    leaf = smoothstep(0.0, 0.012, 1.36 + 0.25 * side - y) * smoothstep(0.0, 0.012, 0.44 - side - 0.25 * (y - 1.1))
-    lower_edge = bell(1.36 + 0.25 * side - y, -0.012, 0.014) * (side < 0.42) + bell(
-        0.44 - side - 0.25 * (y - 1.1), -0.01, 0.014
-    ) * (y < 1.45)
-    cloth = cloth * (1 + 0.1 * leaf - 0.4 * lower_edge.clip(0, 1))[..., None]
+    below, beside = 1.36 + 0.25 * side - y, 0.44 - side - 0.25 * (y - 1.1)
+    leaf = smoothstep(0.0, 0.012, below) * smoothstep(0.0, 0.012, beside)
+    seams = bell(below, -0.012, 0.014) * (side < 0.42) + bell(beside, -0.01, 0.014) * (y < 1.45)
     placket = bell(side, 0.05, 0.006) * (y > 1.4)
-    cloth = cloth * (1 - 0.3 * placket)[..., None]
+    cloth = cloth * ((1 + 0.1 * leaf - 0.4 * seams.clip(0, 1)) * (1 - 0.3 * placket))[..., None]
     button = 1 - smoothstep(0.014, 0.02, np.hypot(x, np.mod(y - 1.5, 0.24) - 0.12))
-    return lay(cloth, (button * (y > 1.45)).astype(np.float32), linear(clothes.trim))
+    return lay(cloth, button * (y > 1.45), linear(trim))

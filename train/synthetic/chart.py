@@ -35,13 +35,13 @@ class Frame:
         rows, columns = self.shape
         x = self.left + (np.arange(columns) + 0.5) / self.density
         y = self.top + (np.arange(rows) + 0.5) / self.density
-        return tuple(np.meshgrid(x.astype(np.float32), y.astype(np.float32)))
+        across, down = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+        return across, down
 
-    def fill(self, *outlines: Float[np.ndarray, "k 2"]) -> Float32[np.ndarray, "h w"]:
-        """Coverage, 0 to 1, of closed outlines, with smooth borders."""
+    def fill(self, outline: Float[np.ndarray, "k 2"]) -> Float32[np.ndarray, "h w"]:
+        """Coverage, 0 to 1, of a closed outline; its smooth border lies outside, a pixel wide."""
         mask = np.zeros(self.shape, np.uint8)
-        for outline in outlines:
-            cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
         return _unit(mask)
 
     def stroke(self, line: Float[np.ndarray, "k 2"], width: float) -> Float32[np.ndarray, "h w"]:

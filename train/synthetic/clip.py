@@ -136,7 +136,7 @@ def write_truth(
         "closures": np.reshape(closures_of(speech.phonemes), (-1, 2)),
     }
     data = io.BytesIO()
-    np.savez_compressed(data, **{name: np.asarray(value) for name, value in truth.items()})
+    np.savez_compressed(data, allow_pickle=False, **{name: np.asarray(value) for name, value in truth.items()})
     with finished_file(path) as partial:
         partial.write_bytes(data.getvalue())
 

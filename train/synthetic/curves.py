@@ -38,8 +38,7 @@ def smooth_curve(
     """Pass a curve through points by Catmull-Rom pieces; its ends are the first and the last one."""
     points = np.asarray(points, np.float64)
     at = np.linspace(0, len(points) - 1, samples)
-    knots = np.arange(len(points))
-    return np.stack([interpolate(at, list(zip(knots, column, strict=True))) for column in points.T], axis=1)
+    return np.stack([interpolate(at, list(enumerate(column.tolist()))) for column in points.T], axis=1)
 
 
 def smooth_noise(

@@ -31,7 +31,8 @@ class EyeShape:
       iris: its colour.
       lashes: width of the line of the upper lashes.
       lid: colour of the upper lid relative to the skin.
-      brow_height: above the eye. brow_width: where it is thick. brow_arch: rise of its middle. brow_colour: of its hairs.
+      brow_height: above the eye. brow_width: where it is thick. brow_arch: rise of its middle.
+      brow_colour: of its hairs.
     """
 
     width: float = 0.148
@@ -159,7 +160,7 @@ class EyePainter:
         wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])
         upper = np.maximum(upper, part.frame.stroke(smooth_curve(wing, 8), 0.7 * self.shape.lashes))
         part.lay(part.frame.blur(upper, 0.004), LASH)
-        lower = part.frame.stroke(bottom[6:] + (0, 0.004), 0.006)
+        lower = part.frame.stroke(bottom[6:] + np.array([0, 0.004]), 0.006)
         part.lay(0.45 * part.frame.blur(lower, 0.005), self.skin * np.float32(0.25))
 
     def _eyeball(

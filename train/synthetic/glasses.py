@@ -12,15 +12,19 @@ from train.synthetic.palette import Colour
 from train.synthetic.surface import Material, Surface, no_paint
 
 LensShape = Literal["round", "oval", "square"]
-CORNERS: dict[LensShape, float] = {"round": 2.0, "oval": 2.4, "square": 4.5}
+LENS_X = EYE_X + 0.012
+HEIGHTS: dict[LensShape, float] = {"round": 0.185, "oval": 0.15, "square": 0.15}
+EXPONENTS: dict[LensShape, float] = {"round": 2.0, "oval": 2.4, "square": 4.5}
 """Exponents of the superellipses that the rims follow."""
 
 
 @dataclass(frozen=True)
 class Glasses:
-    """Attributes:
-    lens: shape of the rims. size: a factor. thickness: of the tubes, in units.
-    colour: of the frame.
+    """A pair of glasses.
+
+    Attributes:
+      lens: shape of the rims. size: a factor. thickness: of the tubes, in units.
+      colour: of the frame.
     """
 
     lens: LensShape = "square"
@@ -33,32 +37,38 @@ def frame_of(glasses: Glasses, head_width: float, nose_z: float) -> list[Surface
     """Tubes of the frame.
 
     Args:
+      head_width: a factor; the arms end at the ears.
       nose_z: z of the ridge of the nose, on which the bridge sits.
     """
-    half_width, half_height = (
-        0.2 * glasses.size,
-        {"round": 0.185, "oval": 0.15, "square": 0.15}[glasses.lens] * glasses.size,
-    )
+    half_width, half_height = 0.2 * glasses.size, HEIGHTS[glasses.lens] * glasses.size
     front = nose_z + 0.035
-    surfaces = []
+    tubes = []
     for side in (-1, 1):
-        center = np.array([side * (EYE_X + 0.012), 0.035, front])
-        t = np.linspace(-np.pi, np.pi, 41)
-        power = 2 / CORNERS[glasses.lens]
-        x = half_width * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
-        y = half_height * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
-        rim = center + np.stack([x, y, -0.35 * np.abs(x + center[0] - side * 0.1) ** 2], axis=1)
-        surfaces.append(_tube(rim, glasses.thickness))
-        hinge = center + (side * half_width, -0.3 * half_height, -0.06)
-        ear = np.array([side * 0.70 * head_width, -0.02, -0.05])
-        arm = smooth_curve(
-            np.stack([hinge, hinge + (side * 0.02, 0, -0.04), (hinge + ear) / 2 + (side * 0.03, 0, 0), ear]), 14
-        )
-        surfaces.append(_tube(arm, 0.8 * glasses.thickness))
-    inner = EYE_X + 0.012 - half_width
+        center = np.array([side * LENS_X, 0.035, front])
+        hinge = center + np.array([side * half_width, -0.3 * half_height, -0.06])
+        tubes.append(_tube(_rim(glasses.lens, center, half_width, half_height), glasses.thickness))
+        tubes.append(_tube(_arm(hinge, side, head_width), 0.8 * glasses.thickness))
     s = np.linspace(-1, 1, 9)
-    bridge = np.stack([inner * s, 0.0 * s - 0.02 - 0.025 * (1 - s**2), front + 0.012 * (1 - s**2)], axis=1)
-    return [*surfaces, _tube(bridge, 0.9 * glasses.thickness)]
+    arch = 1 - s**2
+    bridge = np.stack([(LENS_X - half_width) * s, -0.02 - 0.025 * arch, front + 0.012 * arch], axis=1)
+    return [*tubes, _tube(bridge, 0.9 * glasses.thickness)]
+
+
+def _rim(
+    lens: LensShape, center: Float[np.ndarray, "3"], half_width: float, half_height: float
+) -> Float[np.ndarray, "k 3"]:
+    """A superellipse that bends back towards the temples."""
+    t = np.linspace(-np.pi, np.pi, 41)
+    power = 2 / EXPONENTS[lens]
+    x = half_width * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
+    y = half_height * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+    return center + np.stack([x, y, -0.35 * (np.abs(x + center[0]) - 0.1) ** 2], axis=1)
+
+
+def _arm(hinge: Float[np.ndarray, "3"], side: int, head_width: float) -> Float[np.ndarray, "k 3"]:
+    ear = np.array([side * 0.70 * head_width, -0.02, -0.05])
+    corner, middle = hinge + np.array([side * 0.02, 0, -0.04]), (hinge + ear) / 2 + np.array([side * 0.03, 0, 0])
+    return smooth_curve(np.stack([hinge, corner, middle, ear]), 14)
 
 
 def _tube(line: Float[np.ndarray, "k 3"], radius: float, sides: int = 7) -> Surface:

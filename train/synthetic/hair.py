@@ -33,12 +33,14 @@ HAIRLINE = [
 
 @dataclass(frozen=True)
 class Hair:
-    """Attributes:
-    style: the cut.
-    colour: of its lighter strands.
-    hairline: how much higher the hairline lies. thickness: a factor.
-    parting: side of the parting, -1 to 1.
-    wave: of long hair.
+    """A person's hair.
+
+    Attributes:
+      style: its cut.
+      colour: of its lighter strands.
+      hairline: how much higher the hairline lies, in units. thickness: a factor.
+      parting: side of the parting, -1 to 1.
+      wave: of long hair, 0 to 1.
     """
 
     style: HairStyle = "short"
@@ -51,7 +53,13 @@ class Hair:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a style means: thickness on the sides, the top and the front, and how far what hangs reaches."""
+    """What a style means, in units.
+
+    Attributes:
+      sides, top, front: thickness there.
+      reach: height to which hair hangs down; None where none hangs.
+      fringe: 1 if it falls over the forehead. curl: 1 if it is curly.
+    """
 
     sides: float
     top: float
@@ -75,14 +83,11 @@ CUTS: dict[HairStyle, Cut] = {
 
 
 def hairline(hair: Hair, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Height at which hair begins at an angle."""
-    line = interpolate(np.abs(theta), HAIRLINE) - hair.hairline * bell(theta, 0, 0.9)
-    bangs = (
-        CUTS[hair.style].fringe
-        * (0.36 + 0.05 * np.cos(theta * 3 + hair.parting))
-        * (1 - smoothstep(0.6, 0.95, np.abs(theta)))
-    )
-    return line + bangs
+    """Height at which hair begins at an angle: lower where a fringe falls, and beside the face where hair hangs."""
+    cut, side = CUTS[hair.style], np.abs(theta)
+    line = interpolate(side, HAIRLINE) - hair.hairline * bell(theta, 0, 0.9)
+    fringe = (0.36 + 0.05 * np.cos(theta * 3 + hair.parting)) * (1 - smoothstep(0.6, 0.95, side))
+    return line + cut.fringe * fringe + (0.5 * smoothstep(1.0, 1.4, side) if cut.reach else 0.0)
 
 
 def _inside(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

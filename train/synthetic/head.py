@@ -15,12 +15,13 @@ HINGE = (0.25, -0.12)  # y and z of the jaw's joint
 
 @dataclass(frozen=True)
 class HeadShape:
-    """How a head differs from the average; factors are 1 and offsets 0 for that.
+    """How a head differs from the average.
 
     Attributes:
-      width, jaw, chin, cheeks: factors of the widths of the whole, of the jaw, of the chin; fullness of the cheeks.
-      length: factor of the height below the eyes.
-      nose_width, nose_length, nose_bridge: factors of the nose.
+      width, jaw, chin: factors of the widths of the whole, of the jaw and of the chin.
+      cheeks: their fullness, from below 0, hollow, to 1.
+      nose_width, nose_height: factors of how wide the nose is, and how far it stands out.
+      nose_length, nose_hook: added to its length and to the height of its ridge, in units.
       brow_ridge: factor of the ridge under the brows.
     """
 
@@ -33,7 +34,11 @@ class HeadShape:
     nose_length: float = 0.0
     nose_hook: float = 0.0
     brow_ridge: float = 1.0
-    lips: float = 1.0
+
+    @property
+    def nose_base(self) -> float:
+        """Height of the nose's lower end."""
+        return 0.44 + self.nose_length
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def face_relief(shape: HeadShape, x: Float[np.ndarray, "..."], y: Float[np.ndarr
 
 def nose_relief(shape: HeadShape, x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Bridge, tip and wings of the nose."""
-    base = 0.44 + shape.nose_length
+    base = shape.nose_base
     t = (y + 0.08) / (base + 0.08)
     ridge = interpolate(
         t,

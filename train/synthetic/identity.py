@@ -20,6 +20,7 @@ STYLES: dict[Sex, tuple[HairStyle, ...]] = {
     "M": ("short", "short", "quiff", "cropped", "cropped", "bald", "afro", "quiff", "long"),
     "W": ("long", "long", "bob", "bun", "fringe", "bob", "afro", "short", "bun"),
 }
+LIPSTICKS: tuple[Colour, ...] = ((0.72, 0.16, 0.2), (0.78, 0.32, 0.36), (0.6, 0.2, 0.26))
 FRAMES: tuple[Colour, ...] = (
     (0.06, 0.06, 0.07),
     (0.26, 0.15, 0.09),
@@ -87,7 +88,9 @@ def draw_identity(sex: Sex, random: np.random.Generator) -> Identity:
 
 
 def _draw_head(man: bool, random: np.random.Generator) -> HeadShape:
-    near = lambda mean, spread: float(np.clip(random.normal(mean, spread), mean - 2 * spread, mean + 2 * spread))  # noqa: E731
+    def near(mean: float, spread: float) -> float:
+        return mean + spread * float(np.clip(random.normal(), -2, 2))
+
     return HeadShape(
         width=near(1.02 if man else 1.0, 0.035),
         jaw=near(1.04 if man else 0.95, 0.04),
@@ -103,7 +106,7 @@ def _draw_head(man: bool, random: np.random.Generator) -> HeadShape:
 
 def _draw_eyes(man: bool, dark: bool, hair: Colour, random: np.random.Generator) -> EyeShape:
     iris = IRISES[int(random.integers(2 if dark else len(IRISES)))]
-    brow = tuple(0.55 * channel + 0.02 for channel in hair)
+    brow = _triple(0.55 * np.array(hair) + 0.02)
     return EyeShape(
         width=float(random.uniform(0.136, 0.158)),
         height=float(random.uniform(0.068, 0.088) if man else random.uniform(0.076, 0.098)),
@@ -119,16 +122,15 @@ def _draw_eyes(man: bool, dark: bool, hair: Colour, random: np.random.Generator)
 
 
 def _draw_mouth(man: bool, skin: Colour, random: np.random.Generator) -> MouthShape:
-    rosy = (skin[0] * 0.84, skin[1] * 0.63, skin[2] * 0.66)
-    made_up = ((0.72, 0.16, 0.2), (0.78, 0.32, 0.36), (0.6, 0.2, 0.26))[int(random.integers(3))]
+    natural = np.array(skin) * (0.84, 0.63, 0.66)
+    made_up = np.array(LIPSTICKS[int(random.integers(len(LIPSTICKS)))]) * (0.55 + 0.45 * skin[0])
     strength = 0.0 if man else float(random.uniform(0.1, 0.7))
-    lips = tuple(a + strength * (b * (0.55 + 0.45 * skin[0]) - a) for a, b in zip(rosy, made_up, strict=True))
     return MouthShape(
         width=float(random.uniform(0.2, 0.24)),
         upper=float(random.uniform(0.038, 0.058) if man else random.uniform(0.05, 0.07)),
         lower=float(random.uniform(0.055, 0.08) if man else random.uniform(0.07, 0.095)),
         bow=float(random.uniform(0.006, 0.02)),
-        lips=lips,
+        lips=_triple(natural + strength * (made_up - natural)),
     )
 
 
@@ -140,7 +142,7 @@ def _draw_skin(man: bool, skin: Colour, hair: Colour, tone: int, random: np.rand
         blush=float(random.uniform(0.25, 0.9)),
         freckles=float(random.uniform(0.4, 1)) if tone < 3 and random.random() < 0.3 else 0.0,
         beard=beard,
-        beard_colour=tuple(0.62 * channel for channel in hair),
+        beard_colour=_triple(0.62 * np.array(hair)),
         moustache=bool(man and not bearded and random.random() < 0.15),
     )
 

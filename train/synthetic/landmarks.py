@@ -25,14 +25,15 @@ GROUPS: dict[str, slice] = {
 """Which points are what; left and right are the picture's."""
 COUNT = 82
 NEIGHBOURS = 4
+FRONT_Z = 0.35  # all features lie before it
 
 
 def landmarks(scene: Scene, moment: Moment) -> Float32[np.ndarray, "82 2"]:
     """Pixels of the landmarks, whether they are seen or hidden by the turn of the head.
 
     jaw: from the ear on the left over the chin to the other. brows: from the inner end outwards. nose_ridge: downwards.
-    nose_base: left to right. eyes: upper lid from the inner to the outer corner (7), lower lid back (5). lips: upper line
-    from left to right, lower line back.
+    nose_base: left to right. eyes: upper lid from the inner to the outer corner (7), lower lid back (5). lips: upper
+    line from left to right, lower line back.
     """
     surface = scene.face(moment)
     flat = np.concatenate([_features(scene, moment), *_mouth(scene, moment)])
@@ -57,7 +58,7 @@ def _jaw(scene: Scene, surface: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray,
 def _features(scene: Scene, moment: Moment) -> Float[np.ndarray, "45 2"]:
     who, eyes = scene.who, moment.eyes
     brows = [brow_line(who.eyes, eyes, side)[::2] for side in (-1, 1)]
-    base = 0.44 + who.head.nose_length
+    base = who.head.nose_base
     ridge = np.stack([np.zeros(4), [-0.05, 0.1, 0.24, base - 0.06]], axis=1)
     wings = np.stack(
         [np.linspace(-0.1, 0.1, 5) * who.head.nose_width, [base - 0.02, base, base + 0.01, base, base - 0.02]], axis=1
@@ -77,8 +78,9 @@ def _mouth(scene: Scene, moment: Moment) -> tuple[Float[np.ndarray, "12 2"], Flo
 
 def raise_to(surface: Float[np.ndarray, "r c 3"], flat: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "k 3"]:
     """Give points of the front their z, by the nearest points of the surface."""
-    front = surface[surface[..., 2] > 0.2]
-    squares = ((flat[:, None] - front[None, :, :2]) ** 2).sum(axis=-1)
+    front = surface[surface[..., 2] > FRONT_Z].astype(np.float32)
+    dx, dy = (np.subtract.outer(flat[:, i].astype(np.float32), front[:, i]) for i in (0, 1))
+    squares = dx * dx + dy * dy
     nearest = np.argpartition(squares, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
     weight = 1 / (np.take_along_axis(squares, nearest, axis=1) + 1e-6)
     z = (front[nearest, 2] * weight).sum(axis=1) / weight.sum(axis=1)

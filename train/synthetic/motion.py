@@ -19,6 +19,10 @@ BLINK_INTERVAL = 3.4  # mean seconds between blinks of a speaker
 BLINK_REST = 0.6  # and the least
 BLINK_SHUT, BLINK_OPEN = 0.10, 0.20  # seconds to close, and to open again
 FIXATION = (0.5, 2.4)  # seconds that the eyes rest on a place
+BLINK_AT_JUMP = 0.4  # share of wide jumps of the eyes that come with a blink
+NARROW = 0.3  # how far lids are shut by an emotion that narrows them
+VOICE_SMOOTHING = 0.12  # seconds: heads do not nod to every syllable
+EFFORT = (0.88, 1.12)  # how far mouths move, from clip to clip
 SACCADE = 0.05  # seconds of a jump between places
 
 
@@ -102,33 +106,21 @@ def perform(speech: Speech, emotion: str, level: int, random: np.random.Generato
       emotion: of EMOTIONS.
       level: 1 to 3; how strongly it shows.
     """
-    feeling, strength = EMOTIONS[emotion], level / LEVELS if emotion != "neutral" else 1.0
+    feeling, strength = EMOTIONS[emotion], 1.0 if emotion == "neutral" else level / LEVELS
     times = np.arange(int(speech.seconds * FPS)) / FPS
-    voice = _smooth(speech.loudness(times), 0.12)
-    pose = _head_pose(times, voice, random) + (strength * feeling.pitch, 0, 0)
-    sway = np.stack([_wander(times, 0.25, random), _wander(times, 0.25, random)], axis=1)
-    lift = _wander(times, 0.5, random)
-    brows = np.stack(
-        [
-            strength * feeling.raised + 0.16 * lift + 0.3 * (voice - 0.3),
-            strength * feeling.furrowed + 0.07 * _wander(times, 0.3, random),
-        ],
-        axis=1,
-    )
+    voice = _smooth(speech.loudness(times), VOICE_SMOOTHING)
+    pose = _head_pose(times, voice, random) + np.array([strength * feeling.pitch, 0, 0])
     gaze, jumps = _gaze(times, pose, random)
-    blink = _blinks(times, jumps, random)
-    wide = strength * feeling.wide
+    sway = np.stack([_wander(times, 0.25, random) for _ in range(2)], axis=1) * (0.008, 0.005)
     return Performance(
         times,
-        mouth_track(speech.phonemes, times, float(random.uniform(0.88, 1.12))),
+        mouth_track(speech.phonemes, times, float(random.uniform(*EFFORT))),
         pose,
-        sway * (0.008, 0.005) + random.uniform(-0.02, 0.02, 2),
+        sway + random.uniform(-0.02, 0.02, 2),
         random.uniform(0.94, 1.06) * (1 + 0.012 * _wander(times, 0.25, random)),
         gaze,
-        np.where(blink > 0, np.maximum(blink, 0), 0) * (1 + max(wide, 0))
-        - np.maximum(wide, 0)
-        + 0.3 * max(-wide, 0) * (1 - blink),
-        brows.clip(-1, 1.2),
+        _blinks(times, jumps, strength * feeling.wide, random),
+        _brows(times, voice, strength * feeling.raised, strength * feeling.furrowed, random),
         (strength * feeling.smile + 0.1 * _wander(times, 0.3, random)).clip(-1, 1),
     )
 
@@ -177,9 +169,11 @@ def _gaze(
     return (target + 0.85 * held).clip((-28, -16), (28, 18)), jumps
 
 
-def _blinks(times: Float[np.ndarray, " f"], jumps: list[float], random: np.random.Generator) -> Float[np.ndarray, " f"]:
-    """Lids that shut at random, and at some wide jumps of the eyes."""
-    starts, clock = [jump for jump in jumps if random.random() < 0.4], random.exponential(BLINK_INTERVAL)
+def _blinks(
+    times: Float[np.ndarray, " f"], jumps: list[float], wide: float, random: np.random.Generator
+) -> Float[np.ndarray, " f"]:
+    """Lids that shut at random, and at some wide jumps of the eyes, and are else as wide as the emotion wants."""
+    starts, clock = [jump for jump in jumps if random.random() < BLINK_AT_JUMP], random.exponential(BLINK_INTERVAL)
     while clock < times[-1]:
         starts.append(clock)
         clock += BLINK_REST + random.exponential(BLINK_INTERVAL - BLINK_REST)
@@ -188,4 +182,18 @@ def _blinks(times: Float[np.ndarray, " f"], jumps: list[float], random: np.rando
         down = smoothstep(start, start + BLINK_SHUT, times)
         up = smoothstep(start + BLINK_SHUT, start + BLINK_SHUT + BLINK_OPEN, times)
         shut = np.maximum(shut, down - up)
-    return shut
+    rest = -wide if wide > 0 else -NARROW * wide
+    return rest + shut * (1 - rest)
+
+
+def _brows(
+    times: Float[np.ndarray, " f"],
+    voice: Float[np.ndarray, " f"],
+    raised: float,
+    furrowed: float,
+    random: np.random.Generator,
+) -> Float[np.ndarray, "f 2"]:
+    """Brows that rise with the voice."""
+    lift = raised + 0.16 * _wander(times, 0.5, random) + 0.3 * (voice - 0.3)
+    frown = furrowed + 0.07 * _wander(times, 0.3, random)
+    return np.stack([lift, frown], axis=1).clip(-1, 1.2)

@@ -134,7 +134,7 @@ class MouthPainter:
     def _lips(self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid) -> None:
         """Red, the line between the lips, and shade at the corners and under the lower lip."""
         red, frame = linear(self.shape.lips), part.frame
-        below = frame.blur(frame.stroke(lines.outer_lower[8:-8] + (0, 0.02), 0.02), 0.016)
+        below = frame.blur(frame.stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02), 0.016)
         part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
         part.lay(0.92 * frame.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
         part.lay(0.75 * seam, red * np.float32(0.13))
@@ -156,7 +156,8 @@ def paint_interior(
     pixel = 1.5 / frame.density
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel))
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.032 - y, 1, pixel))
-    return picture * (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip))[..., None].astype(np.float32)
+    depth = (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip)) * (1 - 0.65 * state.rounding)  # pursed lips shade the teeth
+    return picture * depth[..., None].astype(np.float32)
 
 
 def _lay_tongue(picture: Float32[np.ndarray, "h w 3"], x: Grid, y: Grid, tip: float) -> Float32[np.ndarray, "h w 3"]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
-from train.synthetic.surface import Material, Surface, normals_of, triangles_of
+from train.synthetic.surface import Surface, normals_of, triangles_of
 
 SUBPIXEL_BITS = 4
 SMALLEST_AREA = 0.02  # square pixels; thinner triangles are seen edge on
@@ -117,9 +117,6 @@ def _interpolate(
     s, t = (m[:, 0] * dx + m[:, 1] * dy).clip(0, 1), (m[:, 2] * dx + m[:, 3] * dy).clip(0, 1)
     excess = np.maximum(s + t, 1)
     s, t = (s / excess).astype(np.float32), (t / excess).astype(np.float32)
-    start, to_first, to_second = (
-        mesh.values[:, 0],
-        mesh.values[:, 1] - mesh.values[:, 0],
-        mesh.values[:, 2] - mesh.values[:, 0],
-    )
+    start = mesh.values[:, 0]
+    to_first, to_second = mesh.values[:, 1] - start, mesh.values[:, 2] - start
     return start[owner] + s[:, None] * to_first[owner] + t[:, None] * to_second[owner]

@@ -26,8 +26,8 @@ SOFTNESS = 0.6  # of the lens, in pixels of the large picture
 MOVING_FACE = Frame(-0.6, -0.5, 0.6, 1.12)
 """The part of a face that is painted anew in each frame, in x and y."""
 SKIN_GLOSS, CLOTH_GLOSS, FRAME_GLOSS = 0.10, 0.05, 0.6
-EAR_TINT = np.array([1.0, 0.9, 0.88], np.float32)
-EAR_HOLLOW = 0.75  # how much darker it is
+EAR_TINT = np.array([1.55, 1.3, 1.25], np.float32)  # light comes through them
+EAR_HOLLOW = 0.5  # how much darker it is
 
 
 @dataclass(frozen=True)

@@ -3,35 +3,41 @@
 import numpy as np
 
 WHO = (
-    "my brother", "the baker", "a young woman", "our teacher", "the old sailor", "nobody", "her neighbour", "the mayor",
-    "a small boy", "the pilot", "your cousin", "the whole family", "my best friend", "the shopkeeper", "a visitor",
-    "the gardener", "every member", "Robert", "Sophie", "uncle Tom", "the brave children", "a famous painter",
+    "my brother", "the baker", "a young woman", "our teacher", "the old sailor", "nobody", "her neighbour",
+    "the mayor", "a small boy", "the pilot", "your cousin", "the whole family", "my best friend",
+    "the shopkeeper", "a visitor", "the gardener", "every member", "Robert", "Sophie", "uncle Tom",
+    "the brave children", "a famous painter",
 )  # fmt: skip
 DID = (
-    "bought", "found", "saw", "painted", "forgot", "described", "remembered", "wanted", "kept", "shared", "moved",
-    "carried home", "put away", "measured", "thought about", "laughed at", "chose", "dropped", "polished", "mentioned",
-    "brought back", "pushed over", "wrapped up", "gave away",
+    "bought", "found", "saw", "painted", "forgot", "described", "remembered", "wanted", "kept", "shared",
+    "moved", "carried home", "put away", "measured", "thought about", "laughed at", "chose", "dropped",
+    "polished", "mentioned", "brought back", "pushed over", "wrapped up", "gave away",
 )  # fmt: skip
 WHAT = (
-    "a big purple balloon", "the broken umbrella", "five paper boats", "a map of the moon", "the pepper and the jam",
-    "some warm bread", "the yellow bicycle", "a book about weather", "the smooth pebbles", "two heavy boxes",
-    "the beautiful violin", "a bowl of plums", "the whole menu", "a very good joke", "the chocolate and the cheese",
-    "an empty bottle", "both of the photographs", "a pair of blue shoes", "the map above the fireplace",
-    "the famous mushroom soup", "a huge wooden ship", "the measure of the room", "a jar of thick honey",
+    "a big purple balloon", "the broken umbrella", "five paper boats", "a map of the moon",
+    "the pepper and the jam", "some warm bread", "the yellow bicycle", "a book about weather",
+    "the smooth pebbles", "two heavy boxes", "the beautiful violin", "a bowl of plums", "the whole menu",
+    "a very good joke", "the chocolate and the cheese", "an empty bottle", "both of the photographs",
+    "a pair of blue shoes", "the map above the fireplace", "the famous mushroom soup", "a huge wooden ship",
+    "the measure of the room", "a jar of thick honey",
 )  # fmt: skip
 WHERE = (
-    "before breakfast", "in the middle of March", "at the bottom of the garden", "by the window", "on the way home",
-    "under the bridge", "every Thursday morning", "without a word", "in the library", "after the show", "with both hands",
-    "near the old farm", "for the third time", "just before the storm", "in front of the house", "above the shop", "",
+    "before breakfast", "in the middle of March", "at the bottom of the garden", "by the window",
+    "on the way home", "under the bridge", "every Thursday morning", "without a word", "in the library",
+    "after the show", "with both hands", "near the old farm", "for the third time", "just before the storm",
+    "in front of the house", "above the shop", "",
 )  # fmt: skip
 PHRASES = (
-    "Good morning, how are you?", "Please come back tomorrow.", "What a wonderful idea!", "I have never been there before.",
-    "We should leave at half past five.", "That would be perfect, thank you.", "Maybe we could meet by the pool.",
-    "The weather will improve by Monday.", "Why don't you show me the new album?", "Nothing beats a cup of good coffee.",
-    "Peter Piper picked a peck of pickled peppers.", "How much wood would a woodchuck chuck?",
-    "Both of them moved to a bigger apartment.", "Papa made me a bowl of vegetable soup.", "You are probably right about that.",
-    "She sells sea shells by the shore.", "Could you bring me the blue pen?", "My mother grew up in a small village.",
-    "I am very happy to be here with you.", "Few people believe in the power of music.",
+    "Good morning, how are you?", "Please come back tomorrow.", "What a wonderful idea!",
+    "I have never been there before.", "We should leave at half past five.",
+    "That would be perfect, thank you.", "Maybe we could meet by the pool.",
+    "The weather will improve by Monday.", "Why don't you show me the new album?",
+    "Nothing beats a cup of good coffee.", "Peter Piper picked a peck of pickled peppers.",
+    "How much wood would a woodchuck chuck?", "Both of them moved to a bigger apartment.",
+    "Papa made me a bowl of vegetable soup.", "You are probably right about that.",
+    "She sells sea shells by the shore.", "Could you bring me the blue pen?",
+    "My mother grew up in a small village.", "I am very happy to be here with you.",
+    "Few people believe in the power of music.",
 )  # fmt: skip
 
 

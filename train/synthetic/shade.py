@@ -19,7 +19,8 @@ SCATTER = np.array([0.38, 0.22, 0.18], np.float32)
 OCCLUSION_SCALE = 4
 """Shade is soft: it is found on a picture so much smaller."""
 OCCLUSION_RADIUS = 0.09  # of the picture's side
-OCCLUSION_STRENGTH = 5.0
+OCCLUSION_STRENGTH = 4.5
+DEEPEST = 0.11  # units behind; what lies deeper is no darker
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ def occlusion(visible: Visible) -> Float32[np.ndarray, " n"]:
     depth, weight = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in planes)
     own, shade = depth / weight.clip(1e-3), np.zeros_like(depth)
     for share in (0.4, 1.0):
-        radius = (share * OCCLUSION_RADIUS * small[0],) * 2
-        around, near = (cv2.GaussianBlur(plane, (0, 0), *radius) for plane in (depth, weight))
-        shade += np.clip(around / near.clip(1e-3) - own - 0.01, 0, 0.22)
+        radius = share * OCCLUSION_RADIUS * small[0]
+        around, near = (cv2.GaussianBlur(plane, (0, 0), radius) for plane in (depth, weight))
+        shade += np.clip(around / near.clip(1e-3) - own - 0.01, 0, DEEPEST)
     full = cv2.resize(shade, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return np.exp(-OCCLUSION_STRENGTH * full.ravel()[visible.pixels])
 

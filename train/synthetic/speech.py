@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -39,10 +40,12 @@ class SpeechError(OSError):
 
 @dataclass(frozen=True)
 class Voice:
-    """Attributes:
-    name: of an espeak-ng voice with its variant.
-    speed: words a minute.
-    pitch: 0 to 99.
+    """How a person speaks.
+
+    Attributes:
+      name: of an espeak-ng voice with its variant.
+      speed: words a minute.
+      pitch: 0 to 99.
     """
 
     name: str
@@ -66,11 +69,13 @@ class Phoneme:
 
 @dataclass(frozen=True)
 class Speech:
-    """Attributes:
-    text: what is said.
-    samples: floats in [-1, 1].
-    sample_rate: in Hz.
-    phonemes: from the first to the last moment of the clip, without gaps.
+    """What is heard in a clip.
+
+    Attributes:
+      text: what is said.
+      samples: floats in [-1, 1].
+      sample_rate: in Hz.
+      phonemes: from the first to the last moment of the clip, without gaps.
     """
 
     text: str
@@ -106,26 +111,34 @@ def speak(sentences: Sequence[str], voice: Voice, seconds: float, random: np.ran
       SpeechError: espeak-ng is not installed, or refuses.
     """
     rate, said, samples = _run_espeak(sentences, voice, seconds)
-    pieces, phonemes, clock, start = [], list[Phoneme](), 0, 0
-
-    def rest(low: float, high: float) -> None:
-        nonlocal clock
-        pieces.append(np.zeros(round(rate * random.uniform(low, high)), np.float32))
-        phonemes.append(Phoneme("", clock / rate, (clock + len(pieces[-1])) / rate))
-        clock += len(pieces[-1])
-
-    rest(*LEAD)
-    for sentence in said:
-        bounds = [first for _, first in sentence["phonemes"]] + [sentence["samples"]]
-        for (name, first), last in zip(sentence["phonemes"], bounds[1:], strict=True):
-            if last > first:
-                phonemes.append(Phoneme(name, (clock + first) / rate, (clock + last) / rate))
-        pieces.append(samples[start : start + sentence["samples"]])
-        start, clock = start + sentence["samples"], clock + sentence["samples"]
-        rest(*PAUSE)
-    joined = np.concatenate(pieces)
+    pieces, phonemes, clock = [], list[Phoneme](), 0
+    for begin, sentence in zip(_starts(said), said, strict=True):
+        rest = round(rate * random.uniform(*(PAUSE if pieces else LEAD)))
+        phonemes.append(Phoneme("", clock / rate, (clock + rest) / rate))
+        phonemes += _timed(sentence, clock + rest, rate)
+        pieces += [np.zeros(rest, np.float32), samples[begin : begin + sentence["samples"]]]
+        clock += rest + sentence["samples"]
+    rest = round(rate * random.uniform(*PAUSE))
+    joined = np.concatenate([*pieces, np.zeros(rest, np.float32)])
     joined *= LEVEL / max(float(np.abs(joined).max()), 1e-9)
+    phonemes.append(Phoneme("", clock / rate, (clock + rest) / rate))
     return Speech(" ".join(sentence["text"] for sentence in said), joined, rate, tuple(phonemes))
+
+
+def _starts(said: Sequence[dict]) -> list[int]:
+    """The sample at which each sentence begins."""
+    return [0, *accumulate(sentence["samples"] for sentence in said[:-1])]
+
+
+def _timed(sentence: dict, offset: int, rate: int) -> list[Phoneme]:
+    """Phonemes of a sentence that begins at a sample; each lasts until the next one starts."""
+    names, starts = zip(*sentence["phonemes"], strict=True)
+    spans = pairwise((*starts, sentence["samples"]))
+    return [
+        Phoneme(name, (offset + start) / rate, (offset + end) / rate)
+        for name, (start, end) in zip(names, spans, strict=True)
+        if end > start
+    ]
 
 
 def _run_espeak(

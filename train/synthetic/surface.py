@@ -6,8 +6,7 @@ from enum import IntEnum
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-
-TINY = 1e-7
+TINY = 1e-7  # length of a normal that says nothing
 
 
 class Material(IntEnum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +30,7 @@ class Viseme:
     weight: float = 1.0
 
 
+# ruff: noqa: RUF001 - letters of the IPA are meant
 VISEMES = (
     #      name    sounds      jaw   width  round  close  tongue weight
     Viseme("rest", "",        (0.00, 0.00, 0.00, 0.0, 0.0), 0.8),
@@ -79,9 +81,7 @@ def segments_of(phonemes: Sequence[Phoneme]) -> list[Segment]:
         if [each.name for each in visemes] == ["t", "sh"]:
             visemes = visemes[1:]
         bounds = np.linspace(phoneme.start, phoneme.end, len(visemes) + 1).tolist()
-        segments += [
-            Segment(viseme, *span) for viseme, span in zip(visemes, zip(bounds, bounds[1:], strict=False), strict=True)
-        ]
+        segments += [Segment(viseme, *span) for viseme, span in zip(visemes, pairwise(bounds), strict=True)]
     return segments
 
 
