@@ -58,7 +58,7 @@ def test_silence_is_legal(inputs, tmp_path):
 
 
 def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
-    """A 3000-pixel picture is searched small and pasted at full size; a second face draws a warning."""
+    """A 3000-pixel picture is searched small and pasted at full size."""
     big = np.full((1500, 3000, 3), 90, np.uint8)
     big[200:1224, 100:1124] = cv2.resize(portrait, (1024, 1024))
     cv2.imwrite(str(tmp_path / "big.png"), big[..., ::-1])
@@ -69,6 +69,21 @@ def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
     changed = np.abs(frame - source).max(axis=2) > 40
     assert changed[300:1100, 200:1000].mean() > 0.5
     assert not changed[:, 1500:].any()
+
+
+def test_of_two_faces_the_larger_is_taken_with_a_warning(inputs, tmp_path, portrait, capsys):
+    two = np.full((600, 1000, 3), 90, np.uint8)
+    two[40:552, 10:522] = cv2.resize(portrait, (512, 512))
+    two[100:356, 700:956] = portrait
+    cv2.imwrite(str(tmp_path / "two.png"), two[..., ::-1])
+    run(inputs, "--detector", "haar", **{"-s": tmp_path / "two.png"})
+    assert "warning: 2 faces found, animating the largest: choose another with --face N" in capsys.readouterr().err
+    frame = next(iter(VideoReader(inputs["-o"] / "two--voice.mp4")))[1].astype(int)
+    changed = (np.abs(frame - two) > 40).any(axis=2)
+    assert changed[200:400, 150:350].mean() > 0.5
+    assert not changed[:, 760:].any()
+    run(inputs, "--detector", "haar", "--face", "1", **{"-s": tmp_path / "two.png"})
+    assert "warning" not in capsys.readouterr().err
 
 
 def no_audio(path: Path) -> Path:

@@ -17,10 +17,10 @@ from jaxportrait.media.video import VideoReader
 from train.process.layouts import Selection, find_clips
 from train.synthetic import dataset
 from train.synthetic.camera import PIVOT, Pose, project, turn
-from train.synthetic.chart import Frame
-from train.synthetic.clip import PAINT, ClipPlan, act, finished_file, make_clip
+from train.synthetic.chart import Region
+from train.synthetic.clip import PAINT, UNFINISHED, ClipPlan, act, make_clip
 from train.synthetic.curves import interpolate
-from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
+from train.synthetic.dataset import Settings, finished_file, make_clips, plan_clips, prepare_folder
 from train.synthetic.espeak import open_library
 from train.synthetic.eyes import EyeState
 from train.synthetic.landmarks import GROUPS, landmarks
@@ -99,13 +99,15 @@ def test_the_nearer_surface_is_seen_with_its_own_paint():
 
 
 def test_outlines_cover_what_they_surround():
-    frame = Frame(0, 0, 1, 1, 64)
-    cover = frame.fill(np.array([[0.2, 0.2], [0.7, 0.2], [0.7, 0.6], [0.2, 0.6]]))
-    x, y = frame.grid()
-    outside = np.maximum(np.maximum(0.2 - x, x - 0.7), np.maximum(0.2 - y, y - 0.6)) * frame.density
+    region = Region(0, 0, 1, 1, 64)
+    cover = region.fill(np.array([[0.2, 0.2], [0.7, 0.2], [0.7, 0.6], [0.2, 0.6]]))
+    x, y = region.grid()
+    outside = np.maximum(np.maximum(0.2 - x, x - 0.7), np.maximum(0.2 - y, y - 0.6)) * region.density
     assert cover[outside < -1].min() == 1
     assert cover[outside > 2].max() == 0
-    np.testing.assert_allclose(frame.look_up(cover[..., None], np.array([0.45, 0.9]), np.array([0.4, 0.9])), [[1], [0]])
+    np.testing.assert_allclose(
+        region.look_up(cover[..., None], np.array([0.45, 0.9]), np.array([0.4, 0.9])), [[1], [0]]
+    )
 
 
 def test_lips_open_by_the_opening_and_meet_when_closed():
@@ -232,14 +234,14 @@ def test_without_espeak_the_package_is_named(tmp_path, monkeypatch):
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
-    path = tmp_path / "truth.npz"
+    path = tmp_path / "settings.json"
     with pytest.raises(FileNotFoundError), finished_file(path) as partial:
         partial.with_name("elsewhere").rename(partial)
     assert list(tmp_path.iterdir()) == []
     with finished_file(path) as partial:
         partial.write_text("whole")
         assert not path.exists()
-    assert [each.name for each in tmp_path.iterdir()] == ["truth.npz"]
+    assert [each.name for each in tmp_path.iterdir()] == ["settings.json"]
 
 
 @pytest.fixture(scope="module")
@@ -329,12 +331,20 @@ def test_a_clip_that_fails_leaves_no_video(tmp_path, monkeypatch):
     plan = ClipPlan(27, 0, 0, 0.5, SIZE)
     with pytest.raises(ValueError, match="broadcast"):
         make_clip(plan, tmp_path)
-    assert not plan.is_done(tmp_path)
-    assert not list(tmp_path.rglob("*.mp4"))
+    assert not list(tmp_path.iterdir())
 
 
 @needs_espeak
-def test_settings_are_noted_once(tmp_path):
+def test_settings_are_noted_once_and_leftovers_go(tmp_path):
     prepare_folder(tmp_path, Settings(seed=7))
+    (tmp_path / f"{UNFINISHED}x").mkdir()
     assert json.loads((tmp_path / dataset.DESCRIPTION).read_text())["seed"] == 7
     prepare_folder(tmp_path, Settings(seed=7))
+    assert [path.name for path in tmp_path.iterdir()] == [dataset.DESCRIPTION]
+
+
+@needs_espeak
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file cannot be made"):
+        prepare_folder(tmp_path / "file", Settings())

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from train.synthetic.camera import Pose, turn
-from train.synthetic.chart import Frame, lay, linear
+from train.synthetic.chart import Region, lay, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
 from train.synthetic.palette import Colour, Garment
 from train.synthetic.surface import Material, Surface
 
 Grid = Float32[np.ndarray, "h w"]
 
-BODY = Frame(-1.5, 0.45, 1.5, 2.1, 130)
+BODY = Region(-1.5, 0.45, 1.5, 2.1, 130)
 """The front of neck and shoulders."""
 GIRTH = [
     (0.4, 0.36),

@@ -12,7 +12,7 @@ ROW = 512  # OpenCV looks up pictures, not lists, so lists are folded
 
 
 @dataclass(frozen=True)
-class Frame:
+class Region:
     """Which rectangle of coordinates a chart covers, and how finely."""
 
     left: float
@@ -73,32 +73,32 @@ class Layers:
     """What is painted on a moving face in one frame; parts of it share its memory.
 
     Attributes:
-      frame: which part of the face this is.
+      region: which part of the face this is.
       colour: linear, multiplied by its coverage. cover: 0 to 1.
       height: above the surface, in units. gloss: added to the skin's.
     """
 
-    frame: Frame
+    region: Region
     colour: Float32[np.ndarray, "h w 3"]
     cover: Float32[np.ndarray, "h w"]
     height: Float32[np.ndarray, "h w"]
     gloss: Float32[np.ndarray, "h w"]
 
     @classmethod
-    def blank(cls, frame: Frame) -> "Layers":
+    def blank(cls, region: Region) -> "Layers":
         """Nothing painted yet."""
-        zeros = (np.zeros(frame.shape, np.float32) for _ in range(3))
-        return cls(frame, np.zeros((*frame.shape, 3), np.float32), *zeros)
+        zeros = (np.zeros(region.shape, np.float32) for _ in range(3))
+        return cls(region, np.zeros((*region.shape, 3), np.float32), *zeros)
 
     def part(self, low: tuple[float, float], high: tuple[float, float]) -> "Layers":
         """The rectangle between two corners."""
-        rows, columns = self.frame.shape
-        (x0, y0), (x1, y1) = np.rint(self.frame.pixels(np.array([low, high])) + 0.5).astype(int).tolist()
+        rows, columns = self.region.shape
+        (x0, y0), (x1, y1) = np.rint(self.region.pixels(np.array([low, high])) + 0.5).astype(int).tolist()
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, columns), min(y1, rows)
-        left, top, d = self.frame.left, self.frame.top, self.frame.density
-        frame = Frame(left + x0 / d, top + y0 / d, left + x1 / d, top + y1 / d, d)
+        left, top, d = self.region.left, self.region.top, self.region.density
+        region = Region(left + x0 / d, top + y0 / d, left + x1 / d, top + y1 / d, d)
         at = (slice(y0, y1), slice(x0, x1))
-        return Layers(frame, self.colour[at], self.cover[at], self.height[at], self.gloss[at])
+        return Layers(region, self.colour[at], self.cover[at], self.height[at], self.gloss[at])
 
     def lay(self, cover: Float32[np.ndarray, "h w"], colour: Float32[np.ndarray, "..."]) -> None:
         """Lay a colour, or a picture, over what is there."""
@@ -110,7 +110,7 @@ class Layers:
     @property
     def slopes(self) -> Float32[np.ndarray, "h w 2"]:
         """How steeply the height rises to the right and downwards."""
-        scale = self.frame.density / 8  # Sobel's kernel sums to 8 over two pixels
+        scale = self.region.density / 8  # Sobel's kernel sums to 8 over two pixels
         across, down = (cv2.Sobel(self.height, cv2.CV_32F, 1 - i, i, ksize=3, scale=scale) for i in (0, 1))
         return np.stack([across, down], axis=-1)
 

@@ -1,11 +1,9 @@
 """One clip of the data set: chosen, spoken, acted, drawn and written."""
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
@@ -23,7 +21,9 @@ from train.synthetic.visemes import closures_of, segments_of
 
 MOST_SENTENCES_A_SECOND = 1.5
 SOUND_BIT_RATE = 96_000
-PERSON, CLIP, PAINT = range(3)
+UNFINISHED = ".unfinished-"
+"""What the folders are called in which clips come into being."""
+PERSON, PAINT, FEELING, SPEECH = range(4)
 """What random numbers are for; each purpose has a stream of its own."""
 
 
@@ -46,7 +46,7 @@ class ClipPlan:
 
     def random(self, purpose: int) -> np.random.Generator:
         """A stream of random numbers: of the person's, alike in all clips, or of the clip's own."""
-        own = (self.clip,) if purpose == CLIP else ()
+        own = (self.clip,) if purpose in (FEELING, SPEECH) else ()
         return np.random.default_rng([self.seed, self.subject, purpose, *own])
 
     @cached_property
@@ -59,7 +59,7 @@ class ClipPlan:
     @cached_property
     def feeling(self) -> tuple[str, int]:
         """Emotion and level; neutral has level 1 alone."""
-        random = self.random(CLIP)
+        random = self.random(FEELING)
         emotion, level = list(EMOTIONS)[int(random.integers(len(EMOTIONS)))], int(random.integers(1, LEVELS + 1))
         return emotion, 1 if emotion == "neutral" else level
 
@@ -75,7 +75,7 @@ class ClipPlan:
 
 
 def make_clip(plan: ClipPlan, root: Path) -> int:
-    """Make a clip and write sound, truth and, at last, video.
+    """Make a clip; its files appear whole, the video last.
 
     Returns:
       The number of frames.
@@ -84,28 +84,36 @@ def make_clip(plan: ClipPlan, root: Path) -> int:
       SpeechError: espeak-ng is missing.
       OSError: a file cannot be written.
     """
+    with TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
+        frames = write_clip(plan, Path(folder) / "clip")
+        for suffix in (".m4a", ".npz", ".mp4"):
+            target = plan.path(root, suffix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"clip{suffix}").replace(target)
+    return frames
+
+
+def write_clip(plan: ClipPlan, stem: Path) -> int:
+    """Write a clip's three files, whose names are `stem` with a suffix; returns the number of frames."""
     speech, performance = act(plan)
     scene = Scene(plan.person[1], plan.size, plan.random(PAINT))
-    for suffix in (".m4a", ".npz", ".mp4"):
-        plan.path(root, suffix).parent.mkdir(parents=True, exist_ok=True)
-    write_sound(plan.path(root, ".m4a"), speech)
     points = np.empty((len(performance), COUNT, 2), np.float32)
     audio = Audio.from_samples(speech.samples, speech.sample_rate)
-    with VideoWriter(
-        plan.path(root, ".mp4"), size=(plan.size, plan.size), fps=FPS, audio=audio, encoder="libx264"
-    ) as video:
+    size = (plan.size, plan.size)
+    with VideoWriter(stem.with_suffix(".mp4"), size=size, fps=FPS, audio=audio, encoder="libx264") as video:
         for frame in range(len(performance)):
             moment = performance.moment(frame)
             video.write(scene.draw(moment))
             points[frame] = landmarks(scene, moment)
-        write_truth(plan.path(root, ".npz"), plan, speech, performance, points)
+    write_sound(stem.with_suffix(".m4a"), speech)
+    write_truth(stem.with_suffix(".npz"), plan, speech, performance, points)
     return len(performance)
 
 
 def act(plan: ClipPlan) -> tuple[Speech, Performance]:
     """The speech of a clip and the motion that goes with it."""
     _, _, voice = plan.person
-    random = plan.random(CLIP)
+    random = plan.random(SPEECH)
     count = 1 + round(plan.seconds * MOST_SENTENCES_A_SECOND)
     speech = speak([draw_sentence(random) for _ in range(count)], voice, plan.seconds, random)
     return speech, perform(speech, *plan.feeling, random)
@@ -135,27 +143,13 @@ def write_truth(
         "viseme_times": [(each.start, each.end) for each in segments],
         "closures": np.reshape(closures_of(speech.phonemes), (-1, 2)),
     }
-    data = io.BytesIO()
-    np.savez_compressed(data, allow_pickle=False, **{name: np.asarray(value) for name, value in truth.items()})
-    with finished_file(path) as partial:
-        partial.write_bytes(data.getvalue())
+    np.savez_compressed(path, allow_pickle=False, **{name: np.asarray(value) for name, value in truth.items()})
 
 
 def write_sound(path: Path, speech: Speech) -> None:
     """Write a mono .m4a (AAC)."""
-    with finished_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("aac", rate=speech.sample_rate, layout="mono", bit_rate=SOUND_BIT_RATE)
         for frame in Audio.from_samples(speech.samples, speech.sample_rate).frames(speech.sample_rate, "mono"):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-@contextmanager
-def finished_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name that becomes `path` when the block ends well, and vanishes when it does not."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

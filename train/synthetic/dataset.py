@@ -1,17 +1,19 @@
 """A data set of clips: made by several processes, and gone on with where it was interrupted."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 
-from train.synthetic.clip import ClipPlan, finished_file, make_clip
+from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
 
@@ -63,17 +65,34 @@ def prepare_folder(root: Path, settings: Settings) -> None:
     Raises:
       ValueError: the folder holds clips of other settings.
       SpeechError: espeak-ng is not installed.
+      OSError: the folder cannot be made.
     """
     if open_library() is None:
         raise SpeechError(MISSING_ESPEAK)
     description = {"format": FORMAT, **asdict(settings)}
     path = root / DESCRIPTION
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{root} cannot be made ({error.strerror}): choose another --output-path") from error
+    for leftover in root.glob(f"{UNFINISHED}*"):  # of a run that was killed
+        shutil.rmtree(leftover)
     if not path.is_file():
         with finished_file(path) as unfinished:
             unfinished.write_text(json.dumps(description) + "\n", encoding="utf-8")
     elif (found := json.loads(path.read_text(encoding="utf-8"))) != description:
         raise ValueError(f"{root} was made with {_words(found)}, not {_words(description)}: choose another folder")
+
+
+@contextmanager
+def finished_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name that becomes `path` when the block ends well, and vanishes when it does not."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def make_clips(plans: Sequence[ClipPlan], root: Path, workers: int) -> Iterator[tuple[ClipPlan, int]]:

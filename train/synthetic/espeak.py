@@ -1,4 +1,4 @@
-"""`python -m train.synthetic.espeak < request`: one run of espeak-ng, in a process of its own.
+"""`python espeak.py < request`: one run of espeak-ng, in a process of its own.
 
 The synthesiser's noise goes on from one text to the next, so only a fresh process says the same text the same way.
 Reads a JSON object {sentences, voice, speed, pitch, seconds}; writes a line of JSON, {rate, sentences: [{text, samples,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Frame, Layers, lay, linear
+from train.synthetic.chart import Layers, Region, lay, linear
 from train.synthetic.curves import bell, smooth_curve, smoothstep
 from train.synthetic.head import EYE_X
 from train.synthetic.palette import Colour
@@ -49,7 +49,7 @@ class EyeShape:
 
 @dataclass(frozen=True)
 class EyeState:
-    """What eyes and brows do in one frame.
+    """What eyes and brows do in one region.
 
     Attributes:
       gaze: to the right and down, in degrees relative to the head.
@@ -131,15 +131,15 @@ class EyePainter:
         offset = np.stack([0 * s, half], axis=1)
         low, high = line.min(axis=0) - 0.06, line.max(axis=0) + 0.06
         part = layers.part((low[0], low[1]), (high[0], high[1]))
-        cover = part.frame.blur(part.frame.fill(np.concatenate([line - offset, (line + offset)[::-1]])), 0.009)
+        cover = part.region.blur(part.region.fill(np.concatenate([line - offset, (line + offset)[::-1]])), 0.009)
         part.lay(0.9 * cover, linear(self.shape.brow_colour))
 
     def _eye(self, layers: Layers, state: EyeState, light: Float[np.ndarray, "3"], side: int) -> None:
         part = layers.part((side * EYE_X - 0.2, -0.17), (side * EYE_X + 0.2, 0.12))
         top, bottom = (smooth_curve(line, LINE_POINTS) for line in lid_contours(self.shape, state, side))
-        opening = part.frame.fill(np.concatenate([top, bottom[::-1]]))
+        opening = part.region.fill(np.concatenate([top, bottom[::-1]]))
         self._lid(part, top, side)
-        part.lay(opening, self._eyeball(part.frame, top, state, light, side))
+        part.lay(opening, self._eyeball(part.region, top, state, light, side))
         part.gloss[:] -= 0.1 * opening  # an eyeball's highlights are painted
         self._lashes(part, top, bottom, side)
 
@@ -149,30 +149,30 @@ class EyePainter:
         open_lid, _ = lid_contours(self.shape, EyeState(), side)
         crease = smooth_curve(open_lid, LINE_POINTS) - np.stack([0 * arch, 0.014 + 0.024 * arch.clip(0) ** 0.6], axis=1)
         crease = np.minimum(crease, top - np.stack([0 * arch, 0.02 * arch], axis=1))
-        band = part.frame.blur(part.frame.fill(np.concatenate([crease, top[::-1]])), 0.008)
+        band = part.region.blur(part.region.fill(np.concatenate([crease, top[::-1]])), 0.008)
         part.lay(0.55 * band, self.skin * linear(self.shape.lid))
         part.height[:] += 0.02 * band
-        part.lay(0.6 * part.frame.blur(part.frame.stroke(crease[2:], 0.008), 0.007), self.skin * np.float32(0.36))
+        part.lay(0.6 * part.region.blur(part.region.stroke(crease[2:], 0.008), 0.007), self.skin * np.float32(0.36))
 
     def _lashes(self, part: Layers, top: Float[np.ndarray, "k 2"], bottom: Float[np.ndarray, "k 2"], side: int) -> None:
         openness = float(np.clip((bottom[:, 1] - top[:, 1]).max() / 0.05, 0, 1))
-        upper = part.frame.stroke(top[3:], self.shape.lashes * (0.7 + 0.3 * openness))
+        upper = part.region.stroke(top[3:], self.shape.lashes * (0.7 + 0.3 * openness))
         wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])
-        upper = np.maximum(upper, part.frame.stroke(smooth_curve(wing, 8), 0.7 * self.shape.lashes))
-        part.lay(part.frame.blur(upper, 0.004), LASH)
-        lower = part.frame.stroke(bottom[6:] + np.array([0, 0.004]), 0.006)
-        part.lay(0.45 * part.frame.blur(lower, 0.005), self.skin * np.float32(0.25))
+        upper = np.maximum(upper, part.region.stroke(smooth_curve(wing, 8), 0.7 * self.shape.lashes))
+        part.lay(part.region.blur(upper, 0.004), LASH)
+        lower = part.region.stroke(bottom[6:] + np.array([0, 0.004]), 0.006)
+        part.lay(0.45 * part.region.blur(lower, 0.005), self.skin * np.float32(0.25))
 
     def _eyeball(
-        self, frame: Frame, top: Float[np.ndarray, "k 2"], state: EyeState, light: Float[np.ndarray, "3"], side: int
+        self, region: Region, top: Float[np.ndarray, "k 2"], state: EyeState, light: Float[np.ndarray, "3"], side: int
     ) -> Float32[np.ndarray, "h w 3"]:
         """White, iris, pupil, and the light that mirrors in them, under the shadow of the upper lid."""
-        x, y = frame.grid()
+        x, y = region.grid()
         lid = np.interp(side * x[0], side * top[:, 0], top[:, 1])
         shadow = (0.45 + 0.55 * smoothstep(0.0, 0.05, y - lid)).astype(np.float32)
         ball = self._white(x, y, shadow, side)
         dx, dy = (axis - center for axis, center in zip((x, y), iris_center(state, side), strict=True))
-        edge = 1 / frame.density
+        edge = 1 / region.density
         r = np.hypot(dx, dy)
         ball = lay(ball, 1 - smoothstep(IRIS - edge, IRIS + edge, r), self._iris(dx, dy, r, shadow))
         ball = lay(ball, 1 - smoothstep(PUPIL - edge, PUPIL + edge, r), np.full(3, 0.004, np.float32))

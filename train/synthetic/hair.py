@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Frame, linear
+from train.synthetic.chart import Region, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
 from train.synthetic.head import HeadSurface
 from train.synthetic.palette import Colour, HairStyle
@@ -14,21 +14,13 @@ from train.synthetic.surface import Material, Surface
 TEMPLE = -0.5
 """Where what hangs leaves the head."""
 RADIUS = 0.66  # of the head, near enough
-SCALP = Frame(-np.pi, -1.0, np.pi, 2.0, 130)
+SCALP = Region(-np.pi, -1.0, np.pi, 2.0, 130)
 """Angle around the head and height."""
 HAIRLINE = [
-    (0, -0.66),
-    (0.35, -0.67),
-    (0.7, -0.60),
-    (0.95, -0.32),
-    (1.12, -0.04),
-    (1.24, 0.06),
-    (1.36, 0.0),
-    (1.5, -0.08),
-    (1.75, -0.02),
-    (2.1, 0.4),
-    (3.2, 0.6),
-]
+    (0, -0.66), (0.35, -0.67), (0.7, -0.60), (0.95, -0.32), (1.12, -0.04), (1.24, 0.06), (1.36, 0.0), (1.5, -0.08),
+    (1.75, -0.02), (2.1, 0.4), (3.2, 0.6),
+]  # fmt: skip
+"""Height against the angle from the front: forehead, temple, sideburn, over the ear, nape."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +104,17 @@ def thickness(hair: Hair, theta: Float[np.ndarray, "..."], y: Float[np.ndarray, 
 
 def raise_scalp(hair: Hair, head: HeadSurface) -> Float[np.ndarray, "r c 3"]:
     """How hair moves the surface of the head outwards: sideways and back below the temples, all around above."""
-    center = np.stack(
-        [np.zeros_like(head.theta), head.rest[..., 1].clip(-0.35), np.full_like(head.theta, -0.1)], axis=-1
-    )
-    outward = head.rest - center
+    y = head.rest[..., 1]
+    outward = head.rest - np.stack([0 * y, y.clip(-0.35), 0 * y - 0.1], axis=-1)
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True).clip(1e-6)
-    return thickness(hair, head.theta, head.rest[..., 1])[..., None] * outward
+    return thickness(hair, head.theta, y)[..., None] * outward
 
 
 def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, "h w 4"]:
     """Colour of the strands and how far they cover the skin, over angle and height."""
     theta, y = SCALP.grid()
     cut = CUTS[hair.style]
-    rows, columns = SCALP.shape
-    if cut.curl:
-        strands = smooth_noise(random, SCALP.shape, (rows / 5, columns / 5))
-    else:
-        strands = 0.75 * smooth_noise(random, SCALP.shape, (5, columns / 3)) + 0.6 * smooth_noise(
-            random, SCALP.shape, (7, columns / 12)
-        )
+    strands = _strands(cut, random)
     inside = _inside(hair, theta, y)
     light = (0.5 + 0.22 * strands).clip(0.05, 1.1)
     roots = 0.72 + 0.28 * smoothstep(0.0, 0.25, inside)
@@ -139,6 +123,15 @@ def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, 
     cover = smoothstep(-0.012, 0.05 if cut.sides > 0.03 else 0.1, inside + ragged)
     density = {"bald": 0.0, "cropped": 0.88}.get(hair.style, 1.0)
     return np.concatenate([tint, (density * cover)[..., None]], axis=-1).astype(np.float32)
+
+
+def _strands(cut: Cut, random: np.random.Generator) -> Float32[np.ndarray, "h w"]:
+    """Lightness of strands, of deviation about 1: tight curls, or fine and coarse ones that run down."""
+    rows, columns = SCALP.shape
+    if cut.curl:
+        return smooth_noise(random, SCALP.shape, (rows / 5, columns / 5))
+    fine = smooth_noise(random, SCALP.shape, (5, columns / 3))
+    return 0.75 * fine + 0.6 * smooth_noise(random, SCALP.shape, (7, columns / 12))
 
 
 def hanging_hair(hair: Hair, width: float) -> list[Surface]:

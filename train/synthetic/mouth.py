@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Frame, Layers, lay, linear
+from train.synthetic.chart import Layers, Region, lay, linear
 from train.synthetic.curves import bell, smoothstep
 from train.synthetic.head import JAW_DROP, MOUTH_Y
 from train.synthetic.palette import Colour
@@ -39,7 +39,7 @@ class MouthShape:
 
 @dataclass(frozen=True)
 class MouthState:
-    """What a mouth does in one frame.
+    """What a mouth does in one region.
 
     Attributes:
       jaw: its opening, 0 to 1.
@@ -119,45 +119,46 @@ class MouthPainter:
           view: direction towards the viewer, in the head's coordinates.
         """
         part = layers.part((-0.36, 0.45), (0.36, 1.12))
-        lines, frame = lip_contours(self.shape, state), part.frame
-        upper = frame.fill(np.concatenate([lines.outer_upper, lines.inner_upper[::-1]]))
-        lower = frame.fill(np.concatenate([lines.inner_lower, lines.outer_lower[::-1]]))
-        hole = frame.fill(np.concatenate([lines.inner_upper, lines.inner_lower[::-1]]))
-        seam = frame.blur(frame.stroke(lines.inner_upper[1:-1], 0.006), 0.006)
+        lines, region = lip_contours(self.shape, state), part.region
+        upper = region.fill(np.concatenate([lines.outer_upper, lines.inner_upper[::-1]]))
+        lower = region.fill(np.concatenate([lines.inner_lower, lines.outer_lower[::-1]]))
+        hole = region.fill(np.concatenate([lines.inner_upper, lines.inner_lower[::-1]]))
+        seam = region.blur(region.stroke(lines.inner_upper[1:-1], 0.006), 0.006)
         self._lips(part, lines, upper, np.maximum(np.maximum(upper, lower), hole), seam)
         if state.opening > SMALLEST_OPENING:
-            part.lay(hole, paint_interior(frame, lines, state, view))
-        part.height[:] += 0.030 * frame.blur(upper, 0.016) + 0.050 * frame.blur(lower, 0.02)
-        part.height[:] -= 0.022 * frame.blur(np.maximum(hole, seam), 0.008)
-        part.gloss[:] += (0.5 * frame.blur(lower, 0.006) + 0.2 * upper) * (1 - 0.8 * hole)
+            part.lay(hole, paint_interior(region, lines, state, view))
+        part.height[:] += 0.030 * region.blur(upper, 0.016) + 0.050 * region.blur(lower, 0.02)
+        part.height[:] -= 0.022 * region.blur(np.maximum(hole, seam), 0.008)
+        part.gloss[:] += (0.5 * region.blur(lower, 0.006) + 0.2 * upper) * (1 - 0.8 * hole)
 
     def _lips(self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid) -> None:
         """Red, the line between the lips, and shade at the corners and under the lower lip."""
-        red, frame = linear(self.shape.lips), part.frame
-        below = frame.blur(frame.stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02), 0.016)
+        red, region = linear(self.shape.lips), part.region
+        below = region.blur(region.stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02), 0.016)
         part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
-        part.lay(0.92 * frame.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
+        part.lay(0.92 * region.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
         part.lay(0.75 * seam, red * np.float32(0.13))
         for corner in (lines.inner_upper[:2], lines.inner_upper[-2:]):
-            part.lay(0.5 * frame.blur(frame.stroke(corner, 0.014), 0.010), self.skin * np.float32(0.2))
+            part.lay(0.5 * region.blur(region.stroke(corner, 0.014), 0.010), self.skin * np.float32(0.2))
 
 
 def paint_interior(
-    frame: Frame, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
+    region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
 ) -> Float32[np.ndarray, "h w 3"]:
     """What is seen between the lips; it lies behind them, so that it shifts as the head turns."""
     shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
     lip_x, lip_y = lines.inner_upper.T
-    x, y = (axis - np.float32(offset) for axis, offset in zip(frame.grid(), shift, strict=True))
+    x, y = (axis - np.float32(offset) for axis, offset in zip(region.grid(), shift, strict=True))
     under_lip = y - np.interp(x[0], lip_x - shift[0], lip_y - shift[1])
     drop = 0.95 * JAW_DROP * state.jaw
     picture = THROAT * (0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y))[..., None]
     picture = _lay_tongue(picture, x, y, MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue)
-    pixel = 1.5 / frame.density
+    pixel = 1.5 / region.density
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel))
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.032 - y, 1, pixel))
-    depth = (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip)) * (1 - 0.65 * state.rounding)  # pursed lips shade the teeth
-    return picture * depth[..., None].astype(np.float32)
+    pursed = 1 - 0.65 * state.rounding  # rounded lips shade the teeth
+    light = pursed * (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip))
+    return picture * light[..., None].astype(np.float32)
 
 
 def _lay_tongue(picture: Float32[np.ndarray, "h w 3"], x: Grid, y: Grid, tip: float) -> Float32[np.ndarray, "h w 3"]:

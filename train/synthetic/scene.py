@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from train.synthetic.body import BODY, bend_neck, ears, paint_body, torso
 from train.synthetic.camera import Pose, project, turn
-from train.synthetic.chart import Frame, Layers, linear
+from train.synthetic.chart import Layers, Region, linear
 from train.synthetic.curves import smooth_noise, smoothstep
 from train.synthetic.eyes import EyePainter, EyeState
 from train.synthetic.glasses import frame_of
@@ -23,7 +23,7 @@ from train.synthetic.surface import Material, Surface
 
 SUPERSAMPLING = 2
 SOFTNESS = 0.6  # of the lens, in pixels of the large picture
-MOVING_FACE = Frame(-0.6, -0.5, 0.6, 1.12)
+MOVING_FACE = Region(-0.6, -0.5, 0.6, 1.12)
 """The part of a face that is painted anew in each frame, in x and y."""
 SKIN_GLOSS, CLOTH_GLOSS, FRAME_GLOSS = 0.10, 0.05, 0.6
 EAR_TINT = np.array([1.55, 1.3, 1.25], np.float32)  # light comes through them

@@ -39,11 +39,12 @@ PHRASES = (
     "My mother grew up in a small village.", "I am very happy to be here with you.",
     "Few people believe in the power of music.",
 )  # fmt: skip
+PHRASES_SHARE = 1 / 6
 
 
 def draw_sentence(random: np.random.Generator) -> str:
-    """Make up a sentence: a third are phrases, the rest who did what, where."""
-    if random.random() < 1 / 3:
+    """Make up a sentence of who did what, where; or take a phrase."""
+    if random.random() < PHRASES_SHARE:
         return PHRASES[int(random.integers(len(PHRASES)))]
     words = [part[int(random.integers(len(part)))] for part in (WHO, DID, WHAT, WHERE)]
     sentence = " ".join(filter(None, words))

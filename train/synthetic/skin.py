@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from train.synthetic.chart import Frame, lay, linear
+from train.synthetic.chart import Region, lay, linear
 from train.synthetic.curves import bell, smooth_noise, smoothstep
 from train.synthetic.head import EYE_X, MOUTH_Y, HeadShape
 from train.synthetic.palette import Colour
 
-FACE = Frame(-0.76, -1.04, 0.76, 1.08)
+FACE = Region(-0.76, -1.04, 0.76, 1.08)
 """The part of a face at rest that has a colour of its own, in x and y."""
 BLUSH = np.array([0.12, 1.0, 0.85], np.float32)
 """What reddened skin swallows of each colour."""

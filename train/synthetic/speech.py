@@ -10,20 +10,10 @@ from itertools import accumulate, pairwise
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.espeak import MISSING
+from train.synthetic import espeak
 
 VOICES = {
-    "M": (
-        "en-us",
-        "en-gb-x-rp",
-        "en-gb-scotland",
-        "en-029",
-        "en-us+m1",
-        "en-us+m3",
-        "en+m7",
-        "en-us-nyc+m2",
-        "en-gb-x-gbclan",
-    ),
+    "M": ("en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us+m1", "en-us+m3", "en+m7", "en-us-nyc+m2"),
     "W": ("en-us+f1", "en-us+f2", "en-us+f3", "en-us+f4", "en+f2", "en-gb-x-rp+f4", "en-gb-scotland+f3", "en-029+f2"),
 }
 SPEED = (130, 185)  # words a minute
@@ -151,9 +141,9 @@ def _run_espeak(
         "pitch": voice.pitch,
         "seconds": seconds,
     }
-    command = [sys.executable, "-m", "train.synthetic.espeak"]
+    command = [sys.executable, "-I", espeak.__file__]
     run = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, check=False)
-    if run.returncode == MISSING:
+    if run.returncode == espeak.MISSING:
         raise SpeechError(MISSING_ESPEAK)
     if run.returncode:
         raise SpeechError(f"espeak-ng could not speak with voice {voice.name}: {run.stderr.decode().strip()}")
