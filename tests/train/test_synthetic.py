@@ -156,13 +156,13 @@ def test_performances_follow_voice_and_emotion(speech):
     assert {"neutral", "angry", "surprise"} < set(EMOTIONS)
 
 
-def test_speakers_blink_some_eighteen_times_a_minute():
+def test_speakers_blink_some_twenty_times_a_minute():
     minute = Speech("", np.zeros(60 * 8000, np.float32), 8000, (Phoneme("", 0, 60),))
     counts = []
     for seed in range(8):
         shut = perform(minute, "neutral", 1, np.random.default_rng(seed)).blink > 0.8
         counts.append(np.count_nonzero(np.diff(shut.astype(int)) == 1))
-    assert 12 <= np.mean(counts) <= 30
+    assert 15 <= np.mean(counts) <= 25
 
 
 def test_haar_finds_drawn_faces_and_their_eyes_agree_with_the_truth(scenes):
@@ -252,7 +252,7 @@ def tree(tmp_path_factory) -> Path:
     return root
 
 
-def run_program(root: Path, workers: str, seed: str = "27", check: bool = False) -> subprocess.CompletedProcess:
+def run_program(root: Path, workers: str, seed: str = "14", check: bool = False) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "train.synthetic", "--output-path", str(root), "--subjects", "2", "--clips", "1"]
     command += ["--seconds", "0.5", "--size", str(SIZE), "--workers", workers, "--seed", seed]
     return subprocess.run(command, check=check, capture_output=True, text=True)
@@ -328,7 +328,7 @@ def test_a_folder_of_other_settings_is_refused_in_one_line(tree):
 @needs_espeak
 def test_a_clip_that_fails_leaves_no_video(tmp_path, monkeypatch):
     monkeypatch.setattr("train.synthetic.clip.landmarks", lambda scene, moment: np.zeros((3, 2)))
-    plan = ClipPlan(27, 0, 0, 0.5, SIZE)
+    plan = ClipPlan(14, 0, 0, 0.5, SIZE)
     with pytest.raises(ValueError, match="broadcast"):
         make_clip(plan, tmp_path)
     assert not list(tmp_path.iterdir())

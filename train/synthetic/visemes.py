@@ -56,8 +56,10 @@ VISEMES = (
 REST, LIPS = VISEMES[0], VISEMES[1]
 BY_SOUND = {sound: viseme for viseme in VISEMES for sound in viseme.sounds}
 
-REACH = np.array([0.05, 0.07, 0.095, 0.035, 0.045])
+REACH = np.array([0.04, 0.055, 0.07, 0.035, 0.04])
 """Seconds over which each parameter gives way to its neighbours; the lips round early and late, the tongue is quick."""
+DEEPEST = 0.06
+"""Seconds into a sound after which its pull grows no more."""
 UNVOICED_CLOSURE = 0.065
 """Seconds that the lips are shut before a p: espeak-ng times it by its burst."""
 SHORTEST_CLOSURE = 0.04  # seconds, more than a frame, so that one always shows it
@@ -114,9 +116,9 @@ def mouth_track(
     """
     segments = segments_of(phonemes)
     start, end = (np.array([getattr(each, name) for each in segments])[:, None] for name in ("start", "end"))
-    away = np.maximum(np.maximum(start - times, times - end), 0) - 0.3 * np.minimum(
-        np.minimum(times - start, end - times).clip(0), 0.08
-    )
+    outside = np.maximum(np.maximum(start - times, times - end), 0)
+    depth = np.minimum(times - start, end - times).clip(0, DEEPEST)  # the middle of a sound is the most its own
+    away = outside - depth
     targets = np.array([each.viseme.target for each in segments])
     weights = np.array([each.viseme.weight for each in segments])
     lips = np.array([each.viseme is LIPS for each in segments])
