@@ -126,8 +126,9 @@ from jaxportrait.media.audio import Audio
 from examples.quickstart import babble, draw_portrait
 checkpoint, path, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 animator = Animator.from_checkpoint(checkpoint, batch_size=8, detector="none")
-animation = animator.animate(draw_portrait(64), Audio.open(path), sampling=Sampling(steps=2))
-assert len(animation) == 30 * seconds
+# Ten minutes at six frames a second: were frames or pictures kept, 700 MB of them would show.
+animation = animator.animate(draw_portrait(256), Audio.open(path), sampling=Sampling(steps=2), output_fps=6)
+assert len(animation) == 6 * seconds
 animation.save(path + ".mp4")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
