@@ -81,7 +81,7 @@ def test_of_two_faces_the_larger_is_taken_with_a_warning(inputs, tmp_path, portr
     frame = next(iter(VideoReader(inputs["-o"] / "two--voice.mp4")))[1].astype(int)
     changed = (np.abs(frame - two) > 40).any(axis=2)
     assert changed[200:400, 150:350].mean() > 0.5
-    assert not changed[:, 760:].any()
+    assert changed[:, 760:].mean() < 0.01  # but for what the codec does to edges
     run(inputs, "--detector", "haar", "--face", "1", **{"-s": tmp_path / "two.png"})
     assert "warning" not in capsys.readouterr().err
 
