@@ -1,5 +1,7 @@
 """`python -m infer -s IMAGE -d AUDIO --checkpoint CKPT`: a picture and a speech recording become a talking video."""
 
+import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -15,10 +17,11 @@ from jaxportrait.media.image import read_image
 from jaxportrait.media.video import check_format
 
 INTERRUPTED = 130
+FRAME = str.maketrans("╭╮╰╯│─", " " * 6)
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__, prog="python -m infer")
+    options = parse()
     try:
         configure(options)
         run(options)
@@ -30,6 +33,18 @@ def main() -> None:
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def parse() -> Options:
+    """The options of the command line; what is wrong with them is said in one line, not in tyro's frame."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(Options, description=__doc__, prog="python -m infer")
+    except SystemExit as stop:
+        if stop.code:
+            print(f"error: {' '.join(said.getvalue().translate(FRAME).split())}", file=sys.stderr)
+        raise
 
 
 def configure(options: Options) -> None:

@@ -182,7 +182,9 @@ def test_wrong_options_exit_with_2(option, inputs, capsys):
     with pytest.raises(SystemExit) as stop:
         run(inputs, *option)
     assert stop.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert option[0].removeprefix("--") in line
 
 
 def test_a_video_gives_its_sound_on_request(inputs, tmp_path, voice):
