@@ -21,7 +21,7 @@ DESCRIPTION = "synthetic.json"
 MOST = 999  # subjects, and clips of each: their names have three digits
 SMALLEST_SIZE = 64
 LONGEST = 60.0  # seconds
-FORMAT = 1
+FORMAT = 2
 """Raised when the same seed comes to mean other pictures."""
 
 
