@@ -23,6 +23,7 @@ def machine() -> dict[str, Any]:
         "devices": len(devices),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "allocator": _allocator(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("jax", "flax", "numpy")},
     }
@@ -35,17 +36,35 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """First call and median of later ones, the contestants in turn: the machine's moods meet all of them."""
+def alternate(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, Any]]:
+    """First call, and the later ones with their median, the contestants in turn: a machine's moods meet all of them.
+
+    `cpu` is the processor time of all threads of this process, which other programs hardly change; it counts threads
+    that wait in a loop as if they worked.
+    """
     first = {name: seconds(run) for name, run in runs.items()}
     later: dict[str, list[float]] = {name: [] for name in runs}
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
+            start = time.process_time()
             later[name].append(seconds(run))
+            cpu[name].append(time.process_time() - start)
     return {
-        name: {"first": first[name], "median": statistics.median(later[name]), "least": min(later[name])}
-        for name in runs
+        name: {
+            "first": first[name],
+            "median": statistics.median(times),
+            "least": min(times),
+            "times": times,
+            "cpu": statistics.median(cpu[name]),
+        }
+        for name, times in later.items()
     }
+
+
+def paired_ratio(ours: Mapping[str, Any], rival: Mapping[str, Any]) -> float:
+    """The median of the ratios of neighbouring calls of `alternate`, which a machine's moods hardly touch."""
+    return statistics.median(a / b for a, b in zip(ours["times"], rival["times"], strict=True))
 
 
 def publish(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], data: Any, path: Path | None) -> None:
@@ -57,6 +76,12 @@ def publish(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], d
     Console(width=120).print(table)
     if path is not None:
         path.write_text(json.dumps({"machine": where, "figures": data}, indent=1) + "\n", encoding="utf-8")
+
+
+def _allocator() -> str:
+    """What is set of the allocator of host memory, whose page faults are a good part of a frame's time on a CPU."""
+    settings = [f"{name}={os.environ[name]}" for name in ("LD_PRELOAD", "GLIBC_TUNABLES") if os.environ.get(name)]
+    return " ".join(settings) or "default"
 
 
 def _processor() -> str:

@@ -4,7 +4,6 @@ The recipe's checkpoints are written as real files, the real converter reads the
 inputs, and every stored tensor is compared. The exit status is 1 if any misses its bound.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
@@ -56,28 +54,10 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A tensor against its golden value: error is max |difference| / max |golden|."""
-
-    name: str
-    shape: tuple[int, ...]
-    error: float
-    bound: float
-
-    @property
-    def passed(self) -> bool:
-        return self.error <= self.bound  # False for nan
-
-
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_default_matmul_precision", "highest")
-    comparisons = [row for size in SIZES[options.size] for row in verify(options.golden, size, options.dtype)]
-    Console(width=110).print(report(comparisons))
-    failed = sum(not row.passed for row in comparisons)
-    print(f"{len(comparisons) - failed} tensors within their bounds, {failed} not")
-    sys.exit(failed > 0)
+    conclude([row for size in SIZES[options.size] for row in verify(options.golden, size, options.dtype)], "tensor")
 
 
 def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:
@@ -89,11 +69,9 @@ def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:
             compare(figures, name, value, bound_of(name, size, dtype))
             for name, value in run_networks(recipe, checkpoint, size, jnp.dtype(dtype))
         ]
-    compared = {row.name for row in rows}
     tags = (f"{size}/", WHISPER[size][0], "statistic/", *(["mel/"] if size == "small" else []))
-    missing = [name for name in figures if name.startswith(tags) and name not in compared and "/shape" not in name]
-    missing = [name for name in missing if not name.endswith("/mean_std")]
-    return rows + [Comparison(name, (), float("nan"), 0.0) for name in missing]
+    names = [name for name in figures if name.startswith(tags) and not name.endswith(("/shape", "/mean_std"))]
+    return rows + forgotten(names, rows)
 
 
 def convert_recipe(recipe: Recipe, size: str, folder: Path) -> Checkpoint:
@@ -109,17 +87,20 @@ def load_figures(golden: Path) -> dict[str, np.ndarray]:
 
 
 def compare(figures: dict[str, np.ndarray], name: str, value: AnyArray, bound: float) -> Comparison:
-    """Compare `value` with the stored sample of a golden tensor, and its mean and deviation with the whole one's."""
+    """Compare `value` with the stored sample of a golden tensor, and its mean and deviation with the whole one's.
+
+    The error is the largest difference, as a share of the largest golden value.
+    """
     value = np.asarray(value, np.float64)
     if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
-        return Comparison(name, value.shape, float("nan"), bound)
+        return Comparison(name, float("nan"), bound, value.shape)
     stored, flat = figures[name].ravel(), value.ravel()
     if flat.size > STORED_WHOLE:
         flat = flat[np.random.Generator(np.random.PCG64(0)).integers(0, flat.size, STORED_WHOLE)]
     moments = np.array([value.mean(), value.std()])
     off = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
     difference = max(np.abs(flat - stored).max(), off)
-    return Comparison(name, value.shape, float(difference / np.abs(stored).max()), bound)
+    return Comparison(name, float(difference / np.abs(stored).max()), bound, value.shape)
 
 
 def bound_of(name: str, size: str, dtype: str) -> float:
@@ -128,14 +109,6 @@ def bound_of(name: str, size: str, dtype: str) -> float:
     if dtype == "bfloat16":
         return HALF_SAMPLE_BOUND if name.endswith(("/frame", "sample_cfg4.5_euler25", "/motion")) else HALF_BOUND
     return SMALL_BOUND if size == "small" else FULL_BOUND
-
-
-def report(comparisons: list[Comparison]) -> Table:
-    table = Table("tensor", "shape", "error", "bound", "pass")
-    for row in comparisons:
-        verdict = "yes" if row.passed else "NO"
-        table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.error:.1e}", f"{row.bound:.0e}", verdict)
-    return table
 
 
 def run_networks(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:

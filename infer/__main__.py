@@ -1,4 +1,7 @@
-"""`python -m infer -s IMAGE -d AUDIO --checkpoint CKPT`: a picture and a speech recording become a talking video."""
+"""`python -m infer [-s IMAGE] [-d AUDIO] [--checkpoint CKPT]`: a picture and a speech recording become a talking video.
+
+Whatever is not given is the demo's.
+"""
 
 import contextlib
 import io
@@ -11,6 +14,7 @@ import tyro
 
 from infer.config import Options
 from infer.progress import Reporter
+from jaxportrait import demo
 from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
@@ -74,6 +78,8 @@ def run(options: Options) -> None:
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
     check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
+    if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
+        report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
     with report.stage("loading the networks"):
         animator = Animator.from_checkpoint(
             options.checkpoint,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
+from jaxportrait import demo
 from jaxportrait.animator import Driving, DType, Sampling
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.video import Encoder
@@ -14,12 +15,13 @@ from jaxportrait.media.video import Encoder
 
 @dataclass(frozen=True)
 class Options:
-    """Animate a portrait with a speech recording.
+    """Animate a portrait with a speech recording; without arguments, the demo's.
 
     Attributes:
-      source: picture with a face.
-      driving: speech recording (wav, mp3, m4a, flac, ogg, ...).
-      checkpoint: made by `python -m convert_weights` or `python -m train.export`.
+      source: picture with a face; by default the demo's portrait.
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...); by default the demo's sentence.
+      checkpoint: made by `python -m convert_weights` or `python -m train.export`; by default the demo's, which knows
+        drawn heads alone.
       output_dir: folder for the video, `SOURCE--DRIVING.mp4`; made if it is missing.
       driving_kind: `audio` takes the sound of a video given as --driving.
       sampling: how motion is made of sound.
@@ -37,9 +39,9 @@ class Options:
       debug: show the traceback of an error.
     """
 
-    source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")]
-    driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")]
-    checkpoint: Annotated[Path, arg(metavar="CKPT")]
+    source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
+    driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")] = demo.SENTENCE
+    checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
     output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
     driving_kind: Literal["auto", "audio"] = "auto"
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.crop import crop_face, frame_face, network_input, to_full_resolution
+from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
 from jaxportrait.media.paste import PasteBack
@@ -27,7 +27,7 @@ from jaxportrait.pipeline.sample import WindowMode, plan_windows, resample_motio
 from jaxportrait.types import Source
 
 DType = Literal["auto", "float32", "bfloat16"]
-REQUIRED = ("appearance", "motion", "warping", "generator", "whisper", "flow_transformer")
+REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
 KEYPOINT_CHUNK = 256
 AHEAD = 2
 """Chunks that the device may work on while the host pastes earlier ones."""
@@ -161,14 +161,16 @@ class Animator:
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch size is {batch_size}: at least one frame is needed")
-        checkpoint.require(REQUIRED)
+        self.audio_encoder = checkpoint.config.audio_encoder
+        required = (*REQUIRED, self.audio_encoder)
+        checkpoint.require(required)
         on_cpu = jax.default_backend() == "cpu"
         precision = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "auto": jnp.float32 if on_cpu else jnp.bfloat16}
         self.config, self.dtype = checkpoint.config, precision[dtype]
         self.batch_size = batch_size or (1 if on_cpu else 8)
         self.detector = detector or open_detector()
         optional = [part for part in ("stitching",) if part in checkpoint.parts]
-        self.networks = {part: checkpoint.network(part, dtype=self.dtype) for part in (*REQUIRED, *optional)}
+        self.networks = {part: checkpoint.network(part, dtype=self.dtype) for part in (*required, *optional)}
         self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
 
     @classmethod
@@ -200,7 +202,8 @@ class Animator:
         reduced = reduce(whole)
         faces = detect_faces(reduced, self.detector)
         chosen, _ = choose_face(faces, face)
-        crop = crop_face(reduced, frame_face(chosen.hull))
+        zoom = 1.0 if self.detector.name == "none" else self.config.crop_zoom
+        crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.config.image_size)
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
         source = encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
@@ -238,7 +241,7 @@ class Animator:
         config = self.networks["flow_transformer"].config
         plan, count = plan_windows(frames, config, sampling.windows)
         used = plan.features_of(count)
-        features = encode_audio(self.networks["whisper"], audio.stream, audio.sample_count, features=used)
+        features = encode_audio(self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used)
         padded = np.zeros((plan.features, config.audio_width), np.float32)
         padded[:used] = features
         motion = sample_motion(

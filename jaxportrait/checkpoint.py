@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import jax
@@ -25,9 +25,12 @@ from jaxportrait.models.parts import NETWORKS, abstract, build
 from jaxportrait.types import MotionStatistics
 
 FORMAT = 1
+COMMIT_NOTE = "commit_success.txt"
+"""Orbax reads it in cloud storage alone, and it names the folder of whoever wrote the checkpoint."""
 UNTRAINED_DEVIATION = 0.02
 """Of motion, before statistics are measured."""
 
+StorageType = Literal["float32", "float16"]
 Leaves = Mapping[str, Any]
 """A network's arrays by dotted path, such as `stem.conv.kernel`."""
 
@@ -68,12 +71,12 @@ class Checkpoint:
             )
 
     def leaves(self, part: str) -> dict[str, np.ndarray]:
-        """The stored arrays of `part`, on the host."""
+        """The stored arrays of `part`, on the host, in float32."""
         return self._read(part, abstract(part, self.sizes(part)))
 
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
         wanted = {part: _nested(dict.fromkeys(leaf_shapes(network), 0))}
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=np.dtype(np.float32)), wanted)
         restore = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
         try:
             with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
@@ -126,18 +129,24 @@ def save_checkpoint(
     params: Mapping[str, Leaves],
     statistics: MotionStatistics | None = None,
     *,
+    dtype: StorageType = "float32",
     overwrite: bool = False,
 ) -> None:
     """Write an inference checkpoint whole or not at all.
 
     Args:
       params: of each part that `config` names, in the form before folding.
+      dtype: in which weights are stored; in float16 they take half the space and keep 11 significant bits.
       overwrite: replace what stands at `path`; otherwise that is an error.
+
+    Raises:
+      CheckpointError: `path` is taken, or a weight is too large for `dtype`.
     """
     path = Path(path).absolute()
     check_destination(path, overwrite=overwrite)
+    stored = {part: _nested(_as_stored(part, leaves, dtype)) for part, leaves in params.items()}
     items: dict[str, Any] = {
-        "params": ocp.args.PyTreeSave({part: _nested(leaves) for part, leaves in params.items()}),
+        "params": ocp.args.PyTreeSave(stored),
         "config": ocp.args.JsonSave({"format": FORMAT, "portrait": asdict(config)}),
     }
     if statistics is not None:
@@ -149,10 +158,25 @@ def save_checkpoint(
     try:
         with ocp.Checkpointer(_handler()) as writer:
             writer.save(partial, args=ocp.args.Composite(**items))
+        for note in partial.rglob(COMMIT_NOTE):
+            note.unlink()
         _put_in_place(partial, path)
     finally:
         for leftover in path.parent.glob(f"{glob.escape(partial.name)}*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.ndarray]:
+    """The arrays in `dtype`; raise a CheckpointError if it cannot hold one of their values."""
+    stored = {}
+    for name, leaf in leaves.items():
+        try:
+            with np.errstate(over="raise"):
+                stored[name] = np.asarray(leaf, dtype)
+        except FloatingPointError as error:
+            limit = np.finfo(dtype).max
+            raise CheckpointError(f"{part} has values beyond {limit:g} in {name}: store it in float32") from error
+    return stored
 
 
 def _put_in_place(new: Path, path: Path) -> None:

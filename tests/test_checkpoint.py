@@ -23,7 +23,13 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
     save_untrained,
 )
-from jaxportrait.models.config import AppearanceConfig, FlowTransformerConfig, PortraitConfig, StitchingConfig
+from jaxportrait.models.config import (
+    AppearanceConfig,
+    FlowTransformerConfig,
+    LogMelConfig,
+    PortraitConfig,
+    StitchingConfig,
+)
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.types import MotionStatistics
 
@@ -60,6 +66,38 @@ def test_what_is_written_is_read_bit_for_bit(written, params):
         np.testing.assert_equal(checkpoint.leaves(part), leaves)
     np.testing.assert_array_equal(checkpoint.statistics.mean, STATISTICS.mean)
     np.testing.assert_array_equal(checkpoint.statistics.std, STATISTICS.std)
+
+
+def test_a_checkpoint_does_not_tell_where_it_was_written(written):
+    assert not [path for path in files_below(written) if str(written.parent).encode() in path.read_bytes()]
+
+
+def test_half_precision_takes_half_the_space_and_reads_as_float32(written, params, tmp_path):
+    save_checkpoint(tmp_path / "half", CONFIG, params, STATISTICS, dtype="float16")
+    checkpoint = open_checkpoint(tmp_path / "half")
+    for part, leaves in params.items():
+        for name, leaf in checkpoint.leaves(part).items():
+            assert leaf.dtype == np.float32
+            np.testing.assert_array_equal(leaf, leaves[name].astype(np.float16))
+    np.testing.assert_array_equal(checkpoint.statistics.std, STATISTICS.std)  # not rounded
+    half, whole = (sum(path.stat().st_size for path in files_below(path)) for path in (tmp_path / "half", written))
+    assert half < 0.7 * whole
+
+
+def test_a_value_beyond_half_precision_is_named(params, tmp_path):
+    large = params["stitching"] | {"layers.0.bias": np.full(128, 1e5, np.float32)}
+    with pytest.raises(CheckpointError, match=r"stitching has values beyond 65504 in layers\.0\.bias"):
+        save_checkpoint(tmp_path / "half", CONFIG, params | {"stitching": large}, dtype="float16")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_without_weights_is_its_config(tmp_path):
+    config = PortraitConfig(log_mel=LogMelConfig(40), stitching=StitchingConfig.stitching())
+    save_untrained(tmp_path / "checkpoint", config)
+    checkpoint = open_checkpoint(tmp_path / "checkpoint")
+    assert checkpoint.parts == ["stitching", "log_mel"]
+    assert checkpoint.leaves("log_mel") == {}
+    assert checkpoint.network("log_mel").config == config.log_mel
 
 
 def test_one_part_is_read_without_the_others(written, params):

@@ -1,47 +1,50 @@
-"""`python -m train --dataset-path OUT --checkpoint CKPT --work-dir RUN`: train a flow transformer on motion shards."""
+"""`python -m train --dataset-path DATA --work-dir RUN [--stage flow|renderer]`: train the networks of a stage."""
 
+import itertools
 import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 
-from train.config import TrainConfig, load_config
+from train.config import NO_PREFIX, StageConfig, TrainConfig, load_config
+from train.flow import train_transformer
 from train.loop import DivergenceError
 from train.mesh import connect
-from train.run import RunOptions, train_transformer
+from train.renderer.config import RendererConfig
+from train.renderer.stage import train_renderer
+from train.run import RunOptions
 
 TERMINATED = 143
 """Exit status after SIGTERM, by which schedulers know that there is more to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train a flow transformer. The same command goes on with a run that was interrupted.
+    """Train the networks of a stage. The same command goes on with a run that was interrupted.
 
     Attributes:
-      dataset_path: folder that `train.process` made.
-      checkpoint: its audio encoder made the features; `train.export` copies the parts that are not trained from it.
+      dataset_path: folder that `train.process` made, or `train.frames` for the renderer.
+      checkpoint: of the parts that are not trained, which `train.export` copies; its audio encoder made the features.
       work_dir: folder of this run.
       config: TOML file of differences from the defaults; the command line goes before it.
       resume: `auto` goes on with the run folder's last checkpoint, `never` refuses a folder that is not empty, a
         number goes back to that step.
-      init: checkpoint whose flow transformer the run starts from; fresh weights where there is none.
+      init: checkpoint whose networks the run starts from; fresh weights where there is none.
       coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under SLURM, Kubernetes or MPI.
       processes: of the run.
       process: which of them this is, from 0.
       deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU always does.
       peak_tflops: of one device, for model FLOP utilisation; measured where it is not given.
       debug: show the traceback of an error.
-      training: what is trained, and how.
     """
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     config: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
     resume: Annotated[str, tyro.conf.arg(metavar="auto|never|STEP")] = "auto"
     init: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
@@ -51,7 +54,28 @@ class Options:
     deterministic: bool = False
     peak_tflops: float | None = None
     debug: bool = False
-    training: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOptions(Options):
+    """Train a flow transformer: audio features -> motion."""
+
+    stage: Literal["flow"] = "flow"
+    training: Annotated[TrainConfig, NO_PREFIX] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererOptions(Options):
+    """Train a renderer: the appearance, motion and warping networks and the generator."""
+
+    stage: Literal["renderer"] = "renderer"
+    training: Annotated[RendererConfig, NO_PREFIX] = field(default_factory=RendererConfig)
+
+
+STAGES: dict[str, tuple[type[Any], type[StageConfig], Any]] = {
+    "flow": (FlowOptions, TrainConfig, train_transformer),
+    "renderer": (RendererOptions, RendererConfig, train_renderer),
+}
 
 
 def main() -> None:
@@ -66,24 +90,33 @@ def main() -> None:
     sys.exit(status)
 
 
-def parse(arguments: list[str]) -> Options:
-    """The command line, over the TOML file that it names, over the defaults."""
-    options = tyro.cli(Options, description=__doc__, args=arguments)
+def parse(arguments: list[str]) -> Any:
+    """The command line, over the TOML file that it names, over the defaults of its stage."""
+    options_type, config_type, _ = STAGES[stage_of(arguments)]
+    options = tyro.cli(options_type, description=__doc__, args=arguments)
     if options.config is None:
         return options
-    file = load_config(options.config)
-    default = Options(*[tyro.MISSING] * 3, training=file)
-    return tyro.cli(Options, description=__doc__, args=arguments, default=default)
+    file = load_config(options.config, config_type())
+    default = options_type(dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=file)
+    return tyro.cli(options_type, description=__doc__, args=arguments, default=default)
 
 
-def run(options: Options) -> bool:
+def stage_of(arguments: list[str]) -> str:
+    """The stage that the command line names; tyro complains of one that does not exist."""
+    named = [value for name, value in itertools.pairwise(arguments) if name == "--stage"]
+    named += [argument.removeprefix("--stage=") for argument in arguments if argument.startswith("--stage=")]
+    return named[-1] if named and named[-1] in STAGES else "flow"
+
+
+def run(options: Any) -> bool:
     if options.deterministic:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     connect(options.coordinator, options.processes, options.process)
     paths = RunOptions(
         options.dataset_path, options.checkpoint, options.work_dir, options.resume, options.init, options.peak_tflops
     )
-    return train_transformer(paths, options.training, Console(quiet=(options.process or 0) != 0))
+    train = STAGES[options.stage][2]
+    return train(paths, options.training, Console(quiet=(options.process or 0) != 0))
 
 
 if __name__ == "__main__":

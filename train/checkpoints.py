@@ -16,8 +16,8 @@ from train.state import Params, TrainState
 
 FOLDER = "checkpoints"
 LOSS = "validation_loss"
-WEIGHTS = {"ema": "average", "raw": "params"}
-"""How weights are called at the command line -> the item that holds them."""
+WEIGHTS = {"ema": ("average",), "raw": ("params", "batch_statistics")}
+"""How weights are called at the command line -> the items that hold them."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Checkpoints:
             "run": ocp.args.JsonSave(dict(saved.run)),
             "data": ocp.args.JsonSave(dict(saved.data)),
         }
+        if state.batch_statistics:
+            items["batch_statistics"] = ocp.args.StandardSave(state.batch_statistics)
         if saved.statistics is not None:
             arrays = {"mean": np.asarray(saved.statistics.mean), "std": np.asarray(saved.statistics.std)}
             items["statistics"] = ocp.args.StandardSave(arrays)
@@ -79,32 +81,35 @@ class Checkpoints:
         Args:
           like: shapes, dtypes and shardings of the state.
         """
-        arguments = ocp.args.Composite(
-            params=ocp.args.StandardRestore(like.params),
-            average=ocp.args.StandardRestore(like.average),
-            optimizer=ocp.args.StandardRestore({"step": like.step, "state": like.optimizer}),
-            data=ocp.args.JsonRestore(),
-        )
-        items = self._restore(step, arguments)
-        rest = items["optimizer"]
-        return TrainState(rest["step"], items["params"], items["average"], rest["state"]), items["data"]
+        arguments = {
+            "params": ocp.args.StandardRestore(like.params),
+            "average": ocp.args.StandardRestore(like.average),
+            "optimizer": ocp.args.StandardRestore({"step": like.step, "state": like.optimizer}),
+            "data": ocp.args.JsonRestore(),
+        }
+        if like.batch_statistics:
+            arguments["batch_statistics"] = ocp.args.StandardRestore(like.batch_statistics)
+        items = self._restore(step, ocp.args.Composite(**arguments))
+        rest, measured = items["optimizer"], items["batch_statistics"] if like.batch_statistics else {}
+        return TrainState(rest["step"], items["params"], items["average"], rest["state"], measured), items["data"]
 
     def run(self, step: int) -> dict[str, Any]:
         """What the run was when it saved this step."""
         return self._restore(step, ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
 
     def weights(self, step: int, kind: str) -> tuple[Params, MotionStatistics | None]:
-        """The weights of a step, `ema` or `raw`, and the motion's statistics, on the host."""
+        """The weights of a step, `ema` or `raw`, batch statistics among them, and the motion's, on the host."""
         self._require(step)
         stored = self._manager.item_metadata(step)
-        items = [item for item in (WEIGHTS[kind], "statistics") if stored[item] is not None]
+        items = [item for item in (*WEIGHTS[kind], "statistics") if stored.get(item) is not None]
         on_host = {
             item: jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), dict(stored[item])) for item in items
         }
         arguments = {item: ocp.args.StandardRestore(arrays) for item, arrays in on_host.items()}
         restored = self._restore(step, ocp.args.Composite(**arguments))
         statistics = restored["statistics"] if "statistics" in items else None
-        return restored[WEIGHTS[kind]], statistics and MotionStatistics(**statistics)
+        weights = {name: leaf for item in items if item in WEIGHTS[kind] for name, leaf in restored[item].items()}
+        return weights, statistics and MotionStatistics(**statistics)
 
     def drop_after(self, step: int) -> None:
         """Delete the checkpoints after `step`, from which a run goes on another time."""
@@ -139,7 +144,6 @@ def _loss(metrics: Mapping[str, float]) -> float:
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
-    arrays: dict[str, ocp.CheckpointHandler] = {
-        item: ocp.StandardCheckpointHandler() for item in ("params", "average", "optimizer", "statistics")
-    }
+    names = ("params", "average", "optimizer", "batch_statistics", "statistics")
+    arrays: dict[str, ocp.CheckpointHandler] = {item: ocp.StandardCheckpointHandler() for item in names}
     return arrays | {item: ocp.JsonCheckpointHandler() for item in ("run", "data")}

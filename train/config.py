@@ -7,13 +7,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
 
 from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
 
 T = TypeVar("T")
 CHANGEABLE = {"changeable": True}
 """Metadata of a field that may differ when a run is resumed: no result of a step depends on it."""
+
+
+NO_PREFIX = tyro.conf.arg(name="")
+"""`--steps` at the command line, not `--loop.steps`."""
 
 
 class ConfigError(ValueError):
@@ -58,6 +64,7 @@ class OptimizerConfig:
       weight_decay: of every parameter, times the learning rate.
       clip_norm: the gradient's global norm is at most this.
       ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
+      clip_apart: networks whose gradients have a norm, and a clip, of their own.
     """
 
     learning_rate: float = 1e-4
@@ -70,6 +77,7 @@ class OptimizerConfig:
     weight_decay: float = 1e-6
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
+    clip_apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class LoopConfig:
       log_every: scalars and a console line.
       validate_every: loss on the validation split, of the averaged weights.
       save_every: a checkpoint; a multiple of `validate_every`, by which the best is known.
-      plot_every: a sampled motion curve against the truth.
+      plot_every: a picture of what the networks make.
       keep: the last so many checkpoints; the best stays too.
     """
 
@@ -104,33 +112,28 @@ class LoopConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Training of a flow transformer.
+class StageConfig:
+    """What every stage of training has.
 
     Attributes:
-      motion_space: what the transformer makes; the data set's where none is given.
-      batch_size: windows an update, over all devices.
+      batch_size: samples an update, over all devices.
       accumulation: parts into which a batch is cut, one after the other, to save memory.
-      condition_dropout: probability with which a window's audio is replaced by the learned vector.
-      dtype: in which the network computes; weights are float32 whatever it is.
-      seed: of the initial weights, the order of the data, noise, times and dropout.
-      validation_batches: of the validation split, each of `batch_size` windows.
+      dtype: in which the networks compute; weights are float32 whatever it is.
+      seed: of the initial weights, the order of the data, and everything random.
+      validation_batches: of the validation split, each of `batch_size` samples.
       export_weights: which weights `train.export` writes.
       fsdp: devices over which weights and optimizer are spread; the other devices repeat them.
     """
 
-    motion_space: Literal["lip", "face"] | None = None
     batch_size: int = 64
-    accumulation: int = 4
-    condition_dropout: float = 0.1
+    accumulation: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     validation_batches: int = 4
     export_weights: Literal["ema", "raw"] = "ema"
     fsdp: int = field(default=1, metadata=CHANGEABLE)
-    transformer: TransformerSize = field(default_factory=TransformerSize)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
+    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(default_factory=OptimizerConfig)
+    loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.accumulation < 1 or self.batch_size % self.accumulation:
@@ -138,6 +141,25 @@ class TrainConfig:
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal parts: "
                 "choose an accumulation that divides it"
             )
+
+
+@dataclass(frozen=True)
+class TrainConfig(StageConfig):
+    """Training of a flow transformer.
+
+    Attributes:
+      motion_space: what the transformer makes; the data set's where none is given.
+      condition_dropout: probability with which a window's audio is replaced by the learned vector.
+      transformer: its size.
+    """
+
+    motion_space: Literal["lip", "face"] | None = None
+    accumulation: int = 4
+    condition_dropout: float = 0.1
+    transformer: Annotated[TransformerSize, NO_PREFIX] = field(default_factory=TransformerSize)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.condition_dropout < 1:
             raise ConfigError(f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed")
         if self.transformer.width % (2 * self.transformer.heads):
@@ -147,8 +169,8 @@ class TrainConfig:
             )
 
 
-def load_config(path: Path, default: TrainConfig | None = None) -> TrainConfig:
-    """A TOML file's differences from the defaults, applied.
+def load_config(path: Path, default: T) -> T:
+    """A TOML file's differences from `default`, applied.
 
     Raises:
       FileNotFoundError: no such file.
@@ -160,7 +182,7 @@ def load_config(path: Path, default: TrainConfig | None = None) -> TrainConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    return apply(default or TrainConfig(), values, str(path))
+    return apply(default, values, str(path))
 
 
 def apply(config: T, values: Mapping[str, Any], source: str) -> T:

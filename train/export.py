@@ -1,23 +1,29 @@
-"""`python -m train.export --work-dir RUN --output CKPT`: a run's transformer as a checkpoint that `infer` reads."""
+"""`python -m train.export --work-dir RUN --output CKPT`: what a run has trained, as a checkpoint that `infer` reads."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
-from jaxportrait.checkpoint import CheckpointError, check_destination, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    Leaves,
+    StorageType,
+    check_destination,
+    open_checkpoint,
+    save_checkpoint,
+)
+from jaxportrait.models.config import LogMelConfig, PortraitConfig, config_from_json
+from jaxportrait.models.parts import NETWORKS
 from train.checkpoints import FOLDER, Checkpoints
-
-PART = "flow_transformer"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Write a run's flow transformer, its motion statistics, and the parts that were not trained, as one checkpoint.
+    """Write what a run has trained, and the parts that it has not, as one checkpoint.
 
     Attributes:
       work_dir: folder of the run.
@@ -25,6 +31,9 @@ class Options:
       weights: averaged (`ema`) or as last updated (`raw`); as the run's configuration says where it is not given.
       step: a saved step; the last where it is not given.
       checkpoint: of the parts that were not trained; the run's own where it is not given.
+      log_mel: make the log-mel spectrogram of so many bins the audio encoder; before `train.process`, with no flow
+        transformer yet.
+      dtype: in which weights are stored: `float16` takes half the space.
       overwrite: replace a checkpoint that stands at `output`.
     """
 
@@ -33,6 +42,8 @@ class Options:
     weights: Literal["ema", "raw"] | None = None
     step: int | None = None
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    log_mel: Annotated[int | None, tyro.conf.arg(metavar="BINS")] = None
+    dtype: StorageType = "float32"
     overwrite: bool = False
 
 
@@ -59,11 +70,48 @@ def export(options: Options) -> str:
         params, statistics = saved.weights(step, weights)
     finally:
         saved.close()
-    frozen = open_checkpoint(options.checkpoint or run["checkpoint"])
-    parts = {part: frozen.leaves(part) for part in frozen.parts if part != PART}
-    config = replace(frozen.config, flow_transformer=FlowTransformerConfig(**run["transformer"]))
-    save_checkpoint(options.output, config, parts | {PART: params}, statistics, overwrite=options.overwrite)
-    return f"{options.output}: {weights} weights of step {step}, with {', '.join(parts)} of {frozen.path}"
+    config, others = untrained_parts(options.checkpoint or run["checkpoint"], list(run["trained"]))
+    config = config_from_json(asdict(config) | run["trained"])
+    if options.log_mel is not None:
+        config, others = with_log_mel(config, others, options.log_mel)
+    parts = others | by_part(params, [name for name in run["trained"] if name in NETWORKS])
+    save_checkpoint(options.output, config, parts, statistics, dtype=options.dtype, overwrite=options.overwrite)
+    return f"{options.output}: {weights} weights of step {step}, with {', '.join(others) or 'nothing else'}"
+
+
+def untrained_parts(path: Path | str | None, trained: list[str]) -> tuple[PortraitConfig, dict[str, Leaves]]:
+    """The config of the checkpoint at `path`, and its parts that are not `trained`; nothing where there is none."""
+    if path is None:
+        return PortraitConfig(), {}
+    frozen = open_checkpoint(path)
+    return frozen.config, {part: frozen.leaves(part) for part in frozen.parts if part not in trained}
+
+
+def with_log_mel(
+    config: PortraitConfig, parts: dict[str, Leaves], mel_bins: int
+) -> tuple[PortraitConfig, dict[str, Leaves]]:
+    """The same with the log-mel as audio encoder, in Whisper's place.
+
+    Raises:
+      CheckpointError: there is a flow transformer, which reads the features that it was trained on.
+    """
+    if config.flow_transformer is not None:
+        raise CheckpointError(
+            f"--log-mel {mel_bins} would change what the flow transformer hears: choose the audio encoder before "
+            "`python -m train.process`, and train on its features"
+        )
+    kept = {part: leaves for part, leaves in parts.items() if part != "whisper"}
+    return replace(config, whisper=None, log_mel=LogMelConfig(mel_bins)), kept | {"log_mel": {}}
+
+
+def by_part(params: Leaves, parts: list[str]) -> dict[str, Leaves]:
+    """The weights of each part that was trained; a single part's names have no prefix."""
+    if len(parts) == 1:
+        return {parts[0]: params}
+    return {
+        part: {name.removeprefix(f"{part}."): leaf for name, leaf in params.items() if name.startswith(f"{part}.")}
+        for part in parts
+    }
 
 
 def last_step(saved: Checkpoints, work_dir: Path) -> int:

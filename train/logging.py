@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 from rich.console import Console
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "tensorboard"
+FLUSH_SECONDS = 1
+"""What is written is on disk after so long, and outlives a run that is killed."""
 PEAK_SIDE = {"cpu": 1024}
 PEAK_SIDE_ELSEWHERE = 8192
 PEAK_REPEATS = 5
@@ -36,7 +39,7 @@ class Journal:
         if jax.process_index() == 0:
             from tensorboardX import SummaryWriter
 
-            self._writer = SummaryWriter(str(work_dir / FOLDER))
+            self._writer = SummaryWriter(str(work_dir / FOLDER), flush_secs=FLUSH_SECONDS)
         self._begin()
 
     @contextmanager
@@ -78,9 +81,10 @@ class Journal:
         if self._writer is not None:
             self._writer.add_scalar(name, value, step)
 
-    def figure(self, name: str, figure: "Figure", step: int) -> None:
+    def image(self, name: str, pixels: UInt8[np.ndarray, "h w 3"], step: int) -> None:
+        """Write an RGB picture."""
         if self._writer is not None:
-            self._writer.add_image(name, pixels(figure), step, dataformats="HWC")
+            self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         if self._writer is not None:
@@ -139,8 +143,8 @@ def plot_motion(truth: np.ndarray, sampled: np.ndarray, names: list[str], frames
     return figure
 
 
-def pixels(figure: "Figure") -> np.ndarray:
-    """A figure as an RGB image, (height, width, 3)."""
+def pixels(figure: "Figure") -> UInt8[np.ndarray, "h w 3"]:
+    """A figure as an RGB image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

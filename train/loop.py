@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Array
+from jaxtyping import Array, UInt8
 
 from jaxportrait.types import MotionStatistics
 from train.checkpoints import Checkpoints, Saved
@@ -45,7 +45,7 @@ class Task:
       update: a state, which it consumes, and a batch -> the next state, and metrics, `loss` and `gradient_norm` among
         them.
       validate: the loss of a state on held-out data; None where there is none.
-      plot: a figure of what a state makes.
+      plot: pictures of what a state makes, by name.
       describe: what a batch is made of, for messages.
       run: what the run is, stored with every checkpoint.
       statistics: of the motion space, stored as well.
@@ -53,7 +53,7 @@ class Task:
 
     update: Callable[[TrainState, HostBatch], tuple[TrainState, Metrics]]
     validate: Callable[[TrainState], float | None]
-    plot: Callable[[TrainState], Any]
+    plot: Callable[[TrainState], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
     describe: Callable[[HostBatch], str]
     run: Mapping[str, Any]
     statistics: MotionStatistics | None = None
@@ -127,7 +127,8 @@ def report(
             if last or due(step, config.save_every):
                 save(task, state, batches, checkpoints, loss)
         if due(step, config.plot_every):
-            journal.figure("motion", task.plot(state), step)
+            for name, picture in task.plot(state).items():
+                journal.image(name, picture, step)
 
 
 def settle(update: Update, task: Task, journal: Journal) -> None:

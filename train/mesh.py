@@ -4,8 +4,8 @@ The mesh has axes `data` and `fsdp`. A batch is spread over both; weights and wh
 spread over `fsdp` and repeated over `data`. XLA puts in the communication.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from train.config import ConfigError
 
+T = TypeVar("T")
 SPREAD_FROM = 4096
 """Arrays of fewer values are repeated on every device: spreading them costs more than it saves."""
 
@@ -61,6 +62,21 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def state_shardings(state: Any, mesh: Mesh) -> Any:
     """For every array of a state, by its shape alone, so that weights, averages and moments lie alike."""
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _partition(leaf.shape, mesh.shape["fsdp"])), state)
+
+
+def spread_shapes(fresh: Callable[[], T], mesh: Mesh) -> T:
+    """Shapes, dtypes and shardings of the state that `fresh` makes; nothing is computed."""
+    shapes = jax.eval_shape(fresh)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        state_shardings(shapes, mesh),
+    )
+
+
+def put(values: np.ndarray, sharding: NamedSharding) -> Array:
+    """An array that every process holds whole, spread as `sharding` says."""
+    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
 
 def place(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:

@@ -6,32 +6,24 @@ A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.j
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
 
 import numpy as np
-from flax import serialization
 from jaxtyping import Float16, Float32, Float64
 
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
 from jaxportrait.types import MotionStatistics
+from train.shards import SPLITS, ClipShards, DatasetError, Split, SplitSize, pack, unpack, write_json
 
 FORMAT = 1
-DESCRIPTION, STATISTICS, MANIFEST = "dataset.json", "statistics.json", "manifest.jsonl"
-
-Split = Literal["train", "validation"]
-SPLITS: tuple[Split, ...] = ("train", "validation")
+DESCRIPTION, STATISTICS = "dataset.json", "statistics.json"
 
 WINDOW_FRAMES = 30
 WINDOW_STEP = 3
 """Windows start at multiples of 3 frames, where an audio feature starts too: 5 features last as long as 3 frames."""
-
-
-class DatasetError(ValueError):
-    """A data set that cannot be read, or does not fit what is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -68,56 +60,39 @@ class ClipRecord:
 
 
 @dataclass(frozen=True)
-class SplitSize:
+class WindowSplitSize(SplitSize):
     """How much a split holds; windows are counted at every start that training may choose."""
 
-    shards: int
-    clips: int
-    frames: int
     windows: int
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(ClipShards[ClipRecord]):
     """A processed data set on disk.
 
     Attributes:
-      path: its folder.
-      sizes: of each split.
       feature_width: values of an audio feature.
       audio_encoder: identity of the encoder that made the features, by `network_identity`.
       motion_space: the one it was made for, which training takes where it is told no other.
       mean, deviation: of every value of the motion over the train split; the deviation is that of a sample (n - 1).
     """
 
-    path: Path
-    sizes: Mapping[Split, SplitSize]
+    sizes: Mapping[Split, WindowSplitSize]
     feature_width: int
     audio_encoder: str
     motion_space: str
     mean: Float64[np.ndarray, "70"]
     deviation: Float64[np.ndarray, "70"]
 
-    def shards(self, split: Split) -> list[Path]:
-        """The ArrayRecord files of a split, in order."""
-        count = self.sizes[split].shards
-        return [self.path / shard_name(split, index, count) for index in range(count)]
+    @staticmethod
+    def decode(data: bytes) -> ClipRecord:
+        return decode_record(data)
 
     def statistics(self, motion_space: str) -> MotionStatistics:
         """Mean and deviation of a motion space's columns, in float32."""
         columns = list(MOTION_SPACES[motion_space].columns)
         values = (column[columns].astype(np.float32) for column in (self.mean, self.deviation))
         return MotionStatistics(*values)  # pyright: ignore[reportArgumentType]
-
-    def clips(self, split: Split) -> Iterator[ClipRecord]:
-        """The records of a split in their order on disk."""
-        from grain.sources import ArrayRecordDataSource
-
-        if self.sizes[split].clips == 0:
-            return
-        source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
-        for index in range(self.sizes[split].clips):
-            yield decode_record(source[index])
 
 
 def window_count(frames: int) -> int:
@@ -135,14 +110,9 @@ def feature_at(frame: int) -> int:
     return frame * FEATURES_PER_SECOND // MOTION_FPS
 
 
-def shard_name(split: Split, index: int, count: int) -> str:
-    """The file name of a shard, such as `train-00000-of-00004.array_record`."""
-    return f"{split}-{index:05d}-of-{count:05d}.array_record"
-
-
 def encode_record(record: ClipRecord) -> bytes:
     """A record as MessagePack; equal records give equal bytes."""
-    return serialization.msgpack_serialize({name: getattr(record, name) for name in ClipRecord.__dataclass_fields__})
+    return pack(record)
 
 
 def decode_record(data: bytes) -> ClipRecord:
@@ -151,13 +121,7 @@ def decode_record(data: bytes) -> ClipRecord:
     Raises:
       DatasetError: bytes that are no such record.
     """
-    try:
-        record = ClipRecord(**cast(dict[str, Any], serialization.msgpack_restore(data)))
-    except (TypeError, ValueError) as error:
-        raise DatasetError(
-            f"a record of {len(data)} bytes is not of format {FORMAT}: process the videos again"
-        ) from error
-    return record
+    return unpack(ClipRecord, data)
 
 
 def network_identity(checkpoint: Checkpoint, part: str) -> str:
@@ -186,10 +150,8 @@ def write_description(dataset: Dataset) -> None:
         "audio_encoder": dataset.audio_encoder,
         "splits": {split: asdict(dataset.sizes[split]) for split in SPLITS},
     }
-    for name, content in ((STATISTICS, statistics), (DESCRIPTION, description)):
-        partial = dataset.path / f".{name}.partial"
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(dataset.path / name)
+    write_json(dataset.path / STATISTICS, statistics)
+    write_json(dataset.path / DESCRIPTION, description)
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -212,7 +174,7 @@ def open_dataset(path: str | Path) -> Dataset:
             raise DatasetError(f"data set {path} is of format {description['format']}, this version reads {FORMAT}")
         dataset = Dataset(
             path,
-            {split: SplitSize(**description["splits"][split]) for split in SPLITS},
+            {split: WindowSplitSize(**description["splits"][split]) for split in SPLITS},
             description["feature_width"],
             description["audio_encoder"],
             description["motion_space"],
@@ -221,11 +183,5 @@ def open_dataset(path: str | Path) -> Dataset:
         )
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
-    _require_shards(dataset)
+    dataset.require_shards()
     return dataset
-
-
-def _require_shards(dataset: Dataset) -> None:
-    missing = [shard.name for split in SPLITS for shard in dataset.shards(split) if not shard.is_file()]
-    if missing:
-        raise DatasetError(f"data set {dataset.path} lacks {', '.join(missing)}: process the videos again")

@@ -1,31 +1,24 @@
-"""A run of the flow transformer from its folder: what it is, where it goes on, and everything that it needs."""
+"""A run from its folder: where it goes on, what it may not change, and the training of any stage."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.models.config import FlowTransformerConfig
+from train.batches import Rows
 from train.checkpoints import Checkpoints
-from train.config import ConfigError, TrainConfig, apply, differences
-from train.data import Rows, batches
+from train.config import ConfigError, StageConfig, differences
 from train.logging import Journal, measure_peak
-from train.loop import Batches, train
+from train.loop import Batches, Task, train
 from train.mesh import check_batch, make_mesh
-from train.records import Dataset, network_identity, open_dataset
 from train.state import TrainState
-from train.step import StepConfig
-from train.task import abstract_state, compile_update, flops, flow_task, initial_state, step_config
 
 Run = Mapping[str, Any]
-"""What a run is, as JSON keeps it: `config`, `transformer`, `dataset`, and the `checkpoint` of the frozen parts."""
+"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what `train.export` needs."""
 
 
 @dataclass(frozen=True)
@@ -33,37 +26,62 @@ class RunOptions:
     """Where a run reads and writes, and how it starts; `train.__main__` says more of each."""
 
     dataset_path: Path
-    checkpoint: Path
+    checkpoint: Path | None
     work_dir: Path
     resume: str = "auto"
     init: Path | None = None
     peak_tflops: float | None = None
 
 
-def train_transformer(options: RunOptions, config: TrainConfig, console: Console) -> bool:
-    """Train a flow transformer, from the start or from the run folder's checkpoint.
+class Stage(Protocol):
+    """What is trained, as a run sees it: the flow transformer, the renderer, or the stitching networks."""
+
+    @property
+    def config(self) -> StageConfig: ...
+
+    @property
+    def run(self) -> Run: ...
+
+    def batches(self, rows: Rows) -> Batches:
+        """An endless iterator over training batches."""
+        ...
+
+    def abstract_state(self, mesh: Mesh) -> TrainState:
+        """Shapes, dtypes and shardings of the state."""
+        ...
+
+    def initial_state(self, mesh: Mesh) -> TrainState:
+        """The state before the first update, spread over the mesh."""
+        ...
+
+    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
+        """The update, compiled ahead for the state and batch of this run."""
+        ...
+
+    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
+        """What the loop needs."""
+        ...
+
+
+def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
+    """Train, from the start or from the run folder's checkpoint.
 
     Returns:
       Whether the last step is done; otherwise SIGTERM came, and the state is saved.
     """
-    dataset, frozen = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
-    check_encoder(frozen, dataset)
-    space = config.motion_space or dataset.motion_space
-    config = apply(config, {"motion_space": space}, str(dataset.path))
-    transformer = config.transformer.config(space, dataset.feature_width)
-    step, run = step_config(config, transformer), describe_run(config, transformer, dataset, frozen)
+    config = stage.config
     mesh = make_mesh(config.fsdp)
     check_batch(config.batch_size, config.accumulation, mesh)
     check_folder(options.resume, options.work_dir)
     checkpoints = Checkpoints(options.work_dir, config.loop.keep)
     try:
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
-        iterator = batches(dataset, transformer.motion_space, config.seed, rows)
-        state = begin_or_resume(options, config, step, mesh, checkpoints, run, iterator)
+        batches = stage.batches(rows)
+        state = begin_or_resume(stage, options.resume, mesh, checkpoints, batches)
         console.print(
             f"{options.work_dir}: from step {int(state.step)} to {config.loop.steps} on {mesh.size} device(s)"
         )
-        update = compile_update(step, mesh, config.batch_size)
+        update = stage.compile_update(mesh)
         journal = Journal(
             options.work_dir,
             console,
@@ -71,33 +89,30 @@ def train_transformer(options: RunOptions, config: TrainConfig, console: Console
             flops=flops(update, config.accumulation),
             peak=options.peak_tflops * 1e12 if options.peak_tflops else measure_peak(config.dtype),
         )
-        task = flow_task(config, step, update, dataset, rows, mesh, run)
-        _, finished = train(task, state, iterator, checkpoints, journal, config.loop)
+        _, finished = train(stage.task(update, rows, mesh), state, batches, checkpoints, journal, config.loop)
         journal.close()
     finally:
         checkpoints.close()
     return finished
 
 
-def begin_or_resume(
-    options: RunOptions,
-    config: TrainConfig,
-    step: StepConfig,
-    mesh: Mesh,
-    checkpoints: Checkpoints,
-    run: Run,
-    iterator: Batches,
-) -> TrainState:
-    """The state to go on from, with the iterator set to the batch that comes next."""
-    at = resume_step(options.resume, checkpoints.steps)
+def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoints, batches: Batches) -> TrainState:
+    """The state to go on from, with `batches` set to the one that comes next."""
+    at = resume_step(resume, checkpoints.steps)
     if at is None:
-        params = None if options.init is None else initial_weights(options.init, step.transformer)
-        return initial_state(step, mesh, config.seed, params)
-    check_unchanged(checkpoints.run(at), config, run)
-    state, data = checkpoints.restore(at, abstract_state(step, mesh))
+        return stage.initial_state(mesh)
+    check_unchanged(checkpoints.run(at), stage)
+    state, data = checkpoints.restore(at, stage.abstract_state(mesh))
     checkpoints.drop_after(at)
-    iterator.set_state(dict(data))
+    batches.set_state(dict(data))
     return state
+
+
+def flops(update: jax.stages.Compiled, accumulation: int) -> float:
+    """Floating-point operations of one device in an update; 0 where XLA does not say."""
+    analysis = update.cost_analysis() or {}
+    unrolled = accumulation == 1 or jax.default_backend() == "cpu"
+    return analysis.get("flops", 0.0) * (1 if unrolled else accumulation)  # XLA counts the body of a loop once
 
 
 def resume_step(resume: str, steps: list[int]) -> int | None:
@@ -117,51 +132,17 @@ def check_folder(resume: str, work_dir: Path) -> None:
         raise ConfigError(f"{work_dir} is not empty: choose a new --work-dir, or --resume auto to go on with this run")
 
 
-def check_unchanged(saved: Run, config: TrainConfig, run: Run) -> None:
+def check_unchanged(saved: Run, stage: Stage) -> None:
     """Raise a ConfigError that shows how a run differs from what it was when it saved."""
-    changes = differences(saved["config"], config)
+    changes = differences(saved["config"], stage.config)
+    if saved["stage"] != stage.run["stage"]:
+        changes = [f"stage: the run has {saved['stage']}, now {stage.run['stage']}"]
     changes += [
         f"data set {name}: the run has {saved['dataset'].get(name)}, now {value}"
-        for name, value in run["dataset"].items()
+        for name, value in stage.run["dataset"].items()
         if saved["dataset"].get(name) != value
     ]
     if changes:
         raise ConfigError(
             "this run was started otherwise: " + "; ".join(changes) + " (a new --work-dir starts a new run)"
         )
-
-
-def check_encoder(frozen: Checkpoint, dataset: Dataset) -> None:
-    """Raise a ConfigError unless the data set's features were made by the audio encoder that will be exported."""
-    identity = network_identity(frozen, "whisper")
-    if identity != dataset.audio_encoder:
-        raise ConfigError(
-            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {frozen.path} "
-            f"holds {identity}: pass the checkpoint that the videos were processed with"
-        )
-
-
-def describe_run(
-    config: TrainConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint
-) -> dict[str, Any]:
-    """What a run is; `check_unchanged` compares its config and its data set."""
-    sizes = {split: asdict(size) for split, size in dataset.sizes.items()}
-    content = {
-        "config": asdict(config),
-        "transformer": asdict(transformer),
-        "dataset": {"audio_encoder": dataset.audio_encoder, "sizes": sizes, "mean": dataset.mean.tolist()},
-        "checkpoint": str(frozen.path),
-    }
-    return json.loads(json.dumps(content))
-
-
-def initial_weights(path: Path, transformer: FlowTransformerConfig) -> dict[str, np.ndarray]:
-    """The flow transformer of the checkpoint at `path`, which must be of the size that is trained."""
-    checkpoint = open_checkpoint(path)
-    checkpoint.require(["flow_transformer"])
-    if checkpoint.config.flow_transformer != transformer:
-        raise ConfigError(
-            f"{path} holds {checkpoint.config.flow_transformer}, and this run trains {transformer}: "
-            "choose the options that agree with it"
-        )
-    return checkpoint.leaves("flow_transformer")

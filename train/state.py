@@ -31,20 +31,23 @@ class TrainState:
     Attributes:
       step: updates done.
       params: float32, whatever the network computes in.
-      average: exponential moving average of `params`.
+      average: exponential moving average of `params` and `batch_statistics`.
       optimizer: what optax keeps.
+      batch_statistics: what networks measure as they run, such as the mean of a batch norm; none of the transformer.
     """
 
     step: Int[Array, ""]
     params: Params
     average: Params
     optimizer: optax.OptState
+    batch_statistics: Params
 
 
-def begin(params: Params, config: OptimizerConfig) -> TrainState:
+def begin(params: Params, config: OptimizerConfig, batch_statistics: Params | None = None) -> TrainState:
     """The state before the first update."""
-    average = {name: jnp.array(leaf) for name, leaf in params.items()}  # a donated state must not hold an array twice
-    return TrainState(jnp.zeros((), jnp.int32), params, average, optimizer(config).init(params))
+    measured = batch_statistics or {}
+    average = {name: jnp.array(leaf) for name, leaf in (params | measured).items()}  # a donated array is held once
+    return TrainState(jnp.zeros((), jnp.int32), params, average, optimizer(config).init(params), measured)
 
 
 def learning_rate(config: OptimizerConfig) -> optax.Schedule:
@@ -59,7 +62,7 @@ def learning_rate(config: OptimizerConfig) -> optax.Schedule:
 def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """Global-norm clip and AdamW, which decays every parameter as PyTorch's does."""
     return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
+        clip_by_norm(config.clip_norm, config.clip_apart),
         optax.adamw(
             learning_rate(config),
             b1=config.beta1,
@@ -68,6 +71,17 @@ def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             weight_decay=config.weight_decay,
         ),
     )
+
+
+def clip_by_norm(limit: float, apart: tuple[str, ...]) -> optax.GradientTransformation:
+    """Clip the global norm of the gradients, and those of the networks that `apart` names each by itself."""
+    if not apart:
+        return optax.clip_by_global_norm(limit)
+
+    def label(params: Params) -> dict[str, str]:
+        return {name: next((group for group in apart if name.startswith(f"{group}.")), "rest") for name in params}
+
+    return optax.partition({group: optax.clip_by_global_norm(limit) for group in (*apart, "rest")}, label)
 
 
 def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) -> tuple[Float[Array, ""], Params]:
@@ -95,13 +109,19 @@ def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) ->
     return jax.tree.map(lambda leaf: leaf / accumulation, total)
 
 
-def update(state: TrainState, gradients: Params, config: OptimizerConfig) -> tuple[TrainState, Float[Array, ""]]:
-    """The state after one optimizer step, and the gradients' global norm before the clip."""
+def update(
+    state: TrainState, gradients: Params, config: OptimizerConfig, batch_statistics: Params | None = None
+) -> tuple[TrainState, Float[Array, ""]]:
+    """The state after one optimizer step, and the gradients' global norm before the clip.
+
+    Args:
+      batch_statistics: what the networks have measured in this step.
+    """
     changes, kept = optimizer(config).update(gradients, state.optimizer, state.params)
-    params = cast(Params, optax.apply_updates(state.params, changes))
+    params, measured = cast(Params, optax.apply_updates(state.params, changes)), batch_statistics or {}
     decay = average_decay(state.step, config.ema_decay)
-    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, params)
-    return TrainState(state.step + 1, params, average, kept), optax.tree.norm(gradients)
+    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, params | measured)
+    return TrainState(state.step + 1, params, average, kept, measured), optax.tree.norm(gradients)
 
 
 def average_decay(updates: Int[Array, ""], limit: float) -> Float[Array, ""]:
@@ -112,12 +132,20 @@ def average_decay(updates: Int[Array, ""], limit: float) -> Float[Array, ""]:
 
 def parameters_of(network: nnx.Module) -> Params:
     """The parameters of a network, float32; shapes in place of arrays where the network is abstract."""
-    flat = nnx.to_flat_state(nnx.state(network, nnx.Param))
-    return {dotted(path): leaf.get_value() for path, leaf in flat}
+    return _leaves(network, nnx.Param)
+
+
+def batch_statistics_of(network: nnx.Module) -> Params:
+    """What a network has measured as it ran."""
+    return _leaves(network, nnx.BatchStat)
+
+
+def _leaves(network: nnx.Module, kind: type[nnx.Variable]) -> Params:
+    return {dotted(path): leaf.get_value() for path, leaf in nnx.to_flat_state(nnx.state(network, kind))}
 
 
 def network_of(template: nnx.Module, params: Mapping[str, Array]) -> Any:
-    """The network of an abstract `template` with these parameters."""
+    """The network of an abstract `template` with these parameters, and batch statistics where it has any."""
     graph, state = nnx.split(template)
     flat = [(path, leaf.replace(params[dotted(path)])) for path, leaf in nnx.to_flat_state(state)]
     return nnx.merge(graph, nnx.from_flat_state(flat))

@@ -10,17 +10,18 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array
+from jaxtyping import Array, UInt8
 
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.pipeline.sample import plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
+from train.batches import Rows
 from train.config import TrainConfig
-from train.data import NETWORK_INPUTS, WINDOW_FEATURES, Rows, describe, validation_batches
-from train.logging import plot_motion
+from train.data import NETWORK_INPUTS, WINDOW_FEATURES, describe, validation_batches
+from train.logging import pixels, plot_motion
 from train.loop import HostBatch, Task
-from train.mesh import batch_sharding, place, state_shardings
+from train.mesh import batch_sharding, place, put, spread_shapes, state_shardings
 from train.records import WINDOW_FRAMES, Dataset, features_needed
 from train.state import Params, TrainState, begin, network_of, parameters_of
 from train.step import StepConfig, train_step, validation_loss
@@ -40,12 +41,7 @@ def fresh_state(config: StepConfig, seed: int) -> TrainState:
 
 def abstract_state(config: StepConfig, mesh: Mesh) -> TrainState:
     """Shapes, dtypes and shardings of a state."""
-    shapes = jax.eval_shape(partial(fresh_state, config, 0))
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        shapes,
-        state_shardings(shapes, mesh),
-    )
+    return spread_shapes(partial(fresh_state, config, 0), mesh)
 
 
 def initial_state(config: StepConfig, mesh: Mesh, seed: int, params: Mapping[str, np.ndarray] | None) -> TrainState:
@@ -57,7 +53,7 @@ def initial_state(config: StepConfig, mesh: Mesh, seed: int, params: Mapping[str
     shardings = state_shardings(abstract_state(config, mesh), mesh)
     if params is None:
         return jax.jit(partial(fresh_state, config, seed), out_shardings=shardings)()
-    spread = {name: _put(np.asarray(leaf, np.float32), shardings.params[name]) for name, leaf in params.items()}
+    spread = {name: put(np.asarray(leaf, np.float32), shardings.params[name]) for name, leaf in params.items()}
     return jax.jit(partial(begin, config=config.optimizer), out_shardings=shardings)(spread)
 
 
@@ -77,13 +73,6 @@ def compile_update(config: StepConfig, mesh: Mesh, batch_size: int) -> jax.stage
     key = jax.eval_shape(lambda: jax.random.key(0))
     update = jax.jit(partial(train_step, config), donate_argnums=1, out_shardings=(state_shardings(state, mesh), whole))
     return update.lower(key, state, batch).compile()
-
-
-def flops(update: jax.stages.Compiled, accumulation: int) -> float:
-    """Floating-point operations of one device in an update; 0 where XLA does not say."""
-    analysis = update.cost_analysis() or {}
-    unrolled = accumulation == 1 or jax.default_backend() == "cpu"
-    return analysis.get("flops", 0.0) * (1 if unrolled else accumulation)  # XLA counts the body of a loop once
 
 
 def flow_task(
@@ -116,8 +105,10 @@ def flow_task(
     )
 
 
-def plot_sample(config: StepConfig, mesh: Mesh, dataset: Dataset, state: TrainState) -> Any:
-    """The first held-out clip's motion, sampled from its sound by the averaged weights, against the truth.
+def plot_sample(
+    config: StepConfig, mesh: Mesh, dataset: Dataset, state: TrainState
+) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+    """The first held-out clip's motion, sampled from its sound by the averaged weights, against the truth: `motion`.
 
     The values that vary most are shown.
     """
@@ -131,7 +122,7 @@ def plot_sample(config: StepConfig, mesh: Mesh, dataset: Dataset, state: TrainSt
     )
     shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
     names = [value_name(columns[index]) for index in shown]
-    return plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS)
+    return {"motion": pixels(plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS))}
 
 
 def sample_clip(
@@ -172,7 +163,3 @@ def value_name(column: int) -> str:
 def inputs(batch: HostBatch) -> dict[str, np.ndarray]:
     """What of a batch the networks read."""
     return {name: batch[name] for name in NETWORK_INPUTS}
-
-
-def _put(values: np.ndarray, sharding: NamedSharding) -> Array:
-    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])

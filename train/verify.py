@@ -4,7 +4,6 @@ The recipe's small flow transformer goes through the real converter, and then th
 times and dropped condition of the figures. The exit status is 1 if any figure misses its bound.
 """
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ import numpy as np
 import tyro
 from jax.typing import ArrayLike
 from jaxtyping import Array
-from rich.console import Console
-from rich.table import Table
 
 from convert_weights.bundle import STATISTICS, convert_files
 from convert_weights.convert import convert
 from convert_weights.keymaps import IGNORED, TABLES
+from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
@@ -54,28 +52,10 @@ class Options:
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A figure of ours against its golden value."""
-
-    name: str
-    error: float
-    bound: float
-
-    @property
-    def passed(self) -> bool:
-        return self.error <= self.bound  # False for nan
-
-
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_default_matmul_precision", "highest")
-    rows = verify(options.golden)
-    console = Console(width=110)
-    console.print(report(rows))
-    failed = sum(not row.passed for row in rows)
-    console.print(f"{len(rows) - failed} figures within their bounds, {failed} not")
-    sys.exit(failed > 0)
+    conclude(verify(options.golden), "figure")
 
 
 def verify(golden: Path) -> list[Comparison]:
@@ -91,8 +71,7 @@ def verify(golden: Path) -> list[Comparison]:
     layout = TorchLayout.of(recipe, transformer)
     rows = [compare("t", draws.time, figures["t"], WEIGHT_BOUND)]
     rows += train(StepConfig(transformer, OPTIMIZER), params, batch, draws, layout, figures)
-    compared = {row.name for row in rows}
-    return rows + [Comparison(name, float("nan"), 0.0) for name in figures if name not in compared]
+    return rows + forgotten(figures, rows)
 
 
 def golden_batch(
@@ -182,13 +161,6 @@ def compare(name: str, value: ArrayLike, figure: np.ndarray, bound: float) -> Co
     difference = np.abs(np.asarray(value, np.float64) - figure)
     relative = np.where(difference == 0, 0.0, difference / np.maximum(np.abs(figure), np.finfo(np.float64).tiny))
     return Comparison(name, float(relative.max()), bound)
-
-
-def report(rows: list[Comparison]) -> Table:
-    table = Table("figure", "error", "bound", "pass")
-    for row in rows:
-        table.add_row(row.name, f"{row.error:.1e}", f"{row.bound:.0e}", "yes" if row.passed else "NO")
-    return table
 
 
 if __name__ == "__main__":

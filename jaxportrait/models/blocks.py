@@ -10,12 +10,16 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.ops.conv import convolve, convolve_upsampled, half_padding
+from jaxportrait.ops.conv import convolve, half_padding
+from jaxportrait.ops.prepared import convolve_prepared, prepare
+from jaxportrait.ops.upsampled import convolve_upsampled
 
 NORM_EPSILON = 1e-5
+SPECTRAL_EPSILON = 1e-12
 
 fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """U(+-1 / sqrt(fan in)): PyTorch's default for the weights of convolutions."""
@@ -24,7 +28,7 @@ fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 class Conv(nnx.Module):
     """A 1-, 2- or 3-D convolution, padded by half its kernel where that is odd, and not where it is even (patches).
 
-    Its platform's fastest form is chosen in `ops.conv`.
+    Its platform's fastest form is chosen in `ops.conv` and, for weights that no longer change, in `ops.prepared`.
 
     Args:
       kernel_size: a number an axis: (7, 7) or (3, 3, 3).
@@ -47,17 +51,34 @@ class Conv(nnx.Module):
     ):
         shape = (*kernel_size, inputs // groups, outputs)
         bound = 1 / math.sqrt(math.prod(shape[:-1]))
-        self.kernel = nnx.Param(fan_in_uniform(rngs.params(), shape))
+        self.kernel: Any = nnx.data(nnx.Param(fan_in_uniform(rngs.params(), shape)))
         self.bias: Any = nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
         self.stride, self.groups, self.upsample, self.dtype = stride, groups, upsample, dtype
+        self.padding = tuple(half_padding(self.kernel[...]))
+        self.prepared: Any = nnx.data(None)
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
-        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
-        if self.upsample > 1:
-            y = convolve_upsampled(x, kernel, self.upsample)
-        else:
-            y = convolve(x, kernel, stride=self.stride, padding=half_padding(kernel), groups=self.groups)
+        y = self._convolve(x.astype(self.dtype))
         return y if self.bias is None else y + channelwise(self.bias[...].astype(self.dtype), y)
+
+    def _convolve(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+        if self.prepared is not None:
+            kernels = [kernel[...].astype(self.dtype) for kernel in self.prepared]
+            return convolve_prepared(x, kernels, self.upsample, list(self.padding))
+        kernel = self.kernel[...].astype(self.dtype)
+        if self.upsample > 1:
+            return convolve_upsampled(x, kernel, self.upsample)
+        return convolve(x, kernel, stride=self.stride, padding=list(self.padding), groups=self.groups)
+
+    def prepare(self) -> None:
+        """Do once what can be done to the kernel, if it will not change."""
+        if self.kernel is None or self.stride > 1 or self.groups > 1:
+            return
+        kernel, toom_cook = self.kernel[...], jax.default_backend() == "cpu" and self.dtype == jnp.float32
+        kernels = prepare(kernel, self.upsample, toom_cook=toom_cook)
+        if kernels[0] is not kernel:
+            self.prepared = nnx.List([nnx.Param(kernel) for kernel in kernels])
+            self.kernel = None
 
 
 class ConvNorm(nnx.Module):
@@ -93,7 +114,8 @@ class ConvNorm(nnx.Module):
 class SpectralConv(nnx.Module):
     """A 2-D convolution whose weights are divided by their spectral norm, estimated as u W v.
 
-    `u` and `v` are the stored singular vectors; they need not have converged.
+    `u` and `v` are the stored singular vectors; they need not have converged. In training (`network.train()`) each call
+    brings them a power iteration nearer.
 
     Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018; PyTorch's form.
     """
@@ -112,15 +134,25 @@ class SpectralConv(nnx.Module):
         u, v = (jax.random.normal(rngs.params(), shape) for shape in ((outputs,), (*kernel_size, inputs)))
         self.u: Any = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
         self.v: Any = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
+        self.use_running_average = True  # as flax calls it, of all that is measured in training
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
         if self.u is None:
             return self.conv(x)
+        if not self.use_running_average:
+            self._iterate()
         # A convolution is linear in its kernel: dividing its output spares a second kernel in memory.
         kernel, bias = self.conv.kernel[...].astype(self.conv.dtype), self.conv.bias
         y = convolve(x.astype(self.conv.dtype), kernel, padding=half_padding(kernel))
         y = y / self._norm().astype(y.dtype)
         return y if bias is None else y + channelwise(bias[...].astype(y.dtype), y)
+
+    def _iterate(self) -> None:
+        kernel = lax.stop_gradient(self.conv.kernel[...])
+        v = jnp.einsum("hwio,o->hwi", kernel, self.u[...])
+        self.v[...] = v = v / (jnp.linalg.norm(v.ravel()) + SPECTRAL_EPSILON)
+        u = jnp.einsum("hwio,hwi->o", kernel, v)
+        self.u[...] = u / (jnp.linalg.norm(u) + SPECTRAL_EPSILON)
 
     def _norm(self) -> Float[Array, ""]:
         projected = (self.conv.kernel[...] * self.v[...][..., None]).sum(axis=(0, 1, 2))
@@ -157,13 +189,27 @@ class Foldable(Protocol):
 
 
 def fold(network: nnx.Module) -> None:
-    """Rewrite a network in place for inference: norms with stored statistics go into the weights beside them.
+    """Rewrite a network in place for inference.
 
-    Plain arithmetic alone, so that weights still on the host are folded there and nothing is compiled.
+    Norms with stored statistics go into the weights beside them, convolutions that read the same become one, and what
+    can be done to a kernel once is done. Plain arithmetic alone, so that weights still on the host are folded there and
+    nothing is compiled.
     """
-    for _, module in nnx.iter_modules(network):
+    for _, module in list(nnx.iter_modules(network)):
         if isinstance(module, Foldable):
             module.fold()
+    for _, module in list(nnx.iter_modules(network)):
+        if isinstance(module, Conv):
+            module.prepare()
+
+
+def join(convs: Sequence[Conv]) -> Conv:
+    """One convolution with the outputs of several that read the same, one after the other."""
+    wide = nnx.clone(convs[0])
+    for leaf in ("kernel", "bias"):
+        values = [getattr(conv, leaf)[...] for conv in convs]
+        setattr(wide, leaf, nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)))
+    return wide
 
 
 def batch_norm(channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.BatchNorm:

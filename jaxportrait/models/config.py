@@ -98,6 +98,7 @@ class WarpingConfig:
       compressed_channels: of the volume that the dense motion network looks at.
       hourglass_channels: its base width; doubled by every block, to `hourglass_max_channels` at most.
       hourglass_blocks: down, and as many up.
+      mask_kernel: taps an axis of the convolution that makes the masks.
     """
 
     keypoints: int
@@ -108,6 +109,7 @@ class WarpingConfig:
     hourglass_channels: int
     hourglass_max_channels: int
     hourglass_blocks: int
+    mask_kernel: int = 7
 
     @property
     def motion_channels(self) -> int:
@@ -137,12 +139,14 @@ class GeneratorConfig:
       hidden: channels of the maps from which a SPADE norm reads its scale and shift.
       output_channels: before the last convolution.
       upscale: of the last pixel shuffle; 1 leaves it out.
+      middle_blocks: of the features' own size, before the two that double it.
     """
 
     features: int
     hidden: int = 128
     output_channels: int = 64
     upscale: int = 2
+    middle_blocks: int = 6
 
     @classmethod
     def full(cls) -> Self:
@@ -199,6 +203,30 @@ class WhisperConfig:
 
 
 @dataclass(frozen=True)
+class LogMelConfig:
+    """The log-mel spectrogram itself as audio features: two frames side by side make one; it has no weights.
+
+    Attributes:
+      mel_bins: of the spectrogram; a feature is twice as wide.
+    """
+
+    mel_bins: int = 80
+
+    def __post_init__(self):
+        if self.mel_bins < 1:
+            raise ValueError(f"a log-mel spectrogram of {self.mel_bins} bins was asked for: take 1 or more, such as 80")
+
+    @property
+    def width(self) -> int:
+        return 2 * self.mel_bins
+
+    @property
+    def context(self) -> int:
+        """Features made at once, 2 s; a feature is the same whatever block it is made in."""
+        return 2 * FEATURES_PER_SECOND
+
+
+@dataclass(frozen=True)
 class FlowTransformerConfig:
     """Flow transformer T: noisy motion, audio features and time -> velocity.
 
@@ -246,6 +274,8 @@ class PortraitConfig:
 
     Attributes:
       image_size: side of the square picture that F and M read.
+      crop_zoom: how many times tighter a face is cut out than LivePortrait does.
+      whisper, log_mel: audio encoders, of which it holds at most one.
     """
 
     image_size: int = 256
@@ -257,7 +287,18 @@ class PortraitConfig:
     lip_retargeting: StitchingConfig | None = None
     eye_retargeting: StitchingConfig | None = None
     whisper: WhisperConfig | None = None
+    log_mel: LogMelConfig | None = None
     flow_transformer: FlowTransformerConfig | None = None
+    crop_zoom: float = 1.0
+
+    def __post_init__(self):
+        if self.whisper is not None and self.log_mel is not None:
+            raise ValueError("whisper and log_mel are both given: a checkpoint holds one audio encoder")
+
+    @property
+    def audio_encoder(self) -> str:
+        """The part that makes audio features: `log_mel` where it is held, `whisper` otherwise."""
+        return "whisper" if self.log_mel is None else "log_mel"
 
     @classmethod
     def full(cls) -> Self:
@@ -271,7 +312,7 @@ class PortraitConfig:
             StitchingConfig.lips(),
             StitchingConfig.eyes(),
             WhisperConfig.full(),
-            FlowTransformerConfig.full(),
+            flow_transformer=FlowTransformerConfig.full(),
         )
 
     @classmethod
@@ -286,7 +327,7 @@ class PortraitConfig:
             StitchingConfig.lips(),
             StitchingConfig.eyes(),
             WhisperConfig.tiny(),
-            FlowTransformerConfig.tiny(),
+            flow_transformer=FlowTransformerConfig.tiny(),
         )
 
 

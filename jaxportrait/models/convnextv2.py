@@ -42,17 +42,31 @@ class Block(nnx.Module):
         return x + self.project(self.response(hidden))
 
 
-class Stage(nnx.Module):
-    """A patch embedding (the stem: then a norm; later stages: a norm first) and its blocks."""
+class FirstStage(nnx.Module):
+    """Patches of 4 x 4 pixels embedded, a norm, and blocks."""
 
-    def __init__(self, inputs: int, channels: int, depth: int, patch: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        self.is_stem = patch == 4
-        self.norm = layer_norm(channels if self.is_stem else inputs, dtype=dtype, rngs=rngs)
-        self.embed = Conv(inputs, channels, (patch, patch), stride=patch, dtype=dtype, rngs=rngs)
+    def __init__(self, channels: int, depth: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.norm = layer_norm(channels, dtype=dtype, rngs=rngs)
+        self.embed = Conv(3, channels, (4, 4), stride=4, dtype=dtype, rngs=rngs)
+        self.blocks = nnx.List(Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth))
+
+    def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n h w d"]:
+        x = self.norm(self.embed(image))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Stage(nnx.Module):
+    """A norm, patches of 2 x 2 embedded, and blocks."""
+
+    def __init__(self, inputs: int, channels: int, depth: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.norm = layer_norm(inputs, dtype=dtype, rngs=rngs)
+        self.embed = Conv(inputs, channels, (2, 2), stride=2, dtype=dtype, rngs=rngs)
         self.blocks = nnx.List(Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth))
 
     def __call__(self, x: Float[Array, "n H W c"]) -> Float[Array, "n h w d"]:
-        x = self.norm(self.embed(x)) if self.is_stem else self.embed(self.norm(x))
+        x = self.embed(self.norm(x))
         for block in self.blocks:
             x = block(x)
         return x
@@ -64,10 +78,9 @@ class ConvNeXtV2(nnx.Module):
     def __init__(
         self, depths: tuple[int, ...], widths: tuple[int, ...], *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
-        self.stages = nnx.List(
-            Stage(inputs, channels, depth, 2 if index else 4, dtype=dtype, rngs=rngs)
-            for index, (inputs, channels, depth) in enumerate(zip((3, *widths[:-1]), widths, depths, strict=True))
-        )
+        first = FirstStage(widths[0], depths[0], dtype=dtype, rngs=rngs)
+        later = zip(widths[:-1], widths[1:], depths[1:], strict=True)
+        self.stages = nnx.List([first, *(Stage(*sizes, dtype=dtype, rngs=rngs) for sizes in later)])
         self.norm = layer_norm(widths[-1], dtype=dtype, rngs=rngs)
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n c"]:

@@ -4,16 +4,18 @@ Source: LivePortrait (its SPADEDecoder); Park et al., "Semantic image synthesis 
 normalization", 2019.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv
+from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv, join
 from jaxportrait.models.config import GeneratorConfig
 from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
 
-MIDDLE_BLOCKS = 6
 SLOPE = 0.2
 
 
@@ -25,13 +27,27 @@ class Spade(nnx.Module):
     """
 
     def __init__(self, channels: int, config: GeneratorConfig, *, upsample: int, dtype: DTypeLike, rngs: nnx.Rngs):
-        self.shared = Conv(config.features, config.hidden, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs)
-        self.gamma = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
-        self.beta = Conv(config.hidden, channels, (3, 3), dtype=dtype, rngs=rngs)
+        def conv(inputs: int, outputs: int, upsample: int = 1) -> Conv:
+            return Conv(inputs, outputs, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]) -> Float[Array, "n H W c"]:
-        hidden = nnx.relu(self.shared(features))
-        return instance_norm(x) * (1 + self.gamma(hidden)) + self.beta(hidden)
+        self.shared: Any = nnx.data(conv(config.features, config.hidden, upsample))
+        self.gamma: Any = nnx.data(conv(config.hidden, channels))
+        self.beta: Any = nnx.data(conv(config.hidden, channels))
+        self.modulation: Any = nnx.data(None)
+
+    def __call__(self, x: Float[Array, "n H W c"], hidden: Float[Array, "n H W k"]) -> Float[Array, "n H W c"]:
+        """The normed map; `hidden` is what `shared` makes of the features, before its ReLU."""
+        hidden = nnx.relu(hidden)
+        if self.modulation is None:
+            gamma, beta = self.gamma(hidden), self.beta(hidden)
+        else:
+            gamma, beta = jnp.split(self.modulation(hidden), 2, axis=-1)
+        return instance_norm(x) * (1 + gamma) + beta
+
+    def fold(self) -> None:
+        if self.modulation is None:
+            self.modulation = join([self.gamma, self.beta])
+            self.gamma = self.beta = None
 
 
 class SpadeBlock(nnx.Module):
@@ -58,12 +74,29 @@ class SpadeBlock(nnx.Module):
         if self.widens:
             self.shortcut_norm = spade(inputs)
             self.shortcut = SpectralConv(inputs, outputs, (1, 1), use_bias=False, dtype=dtype, rngs=rngs)
+        self.shared: Any = nnx.data(None)
 
     def __call__(self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]) -> Float[Array, "n H W o"]:
-        kept = self.shortcut(self.shortcut_norm(x, features)) if self.widens else x
-        x = self.conv1(nnx.leaky_relu(self.norm1(x, features), SLOPE))
-        x = self.conv2(nnx.leaky_relu(self.norm2(x, features), SLOPE))
+        hidden1, hidden2, *hidden = self._hidden(features)
+        kept = self.shortcut(self.shortcut_norm(x, *hidden)) if self.widens else x
+        x = self.conv1(nnx.leaky_relu(self.norm1(x, hidden1), SLOPE))
+        x = self.conv2(nnx.leaky_relu(self.norm2(x, hidden2), SLOPE))
         return kept + x
+
+    def _norms(self) -> list[Spade]:
+        return [self.norm1, self.norm2, *([self.shortcut_norm] if self.widens else [])]
+
+    def _hidden(self, features: Float[Array, "n h w f"]) -> Sequence[Float[Array, "n H W k"]]:
+        """The maps from which the norms read their scales and shifts."""
+        if self.shared is None:
+            return [norm.shared(features) for norm in self._norms()]
+        return jnp.split(self.shared(features), len(self._norms()), axis=-1)
+
+    def fold(self) -> None:
+        if self.shared is None:
+            self.shared = join([norm.shared for norm in self._norms()])
+            for norm in self._norms():
+                norm.shared = None
 
 
 class Generator(nnx.Module):
@@ -73,7 +106,9 @@ class Generator(nnx.Module):
         features, middle = config.features, 2 * config.features
         self.config = config
         self.stem = Conv(features, middle, (3, 3), dtype=dtype, rngs=rngs)
-        self.middle = nnx.List(SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(MIDDLE_BLOCKS))
+        self.middle = nnx.List(
+            SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(config.middle_blocks)
+        )
         self.up1 = SpadeBlock(middle, features, config, upsample=2, dtype=dtype, rngs=rngs)
         self.up2 = SpadeBlock(features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs)
         self.head = Conv(config.output_channels, 3 * config.upscale**2, (3, 3), dtype=dtype, rngs=rngs)

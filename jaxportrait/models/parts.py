@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxportrait.models.appearance import AppearanceExtractor
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.models.generator import Generator
+from jaxportrait.models.log_mel import LogMelEncoder
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.stitching import StitchingNetwork
 from jaxportrait.models.warping import WarpingNetwork
@@ -23,9 +24,13 @@ NETWORKS: dict[str, type[nnx.Module]] = {
     "lip_retargeting": StitchingNetwork,
     "eye_retargeting": StitchingNetwork,
     "whisper": WhisperEncoder,
+    "log_mel": LogMelEncoder,
     "flow_transformer": FlowTransformer,
 }
 """Part -> network; each part is a field of `PortraitConfig`."""
+
+AudioEncoder = WhisperEncoder | LogMelEncoder
+"""What makes audio features of a log-mel spectrogram; the config of each has `mel_bins`, `context` and `width`."""
 
 
 def build(part: str, config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.Module:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm
 from jaxportrait.models.config import WarpingConfig
-from jaxportrait.models.dense_motion import DenseMotion, DenseMotionNetwork
+from jaxportrait.models.dense_motion import DenseMotion, DenseMotionNetwork, put_planes_first, stack_planes
 from jaxportrait.ops.grid import sample_volume
 
 
@@ -27,7 +27,7 @@ class WarpingNetwork(nnx.Module):
     """Volume, source and driving keypoints -> features."""
 
     def __init__(self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
-        self.dtype = dtype
+        self.dtype, self.depth, self.planes_first = dtype, config.volume_depth, False
         self.dense_motion = DenseMotionNetwork(config, dtype=dtype, rngs=rngs)
         self.flatten = ConvNorm(
             config.volume_channels * config.volume_depth, config.features, (3, 3), dtype=dtype, rngs=rngs
@@ -50,7 +50,11 @@ class WarpingNetwork(nnx.Module):
             compressed = self.dense_motion.compress_volume(volume)
         motion = self.dense_motion(compressed, source, driving)
         moved = sample_volume(volume.astype(self.dtype), motion.deformation)
-        n, _, height, width, _ = moved.shape
-        planes = moved.transpose(0, 2, 3, 4, 1).reshape(n, height, width, -1)  # channel outermost, then depth
+        planes = stack_planes(moved, planes_first=self.planes_first)
         features = self.project(nnx.leaky_relu(self.flatten(planes), 0.01))
         return Warped(features * motion.occlusion.astype(features.dtype), motion)
+
+    def fold(self) -> None:
+        if not self.planes_first:
+            put_planes_first(self.flatten.conv, self.depth)
+            self.planes_first = True

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxportrait.models.appearance import AppearanceExtractor
 from jaxportrait.models.motion import MotionExtractor
+from jaxportrait.models.parts import AudioEncoder
 from jaxportrait.models.warping import WarpingNetwork
-from jaxportrait.models.whisper import WhisperEncoder
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.spectrogram import HOP, MARGIN, log_mel, scale_log_mel
 from jaxportrait.types import Motion, Source
@@ -44,12 +44,12 @@ def encode_source(
 
 
 def encode_audio(
-    whisper: WhisperEncoder, stream: Callable[[], Chunks], sample_count: int, *, features: int | None = None
+    encoder: AudioEncoder, stream: Callable[[], Chunks], sample_count: int, *, features: int | None = None
 ) -> Float[np.ndarray, "features width"]:
     """The audio features of a clip, 50 a second, whatever its length, in flat memory.
 
     The spectrogram is floored at the maximum of the whole clip, so the clip is streamed twice. It is cut into blocks
-    of Whisper's context; the last block is padded with zeros after the logarithm.
+    of the encoder's context; the last block is padded with zeros after the logarithm.
 
     Args:
       stream: gives the clip's 16 kHz mono samples in chunks of any size, anew at each call.
@@ -59,15 +59,15 @@ def encode_audio(
     """
     wanted = sample_count // SAMPLES_PER_FEATURE if features is None else features
     length = max(sample_count, wanted * SAMPLES_PER_FEATURE)
-    hops = 2 * whisper.config.context
+    hops = 2 * encoder.config.context
 
     def blocks() -> Iterator[tuple[np.ndarray, np.int32]]:
         return spectrogram_blocks(stream(), length, hops)
 
     maximum = jnp.asarray(-jnp.inf)
     for samples, valid in blocks():
-        maximum = jnp.maximum(maximum, _block_maximum(samples, valid, whisper.config.mel_bins))
-    encoded = [np.asarray(_encode_block(whisper, samples, valid, maximum))[: valid // 2] for samples, valid in blocks()]
+        maximum = jnp.maximum(maximum, _block_maximum(samples, valid, encoder.config.mel_bins))
+    encoded = [np.asarray(_encode_block(encoder, samples, valid, maximum))[: valid // 2] for samples, valid in blocks()]
     return np.concatenate(encoded)[:wanted]
 
 
@@ -120,11 +120,11 @@ def _block_maximum(samples: Float[Array, "1 s"], valid: Int[Array, ""], mel_bins
 
 @jax.jit
 def _encode_block(
-    whisper: WhisperEncoder, samples: Float[Array, "1 s"], valid: Int[Array, ""], maximum: Float[Array, ""]
+    encoder: AudioEncoder, samples: Float[Array, "1 s"], valid: Int[Array, ""], maximum: Float[Array, ""]
 ) -> Float[Array, "context width"]:
-    values = log_mel(samples, whisper.config.mel_bins)
+    values = log_mel(samples, encoder.config.mel_bins)
     scaled = jnp.where(_of_the_clip(values, valid), scale_log_mel(values, maximum), 0.0)
-    return whisper(scaled)[0].astype(jnp.float32)
+    return encoder(scaled)[0].astype(jnp.float32)
 
 
 def _of_the_clip(values: Float[Array, "1 frames mel_bins"], valid: Int[Array, ""]) -> Bool[Array, "1 frames 1"]:

@@ -12,6 +12,7 @@ import pytest
 
 from examples.quickstart import write_wave
 from infer.__main__ import main
+from jaxportrait import demo
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
@@ -49,6 +50,21 @@ def test_a_video_is_written_and_named(inputs, capsys):
     video = VideoReader(path)
     assert (video.size, video.fps, len(list(video))) == ((256, 256), 25, 25)
     assert Audio.open(path, allow_video=True).duration >= 1.0
+
+
+def test_what_is_not_given_is_the_demos(inputs, tmp_path, capsys):
+    sys.argv = ["infer", "--checkpoint", str(inputs["--checkpoint"]), "-o", str(tmp_path / "demo")]
+    sys.argv += ["--output-fps", "2", "--steps", "2", "--compilation-cache", "none"]
+    main()
+    video = VideoReader(tmp_path / "demo" / "portrait--sentence.mp4")
+    assert (video.size, len(list(video))) == ((512, 512), round(2 * Audio.open(demo.SENTENCE).duration))
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_demos_networks_are_not_for_photographs(inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "CHECKPOINT", inputs["--checkpoint"])
+    run(inputs)
+    assert "warning: the demo's networks know drawn heads alone" in capsys.readouterr().err
 
 
 def test_silence_is_legal(inputs, tmp_path):

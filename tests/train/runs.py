@@ -16,15 +16,15 @@ from jaxportrait.models.parts import build
 from train.records import (
     ClipRecord,
     Dataset,
-    SplitSize,
+    WindowSplitSize,
     encode_record,
     features_needed,
     network_identity,
     open_dataset,
-    shard_name,
     window_count,
     write_description,
 )
+from train.shards import shard_name
 
 FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
@@ -62,7 +62,8 @@ def make_dataset(path: Path, encoder: str, train: int = 5, validation: int = 2) 
         for clip in clips:
             writer.write(encode_record(clip))
         writer.close()
-        sizes[split] = SplitSize(1, count, sum(c.frames for c in clips), sum(window_count(c.frames) for c in clips))
+        frames = [clip.frames for clip in clips]
+        sizes[split] = WindowSplitSize(1, count, sum(frames), sum(map(window_count, frames)))
         motion += [clip.motion for clip in clips] if split == "train" else []
     values = np.concatenate(motion).astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1)

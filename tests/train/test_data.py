@@ -6,7 +6,7 @@ import pytest
 from jaxportrait.types import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
 from train.data import Rows, batches, describe, normalise, validation_batches, window
-from train.records import Dataset, DatasetError, SplitSize
+from train.records import Dataset, DatasetError, WindowSplitSize
 
 TRAIN_CLIPS = 5
 
@@ -76,6 +76,6 @@ def test_what_cannot_be_cut_is_named(dataset: Dataset, tmp_path: Path):
     clip = make_clip("a/short.mp4", 60, seed=0)
     with pytest.raises(DatasetError, match=r"a/short\.mp4 has 100 audio features for 60 frames"):
         window(clip, 45, (0,), dataset.statistics("lip"))
-    empty = Dataset(tmp_path, {"train": SplitSize(0, 0, 0, 0)}, 8, "", "lip", dataset.mean, dataset.deviation)  # pyright: ignore
+    empty = Dataset(tmp_path, {"train": WindowSplitSize(0, 0, 0, 0)}, 8, "", "lip", dataset.mean, dataset.deviation)  # pyright: ignore
     with pytest.raises(DatasetError, match="no train clips"):
         batches(empty, "lip", 0, Rows(4))

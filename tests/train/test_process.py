@@ -19,11 +19,13 @@ from jaxportrait.pipeline.encode import encode_audio
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 from train.process.__main__ import main
 from train.process.extract import Extractor, Settings
+from train.process.gather import Job
 from train.process.layouts import Selection, find_clips
 from train.process.manifest import Entry
-from train.process.run import Job, process
+from train.process.run import process
 from train.process.shards import cut_record
-from train.process.split import Piece, split_clips
+from train.process.split import Piece
+from train.process.split import split_clips as divide
 from train.process.statistics import MotionMoments
 from train.process.store import ClipStore
 from train.process.timeline import common_frames, loudness, resample_motion
@@ -103,7 +105,7 @@ def test_records_hold_motion_and_the_features_of_inference(processed, mead, chec
         assert record.motion.dtype == np.float32
         assert np.ptp(record.motion, axis=0).max() > 0
         sound = mead / clip.replace("video/front", "audio").replace(".mp4", ".m4a")
-        audio, whisper = Audio.open(sound), Extractor(Settings(checkpoint, detector="haar"))._whisper
+        audio, whisper = Audio.open(sound), Extractor(Settings(checkpoint, detector="haar"))._audio_encoder
         expected = encode_audio(whisper, audio.stream, audio.sample_count, features=60)
         np.testing.assert_array_equal(record.features, expected.astype(np.float16))
         assert record.envelope.shape == (36,)
@@ -176,8 +178,8 @@ def test_a_ray_cluster_gives_the_same_files(processed, mead, checkpoint, tmp_pat
 
 def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
     write_head(tmp_path / "videos" / "speaker" / "a.mp4", seconds=3, sound=voice(3))
-    job = job_of(tmp_path / "videos", tmp_path / "out", checkpoint, layout="folder", motion="face")
-    dataset, (entry,) = process(job, Console(quiet=True))
+    job = job_of(tmp_path / "videos", tmp_path / "out", checkpoint, layout="folder")
+    dataset, (entry,) = process(job, Console(quiet=True), "face")
     (train,), (validation,) = list(dataset.clips("train")), list(dataset.clips("validation"))
     assert entry.splits == ("train", "validation")
     assert (train.start, train.frames, validation.start, validation.frames) == (0, 60, 60, 30)
@@ -309,6 +311,10 @@ def test_loudness_does_not_depend_on_chunks():
 
 
 # Splits and statistics
+
+
+def split_clips(entries: list[Entry]) -> list[Piece]:
+    return divide(entries, least=30, step=3)
 
 
 def entry_of(clip: str, subject: str, frames: int, emotion: str = "", level: int = 0) -> Entry:

@@ -29,7 +29,7 @@ from train.synthetic.mouth import MouthShape, MouthState, lip_contours
 from train.synthetic.raster import rasterize
 from train.synthetic.scene import Moment, Scene
 from train.synthetic.speech import Phoneme, Speech
-from train.synthetic.surface import Material, Surface
+from train.synthetic.surface import Material, Surface, normals_of, sphere
 from train.synthetic.visemes import PARAMETERS, UNVOICED_CLOSURE, closures_of, mouth_track, segments_of
 
 SIZE = 96
@@ -108,6 +108,23 @@ def test_outlines_cover_what_they_surround():
     np.testing.assert_allclose(
         region.look_up(cover[..., None], np.array([0.45, 0.9]), np.array([0.4, 0.9])), [[1], [0]]
     )
+
+
+def test_what_lies_between_two_lines_is_covered():
+    region = Region(0, 0, 1, 1, 64)
+    x = np.linspace(0.1, 0.9, 9)
+    upper, lower = np.stack([x, 0.2 + 0.1 * x], axis=1), np.stack([x, 0.7 - 0.1 * x], axis=1)
+    cover, (column, row) = region.between(upper, lower), region.grid()
+    within = (column > 0.15) & (column < 0.85)
+    assert cover[within & (row > 0.23 + 0.1 * column) & (row < 0.67 - 0.1 * column)].min() == 1
+    assert cover[within & ((row < 0.16 + 0.1 * column) | (row > 0.74 - 0.1 * column))].max() == 0
+
+
+def test_a_sphere_faces_outwards():
+    _, points = sphere(9, 17)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=0), 1)
+    outward = np.moveaxis(points, 0, -1)
+    assert (normals_of(outward) * outward).sum(axis=-1).min() > 0.9
 
 
 def test_lips_open_by_the_opening_and_meet_when_closed():

@@ -119,7 +119,8 @@ def _require_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
             f"the flow transformer of {checkpoint.path} reads {transformer.audio_width} values an audio feature, "
             f"data set {dataset.path} has {dataset.feature_width}: process the videos with its audio encoder"
         )
-    if "whisper" in checkpoint.parts and network_identity(checkpoint, "whisper") != dataset.audio_encoder:
+    encoder = checkpoint.config.audio_encoder
+    if encoder in checkpoint.parts and network_identity(checkpoint, encoder) != dataset.audio_encoder:
         raise DatasetError(
             f"data set {dataset.path} was made with another audio encoder than that of {checkpoint.path}: "
             "process the videos with this checkpoint"

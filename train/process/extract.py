@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import jax
 import numpy as np
@@ -17,23 +17,35 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
 from jaxportrait.media.video import VideoReader
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.models.config import MOTION_FPS, PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
-from jaxportrait.models.whisper import WhisperEncoder
+from jaxportrait.models.parts import AudioEncoder
 from jaxportrait.pipeline.encode import encode_audio, extract_motion
 from jaxportrait.types import Motion
 from train.process.layouts import Clip
-from train.process.manifest import Entry
+from train.process.recipe import ClipExtractor, Recipe
 from train.process.timeline import common_frames, loudness, resample_motion
 from train.process.track import track_face
-from train.records import FORMAT, ClipRecord, feature_at, features_needed, network_identity
+from train.records import (
+    DESCRIPTION,
+    FORMAT,
+    WINDOW_FRAMES,
+    WINDOW_STEP,
+    ClipRecord,
+    feature_at,
+    features_needed,
+    network_identity,
+)
 
-PARTS = ("motion", "whisper")
+
+def parts_needed(config: PortraitConfig) -> tuple[str, ...]:
+    """What processing needs of a checkpoint."""
+    return ("motion", config.audio_encoder)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that decides what a clip's record holds.
+class Settings(Recipe):
+    """All that decides what a clip's motion and audio features are.
 
     Attributes:
       checkpoint: with a motion extractor and an audio encoder.
@@ -42,49 +54,45 @@ class Settings:
       batch_size: pictures that the motion extractor reads at once.
     """
 
+    description: ClassVar[str] = DESCRIPTION
+    least_frames: ClassVar[int] = WINDOW_FRAMES
+    frame_step: ClassVar[int] = WINDOW_STEP
+
     checkpoint: Path
     detector: DetectorName = "auto"
     detector_models: Path | None = None
     batch_size: int = 16
 
     def fingerprint(self) -> str:
-        """A name for these settings: equal ones give equal records."""
         checkpoint = open_checkpoint(self.checkpoint)
-        networks = [network_identity(checkpoint, part) for part in PARTS]
+        checkpoint.require(parts_needed(checkpoint.config))
+        networks = [network_identity(checkpoint, part) for part in parts_needed(checkpoint.config)]
         detector = [open_detector(self.detector, self.detector_models).name, str(self.detector_models)]
-        facts = [FORMAT, *networks, checkpoint.config.image_size, *detector, self.batch_size]
+        framing = [checkpoint.config.image_size, checkpoint.config.crop_zoom]
+        facts = [FORMAT, *networks, *framing, *detector, self.batch_size]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
+    def files(self, clip: Clip) -> tuple[Path, ...]:
+        return clip.video, clip.sound
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a clip, and the whole of it as a record, unless it was left out."""
-
-    entry: Entry
-    record: ClipRecord | None
+    def extractor(self) -> "Extractor":
+        return Extractor(self)
 
 
-class Extractor:
-    """Makes records of clips; it holds the networks and the detector, and is made once a worker."""
+class Extractor(ClipExtractor):
+    """Makes records of motion and audio features; it holds the networks and the detector."""
 
     def __init__(self, settings: Settings):
+        super().__init__(settings)
         checkpoint = open_checkpoint(settings.checkpoint)
-        checkpoint.require(PARTS)
+        checkpoint.require(parts_needed(checkpoint.config))
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
-        self._whisper = cast(WhisperEncoder, checkpoint.network("whisper"))
+        self._audio_encoder = cast(AudioEncoder, checkpoint.network(checkpoint.config.audio_encoder))
         self._detector = open_detector(settings.detector, settings.detector_models)
-        self._size = checkpoint.config.image_size
+        self._size, self._zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
         self._batch_size = settings.batch_size
 
-    def extract(self, clip: Clip) -> Outcome:
-        """The clip's record, or why there is none: one clip must not stop thousands, whatever is wrong with it."""
-        try:
-            record, checksum = self.record(clip), file_checksum(clip)
-        except Exception as error:
-            return failure(clip, error)
-        return Outcome(_entry(clip, record.frames, checksum), record)
-
-    def record(self, clip: Clip) -> ClipRecord:
+    def record(self, clip: Clip) -> tuple[ClipRecord, float]:
         """Read the clip twice, once to find the face and once to crop it, so that its pictures are never held.
 
         Raises:
@@ -93,7 +101,7 @@ class Extractor:
         """
         audio = Audio.open(clip.sound, allow_video=True)
         video = VideoReader(clip.video)
-        track = track_face(video, self._detector)
+        track = track_face(video, self._detector, self._zoom)
         sound_start = next(audio.decode()).time or 0.0
         frames = common_frames(track.times, sound_start, audio.duration)
         images = _crops(video, track.rectangle, self._size)
@@ -101,7 +109,7 @@ class Extractor:
             read_motion(self._motion, images, self._batch_size), track.times, sound_start + frames / MOTION_FPS
         )
         start, stop = int(frames[0]), int(frames[-1]) + 1
-        features = encode_audio(self._whisper, audio.stream, audio.sample_count, features=features_needed(stop))
+        features = encode_audio(self._audio_encoder, audio.stream, audio.sample_count, features=features_needed(stop))
         record = ClipRecord(
             clip.name,
             clip.subject,
@@ -113,7 +121,7 @@ class Extractor:
             start,
         )
         _require_finite(record)
-        return record
+        return record, record.frames / MOTION_FPS
 
 
 def read_motion(
@@ -133,24 +141,6 @@ def motion_columns(motion: Motion) -> Float32[np.ndarray, "n 70"]:
     return np.concatenate([np.reshape(part, (len(motion.scale), -1)) for part in parts], axis=1, dtype=np.float32)
 
 
-def failure(clip: Clip, error: Exception) -> Outcome:
-    """The outcome of a clip that was left out; what is not the clip's fault is named by its type."""
-    root = str(clip.video).removesuffix(clip.name)
-    text = str(error).replace(root, "") or "no message"
-    reason = text if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {text}"
-    return Outcome(_entry(clip, 0, "", " ".join(reason.split())), None)
-
-
-def file_checksum(clip: Clip) -> str:
-    """SHA-256 of the clip's files."""
-    digest = hashlib.sha256()
-    for path in dict.fromkeys((clip.video, clip.sound)):
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 def _crops(video: VideoReader, rectangle: FaceRectangle, size: int) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     for _, image in video:
         yield network_input(crop_face(image, rectangle), size)
@@ -160,8 +150,3 @@ def _require_finite(record: ClipRecord) -> None:
     for name in ("motion", "features", "envelope"):
         if not np.isfinite(getattr(record, name)).all():
             raise ValueError(f"the {name} are not all finite: the checkpoint does not fit, or its weights are damaged")
-
-
-def _entry(clip: Clip, frames: int, checksum: str, reason: str = "") -> Entry:
-    seconds = round(frames / MOTION_FPS, 3)
-    return Entry(clip.name, clip.subject, clip.emotion, clip.level, frames, seconds, checksum, reason=reason)

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
-from train.process.extract import Extractor, Outcome, Settings, failure
 from train.process.layouts import Clip
+from train.process.recipe import Outcome, Recipe, failure
 
 
-def extract_locally(settings: Settings, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
+def extract_locally(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
     """Yield the outcome of every clip as it is ready, in any order.
 
     A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left out, and the worker replaced.
     """
     if workers > 1:
-        yield from _share_out(settings, clips, workers)
+        yield from _share_out(recipe, clips, workers)
         return
-    extractor = Extractor(settings)
+    extractor = recipe.extractor()
     for clip in clips:
         yield clip, extractor.extract(clip)
 
@@ -27,10 +27,10 @@ def extract_locally(settings: Settings, clips: Sequence[Clip], workers: int) -> 
 class Worker:
     """A process that works on one clip at a time; it ends with its parent, however that ends."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, recipe: Recipe):
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, recipe), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -53,7 +53,7 @@ class Worker:
         return self._process.exitcode
 
 
-def _share_out(settings: Settings, clips: Sequence[Clip], count: int) -> Iterator[tuple[Clip, Outcome]]:
+def _share_out(recipe: Recipe, clips: Sequence[Clip], count: int) -> Iterator[tuple[Clip, Outcome]]:
     """Give each worker a clip, and the next one when it is done."""
     waiting = deque(clips)
     busy: dict[Connection, Worker] = {}
@@ -64,7 +64,7 @@ def _share_out(settings: Settings, clips: Sequence[Clip], count: int) -> Iterato
 
     try:
         while waiting and len(busy) < count:
-            begin(Worker(settings))
+            begin(Worker(recipe))
         while busy:
             for connection in wait(list(busy)):
                 worker = busy.pop(connection)  # pyright: ignore[reportArgumentType]
@@ -73,7 +73,7 @@ def _share_out(settings: Settings, clips: Sequence[Clip], count: int) -> Iterato
                 if outcome is None:
                     outcome = failure(clip, ChildProcessError(f"its worker was killed (exit status {worker.stop()})"))
                 if waiting:
-                    begin(Worker(settings) if died else worker)
+                    begin(Worker(recipe) if died else worker)
                 elif not died:
                     worker.stop()
                 yield clip, outcome
@@ -82,11 +82,11 @@ def _share_out(settings: Settings, clips: Sequence[Clip], count: int) -> Iterato
             worker.stop()
 
 
-def _serve(connection: Connection, settings: Settings) -> None:
+def _serve(connection: Connection, recipe: Recipe) -> None:
     """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers share a GPU's memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    extractor = Extractor(settings)
+    extractor = recipe.extractor()
     while True:
         try:
             connection.send(extractor.extract(connection.recv()))

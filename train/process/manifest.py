@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from train.records import MANIFEST
+MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Entry:
 
     Attributes:
       clip: path of its video below the data set's root.
-      frames: of motion, at 30 a second; 0 if it was left out.
-      seconds: that they last.
-      checksum: SHA-256 of the video, and of the sound where that is a file of its own; empty if they cannot be read.
+      frames: of its record; 0 if it was left out.
+      seconds: of the clip that they cover.
+      checksum: SHA-256 of the files it was made of; empty if it was left out.
       splits: in which it is; none if it was left out.
       reason: why it was left out; empty if it was not.
     """

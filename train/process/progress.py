@@ -2,23 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxportrait.models.config import MOTION_FPS
-from train.process.extract import Outcome
 from train.process.manifest import Entry
-from train.records import SPLITS, Dataset
+from train.process.recipe import Outcome
+from train.shards import SPLITS, Split
 
 LINE_EVERY = 10.0  # seconds, where there is no terminal
 
 
 class Tally:
-    """Counts outcomes of a run; the rate is of motion frames of the clips processed in it."""
+    """Counts outcomes of a run; the rate is of the frames that it makes."""
 
     def __init__(self, clips: int):
         self.clips, self.done, self.frames, self.failures = clips, 0, 0, 0
@@ -79,19 +78,22 @@ def _show_lines(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
         say()
 
 
-def tables(dataset: Dataset, entries: Sequence[Entry]) -> Iterable[Table]:
+Facts = Mapping[Split, Mapping[str, str]]
+"""What is to be said of each split, by name."""
+
+
+def tables(facts: Facts, entries: Sequence[Entry]) -> Iterable[Table]:
     """What the splits hold, and why clips were left out."""
-    yield split_table(dataset, entries)
+    yield split_table(facts, entries)
     if any(entry.reason for entry in entries):
         yield failure_table(entries)
 
 
-def split_table(dataset: Dataset, entries: Sequence[Entry]) -> Table:
-    table = Table("split", "subjects", "clips", "frames", "minutes", "windows")
+def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:
+    table = Table("split", "subjects", *facts["train"])
     for split in SPLITS:
-        size, subjects = dataset.sizes[split], {entry.subject for entry in entries if split in entry.splits}
-        minutes = f"{size.frames / MOTION_FPS / 60:.1f}"
-        table.add_row(split, str(len(subjects)), str(size.clips), str(size.frames), minutes, str(size.windows))
+        subjects = {entry.subject for entry in entries if split in entry.splits}
+        table.add_row(split, str(len(subjects)), *facts[split].values())
     return table
 
 

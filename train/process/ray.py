@@ -1,21 +1,31 @@
 """The work on a Ray cluster's CPUs and GPUs; needs the extra `cluster`.
 
-Nodes need the project installed, and the videos and the checkpoint at the same paths; the results come back to the
-process that asked, which alone writes.
+Nodes need the project installed, and the videos and what the recipe names at the same paths; the results come back to
+the process that asked, which alone writes.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from train.process.extract import Extractor, Outcome, Settings, failure
 from train.process.layouts import Clip
+from train.process.recipe import Outcome, Recipe, failure
 
 AHEAD = 2
 RESTARTS = 2
 
 
-def extract_on_cluster(settings: Settings, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
+class Remote:
+    """An extractor on a node of the cluster."""
+
+    def __init__(self, recipe: Recipe):
+        self._extractor = recipe.extractor()
+
+    def extract(self, clip: Clip) -> Outcome:
+        return self._extractor.extract(clip)
+
+
+def extract_on_cluster(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
     """Yield the outcome of every clip as it is ready, in any order.
 
     Joins the cluster of RAY_ADDRESS or of this machine, else starts one here. A clip that kills its worker is tried
@@ -29,8 +39,8 @@ def extract_on_cluster(settings: Settings, clips: Sequence[Clip], workers: int) 
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
     try:
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / workers)
-        actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=RESTARTS)(Extractor)
-        yield from _as_completed(ray, [actor.remote(settings) for _ in range(workers)], clips)
+        actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=RESTARTS)(Remote)
+        yield from _as_completed(ray, [actor.remote(recipe) for _ in range(workers)], clips)
     finally:
         if started_here:
             ray.shutdown()

@@ -1,7 +1,7 @@
 """Write the data set: pieces of records into ArrayRecord shards, and the statistics of those that train."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,21 +9,18 @@ from train.process.split import Piece
 from train.process.statistics import MotionMoments
 from train.records import (
     DESCRIPTION,
-    SPLITS,
     ClipRecord,
     Dataset,
-    Split,
-    SplitSize,
+    WindowSplitSize,
     encode_record,
     feature_at,
     features_needed,
-    shard_name,
     window_count,
     write_description,
 )
+from train.shards import SPLITS, Split, SplitSize, shard_name, write_shard
 
 SHARD_RECORDS = 512
-RANDOM_ACCESS = "group_size:1"  # a record is read without its neighbours
 
 
 def write_dataset(
@@ -43,14 +40,20 @@ def write_dataset(
       pieces: in the order in which they are to lie; one at least trains.
       read: the whole record of a clip.
     """
-    (folder / DESCRIPTION).unlink(missing_ok=True)
-    for stale in folder.glob("*.array_record*"):
-        stale.unlink()
     moments = MotionMoments()
-    sizes: dict[Split, SplitSize] = {
-        split: _write_split(folder, split, _of(pieces, split), read, moments) for split in SPLITS
+
+    def cut(piece: Piece) -> bytes:
+        record = cut_record(read(piece.clip), piece)
+        if piece.split == "train":
+            moments.add(record.motion)
+        return encode_record(record)
+
+    sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
+    windows = {split: sum(window_count(piece.frames) for piece in _of(pieces, split)) for split in SPLITS}
+    counted: dict[Split, WindowSplitSize] = {
+        split: WindowSplitSize(*astuple(sizes[split]), windows=windows[split]) for split in SPLITS
     }
-    dataset = Dataset(folder, sizes, feature_width, audio_encoder, motion_space, moments.mean, moments.deviation)
+    dataset = Dataset(folder, counted, feature_width, audio_encoder, motion_space, moments.mean, moments.deviation)
     write_description(dataset)
     return dataset
 
@@ -67,35 +70,32 @@ def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
     )
 
 
+def write_splits(
+    folder: Path, description: str, pieces: Sequence[Piece], cut: Callable[[Piece], bytes], shard_records: int
+) -> dict[Split, SplitSize]:
+    """Write the shards of both splits in place of what stood there; the description is yet to be written.
+
+    Args:
+      description: the file that says that the data set is complete.
+      pieces: in the order in which they are to lie.
+      cut: the packed record of a piece.
+      shard_records: in a shard, at most.
+    """
+    (folder / description).unlink(missing_ok=True)
+    for stale in folder.glob("*.array_record*"):
+        stale.unlink()
+    return {split: _write_split(folder, split, _of(pieces, split), cut, shard_records) for split in SPLITS}
+
+
 def _of(pieces: Iterable[Piece], split: Split) -> list[Piece]:
     return [piece for piece in pieces if piece.split == split]
 
 
 def _write_split(
-    folder: Path,
-    split: Split,
-    pieces: Sequence[Piece],
-    read: Callable[[str], ClipRecord],
-    moments: MotionMoments,
+    folder: Path, split: Split, pieces: Sequence[Piece], cut: Callable[[Piece], bytes], shard_records: int
 ) -> SplitSize:
-    """Write the shards of a split; the frames of the train split are added to `moments`."""
-    count = -(-len(pieces) // SHARD_RECORDS)
+    count = -(-len(pieces) // shard_records)
     source = iter(pieces)
     for index in range(count):
-        records = (cut_record(read(piece.clip), piece) for piece in islice(source, SHARD_RECORDS))
-        _write_shard(folder / shard_name(split, index, count), records, moments if split == "train" else None)
-    frames = [piece.stop - piece.start for piece in pieces]
-    return SplitSize(count, len(pieces), sum(frames), sum(map(window_count, frames)))
-
-
-def _write_shard(path: Path, records: Iterable[ClipRecord], moments: MotionMoments | None) -> None:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    partial = path.with_name(f"{path.name}.partial")
-    writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
-    for record in records:
-        writer.write(encode_record(record))
-        if moments is not None:
-            moments.add(record.motion)
-    writer.close()
-    partial.replace(path)
+        write_shard(folder / shard_name(split, index, count), map(cut, islice(source, shard_records)))
+    return SplitSize(count, len(pieces), sum(piece.frames for piece in pieces))

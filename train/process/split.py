@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from train.process.manifest import Entry
-from train.records import SPLITS, WINDOW_FRAMES, WINDOW_STEP, Split
+from train.shards import SPLITS, Split
 
 HELD_OUT = 0.1
 
@@ -20,17 +20,25 @@ class Piece:
     start: int
     stop: int
 
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
 
-def split_clips(entries: Sequence[Entry]) -> list[Piece]:
+
+def split_clips(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
     """Divide clips into train and validation; the same clips are always divided alike.
 
     Of several subjects a tenth, one at least, is held out whole: those whose names have the least hashes, so that
     a subject keeps its split when few others are added. Of a single subject the last tenth of the time is held out,
-    of every emotion and level, a window at least.
+    of every emotion and level.
+
+    Args:
+      least: frames of a piece.
+      step: a clip is cut at a multiple of it.
     """
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
     if len(subjects) == 1:
-        pieces = [piece for group in _by_emotion(entries) for piece in _split_by_time(group)]
+        pieces = [piece for group in _by_emotion(entries) for piece in _split_by_time(group, least, step)]
     else:
         held_out = set(subjects[: max(1, round(HELD_OUT * len(subjects)))])
         pieces = [
@@ -51,11 +59,13 @@ def _by_emotion(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [list(group) for _, group in groupby(sorted(entries, key=lambda entry: (*key(entry), entry.clip)), key)]
 
 
-def _split_by_time(entries: Sequence[Entry]) -> list[Piece]:
-    """Hold out the last frames of the clips, one after the other; the border lies where windows may start."""
-    pieces, wanted = [], max(WINDOW_FRAMES, round(HELD_OUT * sum(entry.frames for entry in entries)))
+def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
+    """Hold out the last frames of the clips, one after the other."""
+    pieces, wanted = [], max(least, round(HELD_OUT * sum(entry.frames for entry in entries)))
     for entry in reversed(entries):
-        border = entry.frames if wanted <= 0 else _border(entry.frames, wanted, alone=len(entries) == 1)
+        border = entry.frames
+        if wanted > 0:
+            border = _border(entry.frames, max(wanted, least), least, step, alone=len(entries) == 1)
         wanted -= entry.frames - border
         if border > 0:
             pieces.append(Piece(entry.clip, "train", 0, border))
@@ -64,12 +74,12 @@ def _split_by_time(entries: Sequence[Entry]) -> list[Piece]:
     return pieces
 
 
-def _border(frames: int, wanted: int, *, alone: bool) -> int:
-    """Where to cut a clip so that about `wanted` of its last frames are held out and neither piece is under a window.
+def _border(frames: int, wanted: int, least: int, step: int, *, alone: bool) -> int:
+    """Where to cut a clip so that about `wanted` of its last frames are held out and neither piece is too short.
 
-    A clip that is too short for two windows is held out whole, unless there is no other to train on.
+    A clip that is too short for two pieces is held out whole, unless there is no other to train on.
     """
-    if frames < 2 * WINDOW_FRAMES:
+    if frames < 2 * least:
         return frames if alone else 0
-    border = (frames - max(wanted, WINDOW_FRAMES)) // WINDOW_STEP * WINDOW_STEP
-    return border if border >= WINDOW_FRAMES else 0
+    border = (frames - wanted) // step * step
+    return border if border >= least else 0

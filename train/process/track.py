@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from jaxportrait.media.crop import FaceRectangle, clip_rectangle, frame_face
+from jaxportrait.media.crop import CLIP_SCALE, FaceRectangle, clip_rectangle, frame_face
 from jaxportrait.media.faces import Detector, Face, NoFaceError
 
 LOOK_EVERY = 0.2  # seconds; the crop is a mean over the clip, and heads move slowly
@@ -31,11 +31,14 @@ class Track:
     rectangle: FaceRectangle
 
 
-def track_face(frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detector: Detector) -> Track:
+def track_face(
+    frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detector: Detector, zoom: float = 1.0
+) -> Track:
     """Follow the face that is largest at first; it is sought five times a second and interpolated between.
 
     Args:
       frames: times and RGB pictures, in order.
+      zoom: how many times tighter to frame it than is published.
 
     Raises:
       NoFaceError: not found in at least half of the looks.
@@ -57,7 +60,7 @@ def track_face(frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detec
             f"the {detector.name} detector finds a steady face in {len(steady)} of {len(looks)} looks: "
             "the clip needs one face seen from the front that stays in place"
         )
-    return Track(np.array(times), _frame(np.array(times), steady, detector))
+    return Track(np.array(times), _frame(np.array(times), steady, detector, zoom))
 
 
 def _follow(faces: list[Face], seen: list[Look]) -> Face:
@@ -88,10 +91,11 @@ def _rows(seen: list[Look]) -> Float64[np.ndarray, "looks 3"]:
     return np.array([(*hull.center, hull.size) for _, hull in seen])
 
 
-def _frame(times: Float64[np.ndarray, " frames"], seen: list[Look], detector: Detector) -> FaceRectangle:
+def _frame(times: Float64[np.ndarray, " frames"], seen: list[Look], detector: Detector, zoom: float) -> FaceRectangle:
     """The square to cut out; clips that are already cropped stay as they are."""
     if detector.name == "none":
         return frame_face(seen[0][1], upright=False)
     looks = [seconds for seconds, _ in seen]
     x, y, size = (np.interp(times, looks, column).tolist() for column in _rows(seen).T)
-    return clip_rectangle([FaceRectangle(center[:2], center[2]) for center in zip(x, y, size, strict=True)])
+    hulls = [FaceRectangle(center[:2], center[2]) for center in zip(x, y, size, strict=True)]
+    return clip_rectangle(hulls, CLIP_SCALE / zoom)

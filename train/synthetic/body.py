@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from train.synthetic.camera import Pose, turn
-from train.synthetic.chart import Region, lay, linear
-from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
+from train.synthetic.chart import Grid, Picture, Region, lay, linear
+from train.synthetic.curves import bell, interpolate, signed_power, smooth_noise, smoothstep
 from train.synthetic.palette import Colour, Garment
-from train.synthetic.surface import Material, Surface
-
-Grid = Float32[np.ndarray, "h w"]
+from train.synthetic.surface import Material, Surface, sphere
 
 BODY = Region(-1.5, 0.45, 1.5, 2.1, 130)
 """The front of neck and shoulders."""
@@ -66,7 +64,7 @@ def torso(build: Build, rows: int = 30, columns: int = 44) -> Surface:
     shoulders = smoothstep(1.05, 1.35, y)
     width = interpolate(y, GIRTH) * (build.neck + (build.shoulders - build.neck) * shoulders)
     front, back = interpolate(y, CHEST), 0.42 + 0.1 * shoulders
-    x = width * np.sign(np.sin(theta)) * np.abs(np.sin(theta)) ** (1 - 0.25 * shoulders)
+    x = width * signed_power(np.sin(theta), 1 - 0.25 * shoulders)
     z = np.where(np.cos(theta) > 0, (front + 0.15), back) * np.cos(theta) - 0.15
     tendons = 0.018 * bell(np.abs(x), 0.2 - 0.2 * (y - 0.7), 0.05) * (1 - shoulders) * (np.cos(theta) > 0)
     return Surface(np.stack([x, y, z + tendons], -1), np.stack([x, y, theta, 0 * x], -1), Material.BODY)
@@ -80,8 +78,7 @@ def bend_neck(rest: Float[np.ndarray, "r c 3"], pose: Pose) -> Float[np.ndarray,
 
 def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[Surface]:
     """Both ears: flat shells with a hollow, that stand off the head."""
-    phi, psi = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
-    across, up, out = np.sin(phi) * np.sin(psi), -np.cos(phi), np.sin(phi) * np.cos(psi)
+    _, (across, up, out) = sphere(rows, columns)
     hollow = 0.6 * bell(np.hypot(across + 0.05, up * 0.85 - 0.1), 0.1, 0.42) * (out > 0)
     outline = 1 - 0.28 * smoothstep(0.0, 1.0, up)
     local = np.stack([0.10 * across * outline, 0.185 * up, 0.042 * (out - 1.1 * hollow)], axis=-1) * build.ears
@@ -97,7 +94,7 @@ def ears(build: Build, width: float, rows: int = 12, columns: int = 18) -> list[
     return surfaces
 
 
-def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
+def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> Picture:
     """Skin of the neck, and cloth below the neckline, linear."""
     x, y = BODY.grid()
     edge = y - _neckline(clothes.garment, np.abs(x))
@@ -119,7 +116,7 @@ def _neckline(garment: Garment, side: Grid) -> Grid:
     return lines[garment]
 
 
-def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
+def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Picture:
     """Woven, striped or not, with a hem or a collar."""
     x, y = BODY.grid()
     weave = 1 + 0.03 * smooth_noise(random, BODY.shape, (160, 290)) + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
@@ -133,7 +130,7 @@ def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Float32
     return cloth * (1 - 0.35 * hem)[..., None]
 
 
-def _collar(cloth: Float32[np.ndarray, "h w 3"], trim: Colour) -> Float32[np.ndarray, "h w 3"]:
+def _collar(cloth: Picture, trim: Colour) -> Picture:
     """Two leaves of a collar, the placket and its buttons."""
     x, y = BODY.grid()
     side = np.abs(x)

@@ -10,6 +10,11 @@ DENSITY = 200  # pixels a unit, a little more than a 256-pixel picture drawn at 
 SUBPIXEL_BITS = 4
 ROW = 512  # OpenCV looks up pictures, not lists, so lists are folded
 
+Grid = Float32[np.ndarray, "h w"]
+"""A value a pixel."""
+Picture = Float32[np.ndarray, "h w 3"]
+"""A linear colour a pixel."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -38,18 +43,26 @@ class Region:
         across, down = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
         return across, down
 
-    def fill(self, outline: Float[np.ndarray, "k 2"]) -> Float32[np.ndarray, "h w"]:
+    def fill(self, outline: Float[np.ndarray, "k 2"]) -> Grid:
         """Coverage, 0 to 1, of a closed outline; its smooth border lies outside, a pixel wide."""
         mask = np.zeros(self.shape, np.uint8)
         cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
         return _unit(mask)
 
-    def stroke(self, line: Float[np.ndarray, "k 2"], width: float) -> Float32[np.ndarray, "h w"]:
+    def between(self, first: Float[np.ndarray, "k 2"], second: Float[np.ndarray, "k 2"]) -> Grid:
+        """Coverage of what lies between two lines that run the same way."""
+        return self.fill(np.concatenate([first, second[::-1]]))
+
+    def stroke(self, line: Float[np.ndarray, "k 2"], width: float) -> Grid:
         """Coverage of an open line; widths in units."""
         mask = np.zeros(self.shape, np.uint8)
         thickness = max(1, round(width * self.density))
         cv2.polylines(mask, [self._fixed(line)], False, 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
         return _unit(mask)
+
+    def soft_stroke(self, line: Float[np.ndarray, "k 2"], width: float, deviation: float) -> Grid:
+        """Coverage of an open line whose border is soft."""
+        return self.blur(self.stroke(line, width), deviation)
 
     def blur(self, picture: Float32[np.ndarray, "h w ..."], deviation: float) -> Float32[np.ndarray, "h w ..."]:
         """Soften by a gaussian of a deviation in units."""
@@ -79,10 +92,10 @@ class Layers:
     """
 
     region: Region
-    colour: Float32[np.ndarray, "h w 3"]
-    cover: Float32[np.ndarray, "h w"]
-    height: Float32[np.ndarray, "h w"]
-    gloss: Float32[np.ndarray, "h w"]
+    colour: Picture
+    cover: Grid
+    height: Grid
+    gloss: Grid
 
     @classmethod
     def blank(cls, region: Region) -> "Layers":
@@ -100,7 +113,7 @@ class Layers:
         at = (slice(y0, y1), slice(x0, x1))
         return Layers(region, self.colour[at], self.cover[at], self.height[at], self.gloss[at])
 
-    def lay(self, cover: Float32[np.ndarray, "h w"], colour: Float32[np.ndarray, "..."]) -> None:
+    def lay(self, cover: Grid, colour: Float32[np.ndarray, "..."]) -> None:
         """Lay a colour, or a picture, over what is there."""
         cover = cover.astype(np.float32)
         self.colour[:] *= (1 - cover)[..., None]
@@ -115,7 +128,7 @@ class Layers:
         return np.stack([across, down], axis=-1)
 
 
-def _unit(mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def _unit(mask: UInt8[np.ndarray, "h w"]) -> Grid:
     return mask.astype(np.float32) * np.float32(1 / 255)
 
 
@@ -130,8 +143,6 @@ def linear(colour: tuple[float, float, float] | Float[np.ndarray, "3"]) -> Float
     return np.square(np.asarray(colour, np.float32))
 
 
-def lay(
-    below: Float32[np.ndarray, "h w 3"], coverage: Float32[np.ndarray, "h w"], colour: Float32[np.ndarray, "..."]
-) -> Float32[np.ndarray, "h w 3"]:
+def lay(below: Picture, coverage: Grid, colour: Float32[np.ndarray, "..."]) -> Picture:
     """Lay a colour, or a picture, over another."""
     return below + coverage[..., None] * (colour - below)

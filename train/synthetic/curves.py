@@ -1,4 +1,4 @@
-"""Smooth shapes: steps, bells, interpolated tables, closed outlines and noise."""
+"""Smooth shapes: steps, bells, powers, interpolated tables, curves and noise."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,11 @@ def smoothstep(start: Number, end: Number, x: Number) -> Float[np.ndarray, "..."
 def bell(x: Number, center: Number, width: Number) -> Float[np.ndarray, "..."]:
     """A gaussian of height 1."""
     return np.exp(-0.5 * ((np.asarray(x) - center) / width) ** 2)
+
+
+def signed_power(x: Float[np.ndarray, "..."], exponent: Number) -> Float[np.ndarray, "..."]:
+    """|x| to a power, with the sign of x: of cosine and sine it makes superellipses."""
+    return np.sign(x) * np.abs(x) ** exponent
 
 
 def interpolate(x: Float[np.ndarray, "..."], table: Sequence[tuple[float, float]]) -> Float[np.ndarray, "..."]:

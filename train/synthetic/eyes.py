@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Layers, Region, lay, linear
+from train.synthetic.chart import Grid, Layers, Picture, Region, lay, linear
 from train.synthetic.curves import bell, smooth_curve, smoothstep
 from train.synthetic.head import EYE_X
 from train.synthetic.palette import Colour
@@ -131,13 +131,13 @@ class EyePainter:
         offset = np.stack([0 * s, half], axis=1)
         low, high = line.min(axis=0) - 0.06, line.max(axis=0) + 0.06
         part = layers.part((low[0], low[1]), (high[0], high[1]))
-        cover = part.region.blur(part.region.fill(np.concatenate([line - offset, (line + offset)[::-1]])), 0.009)
+        cover = part.region.blur(part.region.between(line - offset, line + offset), 0.009)
         part.lay(0.9 * cover, linear(self.shape.brow_colour))
 
     def _eye(self, layers: Layers, state: EyeState, light: Float[np.ndarray, "3"], side: int) -> None:
         part = layers.part((side * EYE_X - 0.2, -0.17), (side * EYE_X + 0.2, 0.12))
         top, bottom = (smooth_curve(line, LINE_POINTS) for line in lid_contours(self.shape, state, side))
-        opening = part.region.fill(np.concatenate([top, bottom[::-1]]))
+        opening = part.region.between(top, bottom)
         self._lid(part, top, side)
         part.lay(opening, self._eyeball(part.region, top, state, light, side))
         part.gloss[:] -= 0.1 * opening  # an eyeball's highlights are painted
@@ -149,10 +149,10 @@ class EyePainter:
         open_lid, _ = lid_contours(self.shape, EyeState(), side)
         crease = smooth_curve(open_lid, LINE_POINTS) - np.stack([0 * arch, 0.014 + 0.024 * arch.clip(0) ** 0.6], axis=1)
         crease = np.minimum(crease, top - np.stack([0 * arch, 0.02 * arch], axis=1))
-        band = part.region.blur(part.region.fill(np.concatenate([crease, top[::-1]])), 0.008)
+        band = part.region.blur(part.region.between(crease, top), 0.008)
         part.lay(0.55 * band, self.skin * linear(self.shape.lid))
         part.height[:] += 0.02 * band
-        part.lay(0.6 * part.region.blur(part.region.stroke(crease[2:], 0.008), 0.007), self.skin * np.float32(0.36))
+        part.lay(0.6 * part.region.soft_stroke(crease[2:], 0.008, 0.007), self.skin * np.float32(0.36))
 
     def _lashes(self, part: Layers, top: Float[np.ndarray, "k 2"], bottom: Float[np.ndarray, "k 2"], side: int) -> None:
         openness = float(np.clip((bottom[:, 1] - top[:, 1]).max() / 0.05, 0, 1))
@@ -160,12 +160,12 @@ class EyePainter:
         wing = top[-1] + np.array([[-side * 0.05, -0.012], [0.0, 0.0], [side * 0.02, -0.008]])
         upper = np.maximum(upper, part.region.stroke(smooth_curve(wing, 8), 0.7 * self.shape.lashes))
         part.lay(part.region.blur(upper, 0.004), LASH)
-        lower = part.region.stroke(bottom[6:] + np.array([0, 0.004]), 0.006)
-        part.lay(0.45 * part.region.blur(lower, 0.005), self.skin * np.float32(0.25))
+        lower = part.region.soft_stroke(bottom[6:] + np.array([0, 0.004]), 0.006, 0.005)
+        part.lay(0.45 * lower, self.skin * np.float32(0.25))
 
     def _eyeball(
         self, region: Region, top: Float[np.ndarray, "k 2"], state: EyeState, light: Float[np.ndarray, "3"], side: int
-    ) -> Float32[np.ndarray, "h w 3"]:
+    ) -> Picture:
         """White, iris, pupil, and the light that mirrors in them, under the shadow of the upper lid."""
         x, y = region.grid()
         lid = np.interp(side * x[0], side * top[:, 0], top[:, 1])
@@ -181,24 +181,12 @@ class EyePainter:
         reflex = 0.35 * (1 - smoothstep(0.006, 0.016, np.hypot(dx + gx, dy + gy)))
         return lay(ball, np.maximum(glint, reflex), np.full(3, 1.1, np.float32))
 
-    def _white(
-        self,
-        x: Float32[np.ndarray, "h w"],
-        y: Float32[np.ndarray, "h w"],
-        shadow: Float32[np.ndarray, "h w"],
-        side: int,
-    ) -> Float32[np.ndarray, "h w 3"]:
+    def _white(self, x: Grid, y: Grid, shadow: Grid, side: int) -> Picture:
         round_off = 1 - 0.38 * smoothstep(0.07, 0.16, np.abs(x - side * EYE_X))
         duct = bell(np.hypot((x - side * (EYE_X - self.shape.width)) / 1.4, y - 0.015), 0, 0.018)
         return lay(WHITE * (shadow * round_off)[..., None], 0.75 * duct, TEAR_DUCT)
 
-    def _iris(
-        self,
-        dx: Float32[np.ndarray, "h w"],
-        dy: Float32[np.ndarray, "h w"],
-        r: Float32[np.ndarray, "h w"],
-        shadow: Float32[np.ndarray, "h w"],
-    ) -> Float32[np.ndarray, "h w 3"]:
+    def _iris(self, dx: Grid, dy: Grid, r: Grid, shadow: Grid) -> Picture:
         """Spokes, lighter around the pupil and below, within a dark ring."""
         tint = linear(self.shape.iris) * np.float32(1.25)
         spoke = self.spokes[(np.arctan2(dy, dx) / (2 * np.pi) * SPOKES).astype(int) % SPOKES]

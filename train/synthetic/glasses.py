@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from train.synthetic.curves import smooth_curve
+from train.synthetic.curves import signed_power, smooth_curve
 from train.synthetic.head import EYE_X
 from train.synthetic.palette import Colour
 from train.synthetic.surface import Material, Surface, no_paint
@@ -60,8 +60,8 @@ def _rim(
     """A superellipse that bends back towards the temples."""
     t = np.linspace(-np.pi, np.pi, 41)
     power = 2 / EXPONENTS[lens]
-    x = half_width * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
-    y = half_height * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+    x = half_width * signed_power(np.cos(t), power)
+    y = half_height * signed_power(np.sin(t), power)
     return center + np.stack([x, y, -0.35 * (np.abs(x + center[0]) - 0.1) ** 2], axis=1)
 
 

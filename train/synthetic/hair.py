@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Region, linear
+from train.synthetic.chart import Grid, Region, linear
 from train.synthetic.curves import bell, interpolate, smooth_noise, smoothstep
 from train.synthetic.head import HeadSurface
 from train.synthetic.palette import Colour, HairStyle
-from train.synthetic.surface import Material, Surface
+from train.synthetic.surface import Material, Surface, sphere
 
 TEMPLE = -0.5
 """Where what hangs leaves the head."""
@@ -125,7 +125,7 @@ def paint_scalp(hair: Hair, random: np.random.Generator) -> Float32[np.ndarray, 
     return np.concatenate([tint, (density * cover)[..., None]], axis=-1).astype(np.float32)
 
 
-def _strands(cut: Cut, random: np.random.Generator) -> Float32[np.ndarray, "h w"]:
+def _strands(cut: Cut, random: np.random.Generator) -> Grid:
     """Lightness of strands, of deviation about 1: tight curls, or fine and coarse ones that run down."""
     rows, columns = SCALP.shape
     if cut.curl:
@@ -160,8 +160,7 @@ def _curtain(hair: Hair, reach: float, width: float, rows: int = 26, columns: in
 
 
 def _bun(rows: int = 14, columns: int = 24) -> Surface:
-    phi, theta = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    (phi, theta), (x, y, z) = sphere(rows, columns)
     ripple = 1 + 0.03 * np.sin(6 * phi + 2 * theta)
-    x, y, z = np.sin(phi) * np.sin(theta), -np.cos(phi), np.sin(phi) * np.cos(theta)
     points = np.stack([0.27 * x * ripple, -1.1 + 0.22 * y * ripple, -0.25 + 0.27 * z * ripple], axis=-1)
     return Surface(points, np.stack([phi * 2 - np.pi, theta * 0.3, 0 * x, 1 + 0 * x], axis=-1), Material.HAIR)

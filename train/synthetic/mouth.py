@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from train.synthetic.chart import Layers, Region, lay, linear
+from train.synthetic.chart import Grid, Layers, Picture, Region, lay, linear
 from train.synthetic.curves import bell, smoothstep
 from train.synthetic.head import JAW_DROP, MOUTH_Y
 from train.synthetic.palette import Colour
@@ -17,8 +17,6 @@ THROAT = np.array([0.035, 0.007, 0.008], np.float32)
 TONGUE = np.array([0.42, 0.115, 0.11], np.float32)
 ENAMEL = np.array([0.83, 0.80, 0.73], np.float32)
 GUM = np.array([0.4, 0.13, 0.13], np.float32)
-
-Grid = Float32[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -120,10 +118,10 @@ class MouthPainter:
         """
         part = layers.part((-0.36, 0.45), (0.36, 1.12))
         lines, region = lip_contours(self.shape, state), part.region
-        upper = region.fill(np.concatenate([lines.outer_upper, lines.inner_upper[::-1]]))
-        lower = region.fill(np.concatenate([lines.inner_lower, lines.outer_lower[::-1]]))
-        hole = region.fill(np.concatenate([lines.inner_upper, lines.inner_lower[::-1]]))
-        seam = region.blur(region.stroke(lines.inner_upper[1:-1], 0.006), 0.006)
+        upper = region.between(lines.outer_upper, lines.inner_upper)
+        lower = region.between(lines.inner_lower, lines.outer_lower)
+        hole = region.between(lines.inner_upper, lines.inner_lower)
+        seam = region.soft_stroke(lines.inner_upper[1:-1], 0.006, 0.006)
         self._lips(part, lines, upper, np.maximum(np.maximum(upper, lower), hole), seam)
         if state.opening > SMALLEST_OPENING:
             part.lay(hole, paint_interior(region, lines, state, view))
@@ -134,17 +132,15 @@ class MouthPainter:
     def _lips(self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid) -> None:
         """Red, the line between the lips, and shade at the corners and under the lower lip."""
         red, region = linear(self.shape.lips), part.region
-        below = region.blur(region.stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02), 0.016)
+        below = region.soft_stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02, 0.016)
         part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
         part.lay(0.92 * region.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
         part.lay(0.75 * seam, red * np.float32(0.13))
         for corner in (lines.inner_upper[:2], lines.inner_upper[-2:]):
-            part.lay(0.5 * region.blur(region.stroke(corner, 0.014), 0.010), self.skin * np.float32(0.2))
+            part.lay(0.5 * region.soft_stroke(corner, 0.014, 0.010), self.skin * np.float32(0.2))
 
 
-def paint_interior(
-    region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
-) -> Float32[np.ndarray, "h w 3"]:
+def paint_interior(region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]) -> Picture:
     """What is seen between the lips; it lies behind them, so that it shifts as the head turns."""
     shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
     lip_x, lip_y = lines.inner_upper.T
@@ -161,14 +157,14 @@ def paint_interior(
     return picture * light[..., None].astype(np.float32)
 
 
-def _lay_tongue(picture: Float32[np.ndarray, "h w 3"], x: Grid, y: Grid, tip: float) -> Float32[np.ndarray, "h w 3"]:
+def _lay_tongue(picture: Picture, x: Grid, y: Grid, tip: float) -> Picture:
     """A hump, light along its tip, with a furrow."""
     cover = 1 - smoothstep(0.92, 1.05, np.hypot(x / 0.145, (y - tip - 0.035) / 0.075))
     relief = 0.55 + 0.6 * bell(y, tip - 0.012, 0.03) - 0.25 * bell(x, 0, 0.012)
     return lay(picture, cover, TONGUE * relief[..., None].astype(np.float32))
 
 
-def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Float32[np.ndarray, "h w 3"]]:
+def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Picture]:
     """Coverage and colour of a row of teeth, whose free edge is scalloped and bends away to the sides.
 
     Args:

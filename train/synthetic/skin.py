@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
 
-from train.synthetic.chart import Region, lay, linear
+from train.synthetic.chart import Grid, Picture, Region, lay, linear
 from train.synthetic.curves import bell, smooth_noise, smoothstep
 from train.synthetic.head import EYE_X, MOUTH_Y, HeadShape
 from train.synthetic.palette import Colour
@@ -17,8 +16,6 @@ BLUSH = np.array([0.12, 1.0, 0.85], np.float32)
 SHADE = np.array([0.75, 1.0, 1.0], np.float32)
 """What hollows swallow: shaded skin glows red."""
 FRECKLE = np.array([0.62, 0.45, 0.36], np.float32)
-
-Grid = Float32[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class SkinTone:
     moustache: bool = False
 
 
-def paint_skin(tone: SkinTone, shape: HeadShape, random: np.random.Generator) -> Float32[np.ndarray, "h w 3"]:
+def paint_skin(tone: SkinTone, shape: HeadShape, random: np.random.Generator) -> Picture:
     """Colour of the face, linear: blush, shade in hollows, nostrils, freckles, beard."""
     x, y = FACE.grid()
     base = linear(tone.colour)

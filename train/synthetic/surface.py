@@ -55,6 +55,13 @@ def triangles_of(rows: int, columns: int) -> Int[np.ndarray, "t 3"]:
     return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
 
 
+def sphere(rows: int, columns: int) -> tuple[Float[np.ndarray, "2 r c"], Float[np.ndarray, "3 r c"]]:
+    """Angles from the top and around the vertical axis, and x, y, z of a unit sphere there."""
+    phi, theta = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
+    points = np.stack([np.sin(phi) * np.sin(theta), -np.cos(phi), np.sin(phi) * np.cos(theta)])
+    return np.stack([phi, theta]), points
+
+
 def no_paint(rows: int, columns: int) -> Float32[np.ndarray, "r c 4"]:
     """Coordinates of a surface of one colour."""
     return np.zeros((rows, columns, 4), np.float32)

@@ -1,0 +1,163 @@
+"""`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G), by batch size and dtype.
+
+Weights are the golden recipe's. `--against` names a checkout of the PyTorch original (LivePortrait), which runs in turn
+with ours on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and PyYAML.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from benchmarks.originals import (
+    original_forms,
+    original_networks,
+    original_programs,
+    our_networks,
+    our_programs,
+    recipe_weights,
+)
+from benchmarks.report import alternate, paired_ratio, publish
+
+Letter = Literal["F", "M", "W", "G", "W+G"]
+WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
+"""Multiplications and additions a frame in the network as published, counted as two."""
+
+PEAK_SIDES = {"cpu": 2048, "gpu": 16384}
+"""Of the square matrix product that measures the peak."""
+
+COLUMNS = ("", "form", "compile, s", "first, ms", "median, ms", "CPU, ms", "GFLOP/s", "of the peak", "of the original")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Time the networks that make frames.
+
+    Attributes:
+      networks: to be timed.
+      batch_sizes: frames a call.
+      dtypes: in which our networks compute.
+      repeats: calls that are timed, after the first.
+      golden: folder of the golden recipe.
+      against: checkout of the PyTorch original.
+      json: where to write the figures.
+    """
+
+    networks: tuple[Letter, ...] = ("F", "M", "W", "G", "W+G")
+    batch_sizes: tuple[int, ...] = (1,)
+    dtypes: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
+    repeats: int = 5
+    golden: Path = Path("tests/golden")
+    against: Path | None = None
+    json: Path | None = None
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    letters = [letter for letter in "FMWG" if any(letter in name for name in options.networks)]
+    states = recipe_weights(options.golden, letters)
+    try:
+        originals = original_networks(options.against, states) if options.against else {}
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    networks = {dtype: our_networks(states, dtype) for dtype in options.dtypes}
+    peaks = {dtype: peak(dtype) for dtype in options.dtypes}
+    figures = {
+        f"{name} x {batch_size}": measure(name, batch_size, networks, originals, options.repeats)
+        for name in options.networks
+        for batch_size in options.batch_sizes
+    }
+    columns = (
+        "",
+        "form",
+        "compile, s",
+        "first, ms",
+        "median, ms",
+        "CPU, ms",
+        "GFLOP/s",
+        "of the peak",
+        "of the original",
+    )
+    rows = [row for name, runs in figures.items() for row in rows_of(name, runs, peaks)]
+    publish("renderer", columns, rows, {"peak": peaks, "runs": figures}, options.json)
+
+
+def measure(
+    name: Letter, batch_size: int, networks: dict[str, Any], originals: dict[str, Any], repeats: int
+) -> dict[str, dict[str, Any]]:
+    """Our forms, and the original's, in turn on the same inputs."""
+    inputs, calls, costs = draw_inputs(batch_size), {}, {}
+    for dtype, ours in networks.items():
+        program, arguments = our_programs(ours, inputs)[name]
+        start = time.perf_counter()
+        compiled = jax.jit(program).lower(*arguments).compile()
+        costs[dtype] = {"compile": time.perf_counter() - start, "compiled_flops": compiled_flops(compiled)}
+        calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(*arguments)
+    if originals:
+        calls |= {form: original_programs(originals, inputs, form)[name] for form in original_forms()}
+    figures = alternate(calls, repeats)
+    work = WORK[name] * batch_size
+    return {form: {**run, **costs.get(form, {}), "flops": work / run["median"]} for form, run in figures.items()}
+
+
+def compiled_flops(compiled: Any) -> float:
+    """Operations that the compiled program counts, by which a saving shows whatever else the machine does."""
+    return compiled.cost_analysis()["flops"]
+
+
+def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
+    """Inputs of every network, as the original reads them; one source serves every frame."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int, scale: float) -> np.ndarray:
+        return (scale * rng.standard_normal(shape)).astype(np.float32)
+
+    source = draw(1, 21, 3, scale=0.3)
+    return {
+        "image": rng.uniform(size=(batch_size, 3, 256, 256)).astype(np.float32),
+        "volume": draw(1, 32, 16, 64, 64, scale=0.7),
+        "source": source,
+        "driving": source + draw(batch_size, 21, 3, scale=0.08),
+        "features": draw(batch_size, 256, 64, 64, scale=0.4),
+    }
+
+
+def peak(dtype: str) -> float:
+    """FLOP/s of a large matrix product: what the machine gives at best, now."""
+    side = PEAK_SIDES.get(jax.default_backend(), PEAK_SIDES["gpu"])
+    matrix = jnp.ones((side, side), dtype)
+    times = alternate({"product": lambda: matrix @ matrix}, 5)["product"]
+    return 2 * side**3 / times["least"]
+
+
+def rows_of(name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float]) -> list[list[str]]:
+    """A row a form; ours are compared with each of the original's by the median of the ratios of neighbouring calls."""
+    rivals = [form for form in runs if form.startswith("original")]
+    rows = []
+    for form, run in runs.items():
+        ratios = [paired_ratio(run, runs[rival]) for rival in rivals if form not in rivals]
+        rows.append(
+            [
+                name,
+                form,
+                f"{run['compile']:.1f}" if "compile" in run else "",
+                f"{1e3 * run['first']:.0f}",
+                f"{1e3 * run['median']:.1f}",
+                f"{1e3 * run['cpu']:.0f}",
+                f"{run['flops'] / 1e9:.0f}",
+                f"{run['flops'] / peaks[form]:.2f}" if form in peaks else "",
+                ", ".join(f"{value:.2f}x" for value in ratios),
+            ]
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

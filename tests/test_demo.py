@@ -1,0 +1,41 @@
+"""What ships for the demo: small, whole, and made anew by the command that made it."""
+
+import numpy as np
+import pytest
+
+from examples.demo_assets import TEXT, draw_portrait, speak_sentence
+from jaxportrait import demo
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import detect_faces, open_detector
+from jaxportrait.media.image import read_image
+from train.synthetic.espeak import open_library
+
+LARGEST = 12 * 2**20
+SAME_PICTURE = 2  # levels of 255, for the rounding of other processors
+
+
+def test_the_demo_fits_into_the_wheel():
+    assert sum(path.stat().st_size for path in demo.FOLDER.rglob("*") if path.is_file()) <= LARGEST
+    assert demo.PORTRAIT.stat().st_size < 500_000
+
+
+def test_the_portrait_is_the_drawing():
+    picture = read_image(demo.PORTRAIT)
+    assert picture.shape == (512, 512, 3)
+    assert np.abs(picture.astype(int) - draw_portrait()).max() <= SAME_PICTURE
+
+
+def test_its_face_and_eyes_are_found():
+    (face,) = detect_faces(read_image(demo.PORTRAIT), open_detector("haar"))
+    assert face.eyes is not None
+    np.testing.assert_allclose(face.eyes, [(201, 221), (313, 221)], atol=12)
+    np.testing.assert_allclose(face.hull.center, (256, 290), atol=15)
+
+
+@pytest.mark.skipif(open_library() is None, reason="espeak-ng is not installed")
+def test_the_sentence_is_the_text():
+    said, heard = speak_sentence(), Audio.open(demo.SENTENCE)
+    assert said.text == " ".join(TEXT)
+    assert heard.duration == pytest.approx(said.seconds, rel=0.05)  # versions of espeak-ng differ a little
+    loudest = np.abs(np.concatenate(list(heard.stream()))).max()
+    assert loudest == pytest.approx(np.abs(said.samples).max(), rel=0.2)

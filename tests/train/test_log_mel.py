@@ -1,0 +1,123 @@
+"""The log-mel alone as audio encoder, from videos to motion: process, train, export, infer, evaluate."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxportrait.animator import Animator, Sampling
+from jaxportrait.checkpoint import Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import open_detector
+from jaxportrait.models.config import FlowTransformerConfig, LogMelConfig, PortraitConfig
+from jaxportrait.pipeline.encode import encode_audio
+from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
+from train.config import ConfigError
+from train.evaluate.run import _require_fit
+from train.export import Options, export, with_log_mel
+from train.flow import check_encoder
+from train.process.extract import Settings
+from train.process.run import Job, process
+from train.records import Dataset, DatasetError
+
+ROOT = Path(__file__).parents[2]
+QUIET = Console(quiet=True)
+FEATURES = LogMelConfig(8)
+TINY = "--width 16 --heads 2 --joint-blocks 1 --fused-blocks 1 --batch-size 2 --accumulation 1"
+SHORT = "--steps 3 --validate-every 3 --save-every 3 --validation-batches 1 --learning-rate 0.01 --warmup-steps 0"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """What inference needs but the flow transformer, with log-mels of 8 bins in place of Whisper."""
+    tiny = PortraitConfig.tiny()
+    renderer = {part: getattr(tiny, part) for part in ("appearance", "motion", "warping", "generator")}
+    return save(tmp_path_factory.mktemp("checkpoints") / "base", PortraitConfig(64, **renderer, log_mel=FEATURES))
+
+
+def save(path: Path, config: PortraitConfig) -> Path:
+    checkpoint = Checkpoint(path, config, None)
+    save_checkpoint(path, config, {part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts})
+    return path
+
+
+@pytest.fixture(scope="module")
+def mead(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("mead")
+    for subject in ("M003", "W009"):
+        write_mead_clip(root, subject, "neutral", 1, "001", seconds=1.2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(base, mead, tmp_path_factory) -> Dataset:
+    output = tmp_path_factory.mktemp("processed") / "out"
+    return process(Job(mead, output, Settings(base, detector="haar")), QUIET)[0]
+
+
+@pytest.fixture
+def trained(base, dataset, tmp_path) -> Path:
+    """A run of three updates, exported in half precision."""
+    run, output = tmp_path / "run", tmp_path / "trained"
+    paths = ("--dataset-path", dataset.path, "--checkpoint", base, "--work-dir", run)
+    command = [sys.executable, "-m", "train", *map(str, paths), *f"{TINY} {SHORT} --peak-tflops 0.1".split()]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu"}, check=True, capture_output=True)
+    export(Options(run, output, dtype="float16"))
+    return output
+
+
+def test_records_hold_the_features_of_inference(base, mead, dataset):
+    encoder = open_checkpoint(base).network("log_mel")
+    assert dataset.feature_width == 16
+    for split in ("train", "validation"):
+        (record,) = dataset.clips(split)
+        audio = Audio.open(mead / record.clip.replace("video/front", "audio").replace(".mp4", ".m4a"))
+        features = encode_audio(encoder, audio.stream, audio.sample_count, features=len(record.features))
+        np.testing.assert_array_equal(record.features, features.astype(np.float16))
+
+
+def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
+    checkpoint = open_checkpoint(trained)
+    assert checkpoint.config.log_mel == FEATURES
+    assert checkpoint.config.flow_transformer.audio_width == FEATURES.width
+    _require_fit(dataset, checkpoint)
+    animator = Animator(checkpoint, detector=open_detector("none"))
+    right, wrong = (
+        animator.sample(Audio.from_samples(sound, 16_000), 15, Sampling(steps=2)) for sound in (voice, 0 * voice)
+    )
+    assert right.shape == (15, 18)
+    assert np.abs(right - wrong).max() > 0
+
+
+def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
+    finer = replace(open_checkpoint(base).config, log_mel=LogMelConfig(40))
+    for other in (save_tiny_checkpoint(tmp_path / "whisper", ("whisper",)), save(tmp_path / "finer", finer)):
+        with pytest.raises(ConfigError, match="made by audio encoder"):
+            check_encoder(open_checkpoint(other), dataset)
+    transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
+    reader = save(tmp_path / "reader", PortraitConfig(log_mel=LogMelConfig(40), flow_transformer=transformer))
+    with pytest.raises(DatasetError, match="made with another audio encoder"):
+        _require_fit(dataset, open_checkpoint(reader))
+
+
+def test_the_log_mel_takes_the_place_of_whisper():
+    tiny = PortraitConfig.tiny()
+    both = PortraitConfig(motion=tiny.motion, whisper=tiny.whisper)
+    config, parts = with_log_mel(both, {"motion": {}, "whisper": {}}, 40)
+    assert config == PortraitConfig(motion=tiny.motion, log_mel=LogMelConfig(40))
+    assert list(parts) == ["motion", "log_mel"]
+    with pytest.raises(CheckpointError, match="would change what the flow transformer hears"):
+        with_log_mel(tiny, {}, 40)
+    with pytest.raises(ValueError, match="of 0 bins"):
+        with_log_mel(both, {}, 0)
+
+
+def test_a_checkpoint_without_an_audio_encoder_is_named(dataset, tmp_path):
+    mute = save(tmp_path / "mute", PortraitConfig(motion=PortraitConfig.tiny().motion))
+    with pytest.raises(CheckpointError, match="holds no whisper"):
+        check_encoder(open_checkpoint(mute), dataset)

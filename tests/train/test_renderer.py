@@ -1,0 +1,268 @@
+"""Renderer training: its losses and warps on figures known by hand, and the stage as a user runs it."""
+
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.models.blocks import SpectralConv
+from tests.train.frames import make_frames
+from tests.train.runs import World
+from train.checkpoints import Checkpoints
+from train.config import ConfigError
+from train.export import Options, export
+from train.renderer.config import DiscriminatorConfig, RendererConfig
+from train.renderer.losses import (
+    LEAST_DISTANCE,
+    WING_WIDTH,
+    crowding,
+    discriminator_hinge,
+    focus_map,
+    guidance_error,
+    pose_error,
+    pyramid_error,
+    wing,
+)
+from train.renderer.networks import Discriminator
+from train.renderer.stage import check_sizes, open_renderer
+from train.renderer.step import adversarial_terms
+from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
+from train.run import RunOptions
+
+TINY = """
+image_size = 32
+batch_size = 8
+validation_batches = 1
+scales = 2
+guided = [[0, 1], [3, 2]]
+[appearance]
+base_channels = 4
+max_channels = 8
+volume_channels = 4
+volume_depth = 4
+residual_blocks = 1
+[motion]
+depths = [1]
+widths = [8]
+[warping]
+volume_channels = 4
+volume_depth = 4
+features = 8
+compressed_channels = 1
+hourglass_channels = 4
+hourglass_max_channels = 8
+hourglass_blocks = 1
+mask_kernel = 3
+[generator]
+features = 8
+hidden = 4
+output_channels = 8
+upscale = 1
+middle_blocks = 1
+[discriminator]
+channels = 4
+layers = 1
+[losses]
+pose = 0.01
+[optimizer]
+learning_rate = 2e-3
+warmup_steps = 0
+[loop]
+log_every = 1
+validate_every = 5
+save_every = 5
+plot_every = 10
+"""
+
+
+def straight(**affine: float) -> Warp:
+    """A warp without bends; entries of its affine map that differ from the identity by name, such as `xx`."""
+    matrix = np.eye(2, 3, dtype=np.float32)
+    for name, value in affine.items():
+        matrix["xy".index(name[0]), "xy1".index(name[1])] = value
+    return Warp(jnp.asarray(matrix)[None], jnp.zeros((1, 25, 2)))
+
+
+def test_a_pyramid_weighs_pixels_and_counts_every_scale():
+    true, weight = jnp.zeros((1, 4, 4, 3)), jnp.ones((1, 4, 4, 1)).at[:, :2].set(3.0)
+    made = true.at[:, 0, 0].set(1.0)
+    finest = 3 * 1 / 16 / 2  # the weighted pixel, over the mean weight
+    coarser = 3 * 0.25 / 4 / 2
+    np.testing.assert_allclose(pyramid_error(made, true, weight, 2), (finest + coarser) / 2, rtol=1e-6)
+
+
+def test_focus_lies_on_known_landmarks():
+    landmarks = jnp.array([[[-1.0, 1.0], [jnp.nan, jnp.nan]]])
+    weight = focus_map(landmarks, 4.0, 21)[0, :, :, 0]
+    assert weight[20, 0] == pytest.approx(5.0)
+    assert weight[0, 20] == pytest.approx(1.0)
+    assert np.isfinite(np.asarray(weight)).all()
+
+
+def test_a_wing_is_smooth_where_it_straightens():
+    just, step = WING_WIDTH, 1e-4
+    assert float(wing(jnp.array(just + step)) - wing(jnp.array(just - step))) == pytest.approx(2 * step, rel=0.2)
+    assert wing(jnp.array(0.0)) == 0
+    assert wing(jnp.array(-0.3)) == wing(jnp.array(0.3))
+
+
+def test_what_is_unknown_counts_nothing_and_has_no_gradient():
+    keypoints = jnp.zeros((2, 4, 3)).at[0, 3, 0].set(0.5)
+    landmarks = jnp.full((2, 3, 2), jnp.nan).at[0, 1].set(0.0)
+    guided = ((3, 1), (0, 2))
+    error, gradient = jax.value_and_grad(guidance_error)(keypoints, landmarks, guided)
+    np.testing.assert_allclose(error, (wing(jnp.array(0.5)) + 0) / 2, rtol=1e-6)
+    assert np.isfinite(np.asarray(gradient)).all()
+    assert not gradient[1].any()
+    assert pose_error(jnp.ones((1, 3)), jnp.array([[3.0, jnp.nan, 0.0]])) == pytest.approx(1.5)
+    assert pose_error(jnp.ones((1, 3)), jnp.full((1, 3), jnp.nan)) == 0
+
+
+def test_crowding_is_of_near_keypoints():
+    near, far = jnp.zeros((1, 2, 3)), jnp.zeros((1, 2, 3)).at[0, 1, 0].set(2 * LEAST_DISTANCE)
+    np.testing.assert_allclose(crowding(near), 2 * LEAST_DISTANCE**2, rtol=1e-6)
+    assert crowding(far) == 0
+
+
+def test_the_hinge_is_content_beyond_one():
+    assert discriminator_hinge(jnp.full((1, 2, 2, 1), 1.5), jnp.full((1, 2, 2, 1), -1.5)) == 0
+    assert discriminator_hinge(jnp.zeros((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1))) == 2
+
+
+def test_a_picture_and_its_points_are_warped_alike():
+    spot = jnp.zeros((1, 33, 33, 1)).at[0, 16, 24].set(1.0)  # at (0.5, 0)
+    moved = warp_images(straight(x1=0.25, y1=-0.125), spot)[0, :, :, 0]
+    row, column = np.unravel_index(int(jnp.argmax(moved)), moved.shape)
+    seen = jnp.array([[[column / 16 - 1, row / 16 - 1]]], jnp.float32)
+    np.testing.assert_allclose(warp_points(straight(x1=0.25, y1=-0.125), seen), [[[0.5, 0.0]]], atol=1e-6)
+    np.testing.assert_allclose(warp_images(straight(), spot), spot, atol=1e-5)
+
+
+def test_drawn_warps_are_small_bends():
+    warp = jax.vmap(draw_warp)(jax.random.split(jax.random.key(0), 100))
+    points = jax.random.uniform(jax.random.key(1), (100, 9, 2), minval=-1, maxval=1)
+    shift = np.abs(np.asarray(warp_points(warp, points) - points))
+    assert 0.02 < shift.mean() < 0.2
+
+
+def test_the_spectral_norm_converges_in_training_alone():
+    layer = SpectralConv(3, 4, (3, 3), rngs=nnx.Rngs(0))
+    x, before = jnp.ones((1, 4, 4, 3)), np.asarray(layer.u[...])
+    layer(x)
+    np.testing.assert_array_equal(layer.u[...], before)
+    layer.train()
+    for _ in range(30):
+        layer(x)
+    largest = np.linalg.svd(np.asarray(layer.conv.kernel[...]).reshape(-1, 4), compute_uv=False)[0]
+    np.testing.assert_allclose(layer._norm(), largest, rtol=1e-3)
+
+
+def test_the_hinge_teaches_the_discriminator_and_its_opinion_the_picture():
+    discriminator = Discriminator(DiscriminatorConfig(4, 4, 1), rngs=nnx.Rngs(0))
+    graph, state = nnx.split(discriminator)
+    made, true = jax.random.uniform(jax.random.key(0), (2, 1, 8, 8, 3))
+
+    def term(name: str, state: nnx.State, made: jax.Array):
+        return adversarial_terms(nnx.merge(graph, state), made, true)[name]
+
+    for name, teaches_discriminator in (("hinge", True), ("adversarial", False), ("feature_matching", False)):
+        to_state, to_made = jax.grad(lambda *args: term(name, *args), argnums=(0, 1), allow_int=True)(state, made)  # noqa: B023
+        kernels = [leaf for leaf in jax.tree.leaves(to_state) if leaf.ndim == 4]
+        assert any(bool(kernel.any()) for kernel in kernels) == teaches_discriminator
+        assert bool(to_made.any()) != teaches_discriminator
+
+
+def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
+    dataset = make_frames(tmp_path / "frames")
+    with pytest.raises(ConfigError, match="image_size of 256 pixels cannot be had by halving the 32 pixels"):
+        check_sizes(RendererConfig(), dataset)
+    with pytest.raises(ConfigError, match="accumulation is 2"):
+        RendererConfig(accumulation=2)
+    with pytest.raises(FileNotFoundError, match=r"train\.frames"):
+        open_renderer(RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("renderer")
+    make_frames(root / "frames")
+    (root / "tiny.toml").write_text(TINY)
+    return World(root)
+
+
+def arguments(world: World, run: str, *more: str) -> list[str]:
+    command = world.arguments(run)[:3]
+    paths = ["--stage", "renderer", "--dataset-path", "frames", "--work-dir", run, "--config", "tiny.toml"]
+    return [*command, *paths, "--peak-tflops", "0.1", *more]
+
+
+@pytest.fixture(scope="module")
+def whole(world: World) -> Path:
+    """Ten updates that nothing interrupted, with a picture."""
+    status, out, err = world.finish(arguments(world, "whole", "--steps", "10"))
+    assert status == 0, err
+    assert "step 10/10  loss " in out
+    return world.root / "whole"
+
+
+def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Path):
+    command = arguments(world, "killed", "--steps", "10")
+    process = world.start(command)
+    assert process.stdout is not None
+    while "step 7/" not in process.stdout.readline():
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    status, out, err = world.finish(command)
+    assert status == 0, err
+    assert "from step 5 to 10" in out
+    ours, expected = (weights(folder) for folder in (world.root / "killed", whole))
+    assert ours.keys() == expected.keys()
+    assert "warping.flatten.norm.mean" in ours
+    for name, leaf in expected.items():
+        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+
+
+def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
+    export(Options(whole, world.root / "trained", log_mel=80))
+    checkpoint, trained = open_checkpoint(world.root / "trained"), weights(whole)
+    assert checkpoint.parts == ["appearance", "motion", "warping", "generator", "log_mel"]
+    assert (checkpoint.config.image_size, checkpoint.config.crop_zoom) == (32, 1.0)
+    np.testing.assert_array_equal(checkpoint.leaves("generator")["stem.kernel"], trained["generator.stem.kernel"])
+    status, _, err = world.finish(
+        arguments(world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0")
+    )
+    assert status == 0, err
+    tuned = weights(world.root / "tuned")
+    np.testing.assert_array_equal(tuned["generator.stem.kernel"], trained["generator.stem.kernel"])
+
+
+@pytest.mark.full
+def test_eight_devices_train_a_renderer_as_one(world: World):
+    runs = {
+        name: world.finish(arguments(world, name, "--steps", "3"), flags=flags)
+        for name, flags in (("one", ""), ("eight", "--xla_force_host_platform_device_count=8"))
+    }
+    assert "on 8 device(s)" in runs["eight"][1], runs["eight"][2]
+    one, eight = (losses(out) for _, out, _ in runs.values())
+    np.testing.assert_allclose(eight, one, rtol=1e-4)
+    ours, expected = weights(world.root / "eight"), weights(world.root / "one")
+    np.testing.assert_allclose(ours["warping.flatten.norm.mean"], expected["warping.flatten.norm.mean"], rtol=1e-3)
+
+
+def losses(out: str) -> list[float]:
+    return [float(line.split("loss ")[1].split()[0]) for line in out.splitlines() if " loss " in line]
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    checkpoints = Checkpoints(run)
+    try:
+        return checkpoints.weights(checkpoints.steps[-1], "ema")[0]
+    finally:
+        checkpoints.close()

@@ -1,0 +1,111 @@
+"""The flow transformer as a stage: `python -m train` without another `--stage`."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.models.config import FlowTransformerConfig
+from train.batches import Rows
+from train.config import ConfigError, TrainConfig, apply
+from train.data import batches
+from train.loop import Batches, Task
+from train.records import Dataset, network_identity, open_dataset
+from train.run import Run, RunOptions, train_stage
+from train.state import TrainState
+from train.step import StepConfig
+from train.task import abstract_state, compile_update, flow_task, initial_state, step_config
+
+
+@dataclass(frozen=True)
+class FlowStage:
+    """A flow transformer, trained on windows of motion and audio features.
+
+    Attributes:
+      initial: weights to start from; fresh ones where there are none.
+    """
+
+    config: TrainConfig
+    step: StepConfig
+    dataset: Dataset
+    run: Run
+    initial: dict[str, np.ndarray] | None = None
+
+    def batches(self, rows: Rows) -> Batches:
+        return batches(self.dataset, self.step.transformer.motion_space, self.config.seed, rows)
+
+    def abstract_state(self, mesh: Mesh) -> TrainState:
+        return abstract_state(self.step, mesh)
+
+    def initial_state(self, mesh: Mesh) -> TrainState:
+        return initial_state(self.step, mesh, self.config.seed, self.initial)
+
+    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
+        return compile_update(self.step, mesh, self.config.batch_size)
+
+    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
+        return flow_task(self.config, self.step, update, self.dataset, rows, mesh, self.run)
+
+
+def train_transformer(options: RunOptions, config: TrainConfig, console: Console) -> bool:
+    """Train a flow transformer; whether its last step is done."""
+    return train_stage(open_flow(options, config), options, console)
+
+
+def open_flow(options: RunOptions, config: TrainConfig) -> FlowStage:
+    """The stage of a data set and of the checkpoint that its features were made with.
+
+    Raises:
+      ConfigError: they do not belong together, or there is no checkpoint.
+    """
+    if options.checkpoint is None:
+        raise ConfigError("--checkpoint is missing: pass the checkpoint that the videos were processed with")
+    dataset, frozen = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
+    check_encoder(frozen, dataset)
+    space = config.motion_space or dataset.motion_space
+    config = apply(config, {"motion_space": space}, str(dataset.path))
+    transformer = config.transformer.config(space, dataset.feature_width)
+    initial = None if options.init is None else initial_weights(options.init, transformer)
+    run = describe_run(config, transformer, dataset, frozen)
+    return FlowStage(config, step_config(config, transformer), dataset, run, initial)
+
+
+def check_encoder(frozen: Checkpoint, dataset: Dataset) -> None:
+    """Raise a ConfigError unless the data set's features were made by the audio encoder that will be exported."""
+    frozen.require([frozen.config.audio_encoder])
+    identity = network_identity(frozen, frozen.config.audio_encoder)
+    if identity != dataset.audio_encoder:
+        raise ConfigError(
+            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {frozen.path} "
+            f"holds {identity}: pass the checkpoint that the videos were processed with"
+        )
+
+
+def describe_run(config: TrainConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint) -> Run:
+    """What a run is; `check_unchanged` compares its config and its data set."""
+    sizes = {split: asdict(size) for split, size in dataset.sizes.items()}
+    content = {
+        "stage": "flow",
+        "config": asdict(config),
+        "trained": {"flow_transformer": asdict(transformer)},
+        "dataset": {"audio_encoder": dataset.audio_encoder, "sizes": sizes, "mean": dataset.mean.tolist()},
+        "checkpoint": str(frozen.path),
+    }
+    return json.loads(json.dumps(content))
+
+
+def initial_weights(path: Path, transformer: FlowTransformerConfig) -> dict[str, np.ndarray]:
+    """The flow transformer of the checkpoint at `path`, which must be of the size that is trained."""
+    checkpoint = open_checkpoint(path)
+    checkpoint.require(["flow_transformer"])
+    if checkpoint.config.flow_transformer != transformer:
+        raise ConfigError(
+            f"{path} holds {checkpoint.config.flow_transformer}, and this run trains {transformer}: "
+            "choose the options that agree with it"
+        )
+    return checkpoint.leaves("flow_transformer")

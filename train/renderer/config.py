@@ -1,0 +1,115 @@
+"""What a run of renderer training is; the defaults are LivePortrait's sizes and the losses' published weights.
+
+Source: Guo et al., "LivePortrait", 2024, stage I; Wang et al., "One-shot free-view neural talking-head synthesis",
+2021.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from jaxportrait.models.config import AppearanceConfig, GeneratorConfig, MotionConfig, PortraitConfig, WarpingConfig
+from train.config import NO_PREFIX, ConfigError, LoopConfig, OptimizerConfig, StageConfig
+
+PARTS = ("appearance", "motion", "warping", "generator")
+DISCRIMINATOR = "discriminator"
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each loss counts; one of weight 0 is not computed.
+
+    Attributes:
+      reconstruction: mean absolute error of the picture, over scales.
+      focus: how much more the pixels at guided landmarks count, where landmarks are known.
+      adversarial: the patch discriminator's opinion.
+      feature_matching: its feature maps of the made picture and the true one.
+      equivariance: keypoints of a warped picture are the warped keypoints.
+      spread: keypoints keep a distance from each other.
+      depth: keypoints lie around depth 0.
+      expression: expressions are small, so that what lasts goes into the canonical keypoints.
+      pose: mean absolute error in degrees, where the pose is known.
+      landmarks: guided keypoints lie on their landmarks, where these are known.
+    """
+
+    reconstruction: float = 10.0
+    focus: float = 0.0
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    equivariance: float = 20.0
+    spread: float = 10.0
+    depth: float = 1.0
+    expression: float = 5.0
+    pose: float = 1.0
+    landmarks: float = 10.0
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A patch discriminator: strided convolutions and a map of opinions.
+
+    Attributes:
+      channels: of its first map; doubled by every layer, to `max_channels` at most.
+      layers: each halves height and width.
+    """
+
+    channels: int = 32
+    max_channels: int = 256
+    layers: int = 4
+
+
+@dataclass(frozen=True)
+class RendererConfig(StageConfig):
+    """Training of the renderer: F, M, W and G together, on pairs of frames of one clip.
+
+    Attributes:
+      image_size: side of the square picture that F and M read.
+      scales: of the reconstruction, each half as fine as the one before.
+      color_jitter: standard deviation of each colour's gain (natural logarithm), the same for both frames of a pair.
+      guided: pairs of a keypoint and the landmark of the data set that it lies on.
+    """
+
+    image_size: int = 256
+    batch_size: int = 32
+    scales: int = 4
+    color_jitter: float = 0.1
+    guided: tuple[tuple[int, int], ...] = ()
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
+    motion: MotionConfig = field(default_factory=MotionConfig.full)
+    warping: WarpingConfig = field(default_factory=WarpingConfig.full)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig.full)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=2e-4, drop_steps=(), beta1=0.5, beta2=0.999, weight_decay=0.0, clip_apart=(DISCRIMINATOR,)
+        )
+    )
+    loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=lambda: LoopConfig(steps=200_000))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.accumulation != 1:
+            raise ConfigError(f"accumulation is {self.accumulation}: batch statistics need the whole batch at once, 1")
+        volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
+        if volumes != (self.warping.volume_channels, self.warping.volume_depth):
+            raise ConfigError(
+                f"appearance makes volumes of {volumes} channels and planes, and warping reads "
+                f"{(self.warping.volume_channels, self.warping.volume_depth)}: choose the same"
+            )
+        if self.warping.features != self.generator.features:
+            raise ConfigError(
+                f"warping makes {self.warping.features} features and the generator reads {self.generator.features}: "
+                "choose the same"
+            )
+        if self.image_size % 2**self.appearance.down_blocks:
+            raise ConfigError(f"image_size {self.image_size} cannot be halved {self.appearance.down_blocks} times")
+
+    @property
+    def output_size(self) -> int:
+        """Side of the picture that G makes."""
+        return self.image_size // 2**self.appearance.down_blocks * 4 * self.generator.upscale
+
+    @property
+    def portrait(self) -> PortraitConfig:
+        """The networks as a checkpoint records them."""
+        return PortraitConfig(self.image_size, self.appearance, self.motion, self.warping, self.generator)

@@ -1,0 +1,81 @@
+"""Pairs of frames of one clip, in batches; `train.batches` says in which order they come."""
+
+from dataclasses import dataclass
+
+import grain
+import numpy as np
+from jaxtyping import Float32
+
+from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
+from train.renderer.records import FrameDataset, FrameRecord, decode_image
+from train.shards import DatasetError, Split
+
+
+@dataclass(frozen=True)
+class PairDraw(grain.transforms.RandomMap):
+    """A clip -> two of its frames, chosen by the random key.
+
+    Attributes:
+      landmarks: points of a face; those of a clip that has none are NaN.
+    """
+
+    landmarks: int
+
+    def random_map(self, element: tuple[int, FrameRecord], rng: np.random.Generator) -> Sample:
+        index, record = element
+        if record.frames < 2:
+            raise DatasetError(f"clip {record.clip} has a single frame and a pair needs two: process the videos again")
+        source = int(rng.integers(record.frames))
+        driving = (source + 1 + int(rng.integers(record.frames - 1))) % record.frames
+        return {
+            **self._frame("source", record, source),
+            **self._frame("driving", record, driving),
+            "clip": np.asarray(index, np.int32),
+        }
+
+    def _frame(self, role: str, record: FrameRecord, frame: int) -> Sample:
+        return {
+            role: decode_image(record.images[frame]),
+            f"{role}_landmarks": _points(record, frame, self.landmarks),
+            f"{role}_pose": record.pose[frame],
+            f"{role}_frame": np.asarray(frame, np.int32),
+        }
+
+
+def pairs(dataset: FrameDataset, split: Split, seed: int, rows: Rows, *, shuffle: bool = True) -> grain.MapDataset:
+    """The endless sequence of this process's batches.
+
+    `source` and `driving` are two frames of one clip, uint8 (n, size, size, 3), RGB; `source_landmarks` and
+    `driving_landmarks` (n, l, 2) and `source_pose` and `driving_pose` (n, 3) are as in `FrameRecord`, NaN where they
+    are unknown; `row`; and `clip`, `source_frame` and `driving_frame` say what they are.
+
+    Args:
+      shuffle: the clips anew every time round; otherwise they keep their order.
+    """
+    return sequence(dataset, split, PairDraw(dataset.landmarks), seed, rows, shuffle=shuffle)
+
+
+def batches(
+    dataset: FrameDataset, seed: int, rows: Rows, *, threads: int = 4, prefetch: int = 8
+) -> grain.DatasetIterator:
+    """An endless iterator over training batches, read ahead by threads; its state says where it is."""
+    return read_ahead(pairs(dataset, "train", seed, rows), threads, prefetch)
+
+
+def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:
+    """The same `count` batches every time: pairs of every validation clip in turn."""
+    if dataset.sizes["validation"].clips == 0:
+        return []
+    return first_batches(pairs(dataset, "validation", 0, rows, shuffle=False), rows, count)
+
+
+def describe(batch: Sample, dataset: FrameDataset) -> str:
+    """The clips of a batch and which of their frames it holds, for messages."""
+    frames = zip(batch["source_frame"].tolist(), batch["driving_frame"].tolist(), strict=True)
+    named = zip(clip_names(dataset, batch["clip"]), frames, strict=True)
+    return ", ".join(f"{name} from frame {source} to {driving}" for name, (source, driving) in named)
+
+
+def _points(record: FrameRecord, frame: int, count: int) -> Float32[np.ndarray, "l 2"]:
+    known = record.landmarks[frame]
+    return known if len(known) == count else np.full((count, 2), np.nan, np.float32)

@@ -1,0 +1,87 @@
+"""The losses of renderer training, each a mean over the samples.
+
+Source: Wang et al., "One-shot free-view neural talking-head synthesis", 2021; Guo et al., "LivePortrait", 2024 (the
+landmark guidance); Lim and Ye, "Geometric GAN", 2017 (the hinge).
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxportrait.ops.grid import axis_positions
+from jaxportrait.ops.resize import mean_pool
+
+LEAST_DISTANCE = 0.1
+"""Between keypoints, in half sides of the picture."""
+FOCUS_RADIUS = 0.08
+WING_WIDTH, WING_CURVATURE = 0.1, 0.02
+
+
+def pyramid_error(
+    made: Float[Array, "n h w 3"], true: Float[Array, "n h w 3"], weight: Float[Array, "n h w 1"], scales: int
+) -> Float[Array, ""]:
+    """Mean absolute error, averaged over `scales` pictures, each half as fine as the one before."""
+    total = jnp.zeros(())
+    for scale in range(scales):
+        if scale:
+            made, true, weight = mean_pool(made), mean_pool(true), mean_pool(weight)
+        total += jnp.mean(weight * jnp.abs(made - true)) / jnp.mean(weight)
+    return total / scales
+
+
+def focus_map(landmarks: Float[Array, "n p 2"], focus: float, size: int) -> Float[Array, "n size size 1"]:
+    """How much each pixel counts: 1, and up to `1 + focus` at landmarks; unknown ones (NaN) add nothing."""
+    known = jnp.isfinite(landmarks)
+    safe = jnp.where(known, landmarks, 9.0)  # far outside the picture
+    distance = (axis_positions(size)[None, :, None] - safe.transpose(0, 2, 1).reshape(-1, 1, safe.shape[1])) ** 2
+    bumps = jnp.exp(-0.5 / FOCUS_RADIUS**2 * distance).reshape(-1, 2, size, safe.shape[1])
+    nearest = jnp.einsum("nxp,nyp->nyx", bumps[:, 0], bumps[:, 1])
+    return 1 + focus * jnp.minimum(nearest, 1.0)[..., None]
+
+
+def wing(error: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """A loss that is steep near zero and straight beyond `WING_WIDTH`.
+
+    Source: Feng et al., "Wing loss for robust facial landmark localisation", 2018.
+    """
+    size = jnp.abs(error)
+    curved = WING_WIDTH * jnp.log1p(size / WING_CURVATURE)
+    return jnp.where(size < WING_WIDTH, curved, size - WING_WIDTH + WING_WIDTH * jnp.log1p(WING_WIDTH / WING_CURVATURE))
+
+
+def mean_of_known(error: Float[Array, "*n"], known: Array) -> Float[Array, ""]:
+    """Mean of `error` where the truth is known; 0 where none is."""
+    return jnp.sum(jnp.where(known, error, 0.0)) / jnp.maximum(jnp.sum(known, dtype=jnp.float32), 1.0)
+
+
+def guidance_error(
+    keypoints: Float[Array, "n k 3"], landmarks: Float[Array, "n l 2"], guided: tuple[tuple[int, int], ...]
+) -> Float[Array, ""]:
+    """Wing loss of guided keypoints from their landmarks, x and y."""
+    points, targets = (jnp.array(column) for column in zip(*guided, strict=True))
+    truth = landmarks[:, targets]
+    known = jnp.isfinite(truth)
+    return mean_of_known(wing(keypoints[:, points, :2] - jnp.where(known, truth, 0.0)), known)
+
+
+def pose_error(pose: Float[Array, "n 3"], truth: Float[Array, "n 3"]) -> Float[Array, ""]:
+    """Mean absolute error in degrees, where the pose is known."""
+    known = jnp.isfinite(truth)
+    return mean_of_known(jnp.abs(pose - jnp.where(known, truth, 0.0)), known)
+
+
+def crowding(keypoints: Float[Array, "n k 3"]) -> Float[Array, ""]:
+    """By how much pairs of keypoints are nearer than the least distance, squared, summed over the pairs of a face."""
+    gap = jnp.square(keypoints[:, :, None] - keypoints[:, None]).sum(axis=-1)
+    too_near = jnp.maximum(0.0, LEAST_DISTANCE**2 - gap) * (1 - jnp.eye(keypoints.shape[1]))[None]
+    return too_near.sum(axis=(1, 2)).mean()
+
+
+def discriminator_hinge(true: Float[Array, "n h w 1"], made: Float[Array, "n h w 1"]) -> Float[Array, ""]:
+    """True patches are to score above 1, made ones below -1."""
+    return jnp.mean(nnx.relu(1 - true)) + jnp.mean(nnx.relu(1 + made))
+
+
+def feature_distance(made: list[Array], true: list[Array]) -> Float[Array, ""]:
+    """Mean absolute difference of the discriminator's feature maps, averaged over its layers."""
+    return sum((jnp.mean(jnp.abs(a - b)) for a, b in zip(made, true, strict=True)), jnp.zeros(())) / len(made)

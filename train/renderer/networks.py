@@ -1,0 +1,87 @@
+"""The networks that are trained together: F, M, W and G, and the discriminator that judges their pictures."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxportrait.models.blocks import SpectralConv
+from jaxportrait.models.parts import build
+from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
+from jaxportrait.ops.resize import mean_pool
+from jaxportrait.types import Motion
+from train.renderer.config import PARTS, DiscriminatorConfig, RendererConfig
+
+SLOPE = 0.2
+
+
+class Discriminator(nnx.Module):
+    """Picture -> opinions, one a patch; positive for true pictures.
+
+    Source: Isola et al., "Image-to-image translation with conditional adversarial networks", 2017; with the spectral
+    norm of Miyato et al., 2018.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        widths = [min(config.max_channels, config.channels * 2**i) for i in range(config.layers)]
+        self.layers = nnx.List(
+            SpectralConv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
+            for inputs, outputs in itertools.pairwise((3, *widths))
+        )
+        self.opinion = SpectralConv(widths[-1], 1, (3, 3), dtype=dtype, rngs=rngs)
+
+    def __call__(self, image: Float[Array, "n H W 3"]) -> tuple[Float[Array, "n h w 1"], list[Float[Array, "n h w c"]]]:
+        """Opinions of `image`, whose values are from 0 to 1, and the feature maps before them."""
+        x, maps = 2 * image - 1, []
+        for layer in self.layers:
+            x = mean_pool(nnx.leaky_relu(layer(x), SLOPE))
+            maps.append(x)
+        return self.opinion(x).astype(jnp.float32), maps
+
+
+class Animated(NamedTuple):
+    """What the networks make of a pair.
+
+    Attributes:
+      image: the source, moved as the driving frame.
+      source, driving: keypoints; those of the driving frame are made of the source's canonical ones.
+      motion: of the source frames, and after them of the driving frames.
+    """
+
+    image: Float[Array, "n H W 3"]
+    source: Float[Array, "n k 3"]
+    driving: Float[Array, "n k 3"]
+    motion: Motion
+
+
+class Networks(nnx.Module):
+    """F, M, W, G and, where there is one, the discriminator."""
+
+    def __init__(self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        self.appearance, self.motion, self.warping, self.generator = (
+            self._build(part, config, dtype, rngs) for part in PARTS
+        )
+        if config.losses.adversarial:
+            self.discriminator = Discriminator(config.discriminator, dtype=dtype, rngs=rngs)
+
+    def _build(self, part: str, config: RendererConfig, dtype: DTypeLike, rngs: nnx.Rngs) -> Any:
+        return build(part, getattr(config, part), dtype=dtype, rngs=rngs)
+
+    def __call__(self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]) -> Animated:
+        """Move each of `source` as its `driving` frame; values are from 0 to 1."""
+        n = len(source)
+        motion = self.motion(jnp.concatenate([source, driving]))
+        canonical = motion.keypoints.at[n:].set(motion.keypoints[:n])
+        keypoints = place_keypoints(motion, canonical)
+        warped = self.warping(self.appearance(source), keypoints[:n], keypoints[n:])
+        return Animated(self.generator(warped.features), keypoints[:n], keypoints[n:], motion)
+
+
+def place_keypoints(motion: Motion, canonical: Float[Array, "n k 3"]) -> Float[Array, "n k 3"]:
+    """Canonical keypoints, moved by each picture's pose, expression, scale and translation."""
+    return transform_keypoints(
+        canonical, rotation_matrix(motion.pose), motion.expression, motion.scale, motion.translation
+    )
