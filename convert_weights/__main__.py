@@ -35,6 +35,7 @@ class Options:
       warping: `warping_module.pth`.
       generator: `spade_generator.pth`.
       stitching_retargeting: `stitching_retargeting_module.pth`.
+      vgg: torchvision's `vgg19-dcbb9e9d.pth`, for the renderer's perceptual loss; in a checkpoint of its own.
       image_size: side of the picture that the networks read.
       overwrite: replace a checkpoint that stands at `output`.
     """
@@ -51,6 +52,7 @@ class Options:
     warping: Path | None = None
     generator: Path | None = None
     stitching_retargeting: Path | None = None
+    vgg: Path | None = None
     image_size: int = 256
     overwrite: bool = False
 
@@ -78,6 +80,8 @@ def gather(options: Options) -> dict[str, Path]:
         files = find_published(folder, animals=options.animals)
     single = ("appearance", "motion", "warping", "generator", "stitching_retargeting", "flow_transformer")
     files |= {part: path for part in single if (path := getattr(options, part)) is not None}
+    if options.vgg is not None:
+        files["perceptual"] = options.vgg
     if options.whisper is not None:
         path = Path(options.whisper)
         is_name = not path.suffix and not path.exists()

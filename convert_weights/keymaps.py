@@ -146,6 +146,22 @@ FLOW_TRANSFORMER: Table = (
     ("final_layer.conv",                                     "final_conv",                               "conv1d"),
 )  # fmt: skip
 
+PERCEPTUAL: Table = (
+    ("features.0",   "stages.0.0",  "conv2d"),
+    ("features.2",   "stages.0.1",  "conv2d"),
+    ("features.5",   "stages.1.0",  "conv2d"),
+    ("features.7",   "stages.1.1",  "conv2d"),
+    ("features.10",  "stages.2.0",  "conv2d"),
+    ("features.12",  "stages.2.1",  "conv2d"),
+    ("features.14",  "stages.2.2",  "conv2d"),
+    ("features.16",  "stages.2.3",  "conv2d"),
+    ("features.19",  "stages.3.0",  "conv2d"),
+    ("features.21",  "stages.3.1",  "conv2d"),
+    ("features.23",  "stages.3.2",  "conv2d"),
+    ("features.25",  "stages.3.3",  "conv2d"),
+    ("features.28",  "stages.4.0",  "conv2d"),
+)  # fmt: skip
+
 TABLES: dict[str, Table] = {
     "appearance": APPEARANCE,
     "motion": MOTION,
@@ -156,6 +172,7 @@ TABLES: dict[str, Table] = {
     "eye_retargeting": EYE_RETARGETING,
     "whisper": WHISPER,
     "flow_transformer": FLOW_TRANSFORMER,
+    "perceptual": PERCEPTUAL,
 }
 """Part -> table."""
 
@@ -167,5 +184,9 @@ IGNORED: dict[str, tuple[tuple[str, str], ...]] = {
         ("encoder.ln_post.*", "the final norm: features are taken before it"),
     ),
     "flow_transformer": (("global_cond_mlp.*", "stored by the original, which never calls it"),),
+    "perceptual": (
+        ("features.3[024].*", "after the last map that the loss compares"),
+        ("classifier.*", "the classifier: the loss compares feature maps"),
+    ),
 }
 """Part -> (pattern, reason) of the tensors that stay behind."""

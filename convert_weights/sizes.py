@@ -14,6 +14,7 @@ from jaxportrait.models.config import (
     GeneratorConfig,
     MotionConfig,
     StitchingConfig,
+    VGGConfig,
     WarpingConfig,
     WhisperConfig,
 )
@@ -121,6 +122,11 @@ def whisper(shapes: TensorShapes, heads: int | None = None) -> WhisperConfig:
     )
 
 
+def perceptual(shapes: TensorShapes) -> VGGConfig:
+    first, second, third, fourth, fifth = (shapes[f"features.{i}.weight"][0] for i in (0, 5, 10, 19, 28))
+    return VGGConfig((first, second, third, fourth, fifth))
+
+
 READERS: dict[str, Callable[..., Any]] = {
     "appearance": appearance,
     "motion": motion,
@@ -131,5 +137,6 @@ READERS: dict[str, Callable[..., Any]] = {
     "eye_retargeting": stitching,
     "whisper": whisper,
     "flow_transformer": flow_transformer,
+    "perceptual": perceptual,
 }
 """Part -> reader of its size."""

@@ -1,4 +1,4 @@
-"""`python -m train --dataset-path DATA --work-dir RUN [--stage flow|renderer]`: train the networks of a stage."""
+"""`python -m train --dataset-path DATA --work-dir RUN [--stage flow|renderer|stitching]`: train a stage's networks."""
 
 import itertools
 import os
@@ -17,6 +17,8 @@ from train.mesh import connect
 from train.renderer.config import RendererConfig
 from train.renderer.stage import train_renderer
 from train.run import RunOptions
+from train.stitching.config import StitchingTrainConfig
+from train.stitching.stage import train_stitching
 
 TERMINATED = 143
 """Exit status after SIGTERM, by which schedulers know that there is more to do."""
@@ -27,7 +29,7 @@ class Options:
     """Train the networks of a stage. The same command goes on with a run that was interrupted.
 
     Attributes:
-      dataset_path: folder that `train.process` made, or `train.frames` for the renderer.
+      dataset_path: folder that `train.process` made, or `train.frames` for the other stages.
       checkpoint: of the parts that are not trained, which `train.export` copies; its audio encoder made the features.
       work_dir: folder of this run.
       config: TOML file of differences from the defaults; the command line goes before it.
@@ -66,15 +68,29 @@ class FlowOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RendererOptions(Options):
-    """Train a renderer: the appearance, motion and warping networks and the generator."""
+    """Train a renderer: the appearance, motion and warping networks and the generator.
+
+    Attributes:
+      perceptual: checkpoint that holds the VGG of the perceptual loss; with a weight for it, `--losses.perceptual`.
+    """
 
     stage: Literal["renderer"] = "renderer"
+    perceptual: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     training: Annotated[RendererConfig, NO_PREFIX] = field(default_factory=RendererConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StitchingOptions(Options):
+    """Train stitching and retargeting networks, with the renderer as the checkpoint has it."""
+
+    stage: Literal["stitching"] = "stitching"
+    training: Annotated[StitchingTrainConfig, NO_PREFIX] = field(default_factory=StitchingTrainConfig)
 
 
 STAGES: dict[str, tuple[type[Any], type[StageConfig], Any]] = {
     "flow": (FlowOptions, TrainConfig, train_transformer),
     "renderer": (RendererOptions, RendererConfig, train_renderer),
+    "stitching": (StitchingOptions, StitchingTrainConfig, train_stitching),
 }
 
 
@@ -113,7 +129,13 @@ def run(options: Any) -> bool:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     connect(options.coordinator, options.processes, options.process)
     paths = RunOptions(
-        options.dataset_path, options.checkpoint, options.work_dir, options.resume, options.init, options.peak_tflops
+        options.dataset_path,
+        options.checkpoint,
+        options.work_dir,
+        options.resume,
+        options.init,
+        options.peak_tflops,
+        options.perceptual if isinstance(options, RendererOptions) else None,
     )
     train = STAGES[options.stage][2]
     return train(paths, options.training, Console(quiet=(options.process or 0) != 0))

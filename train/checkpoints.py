@@ -49,7 +49,7 @@ class Checkpoints:
             best_fn=_loss,  # without it, Orbax does not write the loss beside the checkpoint
             best_mode="min",
             cleanup_tmp_directories=keep is not None,
-            read_only=keep is None,
+            create=keep is not None,
         )
         self._path = work_dir.absolute() / FOLDER
         self._manager = ocp.CheckpointManager(self._path, options=options, item_handlers=_handlers())

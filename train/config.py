@@ -203,7 +203,8 @@ def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
     """What of `config` contradicts the `saved` one (as JSON keeps it), a line each; changeable fields do not count."""
     found = []
     for item in fields(config):
-        before, now = saved.get(item.name), getattr(config, item.name)
+        # A run that was saved before an option existed went as its default says.
+        before, now = saved.get(item.name, item.default), getattr(config, item.name)
         if is_dataclass(now) and isinstance(before, Mapping):
             found += differences(before, now)
         elif "changeable" not in item.metadata and _plain(before) != _plain(now):
@@ -226,4 +227,4 @@ def _checked(value: Any, kind: Any, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

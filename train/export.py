@@ -105,9 +105,9 @@ def with_log_mel(
 
 
 def by_part(params: Leaves, parts: list[str]) -> dict[str, Leaves]:
-    """The weights of each part that was trained; a single part's names have no prefix."""
-    if len(parts) == 1:
-        return {parts[0]: params}
+    """The weights of each part that was trained; the flow transformer's names have no prefix."""
+    if parts == ["flow_transformer"]:
+        return {"flow_transformer": params}
     return {
         part: {name.removeprefix(f"{part}."): leaf for name, leaf in params.items() if name.startswith(f"{part}.")}
         for part in parts

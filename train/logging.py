@@ -28,18 +28,21 @@ class Journal:
     """Scalars and figures of a run, written by its first process alone; means are over the updates since the last line.
 
     Args:
+      first_step: that will be written; TensorBoard hides what the run, before it was interrupted, wrote of later ones.
       samples: in an update, over all devices.
       flops: of one device in an update.
       peak: FLOP a second that one device can do.
     """
 
-    def __init__(self, work_dir: Path, console: Console, *, samples: int, flops: float, peak: float):
+    def __init__(
+        self, work_dir: Path, console: Console, *, samples: int, flops: float, peak: float, first_step: int = 1
+    ):
         self._console, self._samples, self._flops, self._peak = console, samples, flops, peak
         self._writer = None
         if jax.process_index() == 0:
             from tensorboardX import SummaryWriter
 
-            self._writer = SummaryWriter(str(work_dir / FOLDER), flush_secs=FLUSH_SECONDS)
+            self._writer = SummaryWriter(str(work_dir / FOLDER), purge_step=first_step, flush_secs=FLUSH_SECONDS)
         self._begin()
 
     @contextmanager

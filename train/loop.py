@@ -68,67 +68,70 @@ class Update:
     metrics: Metrics
 
 
-def train(
-    task: Task,
-    state: TrainState,
-    batches: Batches,
-    checkpoints: Checkpoints,
-    journal: Journal,
-    config: LoopConfig,
-) -> tuple[TrainState, bool]:
-    """Train to the last step, or until SIGTERM; either way the state is saved.
+@dataclass(frozen=True)
+class Loop:
+    """A task, and all that its training reads and writes."""
 
-    Returns:
-      The state, and whether the last step is done.
+    task: Task
+    batches: Batches
+    checkpoints: Checkpoints
+    journal: Journal
+    config: LoopConfig
 
-    Raises:
-      DivergenceError: with the step and the clips of its batch; the checkpoints before it are kept.
-    """
-    step, running = int(state.step), None
-    with Interruption() as interruption:
-        while step < config.steps and not interruption.requested(step):
-            with journal.waiting():
-                batch = next(batches)
-            state, metrics = task.update(state, batch)
-            if running is not None:  # the one before is read while this one runs
-                settle(running, task, journal)
-            step, running = step + 1, Update(step + 1, batch, metrics)
-            last = step == config.steps
-            if last or due(step, config.log_every) or due(step, config.validate_every) or due(step, config.plot_every):
-                settle(running, task, journal)
-                running = None
-                report(step, task, state, batches, checkpoints, journal, config)
-        if running is not None:
-            settle(running, task, journal)
-    if step not in checkpoints.steps:
-        save(task, state, batches, checkpoints)
-    checkpoints.wait()
-    return state, step >= config.steps
+    def run(self, state: TrainState) -> tuple[TrainState, bool]:
+        """Train to the last step, or until SIGTERM; either way the state is saved.
 
+        Returns:
+          The state, and whether the last step is done.
 
-def report(
-    step: int,
-    task: Task,
-    state: TrainState,
-    batches: Batches,
-    checkpoints: Checkpoints,
-    journal: Journal,
-    config: LoopConfig,
-) -> None:
-    """What is due after a step, whose update is known to be finite."""
-    last = step == config.steps
-    if last or due(step, config.log_every):
-        journal.log(step, config.steps)
-    with journal.aside():
-        if last or due(step, config.validate_every):
-            loss = task.validate(state)
-            if loss is not None:
-                journal.scalar("validation_loss", loss, step)
-            if last or due(step, config.save_every):
-                save(task, state, batches, checkpoints, loss)
-        if due(step, config.plot_every):
-            for name, picture in task.plot(state).items():
-                journal.image(name, picture, step)
+        Raises:
+          DivergenceError: with the step and the clips of its batch; the checkpoints before it are kept.
+        """
+        step, running = int(state.step), None
+        with Interruption() as interruption:
+            while step < self.config.steps and not interruption.requested(step):
+                with self.journal.waiting():
+                    batch = next(self.batches)
+                state, metrics = self.task.update(state, batch)
+                if running is not None:  # the one before is read while this one runs
+                    settle(running, self.task, self.journal)
+                step, running = step + 1, Update(step + 1, batch, metrics)
+                if self._reports(step):
+                    settle(running, self.task, self.journal)
+                    running = None
+                    self._report(step, state)
+            if running is not None:
+                settle(running, self.task, self.journal)
+        if step not in self.checkpoints.steps:
+            self._save(state)
+        self.checkpoints.wait()
+        return state, step >= self.config.steps
+
+    def _reports(self, step: int) -> bool:
+        config = self.config
+        return any(self._due(step, every) for every in (config.log_every, config.validate_every, config.plot_every))
+
+    def _report(self, step: int, state: TrainState) -> None:
+        """What is due after a step, whose update is known to be finite."""
+        if self._due(step, self.config.log_every):
+            self.journal.log(step, self.config.steps)
+        with self.journal.aside():
+            if self._due(step, self.config.validate_every):
+                loss = self.task.validate(state)
+                if loss is not None:
+                    self.journal.scalar("validation_loss", loss, step)
+                if self._due(step, self.config.save_every):
+                    self._save(state, loss)
+            if step % self.config.plot_every == 0:
+                for name, picture in self.task.plot(state).items():
+                    self.journal.image(name, picture, step)
+
+    def _save(self, state: TrainState, validation_loss: float | None = None) -> None:
+        saved = Saved(self.task.run, self.batches.get_state(), self.task.statistics)
+        self.checkpoints.save(state, saved, validation_loss)
+
+    def _due(self, step: int, every: int) -> bool:
+        return step == self.config.steps or step % every == 0
 
 
 def settle(update: Update, task: Task, journal: Journal) -> None:
@@ -141,16 +144,6 @@ def settle(update: Update, task: Task, journal: Journal) -> None:
             "lower learning rate in a new run folder"
         )
     journal.add(values)
-
-
-def save(
-    task: Task, state: TrainState, batches: Batches, checkpoints: Checkpoints, validation_loss: float | None = None
-) -> None:
-    checkpoints.save(state, Saved(task.run, batches.get_state(), task.statistics), validation_loss)
-
-
-def due(step: int, every: int) -> bool:
-    return step % every == 0
 
 
 class Interruption:

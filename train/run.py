@@ -13,12 +13,15 @@ from train.batches import Rows
 from train.checkpoints import Checkpoints
 from train.config import ConfigError, StageConfig, differences
 from train.logging import Journal, measure_peak
-from train.loop import Batches, Task, train
+from train.loop import Batches, Loop, Task
 from train.mesh import check_batch, make_mesh
 from train.state import TrainState
 
 Run = Mapping[str, Any]
-"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what `train.export` needs."""
+"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what `train.export` needs.
+
+`frozen` names the weights that an update reads and leaves alone, if there are any: part -> identity.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class RunOptions:
     resume: str = "auto"
     init: Path | None = None
     peak_tflops: float | None = None
+    perceptual: Path | None = None
 
 
 class Stage(Protocol):
@@ -85,11 +89,13 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
         journal = Journal(
             options.work_dir,
             console,
+            first_step=int(state.step) + 1,
             samples=config.batch_size,
             flops=flops(update, config.accumulation),
             peak=options.peak_tflops * 1e12 if options.peak_tflops else measure_peak(config.dtype),
         )
-        _, finished = train(stage.task(update, rows, mesh), state, batches, checkpoints, journal, config.loop)
+        loop = Loop(stage.task(update, rows, mesh), batches, checkpoints, journal, config.loop)
+        _, finished = loop.run(state)
         journal.close()
     finally:
         checkpoints.close()
@@ -138,9 +144,10 @@ def check_unchanged(saved: Run, stage: Stage) -> None:
     if saved["stage"] != stage.run["stage"]:
         changes = [f"stage: the run has {saved['stage']}, now {stage.run['stage']}"]
     changes += [
-        f"data set {name}: the run has {saved['dataset'].get(name)}, now {value}"
-        for name, value in stage.run["dataset"].items()
-        if saved["dataset"].get(name) != value
+        f"{said} {name}: the run has {saved.get(kind, {}).get(name)}, now {value}"
+        for kind, said in (("dataset", "data set"), ("frozen", "weights of"))
+        for name, value in stage.run.get(kind, {}).items()
+        if saved.get(kind, {}).get(name) != value
     ]
     if changes:
         raise ConfigError(

@@ -19,10 +19,11 @@ from jaxportrait.types import MotionStatistics
 from train.batches import Rows
 from train.config import TrainConfig
 from train.data import NETWORK_INPUTS, WINDOW_FEATURES, describe, validation_batches
+from train.evaluate.clips import quietest_feature, with_silence
 from train.logging import pixels, plot_motion
 from train.loop import HostBatch, Task
 from train.mesh import batch_sharding, place, put, spread_shapes, state_shardings
-from train.records import WINDOW_FRAMES, Dataset, features_needed
+from train.records import WINDOW_FRAMES, ClipRecord, Dataset
 from train.state import Params, TrainState, begin, network_of, parameters_of
 from train.step import StepConfig, train_step, validation_loss
 
@@ -116,23 +117,20 @@ def plot_sample(
     split = "validation" if dataset.sizes["validation"].clips else "train"
     record, columns = next(dataset.clips(split)), list(MOTION_SPACES[transformer.motion_space].columns)
     truth = record.motion[:PLOTTED_FRAMES, columns]
-    features = record.features[: features_needed(len(truth))]
-    sampled = sample_clip(
-        config, mesh, state.average, features, len(truth), dataset.statistics(transformer.motion_space)
-    )
+    sampled = sample_clip(config, mesh, state.average, record, len(truth), dataset.statistics(transformer.motion_space))
     shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
     names = [value_name(columns[index]) for index in shown]
     return {"motion": pixels(plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS))}
 
 
 def sample_clip(
-    config: StepConfig, mesh: Mesh, params: Params, features: np.ndarray, frames: int, statistics: MotionStatistics
+    config: StepConfig, mesh: Mesh, params: Params, record: ClipRecord, frames: int, statistics: MotionStatistics
 ) -> np.ndarray:
-    """The motion of a clip's first `frames` frames, (frames, d), on the host."""
+    """The motion of a clip's first `frames` frames, (frames, d), on the host; `quietest_feature` follows its sound."""
     plan, count = plan_windows(frames, config.transformer)
-    padded = np.zeros((plan.features, features.shape[1]), np.float32)
-    used = min(len(features), plan.features)
-    padded[:used] = features[:used]
+    used = plan.features_of(count)
+    padded = np.zeros((plan.features, config.transformer.audio_width), np.float32)
+    padded[:used] = with_silence(record.features.astype(np.float32), quietest_feature(record), used)
 
     def sample(params: Params, features: Array) -> Array:
         network = network_of(abstract("flow_transformer", config.transformer), params)

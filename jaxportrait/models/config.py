@@ -269,6 +269,30 @@ class FlowTransformerConfig:
 
 
 @dataclass(frozen=True)
+class VGGConfig:
+    """VGG-19's convolutions, which compare pictures in training: picture -> feature maps.
+
+    Attributes:
+      widths: channels of its five stages; each but the first begins with half the height and width of the one before.
+    """
+
+    widths: tuple[int, int, int, int, int]
+
+    @property
+    def halvings(self) -> int:
+        """How many times a picture is halved on its way to the last map."""
+        return len(self.widths) - 1
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls((64, 128, 256, 512, 512))
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls((4, 8, 8, 16, 16))
+
+
+@dataclass(frozen=True)
 class PortraitConfig:
     """Everything a checkpoint holds; a part that is None is not in it.
 
@@ -276,6 +300,7 @@ class PortraitConfig:
       image_size: side of the square picture that F and M read.
       crop_zoom: how many times tighter a face is cut out than LivePortrait does.
       whisper, log_mel: audio encoders, of which it holds at most one.
+      perceptual: for training alone, in a checkpoint of its own.
     """
 
     image_size: int = 256
@@ -290,6 +315,7 @@ class PortraitConfig:
     log_mel: LogMelConfig | None = None
     flow_transformer: FlowTransformerConfig | None = None
     crop_zoom: float = 1.0
+    perceptual: VGGConfig | None = None
 
     def __post_init__(self):
         if self.whisper is not None and self.log_mel is not None:

@@ -12,6 +12,7 @@ from jaxportrait.models.generator import Generator
 from jaxportrait.models.log_mel import LogMelEncoder
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.stitching import StitchingNetwork
+from jaxportrait.models.vgg import VGG
 from jaxportrait.models.warping import WarpingNetwork
 from jaxportrait.models.whisper import WhisperEncoder
 
@@ -26,6 +27,7 @@ NETWORKS: dict[str, type[nnx.Module]] = {
     "whisper": WhisperEncoder,
     "log_mel": LogMelEncoder,
     "flow_transformer": FlowTransformer,
+    "perceptual": VGG,
 }
 """Part -> network; each part is a field of `PortraitConfig`."""
 

@@ -40,3 +40,16 @@ def stitch(
     moved = driving + offsets[:, : 3 * keypoints].reshape(driving.shape)
     shift = jnp.pad(offsets[:, 3 * keypoints :], ((0, 0), (0, 1)))  # x and y; z stays
     return moved + shift[:, None, :]
+
+
+def retarget(
+    network: StitchingNetwork, source: Float[Array, "n k 3"], openness: Float[Array, "n r"]
+) -> Float[Array, "n k 3"]:
+    """Source keypoints, corrected so that the eyes or the lips open as wanted.
+
+    Args:
+      openness: how far each eye, or the mouth, of the source is open, and last how far they are to be: heights in
+        widths.
+    """
+    offsets = network(jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1))
+    return source + offsets.astype(source.dtype).reshape(source.shape)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.conv import Padding, convolve
-from jaxportrait.ops.toom_cook import TILE, convolve_tiles, transform_kernel, transform_kernel_and_depth, transform_rows
+from jaxportrait.ops.toom_cook import TILE, convolve_tiles, transform_kernel, transform_rows
 from jaxportrait.ops.upsampled import convolve_merged, interleave, merge_taps, phase_columns, phase_padding, phases
 from jaxportrait.types import AnyArray
 
@@ -23,7 +23,7 @@ def prepare(kernel: Float[AnyArray, "*taps i o"], upsample: int, *, toom_cook: b
     if not toom_cook:
         return [kernel if upsample == 1 else merge_taps(kernel, upsample)]
     if upsample == 1:
-        return transform_kernel(kernel) if kernel.ndim == 4 else transform_kernel_and_depth(kernel)
+        return transform_kernel(kernel)
     return [rows for column in phase_columns(kernel, upsample) for rows in transform_kernel(column)]
 
 

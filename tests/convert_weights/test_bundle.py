@@ -27,7 +27,7 @@ def change_statistics(published, path, change):
 
 
 def test_every_file_gives_its_parts(converted):
-    assert set(converted.params) == set(NETWORKS) - {"motion", "log_mel"}
+    assert set(converted.params) == set(NETWORKS) - {"motion", "log_mel", "perceptual"}
     assert converted.configs["warping"].keypoints == 5
     assert converted.configs["whisper"].heads == 2
     assert {leaf.dtype for leaves in converted.params.values() for leaf in leaves.values()} == {np.dtype(np.float32)}

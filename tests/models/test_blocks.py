@@ -7,7 +7,7 @@ import pytest
 import torch
 from flax import nnx
 
-from jaxportrait.models.blocks import Conv, ConvNorm, GatedConvMLP, SpectralConv, channelwise, fold
+from jaxportrait.models.blocks import Conv, ConvNorm, GatedConvMLP, SpectralConv, channelwise, fold, join
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -145,6 +145,31 @@ def test_spectral_norm_divides_by_the_stored_estimate_as_torch_does(use_bias):
     fold(layer)
     assert set(nnx.state(layer)) == {"conv"}
     assert_close(layer(jnp.asarray(x)), expected, NORMED)
+
+
+@pytest.mark.parametrize("upsample", [1, 2])
+def test_a_kernel_that_no_longer_changes_is_prepared_once(upsample):
+    conv, x = Conv(32, 6, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 9, 6, 32))
+    before = conv(x)
+    fold(conv)
+    assert conv.kernel is None
+    assert_close(conv(x), before, 5e-5)  # a Toom-Cook form
+    after = conv(x)
+    fold(conv)
+    np.testing.assert_array_equal(conv(x), after)
+
+
+def test_half_precision_is_not_transformed():
+    conv = Conv(32, 6, (3, 3), dtype=jnp.bfloat16, rngs=rngs())
+    fold(conv)
+    assert conv.prepared is None
+
+
+def test_joined_convolutions_give_the_outputs_of_each():
+    convs, x = [Conv(4, outputs, (3, 3), rngs=rngs()) for outputs in (6, 3)], jnp.asarray(draw(1, 6, 6, 4))
+    expected = jnp.concatenate([conv(x) for conv in convs], axis=-1)
+    assert_close(join(convs)(x), expected, BOUND)
+    assert convs[0].bias[...].size == 6
 
 
 def test_folding_weights_on_the_host_keeps_them_there():

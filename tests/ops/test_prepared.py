@@ -7,7 +7,7 @@ import pytest
 from jaxportrait.ops.conv import half_padding
 from jaxportrait.ops.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
-from jaxportrait.ops.toom_cook import DEPTH_TILES, TILE
+from jaxportrait.ops.toom_cook import TILE
 from tests.closeness import assert_close
 from tests.ops.test_conv import BOUND, draw, draw_kernel, torch_convolve
 from tests.ops.test_toom_cook import BOUND as TOOM_COOK_BOUND
@@ -22,8 +22,7 @@ def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
     x, kernel = draw(2, *depth, 9, 5, 32), draw_kernel(*depth, 3, 3, 32, 6)
     padding = half_padding(kernel)
     kernels = prepare(kernel, upsample, toom_cook=toom_cook)
-    planes = DEPTH_TILES[3] if depth and upsample == 1 else 1
-    assert len(kernels) == (TILE * PHASES_ACROSS[upsample] * planes if toom_cook else 1)
+    assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
     assert all(isinstance(prepared, np.ndarray) for prepared in kernels)
     ours = jax.jit(lambda x, kernels: convolve_prepared(x, kernels, upsample, padding))(x, kernels)
     fine = np.asarray(upsample_nearest(x, upsample))

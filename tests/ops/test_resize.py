@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jaxportrait.ops.resize import mean_pool, pixel_shuffle, resize_linear, upsample_nearest
+from jaxportrait.ops.resize import max_pool, mean_pool, pixel_shuffle, resize_linear, upsample_nearest
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -30,6 +30,12 @@ def test_nearest_upsampling_is_that_of_torch(maps, factor):
 def test_nearest_upsampling_leaves_depth_alone(maps):
     volume = maps[:, None]
     np.testing.assert_array_equal(upsample_nearest(volume, 2)[:, 0], upsample_nearest(maps, 2))
+
+
+@pytest.mark.parametrize("height", [4, 3])
+def test_max_pooling_is_that_of_torch_and_leaves_out_an_odd_row(maps, height):
+    reference = F.max_pool2d(channels_first(maps[:, :height]), 2).movedim(1, -1)
+    np.testing.assert_array_equal(max_pool(maps[:, :height]), reference)
 
 
 def test_mean_pooling_is_that_of_torch_with_any_leading_axes(maps):

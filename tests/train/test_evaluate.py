@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.sample import plan_windows
@@ -18,12 +19,13 @@ from jaxportrait.types import MotionStatistics
 from tests.train.videos import save_tiny_checkpoint
 from train.evaluate import metrics
 from train.evaluate.__main__ import main
+from train.evaluate.clips import quietest_feature, spread_clips, with_silence
 from train.evaluate.lips import LIPS, learn_lip_axis
 from train.evaluate.run import Options, evaluate
-from train.evaluate.sweep import Scale, hold_out, make_sampler, measure, measure_truth, sweep
+from train.evaluate.sweep import NotFiniteError, Scale, hold_out, make_sampler, measure, measure_truth, sweep
 from train.process.shards import write_dataset
 from train.process.split import Piece
-from train.records import ClipRecord, DatasetError, Split, features_needed, network_identity
+from train.records import ClipRecord, DatasetError, Split, feature_at, features_needed, network_identity, open_dataset
 
 LIP = MOTION_SPACES["lip"]
 FACE = MOTION_SPACES["face"]
@@ -64,6 +66,15 @@ def test_keypoint_error_is_a_mean_distance():
     assert metrics.keypoint_error(moved[:, :18], truth[:, :18], LIP) == pytest.approx(5)
 
 
+def test_pose_error_is_in_degrees_and_of_the_face_alone():
+    truth = np.zeros((5, 70))
+    moved = truth + 9.0
+    moved[:, 63:66] = (2.0, 3.0, 6.0)
+    assert metrics.pose_error(moved, truth, FACE) == pytest.approx(7)
+    assert metrics.has_pose(FACE)
+    assert not metrics.has_pose(LIP)
+
+
 def test_movement_of_a_parabola():
     motion = (np.arange(6.0) ** 2)[:, None]
     assert metrics.movement(motion, 1) == pytest.approx(np.mean([1, 3, 5, 7, 9]))
@@ -99,6 +110,11 @@ def test_one_window_has_no_seam():
     assert metrics.seam_ratio([np.random.default_rng(0).standard_normal((30, 1))], [seams]) is None
 
 
+def test_what_rests_has_no_seam():
+    seams = metrics.at_seams(*plan_windows(80, TINY, "fused"), 80)
+    assert metrics.seam_ratio([np.zeros((80, 1))], [seams]) is None
+
+
 @pytest.mark.parametrize("lag", [-4, 0, 3])
 def test_lag_of_a_signal_that_follows(lag):
     sound = np.random.default_rng(1).standard_normal(120)
@@ -127,7 +143,7 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
     scale, held_out = scale_of(clips), hold_out(clips, TINY, "fused")
     truth_of = {clip.features.tobytes(): clip.truth for clip in held_out}
 
-    def perfect(features, frames, seed, setting):
+    def perfect(features, frames, key, setting):
         truth = truth_of.get(features.tobytes())
         return held_out[0].truth[np.arange(frames) % 96] if truth is None else truth
 
@@ -166,9 +182,58 @@ def test_sampler_depends_on_seed_sound_and_setting_alone(checkpoint, clips):
     clip = hold_out(clips[:2], TINY, "fused")[0]
     ((setting, (sampled,)),) = sweep(sampler, [clip], [2], [3.0], 2)
     assert sampled.samples.shape == (2, 96, 18)
-    np.testing.assert_array_equal(sampled.samples[0], sampler(clip.features, 96, 0, setting))
+    first = jax.random.fold_in(jax.random.key(0), 0)
+    np.testing.assert_array_equal(sampled.samples[0], sampler(clip.features, 96, first, setting))
     assert np.abs(sampled.samples[0] - sampled.samples[1]).max() > 1e-3
     assert np.abs(sampled.samples[0] - sampled.wrong).max() > 1e-6
+
+
+def noise_of(features, frames, key, setting):
+    return np.asarray(jax.random.normal(key, (frames, 18)))
+
+
+def test_every_clip_and_seed_has_noise_of_its_own(clips):
+    held_out = hold_out(clips, TINY, "fused")
+    (_, few), (_, again) = sweep(noise_of, held_out, [1, 2], [2.0], 2)
+    drawn = np.stack([sample[:70] for sampled in few for sample in sampled.samples])
+    differences = np.abs(drawn[:, None] - drawn[None]).mean(axis=(2, 3))
+    assert differences[~np.eye(6, dtype=bool)].min() > 0.5
+    np.testing.assert_array_equal(few[1].samples, again[1].samples)
+    np.testing.assert_array_equal(few[1].samples[0], few[1].wrong)
+
+
+def test_a_clip_that_rests_and_one_that_is_met_have_no_ratios(clips):
+    still = [replace(clip, motion=np.zeros_like(clip.motion)) for clip in clips]
+    held_out, scale = hold_out(still, TINY, "fused"), scale_of(clips)
+    ((_, sampled),) = sweep(lambda features, frames, key, setting: np.zeros((frames, 18)), held_out, [1], [2.0], 2)
+    measures, truth = measure(held_out, sampled, scale), measure_truth(held_out, scale)
+    without = {"pose_error", "velocity_ratio", "acceleration_ratio", "seam_ratio", "wrong_audio_ratio"}
+    assert {name for name, value in measures.items() if value is None} == without
+    assert {name for name, value in truth.items() if value is None} == without & set(truth)
+
+
+def test_a_value_that_never_changes_counts_for_nothing(clips):
+    still = [replace(clip, motion=clip.motion * (np.arange(70) != LIPS[0])) for clip in clips]
+    scale = scale_of(still)
+    assert scale.statistics.std[0] == 0
+    assert np.isfinite(scale.normalise(still[0].motion[:, list(LIP.columns)])).all()
+
+
+def test_motion_that_is_not_finite_is_named(clips):
+    held_out = hold_out(clips, TINY, "fused")
+    with pytest.raises(NotFiniteError, match=r"for a\.mp4 is not finite \(5 steps, guidance 2\)"):
+        list(sweep(lambda features, frames, key, setting: np.full((frames, 18), np.nan), held_out, [5], [2.0], 2))
+
+
+def test_silence_follows_a_clip_to_the_end_of_its_last_window(clips):
+    clip = clips[1]  # 70 frames: four windows, to frame 75
+    quiet = clip.features[feature_at(int(clip.envelope.argmin()))]
+    np.testing.assert_array_equal(quietest_feature(clip), quiet)
+    for features in (hold_out(clips, TINY, "fused")[1].features, hold_out(clips[::-1], TINY, "fused")[1].features):
+        assert features.shape == (125, 32)
+        np.testing.assert_array_equal(features[:117], clip.features)
+        np.testing.assert_array_equal(features[117:], np.tile(quiet, (8, 1)))
+    np.testing.assert_array_equal(with_silence(np.eye(3, dtype=np.float32), np.ones(3), 2), np.eye(3)[:2])
 
 
 # The program
@@ -196,6 +261,17 @@ def dataset(tmp_path_factory, clips, checkpoint) -> Path:
     return folder
 
 
+def test_clips_are_spread_over_a_split(tmp_path, clips):
+    names = [f"{index}.mp4" for index in range(10)]
+    records = {name: replace(clips[1], clip=name) for name in names}
+    pieces = [Piece(name, "train", 0, 70) for name in names]
+    write_dataset(tmp_path, pieces, records.__getitem__, feature_width=32, audio_encoder="", motion_space="lip")
+    dataset = open_dataset(tmp_path)
+    assert [record.clip for record in spread_clips(dataset, "train", 3)] == ["1.mp4", "5.mp4", "8.mp4"]
+    assert [record.clip for record in spread_clips(dataset, "train", 99)] == names
+    assert list(spread_clips(dataset, "validation", 3)) == []
+
+
 def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, monkeypatch, capsys):
     output = tmp_path / "out"
     arguments = ["--dataset-path", dataset, "--checkpoint", checkpoint, "--output-path", output]
@@ -204,10 +280,14 @@ def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, m
     main()
     report = json.loads((output / "evaluation.json").read_text())
     assert [(row["steps"], row["guidance"]) for row in report["results"]] == [(1, 3), (2, 3)]
+    assert all(row.pop("pose_error") is None for row in report["results"])
     assert all(np.isfinite(list(row.values())).all() for row in report["results"])
     assert (report["clips"], report["frames"]) == (["a.mp4", "c.mp4"], 186)
     assert report["truth"]["lip_correlation"] > 0.99
-    assert "2 held-out clips, 186 frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of 2 settings sampled: 2 steps, guidance 3" in said
+    assert "2 held-out clips, 186 frames" in said
+    assert "pose" not in said
     assert {path.name for path in output.iterdir()} == {"evaluation.json", "measures.png", "lips.png"}
 
 
@@ -228,6 +308,9 @@ def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):
         run(seeds=1)
     with pytest.raises(ValueError, match="--steps must be at least 1, got 0"):
         run(steps=(0,))
+    for given, said in (((2.0, -1.0), "2 -1"), ((float("nan"),), "nan"), ((), "none")):
+        with pytest.raises(ValueError, match=f"--guidance must be finite scales from 0, got {said}"):
+            run(guidance=given)
     description = dataset / "dataset.json"
     good = description.read_text()
     try:
@@ -240,3 +323,9 @@ def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):
                 run()
     finally:
         description.write_text(good)
+
+
+def test_a_checkpoint_without_its_audio_encoder_is_refused(dataset, tmp_path):
+    deaf = save_tiny_checkpoint(tmp_path / "deaf", ("flow_transformer",))
+    with pytest.raises(CheckpointError, match="holds no whisper"):
+        evaluate(Options(dataset, deaf, tmp_path / "out"), Console(quiet=True))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from rich.console import Console
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from train.logging import FLUSH_SECONDS, FOLDER, Journal
@@ -26,15 +26,28 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
+def events(work_dir: Path) -> Iterator[Event]:
+    """All that is on disk, in order."""
+    for path in sorted((work_dir / FOLDER).glob("events*")):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            end = at + HEADER + struct.unpack_from(LENGTH, data, at)[0]
+            yield Event.FromString(data[at + HEADER : end])
+            at = end + CHECKSUM
+
+
 def written(work_dir: Path) -> dict[tuple[str, int], Summary.Value]:
-    """(name, step) -> value, of all that is on disk."""
-    (path,) = (work_dir / FOLDER).glob("events*")
-    data, values, at = path.read_bytes(), {}, 0
-    while at < len(data):
-        end = at + HEADER + struct.unpack_from(LENGTH, data, at)[0]
-        event = Event.FromString(data[at + HEADER : end])
-        values |= {(value.tag, event.step): value for value in event.summary.value}
-        at = end + CHECKSUM
+    """(name, step) -> value."""
+    return {(value.tag, event.step): value for event in events(work_dir) for value in event.summary.value}
+
+
+def shown(work_dir: Path) -> list[tuple[int, float]]:
+    """(step, value) as TensorBoard shows them: where a session starts, what lies at its step and later is hidden."""
+    values = []
+    for event in events(work_dir):
+        if event.session_log.status == SessionLog.START:
+            values = [(step, value) for step, value in values if step < event.step]
+        values += [(event.step, value.simple_value) for value in event.summary.value]
     return values
 
 
@@ -63,3 +76,13 @@ def test_a_picture_is_kept_as_it_is(journal: Journal, tmp_path: Path):
     assert (value.height, value.width) == picture.shape[:2]
     decoded = cv2.imdecode(np.frombuffer(value.encoded_image_string, np.uint8), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(decoded, picture)
+
+
+def test_a_resumed_run_hides_the_steps_that_it_writes_again(tmp_path: Path):
+    for first, steps in ((1, (1, 2, 3, 4)), (3, (3, 4))):
+        journal = Journal(tmp_path, Console(quiet=True), samples=1, flops=1.0, peak=1.0, first_step=first)
+        for step in steps:
+            journal.scalar("loss", first, step)
+        journal.close()
+        time.sleep(1.1)  # an event file is named by its second
+    assert shown(tmp_path) == [(1, 1), (2, 1), (3, 3), (4, 3)]

@@ -20,7 +20,7 @@ from train.checkpoints import Checkpoints
 from train.config import ConfigError, LoopConfig, OptimizerConfig, TrainConfig
 from train.export import Options, export
 from train.logging import Journal, pixels, plot_motion
-from train.loop import DivergenceError, Task, train
+from train.loop import DivergenceError, Loop, Task
 from train.run import check_folder, check_unchanged, resume_step
 from train.state import begin, mean_gradients, update
 
@@ -82,7 +82,7 @@ def work(tmp_path: Path):
             batches.set_state(dict(data))
         journal = Journal(tmp_path, Console(quiet=True), samples=1, flops=1.0, peak=1.0)
         try:
-            state, finished = train(TASK, state, batches, checkpoints, journal, config)
+            state, finished = Loop(TASK, batches, checkpoints, journal, config).run(state)
         finally:
             journal.close()
             checkpoints.wait()

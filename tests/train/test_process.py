@@ -214,6 +214,8 @@ def test_mead_filters(mead):
     assert names(emotions=("angry",), levels=(2,)) == [SOUNDLESS]
     with pytest.raises(ValueError, match=r"no subject X1 \(there are: M003, W009, W011\)"):
         names(subjects=("X1",))
+    with pytest.raises(ValueError, match=r"no angle lfet_30 \(there are: front, left_30\)"):
+        names(angles=("front", "lfet_30"))
     with pytest.raises(ValueError, match="widen them"):
         names(subjects=("M003",), levels=(3,))
 

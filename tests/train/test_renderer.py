@@ -1,6 +1,7 @@
 """Renderer training: its losses and warps on figures known by hand, and the stage as a user runs it."""
 
 import signal
+import time
 from pathlib import Path
 
 import jax
@@ -203,25 +204,25 @@ def arguments(world: World, run: str, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(world: World) -> Path:
-    """Ten updates that nothing interrupted, with a picture."""
-    status, out, err = world.finish(arguments(world, "whole", "--steps", "10"))
+    """Updates that nothing interrupted, with pictures."""
+    status, out, err = world.finish(arguments(world, "whole", "--steps", "40"))
     assert status == 0, err
-    assert "step 10/10  loss " in out
+    assert "step 40/40  loss " in out
     return world.root / "whole"
 
 
 def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Path):
-    command = arguments(world, "killed", "--steps", "10")
+    command = arguments(world, "killed", "--steps", "40")
     process = world.start(command)
-    assert process.stdout is not None
-    while "step 7/" not in process.stdout.readline():
+    while not (world.root / "killed/checkpoints/5").is_dir():
         assert process.poll() is None
+        time.sleep(0.01)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     status, out, err = world.finish(command)
     assert status == 0, err
-    assert "from step 5 to 10" in out
+    assert "from step 0 " not in out
     ours, expected = (weights(folder) for folder in (world.root / "killed", whole))
     assert ours.keys() == expected.keys()
     assert "warping.flatten.norm.mean" in ours
@@ -240,7 +241,7 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     )
     assert status == 0, err
     tuned = weights(world.root / "tuned")
-    np.testing.assert_array_equal(tuned["generator.stem.kernel"], trained["generator.stem.kernel"])
+    np.testing.assert_allclose(tuned["generator.stem.kernel"], trained["generator.stem.kernel"], rtol=1e-6)
 
 
 @pytest.mark.full

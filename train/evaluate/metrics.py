@@ -9,19 +9,40 @@ from jaxportrait.models.config import KEYPOINTS, MOTION_FPS, MotionSpace
 from jaxportrait.pipeline.sample import WindowPlan
 
 Motion = Float[np.ndarray, "frames d"]
+Samples = Float[np.ndarray, "*seeds frames d"]
 
+POSE = range(3 * KEYPOINTS, 3 * KEYPOINTS + 3)
+"""Columns of pitch, yaw and roll."""
 LARGEST_LAG = 10
 """Frames by which lips are sought before and after the sound."""
 
 
-def keypoint_error(sampled: Motion, truth: Motion, space: MotionSpace) -> float:
-    """Mean distance between the keypoints' offsets of two motions, in the network's units."""
+def keypoint_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
+    """Mean distance between the keypoints' offsets of two motions, in the network's units.
+
+    Offsets are expression alone: pose, translation and scale do not count.
+    """
     return float(np.linalg.norm(_offsets(sampled, space) - _offsets(truth, space), axis=-1).mean())
+
+
+def has_pose(space: MotionSpace) -> bool:
+    return set(POSE) <= set(space.columns)
+
+
+def pose_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
+    """Mean distance between pitch, yaw and roll of two motions, in degrees; of a space that has them."""
+    angles = np.isin(space.columns, POSE)
+    return float(np.linalg.norm(sampled[..., angles] - truth[..., angles], axis=-1).mean())
 
 
 def movement(motion: Motion, order: int) -> float:
     """Mean magnitude of a motion's differences: velocities for order 1, accelerations for order 2."""
     return float(np.abs(np.diff(motion, order, axis=0)).mean())
+
+
+def ratio(value: float, reference: float) -> float | None:
+    """None where the reference is 0, as for the movement of what rests."""
+    return value / reference if reference > 0 else None
 
 
 def frechet_distance(first: Motion, second: Motion) -> float:
@@ -35,7 +56,7 @@ def frechet_distance(first: Motion, second: Motion) -> float:
     return float(np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * cross)
 
 
-def diversity(samples: Float[np.ndarray, "seeds frames d"]) -> float:
+def diversity(samples: Samples) -> float:
     """Root mean square of the deviation (n - 1) over seeds."""
     return float(np.sqrt(samples.var(axis=0, ddof=1).mean()))
 
@@ -45,11 +66,13 @@ def at_seams(plan: WindowPlan, count: int, frames: int) -> Bool[np.ndarray, " in
     starts = np.arange(count) * plan.stride
     borders = np.concatenate([starts, starts + plan.motion_frames])
     inner = np.arange(1, frames - 1)
-    return np.isin(inner, borders[borders > 0]) | np.isin(inner + 1, borders[borders < frames])
+    return np.isin(inner, borders) | np.isin(inner + 1, borders)
 
 
 def seam_ratio(motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inner_frames"]]) -> float | None:
-    """Mean magnitude of second differences at window borders divided by that elsewhere; None where there is no border.
+    """Mean magnitude of second differences at window borders divided by that elsewhere.
+
+    None where there is no border, or no second difference elsewhere.
 
     Args:
       seams: of each motion, by `at_seams`.
@@ -58,7 +81,7 @@ def seam_ratio(motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inn
     where = np.concatenate(list(seams))
     if where.all() or not where.any():
         return None
-    return float(bends[where].mean() / bends[~where].mean())
+    return ratio(float(bends[where].mean()), float(bends[~where].mean()))
 
 
 def lagged_correlations(
@@ -82,9 +105,9 @@ def correlation(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"])
     return float(a @ b / scale) if scale > 0 else 0.0
 
 
-def _offsets(motion: Motion, space: MotionSpace) -> Float[np.ndarray, "frames k 3"]:
+def _offsets(motion: Samples, space: MotionSpace) -> Float[np.ndarray, "*seeds frames k 3"]:
     expression = np.array(space.columns) < 3 * KEYPOINTS
-    return motion[:, expression].reshape(len(motion), -1, 3)
+    return motion[..., expression].reshape(*motion.shape[:-1], -1, 3)
 
 
 def _covariance(frames: Motion) -> Float[np.ndarray, "d d"]:

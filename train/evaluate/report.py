@@ -14,6 +14,7 @@ Rows = Sequence[tuple[Setting, Measures]]
 
 COLUMNS = {
     "keypoint_error": "keypoints",
+    "pose_error": "pose, °",
     "velocity_ratio": "velocity",
     "acceleration_ratio": "accel.",
     "frechet_distance": "Fréchet",
@@ -26,17 +27,18 @@ COLUMNS = {
 
 
 def table(rows: Rows, truth: Measures) -> Table:
-    """A row a setting; the last row is what the truth has.
+    """A row a setting; the last row is what the truth has. What the motion space has none of is left out.
 
-    `keypoints` is the error, `velocity` and `accel.` are ratios to the truth, `seams` is the bend at window borders to
-    that elsewhere, `lips r` and `lag` compare lip opening with loudness, `audio` is the error with the wrong sound to
-    that with the right one.
+    `keypoints` and `pose` are errors, `velocity` and `accel.` are ratios to the truth, `seams` is the bend at window
+    borders to that elsewhere, `lips r` and `lag` compare lip opening with loudness, `audio` is the error with the wrong
+    sound to that with the right one.
     """
-    result = Table("steps", "guidance", *COLUMNS.values())
+    names = _measured(rows)
+    result = Table("steps", "guidance", *(COLUMNS[name] for name in names))
     for setting, measures in rows:
-        result.add_row(str(setting.steps), f"{setting.guidance:g}", *(_text(measures[name]) for name in COLUMNS))
+        result.add_row(str(setting.steps), f"{setting.guidance:g}", *(_text(measures[name]) for name in names))
     result.add_section()
-    result.add_row("truth", "", *(_text(truth.get(name)) for name in COLUMNS))
+    result.add_row("truth", "", *(_text(truth.get(name)) for name in names))
     return result
 
 
@@ -50,15 +52,16 @@ def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
     """Every measure over guidance, a line a number of steps; the truth is dashed."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 10), layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(3, 3).flat, COLUMNS.items(), strict=True):
+    figure, names = Figure(figsize=(13, 10), layout="constrained"), _measured(rows)
+    for panel, name in enumerate(names, start=1):
+        axes = figure.add_subplot(-(-len(names) // 3), 3, panel)
         for steps in sorted({setting.steps for setting, _ in rows}):
             line = [(setting.guidance, measures[name]) for setting, measures in rows if setting.steps == steps]
             guidance, values = zip(*line, strict=True)
             axes.plot(guidance, [np.nan if value is None else value for value in values], "o-", label=f"{steps} steps")
         if (wanted := truth.get(name)) is not None:
             axes.axhline(wanted, color="black", linestyle="--", linewidth=1)
-        axes.set(title=title, xlabel="guidance")
+        axes.set(title=COLUMNS[name], xlabel="guidance")
     figure.axes[0].legend()
     figure.savefig(path)
 
@@ -83,6 +86,11 @@ def plot_lips(path: Path, clip: HeldOut, sampled: Sampled, setting: Setting, sca
     loudness.set(ylabel="loudness", ylim=(0, 3 * max(float(clip.envelope.max()), 1e-6)))
     axes.legend(loc="upper right")
     figure.savefig(path)
+
+
+def _measured(rows: Rows) -> list[str]:
+    """The measures that have a value at any setting."""
+    return [name for name in COLUMNS if any(measures[name] is not None for _, measures in rows)]
 
 
 def _text(value: float | None) -> str:

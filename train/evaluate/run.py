@@ -1,11 +1,11 @@
 """An evaluation: check that data and checkpoint fit, sample, measure, report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import track
@@ -15,12 +15,17 @@ from jaxportrait.models.config import MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.sample import WindowMode
 from jaxportrait.types import MotionStatistics
+from train.evaluate.clips import spread_clips
 from train.evaluate.lips import learn_lip_axis
 from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
 from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
 from train.records import Dataset, DatasetError, network_identity, open_dataset
 
+Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]
+
+LEARNT_CLIPS = 1000
+"""Of the train split at most, for the lip axis: records hold audio features too, and all of them may be many GB."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,12 @@ class Options:
 
     Attributes:
       dataset_path: made by `python -m train.process`.
-      checkpoint: with a flow transformer, as `python -m train.export` writes it.
+      checkpoint: with a flow transformer and the audio encoder that it reads, as `python -m train.export` writes it.
       output_path: folder for `evaluation.json` and the plots.
       steps: Euler steps to try.
-      guidance: scales of classifier-free guidance to try; 1 and below take the conditional velocity alone.
-      clips: take the first so many held-out clips.
+      guidance: scales of classifier-free guidance to try, from 0; 1 and below take the conditional velocity alone, and
+        so give the same motion.
+      clips: take so many held-out clips, evenly spaced over all.
       seeds: samples a clip, at least 2, over which diversity is measured.
       windows: `fused` as in inference, or `independent` as in the original.
     """
@@ -59,27 +65,37 @@ def evaluate(options: Options, console: Console) -> None:
     _require_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
-    scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, learn_lip_axis(dataset.clips("train")))
-    clips = hold_out(list(islice(dataset.clips("validation"), options.clips)), network.config, options.windows)
+    lips = learn_lip_axis(spread_clips(dataset, "train", LEARNT_CLIPS))
+    scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
+    held_out = list(spread_clips(dataset, "validation", options.clips))
+    clips = hold_out(held_out, network.config, options.windows)
     options.output_path.mkdir(parents=True, exist_ok=True)
     runs = sweep(
         make_sampler(network, statistics, options.windows), clips, options.steps, options.guidance, options.seeds
     )
-    rows, example, least = [], None, float("inf")
-    total = len(options.steps) * len(options.guidance)
-    for setting, sampled in track(runs, "settings", total, console=console, disable=not console.is_terminal):
-        measures = measure(clips, sampled, scale)
-        rows.append((setting, measures))
-        if (error := measures["keypoint_error"]) is not None and error < least:
-            example, least = (clips[0], sampled[0], setting), error
-    _report(options, console, rows, example, clips, scale)
+    rows, examples = [], []
+    for setting, sampled in _show_progress(runs, len(options.steps) * len(options.guidance), console):
+        rows.append((setting, measure(clips, sampled, scale)))
+        examples.append((clips[0], sampled[0], setting))
+    best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
+    _report(options, console, rows, examples[best], clips, scale)
+
+
+def _show_progress(runs: Iterator[Run], total: int, console: Console) -> Iterator[Run]:
+    """A bar on a terminal, a line a setting elsewhere."""
+    if console.is_terminal:
+        yield from track(runs, "settings", total, console=console)
+        return
+    for done, run in enumerate(runs, start=1):
+        console.print(f"{done} of {total} settings sampled: {run[0]}", highlight=False)
+        yield run
 
 
 def _report(
     options: Options,
     console: Console,
     rows: Rows,
-    example: Example | None,
+    example: Example,
     clips: Sequence[HeldOut],
     scale: Scale,
 ) -> None:
@@ -94,8 +110,7 @@ def _report(
     }
     write_json(options.output_path / "evaluation.json", rows, truth, facts)
     plot_measures(options.output_path / "measures.png", rows, truth)
-    if example is not None:
-        plot_lips(options.output_path / "lips.png", *example, scale)
+    plot_lips(options.output_path / "lips.png", *example, scale)
     console.print(table(rows, truth))
     console.print(f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output_path}")
 
@@ -103,24 +118,25 @@ def _report(
 def _check(options: Options) -> None:
     if not options.steps or min(options.steps) < 1:
         raise ValueError(f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}")
-    if not options.guidance:
-        raise ValueError("--guidance needs at least one scale, got none")
+    if not options.guidance or not all(np.isfinite(scale) and scale >= 0 for scale in options.guidance):
+        given = " ".join(f"{scale:g}" for scale in options.guidance) or "none"
+        raise ValueError(f"--guidance must be finite scales from 0, got {given}")
     for name, least in (("clips", 1), ("seeds", 2)):
         if getattr(options, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
 
 
 def _require_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise unless the checkpoint's transformer reads what the data set holds."""
-    checkpoint.require(["flow_transformer"])
+    """Raise unless the checkpoint's transformer reads what the data set holds, and its audio encoder made it."""
+    encoder = checkpoint.config.audio_encoder
+    checkpoint.require(["flow_transformer", encoder])
     transformer = checkpoint.config.flow_transformer
     if transformer is not None and transformer.audio_width != dataset.feature_width:
         raise DatasetError(
             f"the flow transformer of {checkpoint.path} reads {transformer.audio_width} values an audio feature, "
             f"data set {dataset.path} has {dataset.feature_width}: process the videos with its audio encoder"
         )
-    encoder = checkpoint.config.audio_encoder
-    if encoder in checkpoint.parts and network_identity(checkpoint, encoder) != dataset.audio_encoder:
+    if network_identity(checkpoint, encoder) != dataset.audio_encoder:
         raise DatasetError(
             f"data set {dataset.path} was made with another audio encoder than that of {checkpoint.path}: "
             "process the videos with this checkpoint"

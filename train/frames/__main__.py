@@ -29,7 +29,7 @@ class Options(ClipOptions):
     zoom: float = 1.0
 
     def recipe(self) -> FrameRecipe:
-        return FrameRecipe(self.size, self.frames, self.zoom, self.detector, self.detector_models)
+        return FrameRecipe(self.size, self.frames, self.zoom, self.detector, self.models_folder)
 
 
 def run(options: Options, console: Console) -> Iterable[Table]:

@@ -32,7 +32,7 @@ class Options(ClipOptions):
     batch_size: int = 16
 
     def settings(self) -> Settings:
-        return Settings(self.checkpoint.absolute(), self.detector, self.detector_models, self.batch_size)
+        return Settings(self.checkpoint.absolute(), self.detector, self.models_folder, self.batch_size)
 
 
 def run(options: Options, console: Console) -> Iterable[Table]:

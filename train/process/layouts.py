@@ -70,6 +70,8 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
 
 def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
     angles = selection.angles or ("front",)
+    if present := {folder.name for folder in root.glob("*/video/*") if folder.is_dir()}:
+        _require("angle", {*angles} - {ANY_ANGLE}, present)
     for video in root.glob("*/video/*/*/level_*/*.mp4"):
         subject, _, angle, emotion, level, _ = video.relative_to(root).parts
         if _is_level(level) and (ANY_ANGLE in angles or angle in angles):
@@ -104,11 +106,15 @@ def _select(clips: list[Clip], selection: Selection) -> list[Clip]:
     """The clips selected; every value asked for must occur."""
     wanted = {"subject": selection.subjects, "emotion": selection.emotions, "level": selection.levels}
     for field, values in wanted.items():
-        present = {getattr(clip, field) for clip in clips}
-        if missing := sorted(set(values) - present):
-            missing, present = (", ".join(map(str, each)) for each in (missing, sorted(present)))
-            raise ValueError(f"there is no {field} {missing} (there are: {present})")
+        _require(field, set(values), {getattr(clip, field) for clip in clips})
     chosen = [clip for clip in clips if all(getattr(clip, f) in values for f, values in wanted.items() if values)]
     if not chosen:
         raise ValueError("no clip has all that --subjects, --emotions and --levels ask for: widen them")
     return chosen
+
+
+def _require(field: str, wanted: set, present: set) -> None:
+    """Raise a ValueError that names the values that are wanted and do not occur."""
+    if missing := wanted - present:
+        absent, known = (", ".join(map(str, sorted(each))) for each in (missing, present))
+        raise ValueError(f"there is no {field} {absent} (there are: {known})")

@@ -4,22 +4,28 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
 from train.process.layouts import Clip
-from train.process.recipe import Outcome, Recipe, failure
+from train.process.recipe import ExtractorError, Outcome, Recipe, failure, load_extractor
+
+LAST_BREATH = 5.0  # seconds in which a process that has hung up ends by itself
 
 
 def extract_locally(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
     """Yield the outcome of every clip as it is ready, in any order.
 
     A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left out, and the worker replaced.
+
+    Raises:
+      ExtractorError: no worker can be made ready.
     """
     if workers > 1:
         yield from _share_out(recipe, clips, workers)
         return
-    extractor = recipe.extractor()
+    extractor = load_extractor(recipe)
     for clip in clips:
         yield clip, extractor.extract(clip)
 
@@ -34,9 +40,22 @@ class Worker:
         self._process.start()
         theirs.close()
 
+    def wait_until_ready(self) -> None:
+        """Return when the extractor is loaded; raise an ExtractorError if that fails."""
+        try:
+            problem = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            problem = ExtractorError(
+                f"no clip can be worked on: a worker ended while it loaded (exit status {self.status()}); "
+                "if memory is short, take fewer --workers"
+            )
+        if problem is not None:
+            raise problem
+
     def begin(self, clip: Clip) -> None:
         self._clip = clip
-        self.connection.send(clip)
+        with suppress(ConnectionError):  # it has died since its last clip, which `finish` finds
+            self.connection.send(clip)
 
     def finish(self) -> tuple[Clip, Outcome | None]:
         """The clip and what became of it; None if the process has died of it."""
@@ -45,40 +64,51 @@ class Worker:
         except (EOFError, ConnectionResetError):
             return self._clip, None
 
-    def stop(self) -> int | None:
-        """End the process; returns its exit status, negative for a signal."""
+    def status(self) -> int | None:
+        """Exit status of the process, negative for a signal, when it has hung up."""
+        self._process.join(LAST_BREATH)
+        self.stop()
+        return self._process.exitcode
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
         self._process.terminate()
         self._process.join()
         self.connection.close()
-        return self._process.exitcode
 
 
 def _share_out(recipe: Recipe, clips: Sequence[Clip], count: int) -> Iterator[tuple[Clip, Outcome]]:
     """Give each worker a clip, and the next one when it is done."""
-    waiting = deque(clips)
+    waiting, workers = deque(clips), [Worker(recipe) for _ in range(min(count, len(clips)))]
     busy: dict[Connection, Worker] = {}
 
     def begin(worker: Worker) -> None:
         worker.begin(waiting.popleft())
         busy[worker.connection] = worker
 
+    def replace(worker: Worker) -> Worker:
+        workers.remove(worker)
+        workers.append(Worker(recipe))
+        workers[-1].wait_until_ready()
+        return workers[-1]
+
     try:
-        while waiting and len(busy) < count:
-            begin(Worker(recipe))
+        for worker in workers:
+            worker.wait_until_ready()
+        for worker in workers:
+            begin(worker)
         while busy:
             for connection in wait(list(busy)):
                 worker = busy.pop(connection)  # pyright: ignore[reportArgumentType]
                 clip, outcome = worker.finish()
                 died = outcome is None
                 if outcome is None:
-                    outcome = failure(clip, ChildProcessError(f"its worker was killed (exit status {worker.stop()})"))
+                    outcome = failure(clip, ChildProcessError(f"its worker was killed (exit status {worker.status()})"))
                 if waiting:
-                    begin(Worker(recipe) if died else worker)
-                elif not died:
-                    worker.stop()
+                    begin(replace(worker) if died else worker)
                 yield clip, outcome
     finally:
-        for worker in busy.values():
+        for worker in workers:
             worker.stop()
 
 
@@ -86,9 +116,12 @@ def _serve(connection: Connection, recipe: Recipe) -> None:
     """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers share a GPU's memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    extractor = recipe.extractor()
-    while True:
+    with suppress(EOFError, BrokenPipeError):
         try:
-            connection.send(extractor.extract(connection.recv()))
-        except (EOFError, BrokenPipeError):
+            extractor = load_extractor(recipe)
+        except ExtractorError as error:
+            connection.send(error)
             return
+        connection.send(None)
+        while True:
+            connection.send(extractor.extract(connection.recv()))

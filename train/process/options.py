@@ -49,11 +49,16 @@ class ClipOptions:
     detector: DetectorName = "auto"
     detector_models: Path | None = None
 
+    @property
+    def models_folder(self) -> Path | None:
+        """The detector's files by a path that holds wherever the work is done."""
+        return None if self.detector_models is None else self.detector_models.absolute()
+
     def job(self, recipe: W) -> Job[W]:
         """The work on these clips by `recipe`."""
         selection = Selection(self.subjects, self.emotions, self.levels, self.angles)
         return Job(
-            self.dataset_path,
+            self.dataset_path.absolute(),
             self.output_path,
             recipe,
             self.layout,

@@ -4,25 +4,30 @@ Nodes need the project installed, and the videos and what the recipe names at th
 the process that asked, which alone writes.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from train.process.layouts import Clip
-from train.process.recipe import Outcome, Recipe, failure
+from train.process.recipe import ExtractorError, Outcome, Recipe, failure, load_extractor
 
-AHEAD = 2
 RESTARTS = 2
+SHARED_GPU = {"env_vars": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}}
+"""Environment of a worker: JAX would take most of a GPU's memory, and leave nothing to the others on it."""
 
 
 class Remote:
-    """An extractor on a node of the cluster."""
+    """An extractor on a node of the cluster; where it cannot be loaded, its answer to every clip is why."""
 
     def __init__(self, recipe: Recipe):
-        self._extractor = recipe.extractor()
+        try:
+            self._extractor = load_extractor(recipe)
+        except ExtractorError as error:
+            self._extractor = error
 
-    def extract(self, clip: Clip) -> Outcome:
-        return self._extractor.extract(clip)
+    def extract(self, clip: Clip) -> Outcome | ExtractorError:
+        return self._extractor if isinstance(self._extractor, ExtractorError) else self._extractor.extract(clip)
 
 
 def extract_on_cluster(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
@@ -32,24 +37,41 @@ def extract_on_cluster(recipe: Recipe, clips: Sequence[Clip], workers: int) -> I
     again elsewhere, and then left out.
 
     Raises:
-      ValueError: Ray is not installed.
+      ExtractorError: a worker cannot be made ready.
+      ValueError: Ray is not installed, or the cluster has fewer CPUs than workers.
     """
     ray = _import_ray()
     started_here = not ray.is_initialized()
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
     try:
-        gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / workers)
-        actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=RESTARTS)(Remote)
+        gpus = gpu_share(ray.cluster_resources(), workers)
+        options = {"num_cpus": 1, "num_gpus": gpus, "runtime_env": SHARED_GPU}
+        actor = ray.remote(max_restarts=-1, max_task_retries=RESTARTS, **options)(Remote)
         yield from _as_completed(ray, [actor.remote(recipe) for _ in range(workers)], clips)
     finally:
         if started_here:
             ray.shutdown()
 
 
+def gpu_share(resources: Mapping[str, float], workers: int) -> float:
+    """The part of a GPU that each worker gets, so that all of them fit; 0 where there is none.
+
+    Args:
+      resources: of the cluster, by Ray's names.
+
+    Raises:
+      ValueError: fewer CPUs than workers, of which the last would wait for ever.
+    """
+    cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+    if workers > cpus:
+        raise ValueError(f"--workers {workers} need a CPU each, and the Ray cluster has {cpus}: take --workers {cpus}")
+    return 1 / math.ceil(workers / gpus) if gpus else 0.0
+
+
 def _as_completed(ray: Any, actors: list[Any], clips: Sequence[Clip]) -> Iterator[tuple[Clip, Outcome]]:
-    """Keep every actor busy with a clip and the next one at hand."""
+    """Give every actor a clip, and the next one when it is done: one that kills it takes no other along."""
     waiting, pending = deque(clips), {}
-    free = deque(actors * AHEAD)
+    free = deque(actors)
     while waiting or pending:
         while waiting and free:
             actor, clip = free.popleft(), waiting.popleft()
@@ -58,9 +80,12 @@ def _as_completed(ray: Any, actors: list[Any], clips: Sequence[Clip]) -> Iterato
         actor, clip = pending.pop(done)
         free.append(actor)
         try:
-            yield clip, ray.get(done)
-        except ray.exceptions.RayError as error:
-            yield clip, failure(clip, error)
+            outcome = ray.get(done)
+        except ray.exceptions.RayError:  # its text has addresses and ids, and the manifest is the same in every run
+            outcome = failure(clip, ChildProcessError(f"its worker was killed in each of {1 + RESTARTS} tries"))
+        if isinstance(outcome, ExtractorError):
+            raise outcome
+        yield clip, outcome
 
 
 def _import_ray() -> Any:

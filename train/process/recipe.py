@@ -12,6 +12,10 @@ from train.process.manifest import Entry
 from train.shards import pack
 
 
+class ExtractorError(ValueError):
+    """What the work on every clip needs cannot be had, so that none can be worked on."""
+
+
 class Record(Protocol):
     """What is kept of a clip: a dataclass of arrays."""
 
@@ -77,12 +81,32 @@ class ClipExtractor(ABC):
         return Outcome(_entry(clip, record.frames, seconds, checksum), pack(record))
 
 
+def load_extractor(recipe: Recipe) -> ClipExtractor:
+    """The recipe's extractor.
+
+    Raises:
+      ExtractorError: it cannot be made, whatever the reason.
+    """
+    try:
+        return recipe.extractor()
+    except Exception as error:
+        raise ExtractorError(f"no clip can be worked on: {_one_line(error)}") from error
+
+
 def failure(clip: Clip, error: Exception) -> Outcome:
-    """The outcome of a clip that was left out; what is not the clip's fault is named by its type."""
-    root = str(clip.video).removesuffix(clip.name)
-    text = str(error).replace(root, "") or "no message"
-    reason = text if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {text}"
-    return Outcome(_entry(clip, 0, 0.0, "", " ".join(reason.split())), None)
+    """The outcome of a clip that was left out."""
+    root = _squeezed(str(clip.video).removesuffix(clip.name))
+    return Outcome(_entry(clip, 0, 0.0, "", _one_line(error).replace(root, "")), None)
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says; one that nobody foresaw is named by its type."""
+    text = _squeezed(str(error)) or "no message"
+    return text if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {text}"
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
 
 
 def file_checksum(files: Iterable[Path]) -> str:

@@ -13,7 +13,8 @@ from train.process.recipe import Outcome, Recipe
 class ClipStore:
     """Outcomes by clip, file state and recipe; a changed file or recipe is another key.
 
-    Failures are not kept: they are cheap to meet again, and what caused them may have been mended.
+    Failures are not kept: what caused them, such as a lack of memory, may have been mended. The next run meets them
+    again, and looks once more for the face that a clip does not show.
     """
 
     def __init__(self, folder: Path, recipe: Recipe):

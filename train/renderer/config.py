@@ -21,6 +21,7 @@ class LossWeights:
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
       focus: how much more the pixels at guided landmarks count, where landmarks are known.
+      perceptual: difference of the pictures' feature maps, over scales; of a VGG that `--perceptual` names.
       adversarial: the patch discriminator's opinion.
       feature_matching: its feature maps of the made picture and the true one.
       equivariance: keypoints of a warped picture are the warped keypoints.
@@ -33,6 +34,7 @@ class LossWeights:
 
     reconstruction: float = 10.0
     focus: float = 0.0
+    perceptual: float = 0.0
     adversarial: float = 1.0
     feature_matching: float = 10.0
     equivariance: float = 20.0

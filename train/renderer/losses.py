@@ -4,8 +4,11 @@ Source: Wang et al., "One-shot free-view neural talking-head synthesis", 2021; G
 landmark guidance); Lim and Ye, "Geometric GAN", 2017 (the hinge).
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.grid import axis_positions
@@ -27,6 +30,25 @@ def pyramid_error(
             made, true, weight = mean_pool(made), mean_pool(true), mean_pool(weight)
         total += jnp.mean(weight * jnp.abs(made - true)) / jnp.mean(weight)
     return total / scales
+
+
+def perceptual_error(
+    see: Callable[[Array], list[Array]], made: Float[Array, "n h w 3"], true: Float[Array, "n h w 3"], scales: int
+) -> Float[Array, ""]:
+    """Mean absolute difference of what `see` makes of both pictures, summed over its maps and over `scales` pictures.
+
+    Each is half as fine as the one before. No gradient reaches `true`.
+
+    Source: Johnson et al., "Perceptual losses for real-time style transfer and super-resolution", 2016; in this form
+    Siarohin et al., "First order motion model", 2019, where it weighs 10.
+    """
+    total = jnp.zeros(())
+    for scale in range(scales):
+        if scale:
+            made, true = mean_pool(made), mean_pool(true)
+        pairs = zip(see(made), lax.stop_gradient(see(true)), strict=True)
+        total += sum((jnp.mean(jnp.abs(a - b), dtype=jnp.float32) for a, b in pairs), jnp.zeros(()))
+    return total
 
 
 def focus_map(landmarks: Float[Array, "n p 2"], focus: float, size: int) -> Float[Array, "n size size 1"]:

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import SpectralConv
+from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import build
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.resize import mean_pool
@@ -57,17 +58,15 @@ class Animated(NamedTuple):
     motion: Motion
 
 
-class Networks(nnx.Module):
-    """F, M, W, G and, where there is one, the discriminator."""
+class Renderer(nnx.Module):
+    """F, M, W and G."""
 
-    def __init__(self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(self, config: PortraitConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         self.appearance, self.motion, self.warping, self.generator = (
             self._build(part, config, dtype, rngs) for part in PARTS
         )
-        if config.losses.adversarial:
-            self.discriminator = Discriminator(config.discriminator, dtype=dtype, rngs=rngs)
 
-    def _build(self, part: str, config: RendererConfig, dtype: DTypeLike, rngs: nnx.Rngs) -> Any:
+    def _build(self, part: str, config: PortraitConfig, dtype: DTypeLike, rngs: nnx.Rngs) -> Any:
         return build(part, getattr(config, part), dtype=dtype, rngs=rngs)
 
     def __call__(self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]) -> Animated:
@@ -78,6 +77,15 @@ class Networks(nnx.Module):
         keypoints = place_keypoints(motion, canonical)
         warped = self.warping(self.appearance(source), keypoints[:n], keypoints[n:])
         return Animated(self.generator(warped.features), keypoints[:n], keypoints[n:], motion)
+
+
+class Networks(Renderer):
+    """F, M, W, G and, where there is one, the discriminator."""
+
+    def __init__(self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        super().__init__(config.portrait, dtype=dtype, rngs=rngs)
+        if config.losses.adversarial:
+            self.discriminator = Discriminator(config.discriminator, dtype=dtype, rngs=rngs)
 
 
 def place_keypoints(motion: Motion, canonical: Float[Array, "n k 3"]) -> Float[Array, "n k 3"]:

@@ -6,28 +6,26 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
-from jaxtyping import UInt8
+from jax.sharding import Mesh
 from rich.console import Console
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.vgg import VGG
 from train.batches import Rows
 from train.config import ConfigError
-from train.loop import Batches, HostBatch, Task
-from train.mesh import batch_sharding, place, put, spread_shapes, state_shardings
+from train.loop import Batches, Task
+from train.mesh import spread_shapes
 from train.renderer.config import PARTS, RendererConfig
-from train.renderer.data import batches, describe, validation_batches
+from train.renderer.data import batches
 from train.renderer.networks import Networks
+from train.renderer.perceptual import open_vgg
 from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
+from train.renderer.task import Program, begin_from, compile_update, initial_weights, pair_task
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, batch_statistics_of, begin, parameters_of
-
-PLOTTED_PAIRS = 6
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,14 @@ class RendererStage:
 
     Attributes:
       initial: weights and batch statistics to start from, by dotted path; what is not among them starts fresh.
+      vgg: of the perceptual loss, on the host, where that counts.
     """
 
     config: RendererConfig
     dataset: FrameDataset
     run: Run
     initial: dict[str, np.ndarray]
+    vgg: VGG | None
 
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.config.seed, rows)
@@ -50,61 +50,23 @@ class RendererStage:
         return spread_shapes(partial(fresh_state, self.config), mesh)
 
     def initial_state(self, mesh: Mesh) -> TrainState:
-        shardings = state_shardings(self.abstract_state(mesh), mesh)
-        params, measured = (
-            {name: put(self.initial.get(name, fresh), shardings.average[name]) for name, fresh in leaves.items()}
-            for leaves in map(on_host, fresh_leaves(self.config))
-        )
-        first = partial(begin, config=self.config.optimizer)
-        return jax.jit(first, out_shardings=shardings)(params, batch_statistics=measured)
+        return begin_from(fresh_leaves(self.config), self.initial, self.abstract_state(mesh), self.config, mesh)
 
     def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        state, rows, whole = self.abstract_state(mesh), batch_sharding(mesh), NamedSharding(mesh, P())
-        batch = {
-            name: jax.ShapeDtypeStruct((self.config.batch_size, *shape), dtype, sharding=rows)
-            for name, (shape, dtype) in self._inputs().items()
-        }
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        step = partial(train_step, self.config)
-        update = jax.jit(step, donate_argnums=1, out_shardings=(state_shardings(state, mesh), whole))
-        return update.lower(key, state, batch).compile()
+        return compile_update(self.program, self.abstract_state(mesh), self.dataset, self.config.batch_size, mesh)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        key, whole = jax.random.key(self.config.seed), NamedSharding(mesh, P())
-        found = validation_batches(self.dataset, rows, self.config.validation_batches)
-        held_out = [place(self._read(batch), mesh) for batch in found]
-        error = jax.jit(partial(validation_error, self.config), out_shardings=whole)
-        draw = jax.jit(partial(picture, self.config), out_shardings=whole)
+        return pair_task(self.program, update, self.config, self.dataset, rows, mesh, self.run)
 
-        def validate(state: TrainState) -> float | None:
-            return float(np.mean([error(state.average, batch) for batch in held_out])) if held_out else None
-
-        def plot(state: TrainState) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-            if not held_out:
-                return {}
-            drawn = np.asarray(draw(state.average, held_out[0]))
-            shown = drawn[: PLOTTED_PAIRS * self.config.output_size]
-            return {"pairs": np.asarray(np.rint(255 * shown), np.uint8)}
-
-        return Task(
-            update=lambda state, batch: update(key, state, place(self._read(batch), mesh)),
-            validate=validate,
-            plot=plot,
-            describe=lambda batch: describe(batch, self.dataset),
-            run=self.run,
+    @property
+    def program(self) -> Program:
+        config = self.config
+        return Program(
+            partial(train_step, config),
+            lambda _, average, batch: validation_error(config, average, batch),
+            lambda _, average, batch: picture(config, average, batch),
+            given=(self.vgg,),
         )
-
-    def _inputs(self) -> dict[str, tuple[tuple[int, ...], Any]]:
-        size, points = self.dataset.size, self.dataset.landmarks
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {"row": ((), jnp.int32)}
-        for role in ("source", "driving"):
-            shapes[role] = ((size, size, 3), jnp.uint8)
-            shapes[f"{role}_landmarks"] = ((points, 2), jnp.float32)
-            shapes[f"{role}_pose"] = ((3,), jnp.float32)
-        return shapes
-
-    def _read(self, batch: HostBatch) -> dict[str, np.ndarray]:
-        return {name: batch[name] for name in self._inputs()}
 
 
 def fresh_state(config: RendererConfig) -> TrainState:
@@ -119,10 +81,6 @@ def fresh_leaves(config: RendererConfig) -> tuple[Params, Params]:
     return parameters_of(networks), batch_statistics_of(networks)
 
 
-def on_host(leaves: Params) -> dict[str, np.ndarray]:
-    return {name: np.asarray(leaf) for name, leaf in leaves.items()}
-
-
 def train_renderer(options: RunOptions, config: RendererConfig, console: Console) -> bool:
     """Train a renderer; whether its last step is done."""
     return train_stage(open_renderer(options, config), options, console)
@@ -132,20 +90,27 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
     """The stage of a data set of frames.
 
     Raises:
-      ConfigError: sizes of data and networks that do not fit.
+      ConfigError: sizes of data and networks that do not fit, or a VGG without its loss, or the other way round.
     """
     dataset = open_frames(options.dataset_path)
     check_sizes(config, dataset)
-    initial = {} if options.init is None else initial_weights(options, config)
+    vgg, frozen = open_vgg(options.perceptual, config)
+    initial = {} if options.init is None else initial_weights(options.init, sizes_of(config.portrait))
     portrait = replace(config.portrait, crop_zoom=dataset.zoom)
     content = {
         "stage": "renderer",
         "config": asdict(config),
         "trained": {name: value for name, value in asdict(portrait).items() if value is not None},
         "dataset": dataset.identity,
+        "frozen": frozen,
         "checkpoint": None if options.checkpoint is None else str(options.checkpoint.absolute()),
     }
-    return RendererStage(config, dataset, json.loads(json.dumps(content)), initial)
+    return RendererStage(config, dataset, json.loads(json.dumps(content)), initial, vgg)
+
+
+def sizes_of(portrait: PortraitConfig) -> dict[str, Any]:
+    """The configs of F, M, W and G."""
+    return {part: getattr(portrait, part) for part in PARTS}
 
 
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
@@ -160,16 +125,3 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
         raise ConfigError(
             f"guided names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
         )
-
-
-def initial_weights(options: RunOptions, config: RendererConfig) -> dict[str, np.ndarray]:
-    """F, M, W and G of the checkpoint that `--init` names, which must be of the sizes that are trained."""
-    checkpoint = open_checkpoint(options.init or "")
-    checkpoint.require(PARTS)
-    for part in PARTS:
-        if getattr(checkpoint.config, part) != getattr(config, part):
-            raise ConfigError(
-                f"{checkpoint.path} holds {getattr(checkpoint.config, part)}, and this run trains "
-                f"{getattr(config, part)}: choose the options that agree with it"
-            )
-    return {f"{part}.{name}": leaf for part in PARTS for name, leaf in checkpoint.leaves(part).items()}

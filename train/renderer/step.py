@@ -13,6 +13,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxportrait.models.vgg import VGG
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion, pytree
 from train.renderer.config import RendererConfig
@@ -22,6 +23,7 @@ from train.renderer.losses import (
     feature_distance,
     focus_map,
     guidance_error,
+    perceptual_error,
     pose_error,
     pyramid_error,
 )
@@ -69,11 +71,12 @@ class Pair:
 
 
 def train_step(
-    config: RendererConfig, key: PRNGKeyArray, state: TrainState, batch: Batch
+    config: RendererConfig, vgg: VGG | None, key: PRNGKeyArray, state: TrainState, batch: Batch
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update of all networks.
 
     Args:
+      vgg: of the perceptual loss, where that counts; it stays as it is.
       key: of the run; folded with the step and each sample's row.
 
     Returns:
@@ -85,7 +88,7 @@ def train_step(
     def loss(params: Params) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
         networks = build(config, params, state.batch_statistics)
         networks.train()
-        terms = renderer_terms(config, networks, pair, draws.warp)
+        terms = renderer_terms(config, networks, vgg, pair, draws.warp)
         weighted = {name: getattr(config.losses, name) * value for name, value in terms.items() if name != "hinge"}
         total = sum(weighted.values(), jnp.zeros(()))
         measured = batch_statistics_of(networks)
@@ -130,11 +133,13 @@ def shrink(images: Float[Array, "n H W 3"], size: int) -> Float[Array, "n h w 3"
     return images
 
 
-def renderer_terms(config: RendererConfig, networks: Networks, pair: Pair, warp: Warp) -> Terms:
+def renderer_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, warp: Warp) -> Terms:
     """Every loss that counts, before its weight; `hinge` is the discriminator's own."""
     made = networks(pair.source, pair.driving)
     terms = {"reconstruction": reconstruction_error(config, pair, made.image)}
     terms |= keypoint_terms(config, pair, made)
+    if vgg is not None:
+        terms["perceptual"] = perceptual_error(vgg, made.image, pair.target, config.scales)
     if config.losses.equivariance:
         terms["equivariance"] = equivariance_error(networks, pair.driving, made.motion, warp)
     if config.losses.adversarial:

@@ -1,0 +1,43 @@
+"""A checkpoint of networks so small that their programs compile in seconds, from a seed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from jaxportrait.checkpoint import save_checkpoint
+from jaxportrait.models.config import (
+    MOTION_WIDTH,
+    AppearanceConfig,
+    FlowTransformerConfig,
+    GeneratorConfig,
+    LogMelConfig,
+    MotionConfig,
+    PortraitConfig,
+    WarpingConfig,
+)
+from jaxportrait.types import MotionStatistics
+from tests.train.videos import draw_leaves
+
+IMAGE_SIZE = 48
+"""Of what F and M read; G makes twice that."""
+SMALL = PortraitConfig(
+    IMAGE_SIZE,
+    AppearanceConfig(8, 16, 2, 4, 4, 1),
+    MotionConfig((1,), (8,)),
+    WarpingConfig(21, 4, 4, 8, 1, 4, 8, 1, mask_kernel=3),
+    GeneratorConfig(8, hidden=8, output_channels=8, middle_blocks=1),
+    log_mel=LogMelConfig(20),
+    flow_transformer=replace(
+        FlowTransformerConfig.tiny(), motion_width=MOTION_WIDTH, audio_width=40, motion_space="face"
+    ),
+)
+PARTS = ("appearance", "motion", "warping", "generator", "flow_transformer")
+
+
+def save_small_checkpoint(path: Path) -> Path:
+    """Everything that makes a picture speak, with all of the face's motion, untrained."""
+    leaves = {part: draw_leaves(part, getattr(SMALL, part)) for part in PARTS}
+    statistics = MotionStatistics(np.zeros(MOTION_WIDTH, np.float32), np.full(MOTION_WIDTH, 0.01, np.float32))
+    save_checkpoint(path, SMALL, leaves | {"log_mel": {}}, statistics)
+    return path

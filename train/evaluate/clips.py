@@ -1,0 +1,39 @@
+"""Which clips of a data set an evaluation reads, and how far their sound reaches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from train.records import ClipRecord, Dataset, feature_at
+from train.shards import Split
+
+
+def spread_clips(dataset: Dataset, split: Split, count: int) -> Iterator[ClipRecord]:
+    """At most `count` clips of a split, evenly spaced over it: it lies in the order of names, subject by subject."""
+    from grain.sources import ArrayRecordDataSource
+
+    total = dataset.sizes[split].clips
+    if total == 0:
+        return
+    source, count = ArrayRecordDataSource([str(shard) for shard in dataset.shards(split)]), min(count, total)
+    for part in range(count):
+        yield dataset.decode(source[(2 * part + 1) * total // (2 * count)])
+
+
+def with_silence(
+    features: Float32[np.ndarray, "f width"], silence: Float32[np.ndarray, " width"], count: int
+) -> Float32[np.ndarray, "count width"]:
+    """Audio features, cut off or followed by `silence` so that they are `count`."""
+    kept = features[:count]
+    return np.concatenate([kept, np.broadcast_to(silence, (count - len(kept), silence.size))])
+
+
+def quietest_feature(record: ClipRecord) -> Float32[np.ndarray, " width"]:
+    """What stands for silence after a clip's end: the feature of its quietest frame.
+
+    Inference encodes silence there, as far as the last window reads. The data set has the features of the clip alone,
+    and the encoder would hear silence after the clip otherwise than by itself: its context is the clip, whose maximum
+    sets the floor of the log-mel.
+    """
+    return record.features[feature_at(int(record.envelope.argmin()))].astype(np.float32)

@@ -1,0 +1,60 @@
+"""The VGG that renderer training may ask how alike two pictures look; its weights are given and stay as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxportrait.checkpoint import Checkpoint, fill, open_checkpoint
+from jaxportrait.models.config import VGGConfig
+from jaxportrait.models.parts import abstract
+from jaxportrait.models.vgg import VGG
+from train.config import ConfigError
+from train.records import network_identity
+from train.renderer.config import RendererConfig
+
+PART = "perceptual"
+
+
+def open_vgg(path: Path | None, config: RendererConfig) -> tuple[VGG | None, dict[str, str]]:
+    """The network of the perceptual loss, its weights on the host, and its part and the identity of its weights.
+
+    Args:
+      path: of a checkpoint that holds it; None where the loss does not count.
+
+    Raises:
+      ConfigError: the loss counts and there is no checkpoint, or the other way round, or pictures are too small.
+    """
+    weight = config.losses.perceptual
+    if path is None:
+        if weight:
+            raise ConfigError(
+                f"losses.perceptual is {weight}, and --perceptual is missing: pass a checkpoint of "
+                "`python -m convert_weights --vgg vgg19-dcbb9e9d.pth`, or set it to 0"
+            )
+        return None, {}
+    if not weight:
+        raise ConfigError(
+            f"--perceptual {path} has no effect, as losses.perceptual is 0: set it, such as to 10, or leave out the "
+            "checkpoint"
+        )
+    checkpoint = open_checkpoint(path)
+    check_size(config, checkpoint.sizes(PART))
+    return read_vgg(checkpoint, config), {PART: network_identity(checkpoint, PART)}
+
+
+def read_vgg(checkpoint: Checkpoint, config: RendererConfig) -> VGG:
+    """The network, which computes in the run's dtype."""
+    network: Any = abstract(PART, checkpoint.sizes(PART), dtype=jnp.dtype(config.dtype))
+    fill(network, checkpoint.leaves(PART))
+    return network
+
+
+def check_size(config: RendererConfig, vgg: VGGConfig) -> None:
+    """Raise a ConfigError if the coarsest picture that is compared is too small for the network."""
+    coarsest = config.output_size // 2 ** (config.scales - 1)
+    if coarsest < 2**vgg.halvings:
+        raise ConfigError(
+            f"scales is {config.scales}, which shrinks pictures of {config.output_size} pixels to {coarsest}, and the "
+            f"perceptual loss needs {2**vgg.halvings}: take fewer scales"
+        )

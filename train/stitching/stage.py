@@ -1,0 +1,142 @@
+"""Stitching and retargeting as a stage: `python -m train --stage stitching`."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from rich.console import Console
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.types import MotionStatistics
+from train.batches import Rows
+from train.config import ConfigError
+from train.loop import Batches, Task
+from train.mesh import spread_shapes
+from train.renderer.config import PARTS
+from train.renderer.data import batches
+from train.renderer.records import FrameDataset, open_frames
+from train.renderer.task import Program, begin_from, compile_update, initial_weights, pair_task
+from train.run import Run, RunOptions, train_stage
+from train.state import Params, TrainState, begin, parameters_of
+from train.stitching.config import StepConfig, StitchingTrainConfig
+from train.stitching.networks import Corrections
+from train.stitching.step import picture, train_step, validation_error
+
+
+@dataclass(frozen=True)
+class StitchingStage:
+    """S and R, trained on frames that faces of other clips drive.
+
+    Attributes:
+      frozen: weights and batch statistics of F, M, W and G, by dotted path.
+      initial: weights to start from; what is not among them starts fresh.
+      statistics: of the checkpoint's motion space, which are exported with it.
+    """
+
+    config: StitchingTrainConfig
+    step: StepConfig
+    dataset: FrameDataset
+    run: Run
+    frozen: dict[str, np.ndarray]
+    initial: dict[str, np.ndarray]
+    statistics: MotionStatistics | None
+
+    def batches(self, rows: Rows) -> Batches:
+        return batches(self.dataset, self.config.seed, rows)
+
+    def abstract_state(self, mesh: Mesh) -> TrainState:
+        return spread_shapes(partial(fresh_state, self.step), mesh)
+
+    def initial_state(self, mesh: Mesh) -> TrainState:
+        return begin_from((fresh_params(self.step), {}), self.initial, self.abstract_state(mesh), self.config, mesh)
+
+    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
+        return compile_update(self.program, self.abstract_state(mesh), self.dataset, self.config.batch_size, mesh)
+
+    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
+        return pair_task(self.program, update, self.config, self.dataset, rows, mesh, self.run, self.statistics)
+
+    @property
+    def program(self) -> Program:
+        step, error, draw = (partial(each, self.step) for each in (train_step, validation_error, picture))
+        return Program(step, error, draw, given=(self.frozen,))
+
+
+def fresh_state(config: StepConfig) -> TrainState:
+    """The state before the first update; to be traced."""
+    return begin(fresh_params(config), config.training.optimizer)
+
+
+def fresh_params(config: StepConfig) -> Params:
+    """Newly initialised S and R."""
+    return parameters_of(Corrections(config, rngs=nnx.Rngs(config.training.seed)))
+
+
+def train_stitching(options: RunOptions, config: StitchingTrainConfig, console: Console) -> bool:
+    """Train stitching and retargeting networks; whether their last step is done."""
+    return train_stage(open_stitching(options, config), options, console)
+
+
+def open_stitching(options: RunOptions, config: StitchingTrainConfig) -> StitchingStage:
+    """The stage of a data set of frames and a checkpoint that holds a renderer.
+
+    Raises:
+      ConfigError: they do not belong together, or there is no checkpoint.
+    """
+    if options.checkpoint is None:
+        raise ConfigError("--checkpoint is missing: pass one that holds a renderer, as `train.export` makes it")
+    dataset, checkpoint = open_frames(options.dataset_path), open_checkpoint(options.checkpoint)
+    checkpoint.require(PARTS)
+    check_frames(config, dataset, checkpoint)
+    step = StepConfig(config, renderer_of(checkpoint.config))
+    return StitchingStage(
+        config,
+        step,
+        dataset,
+        describe_run(step, dataset, checkpoint),
+        {f"{part}.{name}": leaf for part in PARTS for name, leaf in checkpoint.leaves(part).items()},
+        {} if options.init is None else initial_weights(options.init, step.sizes),
+        checkpoint.statistics,
+    )
+
+
+def renderer_of(portrait: PortraitConfig) -> PortraitConfig:
+    """F, M, W and G alone."""
+    return PortraitConfig(portrait.image_size, **{part: getattr(portrait, part) for part in PARTS})
+
+
+def describe_run(step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint) -> Run:
+    """What a run is; `check_unchanged` compares its config and its data set."""
+    content = {
+        "stage": "stitching",
+        "config": asdict(step.training),
+        "trained": {part: asdict(size) for part, size in step.sizes.items()},
+        "dataset": dataset.identity,
+        "checkpoint": str(checkpoint.path),
+    }
+    return json.loads(json.dumps(content))
+
+
+def check_frames(config: StitchingTrainConfig, dataset: FrameDataset, checkpoint: Checkpoint) -> None:
+    """Raise a ConfigError unless the frames are as the renderer reads them, and have the landmarks that are named."""
+    size, zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
+    if dataset.size % size or (dataset.size // size).bit_count() != 1:
+        raise ConfigError(
+            f"the {size} pixels that {checkpoint.path} reads cannot be had by halving the {dataset.size} of "
+            f"{dataset.path}: make frames of another --size"
+        )
+    if dataset.zoom != zoom:
+        raise ConfigError(
+            f"faces of {dataset.path} are cut out at a zoom of {dataset.zoom}, and {checkpoint.path} reads {zoom}: "
+            "pass the frames that the renderer was trained on, or make others with its zoom"
+        )
+    if unknown := [landmark for landmark in config.landmarks if landmark >= dataset.landmarks]:
+        raise ConfigError(
+            f"jaw, guided, eyes or lips name landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: "
+            "leave it out"
+        )
