@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -100,7 +101,7 @@ def measure(shape: Shape, repeats: int) -> dict[str, dict[str, Any]]:
 
 def forms_of(shape: Shape, kernel: np.ndarray) -> dict[str, tuple[Callable, Any]]:
     """Name -> a form and the weights that it reads."""
-    padding = half_padding(kernel)
+    padding = half_padding(jnp.asarray(kernel))
 
     def written(x: Any, kernel: Any) -> Any:
         return as_written(upsample_nearest(x, shape.upsample), kernel, padding=padding)

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxportrait.models.blocks import fold
 from tests.models.test_networks import inputs_of, tiny
 
-FLOPS, BYTES = 0.0, 0.0
+FLOPS, BYTES = 2.926e9, 3.078e8
 """Of two frames of the tiny networks in their inference form, as compiled for a CPU; renew them with a new saving."""
 
 
@@ -33,4 +33,4 @@ def test_a_frame_costs_what_it_did():
     cost = cost_of(*networks)
     assert cost["flops"] == pytest.approx(FLOPS, rel=0.02)
     assert cost["bytes accessed"] == pytest.approx(BYTES, rel=0.05)
-    assert cost["flops"] < 0.6 * plain["flops"]
+    assert cost["flops"] < 0.45 * plain["flops"]

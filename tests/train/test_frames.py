@@ -57,7 +57,7 @@ def mead(tmp_path_factory) -> Path:
 
 
 def job_of(root: Path, output: Path, **options) -> Job[FrameRecipe]:
-    return Job(root, output, FrameRecipe(SIZE, FRAMES, "haar"), **options)
+    return Job(root, output, FrameRecipe(SIZE, FRAMES, detector="haar"), **options)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_other_truth_makes_another_record(mead, made, tmp_path):
 
 def test_a_single_subject_is_split_by_time(tmp_path):
     write_head(tmp_path / "videos" / "speaker" / "a.mp4", seconds=1, sound=voice(1))
-    job = Job(tmp_path / "videos", tmp_path / "out", FrameRecipe(64, 30, "haar"), layout="folder")
+    job = Job(tmp_path / "videos", tmp_path / "out", FrameRecipe(64, 30, detector="haar"), layout="folder")
     dataset, (entry,) = make_frames(job, Console(quiet=True))
     (train,), (validation,) = list(dataset.clips("train")), list(dataset.clips("validation"))
     assert entry.splits == ("train", "validation")

@@ -146,7 +146,7 @@ def record_of(clip: str, frames: int, points: int = COUNT) -> FrameRecord:
     """A head whose landmarks are all around its mouth, but for those of the eyes."""
     landmarks = np.full((frames, points, 2), np.nan, np.float32)
     landmarks[:, 62:, 0], landmarks[:, 62:, 1] = np.linspace(-0.2, 0.2, points - 62), np.linspace(0.3, 0.5, points - 62)
-    pictures = [encode_image(head(0.11 * frame + ord(clip[-1]))) for frame in range(frames)]
+    pictures = [encode_image(head(0.11 * frame + 0.07 * ord(clip[-1]))) for frame in range(frames)]
     return FrameRecord(clip, clip.split("/")[0], pictures, landmarks, np.zeros((frames, 3), np.float32))
 
 

@@ -211,7 +211,9 @@ def test_eight_devices_train_as_one(world: World, whole: str):
     flags = f"{QUICK} --xla_force_host_platform_device_count=8"
     _, out, err = world.finish(arguments(world, "eight", "--steps", "5"), flags=flags)
     assert "on 8 device(s)" in out, err
-    np.testing.assert_allclose(losses(out), losses(whole)[:5], rtol=1e-3)
+    np.testing.assert_allclose(losses(out)[0], losses(whole)[0], rtol=1e-5)
+    # Adam divides by a gradient's size, and so enlarges the rounding of gradients that are nearly 0.
+    np.testing.assert_allclose(losses(out), losses(whole)[:5], rtol=5e-3)
 
 
 def losses(out: str) -> list[float]:

@@ -33,9 +33,7 @@ def make_frames(job: Job[FrameRecipe], console: Console) -> tuple[FrameDataset, 
     """
     job.recipe.check()
     found = gather(job, console)
-    dataset = write_frames(
-        job.output_path, found.pieces, lambda name: decode_record(found.read(name)), job.recipe
-    )
+    dataset = write_frames(job.output_path, found.pieces, lambda name: decode_record(found.read(name)), job.recipe)
     return dataset, found.entries
 
 

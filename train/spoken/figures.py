@@ -8,7 +8,7 @@ import numpy as np
 from jaxportrait.models.config import MOTION_FPS
 from train.renderer.evaluate.sheets import caption_row, write_png
 from train.spoken.heads import pictures_of
-from train.spoken.readers import Reading
+from train.spoken.measures import Curve
 
 COLUMNS = 8
 
@@ -30,18 +30,18 @@ def draw_frames(path: Path, videos: Mapping[Path, Path]) -> None:
     write_png(path, np.concatenate(rows))
 
 
-def plot_openings(path: Path, curves: Mapping[str, tuple[Reading, Reading]]) -> None:
-    """A panel a clip: mouth opening of its truth, and of what was rendered.
+def plot_openings(path: Path, curves: Mapping[str, tuple[Curve, Curve]]) -> None:
+    """A panel a clip: mouth opening in the truth of its sentence, and as read in what was rendered.
 
     Args:
-      curves: clip -> what was read of its truth frames, and of its rendered ones.
+      curves: clip -> true and rendered.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 2.4 * len(curves)), layout="constrained")
-    for axes, (clip, readings) in zip(figure.subplots(len(curves), squeeze=False)[:, 0], curves.items(), strict=True):
-        for reading, label, colour in zip(readings, ("truth frames", "rendered"), ("black", "tab:red"), strict=True):
-            axes.plot(np.arange(len(reading.opening)) / MOTION_FPS, reading.opening, colour, label=label)
+    for axes, (clip, both) in zip(figure.subplots(len(curves), squeeze=False)[:, 0], curves.items(), strict=True):
+        for curve, label, colour in zip(both, ("truth", "rendered"), ("black", "tab:red"), strict=True):
+            axes.plot(np.arange(len(curve)) / MOTION_FPS, curve, colour, label=label)
         axes.set(title=clip, xlabel="s", ylabel="mouth opening")
     figure.axes[0].legend(loc="upper right")
     figure.savefig(path)

@@ -15,8 +15,8 @@ PATCH_SIDE = SIDE + 2 * MARGIN
 """Pixels of the patches that are given; what the network reads is cut out of them, in training now here, now there."""
 
 WIDTHS, HIDDEN = (16, 32, 32), 64
-BATCH = 128
-STEPS = 800
+BATCH = 64
+STEPS = 1200
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 1e-3
 COLOR_JITTER = 0.2  # standard deviation of each colour's gain, natural logarithm
 
@@ -71,23 +71,27 @@ def train_reader(patches: Patches, values: Float[np.ndarray, " n"], *, steps: in
     """
     mean, deviation = float(values.mean()), max(float(values.std()), 1e-6)
     graph, params = nnx.split(Regressor(rngs=nnx.Rngs(seed)))
-    optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, steps), weight_decay=WEIGHT_DECAY)
-    state = (params, jax.jit(optimizer.init)(params))
+    state = (params, _optimizer(steps).init(params))
     wanted = jnp.asarray((values - mean) / deviation, jnp.float32)
     stored, key = jnp.asarray(patches), jax.random.key(seed)
-    update = jax.jit(partial(_update, graph, optimizer), donate_argnums=0)
     for step in range(steps):
-        state = update(state, jax.random.fold_in(key, step), stored, wanted)
+        state = _update(state, jax.random.fold_in(key, step), stored, wanted, graph=graph, steps=steps)
     return Reader(nnx.merge(graph, state[0]), mean, deviation)
 
 
+def _optimizer(steps: int) -> optax.GradientTransformation:
+    return optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, steps), weight_decay=WEIGHT_DECAY)
+
+
+@partial(jax.jit, static_argnames=("graph", "steps"), donate_argnames="state")
 def _update(
-    graph: nnx.GraphDef,
-    optimizer: optax.GradientTransformation,
     state: tuple[nnx.State, optax.OptState],
     key: PRNGKeyArray,
     patches: UInt8[Array, "n p p 3"],
     wanted: Float[Array, " n"],
+    *,
+    graph: nnx.GraphDef,
+    steps: int,
 ) -> tuple[nnx.State, optax.OptState]:
     """A step on patches drawn at random."""
     params, moments = state
@@ -99,7 +103,7 @@ def _update(
         return jnp.mean(jnp.square(nnx.merge(graph, params)(seen) - wanted[rows]))
 
     with jax.numpy_dtype_promotion("standard"):
-        step, moments = optimizer.update(jax.grad(loss)(params), moments, params)
+        step, moments = _optimizer(steps).update(jax.grad(loss)(params), moments, params)
     return optax.apply_updates(params, step), moments  # pyright: ignore[reportReturnType]
 
 

@@ -13,14 +13,16 @@ from train.spoken.readers import REGIONS, Reading
 
 Measures = Mapping[str, float]
 MOTION = ("pitch", "yaw", "roll", "x", "y")
+LEAST_DEVIATION = 0.01
+"""Of a curve with which a clip's reading is correlated; who does not blink at all has less."""
 
 
 def quality(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str, dict[str, float]]:
-    """How well the regressors read the truth, by what they read: mean correlation within clips, and over all frames."""
+    """How well each regressor reads the truth: mean correlation within clips that move, and over all frames."""
     found = {}
     for name in REGIONS:
         pairs = [(getattr(r, name), getattr(t, name)) for r, t in zip(readings, truths, strict=True)]
-        within = [correlation(*pair) for pair in pairs if pair[1].std() > 0]
+        within = [correlation(*pair) for pair in pairs if pair[1].std() > LEAST_DEVIATION]
         read, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
         found[name] = {
             "correlation": float(np.mean(within)) if within else 0.0,

@@ -139,9 +139,10 @@ def _speak(
         motion[name] = report.motion([reading.blink for reading in readings], moved)
     console.print(report.speech_table(speech))
     console.print(report.motion_table(motion))
-    curves = zip((head.clip.name for head in heads[:SHOWN]), zip(seen, made, strict=True), strict=False)
-    plot_openings(options.output / "openings.png", dict(curves))
-    draw_frames(options.output / "frames.png", dict(list(videos.items())[:SHOWN]))
+    shown = list(zip(heads, made, strict=True))[:SHOWN]
+    curves = {head.clip.name: (head.truth.opening, reading.opening) for head, reading in shown}
+    plot_openings(options.output / "openings.png", curves)
+    draw_frames(options.output / "frames.png", {head.clip.video: videos[head.clip.video] for head, _ in shown})
     return {"speech": speech, "motion": motion}
 
 

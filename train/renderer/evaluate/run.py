@@ -99,8 +99,9 @@ def draw_sheets(
     output: Path, renderer: LoadedRenderer, records: Sequence[FrameRecord], pairs: Sequence[Pair], image_size: int
 ) -> None:
     """Write `own.png`, and `cross-N.png` where there are two people or more."""
-    by_clip = {pair.clip: pair for pair in pairs}
-    write_png(output / "own.png", own_sheet(list(by_clip.values())[:SHEET_ROWS]))
+    of_clips = list({pair.clip: pair for pair in pairs}.values())
+    rows = min(SHEET_ROWS, len(of_clips))
+    write_png(output / "own.png", own_sheet([of_clips[row * len(of_clips) // rows] for row in range(rows)]))
     people = list({record.subject: record for record in records}.values())
     if len(people) < 2:
         return
