@@ -211,6 +211,7 @@ def whole(world: World) -> Path:
     return world.root / "whole"
 
 
+@pytest.mark.full
 def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Path):
     command = arguments(world, "killed", "--steps", "40")
     process = world.start(command)
