@@ -21,7 +21,7 @@ class Options:
       source: picture with a face; by default the demo's portrait.
       driving: speech recording (wav, mp3, m4a, flac, ogg, ...); by default the demo's sentence.
       checkpoint: made by `python -m convert_weights` or `python -m train.export`; by default the demo's, which knows
-        drawn heads alone.
+        drawn heads alone, where the package holds it.
       output_dir: folder for the video, `SOURCE--DRIVING.mp4`; made if it is missing.
       driving_kind: `audio` takes the sound of a video given as --driving.
       sampling: how motion is made of sound.

@@ -117,7 +117,6 @@ class StageConfig:
 
     Attributes:
       batch_size: samples an update, over all devices.
-      accumulation: parts into which a batch is cut, one after the other, to save memory.
       dtype: in which the networks compute; weights are float32 whatever it is.
       seed: of the initial weights, the order of the data, and everything random.
       validation_batches: of the validation split, each of `batch_size` samples.
@@ -126,7 +125,6 @@ class StageConfig:
     """
 
     batch_size: int = 64
-    accumulation: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     validation_batches: int = 4
@@ -135,12 +133,14 @@ class StageConfig:
     optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(default_factory=OptimizerConfig)
     loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=LoopConfig)
 
+    @property
+    def parts(self) -> int:
+        """Into which a batch is cut, one after the other."""
+        return 1
+
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.accumulation < 1 or self.batch_size % self.accumulation:
-            raise ConfigError(
-                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal parts: "
-                "choose an accumulation that divides it"
-            )
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}: it must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class TrainConfig(StageConfig):
 
     Attributes:
       motion_space: what the transformer makes; the data set's where none is given.
+      accumulation: parts into which a batch is cut, one after the other, to save memory.
       condition_dropout: probability with which a window's audio is replaced by the learned vector.
       transformer: its size.
     """
@@ -158,8 +159,17 @@ class TrainConfig(StageConfig):
     condition_dropout: float = 0.1
     transformer: Annotated[TransformerSize, NO_PREFIX] = field(default_factory=TransformerSize)
 
+    @property
+    def parts(self) -> int:
+        return self.accumulation
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.accumulation < 1 or self.batch_size % self.accumulation:
+            raise ConfigError(
+                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal parts: "
+                "choose an accumulation that divides it"
+            )
         if not 0 <= self.condition_dropout < 1:
             raise ConfigError(f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed")
         if self.transformer.width % (2 * self.transformer.heads):

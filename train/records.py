@@ -16,7 +16,19 @@ from jaxtyping import Float16, Float32, Float64
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
 from jaxportrait.types import MotionStatistics
-from train.shards import SPLITS, ClipShards, DatasetError, Split, SplitSize, pack, unpack, write_json
+from train.shards import (
+    SPLITS,
+    ClipShards,
+    Split,
+    SplitSize,
+    pack,
+    read_description,
+    read_json,
+    reading,
+    require_complete,
+    unpack,
+    write_json,
+)
 
 FORMAT = 1
 DESCRIPTION, STATISTICS = "dataset.json", "statistics.json"
@@ -162,16 +174,10 @@ def open_dataset(path: str | Path) -> Dataset:
       DatasetError: damaged, or of another format.
     """
     path = Path(path)
-    if not (path / DESCRIPTION).is_file():
-        raise FileNotFoundError(
-            f"no processed data set at {path} ({DESCRIPTION} is missing): "
-            "make or finish it with `python -m train.process`"
-        )
-    try:
-        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        statistics = json.loads((path / STATISTICS).read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise DatasetError(f"data set {path} is of format {description['format']}, this version reads {FORMAT}")
+    require_complete(path, DESCRIPTION, "train.process")
+    with reading(path):
+        description = read_description(path / DESCRIPTION, FORMAT)
+        statistics = read_json(path / STATISTICS)
         dataset = Dataset(
             path,
             {split: WindowSplitSize(**description["splits"][split]) for split in SPLITS},
@@ -181,7 +187,5 @@ def open_dataset(path: str | Path) -> Dataset:
             np.array(statistics["mean"], np.float64),
             np.array(statistics["deviation"], np.float64),
         )
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
     dataset.require_shards()
     return dataset

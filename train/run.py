@@ -75,7 +75,7 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
     """
     config = stage.config
     mesh = make_mesh(config.fsdp)
-    check_batch(config.batch_size, config.accumulation, mesh)
+    check_batch(config.batch_size, config.parts, mesh)
     check_folder(options.resume, options.work_dir)
     checkpoints = Checkpoints(options.work_dir, config.loop.keep)
     try:
@@ -91,7 +91,7 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
             console,
             first_step=int(state.step) + 1,
             samples=config.batch_size,
-            flops=flops(update, config.accumulation),
+            flops=flops(update, config.parts),
             peak=options.peak_tflops * 1e12 if options.peak_tflops else measure_peak(config.dtype),
         )
         loop = Loop(stage.task(update, rows, mesh), batches, checkpoints, journal, config.loop)
@@ -114,11 +114,11 @@ def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoi
     return state
 
 
-def flops(update: jax.stages.Compiled, accumulation: int) -> float:
+def flops(update: jax.stages.Compiled, parts: int) -> float:
     """Floating-point operations of one device in an update; 0 where XLA does not say."""
     analysis = update.cost_analysis() or {}
-    unrolled = accumulation == 1 or jax.default_backend() == "cpu"
-    return analysis.get("flops", 0.0) * (1 if unrolled else accumulation)  # XLA counts the body of a loop once
+    unrolled = parts == 1 or jax.default_backend() == "cpu"
+    return analysis.get("flops", 0.0) * (1 if unrolled else parts)  # XLA counts the body of a loop once
 
 
 def resume_step(resume: str, steps: list[int]) -> int | None:

@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
@@ -102,6 +103,35 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
         writer.write(record)
     writer.close()
     partial.replace(path)
+
+
+def require_complete(path: Path, description: str, program: str) -> None:
+    """Raise a FileNotFoundError unless a data set's description, which is written last, is there."""
+    if not (path / description).is_file():
+        raise FileNotFoundError(
+            f"no data set at {path} ({description} is missing): make or finish it with `python -m {program}`"
+        )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise a DatasetError where the files of the data set at `path` are missing or not what they should be."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
+
+
+def read_description(path: Path, version: int) -> dict[str, Any]:
+    """A file of JSON that tells its format; raise a DatasetError if that is another one."""
+    description = read_json(path)
+    if description["format"] != version:
+        raise DatasetError(f"{path} is of format {description['format']}, this version reads {version}")
+    return description
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -67,6 +67,13 @@ def test_the_demos_networks_are_not_for_photographs(inputs, tmp_path, monkeypatc
     assert "warning: the demo's networks know drawn heads alone" in capsys.readouterr().err
 
 
+def test_networks_that_are_not_there_are_named(inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "CHECKPOINT", tmp_path / "none")
+    with pytest.raises(SystemExit):
+        run(inputs, **{"--checkpoint": tmp_path / "none"})
+    assert "this version comes without the demo's networks: name a checkpoint" in capsys.readouterr().err
+
+
 def test_silence_is_legal(inputs, tmp_path):
     write_wave(tmp_path / "silence.wav", np.zeros(8_000, np.float32))
     run(inputs, **{"-d": tmp_path / "silence.wav"})

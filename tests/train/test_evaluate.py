@@ -25,7 +25,8 @@ from train.evaluate.run import Options, evaluate
 from train.evaluate.sweep import NotFiniteError, Scale, hold_out, make_sampler, measure, measure_truth, sweep
 from train.process.shards import write_dataset
 from train.process.split import Piece
-from train.records import ClipRecord, DatasetError, Split, feature_at, features_needed, network_identity, open_dataset
+from train.records import ClipRecord, Split, feature_at, features_needed, network_identity, open_dataset
+from train.shards import DatasetError
 
 LIP = MOTION_SPACES["lip"]
 FACE = MOTION_SPACES["face"]
@@ -297,7 +298,7 @@ def test_a_wrong_folder_is_one_line_and_status_2(checkpoint, tmp_path, monkeypat
     with pytest.raises(SystemExit) as status:
         main()
     assert status.value.code == 2
-    assert capsys.readouterr().err.startswith(f"error: no processed data set at {tmp_path}")
+    assert capsys.readouterr().err.startswith(f"error: no data set at {tmp_path}")
 
 
 def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):

@@ -23,7 +23,8 @@ from train.export import Options, export, with_log_mel
 from train.flow import check_encoder
 from train.process.extract import Settings
 from train.process.run import Job, process
-from train.records import Dataset, DatasetError
+from train.records import Dataset
+from train.shards import DatasetError
 
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)

@@ -102,7 +102,7 @@ def test_writing_again_replaces_and_gives_the_same_bytes(tmp_path):
 
 
 def test_damaged_data_sets_say_what_is_wrong(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no processed data set at .*dataset\.json is missing"):
+    with pytest.raises(FileNotFoundError, match=r"no data set at .*dataset\.json is missing"):
         open_dataset(tmp_path)
     write(tmp_path / "set")
     description = tmp_path / "set" / "dataset.json"

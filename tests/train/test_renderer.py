@@ -17,7 +17,7 @@ from tests.train.runs import World
 from train.checkpoints import Checkpoints
 from train.config import ConfigError
 from train.export import Options, export
-from train.renderer.config import DiscriminatorConfig, RendererConfig
+from train.renderer.config import DiscriminatorConfig, LossWeights, RendererConfig
 from train.renderer.losses import (
     LEAST_DISTANCE,
     WING_WIDTH,
@@ -182,8 +182,8 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     dataset = make_frames(tmp_path / "frames")
     with pytest.raises(ConfigError, match="image_size of 256 pixels cannot be had by halving the 32 pixels"):
         check_sizes(RendererConfig(), dataset)
-    with pytest.raises(ConfigError, match="accumulation is 2"):
-        RendererConfig(accumulation=2)
+    with pytest.raises(ConfigError, match=r"losses\.focus is 4\.0, on guided landmarks, and guided names none"):
+        RendererConfig(losses=LossWeights(focus=4.0))
     with pytest.raises(FileNotFoundError, match=r"train\.frames"):
         open_renderer(RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig())
 

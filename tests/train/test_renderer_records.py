@@ -58,7 +58,7 @@ def test_identity_is_of_the_contents(tmp_path: Path):
 
 
 def test_damaged_data_sets_say_what_is_wrong(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"no frames for renderer training at .*frames\.json is missing"):
+    with pytest.raises(FileNotFoundError, match=r"no data set at .*frames\.json is missing"):
         open_frames(tmp_path)
     make_frames(tmp_path / "set")
     description = tmp_path / "set" / "frames.json"

@@ -129,8 +129,7 @@ def test_openness_is_drawn_for_a_row_wherever_it_lies():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"batch_size": 1}, "batch_size is 1 and accumulation 1: a source is driven by the face of the row before it"),
-        ({"accumulation": 2}, "accumulation 2"),
+        ({"batch_size": 1}, "batch_size is 1: a source is driven by the face of the row before it"),
         ({"band": 0.0}, "band is 0.0"),
         ({"guided": GUIDED[1:]}, "eye_retargeting opens at landmark 0, on which guided puts no keypoint"),
         ({"eyes": OrganConfig((EYE,), 0.8, 1.0)}, "openings of eye_retargeting are .*: give 2"),

@@ -19,7 +19,8 @@ from train.evaluate.clips import spread_clips
 from train.evaluate.lips import learn_lip_axis
 from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
 from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
-from train.records import Dataset, DatasetError, network_identity, open_dataset
+from train.records import Dataset, network_identity, open_dataset
+from train.shards import DatasetError
 
 Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]

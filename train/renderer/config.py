@@ -16,7 +16,7 @@ DISCRIMINATOR = "discriminator"
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss counts; one of weight 0 is not computed.
+    """What each loss counts; what costs much is not computed where its weight is 0.
 
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
@@ -47,7 +47,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """A patch discriminator: strided convolutions and a map of opinions.
+    """A patch discriminator: convolutions, each followed by a mean pool, and a map of opinions.
 
     Attributes:
       channels: of its first map; doubled by every layer, to `max_channels` at most.
@@ -90,8 +90,8 @@ class RendererConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.accumulation != 1:
-            raise ConfigError(f"accumulation is {self.accumulation}: batch statistics need the whole batch at once, 1")
+        if self.losses.focus and not self.guided:
+            raise ConfigError(f"losses.focus is {self.losses.focus}, on guided landmarks, and guided names none")
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
         if volumes != (self.warping.volume_channels, self.warping.volume_depth):
             raise ConfigError(
@@ -105,6 +105,11 @@ class RendererConfig(StageConfig):
             )
         if self.image_size % 2**self.appearance.down_blocks:
             raise ConfigError(f"image_size {self.image_size} cannot be halved {self.appearance.down_blocks} times")
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a discriminator."""
+        return bool(self.losses.adversarial or self.losses.feature_matching)
 
     @property
     def output_size(self) -> int:

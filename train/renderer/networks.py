@@ -84,7 +84,7 @@ class Networks(Renderer):
 
     def __init__(self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         super().__init__(config.portrait, dtype=dtype, rngs=rngs)
-        if config.losses.adversarial:
+        if config.judged:
             self.discriminator = Discriminator(config.discriminator, dtype=dtype, rngs=rngs)
 
 

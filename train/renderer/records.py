@@ -4,7 +4,6 @@ A data set of frames is a folder of ArrayRecord shards, one record a clip, with 
 `manifest.jsonl` (every clip seen, and what became of it).
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,19 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from train.shards import SPLITS, ClipShards, DatasetError, Split, SplitSize, pack, unpack, write_json
+from train.shards import (
+    SPLITS,
+    ClipShards,
+    DatasetError,
+    Split,
+    SplitSize,
+    pack,
+    read_description,
+    reading,
+    require_complete,
+    unpack,
+    write_json,
+)
 
 FORMAT = 1
 DESCRIPTION = "frames.json"
@@ -126,19 +137,10 @@ def open_frames(path: str | Path) -> FrameDataset:
       DatasetError: damaged, or of another format.
     """
     path = Path(path)
-    if not (path / DESCRIPTION).is_file():
-        raise FileNotFoundError(
-            f"no frames for renderer training at {path} ({DESCRIPTION} is missing): "
-            "make or finish them with `python -m train.frames`"
-        )
-    try:
-        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise DatasetError(f"data set {path} is of format {description['format']}, this version reads {FORMAT}")
+    require_complete(path, DESCRIPTION, "train.frames")
+    with reading(path):
+        description = read_description(path / DESCRIPTION, FORMAT)
         sizes: dict[Split, SplitSize] = {split: SplitSize(**description["sizes"][split]) for split in SPLITS}
-        facts = (description[name] for name in ("size", "zoom", "landmarks", "digest"))
-        dataset = FrameDataset(path, sizes, *facts)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
+        dataset = FrameDataset(path, sizes, *(description[name] for name in ("size", "zoom", "landmarks", "digest")))
     dataset.require_shards()
     return dataset

@@ -96,7 +96,7 @@ def train_step(
 
     (_, (measured, terms)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
     rate = jnp.asarray(learning_rate(config.optimizer)(state.step), jnp.float32)
-    state, norm = update(state, gradients, config.optimizer, lax.stop_gradient(measured))
+    state, norm = update(state, gradients, config.optimizer, measured)
     return state, terms | {"gradient_norm": norm, "learning_rate": rate}
 
 
@@ -142,7 +142,7 @@ def renderer_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, 
         terms["perceptual"] = perceptual_error(vgg, made.image, pair.target, config.scales)
     if config.losses.equivariance:
         terms["equivariance"] = equivariance_error(networks, pair.driving, made.motion, warp)
-    if config.losses.adversarial:
+    if config.judged:
         terms |= adversarial_terms(networks.discriminator, made.image, pair.target)
     return terms
 

@@ -75,10 +75,10 @@ class StitchingTrainConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size < 2 or self.accumulation != 1:
+        if self.batch_size < 2:
             raise ConfigError(
-                f"batch_size is {self.batch_size} and accumulation {self.accumulation}: a source is driven by the face "
-                "of the row before it, so take 2 or more at once, and accumulation 1"
+                f"batch_size is {self.batch_size}: a source is driven by the face of the row before it, so take 2 or "
+                "more"
             )
         if not 0 < self.band < 1:
             raise ConfigError(f"band is {self.band}: take a part of the picture's height, between 0 and 1")

@@ -17,6 +17,7 @@ from train.batches import Rows
 from train.config import ConfigError
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
+from train.records import network_identity
 from train.renderer.config import PARTS
 from train.renderer.data import batches
 from train.renderer.records import FrameDataset, open_frames
@@ -117,6 +118,7 @@ def describe_run(step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint
         "config": asdict(step.training),
         "trained": {part: asdict(size) for part, size in step.sizes.items()},
         "dataset": dataset.identity,
+        "frozen": {part: network_identity(checkpoint, part) for part in PARTS},
         "checkpoint": str(checkpoint.path),
     }
     return json.loads(json.dumps(content))
