@@ -126,7 +126,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_files(made, mead, tmp_pa
     monkeypatch.setattr(FrameExtractor, "extract", interrupt_second)
     with pytest.raises(KeyboardInterrupt):
         make_frames(job_of(mead, output), Console(quiet=True))
-    with pytest.raises(FileNotFoundError, match="make or finish them"):
+    with pytest.raises(FileNotFoundError, match="make or finish it"):
         open_frames(output)
     again = []
     monkeypatch.setattr(FrameExtractor, "extract", lambda self, clip: again.append(clip.name) or extract(self, clip))

@@ -13,7 +13,6 @@ from train.process.split import Piece
 from train.records import (
     ClipRecord,
     Dataset,
-    DatasetError,
     decode_record,
     encode_record,
     feature_at,
@@ -22,6 +21,7 @@ from train.records import (
     open_dataset,
     window_count,
 )
+from train.shards import DatasetError
 
 
 def record_of(clip: str, frames: int, seed: int = 0) -> ClipRecord:
