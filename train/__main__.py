@@ -35,7 +35,7 @@ class Options:
       config: TOML file of differences from the defaults; the command line goes before it.
       resume: `auto` goes on with the run folder's last checkpoint, `never` refuses a folder that is not empty, a
         number goes back to that step.
-      init: checkpoint whose networks the run starts from; fresh weights where there is none.
+      init: checkpoint whose networks the run starts from; those that it lacks start fresh.
       coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under SLURM, Kubernetes or MPI.
       processes: of the run.
       process: which of them this is, from 0.

@@ -65,6 +65,7 @@ class OptimizerConfig:
       clip_norm: the gradient's global norm is at most this.
       ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
       clip_apart: networks whose gradients have a norm, and a clip, of their own.
+      hold: networks, or parts of one, that stay as they are.
     """
 
     learning_rate: float = 1e-4
@@ -78,6 +79,7 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
     clip_apart: tuple[str, ...] = ()
+    hold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,19 +181,26 @@ class TrainConfig(StageConfig):
             )
 
 
-def load_config(path: Path, default: T) -> T:
-    """A TOML file's differences from `default`, applied.
+def load_config(path: Path, default: T, below: tuple[Path, ...] = ()) -> T:
+    """A TOML file's differences from `default`, applied; the file's `base`, another file beside it, goes first.
+
+    Args:
+      below: the files that have led to this one as their base.
 
     Raises:
       FileNotFoundError: no such file.
-      ConfigError: not TOML, an option that does not exist, or a value of another type.
+      ConfigError: not TOML, an option that does not exist, a value of another type, or a file that is its own base.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {path}: give a TOML file such as configs/mead_lip.toml")
+    if path in below:
+        raise ConfigError(f"{path} is its own base: leave out its `base`, or name another file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    if "base" in values:
+        default = load_config(path.parent / _checked(values.pop("base"), str, f"{path}: base"), default, (*below, path))
     return apply(default, values, str(path))
 
 

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxportrait.types import pytree
-from train.config import OptimizerConfig
+from train.config import ConfigError, OptimizerConfig
 
 Params = dict[str, Array]
 """A network's parameters by dotted path, such as `joint_blocks.0.motion.qkv.kernel`."""
@@ -44,7 +44,14 @@ class TrainState:
 
 
 def begin(params: Params, config: OptimizerConfig, batch_statistics: Params | None = None) -> TrainState:
-    """The state before the first update."""
+    """The state before the first update.
+
+    Raises:
+      ConfigError: something is to be held that there is not.
+    """
+    present = sorted({name.split(".")[0] for name in params})
+    if unknown := [name for name in config.hold if name not in present]:
+        raise ConfigError(f"hold names {unknown[0]}; there are {', '.join(present)}")
     measured = batch_statistics or {}
     average = {name: jnp.array(leaf) for name, leaf in (params | measured).items()}  # a donated array is held once
     return TrainState(jnp.zeros((), jnp.int32), params, average, optimizer(config).init(params), measured)
@@ -60,7 +67,16 @@ def learning_rate(config: OptimizerConfig) -> optax.Schedule:
 
 
 def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Global-norm clip and AdamW, which decays every parameter as PyTorch's does."""
+    """Global-norm clip and AdamW, which decays every parameter as PyTorch's does; held networks do not change."""
+    learns = _adamw(config)
+    if not config.hold:
+        return learns
+    return optax.partition(
+        {"learns": learns, **dict.fromkeys(config.hold, optax.set_to_zero())}, _label(config.hold, "learns")
+    )
+
+
+def _adamw(config: OptimizerConfig) -> optax.GradientTransformation:
     return optax.chain(
         clip_by_norm(config.clip_norm, config.clip_apart),
         optax.adamw(
@@ -77,11 +93,18 @@ def clip_by_norm(limit: float, apart: tuple[str, ...]) -> optax.GradientTransfor
     """Clip the global norm of the gradients, and those of the networks that `apart` names each by itself."""
     if not apart:
         return optax.clip_by_global_norm(limit)
+    return optax.partition(
+        {group: optax.clip_by_global_norm(limit) for group in (*apart, "rest")}, _label(apart, "rest")
+    )
+
+
+def _label(networks: tuple[str, ...], others: str) -> Callable[[Params], dict[str, str]]:
+    """Parameters -> which of `networks` each is of, or `others`."""
 
     def label(params: Params) -> dict[str, str]:
-        return {name: next((group for group in apart if name.startswith(f"{group}.")), "rest") for name in params}
+        return {name: next((group for group in networks if name.startswith(f"{group}.")), others) for name in params}
 
-    return optax.partition({group: optax.clip_by_global_norm(limit) for group in (*apart, "rest")}, label)
+    return label
 
 
 def mean_gradients(loss: Loss, params: Params, batch: Any, accumulation: int) -> tuple[Float[Array, ""], Params]:

@@ -28,6 +28,8 @@ from train.shards import shard_name
 
 FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""XLA flags for renderers, compiling which takes most of a test's time."""
 TINY = ("--width", "16", "--heads", "2", "--joint-blocks", "1", "--fused-blocks", "1", "--accumulation", "1")
 
 

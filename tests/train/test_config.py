@@ -62,6 +62,20 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str):
         load_config(file, TrainConfig())
 
 
+def test_a_file_goes_on_from_its_base(tmp_path: Path):
+    (tmp_path / "a.toml").write_text("seed = 3\n[loop]\nsteps = 40\nlog_every = 20")
+    (tmp_path / "b.toml").write_text('base = "a.toml"\n[loop]\nsteps = 80')
+    config = load_config(tmp_path / "b.toml", TrainConfig())
+    assert (config.seed, config.loop.steps, config.loop.log_every) == (3, 80, 20)
+
+
+def test_a_base_that_leads_back_is_named(tmp_path: Path):
+    (tmp_path / "a.toml").write_text('base = "b.toml"')
+    (tmp_path / "b.toml").write_text('base = "a.toml"')
+    with pytest.raises(ConfigError, match=r"a\.toml is its own base"):
+        load_config(tmp_path / "a.toml", TrainConfig())
+
+
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"a\.toml"):
         load_config(tmp_path / "a.toml", TrainConfig())

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.blocks import SpectralConv
+from jaxportrait.models.config import GeneratorConfig, MotionConfig, PortraitConfig
+from jaxportrait.models.parts import build
 from tests.train.frames import make_frames
-from tests.train.runs import World
+from tests.train.runs import QUICK, World
 from train.checkpoints import Checkpoints
-from train.config import ConfigError
+from train.config import ConfigError, load_config
 from train.export import Options, export
 from train.renderer.config import DiscriminatorConfig, LossWeights, RendererConfig
 from train.renderer.losses import (
@@ -30,8 +33,9 @@ from train.renderer.losses import (
     wing,
 )
 from train.renderer.networks import Discriminator
-from train.renderer.stage import check_sizes, open_renderer
+from train.renderer.stage import check_sizes, fresh_leaves, open_renderer
 from train.renderer.step import adversarial_terms
+from train.renderer.task import initial_weights
 from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
 from train.run import RunOptions
 
@@ -130,6 +134,12 @@ def test_crowding_is_of_near_keypoints():
     assert crowding(far) == 0
 
 
+def test_guided_keypoints_may_touch():
+    near = jnp.zeros((1, 3, 3)).at[0, 2, 0].set(2 * LEAST_DISTANCE)
+    assert crowding(near, guided=[0, 1]) == 0
+    np.testing.assert_allclose(crowding(near, guided=[0]), 2 * LEAST_DISTANCE**2, rtol=1e-6)
+
+
 def test_the_hinge_is_content_beyond_one():
     assert discriminator_hinge(jnp.full((1, 2, 2, 1), 1.5), jnp.full((1, 2, 2, 1), -1.5)) == 0
     assert discriminator_hinge(jnp.zeros((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1))) == 2
@@ -188,6 +198,18 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
         open_renderer(RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig())
 
 
+def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
+    sizes = {"motion": MotionConfig((1,), (8,)), "generator": GeneratorConfig.tiny()}
+    leaves = leaves_of(build("motion", sizes["motion"], rngs=nnx.Rngs(0)))
+    save_checkpoint(tmp_path / "motion", PortraitConfig(32, motion=sizes["motion"]), {"motion": leaves})
+    found = initial_weights(tmp_path / "motion", sizes)
+    assert found.keys() == {f"motion.{name}" for name in leaves}
+    with pytest.raises(ConfigError, match="choose the options that agree"):
+        initial_weights(tmp_path / "motion", {"motion": MotionConfig((2,), (8,))})
+    with pytest.raises(ConfigError, match="holds none of generator"):
+        initial_weights(tmp_path / "motion", {"generator": sizes["generator"]})
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("renderer")
@@ -202,10 +224,14 @@ def arguments(world: World, run: str, *more: str) -> list[str]:
     return [*command, *paths, "--peak-tflops", "0.1", *more]
 
 
+def finish(world: World, command: list[str], devices: int = 1) -> tuple[int, str, str]:
+    return world.finish(command, flags=f"{QUICK} --xla_force_host_platform_device_count={devices}")
+
+
 @pytest.fixture(scope="module")
 def whole(world: World) -> Path:
     """Updates that nothing interrupted, with pictures."""
-    status, out, err = world.finish(arguments(world, "whole", "--steps", "40"))
+    status, out, err = finish(world, arguments(world, "whole", "--steps", "40"))
     assert status == 0, err
     assert "step 40/40  loss " in out
     return world.root / "whole"
@@ -214,14 +240,14 @@ def whole(world: World) -> Path:
 @pytest.mark.full
 def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Path):
     command = arguments(world, "killed", "--steps", "40")
-    process = world.start(command)
+    process = world.start(command, flags=QUICK)
     while not (world.root / "killed/checkpoints/5").is_dir():
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    status, out, err = world.finish(command)
+    status, out, err = finish(world, command)
     assert status == 0, err
     assert "from step 0 " not in out
     ours, expected = (weights(folder) for folder in (world.root / "killed", whole))
@@ -237,19 +263,30 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     assert checkpoint.parts == ["appearance", "motion", "warping", "generator", "log_mel"]
     assert (checkpoint.config.image_size, checkpoint.config.crop_zoom) == (32, 1.0)
     np.testing.assert_array_equal(checkpoint.leaves("generator")["stem.kernel"], trained["generator.stem.kernel"])
-    status, _, err = world.finish(
-        arguments(world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0")
-    )
+    command = arguments(world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0")
+    status, _, err = finish(world, command)
     assert status == 0, err
     tuned = weights(world.root / "tuned")
     np.testing.assert_allclose(tuned["generator.stem.kernel"], trained["generator.stem.kernel"], rtol=1e-6)
 
 
+def test_without_a_loss_on_pictures_the_motion_extractor_learns_alone(world: World, whole: Path):
+    (world.root / "keypoints.toml").write_text(
+        'base = "tiny.toml"\n[losses]\nreconstruction = 0.0\nadversarial = 0.0\nfeature_matching = 0.0\n'
+    )
+    status, _, err = finish(world, [*arguments(world, "keypoints", "--steps", "10"), "--config", "keypoints.toml"])
+    assert status == 0, err
+    learnt, drawn, fresh = weights(world.root / "keypoints"), weights(whole), fresh_weights(world)
+    assert not np.array_equal(learnt["motion.expression.kernel"], fresh["motion.expression.kernel"])
+    np.testing.assert_allclose(learnt["generator.stem.kernel"], fresh["generator.stem.kernel"], rtol=1e-6)
+    assert {name for name in drawn if not name.startswith("discriminator.")} == learnt.keys()
+
+
 @pytest.mark.full
 def test_eight_devices_train_a_renderer_as_one(world: World):
     runs = {
-        name: world.finish(arguments(world, name, "--steps", "3"), flags=flags)
-        for name, flags in (("one", ""), ("eight", "--xla_force_host_platform_device_count=8"))
+        name: finish(world, arguments(world, name, "--steps", "3"), devices)
+        for name, devices in (("one", 1), ("eight", 8))
     }
     assert "on 8 device(s)" in runs["eight"][1], runs["eight"][2]
     one, eight = (losses(out) for _, out, _ in runs.values())
@@ -260,6 +297,11 @@ def test_eight_devices_train_a_renderer_as_one(world: World):
 
 def losses(out: str) -> list[float]:
     return [float(line.split("loss ")[1].split()[0]) for line in out.splitlines() if " loss " in line]
+
+
+def fresh_weights(world: World) -> Mapping[str, np.ndarray]:
+    params, _ = fresh_leaves(load_config(world.root / "keypoints.toml", RendererConfig()))
+    return {name: np.asarray(leaf) for name, leaf in params.items()}
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from jaxportrait.models.config import (
     WarpingConfig,
 )
 from tests.train.frames import SIZE, make_frames
-from tests.train.runs import World
+from tests.train.runs import QUICK, World
 from train.config import ConfigError
 from train.export import Options, export
 from train.run import RunOptions
@@ -35,8 +35,6 @@ RENDERER = PortraitConfig(
     GeneratorConfig(8, hidden=4, output_channels=8, upscale=1, middle_blocks=1),
     flow_transformer=FlowTransformerConfig.tiny(),
 )
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""Compiling takes most of the time."""
 EYE, LIP = (0, 1, 2, 3), (3, 2, 1, 0)
 GUIDED = ((5, 0), (7, 1), (1, 2), (2, 3))
 BOTH = StitchingTrainConfig(guided=GUIDED, eyes=OrganConfig((EYE, EYE), 0.8, 1.0), lips=OrganConfig((LIP,), 0.5, 1.0))

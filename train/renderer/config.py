@@ -92,6 +92,8 @@ class RendererConfig(StageConfig):
         super().__post_init__()
         if self.losses.focus and not self.guided:
             raise ConfigError(f"losses.focus is {self.losses.focus}, on guided landmarks, and guided names none")
+        if not (self.draws or self.guided):
+            raise ConfigError("neither a loss on pictures nor guided landmarks: there is nothing to learn from")
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
         if volumes != (self.warping.volume_channels, self.warping.volume_depth):
             raise ConfigError(
@@ -105,6 +107,11 @@ class RendererConfig(StageConfig):
             )
         if self.image_size % 2**self.appearance.down_blocks:
             raise ConfigError(f"image_size {self.image_size} cannot be halved {self.appearance.down_blocks} times")
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are made; without a loss on them, M alone learns, from landmarks and poses."""
+        return bool(self.losses.reconstruction or self.losses.perceptual or self.judged)
 
     @property
     def judged(self) -> bool:

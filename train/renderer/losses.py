@@ -4,7 +4,7 @@ Source: Wang et al., "One-shot free-view neural talking-head synthesis", 2021; G
 landmark guidance); Lim and Ye, "Geometric GAN", 2017 (the hinge).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import nnx
@@ -53,12 +53,15 @@ def perceptual_error(
 
 def focus_map(landmarks: Float[Array, "n p 2"], focus: float, size: int) -> Float[Array, "n size size 1"]:
     """How much each pixel counts: 1, and up to `1 + focus` at landmarks; unknown ones (NaN) add nothing."""
-    known = jnp.isfinite(landmarks)
-    safe = jnp.where(known, landmarks, 9.0)  # far outside the picture
+    return 1 + focus * jnp.minimum(spots(landmarks, FOCUS_RADIUS, size), 1.0)
+
+
+def spots(points: Float[Array, "n p 2"], radius: float, size: int) -> Float[Array, "n size size 1"]:
+    """The sum of a bump at each of `points`, 1 in its middle; unknown ones (NaN) add nothing."""
+    safe = jnp.where(jnp.isfinite(points), points, 9.0)  # far outside the picture
     distance = (axis_positions(size)[None, :, None] - safe.transpose(0, 2, 1).reshape(-1, 1, safe.shape[1])) ** 2
-    bumps = jnp.exp(-0.5 / FOCUS_RADIUS**2 * distance).reshape(-1, 2, size, safe.shape[1])
-    nearest = jnp.einsum("nxp,nyp->nyx", bumps[:, 0], bumps[:, 1])
-    return 1 + focus * jnp.minimum(nearest, 1.0)[..., None]
+    bumps = jnp.exp(-0.5 / radius**2 * distance).reshape(-1, 2, size, safe.shape[1])
+    return jnp.einsum("nxp,nyp->nyx", bumps[:, 0], bumps[:, 1])[..., None]
 
 
 def wing(error: Float[Array, "*n"]) -> Float[Array, "*n"]:
@@ -92,11 +95,21 @@ def pose_error(pose: Float[Array, "n 3"], truth: Float[Array, "n 3"]) -> Float[A
     return mean_of_known(jnp.abs(pose - jnp.where(known, truth, 0.0)), known)
 
 
-def crowding(keypoints: Float[Array, "n k 3"]) -> Float[Array, ""]:
-    """By how much pairs of keypoints are nearer than the least distance, squared, summed over the pairs of a face."""
+def crowding(keypoints: Float[Array, "n k 3"], guided: Sequence[int] = ()) -> Float[Array, ""]:
+    """By how much pairs of keypoints are nearer than the least distance, squared, summed over the pairs of a face.
+
+    Args:
+      guided: keypoints whose places are given; two of them may be as near as closed lips.
+    """
     gap = jnp.square(keypoints[:, :, None] - keypoints[:, None]).sum(axis=-1)
-    too_near = jnp.maximum(0.0, LEAST_DISTANCE**2 - gap) * (1 - jnp.eye(keypoints.shape[1]))[None]
-    return too_near.sum(axis=(1, 2)).mean()
+    held = jnp.zeros(keypoints.shape[1]).at[jnp.array(guided, int)].set(1.0)
+    counts = (1 - jnp.eye(keypoints.shape[1])) * (1 - jnp.outer(held, held))
+    return (jnp.maximum(0.0, LEAST_DISTANCE**2 - gap) * counts[None]).sum(axis=(1, 2)).mean()
+
+
+def marks(points: Float[Array, "n k 2"], size: int) -> Float[Array, "n size size 1"]:
+    """A picture of points, each a spot of about two pixels: 1 in its middle; unknown ones (NaN) are left out."""
+    return jnp.minimum(spots(points, 2 / size, size), 1.0)
 
 
 def discriminator_hinge(true: Float[Array, "n h w 1"], made: Float[Array, "n h w 1"]) -> Float[Array, ""]:

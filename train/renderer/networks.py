@@ -43,16 +43,14 @@ class Discriminator(nnx.Module):
         return self.opinion(x).astype(jnp.float32), maps
 
 
-class Animated(NamedTuple):
-    """What the networks make of a pair.
+class Placed(NamedTuple):
+    """What M makes of a pair.
 
     Attributes:
-      image: the source, moved as the driving frame.
       source, driving: keypoints; those of the driving frame are made of the source's canonical ones.
       motion: of the source frames, and after them of the driving frames.
     """
 
-    image: Float[Array, "n H W 3"]
     source: Float[Array, "n k 3"]
     driving: Float[Array, "n k 3"]
     motion: Motion
@@ -69,14 +67,21 @@ class Renderer(nnx.Module):
     def _build(self, part: str, config: PortraitConfig, dtype: DTypeLike, rngs: nnx.Rngs) -> Any:
         return build(part, getattr(config, part), dtype=dtype, rngs=rngs)
 
-    def __call__(self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]) -> Animated:
-        """Move each of `source` as its `driving` frame; values are from 0 to 1."""
+    def __call__(self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]) -> Float[Array, "n H W 3"]:
+        """Each of `source`, moved as its `driving` frame; values are from 0 to 1."""
+        return self.draw(source, self.place(source, driving))
+
+    def place(self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]) -> Placed:
+        """The keypoints of both frames."""
         n = len(source)
         motion = self.motion(jnp.concatenate([source, driving]))
         canonical = motion.keypoints.at[n:].set(motion.keypoints[:n])
         keypoints = place_keypoints(motion, canonical)
-        warped = self.warping(self.appearance(source), keypoints[:n], keypoints[n:])
-        return Animated(self.generator(warped.features), keypoints[:n], keypoints[n:], motion)
+        return Placed(keypoints[:n], keypoints[n:], motion)
+
+    def draw(self, source: Float[Array, "n h w 3"], placed: Placed) -> Float[Array, "n H W 3"]:
+        """Each of `source`, with its keypoints moved to those of the driving frame."""
+        return self.generator(self.warping(self.appearance(source), placed.source, placed.driving).features)
 
 
 class Networks(Renderer):

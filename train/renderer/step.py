@@ -3,7 +3,7 @@
 Every random draw belongs to a sample's row in the global batch. Batch norms see the whole batch, wherever it lies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,12 @@ from train.renderer.losses import (
     feature_distance,
     focus_map,
     guidance_error,
+    marks,
     perceptual_error,
     pose_error,
     pyramid_error,
 )
-from train.renderer.networks import Animated, Discriminator, Networks, place_keypoints
+from train.renderer.networks import Discriminator, Networks, Placed, place_keypoints
 from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
 from train.state import Params, TrainState, batch_statistics_of, learning_rate, network_of, update
 
@@ -86,8 +87,10 @@ def train_step(
     pair = prepare(config, batch, draws.gain)
 
     def loss(params: Params) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
-        networks = build(config, params, state.batch_statistics)
+        networks = build(config, hold(params, config.optimizer.hold), state.batch_statistics)
         networks.train()
+        for name in config.optimizer.hold:
+            getattr(networks, name).eval()
         terms = renderer_terms(config, networks, vgg, pair, draws.warp)
         weighted = {name: getattr(config.losses, name) * value for name, value in terms.items() if name != "hinge"}
         total = sum(weighted.values(), jnp.zeros(()))
@@ -135,15 +138,21 @@ def shrink(images: Float[Array, "n H W 3"], size: int) -> Float[Array, "n h w 3"
 
 def renderer_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, warp: Warp) -> Terms:
     """Every loss that counts, before its weight; `hinge` is the discriminator's own."""
-    made = networks(pair.source, pair.driving)
-    terms = {"reconstruction": reconstruction_error(config, pair, made.image)}
-    terms |= keypoint_terms(config, pair, made)
-    if vgg is not None:
-        terms["perceptual"] = perceptual_error(vgg, made.image, pair.target, config.scales)
+    placed = networks.place(pair.source, pair.driving)
+    terms = keypoint_terms(config, pair, placed)
     if config.losses.equivariance:
-        terms["equivariance"] = equivariance_error(networks, pair.driving, made.motion, warp)
+        terms["equivariance"] = equivariance_error(networks, pair.driving, placed.motion, warp)
+    return terms | (picture_terms(config, networks, vgg, pair, placed) if config.draws else {})
+
+
+def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, placed: Placed) -> Terms:
+    """What is asked of the made picture."""
+    image = networks.draw(pair.source, placed)
+    terms = {"reconstruction": reconstruction_error(config, pair, image)}
+    if vgg is not None:
+        terms["perceptual"] = perceptual_error(vgg, image, pair.target, config.scales)
     if config.judged:
-        terms |= adversarial_terms(networks.discriminator, made.image, pair.target)
+        terms |= adversarial_terms(networks.discriminator, image, pair.target)
     return terms
 
 
@@ -154,21 +163,25 @@ def reconstruction_error(config: RendererConfig, pair: Pair, made: Float[Array, 
     return pyramid_error(made, pair.target, weight, config.scales)
 
 
-def keypoint_terms(config: RendererConfig, pair: Pair, made: Animated) -> Terms:
+def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
     """What is asked of keypoints and motion, whatever picture they make."""
+    guided = [keypoint for keypoint, _ in config.guided]
     terms = {
-        "spread": (crowding(made.source) + crowding(made.driving)) / 2,
-        "depth": jnp.mean(jnp.square(jnp.mean(made.motion.keypoints[..., 2], axis=1))),
-        "expression": jnp.mean(jnp.abs(made.motion.expression)),
-        "pose": pose_error(made.motion.pose, pair.pose),
+        "spread": (crowding(placed.source, guided) + crowding(placed.driving, guided)) / 2,
+        "depth": jnp.mean(jnp.square(jnp.mean(placed.motion.keypoints[..., 2], axis=1))),
+        "expression": jnp.mean(jnp.abs(placed.motion.expression)),
+        "pose": pose_error(placed.motion.pose, pair.pose),
     }
-    if config.guided:
-        errors = (
-            guidance_error(points, truth, config.guided)
-            for points, truth in ((made.source, pair.source_landmarks), (made.driving, pair.driving_landmarks))
-        )
-        terms["landmarks"] = sum(errors, jnp.zeros(())) / 2
-    return terms
+    return terms | ({"landmarks": landmark_error(config, pair, placed)} if config.guided else {})
+
+
+def landmark_error(config: RendererConfig, pair: Pair, placed: Placed) -> Float[Array, ""]:
+    """How far guided keypoints of both frames lie from their landmarks."""
+    errors = (
+        guidance_error(points, truth, config.guided)
+        for points, truth in ((placed.source, pair.source_landmarks), (placed.driving, pair.driving_landmarks))
+    )
+    return sum(errors, jnp.zeros(())) / 2
 
 
 def equivariance_error(
@@ -200,20 +213,38 @@ def adversarial_terms(
 
 
 def validation_error(config: RendererConfig, average: Params, batch: Batch) -> Float[Array, ""]:
-    """The reconstruction error of the averaged networks in their inference form, without jitter or focus."""
-    pair = prepare(config, batch, jnp.ones((len(batch["row"]), 3)))
-    image = build(config, average, {})(pair.source, pair.driving).image
+    """The reconstruction error of the averaged networks in their inference form, without jitter or focus.
+
+    Where no pictures are made, the error of guided keypoints.
+    """
+    pair, networks = prepare(config, batch, jnp.ones((len(batch["row"]), 3))), build(config, average, {})
+    if not config.draws:
+        return landmark_error(config, pair, networks.place(pair.source, pair.driving))
+    image = networks(pair.source, pair.driving)
     return pyramid_error(image, pair.target, jnp.ones((1, *image.shape[1:3], 1)), config.scales)
 
 
 def picture(config: RendererConfig, average: Params, batch: Batch) -> Float[Array, "H W 3"]:
-    """A row a pair: source, driving frame, what the averaged networks make."""
-    pair = prepare(config, batch, jnp.ones((len(batch["row"]), 3)))
-    image = build(config, average, {})(pair.source, pair.driving).image
-    size = image.shape[1]
-    source = shrink(batch["source"].astype(jnp.float32) / 255.0, size)
+    """A row a pair: source, driving frame, and what the averaged networks make.
+
+    Where no pictures are made, the driving frame with its guided keypoints in white.
+    """
+    pair, networks = prepare(config, batch, jnp.ones((len(batch["row"]), 3))), build(config, average, {})
+    placed = networks.place(pair.source, pair.driving)
+    if config.draws:
+        image = networks.draw(pair.source, placed)
+    else:
+        guided = [keypoint for keypoint, _ in config.guided]
+        image = jnp.maximum(pair.target, marks(placed.driving[:, guided, :2], config.output_size))
+    source = shrink(batch["source"].astype(jnp.float32) / 255.0, config.output_size)
     rows = jnp.concatenate([source, pair.target, image], axis=2)
     return rows.reshape(-1, *rows.shape[2:])
+
+
+def hold(params: Params, networks: Sequence[str]) -> Params:
+    """The same parameters; no gradient reaches those of `networks`."""
+    held = tuple(f"{name}." for name in networks)
+    return {name: lax.stop_gradient(leaf) if name.startswith(held) else leaf for name, leaf in params.items()}
 
 
 def build(config: RendererConfig, params: Params, measured: Params) -> Any:

@@ -133,20 +133,22 @@ def begin_from(
 
 
 def initial_weights(path: Any, sizes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The networks of the checkpoint at `path`, by dotted path that begins with the part.
+    """Those of the networks that the checkpoint at `path` holds, by dotted path that begins with the part.
 
     Args:
       sizes: part -> config of the networks that are trained.
 
     Raises:
-      ConfigError: the checkpoint's are of other sizes.
+      ConfigError: the checkpoint holds none of them, or some of other sizes.
     """
     checkpoint = open_checkpoint(path)
-    checkpoint.require(list(sizes))
-    for part, size in sizes.items():
-        if checkpoint.sizes(part) != size:
+    parts = [part for part in sizes if part in checkpoint.parts]
+    if not parts:
+        raise ConfigError(f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does")
+    for part in parts:
+        if checkpoint.sizes(part) != sizes[part]:
             raise ConfigError(
-                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains {size}: "
+                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains {sizes[part]}: "
                 "choose the options that agree with it"
             )
-    return {f"{part}.{name}": leaf for part in sizes for name, leaf in checkpoint.leaves(part).items()}
+    return {f"{part}.{name}": leaf for part in parts for name, leaf in checkpoint.leaves(part).items()}
