@@ -1,14 +1,15 @@
-"""The renderer's networks on the golden recipe's weights, ours and PyTorch's: the same function on both sides.
+"""The networks that benchmarks compare, ours and PyTorch's.
 
-The original is imported from a checkout that the user names; no line of it is part of this project.
+The originals are imported from checkouts that the user names; no line of them is part of this project.
 """
 
 import copy
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,8 +19,11 @@ from convert_weights.convert import convert
 from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.recipe import MODULES, Recipe
 from jaxportrait.checkpoint import leaf_shapes, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.config import MOTION_SPACES, PortraitConfig
 from jaxportrait.models.parts import abstract
+from train.config import TransformerSize
+from train.data import WINDOW_FEATURES
+from train.records import WINDOW_FRAMES
 
 StateDicts = dict[str, dict[str, np.ndarray]]
 """Part -> the tensors of its published file."""
@@ -133,3 +137,56 @@ def original_programs(networks: dict[str, Any], inputs: dict[str, np.ndarray], f
         return result
 
     return {name: partial(run, call) for name, call in calls.items()}
+
+
+def original_transformer(checkout: Path, size: TransformerSize, audio_width: int) -> Any:
+    """The flow transformer of a checkout of the audio-driven original, with fresh weights, on a GPU if there is one."""
+    import torch
+
+    if not (checkout / "src" / "modules" / "animate_network.py").is_file():
+        raise FileNotFoundError(
+            f"{checkout} holds no src/modules/animate_network.py: name a checkout of LivePortrait_AudioDriven"
+        )
+    sys.path.insert(0, str(checkout))
+    from src.modules.animate_network import AnimateNet  # pyright: ignore[reportMissingImports]
+
+    with NamedTemporaryFile(suffix=".pt") as statistics:
+        torch.save({"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name)
+        network = AnimateNet(
+            input_dim=MOTION_SPACES["lip"].width,
+            aud_cond_dim=audio_width,
+            hidden_dim=size.width,
+            num_heads=size.heads,
+            depth=size.joint_blocks + size.fused_blocks,
+            fused_depth=size.fused_blocks,
+            ctx_len=WINDOW_FRAMES,
+            convert_len_multiplier=WINDOW_FEATURES / WINDOW_FRAMES,
+            v2=True,
+            statistic_path=statistics.name,
+        )
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def original_sampler(network: Any, features: np.ndarray, steps: int, guidance: float) -> Callable[[], Any]:
+    """A call of the original's sampling: all windows of a clip in one batch, Euler steps, with guidance.
+
+    Args:
+      features: of every window, (windows, audio frames, width).
+    """
+    import torch
+
+    heard = torch.from_numpy(features).to(network.device)
+    times = torch.linspace(0, 1, steps + 1)
+
+    def run() -> Any:
+        with torch.inference_mode():
+            motion = torch.randn(len(heard), network.latent_seq_len, network.latent_dim, device=heard.device)
+            conditions = network.preprocess_conditions(heard), network.get_empty_conditions(len(heard))
+            for time, following in itertools.pairwise(times):
+                motion = motion + (following - time) * network.ode_wrapper(time, motion, *conditions, guidance)
+            motion = network.unnormalize(motion)
+        if heard.is_cuda:
+            torch.cuda.synchronize()
+        return motion.cpu().numpy()
+
+    return run

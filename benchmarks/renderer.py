@@ -74,19 +74,8 @@ def main() -> None:
         for name in options.networks
         for batch_size in options.batch_sizes
     }
-    columns = (
-        "",
-        "form",
-        "compile, s",
-        "first, ms",
-        "median, ms",
-        "CPU, ms",
-        "GFLOP/s",
-        "of the peak",
-        "of the original",
-    )
     rows = [row for name, runs in figures.items() for row in rows_of(name, runs, peaks)]
-    publish("renderer", columns, rows, {"peak": peaks, "runs": figures}, options.json)
+    publish("renderer", COLUMNS, rows, {"peak": peaks, "runs": figures}, options.json)
 
 
 def measure(

@@ -4,8 +4,6 @@
 ours, on batches of the same shape, with the same optimizer and precision. It needs torch, einops and torchdiffeq.
 """
 
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +13,17 @@ import jax
 import numpy as np
 import tyro
 
+from benchmarks.originals import original_transformer
 from benchmarks.report import alternate, publish, seconds
 from jaxportrait.models.config import MOTION_SPACES
 from train.config import OptimizerConfig, TransformerSize
-from train.data import Rows, batches
+from train.data import WINDOW_FEATURES, Rows, batches
 from train.mesh import make_mesh, place
-from train.records import open_dataset
+from train.records import WINDOW_FRAMES, open_dataset
 from train.step import StepConfig
 from train.task import compile_update, initial_state
 
-AUDIO_WIDTH, FRAMES, FEATURES = 384, 30, 50
+AUDIO_WIDTH = 384
 WARM_BATCHES, MEASURED_BATCHES = 20, 100
 
 
@@ -55,7 +54,7 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     runs = {"jaxportrait": our_update(options)}
     if options.against is not None:
-        runs["original"] = original_update(options)
+        runs["original"] = original_update(options, options.against)
     figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
     rows = [
         [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
@@ -75,8 +74,8 @@ def main() -> None:
 def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        "motion": rng.normal(size=(batch_size, FRAMES, MOTION_SPACES["lip"].width)).astype(np.float32),
-        "features": rng.normal(size=(batch_size, FEATURES, AUDIO_WIDTH)).astype(np.float16),
+        "motion": rng.normal(size=(batch_size, WINDOW_FRAMES, MOTION_SPACES["lip"].width)).astype(np.float32),
+        "features": rng.normal(size=(batch_size, WINDOW_FEATURES, AUDIO_WIDTH)).astype(np.float16),
         "row": np.arange(batch_size, dtype=np.int32),
     }
 
@@ -97,13 +96,12 @@ def our_update(options: Options) -> Callable[[], Any]:
     return run
 
 
-def original_update(options: Options) -> Callable[[], Any]:
+def original_update(options: Options, checkout: Path) -> Callable[[], Any]:
     """The published network's update: forward, mean squared error, backward, clip, AdamW."""
     import torch
 
-    network = original_network(options).train()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device)
+    network = original_transformer(checkout, options.size, AUDIO_WIDTH).train()
+    device = network.device
     adamw = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=1e-6)
     batch = {
         name: torch.from_numpy(values).to(device).float() for name, values in sample_batch(options.batch_size).items()
@@ -123,30 +121,6 @@ def original_update(options: Options) -> Callable[[], Any]:
         return loss.item()
 
     return run
-
-
-def original_network(options: Options) -> Any:
-    """The flow transformer of the original's checkout, freshly initialised."""
-    import torch
-
-    sys.path.insert(0, str(options.against))
-    from src.modules.animate_network import AnimateNet  # pyright: ignore[reportMissingImports]
-
-    size, space = options.size, MOTION_SPACES["lip"]
-    with tempfile.NamedTemporaryFile(suffix=".pt") as statistics:
-        torch.save({"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name)
-        return AnimateNet(
-            input_dim=space.width,
-            aud_cond_dim=AUDIO_WIDTH,
-            hidden_dim=size.width,
-            num_heads=size.heads,
-            depth=size.joint_blocks + size.fused_blocks,
-            fused_depth=size.fused_blocks,
-            ctx_len=FRAMES,
-            convert_len_multiplier=FEATURES / FRAMES,
-            v2=True,
-            statistic_path=statistics.name,
-        )
 
 
 def pipeline_rate(path: Path, batch_size: int) -> float:

@@ -281,25 +281,13 @@ class Animator:
             chunks.append(np.asarray(keypoints))
         return np.concatenate(chunks)[: len(motion)]
 
-    def _frames(
-        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"]
-    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        """Render chunks ahead on the device, paste frames in threads, and give them in order."""
-        with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
-            pasted: deque[Future] = deque()
-            left = len(keypoints)
-            for crops in self._rendered(portrait.source, keypoints):
-                while len(pasted) > AHEAD * self.batch_size:
-                    yield pasted.popleft().result()
-                pasted.extend(pool.submit(portrait.paste, crop) for crop in crops[:left])
-                left -= len(crops)
-            while pasted:
-                yield pasted.popleft().result()
-
-    def _rendered(
+    def render(
         self, source: Source, keypoints: Float[np.ndarray, "frames k 3"]
     ) -> Iterator[UInt8[np.ndarray, "batch s s 3"]]:
-        """Chunks of crops; the device is given work ahead of what is waited for."""
+        """Crops with these driving keypoints, `batch_size` at a time; the last chunk repeats its last one.
+
+        The device is given work ahead of what is waited for.
+        """
         running: deque[Array] = deque()
         for chunk in _chunks(keypoints, self.batch_size):
             running.append(render(self.networks["warping"], self.networks["generator"], source, chunk))
@@ -307,6 +295,21 @@ class Animator:
                 yield np.asarray(running.popleft())
         while running:
             yield np.asarray(running.popleft())
+
+    def _frames(
+        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"]
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Render chunks ahead on the device, paste frames in threads, and give them in order."""
+        with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
+            pasted: deque[Future] = deque()
+            left = len(keypoints)
+            for crops in self.render(portrait.source, keypoints):
+                while len(pasted) > AHEAD * self.batch_size:
+                    yield pasted.popleft().result()
+                pasted.extend(pool.submit(portrait.paste, crop) for crop in crops[:left])
+                left -= len(crops)
+            while pasted:
+                yield pasted.popleft().result()
 
 
 def _chunks(values: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 
 from jaxportrait.types import FaceCrop
 
@@ -201,6 +201,8 @@ def _sample_bilinear(
     """Exact bilinear sampling, black outside: OpenCV 4's own rounds positions to 1/32 px, up to 4 levels at edges."""
     step = np.arange(size)
     (xx, xy, x0), (yx, yy, y0) = crop_to_image[:2]
+    if xy == yx == 0:
+        return np.rint(_blend(_blend(image, yy * step + y0, axis=0), xx * step + x0, axis=1)).astype(np.uint8)
     x, y = xx * step + (xy * step + x0)[:, None], yx * step + (yy * step + y0)[:, None]
     left, top = np.floor(x), np.floor(y)
     right_weight, bottom_weight = (x - left).astype(np.float32), (y - top).astype(np.float32)
@@ -210,3 +212,16 @@ def _sample_bilinear(
             corner = cv2.remap(image, column.astype(np.float32), row.astype(np.float32), cv2.INTER_NEAREST)
             total += corner * (x_weight * y_weight)[..., None]
     return np.rint(total).astype(np.uint8)
+
+
+def _blend(
+    image: Shaped[np.ndarray, "h w 3"], position: Float[np.ndarray, " n"], axis: int
+) -> Float32[np.ndarray, "..."]:
+    """Rows (or columns) between those of `image`, linearly, black outside: for crops that are not turned, 6x faster."""
+    first = np.floor(position).astype(int)
+    weight, total = (position - first).astype(np.float32), np.zeros((), np.float32)
+    for line, share in ((first, 1 - weight), (first + 1, weight)):
+        inside = (line >= 0) & (line < image.shape[axis])
+        lines = image.take(np.where(inside, line, 0), axis)
+        total = total + lines * np.expand_dims(np.where(inside, share, np.float32(0)), (1 - axis, 2))
+    return total

@@ -1,0 +1,49 @@
+"""When a new process has its first frame: what `benchmarks.end_to_end` starts with an empty and with a warm cache.
+
+Prints two numbers as JSON: the time of day of the first frame, and the seconds that the first frame of a second clip
+takes in the same process.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import tyro
+
+from jaxportrait.animator import Animator, DType
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a first frame twice.
+
+    Attributes:
+      checkpoint: as `infer` reads it.
+      source: picture with a face.
+      driving: speech recording.
+      cache: folder of compiled programs.
+      dtype: in which the networks compute.
+    """
+
+    checkpoint: Path
+    source: Path
+    driving: Path
+    cache: Path
+    dtype: DType = "auto"
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    jax.config.update("jax_compilation_cache_dir", str(options.cache))
+    animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype)
+    next(iter(animator.animate(options.source, options.driving)))
+    first = time.time()
+    start = time.perf_counter()
+    next(iter(animator.animate(options.source, options.driving)))
+    print(json.dumps([first, time.perf_counter() - start]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`python -m benchmarks.sampler [--against PATH]`: audio features -> motion, by length of audio, steps and windows.
+
+The transformer has fresh weights, which do not change its time. `--against` names a checkout of the PyTorch original
+(LivePortrait_AudioDriven), whose network integrates the same windows in turn with ours, in float32: `independent`
+windows, all in one batch, as the original has them. It needs torch, einops and torchdiffeq.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from flax import nnx
+
+from benchmarks.originals import original_sampler, original_transformer
+from benchmarks.report import alternate, paired_ratio, publish
+from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.models.parts import build
+from jaxportrait.pipeline.sample import WindowMode, plan_windows, sample_motion
+from jaxportrait.types import MotionStatistics
+from train.config import TransformerSize
+
+AUDIO_WIDTH, GUIDANCE = 384, 4.5
+COLUMNS = ("audio", "steps", "windows", "form", "compile, s", "first, s", "median, s", "s a second", "of the original")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Time the sampler.
+
+    Attributes:
+      size: of the transformer; the published one by default.
+      seconds: of audio.
+      steps: Euler steps.
+      windows: as `infer --windows` has them.
+      dtype: in which our network computes.
+      repeats: calls that are timed, after the first.
+      against: checkout of the PyTorch original.
+      json: where to write the figures.
+    """
+
+    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(default_factory=TransformerSize)
+    seconds: tuple[float, ...] = (1.0, 10.0)
+    steps: tuple[int, ...] = (10, 25)
+    windows: tuple[WindowMode, ...] = ("fused", "independent")
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    repeats: int = 3
+    against: Path | None = None
+    json: Path | None = None
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    config = options.size.config("lip", AUDIO_WIDTH)
+    network = build("flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0))
+    network.eval()
+    original = None if options.against is None else original_transformer(options.against, options.size, AUDIO_WIDTH)
+    figures, rows = [], []
+    for seconds in options.seconds:
+        for steps in options.steps:
+            for windows in options.windows:
+                runs = measure(network, original, seconds, steps, windows, options.repeats)
+                case = {"seconds": seconds, "steps": steps, "windows": windows}
+                figures.append({**case, "runs": runs})
+                rows += rows_of(seconds, steps, windows, runs)
+    title = f"sampler: {options.dtype}, width {options.size.width}, guided"
+    publish(title, COLUMNS, rows, figures, options.json)
+
+
+def measure(
+    network: Any, original: Any, seconds: float, steps: int, windows: WindowMode, repeats: int
+) -> dict[str, dict[str, Any]]:
+    """Our sampler and, where its windows are the original's, that one's, in turn on the same audio features."""
+    frames = max(1, round(seconds * MOTION_FPS))
+    plan, count = plan_windows(frames, network.config, windows)
+    features = np.zeros((plan.features, AUDIO_WIDTH), np.float32)
+    used = plan.features_of(count)
+    features[:used] = np.random.default_rng(0).standard_normal((used, AUDIO_WIDTH))
+    width = network.config.motion_width
+    arguments = (
+        network,
+        MotionStatistics(jnp.zeros(width), jnp.ones(width)),
+        jnp.asarray(features),
+        jax.random.key(0),
+        jnp.asarray(count),
+        jnp.asarray(GUIDANCE, jnp.float32),
+    )
+    lowered = sample_motion.lower(*arguments, plan=plan, steps=steps, guided=True)
+    start = time.perf_counter()
+    compiled = lowered.compile()
+    compiling = time.perf_counter() - start
+    calls: dict[str, Callable[[], Any]] = {"jaxportrait": lambda: compiled(*arguments)}
+    if original is not None and windows == "independent":
+        heard = features[plan.feature_index[:count]]
+        calls["original"] = original_sampler(original, heard, steps, GUIDANCE)
+    runs = alternate(calls, repeats)
+    runs["jaxportrait"]["compile"] = compiling
+    return runs
+
+
+def rows_of(seconds: float, steps: int, windows: WindowMode, runs: dict[str, dict[str, Any]]) -> list[list[str]]:
+    rows = []
+    for form, run in runs.items():
+        paired = form == "jaxportrait" and "original" in runs
+        rows.append(
+            [
+                f"{seconds:g} s",
+                str(steps),
+                windows,
+                form,
+                f"{run['compile']:.1f}" if "compile" in run else "",
+                f"{run['first']:.2f}",
+                f"{run['median']:.2f}",
+                f"{run['median'] / seconds:.2f}",
+                f"{paired_ratio(run, runs['original']):.2f}x" if paired else "",
+            ]
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()
