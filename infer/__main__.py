@@ -71,17 +71,10 @@ def default_cache() -> str:
     return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(home / "jaxportrait" / "xla")
 
 
-def check_checkpoint(path: Path) -> None:
-    """Raise a ValueError if the demo's networks are meant and this version comes without them."""
-    if path == demo.CHECKPOINT and not path.is_dir():
-        raise ValueError("this version comes without the demo's networks: name a checkpoint with --checkpoint")
-
-
 def run(options: Options) -> None:
     """Animate: check first what costs little, and say what is being done."""
     report = Reporter()
     check_folder(options.output_dir)
-    check_checkpoint(options.checkpoint)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
     check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)

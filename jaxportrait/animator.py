@@ -39,20 +39,21 @@ class Sampling:
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.
-      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone.
+      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone. None is the
+        checkpoint's own, 4.5 for converted ones.
       steps: Euler steps.
       windows: "fused" windows overlap and are blended, "independent" ones lie end to end as in the original.
     """
 
     seed: int = 0
-    cfg_scale: float = 4.5
+    cfg_scale: float | None = None
     steps: int = 25
     windows: WindowMode = "fused"
 
     def __post_init__(self):
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}: at least one is needed")
-        if not np.isfinite(self.cfg_scale):
+        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
             raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
@@ -202,7 +203,7 @@ class Animator:
         reduced = reduce(whole)
         faces = detect_faces(reduced, self.detector)
         chosen, _ = choose_face(faces, face)
-        zoom = 1.0 if self.detector.name == "none" else self.config.crop_zoom
+        zoom = 1.0 if self.detector.keeps_crop else self.config.crop_zoom
         crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.config.image_size)
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
@@ -242,6 +243,7 @@ class Animator:
         plan, count = plan_windows(frames, config, sampling.windows)
         used = plan.features_of(count)
         features = encode_audio(self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used)
+        cfg_scale = self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
         padded = np.zeros((plan.features, config.audio_width), np.float32)
         padded[:used] = features
         motion = sample_motion(
@@ -250,10 +252,10 @@ class Animator:
             jnp.asarray(padded),
             jax.random.key(sampling.seed),
             jnp.asarray(count),
-            jnp.asarray(sampling.cfg_scale, jnp.float32),
+            jnp.asarray(cfg_scale, jnp.float32),
             plan=plan,
             steps=sampling.steps,
-            guided=sampling.cfg_scale > 1,
+            guided=cfg_scale > 1,
         )
         return np.asarray(motion)[:frames]
 

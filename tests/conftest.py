@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from examples.quickstart import babble, draw_portrait
 from jaxportrait.checkpoint import save_untrained
 from jaxportrait.models.config import PortraitConfig
+from tests.inputs import babble, draw_portrait
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 
-from examples.quickstart import write_wave
 from jaxportrait import Animator
 from jaxportrait.animator import Driving, Sampling
 from jaxportrait.checkpoint import CheckpointError, leaves_of, open_checkpoint, save_checkpoint
@@ -15,6 +14,7 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.config import PortraitConfig
+from tests.inputs import write_wave
 
 QUICK = Sampling(steps=2)
 
@@ -123,7 +123,7 @@ import numpy as np
 from jaxportrait import Animator
 from jaxportrait.animator import Sampling
 from jaxportrait.media.audio import Audio
-from examples.quickstart import babble, draw_portrait
+from tests.inputs import babble, draw_portrait
 checkpoint, path, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 animator = Animator.from_checkpoint(checkpoint, batch_size=8, detector="none")
 # Ten minutes at six frames a second: were frames or pictures kept, 700 MB of them would show.

@@ -33,6 +33,7 @@ class Options:
       checkpoint: of the parts that were not trained; the run's own where it is not given.
       log_mel: make the log-mel spectrogram of so many bins the audio encoder; before `train.process`, with no flow
         transformer yet.
+      cfg_scale: of the guidance that inference takes where it is told none; `train.evaluate` compares them.
       dtype: in which weights are stored: `float16` takes half the space.
       overwrite: replace a checkpoint that stands at `output`.
     """
@@ -43,6 +44,7 @@ class Options:
     step: int | None = None
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     log_mel: Annotated[int | None, tyro.conf.arg(metavar="BINS")] = None
+    cfg_scale: float | None = None
     dtype: StorageType = "float32"
     overwrite: bool = False
 
@@ -74,6 +76,8 @@ def export(options: Options) -> str:
     config = config_from_json(asdict(config) | run["trained"])
     if options.log_mel is not None:
         config, others = with_log_mel(config, others, options.log_mel)
+    if options.cfg_scale is not None:
+        config = replace(config, cfg_scale=options.cfg_scale)
     parts = others | by_part(params, [name for name in run["trained"] if name in NETWORKS])
     save_checkpoint(options.output, config, parts, statistics, dtype=options.dtype, overwrite=options.overwrite)
     return f"{options.output}: {weights} weights of step {step}, with {', '.join(others) or 'nothing else'}"

@@ -299,6 +299,7 @@ class PortraitConfig:
     Attributes:
       image_size: side of the square picture that F and M read.
       crop_zoom: how many times tighter a face is cut out than LivePortrait does.
+      cfg_scale: of classifier-free guidance, where inference is told none.
       whisper, log_mel: audio encoders, of which it holds at most one.
       perceptual: for training alone, in a checkpoint of its own.
     """
@@ -315,6 +316,7 @@ class PortraitConfig:
     log_mel: LogMelConfig | None = None
     flow_transformer: FlowTransformerConfig | None = None
     crop_zoom: float = 1.0
+    cfg_scale: float = 4.5
     perceptual: VGGConfig | None = None
 
     def __post_init__(self):

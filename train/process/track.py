@@ -93,7 +93,7 @@ def _rows(seen: list[Look]) -> Float64[np.ndarray, "looks 3"]:
 
 def _frame(times: Float64[np.ndarray, " frames"], seen: list[Look], detector: Detector, zoom: float) -> FaceRectangle:
     """The square to cut out; clips that are already cropped stay as they are."""
-    if detector.name == "none":
+    if detector.keeps_crop:
         return frame_face(seen[0][1], upright=False)
     looks = [seconds for seconds, _ in seen]
     x, y, size = (np.interp(times, looks, column).tolist() for column in _rows(seen).T)

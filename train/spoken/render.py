@@ -33,7 +33,7 @@ def head_motion(animator: Animator, video: Path, box: FaceRectangle) -> Float[np
       box: of the face, at zoom 1.
     """
     config, pictures = animator.config, pictures_of(video)
-    tight = box if animator.detector.name == "none" else tighten(box, config.crop_zoom)
+    tight = box if animator.detector.keeps_crop else tighten(box, config.crop_zoom)
     crops = (network_input(crop_face(picture, tight), config.image_size) for picture in pictures)
     motion = read_motion(animator.networks["motion"], crops, MOTION_BATCH).astype(np.float64)
     to_picture = tight.size / 2 / len(pictures[0])  # the crop reaches from -1 to 1

@@ -39,6 +39,11 @@ class Detector:
     find: Callable[[UInt8[np.ndarray, "h w 3"]], list[Face]]
     passed_over: tuple[str, ...] = ()
 
+    @property
+    def keeps_crop(self) -> bool:
+        """Whether pictures are taken as cropped already, so that nothing else is cut out of them."""
+        return self.name == "none"
+
 
 def open_detector(name: DetectorName = "auto", models: str | Path | None = None) -> Detector:
     """Load a detector.

@@ -1,36 +1,14 @@
-"""`python -m examples.quickstart`: the whole of the main job on a bare machine, with nothing to download.
+"""A drawn portrait and something like a voice, for tests that need a picture and a sound and not what is in them."""
 
-It draws a portrait, makes a sound like a voice, writes a checkpoint of the `tiny` networks with random weights, and
-runs the inference program on them. The networks are UNTRAINED: the video shows that everything runs, not a talking
-face. For that, convert published weights (README, "Convert").
-"""
-
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from jaxportrait.checkpoint import save_untrained
-from jaxportrait.models.config import PortraitConfig
-
-FOLDER = Path("generated/quickstart")
-SECONDS, SAMPLE_RATE = 3.0, 16_000
+SAMPLE_RATE = 16_000
 SKIN, HAIR, SHIRT, WALL = (222, 178, 150), (58, 40, 34), (52, 92, 130), (226, 224, 214)
 WHITE, IRIS, PUPIL, LIPS, SHADE = (250, 250, 248), (86, 120, 92), (22, 20, 24), (176, 84, 84), (196, 148, 122)
-
-
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    portrait, speech, checkpoint = FOLDER / "portrait.png", FOLDER / "voice.wav", FOLDER / "tiny"
-    cv2.imwrite(str(portrait), cv2.cvtColor(draw_portrait(), cv2.COLOR_RGB2BGR))
-    write_wave(speech, babble(SECONDS))
-    save_untrained(checkpoint, PortraitConfig.tiny(), overwrite=True)
-    command = [sys.executable, "-m", "infer", "-s", portrait, "-d", speech, "--checkpoint", checkpoint]
-    subprocess.run([*map(str, command), "--detector", "none", "-o", str(FOLDER)], check=True)
-    print("The networks of this demo are untrained: the face is noise. README, 'Convert', tells how to get a face.")
 
 
 def draw_portrait(size: int = 512) -> np.ndarray:
@@ -79,7 +57,3 @@ def write_wave(path: Path, samples: np.ndarray) -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(np.int16(samples * 32767).tobytes())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The demo's checkpoint from nothing, as docs/demo.md tells: bash examples/train_demo.sh [DATA] [RUNS]
+# Every command goes on where it was interrupted when this is started again. Needs espeak-ng and the extra `train`.
+set -euo pipefail
+data=${1:-data/demo} runs=${2:-runs/demo}
+mkdir -p "$data" "$runs"
+
+stage() { # NAME OPTIONS...: train a renderer stage and export it, unless that is done
+    local name=$1
+    shift
+    test -d "$runs/$name.checkpoint" && return
+    python -m train --stage renderer --dataset-path "$data/frames" --work-dir "$runs/$name" "$@"
+    python -m train.export --work-dir "$runs/$name" --output "$runs/$name.checkpoint" --log-mel 80
+}
+
+# People, and more speech of others, small: their frames are for the motion alone.
+python -m train.synthetic --output-path "$data/heads" --subjects 112 --clips 2 --seconds 2
+python -m train.synthetic --output-path "$data/speech" --subjects 15 --clips 4 --seconds 3 --size 128 --seed 3
+python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames" \
+    --size 256 --frames 24 --zoom 1.35 --workers 2
+
+# The motion extractor, at falling rates; the other networks wait with the weights they had at half size.
+stage motion1 --config configs/demo_motion.toml --init examples/demo_renderer --steps 460 --learning-rate 2e-3 \
+    --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03
+stage motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint" --steps 200 --learning-rate 5e-4 \
+    --warmup-steps 50 --losses.pose 0.03
+stage motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint" --steps 500 --learning-rate 1.5e-4 \
+    --losses.pose 0.03
+stage motion --config configs/demo_motion.toml --init "$runs/motion3.checkpoint"
+
+# Pictures, by the motion extractor as it is now.
+stage renderer --config configs/demo_renderer.toml --init "$runs/motion.checkpoint"
+
+# Motion of all clips, and the flow transformer that makes it of sound.
+mkdir -p "$data/all"
+for subject in "$data"/heads/[MW]*; do
+    ln -sfn "$(realpath "$subject")" "$data/all/$(basename "$subject")"
+done
+for subject in "$data"/speech/[MW]*; do
+    name=$(basename "$subject")
+    ln -sfn "$(realpath "$subject")" "$data/all/${name:0:1}2${name:2}"
+done
+test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$data/all" \
+    --output-path "$data/motion" --checkpoint "$runs/motion.checkpoint" --motion face --workers 2
+python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
+    --config configs/demo_flow.toml
+python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 --overwrite \
+    --output jaxportrait/demo/checkpoint
