@@ -258,10 +258,11 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
 
 
 def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
-    export(Options(whole, world.root / "trained", log_mel=80))
+    export(Options(whole, world.root / "trained", log_mel=80, cfg_scale=1.5))
     checkpoint, trained = open_checkpoint(world.root / "trained"), weights(whole)
     assert checkpoint.parts == ["appearance", "motion", "warping", "generator", "log_mel"]
-    assert (checkpoint.config.image_size, checkpoint.config.crop_zoom) == (32, 1.0)
+    config = checkpoint.config
+    assert (config.image_size, config.crop_zoom, config.cfg_scale) == (32, 1.0, 1.5)
     np.testing.assert_array_equal(checkpoint.leaves("generator")["stem.kernel"], trained["generator.stem.kernel"])
     command = arguments(world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0")
     status, _, err = finish(world, command)
