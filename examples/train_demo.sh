@@ -28,8 +28,10 @@ stage motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint
     --losses.pose 0.03
 stage motion --config configs/demo_motion.toml --init "$runs/motion3.checkpoint"
 
-# Pictures, by the motion extractor as it is now.
-stage renderer --config configs/demo_renderer.toml --init "$runs/motion.checkpoint"
+# Pictures, by the motion extractor as it is now; the second run at a lower rate.
+stage renderer1 --config configs/demo_renderer.toml --init "$runs/motion.checkpoint" --steps 610 --learning-rate 8e-4 \
+    --warmup-steps 50 --ema-decay 0.995
+stage renderer --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint"
 
 # Motion of all clips, and the flow transformer that makes it of sound.
 mkdir -p "$data/all"
@@ -42,7 +44,12 @@ for subject in "$data"/speech/[MW]*; do
 done
 test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$data/all" \
     --output-path "$data/motion" --checkpoint "$runs/motion.checkpoint" --motion face --workers 2
+test -d "$runs/flow1.checkpoint" || {
+    python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow1" \
+        --config configs/demo_flow.toml --steps 1100 --drop-steps 750 950
+    python -m train.export --work-dir "$runs/flow1" --output "$runs/flow1.checkpoint"
+}
 python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
-    --config configs/demo_flow.toml
-python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 --overwrite \
-    --output jaxportrait/demo/checkpoint
+    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint"
+python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
+    --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint

@@ -5,12 +5,17 @@ import pytest
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
+from jaxportrait.animator import Animation, Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
+from train.evaluate.metrics import correlation
+from train.process.timeline import loudness
 from train.synthetic.espeak import open_library
 
 LARGEST = 12 * 2**20
+INNER_LIPS = (19, 20)
+"""Keypoints in the middle of the upper and of the lower one, as configs/demo_renderer.toml guides them."""
 SAME_PICTURE = 2  # levels of 255, for the rounding of other processors
 
 
@@ -39,3 +44,22 @@ def test_the_sentence_is_the_text():
     assert heard.duration == pytest.approx(said.seconds, rel=0.05)  # versions of espeak-ng differ a little
     loudest = np.abs(np.concatenate(list(heard.stream()))).max()
     assert loudest == pytest.approx(np.abs(said.samples).max(), rel=0.2)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> Animation:
+    return Animator.from_checkpoint(demo.CHECKPOINT, detector="haar").animate(demo.PORTRAIT, demo.SENTENCE)
+
+
+def test_its_lips_move_with_its_voice(spoken: Animation):
+    upper, lower = INNER_LIPS
+    opening = spoken.keypoints[:, lower, 1] - spoken.keypoints[:, upper, 1]
+    loud = loudness(spoken.audio.stream(), np.arange(len(opening)))
+    assert correlation(opening, loud) > 0.3
+    assert correlation(opening, np.roll(loud, len(loud) // 2)) < 0.2
+
+
+def test_its_first_frame_is_its_portrait(spoken: Animation):
+    frame, portrait = next(iter(spoken)), read_image(demo.PORTRAIT)
+    error = np.square(frame.astype(float) - portrait).mean()
+    assert 10 * np.log10(255**2 / error) > 22
