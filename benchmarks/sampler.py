@@ -5,6 +5,7 @@ The transformer has fresh weights, which do not change its time. `--against` nam
 windows, all in one batch, as the original has them. It needs torch, einops and torchdiffeq.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,7 +60,11 @@ def main() -> None:
     config = options.size.config("lip", AUDIO_WIDTH)
     network = build("flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0))
     network.eval()
-    original = None if options.against is None else original_transformer(options.against, options.size, AUDIO_WIDTH)
+    try:
+        original = options.against and original_transformer(options.against, options.size, AUDIO_WIDTH)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     figures, rows = [], []
     for seconds in options.seconds:
         for steps in options.steps:

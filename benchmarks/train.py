@@ -4,6 +4,7 @@
 ours, on batches of the same shape, with the same optimizer and precision. It needs torch, einops and torchdiffeq.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,11 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     runs = {"jaxportrait": our_update(options)}
     if options.against is not None:
-        runs["original"] = original_update(options, options.against)
+        try:
+            runs["original"] = original_update(options, options.against)
+        except FileNotFoundError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
     figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
     rows = [
         [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
