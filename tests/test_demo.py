@@ -5,7 +5,7 @@ import pytest
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
-from jaxportrait.animator import Animation, Animator
+from jaxportrait.animator import Animation, Animator, Sampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
@@ -47,8 +47,22 @@ def test_the_sentence_is_the_text():
 
 
 @pytest.fixture(scope="module")
-def spoken() -> Animation:
-    return Animator.from_checkpoint(demo.CHECKPOINT, detector="haar").animate(demo.PORTRAIT, demo.SENTENCE)
+def animator() -> Animator:
+    return Animator.from_checkpoint(demo.CHECKPOINT, detector="haar")
+
+
+@pytest.fixture(scope="module")
+def spoken(animator: Animator) -> Animation:
+    return animator.animate(demo.PORTRAIT, demo.SENTENCE)
+
+
+def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
+    def motion(cfg_scale: float | None = None) -> np.ndarray:
+        return animator.sample(Audio.open(demo.SENTENCE), 30, Sampling(steps=2, cfg_scale=cfg_scale))
+
+    assert animator.config.cfg_scale == 1.5
+    np.testing.assert_array_equal(motion(), motion(1.5))
+    assert np.abs(motion() - motion(4.5)).max() > 1e-3
 
 
 def test_its_lips_move_with_its_voice(spoken: Animation):

@@ -15,6 +15,7 @@ from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.blocks import SpectralConv
 from jaxportrait.models.config import GeneratorConfig, MotionConfig, PortraitConfig
 from jaxportrait.models.parts import build
+from jaxportrait.ops.grid import coordinate_grid
 from tests.train.frames import make_frames
 from tests.train.runs import QUICK, World
 from train.checkpoints import Checkpoints
@@ -24,6 +25,7 @@ from train.renderer.config import DiscriminatorConfig, LossWeights, RendererConf
 from train.renderer.losses import (
     LEAST_DISTANCE,
     WING_WIDTH,
+    correspondence_error,
     crowding,
     discriminator_hinge,
     focus_map,
@@ -128,6 +130,22 @@ def test_what_is_unknown_counts_nothing_and_has_no_gradient():
     assert pose_error(jnp.ones((1, 3)), jnp.full((1, 3), jnp.nan)) == 0
 
 
+def test_correspondence_is_of_where_landmarks_come_from():
+    grid = jnp.broadcast_to(coordinate_grid(2, 5, 9)[None], (2, 2, 5, 9, 3))
+    driving = jnp.array([[[0.1, -0.3], [0.9, 0.2], [1.2, 0.0], [0.0, 0.0]]] * 2)
+    source = (driving + jnp.array([0.2, -0.1])[None, None]).at[:, 3].set(jnp.nan)  # the third is outside
+    straight = grid + jnp.array([0.2, -0.1, 0.7])[None, None, None, None]
+    still, error = (correspondence_error(each, source, driving) for each in (grid, straight))
+    assert float(error) == pytest.approx(0, abs=1e-5)
+    assert float(still) == pytest.approx(float(wing(jnp.array([0.2, 0.1])).mean()), rel=1e-5)
+    bent = straight.at[:, :, :, 4:].add(0.3)  # from the middle to the right: half a cell left of it is half bent
+    one = jnp.array([[[-0.125, 0.0]]] * 2)
+    found = correspondence_error(bent, one + jnp.array([0.35, 0.05])[None, None], one)
+    assert float(found) == pytest.approx(0, abs=1e-5)
+    gradient = jax.grad(correspondence_error)(grid, source, driving)
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
 def test_crowding_is_of_near_keypoints():
     near, far = jnp.zeros((1, 2, 3)), jnp.zeros((1, 2, 3)).at[0, 1, 0].set(2 * LEAST_DISTANCE)
     np.testing.assert_allclose(crowding(near), 2 * LEAST_DISTANCE**2, rtol=1e-6)
@@ -192,8 +210,14 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     dataset = make_frames(tmp_path / "frames")
     with pytest.raises(ConfigError, match="image_size of 256 pixels cannot be had by halving the 32 pixels"):
         check_sizes(RendererConfig(), dataset)
-    with pytest.raises(ConfigError, match=r"losses\.focus is 4\.0, on guided landmarks, and guided names none"):
+    with pytest.raises(ConfigError, match=r"losses\.focus is 4\.0, on focused landmarks, and focused names none"):
         RendererConfig(losses=LossWeights(focus=4.0))
+    for names in ({"guided": ((0, 4),)}, {"focused": (1, 4)}):
+        with pytest.raises(ConfigError, match=rf"{next(iter(names))} names landmark 4, and .* has 4: leave it out"):
+            check_sizes(RendererConfig(image_size=16, **names), dataset)
+    unknown = make_frames(tmp_path / "unknown", points=0)
+    with pytest.raises(ConfigError, match=r"losses\.correspondence needs landmarks, and .* has none: set it to 0"):
+        check_sizes(RendererConfig(image_size=16, losses=LossWeights(correspondence=1.0)), unknown)
     with pytest.raises(FileNotFoundError, match=r"train\.frames"):
         open_renderer(RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig())
 

@@ -20,7 +20,7 @@ class LossWeights:
 
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
-      focus: how much more the pixels at guided landmarks count, where landmarks are known.
+      focus: how much more the pixels at `focused` landmarks count, where landmarks are known.
       perceptual: difference of the pictures' feature maps, over scales; of a VGG that `--perceptual` names.
       adversarial: the patch discriminator's opinion.
       feature_matching: its feature maps of the made picture and the true one.
@@ -30,6 +30,7 @@ class LossWeights:
       expression: expressions are small, so that what lasts goes into the canonical keypoints.
       pose: mean absolute error in degrees, where the pose is known.
       landmarks: guided keypoints lie on their landmarks, where these are known.
+      correspondence: the deformation takes each landmark from where it lies in the source, where these are known.
     """
 
     reconstruction: float = 10.0
@@ -43,6 +44,7 @@ class LossWeights:
     expression: float = 5.0
     pose: float = 1.0
     landmarks: float = 10.0
+    correspondence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class RendererConfig(StageConfig):
       scales: of the reconstruction, each half as fine as the one before.
       color_jitter: standard deviation of each colour's gain (natural logarithm), the same for both frames of a pair.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
+      focused: landmarks at which pixels count more.
     """
 
     image_size: int = 256
@@ -75,6 +78,7 @@ class RendererConfig(StageConfig):
     scales: int = 4
     color_jitter: float = 0.1
     guided: tuple[tuple[int, int], ...] = ()
+    focused: tuple[int, ...] = ()
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
     motion: MotionConfig = field(default_factory=MotionConfig.full)
     warping: WarpingConfig = field(default_factory=WarpingConfig.full)
@@ -90,8 +94,8 @@ class RendererConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.losses.focus and not self.guided:
-            raise ConfigError(f"losses.focus is {self.losses.focus}, on guided landmarks, and guided names none")
+        if self.losses.focus and not self.focused:
+            raise ConfigError(f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none")
         if not (self.draws or self.guided):
             raise ConfigError("neither a loss on pictures nor guided landmarks: there is nothing to learn from")
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)

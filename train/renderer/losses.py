@@ -11,12 +11,12 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxportrait.ops.grid import axis_positions
+from jaxportrait.ops.grid import axis_positions, coordinate_grid
 from jaxportrait.ops.resize import mean_pool
 
 LEAST_DISTANCE = 0.1
 """Between keypoints, in half sides of the picture."""
-FOCUS_RADIUS = 0.08
+FOCUS_RADIUS = 0.05
 WING_WIDTH, WING_CURVATURE = 0.1, 0.02
 
 
@@ -87,6 +87,29 @@ def guidance_error(
     truth = landmarks[:, targets]
     known = jnp.isfinite(truth)
     return mean_of_known(wing(keypoints[:, points, :2] - jnp.where(known, truth, 0.0)), known)
+
+
+def correspondence_error(
+    deformation: Float[Array, "n d h w 3"], source: Float[Array, "n l 2"], driving: Float[Array, "n l 2"]
+) -> Float[Array, ""]:
+    """Wing loss of where a deformation takes landmarks of the driving frame from, averaged over its planes, x and y.
+
+    Args:
+      source, driving: landmarks in [-1, 1]; NaN where unknown. Those outside the driving frame do not count.
+    """
+    grid = coordinate_grid(*deformation.shape[1:4])
+    shift = jnp.mean((deformation - grid[None])[..., :2], axis=1)
+    known = jnp.all(jnp.isfinite(source) & (jnp.abs(driving) <= 1), axis=-1, keepdims=True)
+    place, wanted = jnp.where(known, driving, 0.0), jnp.where(known, source - driving, 0.0)
+    x, y = (tent_weights(place[..., axis], length) for axis, length in enumerate((shift.shape[2], shift.shape[1])))
+    found = jnp.einsum("nhwc,nlh,nlw->nlc", shift, y, x)
+    return mean_of_known(wing(found - wanted), jnp.broadcast_to(known, wanted.shape))
+
+
+def tent_weights(positions: Float[Array, "n l"], length: int) -> Float[Array, "n l length"]:
+    """What each of `length` points of the grid counts in a linear interpolation at `positions`."""
+    distance = jnp.abs(positions[..., None] - axis_positions(length)[None, None])
+    return nnx.relu(1 - distance * ((length - 1) / 2))
 
 
 def pose_error(pose: Float[Array, "n 3"], truth: Float[Array, "n 3"]) -> Float[Array, ""]:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxportrait.models.blocks import SpectralConv
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import build
+from jaxportrait.models.warping import Warped
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion
@@ -81,7 +82,11 @@ class Renderer(nnx.Module):
 
     def draw(self, source: Float[Array, "n h w 3"], placed: Placed) -> Float[Array, "n H W 3"]:
         """Each of `source`, with its keypoints moved to those of the driving frame."""
-        return self.generator(self.warping(self.appearance(source), placed.source, placed.driving).features)
+        return self.generator(self.warp(source, placed).features)
+
+    def warp(self, source: Float[Array, "n h w 3"], placed: Placed) -> Warped:
+        """What of `source` is drawn, where, and the motion that took it there."""
+        return self.warping(self.appearance(source), placed.source, placed.driving)
 
 
 class Networks(Renderer):

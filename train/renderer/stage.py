@@ -121,7 +121,11 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
                 f"make frames of another --size, or choose another image_size or generator.upscale"
             )
-    if unknown := [landmark for _, landmark in config.guided if landmark >= dataset.landmarks]:
-        raise ConfigError(
-            f"guided names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
-        )
+    named = {"guided": [landmark for _, landmark in config.guided], "focused": config.focused}
+    for name, landmarks in named.items():
+        if unknown := [landmark for landmark in landmarks if landmark >= dataset.landmarks]:
+            raise ConfigError(
+                f"{name} names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
+            )
+    if config.losses.correspondence and not dataset.landmarks:
+        raise ConfigError(f"losses.correspondence needs landmarks, and {dataset.path} has none: set it to 0")

@@ -18,6 +18,7 @@ from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion, pytree
 from train.renderer.config import RendererConfig
 from train.renderer.losses import (
+    correspondence_error,
     crowding,
     discriminator_hinge,
     feature_distance,
@@ -146,9 +147,13 @@ def renderer_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, 
 
 
 def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, placed: Placed) -> Terms:
-    """What is asked of the made picture."""
-    image = networks.draw(pair.source, placed)
+    """What is asked of the made picture, and of the deformation that made it."""
+    warped = networks.warp(pair.source, placed)
+    image = networks.generator(warped.features)
     terms = {"reconstruction": reconstruction_error(config, pair, image)}
+    if config.losses.correspondence:
+        landmarks = (pair.source_landmarks, pair.driving_landmarks)
+        terms["correspondence"] = correspondence_error(warped.motion.deformation, *landmarks)
     if vgg is not None:
         terms["perceptual"] = perceptual_error(vgg, image, pair.target, config.scales)
     if config.judged:
@@ -157,9 +162,8 @@ def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, p
 
 
 def reconstruction_error(config: RendererConfig, pair: Pair, made: Float[Array, "n h w 3"]) -> Float[Array, ""]:
-    """The error of the made picture, with more weight on guided landmarks."""
-    guided = [landmark for _, landmark in config.guided]
-    weight = focus_map(pair.driving_landmarks[:, guided], config.losses.focus, made.shape[1])
+    """The error of the made picture, with more weight on focused landmarks."""
+    weight = focus_map(pair.driving_landmarks[:, list(config.focused)], config.losses.focus, made.shape[1])
     return pyramid_error(made, pair.target, weight, config.scales)
 
 
