@@ -19,19 +19,25 @@ python -m train.synthetic --output-path "$data/speech" --subjects 15 --clips 4 -
 python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames" \
     --size 256 --frames 24 --zoom 1.35 --workers 2
 
-# The motion extractor, at falling rates; the other networks wait with the weights they had at half size.
+# The motion extractor, at falling rates, and at last with its eye on how far lips and lids part; the other networks
+# wait, F and G with the weights they had at half size.
 stage motion1 --config configs/demo_motion.toml --init examples/demo_renderer --steps 460 --learning-rate 2e-3 \
-    --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03
+    --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03 --losses.gaps 0
 stage motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint" --steps 200 --learning-rate 5e-4 \
-    --warmup-steps 50 --losses.pose 0.03
+    --warmup-steps 50 --losses.pose 0.03 --losses.gaps 0
 stage motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint" --steps 500 --learning-rate 1.5e-4 \
-    --losses.pose 0.03
-stage motion --config configs/demo_motion.toml --init "$runs/motion3.checkpoint"
+    --losses.pose 0.03 --losses.gaps 0
+stage motion4 --config configs/demo_motion.toml --init "$runs/motion3.checkpoint" --losses.gaps 0
+stage motion --config configs/demo_motion.toml --init "$runs/motion4.checkpoint" --learning-rate 4e-4 \
+    --drop-steps 550 820
 
-# Pictures, by the motion extractor as it is now; the second run at a lower rate.
-stage renderer1 --config configs/demo_renderer.toml --init "$runs/motion.checkpoint" --steps 610 --learning-rate 8e-4 \
-    --warmup-steps 50 --ema-decay 0.995
-stage renderer --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint"
+# Where everything moves, then pictures of it, at falling rates.
+stage warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
+stage renderer1 --config configs/demo_renderer.toml --init "$runs/warping.checkpoint" --steps 610 --learning-rate 8e-4 \
+    --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
+stage renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
+stage renderer --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 600 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 400
 
 # Motion of all clips, and the flow transformer that makes it of sound.
 mkdir -p "$data/all"

@@ -8,7 +8,9 @@ voxel. The two conventions differ in the published network, and its weights were
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-GAUSSIAN_VARIANCE = 0.01
+GAUSSIAN_DEVIATION = 0.1
+LEAST_SPACINGS = 0.75
+"""The least deviation of a gaussian, in spacings of the grid: 0.1 over the 16 planes of the published volume."""
 
 
 def axis_positions(size: int) -> Float[Array, " size"]:
@@ -23,7 +25,10 @@ def coordinate_grid(depth: int, height: int, width: int) -> Float[Array, "d h w 
 
 
 def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, ...]) -> Float[Array, "n d h w k"]:
-    """A gaussian of variance 0.01 around each keypoint, over a volume of `size` (depth, height, width).
+    """A gaussian of deviation 0.1 around each keypoint, over a volume of `size` (depth, height, width).
+
+    It is wider along an axis of few points, so that none falls between them: a volume of 4 planes would not see most
+    keypoints otherwise.
 
     A product of one gaussian an axis: exp is taken of d + h + w numbers a keypoint, not of d * h * w.
     """
@@ -33,7 +38,8 @@ def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, ...]) 
 
 def _axis_gaussian(centres: Float[Array, "n k"], length: int) -> Float[Array, "n length k"]:
     distance = axis_positions(length)[None, :, None] - centres.astype(jnp.float32)[:, None, :]
-    return jnp.exp(-0.5 / GAUSSIAN_VARIANCE * distance**2)
+    deviation = max(GAUSSIAN_DEVIATION, LEAST_SPACINGS * 2 / (length - 1))
+    return jnp.exp(-0.5 / deviation**2 * distance**2)
 
 
 def translate_volume(volume: Float[Array, "m d h w c"], offsets: Float[Array, "n k 3"]) -> Float[Array, "n d h w k c"]:

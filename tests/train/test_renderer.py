@@ -29,6 +29,7 @@ from train.renderer.losses import (
     crowding,
     discriminator_hinge,
     focus_map,
+    gap_error,
     guidance_error,
     pose_error,
     pyramid_error,
@@ -130,19 +131,38 @@ def test_what_is_unknown_counts_nothing_and_has_no_gradient():
     assert pose_error(jnp.ones((1, 3)), jnp.full((1, 3), jnp.nan)) == 0
 
 
+def test_gaps_are_between_guided_keypoints():
+    guided, gaps = ((5, 1), (3, 0)), ((3, 5),)
+    landmarks = jnp.array([[[0.0, 0.0], [0.1, 0.3]], [[0.0, 0.0], [jnp.nan, 0.0]]])
+    keypoints = jnp.zeros((2, 6, 3)).at[:, 3, :2].set(0.7).at[:, 5, :2].set(0.9).at[:, 5, 2].set(9.0)
+    error, gradient = jax.value_and_grad(gap_error)(keypoints, landmarks, guided, gaps)
+    wrong = [0.2 - 0.1, 0.3 - 0.2, 0.2]  # x and y of the first; of the second, y is known
+    assert float(error) == pytest.approx(np.mean(wrong), rel=1e-5)
+    assert np.isfinite(np.asarray(gradient)).all()
+    with pytest.raises(ConfigError, match="gaps names keypoint 4, which guided does not"):
+        RendererConfig(guided=guided, gaps=((3, 4),))
+    with pytest.raises(ConfigError, match=r"losses\.gaps is 1\.0, between pairs of keypoints, and gaps names none"):
+        RendererConfig(guided=guided, losses=LossWeights(gaps=1.0))
+
+
 def test_correspondence_is_of_where_landmarks_come_from():
     grid = jnp.broadcast_to(coordinate_grid(2, 5, 9)[None], (2, 2, 5, 9, 3))
     driving = jnp.array([[[0.1, -0.3], [0.9, 0.2], [1.2, 0.0], [0.0, 0.0]]] * 2)
     source = (driving + jnp.array([0.2, -0.1])[None, None]).at[:, 3].set(jnp.nan)  # the third is outside
     straight = grid + jnp.array([0.2, -0.1, 0.7])[None, None, None, None]
-    still, error = (correspondence_error(each, source, driving) for each in (grid, straight))
+    still, error = (correspondence_error(each, source, driving, jnp.ones(4)) for each in (grid, straight))
     assert float(error) == pytest.approx(0, abs=1e-5)
     assert float(still) == pytest.approx(float(wing(jnp.array([0.2, 0.1])).mean()), rel=1e-5)
     bent = straight.at[:, :, :, 4:].add(0.3)  # from the middle to the right: half a cell left of it is half bent
     one = jnp.array([[[-0.125, 0.0]]] * 2)
-    found = correspondence_error(bent, one + jnp.array([0.35, 0.05])[None, None], one)
+    found = correspondence_error(bent, one + jnp.array([0.35, 0.05])[None, None], one, jnp.ones(1))
     assert float(found) == pytest.approx(0, abs=1e-5)
-    gradient = jax.grad(correspondence_error)(grid, source, driving)
+    off = driving.at[:, 1].add(
+        0.3
+    )  # of four landmarks two count, of which one is wrong and weighs three times the other
+    weighed = correspondence_error(grid, off, driving, jnp.array([1.0, 3.0, 1.0, 0.0]))
+    assert float(weighed) == pytest.approx(0.75 * float(wing(jnp.array(0.3))), rel=1e-5)
+    gradient = jax.grad(correspondence_error)(grid, source, driving, jnp.ones(4))
     assert np.isfinite(np.asarray(gradient)).all()
 
 

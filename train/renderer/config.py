@@ -20,7 +20,7 @@ class LossWeights:
 
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
-      focus: how much more the pixels at `focused` landmarks count, where landmarks are known.
+      focus: how much more `focused` landmarks count, and the pixels at them, where landmarks are known.
       perceptual: difference of the pictures' feature maps, over scales; of a VGG that `--perceptual` names.
       adversarial: the patch discriminator's opinion.
       feature_matching: its feature maps of the made picture and the true one.
@@ -30,6 +30,7 @@ class LossWeights:
       expression: expressions are small, so that what lasts goes into the canonical keypoints.
       pose: mean absolute error in degrees, where the pose is known.
       landmarks: guided keypoints lie on their landmarks, where these are known.
+      gaps: so do they relative to each other, by the pairs that `gaps` names.
       correspondence: the deformation takes each landmark from where it lies in the source, where these are known.
     """
 
@@ -44,6 +45,7 @@ class LossWeights:
     expression: float = 5.0
     pose: float = 1.0
     landmarks: float = 10.0
+    gaps: float = 0.0
     correspondence: float = 0.0
 
 
@@ -70,6 +72,7 @@ class RendererConfig(StageConfig):
       scales: of the reconstruction, each half as fine as the one before.
       color_jitter: standard deviation of each colour's gain (natural logarithm), the same for both frames of a pair.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
+      gaps: pairs of guided keypoints, such as both lips, the way between which counts by itself.
       focused: landmarks at which pixels count more.
     """
 
@@ -78,6 +81,7 @@ class RendererConfig(StageConfig):
     scales: int = 4
     color_jitter: float = 0.1
     guided: tuple[tuple[int, int], ...] = ()
+    gaps: tuple[tuple[int, int], ...] = ()
     focused: tuple[int, ...] = ()
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
     motion: MotionConfig = field(default_factory=MotionConfig.full)
@@ -96,8 +100,13 @@ class RendererConfig(StageConfig):
         super().__post_init__()
         if self.losses.focus and not self.focused:
             raise ConfigError(f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none")
-        if not (self.draws or self.guided):
-            raise ConfigError("neither a loss on pictures nor guided landmarks: there is nothing to learn from")
+        if self.losses.gaps and not self.gaps:
+            raise ConfigError(f"losses.gaps is {self.losses.gaps}, between pairs of keypoints, and gaps names none")
+        guided = [keypoint for keypoint, _ in self.guided]
+        if unguided := [keypoint for pair in self.gaps for keypoint in pair if keypoint not in guided]:
+            raise ConfigError(f"gaps names keypoint {unguided[0]}, which guided does not: add it there")
+        if not (self.draws or self.warps or self.guided):
+            raise ConfigError("neither a loss on pictures nor on landmarks: there is nothing to learn from")
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
         if volumes != (self.warping.volume_channels, self.warping.volume_depth):
             raise ConfigError(
@@ -114,8 +123,13 @@ class RendererConfig(StageConfig):
 
     @property
     def draws(self) -> bool:
-        """Whether pictures are made; without a loss on them, M alone learns, from landmarks and poses."""
+        """Whether pictures are made; without a loss on them, F, M and W learn from landmarks and poses."""
         return bool(self.losses.reconstruction or self.losses.perceptual or self.judged)
+
+    @property
+    def warps(self) -> bool:
+        """Whether the source is warped; without that, M alone learns, from landmarks and poses."""
+        return self.draws or bool(self.losses.correspondence)
 
     @property
     def judged(self) -> bool:

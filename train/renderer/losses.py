@@ -89,13 +89,40 @@ def guidance_error(
     return mean_of_known(wing(keypoints[:, points, :2] - jnp.where(known, truth, 0.0)), known)
 
 
+def gap_error(
+    keypoints: Float[Array, "n k 3"],
+    landmarks: Float[Array, "n l 2"],
+    guided: tuple[tuple[int, int], ...],
+    gaps: tuple[tuple[int, int], ...],
+) -> Float[Array, ""]:
+    """Mean absolute error of the way from one guided keypoint to another, x and y.
+
+    The wing counts large errors little, and most of what moves a keypoint moves its neighbour as well: lips that hardly
+    part would be near enough to their landmarks.
+
+    Args:
+      gaps: pairs of guided keypoints.
+    """
+    place = dict(guided)
+    one, other = (jnp.array(column) for column in zip(*gaps, strict=True))
+    first, second = (jnp.array([place[point] for point in column]) for column in zip(*gaps, strict=True))
+    truth = landmarks[:, second] - landmarks[:, first]
+    known = jnp.isfinite(truth)
+    found = (keypoints[:, other] - keypoints[:, one])[..., :2]
+    return mean_of_known(jnp.abs(found - jnp.where(known, truth, 0.0)), known)
+
+
 def correspondence_error(
-    deformation: Float[Array, "n d h w 3"], source: Float[Array, "n l 2"], driving: Float[Array, "n l 2"]
+    deformation: Float[Array, "n d h w 3"],
+    source: Float[Array, "n l 2"],
+    driving: Float[Array, "n l 2"],
+    weight: Float[Array, " l"],
 ) -> Float[Array, ""]:
     """Wing loss of where a deformation takes landmarks of the driving frame from, averaged over its planes, x and y.
 
     Args:
       source, driving: landmarks in [-1, 1]; NaN where unknown. Those outside the driving frame do not count.
+      weight: what each landmark counts.
     """
     grid = coordinate_grid(*deformation.shape[1:4])
     shift = jnp.mean((deformation - grid[None])[..., :2], axis=1)
@@ -103,7 +130,8 @@ def correspondence_error(
     place, wanted = jnp.where(known, driving, 0.0), jnp.where(known, source - driving, 0.0)
     x, y = (tent_weights(place[..., axis], length) for axis, length in enumerate((shift.shape[2], shift.shape[1])))
     found = jnp.einsum("nhwc,nlh,nlw->nlc", shift, y, x)
-    return mean_of_known(wing(found - wanted), jnp.broadcast_to(known, wanted.shape))
+    counts = jnp.broadcast_to(known * weight[None, :, None], wanted.shape)
+    return jnp.sum(counts * wing(found - wanted)) / jnp.maximum(jnp.sum(counts), 1.0)
 
 
 def tent_weights(positions: Float[Array, "n l"], length: int) -> Float[Array, "n l length"]:

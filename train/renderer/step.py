@@ -3,8 +3,9 @@
 Every random draw belongs to a sample's row in the global batch. Batch norms see the whole batch, wherever it lies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.models.vgg import VGG
+from jaxportrait.models.warping import Warped
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion, pytree
 from train.renderer.config import RendererConfig
@@ -23,6 +25,7 @@ from train.renderer.losses import (
     discriminator_hinge,
     feature_distance,
     focus_map,
+    gap_error,
     guidance_error,
     marks,
     perceptual_error,
@@ -143,17 +146,18 @@ def renderer_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, 
     terms = keypoint_terms(config, pair, placed)
     if config.losses.equivariance:
         terms["equivariance"] = equivariance_error(networks, pair.driving, placed.motion, warp)
-    return terms | (picture_terms(config, networks, vgg, pair, placed) if config.draws else {})
-
-
-def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, placed: Placed) -> Terms:
-    """What is asked of the made picture, and of the deformation that made it."""
+    if not config.warps:
+        return terms
     warped = networks.warp(pair.source, placed)
+    if config.losses.correspondence:
+        terms["correspondence"] = landmark_flow_error(config, pair, warped)
+    return terms | (picture_terms(config, networks, vgg, pair, warped) if config.draws else {})
+
+
+def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, warped: Warped) -> Terms:
+    """What is asked of the made picture."""
     image = networks.generator(warped.features)
     terms = {"reconstruction": reconstruction_error(config, pair, image)}
-    if config.losses.correspondence:
-        landmarks = (pair.source_landmarks, pair.driving_landmarks)
-        terms["correspondence"] = correspondence_error(warped.motion.deformation, *landmarks)
     if vgg is not None:
         terms["perceptual"] = perceptual_error(vgg, image, pair.target, config.scales)
     if config.judged:
@@ -167,6 +171,13 @@ def reconstruction_error(config: RendererConfig, pair: Pair, made: Float[Array, 
     return pyramid_error(made, pair.target, weight, config.scales)
 
 
+def landmark_flow_error(config: RendererConfig, pair: Pair, warped: Warped) -> Float[Array, ""]:
+    """How far from its place in the source each landmark is taken from, with more weight on focused landmarks."""
+    weight = jnp.ones(pair.source_landmarks.shape[1]).at[jnp.array(config.focused, int)].add(config.losses.focus)
+    landmarks = (pair.source_landmarks, pair.driving_landmarks)
+    return correspondence_error(warped.motion.deformation, *landmarks, weight)
+
+
 def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
     """What is asked of keypoints and motion, whatever picture they make."""
     guided = [keypoint for keypoint, _ in config.guided]
@@ -176,16 +187,17 @@ def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
         "expression": jnp.mean(jnp.abs(placed.motion.expression)),
         "pose": pose_error(placed.motion.pose, pair.pose),
     }
-    return terms | ({"landmarks": landmark_error(config, pair, placed)} if config.guided else {})
+    if config.guided:
+        terms["landmarks"] = both_frames(partial(guidance_error, guided=config.guided), pair, placed)
+    if config.losses.gaps:
+        terms["gaps"] = both_frames(partial(gap_error, guided=config.guided, gaps=config.gaps), pair, placed)
+    return terms
 
 
-def landmark_error(config: RendererConfig, pair: Pair, placed: Placed) -> Float[Array, ""]:
-    """How far guided keypoints of both frames lie from their landmarks."""
-    errors = (
-        guidance_error(points, truth, config.guided)
-        for points, truth in ((placed.source, pair.source_landmarks), (placed.driving, pair.driving_landmarks))
-    )
-    return sum(errors, jnp.zeros(())) / 2
+def both_frames(error: Callable[[Array, Array], Array], pair: Pair, placed: Placed) -> Float[Array, ""]:
+    """The mean over both frames of an error of keypoints from landmarks."""
+    source = error(placed.source, pair.source_landmarks)
+    return (source + error(placed.driving, pair.driving_landmarks)) / 2
 
 
 def equivariance_error(
@@ -219,12 +231,16 @@ def adversarial_terms(
 def validation_error(config: RendererConfig, average: Params, batch: Batch) -> Float[Array, ""]:
     """The reconstruction error of the averaged networks in their inference form, without jitter or focus.
 
-    Where no pictures are made, the error of guided keypoints.
+    Where no pictures are made, the error of the deformation at landmarks; without one, of guided keypoints.
     """
     pair, networks = prepare(config, batch, jnp.ones((len(batch["row"]), 3))), build(config, average, {})
+    placed = networks.place(pair.source, pair.driving)
+    if not config.warps:
+        return both_frames(partial(guidance_error, guided=config.guided), pair, placed)
+    warped = networks.warp(pair.source, placed)
     if not config.draws:
-        return landmark_error(config, pair, networks.place(pair.source, pair.driving))
-    image = networks(pair.source, pair.driving)
+        return landmark_flow_error(config, pair, warped)
+    image = networks.generator(warped.features)
     return pyramid_error(image, pair.target, jnp.ones((1, *image.shape[1:3], 1)), config.scales)
 
 
