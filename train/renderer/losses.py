@@ -130,7 +130,7 @@ def correspondence_error(
     place, wanted = jnp.where(known, driving, 0.0), jnp.where(known, source - driving, 0.0)
     x, y = (tent_weights(place[..., axis], length) for axis, length in enumerate((shift.shape[2], shift.shape[1])))
     found = jnp.einsum("nhwc,nlh,nlw->nlc", shift, y, x)
-    counts = jnp.broadcast_to(known * weight[None, :, None], wanted.shape)
+    counts = jnp.broadcast_to(jnp.where(known, weight[None, :, None], 0.0), wanted.shape)
     return jnp.sum(counts * wing(found - wanted)) / jnp.maximum(jnp.sum(counts), 1.0)
 
 

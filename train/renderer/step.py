@@ -167,7 +167,10 @@ def picture_terms(config: RendererConfig, networks: Networks, vgg: VGG | None, p
 
 def reconstruction_error(config: RendererConfig, pair: Pair, made: Float[Array, "n h w 3"]) -> Float[Array, ""]:
     """The error of the made picture, with more weight on focused landmarks."""
-    weight = focus_map(pair.driving_landmarks[:, list(config.focused)], config.losses.focus, made.shape[1])
+    size = made.shape[1]
+    weight = jnp.ones((1, size, size, 1))
+    if config.losses.focus:
+        weight = focus_map(pair.driving_landmarks[:, list(config.focused)], config.losses.focus, size)
     return pyramid_error(made, pair.target, weight, config.scales)
 
 
