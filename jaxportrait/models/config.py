@@ -99,6 +99,8 @@ class WarpingConfig:
       hourglass_channels: its base width; doubled by every block, to `hourglass_max_channels` at most.
       hourglass_blocks: down, and as many up.
       mask_kernel: taps an axis of the convolution that makes the masks.
+      heat_depth: deviation, along the depth from -1 to 1, of the gaussian by which a keypoint is seen. 0.1 suits 16
+        planes; where there are few, most keypoints fall between two of them, and it must be wider.
     """
 
     keypoints: int
@@ -110,6 +112,7 @@ class WarpingConfig:
     hourglass_max_channels: int
     hourglass_blocks: int
     mask_kernel: int = 7
+    heat_depth: float = 0.1
 
     @property
     def motion_channels(self) -> int:

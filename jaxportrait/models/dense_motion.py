@@ -75,6 +75,7 @@ class DenseMotionNetwork(nnx.Module):
         self.mask = Conv(features, config.keypoints + 1, (config.mask_kernel,) * 3, dtype=dtype, rngs=rngs)
         self.occlusion = Conv(features * config.volume_depth, 1, (7, 7), dtype=dtype, rngs=rngs)
         self.depth, self.planes_first = config.volume_depth, False
+        self.heat_depth = config.heat_depth
 
     def compress_volume(self, volume: Float[Array, "n d h w c"]) -> Float[Array, "n d h w e"]:
         """The part of the work that a source needs once."""
@@ -101,7 +102,7 @@ class DenseMotionNetwork(nnx.Module):
     ) -> Float[Array, "n d h w c"]:
         """For the background and each keypoint: its heat (driving minus source), and the volume moved by it."""
         size = compressed.shape[1:4]
-        heat = keypoint_gaussians(driving, size) - keypoint_gaussians(source, size)
+        heat = keypoint_gaussians(driving, size, self.heat_depth) - keypoint_gaussians(source, size, self.heat_depth)
         heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (0, 0), (1, 0))).astype(compressed.dtype)
         moved = translate_volume(compressed, with_background)
         x = jnp.concatenate([heat[..., None], moved], axis=-1)

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 GAUSSIAN_DEVIATION = 0.1
-LEAST_SPACINGS = 0.75
-"""The least deviation of a gaussian, in spacings of the grid: 0.1 over the 16 planes of the published volume."""
 
 
 def axis_positions(size: int) -> Float[Array, " size"]:
@@ -24,21 +22,26 @@ def coordinate_grid(depth: int, height: int, width: int) -> Float[Array, "d h w 
     return jnp.stack([x, y, z], axis=-1)
 
 
-def keypoint_gaussians(keypoints: Float[Array, "n k 3"], size: tuple[int, ...]) -> Float[Array, "n d h w k"]:
+def keypoint_gaussians(
+    keypoints: Float[Array, "n k 3"], size: tuple[int, ...], depth_deviation: float = GAUSSIAN_DEVIATION
+) -> Float[Array, "n d h w k"]:
     """A gaussian of deviation 0.1 around each keypoint, over a volume of `size` (depth, height, width).
 
-    It is wider along an axis of few points, so that none falls between them: a volume of 4 planes would not see most
-    keypoints otherwise.
-
     A product of one gaussian an axis: exp is taken of d + h + w numbers a keypoint, not of d * h * w.
+
+    Args:
+      depth_deviation: that along the depth.
     """
-    z, y, x = (_axis_gaussian(keypoints[:, :, axis], length) for axis, length in zip((2, 1, 0), size, strict=True))
+    deviations = (depth_deviation, GAUSSIAN_DEVIATION, GAUSSIAN_DEVIATION)
+    z, y, x = (
+        _axis_gaussian(keypoints[:, :, axis], length, deviation)
+        for axis, length, deviation in zip((2, 1, 0), size, deviations, strict=True)
+    )
     return z[:, :, None, None, :] * y[:, None, :, None, :] * x[:, None, None, :, :]
 
 
-def _axis_gaussian(centres: Float[Array, "n k"], length: int) -> Float[Array, "n length k"]:
+def _axis_gaussian(centres: Float[Array, "n k"], length: int, deviation: float) -> Float[Array, "n length k"]:
     distance = axis_positions(length)[None, :, None] - centres.astype(jnp.float32)[:, None, :]
-    deviation = max(GAUSSIAN_DEVIATION, LEAST_SPACINGS * 2 / (length - 1))
     return jnp.exp(-0.5 / deviation**2 * distance**2)
 
 

@@ -48,13 +48,16 @@ def test_a_grid_point_is_x_then_y_then_z():
     np.testing.assert_allclose(grid[2, 1, 0], [-1, -0.5, 1])
 
 
-def test_gaussians_have_a_deviation_of_a_tenth_or_of_three_quarters_of_the_spacing():
+def test_gaussians_have_a_deviation_of_a_tenth_and_one_of_their_own_along_the_depth():
     keypoints = np.random.default_rng(0).uniform(-1, 1, (2, 3, 3)).astype(np.float32)
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in (4, 16, 20)), indexing="ij")
     points = np.stack([x, y, z], axis=-1)[None, ..., None, :]
-    distance = (points - keypoints[:, None, None, None]) / np.array([0.1, 0.1, 0.5])
-    expected = np.exp(-0.5 * (distance**2).sum(-1))
-    assert_close(keypoint_gaussians(keypoints, (4, 16, 20)), expected, GAUSSIAN)
+    for deviation, made in (
+        (0.1, keypoint_gaussians(keypoints, (4, 16, 20))),
+        (0.5, keypoint_gaussians(keypoints, (4, 16, 20), 0.5)),
+    ):
+        distance = (points - keypoints[:, None, None, None]) / np.array([0.1, 0.1, deviation])
+        assert_close(made, np.exp(-0.5 * (distance**2).sum(-1)), GAUSSIAN)
 
 
 def test_minus_one_is_the_outer_edge_of_the_first_voxel():
