@@ -1,7 +1,8 @@
 """`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G), by batch size and dtype.
 
 Weights are the golden recipe's. `--against` names a checkout of the PyTorch original (LivePortrait), which runs in turn
-with ours on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and PyYAML.
+with ours on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and PyYAML. With
+float32 among several `--dtypes`, the frames of the others are compared with its.
 """
 
 import sys
@@ -32,7 +33,18 @@ WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
 PEAK_SIDES = {"cpu": 2048, "gpu": 16384}
 """Of the square matrix product that measures the peak."""
 
-COLUMNS = ("", "form", "compile, s", "first, ms", "median, ms", "CPU, ms", "GFLOP/s", "of the peak", "of the original")
+COLUMNS = (
+    "",
+    "form",
+    "compile, s",
+    "first, ms",
+    "median, ms",
+    "CPU, ms",
+    "GFLOP/s",
+    "of the peak",
+    "of the original",
+    "PSNR, dB",
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ class Options:
 
     networks: tuple[Letter, ...] = ("F", "M", "W", "G", "W+G")
     batch_sizes: tuple[int, ...] = (1,)
-    dtypes: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
+    dtypes: tuple[Literal["float32", "bfloat16", "float16"], ...] = ("float32",)
     repeats: int = 5
     golden: Path = Path("tests/golden")
     against: Path | None = None
@@ -82,13 +94,18 @@ def measure(
     name: Letter, batch_size: int, networks: dict[str, Any], originals: dict[str, Any], repeats: int
 ) -> dict[str, dict[str, Any]]:
     """Our forms, and the original's, in turn on the same inputs."""
-    inputs, calls, costs = draw_inputs(batch_size), {}, {}
+    inputs, calls, costs, made = draw_inputs(batch_size), {}, {}, {}
     for dtype, ours in networks.items():
         program, arguments = our_programs(ours, inputs)[name]
         start = time.perf_counter()
         compiled = jax.jit(program).lower(*arguments).compile()
         costs[dtype] = {"compile": time.perf_counter() - start, "compiled_flops": compiled_flops(compiled)}
         calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(*arguments)
+        if name == "W+G":
+            made[dtype] = np.asarray(compiled(*arguments), np.float32)
+    if "float32" in made:
+        for dtype in made.keys() - {"float32"}:
+            costs[dtype]["psnr"] = psnr(made[dtype], made["float32"])
     if originals:
         calls |= {form: original_programs(originals, inputs, form)[name] for form in original_forms()}
     figures = alternate(calls, repeats)
@@ -99,6 +116,11 @@ def measure(
 def compiled_flops(compiled: Any) -> float:
     """Operations that the compiled program counts, by which a saving shows whatever else the machine does."""
     return compiled.cost_analysis()["flops"]
+
+
+def psnr(made: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of pictures of 0 to 1."""
+    return float(-10 * np.log10(np.mean((made - truth) ** 2)))
 
 
 def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
@@ -143,6 +165,7 @@ def rows_of(name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float])
                 f"{run['flops'] / 1e9:.0f}",
                 f"{run['flops'] / peaks[form]:.2f}" if form in peaks else "",
                 ", ".join(f"{value:.2f}x" for value in ratios),
+                f"{run['psnr']:.1f}" if "psnr" in run else "",
             ]
         )
     return rows

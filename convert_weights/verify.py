@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from jaxtyping import Float
 
 from convert_weights.bundle import convert_files, write
 from convert_weights.parity import Comparison, conclude, forgotten
@@ -32,11 +33,15 @@ SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
 IMAGE_SIZE = {"small": 64, "full": 256}
 BATCH = {"small": 2, "full": 1}
 WHISPER = {"small": ("small/whisper", (1.0, 2.37, 31.0)), "full": ("tiny/whisper", (1.0, 31.0))}
+TRANSFORMERS = ("small/animate/", "full/animate/", "small/whisper/", "tiny/whisper/")
 GUIDANCE, STEPS, WINDOWS, FRAMES = 4.5, 25, 2, 30
 STORED_WHOLE = 4096
 SMALL_BOUND, FULL_BOUND, MEL_BOUND = 3e-5, 1e-4, 2e-5
-HALF_BOUND, HALF_SAMPLE_BOUND = 6e-2, 1.2e-1
-"""In bfloat16, whose numbers are 4e-3 apart: of one network, and of 25 guided steps or several networks in a row."""
+HALF_BOUNDS = {"bfloat16": (6e-2, 1.2e-1), "float16": (1e-2, 3e-2)}
+"""In half precision (numbers of bfloat16 are 4e-3 apart, of float16 5e-4): of one network, and of 25 guided steps or
+several networks in a row."""
+FRAME_BOUND = 10 ** (-45 / 20)
+"""Root mean square error of a frame in float16: 45 dB."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,12 @@ class Options:
     Attributes:
       golden: folder of golden figures, of any seed.
       size: of the networks.
-      dtype: in which the networks compute.
+      dtype: in which the networks compute; with float16 the transformers do in bfloat16, as inference has it.
     """
 
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     size: Literal["small", "full", "all"] = "all"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
 def main() -> None:
@@ -65,10 +70,11 @@ def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:
     recipe, figures = Recipe(golden), load_figures(golden)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = convert_recipe(recipe, size, Path(folder))
-        rows = [
-            compare(figures, name, value, bound_of(name, size, dtype))
-            for name, value in run_networks(recipe, checkpoint, size, jnp.dtype(dtype))
-        ]
+        outputs = dict(run_networks(recipe, checkpoint, size, dtype))
+    rows = [compare(figures, name, value, bound_of(name, size, dtype)) for name, value in outputs.items()]
+    if dtype == "float16":
+        error = sampled(outputs[f"{size}/frame"]) - figures[f"{size}/frame"].ravel()
+        rows.append(Comparison(f"{size}/frame, rms", float(np.sqrt(np.mean(error**2))), FRAME_BOUND))
     tags = (f"{size}/", WHISPER[size][0], "statistic/", *(["mel/"] if size == "small" else []))
     names = [name for name in figures if name.startswith(tags) and not name.endswith(("/shape", "/mean_std"))]
     return rows + forgotten(names, rows)
@@ -94,31 +100,39 @@ def compare(figures: dict[str, np.ndarray], name: str, value: AnyArray, bound: f
     value = np.asarray(value, np.float64)
     if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
         return Comparison(name, float("nan"), bound, value.shape)
-    stored, flat = figures[name].ravel(), value.ravel()
-    if flat.size > STORED_WHOLE:
-        flat = flat[np.random.Generator(np.random.PCG64(0)).integers(0, flat.size, STORED_WHOLE)]
+    stored = figures[name].ravel()
     moments = np.array([value.mean(), value.std()])
     off = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
-    difference = max(np.abs(flat - stored).max(), off)
+    difference = max(np.abs(sampled(value) - stored).max(), off)
     return Comparison(name, float(difference / np.abs(stored).max()), bound, value.shape)
+
+
+def sampled(value: AnyArray) -> Float[np.ndarray, " k"]:
+    """The values that golden figures hold of a tensor: all, or so many drawn."""
+    flat = np.asarray(value, np.float64).ravel()
+    if flat.size <= STORED_WHOLE:
+        return flat
+    return flat[np.random.Generator(np.random.PCG64(0)).integers(0, flat.size, STORED_WHOLE)]
 
 
 def bound_of(name: str, size: str, dtype: str) -> float:
     if name.startswith("mel/"):
         return MEL_BOUND
-    if dtype == "bfloat16":
-        return HALF_SAMPLE_BOUND if name.endswith(("/frame", "sample_cfg4.5_euler25", "/motion")) else HALF_BOUND
+    if dtype in HALF_BOUNDS:
+        one, several = HALF_BOUNDS["bfloat16" if name.startswith(TRANSFORMERS) else dtype]
+        return several if name.endswith(("/frame", "sample_cfg4.5_euler25", "/motion")) else one
     return SMALL_BOUND if size == "small" else FULL_BOUND
 
 
-def run_networks(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
+def run_networks(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: str) -> Outputs:
     """Every golden output of one size."""
-    yield from run_renderer(recipe, checkpoint, size, dtype)
+    rendering, moving = jnp.dtype(dtype), jnp.dtype("bfloat16" if dtype == "float16" else dtype)
+    yield from run_renderer(recipe, checkpoint, size, rendering)
     if checkpoint.config.motion is not None:
-        yield from run_motion(checkpoint, dtype)
-        yield from run_stitching(recipe, checkpoint, dtype)
-    yield from run_whisper(recipe, checkpoint, size, dtype)
-    yield from run_flow_transformer(recipe, checkpoint, size, dtype)
+        yield from run_motion(checkpoint, rendering)
+        yield from run_stitching(recipe, checkpoint, rendering)
+    yield from run_whisper(recipe, checkpoint, size, moving)
+    yield from run_flow_transformer(recipe, checkpoint, size, moving)
 
 
 def run_renderer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
@@ -198,11 +212,11 @@ def run_flow_transformer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtyp
             plan=plan, steps=STEPS, guided=True,
         )
     )  # fmt: skip
-    sampled = sample(network, noise.reshape(WINDOWS * FRAMES, -1), condition).reshape(noise.shape)
-    yield f"{size}/animate/sample_cfg4.5_euler25", sampled
+    motion = sample(network, noise.reshape(WINDOWS * FRAMES, -1), condition).reshape(noise.shape)
+    yield f"{size}/animate/sample_cfg4.5_euler25", motion
     yield from ((f"statistic/{name}", value) for name, value in recipe.statistics().items())
     statistics: Any = checkpoint.statistics
-    yield f"{size}/animate/motion", np.asarray(sampled) * statistics.std + statistics.mean
+    yield f"{size}/animate/motion", np.asarray(motion) * statistics.std + statistics.mean
 
 
 def golden_image(side: int) -> np.ndarray:

@@ -13,12 +13,7 @@ import jax
 import tyro
 
 from infer.config import Options
-from infer.progress import Reporter
-from jaxportrait import demo
-from jaxportrait.animator import Animator
-from jaxportrait.media.audio import Audio
-from jaxportrait.media.image import read_image
-from jaxportrait.media.video import check_format
+from infer.run import run
 
 INTERRUPTED = 130
 FRAME = str.maketrans("╭╮╰╯│─", " " * 6)
@@ -69,44 +64,6 @@ def default_cache() -> str:
     """JAX's own setting, else a folder in the user's cache."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(home / "jaxportrait" / "xla")
-
-
-def run(options: Options) -> None:
-    """Animate: check first what costs little, and say what is being done."""
-    report = Reporter()
-    check_folder(options.output_dir)
-    audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
-    image = read_image(options.source)
-    check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
-    if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
-        report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
-    with report.stage("loading the networks"):
-        animator = Animator.from_checkpoint(
-            options.checkpoint,
-            dtype=options.dtype,
-            batch_size=options.batch_size,
-            detector=options.detector,
-            detector_models=options.detector_models,
-        )
-    with report.stage("encoding the source"):
-        portrait = animator.prepare(image, face=options.face)
-    if portrait.passed_over and options.face is None:
-        report.warn(f"{portrait.passed_over + 1} faces found, animating the largest: choose another with --face N")
-    with report.stage(f"making motion of {audio.duration:.1f} s of sound"):
-        animation = animator.animate(
-            portrait, audio, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
-        )
-    options.output_dir.mkdir(parents=True, exist_ok=True)
-    with report.frames("rendering", len(animation)) as advance:
-        animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=advance)
-    print(options.output)
-
-
-def check_folder(folder: Path) -> None:
-    """Raise before any work if `folder` cannot be made or written to."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise OSError(f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another with -o")
 
 
 def explain(error: Exception) -> str:

@@ -30,12 +30,16 @@ class Options:
       detector: what finds the face; `none` takes the whole picture as already cropped.
       detector_models: folder of detector model files (InsightFace, YuNet).
       face: which face to animate, 0 the largest.
-      dtype: `auto` is bfloat16 on GPU and TPU, float32 on a CPU.
+      dtype: in which frames are made (motion in bfloat16 unless this is float32); `auto` is float16 on a GPU, bfloat16
+        on a TPU, float32 on a CPU.
       platform: device to run on; `auto` takes an accelerator if there is one.
-      batch_size: frames rendered at once; by default 8 on an accelerator, 1 on a CPU.
+      devices: how many of the platform's devices share the frames; by default all.
+      batch_size: frames that a device renders at once; by default 8 on an accelerator, 1 on a CPU.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: `auto` takes NVENC where it works.
       compilation_cache: folder in which compiled programs are kept between runs; `none` keeps none.
+      warmup: only compile, into that cache, what clips as long as --driving or shorter need with these options; makes
+        no video.
       debug: show the traceback of an error.
     """
 
@@ -52,10 +56,12 @@ class Options:
     face: int | None = None
     dtype: DType = "auto"
     platform: Literal["auto", "cpu", "cuda", "tpu"] = "auto"
+    devices: int | None = None
     batch_size: int | None = None
     crf: int = 18
     encoder: Encoder = "auto"
     compilation_cache: str | None = None
+    warmup: bool = False
     debug: bool = False
 
     @property

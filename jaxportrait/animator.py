@@ -10,23 +10,43 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.media.audio import Audio
+from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.video import Encoder, VideoWriter
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
+from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.compose import Composition, compose
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
-from jaxportrait.pipeline.sample import WindowMode, plan_windows, resample_motion, sample_motion
+from jaxportrait.pipeline.sample import (
+    WindowMode,
+    WindowPlan,
+    plan_windows,
+    plans_up_to,
+    resample_motion,
+    sample_motion,
+)
 from jaxportrait.types import Source
 
-DType = Literal["auto", "float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+PER_FRAME = ("warping", "generator")
+PRECISIONS = {
+    "float32": ("float32", "float32"),
+    "bfloat16": ("bfloat16", "bfloat16"),
+    "float16": ("float16", "bfloat16"),
+}
+"""In which W and G compute, and in which the flow transformer and the audio encoder do."""
+AUTO = {"gpu": "float16", "tpu": "bfloat16"}
+"""Frames of the golden networks agree with float32's to 54 dB in float16, and to 37 dB in bfloat16, which is what TPUs
+have (docs/parity.md)."""
 REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
 KEYPOINT_CHUNK = 256
 AHEAD = 2
@@ -148,30 +168,41 @@ class Animator:
         *,
         dtype: DType = "auto",
         batch_size: int | None = None,
+        devices: int | None = None,
         detector: Detector | None = None,
     ):
-        """Load what inference needs onto the default device.
+        """Load what inference needs; W and G onto every device that renders.
 
         Args:
-          dtype: in which the networks compute; "auto" is bfloat16 on GPU and TPU and float32 on a CPU.
-          batch_size: frames rendered at once; by default 8 on an accelerator and 1 on a CPU.
+          dtype: in which W and G compute; the flow transformer and the audio encoder as `PRECISIONS` has it, what a
+            picture needs once (F, M) and stitching in float32. "auto" is float16 on a GPU, bfloat16 on a TPU and
+            float32 on a CPU.
+          batch_size: frames that a device renders at once; by default 8 on an accelerator and 1 on a CPU.
+          devices: how many of this process's devices share the frames of a clip; by default all.
           detector: finds the face in a picture; by default the best that is at hand.
 
         Raises:
           CheckpointError: a part is missing or cannot be read.
+          ValueError: a batch of no frames, or more devices than there are.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch size is {batch_size}: at least one frame is needed")
+        self.mesh = _make_mesh(devices)
         self.audio_encoder = checkpoint.config.audio_encoder
         required = (*REQUIRED, self.audio_encoder)
         checkpoint.require(required)
-        on_cpu = jax.default_backend() == "cpu"
-        precision = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "auto": jnp.float32 if on_cpu else jnp.bfloat16}
-        self.config, self.dtype = checkpoint.config, precision[dtype]
-        self.batch_size = batch_size or (1 if on_cpu else 8)
+        self.config, backend = checkpoint.config, jax.default_backend()
+        frames, motion = PRECISIONS[AUTO.get(backend, "float32") if dtype == "auto" else dtype]
+        dtypes = {**dict.fromkeys(PER_FRAME, frames), "flow_transformer": motion, self.audio_encoder: motion}
+        self.batch_size = batch_size or (1 if backend == "cpu" else 8)
         self.detector = detector or open_detector()
         optional = [part for part in ("stitching",) if part in checkpoint.parts]
-        self.networks = {part: checkpoint.network(part, dtype=self.dtype) for part in (*required, *optional)}
+        self.networks = {
+            part: checkpoint.network(part, dtype=jnp.dtype(dtypes.get(part, "float32")))
+            for part in (*required, *optional)
+        }
+        for part in PER_FRAME:
+            self.networks[part] = jax.device_put(self.networks[part], NamedSharding(self.mesh, P()))
         self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
 
     @classmethod
@@ -181,12 +212,13 @@ class Animator:
         *,
         dtype: DType = "auto",
         batch_size: int | None = None,
+        devices: int | None = None,
         detector: DetectorName = "auto",
         detector_models: str | Path | None = None,
     ) -> "Animator":
         """Open a checkpoint and a face detector by name; see `__init__` and `open_detector`."""
         found = open_detector(detector, detector_models)
-        return cls(open_checkpoint(path), dtype=dtype, batch_size=batch_size, detector=found)
+        return cls(open_checkpoint(path), dtype=dtype, batch_size=batch_size, devices=devices, detector=found)
 
     def prepare(self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None) -> Portrait:
         """Find the face, crop it, and encode it.
@@ -207,7 +239,7 @@ class Animator:
         crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.config.image_size)
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
-        source = encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
+        source = self._encode(picture)
         size = (whole.shape[1], whole.shape[0])
         paste = PasteBack(whole, crop.crop_to_image, crop.image.shape[0])
         return Portrait(source, paste, size, picture, len(faces) - 1)
@@ -239,29 +271,17 @@ class Animator:
 
     def sample(self, audio: Audio, frames: int, sampling: Sampling = Sampling()) -> Float[np.ndarray, "frames d"]:
         """The motion of so many frames at 30 a second, made of sound."""
-        config = self.networks["flow_transformer"].config
-        plan, count = plan_windows(frames, config, sampling.windows)
+        plan, count = plan_windows(frames, self._transformer.config, sampling.windows)
         used = plan.features_of(count)
-        features = encode_audio(self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used)
-        cfg_scale = self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
-        padded = np.zeros((plan.features, config.audio_width), np.float32)
-        padded[:used] = features
-        motion = sample_motion(
-            self.networks["flow_transformer"],
-            self.statistics,
-            jnp.asarray(padded),
-            jax.random.key(sampling.seed),
-            jnp.asarray(count),
-            jnp.asarray(cfg_scale, jnp.float32),
-            plan=plan,
-            steps=sampling.steps,
-            guided=cfg_scale > 1,
+        features = np.zeros((plan.features, self._transformer.config.audio_width), np.float32)
+        features[:used] = encode_audio(
+            self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used
         )
-        return np.asarray(motion)[:frames]
+        return self._sample(features, count, plan, sampling)[:frames]
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
-        space = self.networks["flow_transformer"].config.motion_space
+        space = self._transformer.config.motion_space
         if driving.composition == "original" and space != "lip":
             raise ValueError(
                 f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
@@ -286,17 +306,60 @@ class Animator:
     def render(
         self, source: Source, keypoints: Float[np.ndarray, "frames k 3"]
     ) -> Iterator[UInt8[np.ndarray, "batch s s 3"]]:
-        """Crops with these driving keypoints, `batch_size` at a time; the last chunk repeats its last one.
+        """Crops with these driving keypoints, `batch_size` a device at a time; the last chunk repeats its last one.
 
-        The device is given work ahead of what is waited for.
+        The devices are given work ahead of what is waited for.
         """
-        running: deque[Array] = deque()
-        for chunk in _chunks(keypoints, self.batch_size):
-            running.append(render(self.networks["warping"], self.networks["generator"], source, chunk))
+        shares, running = NamedSharding(self.mesh, P("data")), deque[Array]()
+        for chunk in _chunks(keypoints, self.batch_size * self.mesh.size):
+            driving = jax.device_put(chunk, shares)
+            running.append(render(self.networks["warping"], self.networks["generator"], source, driving))
             if len(running) > AHEAD:
                 yield np.asarray(running.popleft())
         while running:
             yield np.asarray(running.popleft())
+
+    def warm_up(self, seconds: float = 10.0, *, sampling: Sampling = Sampling(), driving: Driving = Driving()) -> None:
+        """Compile what clips of up to so many seconds need, so that the first of them starts at once.
+
+        With a compilation cache (`jax_compilation_cache_dir`) other processes start from what this one compiled.
+        """
+        size, frames = self.config.image_size, int(np.ceil(seconds * MOTION_FPS))
+        source = self._encode(np.zeros((size, size, 3), np.uint8))
+        silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
+        encode_audio(self.networks[self.audio_encoder], silence.stream, silence.sample_count)
+        config = self._transformer.config
+        for plan in plans_up_to(frames, config, sampling.windows):
+            features = np.zeros((plan.features, config.audio_width), np.float32)
+            motion = self._sample(features, 0, plan, sampling)
+        for _ in self.render(source, self.drive(source, motion[:1], driving)):
+            pass
+
+    @property
+    def _transformer(self) -> FlowTransformer:
+        return self.networks["flow_transformer"]
+
+    def _encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
+        """A face's crop, as the renderer reads it."""
+        return encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
+
+    def _sample(
+        self, features: Float[np.ndarray, "features a"], count: int, plan: WindowPlan, sampling: Sampling
+    ) -> Float[np.ndarray, "frames d"]:
+        """Motion of `count` windows; of none, the program is compiled and makes noise."""
+        cfg_scale = self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
+        motion = sample_motion(
+            self._transformer,
+            self.statistics,
+            jnp.asarray(features),
+            jax.random.key(sampling.seed),
+            jnp.asarray(count),
+            jnp.asarray(cfg_scale, jnp.float32),
+            plan=plan,
+            steps=sampling.steps,
+            guided=cfg_scale > 1,
+        )
+        return np.asarray(motion)
 
     def _frames(
         self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"]
@@ -306,12 +369,20 @@ class Animator:
             pasted: deque[Future] = deque()
             left = len(keypoints)
             for crops in self.render(portrait.source, keypoints):
-                while len(pasted) > AHEAD * self.batch_size:
+                while len(pasted) > AHEAD * len(crops):
                     yield pasted.popleft().result()
                 pasted.extend(pool.submit(portrait.paste, crop) for crop in crops[:left])
                 left -= len(crops)
             while pasted:
                 yield pasted.popleft().result()
+
+
+def _make_mesh(devices: int | None) -> Mesh:
+    """So many of this process's devices, along the axis `data`."""
+    found = jax.local_devices()
+    if devices is not None and not 1 <= devices <= len(found):
+        raise ValueError(f"devices is {devices}: from 1 to {len(found)} can be had here")
+    return Mesh(np.array(found[:devices]), ("data",))
 
 
 def _chunks(values: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """The library's face: frames out of a picture and a voice."""
 
+import os
 import subprocess
 import sys
 
@@ -62,6 +63,19 @@ def test_the_batch_does_not_change_the_frames(tiny_checkpoint, animator, portrai
     assert max(np.abs(a.astype(int) - b).max() for a, b in pairs) <= 1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "frames", "motion"), [("float16", "float16", "bfloat16"), ("auto", "float32", "float32")]
+)
+def test_what_a_picture_needs_once_stays_in_float32(tiny_checkpoint, dtype, frames, motion):
+    networks = Animator(open_checkpoint(tiny_checkpoint), dtype=dtype, detector=open_detector("none")).networks
+    found = {part: {leaf.dtype.name for leaf in jax.tree.leaves(network)} for part, network in networks.items()}
+    assert found == {
+        **{part: {"float32"} for part in ("appearance", "motion", "stitching")},
+        **{part: {frames} for part in ("warping", "generator")},
+        **{part: {motion} for part in ("flow_transformer", "whisper")},
+    }
+
+
 def test_pixels_outside_the_crop_are_the_source(animator, portrait, audio):
     wide = np.concatenate([np.full((256, 100, 3), 7, np.uint8), portrait, np.full((256, 100, 3), 9, np.uint8)], axis=1)
     frame = next(iter(animator.animate(wide, audio, sampling=QUICK)))
@@ -82,6 +96,57 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
     assert not [event for event in compiled if "compile" in event]
 
 
+def test_after_warming_up_a_first_clip_compiles_nothing(tiny_checkpoint, portrait, voice):
+    fresh = Animator(open_checkpoint(tiny_checkpoint), batch_size=3, detector=open_detector("none"))
+    driving, sampling = Driving(stitching=True), Sampling(steps=3)
+    fresh.warm_up(6.0, sampling=sampling, driving=driving)
+    plans = {voice.size: "2 s", 5 * voice.size // 2: "5 s"}
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    try:
+        for size in plans:
+            clip = Audio.from_samples(np.resize(voice, size), 16_000)
+            list(fresh.animate(portrait, clip, sampling=sampling, driving=driving, output_fps=2))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert not [event for event in compiled if "compile" in event]
+
+
+EIGHT_DEVICES = """
+import sys
+import jax
+import numpy as np
+from jaxportrait.animator import Animator
+from jaxportrait.models.config import KEYPOINTS
+from jaxportrait.pipeline.render import render
+from tests.inputs import draw_portrait
+keypoints = np.random.default_rng(0).normal(scale=0.1, size=(19, KEYPOINTS, 3)).astype(np.float32)
+frames = []
+for devices in (1, None):
+    animator = Animator.from_checkpoint(sys.argv[1], batch_size=2, devices=devices, detector="none")
+    portrait = animator.prepare(draw_portrait(256))
+    driving = np.asarray(portrait.source.keypoints) + keypoints
+    frames.append(np.concatenate(list(animator.render(portrait.source, driving)))[:19].astype(int))
+assert animator.mesh.size == 8, animator.mesh
+difference = np.abs(frames[0] - frames[1]).max()
+assert difference <= 1, difference
+driving = jax.device_put(driving[:16], jax.NamedSharding(animator.mesh, jax.P("data")))
+networks = animator.networks["warping"], animator.networks["generator"]
+program = render.lower(*networks, portrait.source, driving).compile()
+made = program(*networks, portrait.source, driving)
+assert {shard.data.shape[0] for shard in made.addressable_shards} == {2}
+assert not [word for word in ("all-gather", "all-reduce", "all-to-all", "permute") if word in program.as_text()]
+"""
+
+
+def test_eight_devices_share_the_frames_and_say_nothing_to_each_other(tiny_checkpoint):
+    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    command = [sys.executable, "-c", EIGHT_DEVICES, str(tiny_checkpoint)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_checkpoint, tmp_path):
     with pytest.raises(ValueError, match="output fps is 0"):
         animator.animate(portrait, audio, output_fps=0)
@@ -93,6 +158,8 @@ def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_check
         Sampling(cfg_scale=float("nan"))
     with pytest.raises(ValueError, match="batch size is 0"):
         Animator(open_checkpoint(tiny_checkpoint), batch_size=0)
+    with pytest.raises(ValueError, match=r"devices is 99: from 1 to \d+ can be had"):
+        Animator(open_checkpoint(tiny_checkpoint), devices=99)
     whisper = open_checkpoint(tiny_checkpoint).network("whisper")
     save_checkpoint(tmp_path / "part", PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})
     with pytest.raises(CheckpointError, match="holds no appearance, no motion"):

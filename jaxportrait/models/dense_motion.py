@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -94,7 +95,8 @@ class DenseMotionNetwork(nnx.Module):
         logits = self.mask(prediction).astype(jnp.float32)
         grid = coordinate_grid(*compressed.shape[1:4])
         # The masks sum to one, so the weighted sum of the moved grids is the grid and the weighted shifts.
-        moved = jnp.einsum("ndhwk,nkx->ndhwx", jax.nn.softmax(logits, axis=-1), with_background)
+        masks = jax.nn.softmax(logits, axis=-1)
+        moved = jnp.einsum("ndhwk,nkx->ndhwx", masks, with_background, precision=lax.Precision.HIGHEST)
         return DenseMotion(logits, grid[None] + moved, self._occlude(prediction))
 
     def _sparse_motion(

@@ -5,7 +5,7 @@ of a frame, and then updates: windows agree while they are being made, so no bor
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -87,6 +87,15 @@ def plan_windows(
     while capacity < count:
         capacity *= 2
     return WindowPlan(capacity, config.motion_frames, config.audio_frames, stride, group), count
+
+
+def plans_up_to(
+    frames: int, config: FlowTransformerConfig, mode: WindowMode = "fused", *, group: int = GROUP
+) -> list[WindowPlan]:
+    """Every plan that a clip of at most so many frames can have, the smallest first."""
+    largest, _ = plan_windows(frames, config, mode, group=group)
+    doublings = (largest.capacity // group).bit_length()
+    return [replace(largest, capacity=group << doubling) for doubling in range(doublings)]
 
 
 def frame_noise(key: PRNGKeyArray, frames: int, width: int) -> Float[Array, "frames width"]:

@@ -71,12 +71,13 @@ def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
     assert f"0 tensors within their bounds, {len(names_of(golden, 'small/', *OTHERS))} not" in out
 
 
-def test_small_networks_in_half_precision_are_within_theirs(golden):
-    with jax.numpy_dtype_promotion("standard"):  # flax's norms promote bfloat16, which the strict rules forbid
-        rows = verify(golden, "small", "bfloat16")
+@pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 1e-3), ("float16", 1e-4)])
+def test_small_networks_in_half_precision_are_within_theirs(golden, dtype, rounding):
+    with jax.numpy_dtype_promotion("standard"):  # flax's norms promote halves, which the strict rules forbid
+        rows = verify(golden, "small", dtype)
     assert [row for row in rows if not row.passed] == []
-    halved = [row for row in rows if row.name.startswith("small/") and row.error > 1e-3]
-    assert halved  # else it was not half precision
+    halved = [row for row in rows if row.name.startswith("small/") and row.error > rounding]
+    assert len(halved) > 10  # else it was not half precision
 
 
 @pytest.mark.full

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from infer.__main__ import main
+from infer.interrupt import remember_interrupts
 from jaxportrait import demo
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
@@ -235,6 +236,39 @@ def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
     assert "interrupted: nothing was written" in errors
     assert "Traceback" not in errors
     assert not list(tmp_path.rglob("*.mp4"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_within_a_callback_is_not_lost():
+    class Callback:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with remember_interrupts() as check:
+        check()
+        Callback()  # what is raised there, Python prints and forgets
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_warming_up_fills_the_cache_and_makes_no_video(inputs, tmp_path, capfd):
+    cache = tmp_path / "cache"
+    arguments = command(inputs, "--compilation-cache", str(cache))
+    done = subprocess.run([*arguments, "--warmup"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(cache)
+    assert "compiling for clips of up to 1.0 s" in done.stderr
+    assert not inputs["-o"].exists()
+    programs = {path.name for path in cache.iterdir() if not path.name.endswith("-atime")}
+    assert programs
+    subprocess.run(arguments, check=True)
+    assert {path.name for path in cache.iterdir() if not path.name.endswith("-atime")} == programs
+
+
+def test_warming_up_needs_a_cache(inputs, capsys):
+    with pytest.raises(SystemExit):
+        run(inputs, "--warmup")
+    assert "--compilation-cache none does not" in capsys.readouterr().err
 
 
 def test_a_full_disk_gives_one_line(inputs, tmp_path):

@@ -35,7 +35,7 @@ from tests.closeness import assert_close
 from tests.models.test_blocks import draw, rngs
 
 SMALL_BOUND = 3e-5
-HALF_BOUND = 6e-2  # bfloat16 has 8 bits, and a network rounds at every layer
+HALF_BOUNDS = {"bfloat16": 6e-2, "float16": 1e-2}  # of 8 and 11 bits, and a network rounds at every layer
 COMPONENTS = {
     "appearance": "full/appearance_feature_extractor",
     "motion": "full/motion_extractor",
@@ -151,12 +151,16 @@ def test_training_uses_the_statistics_of_the_batch_and_remembers_them(part):
 
 
 @pytest.mark.usefixtures("lenient_promotion")
-@pytest.mark.parametrize("part", [part for part in COMPONENTS if "retargeting" not in part])
-def test_half_precision_keeps_its_weights_and_meets_float32(part):
-    network = nnx.merge(nnx.graphdef(tiny(part, "bfloat16")), nnx.state(tiny(part)))
+@pytest.mark.parametrize(
+    ("part", "dtype"),
+    [(part, "bfloat16") for part in COMPONENTS if "retargeting" not in part]
+    + [(part, "float16") for part in ("warping", "generator")],
+)
+def test_half_precision_keeps_its_weights_and_meets_float32(part, dtype):
+    network = nnx.merge(nnx.graphdef(tiny(part, dtype)), nnx.state(tiny(part)))
     half, wide = call(network, inputs_of(part)), outputs_of(part)
     for ours, reference in zip(half, wide, strict=True):
-        assert_close(ours.astype(jnp.float32), reference, HALF_BOUND)
+        assert_close(ours.astype(jnp.float32), reference, HALF_BOUNDS[dtype])
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(network))} == {jnp.dtype(jnp.float32)}
 
 

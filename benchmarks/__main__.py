@@ -1,0 +1,100 @@
+"""`python -m benchmarks --output DIR`: every benchmark, one after the other, with the sizes that fit the device.
+
+Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at the end, and the others are run.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+ACCELERATOR = {
+    "renderer": "--dtypes float32 bfloat16 float16 --batch-sizes 1 8 16",
+    "sampler": "--seconds 1 10 60 --dtype bfloat16",
+    "end_to_end": "",
+    "memory": "--seconds 10 60 600",
+    "train": "--batch-size 64 --dtype bfloat16",
+}
+CPU = {
+    "renderer": "--repeats 3",
+    "sampler": "--seconds 1 --repeats 2",
+    "end_to_end": "",
+    "memory": "--seconds 10 60",
+    "train": "--batch-size 8 --width 448 --heads 7",
+    "conv": "",
+}
+"""Benchmark -> its options; on a CPU the transformer is trained at half its width, which 24 GiB hold."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run every benchmark.
+
+    Attributes:
+      output: folder for tables and figures; made if it is missing.
+      only: of the benchmarks, where not all.
+      renderer: checkout of LivePortrait, to be run in turn with ours.
+      transformer: checkout of LivePortrait_AudioDriven, to be run in turn with ours.
+      checkpoint: for whole clips and memory; the demo's by default.
+      dataset_path: a data set of `train.process`, whose input pipeline is timed.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    only: tuple[str, ...] = ()
+    renderer: Path | None = None
+    transformer: Path | None = None
+    checkpoint: Path | None = None
+    dataset_path: Path | None = None
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    commands = plan(options, CPU if backend() == "cpu" else ACCELERATOR)
+    if unknown := set(options.only) - commands.keys():
+        print(f"error: no benchmark {', '.join(sorted(unknown))}: there are {', '.join(commands)}", file=sys.stderr)
+        sys.exit(2)
+    options.output.mkdir(parents=True, exist_ok=True)
+    failed = [name for name in options.only or commands if not run(name, commands[name], options.output)]
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def backend() -> str:
+    """The platform that benchmarks will run on; asked in a process of its own, which leaves the device free."""
+    command = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
+    """Benchmark -> the arguments that it is run with."""
+    rivals = {"renderer": options.renderer, "sampler": options.transformer, "train": options.transformer}
+    given = {
+        **{(name, "--against"): path for name, path in rivals.items()},
+        **{(name, "--checkpoint"): options.checkpoint for name in ("end_to_end", "memory")},
+        ("train", "--dataset-path"): options.dataset_path,
+    }
+    return {
+        name: [
+            *words.split(),
+            *(word for (of, flag), path in given.items() if of == name and path for word in (flag, str(path))),
+        ]
+        for name, words in sizes.items()
+    }
+
+
+def run(name: str, arguments: list[str], folder: Path) -> bool:
+    """Run a benchmark, show and keep its table, and say whether it ended well."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--json", str(folder / f"{name}.json")]
+    print("$", " ".join(["python", *command[1:]]), flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
+    (folder / f"{name}.txt").write_text(f"$ {' '.join(['python', *command[1:]])}\n{done.stdout}", encoding="utf-8")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    main()

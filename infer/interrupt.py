@@ -1,0 +1,34 @@
+"""Ctrl-C that is not lost."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def remember_interrupts() -> Iterator[Callable[[], None]]:
+    """Gives what raises a KeyboardInterrupt if Ctrl-C has been pressed; call it now and then.
+
+    Ctrl-C raises one at once as well, but where that happens in a callback (of XLA, of the garbage collector), Python
+    prints and forgets it.
+    """
+    asked = threading.Event()
+
+    def interrupt(*_) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,75 @@
+"""What the options ask for: a clip, or the programs that clips need."""
+
+import os
+from pathlib import Path
+
+import jax
+
+from infer.config import Options
+from infer.interrupt import remember_interrupts
+from infer.progress import Reporter
+from jaxportrait import demo
+from jaxportrait.animator import Animator
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.image import read_image
+from jaxportrait.media.video import check_format
+
+
+def run(options: Options) -> None:
+    """Animate: check first what costs little, and say what is being done."""
+    check_folder(options.output_dir)
+    report, audio = Reporter(), Audio.open(options.driving, allow_video=options.driving_kind == "audio")
+    if options.warmup:
+        warm_up(options, audio.duration, report)
+        return
+    image = read_image(options.source)
+    check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
+    if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
+        report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
+    with report.stage("loading the networks"):
+        animator = load(options)
+    with report.stage("encoding the source"):
+        portrait = animator.prepare(image, face=options.face)
+    if portrait.passed_over and options.face is None:
+        report.warn(f"{portrait.passed_over + 1} faces found, animating the largest: choose another with --face N")
+    with report.stage(f"making motion of {audio.duration:.1f} s of sound"):
+        animation = animator.animate(
+            portrait, audio, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
+        )
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    with remember_interrupts() as check, report.frames("rendering", len(animation)) as advance:
+
+        def on_frame() -> None:
+            check()
+            advance()
+
+        animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=on_frame)
+    print(options.output)
+
+
+def load(options: Options) -> Animator:
+    """The networks and the face detector that the options ask for."""
+    return Animator.from_checkpoint(
+        options.checkpoint,
+        dtype=options.dtype,
+        batch_size=options.batch_size,
+        devices=options.devices,
+        detector=options.detector,
+        detector_models=options.detector_models,
+    )
+
+
+def warm_up(options: Options, seconds: float, report: Reporter) -> None:
+    """Fill the cache with the programs that clips of up to `seconds` need."""
+    if options.compilation_cache == "none":
+        raise ValueError("--warmup keeps compiled programs and --compilation-cache none does not: leave out either")
+    with report.stage(f"compiling for clips of up to {seconds:.1f} s"):
+        load(options).warm_up(seconds, sampling=options.sampling, driving=options.composing)
+    print(jax.config.values["jax_compilation_cache_dir"])
+
+
+def check_folder(folder: Path) -> None:
+    """Raise before any work if `folder` cannot be made or written to."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another with -o")
