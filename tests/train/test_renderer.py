@@ -327,6 +327,20 @@ def test_without_a_loss_on_pictures_the_motion_extractor_learns_alone(world: Wor
     assert {name for name in drawn if not name.startswith("discriminator.")} == learnt.keys()
 
 
+def test_landmarks_alone_teach_the_warping_network(world: World):
+    (world.root / "warping.toml").write_text(
+        'base = "tiny.toml"\n[losses]\nreconstruction = 0.0\nadversarial = 0.0\nfeature_matching = 0.0\n'
+        'correspondence = 10.0\n[optimizer]\nhold = ["motion", "appearance"]\n'
+    )
+    status, _, err = finish(world, [*arguments(world, "warping", "--steps", "5"), "--config", "warping.toml"])
+    assert status == 0, err
+    params, _ = fresh_leaves(load_config(world.root / "warping.toml", RendererConfig()))
+    learnt = weights(world.root / "warping")
+    moved = {name for name, leaf in params.items() if not np.allclose(leaf, learnt[name], rtol=1e-5, atol=1e-7)}
+    assert "warping.dense_motion.mask.kernel" in moved
+    assert {name.split(".")[0] for name in moved} == {"warping"}
+
+
 @pytest.mark.full
 def test_eight_devices_train_a_renderer_as_one(world: World):
     runs = {
