@@ -25,7 +25,7 @@ Velocity = Callable[[Any, Array, Array, Any], Array]
 """velocity(params, motion (n, t, d), time (n,), condition) -> (n, t, d)."""
 
 GROUP = 4
-"""Windows evaluated at once; with guidance, twice as many rows."""
+"""Windows evaluated at once, where there are so many; with guidance, twice as many rows."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,12 @@ def plan_windows(
 
     Args:
       mode: "fused" windows overlap by half and are blended; "independent" ones lie end to end, as in the original.
+      group: a power of two; a shorter clip's windows are one group.
     """
     stride = config.motion_frames // 2 if mode == "fused" else config.motion_frames
     count = 1 + max(0, -(-(frames - config.motion_frames) // stride))
-    capacity = group
-    while capacity < count:
-        capacity *= 2
-    return WindowPlan(capacity, config.motion_frames, config.audio_frames, stride, group), count
+    capacity = 1 << (count - 1).bit_length()
+    return WindowPlan(capacity, config.motion_frames, config.audio_frames, stride, min(group, capacity)), count
 
 
 def plans_up_to(
@@ -94,8 +93,8 @@ def plans_up_to(
 ) -> list[WindowPlan]:
     """Every plan that a clip of at most so many frames can have, the smallest first."""
     largest, _ = plan_windows(frames, config, mode, group=group)
-    doublings = (largest.capacity // group).bit_length()
-    return [replace(largest, capacity=group << doubling) for doubling in range(doublings)]
+    capacities = [1 << doubling for doubling in range(largest.capacity.bit_length())]
+    return [replace(largest, capacity=capacity, group=min(group, capacity)) for capacity in capacities]
 
 
 def frame_noise(key: PRNGKeyArray, frames: int, width: int) -> Float[Array, "frames width"]:

@@ -16,6 +16,7 @@ from jaxportrait.pipeline.sample import (
     frame_noise,
     integrate,
     plan_windows,
+    plans_up_to,
     resample_motion,
     sample_motion,
 )
@@ -142,6 +143,15 @@ def sample(network, frames: int, *, mode="fused", group=4, seed=0, scale=4.5, st
 
 def test_a_single_window_is_the_same_in_both_modes(network):
     np.testing.assert_allclose(sample(network, 30), sample(network, 30, mode="independent"), atol=1e-6)
+
+
+@pytest.mark.parametrize(("frames", "capacity", "group"), [(1, 1, 1), (30, 1, 1), (31, 2, 2), (61, 4, 4), (91, 8, 4)])
+def test_short_clips_do_no_more_than_they_need(frames, capacity, group):
+    plan, count = plan_windows(frames, CONFIG)
+    assert (plan.capacity, plan.group) == (capacity, group)
+    assert capacity < 2 * count
+    assert plans_up_to(frames, CONFIG)[-1] == plan
+    assert [each.capacity for each in plans_up_to(frames, CONFIG)] == [2**i for i in range(capacity.bit_length())]
 
 
 def test_the_size_of_groups_does_not_matter(network):
