@@ -1,0 +1,61 @@
+"""What benchmarks say: turns, ratios, and which are run with what."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as everything
+from benchmarks.renderer import psnr
+from benchmarks.report import alternate, paired_ratio, publish
+
+
+def test_contestants_run_in_turn():
+    calls: list[str] = []
+    runs = alternate({name: lambda name=name: calls.append(name) for name in "ab"}, 3)
+    assert calls == list("ab" * 4)
+    assert all(len(run["times"]) == 3 and run["least"] <= run["median"] for run in runs.values())
+
+
+def test_the_ratio_is_of_neighbours():
+    assert paired_ratio({"times": [1.0, 9.0, 2.0]}, {"times": [2.0, 18.0, 1.0]}) == 0.5
+
+
+def test_psnr_is_in_decibels():
+    assert psnr(np.full((2, 2), 0.5), np.full((2, 2), 0.6)) == pytest.approx(20)
+
+
+def test_figures_are_kept_with_the_machine_that_gave_them(tmp_path):
+    publish("a table", ("what",), [["a row"]], {"figure": 1}, tmp_path / "figures.json")
+    kept = json.loads((tmp_path / "figures.json").read_text())
+    assert kept["figures"] == {"figure": 1}
+    assert {"device", "processor", "cores", "jax"} <= kept["machine"].keys()
+
+
+def test_every_benchmark_gets_what_is_meant_for_it():
+    options = everything.Options(Path("out"), renderer=Path("a"), transformer=Path("b"), checkpoint=Path("c"))
+    commands = everything.plan(options, everything.CPU)
+    given = {name: arguments[-2:] for name, arguments in commands.items() if name != "conv"}
+    assert given["renderer"] == ["--against", "a"]
+    assert given["sampler"] == given["train"] == ["--against", "b"]
+    assert given["end_to_end"] == given["memory"] == ["--checkpoint", "c"]
+    assert commands["conv"] == []
+
+
+def test_one_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(everything, "CPU", {"memory": "--seconds none", "report": ""})
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        everything.main()
+    assert stop.value.code == 1
+    assert "failed: memory" in capfd.readouterr().err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"memory.txt", "report.txt"}
+
+
+def test_an_unknown_benchmark_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--output", str(tmp_path), "--only", "speed"])
+    with pytest.raises(SystemExit):
+        everything.main()
+    assert "no benchmark speed: there are renderer," in capsys.readouterr().err
