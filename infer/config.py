@@ -8,7 +8,8 @@ import tyro
 from tyro.conf import arg
 
 from jaxportrait import demo
-from jaxportrait.animator import Driving, DType, Sampling
+from jaxportrait.animation import Driving, Sampling
+from jaxportrait.animator import DType
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.video import Encoder
 

@@ -1,9 +1,8 @@
 """`Animator`: a picture and a voice in, frames of the picture speaking out."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,20 +13,19 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 
+from jaxportrait.animation import Animation, Driving, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
 from jaxportrait.media.paste import PasteBack
-from jaxportrait.media.video import Encoder, VideoWriter
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.pipeline.compose import Composition, compose
+from jaxportrait.pipeline.compose import compose
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
 from jaxportrait.pipeline.sample import (
-    WindowMode,
     WindowPlan,
     plan_windows,
     plans_up_to,
@@ -51,107 +49,6 @@ REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
 KEYPOINT_CHUNK = 256
 AHEAD = 2
 """Chunks that the device may work on while the host pastes earlier ones."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How motion is made of sound.
-
-    Attributes:
-      seed: decides everything: the same seed gives the same frames.
-      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone. None is the
-        checkpoint's own, 4.5 for converted ones.
-      steps: Euler steps.
-      windows: "fused" windows overlap and are blended, "independent" ones lie end to end as in the original.
-    """
-
-    seed: int = 0
-    cfg_scale: float | None = None
-    steps: int = 25
-    windows: WindowMode = "fused"
-
-    def __post_init__(self):
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: at least one is needed")
-        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
-            raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
-
-
-@dataclass(frozen=True)
-class Driving:
-    """How motion moves the source.
-
-    Attributes:
-      composition: "source" adds the motion to the source's own expression, "original" replaces it.
-      relative_motion: of "original": the motion since the first frame, or as it is.
-      stitching: correct the keypoints so that shoulders and crop border stay in place.
-    """
-
-    composition: Composition = "source"
-    relative_motion: bool = True
-    stitching: bool = False
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """A source picture, ready to be animated any number of times.
-
-    Attributes:
-      source: what the renderer needs.
-      paste: puts a rendered crop back into the whole picture.
-      size: width and height of the whole picture.
-      crop: the face as the networks read it.
-      passed_over: faces that were found and not taken.
-    """
-
-    source: Source
-    paste: PasteBack
-    size: tuple[int, int]
-    crop: UInt8[np.ndarray, "s s 3"]
-    passed_over: int
-
-
-@dataclass(frozen=True)
-class Animation:
-    """A clip whose frames are made as they are taken, in bounded memory.
-
-    Attributes:
-      size: width and height.
-      keypoints: driving keypoints of every frame.
-    """
-
-    size: tuple[int, int]
-    fps: float
-    audio: Audio
-    keypoints: Float[np.ndarray, "frames k 3"]
-    frames: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]]
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        return self.frames()
-
-    def save(
-        self,
-        path: str | Path,
-        *,
-        crf: int = 18,
-        encoder: Encoder = "auto",
-        on_frame: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Write an mp4 with sound, whole or not at all.
-
-        Args:
-          crf: constant rate factor, 0 (lossless) to 51.
-          on_frame: called after each frame.
-        """
-        with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
-            for frame in self:
-                writer.write(frame)
-                on_frame()
 
 
 class Animator:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxportrait import Animator
-from jaxportrait.animator import Driving, Sampling
+from jaxportrait.animation import Driving, Sampling
 from jaxportrait.checkpoint import CheckpointError, leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
@@ -188,7 +188,7 @@ MEMORY_PROGRAM = """
 import resource, sys
 import numpy as np
 from jaxportrait import Animator
-from jaxportrait.animator import Sampling
+from jaxportrait.animation import Sampling
 from jaxportrait.media.audio import Audio
 from tests.inputs import babble, draw_portrait
 checkpoint, path, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])

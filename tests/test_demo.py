@@ -5,7 +5,8 @@ import pytest
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
-from jaxportrait.animator import Animation, Animator, Sampling
+from jaxportrait.animation import Animation, Sampling
+from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxportrait.animator import Animator, Sampling
+from jaxportrait.animation import Sampling
+from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector

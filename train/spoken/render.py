@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from jaxportrait.animator import Animator, Sampling
+from jaxportrait.animation import Sampling
+from jaxportrait.animator import Animator
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.models.config import KEYPOINTS
 from train.process.extract import read_motion

@@ -9,7 +9,8 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from jaxportrait.animator import Animator, Sampling
+from jaxportrait.animation import Sampling
+from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, DetectorName, open_detector

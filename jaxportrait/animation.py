@@ -1,0 +1,116 @@
+"""What an animator is asked for and what it gives: how motion is made and used, portraits, and clips."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.paste import PasteBack
+from jaxportrait.media.video import Encoder, VideoWriter
+from jaxportrait.pipeline.compose import Composition
+from jaxportrait.pipeline.sample import WindowMode
+from jaxportrait.types import Source
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How motion is made of sound.
+
+    Attributes:
+      seed: decides everything: the same seed gives the same frames.
+      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone. None is the
+        checkpoint's own, 4.5 for converted ones.
+      steps: Euler steps.
+      windows: "fused" windows overlap and are blended, "independent" ones lie end to end as in the original.
+    """
+
+    seed: int = 0
+    cfg_scale: float | None = None
+    steps: int = 25
+    windows: WindowMode = "fused"
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: at least one is needed")
+        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
+            raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How motion moves the source.
+
+    Attributes:
+      composition: "source" adds the motion to the source's own expression, "original" replaces it.
+      relative_motion: of "original": the motion since the first frame, or as it is.
+      stitching: correct the keypoints so that shoulders and crop border stay in place.
+    """
+
+    composition: Composition = "source"
+    relative_motion: bool = True
+    stitching: bool = False
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A source picture, ready to be animated any number of times.
+
+    Attributes:
+      source: what the renderer needs.
+      paste: puts a rendered crop back into the whole picture.
+      size: width and height of the whole picture.
+      crop: the face as the networks read it.
+      passed_over: faces that were found and not taken.
+    """
+
+    source: Source
+    paste: PasteBack
+    size: tuple[int, int]
+    crop: UInt8[np.ndarray, "s s 3"]
+    passed_over: int
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A clip whose frames are made as they are taken, in bounded memory.
+
+    Attributes:
+      size: width and height.
+      keypoints: driving keypoints of every frame.
+    """
+
+    size: tuple[int, int]
+    fps: float
+    audio: Audio
+    keypoints: Float[np.ndarray, "frames k 3"]
+    frames: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        return self.frames()
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        crf: int = 18,
+        encoder: Encoder = "auto",
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write an mp4 with sound, whole or not at all.
+
+        Args:
+          crf: constant rate factor, 0 (lossless) to 51.
+          on_frame: called after each frame.
+        """
+        with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
+            for frame in self:
+                writer.write(frame)
+                on_frame()
