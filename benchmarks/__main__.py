@@ -1,6 +1,7 @@
 """`python -m benchmarks --output DIR`: every benchmark, one after the other, with the sizes that fit the device.
 
 Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at the end, and the others are run.
+The forms of convolutions (`benchmarks.conv`) are a matter of CPUs.
 """
 
 import subprocess

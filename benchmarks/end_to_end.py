@@ -38,8 +38,8 @@ class Options:
       checkpoint: as `infer` reads it.
       source: picture with a face.
       driving: speech recording.
-      dtype: in which the networks compute.
-      batch_size: frames rendered at once; as `infer` has it where left out.
+      dtype: as `infer` has it.
+      batch_size: frames that a device renders at once; as `infer` has it where left out.
       repeats: of every stage, after the first.
       starts: also time to the first frame of new processes, with an empty and a warm cache of compiled programs.
       json: where to write the figures.

@@ -24,7 +24,7 @@ class Options:
       source: picture with a face.
       driving: speech recording.
       cache: folder of compiled programs.
-      dtype: in which the networks compute.
+      dtype: as `infer` has it.
     """
 
     checkpoint: Path

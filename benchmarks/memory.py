@@ -37,7 +37,7 @@ class Options:
       output_fps: frames a second; few make a long clip bearable on a CPU, and kept ones would still show.
       checkpoint: as `infer` reads it.
       source: picture with a face.
-      dtype: in which the networks compute.
+      dtype: as `infer` has it.
       json: where to write the figures.
     """
 

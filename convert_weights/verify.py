@@ -51,7 +51,8 @@ class Options:
     Attributes:
       golden: folder of golden figures, of any seed.
       size: of the networks.
-      dtype: in which the networks compute; with float16 the transformers do in bfloat16, as inference has it.
+      dtype: in which the networks compute; float16 is that of W and G, as inference has it: the transformers compute in
+        bfloat16 then, and what a picture needs once in float32.
     """
 
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -126,19 +127,19 @@ def bound_of(name: str, size: str, dtype: str) -> float:
 
 def run_networks(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: str) -> Outputs:
     """Every golden output of one size."""
-    rendering, moving = jnp.dtype(dtype), jnp.dtype("bfloat16" if dtype == "float16" else dtype)
-    yield from run_renderer(recipe, checkpoint, size, rendering)
+    mixed = dtype == "float16"
+    once, moving = jnp.dtype("float32" if mixed else dtype), jnp.dtype("bfloat16" if mixed else dtype)
+    yield from run_renderer(recipe, checkpoint, size, once, jnp.dtype(dtype))
     if checkpoint.config.motion is not None:
-        yield from run_motion(checkpoint, rendering)
-        yield from run_stitching(recipe, checkpoint, rendering)
+        yield from run_motion(checkpoint, once)
+        yield from run_stitching(recipe, checkpoint, once)
     yield from run_whisper(recipe, checkpoint, size, moving)
     yield from run_flow_transformer(recipe, checkpoint, size, moving)
 
 
-def run_renderer(recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype) -> Outputs:
-    extractor, warping, generator = (
-        checkpoint.network(part, dtype=dtype) for part in ("appearance", "warping", "generator")
-    )
+def run_renderer(recipe: Recipe, checkpoint: Checkpoint, size: str, once: jnp.dtype, dtype: jnp.dtype) -> Outputs:
+    extractor = checkpoint.network("appearance", dtype=once)
+    warping, generator = (checkpoint.network(part, dtype=dtype) for part in ("warping", "generator"))
     config, side = checkpoint.sizes("warping"), IMAGE_SIZE[size] // 4
     extract, warp, generate = call(), call(), call()
     volume = extract(extractor, golden_image(IMAGE_SIZE[size]))

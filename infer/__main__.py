@@ -50,6 +50,7 @@ def configure(options: Options) -> None:
     """Choose the device and the cache of compiled programs, before JAX is used."""
     if options.compilation_cache != "none":
         jax.config.update("jax_compilation_cache_dir", options.compilation_cache or default_cache())
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if options.platform != "auto":
         jax.config.update("jax_platforms", options.platform)
         try:

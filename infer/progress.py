@@ -22,10 +22,14 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Reporter:
-    """Says what is being done and how long it took, with the time spent compiling apart."""
+    """Says what is being done and how long it took, with the time spent compiling apart.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
+    Args:
+      check: called after each stage and frame, to raise what must end the program.
+    """
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self.check, self.console = check, Console(stderr=True)
         self.compile_seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._count)
 
@@ -41,6 +45,7 @@ class Reporter:
         """Time a stage and say so when it is done."""
         start, compiled = time.perf_counter(), self.compile_seconds
         yield
+        self.check()
         self._done(name, time.perf_counter() - start, self.compile_seconds - compiled)
 
     @contextmanager
@@ -49,7 +54,12 @@ class Reporter:
         start, compiled = time.perf_counter(), self.compile_seconds
         count = _bar if self.console.is_terminal else _lines
         with count(self.console, name, total) as advance:
-            yield advance
+
+            def on_frame() -> None:
+                self.check()
+                advance()
+
+            yield on_frame
         seconds, compiling = time.perf_counter() - start, self.compile_seconds - compiled
         rate = total / max(seconds - compiling, 1e-9)
         self._done(f"{name} {total} frames", seconds, compiling, f", {rate:.2f} frames/s after compiling")

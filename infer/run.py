@@ -16,12 +16,15 @@ from jaxportrait.media.video import check_format
 
 
 def run(options: Options) -> None:
-    """Animate: check first what costs little, and say what is being done."""
+    """Do what is asked for; Ctrl-C ends it at the next frame or stage at the latest."""
+    with remember_interrupts() as check:
+        (warm_up if options.warmup else animate)(options, Reporter(check))
+
+
+def animate(options: Options, report: Reporter) -> None:
+    """Make a clip: check first what costs little, and say what is being done."""
     check_folder(options.output_dir)
-    report, audio = Reporter(), Audio.open(options.driving, allow_video=options.driving_kind == "audio")
-    if options.warmup:
-        warm_up(options, audio.duration, report)
-        return
+    audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
     check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
     if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
@@ -37,13 +40,8 @@ def run(options: Options) -> None:
             portrait, audio, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
         )
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    with remember_interrupts() as check, report.frames("rendering", len(animation)) as advance:
-
-        def on_frame() -> None:
-            check()
-            advance()
-
-        animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=on_frame)
+    with report.frames("rendering", len(animation)) as advance:
+        animation.save(options.output, crf=options.crf, encoder=options.encoder, on_frame=advance)
     print(options.output)
 
 
@@ -59,17 +57,22 @@ def load(options: Options) -> Animator:
     )
 
 
-def warm_up(options: Options, seconds: float, report: Reporter) -> None:
-    """Fill the cache with the programs that clips of up to `seconds` need."""
+def warm_up(options: Options, report: Reporter) -> None:
+    """Fill the cache with the programs that clips as long as the given sound need."""
     if options.compilation_cache == "none":
         raise ValueError("--warmup keeps compiled programs and --compilation-cache none does not: leave out either")
+    cache: Path = Path(jax.config.values["jax_compilation_cache_dir"])
+    check_folder(cache)
+    seconds = Audio.open(options.driving, allow_video=options.driving_kind == "audio").duration
     with report.stage(f"compiling for clips of up to {seconds:.1f} s"):
-        load(options).warm_up(seconds, sampling=options.sampling, driving=options.composing)
-    print(jax.config.values["jax_compilation_cache_dir"])
+        load(options).warm_up(
+            seconds, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps
+        )
+    print(cache)
 
 
 def check_folder(folder: Path) -> None:
     """Raise before any work if `folder` cannot be made or written to."""
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise OSError(f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another with -o")
+        raise OSError(f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another folder")

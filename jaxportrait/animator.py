@@ -36,6 +36,7 @@ from jaxportrait.types import Source
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 PER_FRAME = ("warping", "generator")
+PER_PICTURE = ("appearance", "motion", "stitching")
 PRECISIONS = {
     "float32": ("float32", "float32"),
     "bfloat16": ("bfloat16", "bfloat16"),
@@ -68,7 +69,7 @@ class Animator:
         devices: int | None = None,
         detector: Detector | None = None,
     ):
-        """Load what inference needs; W and G onto every device that renders.
+        """Load what inference needs; the renderer's networks onto every device that renders.
 
         Args:
           dtype: in which W and G compute; the flow transformer and the audio encoder as `PRECISIONS` has it, what a
@@ -98,7 +99,7 @@ class Animator:
             part: checkpoint.network(part, dtype=jnp.dtype(dtypes.get(part, "float32")))
             for part in (*required, *optional)
         }
-        for part in PER_FRAME:
+        for part in self.networks.keys() & {*PER_FRAME, *PER_PICTURE}:
             self.networks[part] = jax.device_put(self.networks[part], NamedSharding(self.mesh, P()))
         self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
 
@@ -160,8 +161,7 @@ class Animator:
             raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to 240")
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
-        count = max(1, round(sound.duration * output_fps))
-        frames = int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
+        count, frames = frame_counts(sound.duration, output_fps)
         motion = resample_motion(self.sample(sound, frames, sampling), output_fps, count)
         keypoints = self.drive(portrait.source, motion, driving)
         return Animation(portrait.size, output_fps, sound, keypoints, lambda: self._frames(portrait, keypoints))
@@ -178,7 +178,7 @@ class Animator:
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
-        space = self._transformer.config.motion_space
+        space, source = self._transformer.config.motion_space, self._spread(source)
         if driving.composition == "original" and space != "lip":
             raise ValueError(
                 f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
@@ -207,7 +207,7 @@ class Animator:
 
         The devices are given work ahead of what is waited for.
         """
-        shares, running = NamedSharding(self.mesh, P("data")), deque[Array]()
+        source, shares, running = self._spread(source), NamedSharding(self.mesh, P("data")), deque[Array]()
         for chunk in _chunks(keypoints, self.batch_size * self.mesh.size):
             driving = jax.device_put(chunk, shares)
             running.append(render(self.networks["warping"], self.networks["generator"], source, driving))
@@ -216,12 +216,20 @@ class Animator:
         while running:
             yield np.asarray(running.popleft())
 
-    def warm_up(self, seconds: float = 10.0, *, sampling: Sampling = Sampling(), driving: Driving = Driving()) -> None:
+    def warm_up(
+        self,
+        seconds: float = 10.0,
+        *,
+        sampling: Sampling = Sampling(),
+        driving: Driving = Driving(),
+        output_fps: float = MOTION_FPS,
+    ) -> None:
         """Compile what clips of up to so many seconds need, so that the first of them starts at once.
 
-        With a compilation cache (`jax_compilation_cache_dir`) other processes start from what this one compiled.
+        With a compilation cache (`jax_compilation_cache_dir`; with `jax_persistent_cache_min_compile_time_secs` 0 also
+        of small programs) other processes start from what this one compiled.
         """
-        size, frames = self.config.image_size, int(np.ceil(seconds * MOTION_FPS))
+        size, (_, frames) = self.config.image_size, frame_counts(seconds, output_fps)
         source = self._encode(np.zeros((size, size, 3), np.uint8))
         silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
         encode_audio(self.networks[self.audio_encoder], silence.stream, silence.sample_count)
@@ -231,6 +239,10 @@ class Animator:
             motion = self._sample(features, 0, plan, sampling)
         for _ in self.render(source, self.drive(source, motion[:1], driving)):
             pass
+
+    def _spread(self, source: Source) -> Source:
+        """The source on every device; that of another animator may lie on others."""
+        return jax.device_put(source, NamedSharding(self.mesh, P()))
 
     @property
     def _transformer(self) -> FlowTransformer:
@@ -272,6 +284,12 @@ class Animator:
                 left -= len(crops)
             while pasted:
                 yield pasted.popleft().result()
+
+
+def frame_counts(seconds: float, output_fps: float) -> tuple[int, int]:
+    """Of a clip: its frames, and those of the motion at 30 a second from which they are resampled."""
+    count = max(1, round(seconds * output_fps))
+    return count, int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
 
 
 def _make_mesh(devices: int | None) -> Mesh:

@@ -96,20 +96,35 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
     assert not [event for event in compiled if "compile" in event]
 
 
-def test_after_warming_up_a_first_clip_compiles_nothing(tiny_checkpoint, portrait, voice):
+@pytest.mark.parametrize(
+    ("seconds", "fps", "sampling", "driving"),
+    [
+        (5.0, 2.0, Sampling(steps=3), Driving(stitching=True)),
+        (1.0, 60.0, Sampling(steps=3, cfg_scale=1.0, windows="independent"), Driving("original")),
+    ],
+)
+def test_after_warming_up_a_first_clip_compiles_nothing(
+    tiny_checkpoint, portrait, voice, seconds, fps, sampling, driving
+):
+    jax.clear_caches()
+    options = {"sampling": sampling, "driving": driving, "output_fps": fps}
     fresh = Animator(open_checkpoint(tiny_checkpoint), batch_size=3, detector=open_detector("none"))
-    driving, sampling = Driving(stitching=True), Sampling(steps=3)
-    fresh.warm_up(6.0, sampling=sampling, driving=driving)
-    plans = {voice.size: "2 s", 5 * voice.size // 2: "5 s"}
+    fresh.warm_up(seconds, **options)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
     try:
-        for size in plans:
-            clip = Audio.from_samples(np.resize(voice, size), 16_000)
-            list(fresh.animate(portrait, clip, sampling=sampling, driving=driving, output_fps=2))
+        for part in (1, 2):
+            clip = Audio.from_samples(np.resize(voice, round(16_000 * seconds / part)), 16_000)
+            list(fresh.animate(portrait, clip, **options))
     finally:
         jax.monitoring.clear_event_listeners()
     assert not [event for event in compiled if "compile" in event]
+
+
+def test_a_portrait_may_come_from_another_animator(tiny_checkpoint, animator, portrait, audio):
+    other = Animator(open_checkpoint(tiny_checkpoint), batch_size=4, detector=open_detector("none"))
+    ours, theirs = (each.animate(animator.prepare(portrait), audio, sampling=QUICK) for each in (animator, other))
+    np.testing.assert_array_equal(next(iter(ours)), next(iter(theirs)))
 
 
 EIGHT_DEVICES = """
@@ -121,9 +136,9 @@ from jaxportrait.models.config import KEYPOINTS
 from jaxportrait.pipeline.render import render
 from tests.inputs import draw_portrait
 keypoints = np.random.default_rng(0).normal(scale=0.1, size=(19, KEYPOINTS, 3)).astype(np.float32)
-frames = []
+frames, animator = [], None
 for devices in (1, None):
-    animator = Animator.from_checkpoint(sys.argv[1], batch_size=2, devices=devices, detector="none")
+    one, animator = animator, Animator.from_checkpoint(sys.argv[1], batch_size=2, devices=devices, detector="none")
     portrait = animator.prepare(draw_portrait(256))
     driving = np.asarray(portrait.source.keypoints) + keypoints
     frames.append(np.concatenate(list(animator.render(portrait.source, driving)))[:19].astype(int))
@@ -135,6 +150,7 @@ networks = animator.networks["warping"], animator.networks["generator"]
 program = render.lower(*networks, portrait.source, driving).compile()
 made = program(*networks, portrait.source, driving)
 assert {shard.data.shape[0] for shard in made.addressable_shards} == {2}
+assert np.isfinite(one.drive(portrait.source, np.ones((5, 18), np.float32))).all()  # made by the other animator
 assert not [word for word in ("all-gather", "all-reduce", "all-to-all", "permute") if word in program.as_text()]
 """
 

@@ -1,7 +1,10 @@
 """Head pose and keypoints: rotations, and the transform from canonical keypoints to a picture's."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 DEGREES_PER_BIN = 3.0
@@ -31,7 +34,7 @@ def rotation_matrix(pose: Float[Array, "*n 3"]) -> Float[Array, "*n 3 3"]:
     about_x = _matrix(one, zero, zero, zero, jnp.cos(pitch), -jnp.sin(pitch), zero, jnp.sin(pitch), jnp.cos(pitch))
     about_y = _matrix(jnp.cos(yaw), zero, jnp.sin(yaw), zero, one, zero, -jnp.sin(yaw), zero, jnp.cos(yaw))
     about_z = _matrix(jnp.cos(roll), -jnp.sin(roll), zero, jnp.sin(roll), jnp.cos(roll), zero, zero, zero, one)
-    return jnp.swapaxes(about_z @ about_y @ about_x, -1, -2)
+    return jnp.swapaxes(chain(about_z, about_y, about_x), -1, -2)
 
 
 def transform_keypoints(
@@ -48,7 +51,12 @@ def transform_keypoints(
     Source: LivePortrait, equation 2.
     """
     flat = translation * jnp.asarray([[1.0, 1.0, 0.0]], translation.dtype)
-    return scale[:, :, None] * (keypoints @ rotation + expression) + flat[:, None, :]
+    return scale[:, :, None] * (chain(keypoints, rotation) + expression) + flat[:, None, :]
+
+
+def chain(*matrices: Float[Array, "*n a b"]) -> Float[Array, "*n a c"]:
+    """The product of matrices from left to right, in full float32: accelerators round the factors otherwise."""
+    return functools.reduce(functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST), matrices)
 
 
 def _matrix(*entries: Float[Array, "*n"]) -> Float[Array, "*n 3 3"]:

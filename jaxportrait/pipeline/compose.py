@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxportrait.models.config import KEYPOINTS, MOTION_WIDTH, MotionSpace
-from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
+from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import Motion, Source
 
 Composition = Literal["source", "original"]
@@ -47,10 +47,10 @@ def compose(
     if composition == "original":
         expression = now.expression - before.expression if relative else now.expression
         return transform_keypoints(own.keypoints, rotation, expression, own.scale, own.translation)
-    turn = rotation_matrix(now.pose) @ jnp.swapaxes(rotation_matrix(before.pose), -1, -2)
+    back = jnp.swapaxes(rotation_matrix(before.pose), -1, -2)
     return transform_keypoints(
         own.keypoints,
-        turn @ rotation,
+        chain(rotation_matrix(now.pose), back, rotation),
         own.expression + now.expression - before.expression,
         own.scale * now.scale / before.scale,
         own.translation + now.translation - before.translation,

@@ -30,9 +30,13 @@ def extract_motion(motion: MotionExtractor, images: UInt8[Array, "n h w 3"]) -> 
 def encode_source(
     appearance: AppearanceExtractor, motion: MotionExtractor, warping: WarpingNetwork, image: UInt8[Array, "1 h w 3"]
 ) -> Source:
-    """All that rendering needs of a source, from its 8-bit picture cropped to the face."""
+    """All that rendering needs of a source, from its 8-bit picture cropped to the face.
+
+    Done once a picture, and so with full float32 products, whose factors accelerators round by default.
+    """
     picture = image.astype(jnp.float32) / 255.0
-    volume, own = appearance(picture), motion(picture)
+    with jax.default_matmul_precision("highest"):
+        volume, own = appearance(picture), motion(picture)
     return Source(
         volume=volume,
         compressed=warping.dense_motion.compress_volume(volume),

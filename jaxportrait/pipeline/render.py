@@ -24,4 +24,5 @@ def stitch_keypoints(
     network: StitchingNetwork, source: Source, driving: Float[Array, "n k 3"]
 ) -> Float[Array, "n k 3"]:
     """Driving keypoints, corrected so that the crop's border stays where the source has it."""
-    return stitch(network, source.keypoints, driving)
+    with jax.default_matmul_precision("highest"):
+        return stitch(network, source.keypoints, driving)

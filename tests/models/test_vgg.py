@@ -11,7 +11,7 @@ from jaxportrait.models.config import VGGConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import IMAGENET_MEAN, VGG
 from tests.closeness import assert_close
-from tests.models.test_networks import HALF_BOUND, draw_leaf, program
+from tests.models.test_networks import HALF_BOUNDS, draw_leaf, program
 
 PARAMETERS = 20_024_384 - 3 * (9 * 512 * 512 + 512)
 """Of the published convolutions, less those after relu5_1."""
@@ -55,4 +55,4 @@ def test_half_precision_keeps_its_weights_and_meets_float32(network, image, maps
     half = nnx.merge(nnx.graphdef(abstract("perceptual", VGGConfig.tiny(), dtype=jnp.bfloat16)), nnx.state(network))
     for ours, reference in zip(program(half, [image]), maps, strict=True):
         assert ours.dtype == jnp.bfloat16
-        assert_close(ours.astype(jnp.float32), reference, HALF_BOUND)
+        assert_close(ours.astype(jnp.float32), reference, HALF_BOUNDS["bfloat16"])
