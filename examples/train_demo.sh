@@ -36,8 +36,8 @@ stage warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint
 stage renderer1 --config configs/demo_renderer.toml --init "$runs/warping.checkpoint" --steps 610 --learning-rate 8e-4 \
     --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
 stage renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
-stage renderer --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 600 --learning-rate 4e-4 \
-    --warmup-steps 50 --drop-steps 400
+stage renderer --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 2500 3050 --ema-decay 0.995
 
 # Motion of all clips, and the flow transformer that makes it of sound.
 mkdir -p "$data/all"
