@@ -1,8 +1,8 @@
 """`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G), by batch size and dtype.
 
 Weights are the golden recipe's. `--against` names a checkout of the PyTorch original (LivePortrait), which runs in turn
-with ours on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and PyYAML. With
-float32 among several `--dtypes`, the frames of the others are compared with its.
+with ours, in a process of its own and on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It
+needs torch and PyYAML. With float32 among several `--dtypes`, the frames of the others are compared with its.
 """
 
 import math
@@ -17,14 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from benchmarks.originals import (
-    original_forms,
-    original_networks,
-    original_programs,
-    our_networks,
-    our_programs,
-    recipe_weights,
-)
+from benchmarks.neighbour import Neighbour
+from benchmarks.networks import draw_inputs, our_networks, our_programs, recipe_weights
+from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.types import AnyArray
 
@@ -76,24 +71,24 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     letters = [letter for letter in "FMWG" if any(letter in name for name in options.networks)]
     states = recipe_weights(options.golden, letters)
+    networks = {dtype: our_networks(states, dtype) for dtype in options.dtypes}
+    peaks = {dtype: peak(dtype) for dtype in options.dtypes}
     try:
-        originals = original_networks(options.against, states) if options.against else {}
+        with Neighbour.beside(options.against, OriginalRenderer, states) as original:
+            figures = {
+                f"{name} x {batch_size}": measure(name, batch_size, networks, original, options.repeats)
+                for name in options.networks
+                for batch_size in options.batch_sizes
+            }
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    networks = {dtype: our_networks(states, dtype) for dtype in options.dtypes}
-    peaks = {dtype: peak(dtype) for dtype in options.dtypes}
-    figures = {
-        f"{name} x {batch_size}": measure(name, batch_size, networks, originals, options.repeats)
-        for name in options.networks
-        for batch_size in options.batch_sizes
-    }
     rows = [row for name, runs in figures.items() for row in rows_of(name, runs, peaks)]
     publish("renderer", COLUMNS, rows, {"peak": peaks, "runs": figures}, options.json)
 
 
 def measure(
-    name: Letter, batch_size: int, networks: dict[str, Any], originals: dict[str, Any], repeats: int
+    name: Letter, batch_size: int, networks: dict[str, Any], original: Neighbour | None, repeats: int
 ) -> dict[str, dict[str, Any]]:
     """Our forms, and the original's, in turn on the same inputs."""
     inputs, calls, costs = draw_inputs(batch_size), {}, {}
@@ -103,8 +98,8 @@ def measure(
         compiled = jax.jit(program).lower(*arguments).compile()
         costs[dtype] = {"compile": time.perf_counter() - start, "compiled_flops": compiled_flops(compiled)}
         calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(*arguments)
-    if originals:
-        calls |= {form: original_programs(originals, inputs, form)[name] for form in original_forms()}
+    if original is not None:
+        calls |= {form: original.prepare("program", name, inputs, form) for form in original.ask("forms")}
     figures = alternate(calls, repeats)
     if name == "W+G" and "float32" in networks:
         for dtype in networks.keys() - {"float32"}:
@@ -122,23 +117,6 @@ def psnr(made: AnyArray, truth: AnyArray) -> float:
     """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are equal."""
     error = float(np.mean((np.asarray(made, np.float64) - np.asarray(truth, np.float64)) ** 2))
     return -10 * math.log10(error) if error else 999.0
-
-
-def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
-    """Inputs of every network, as the original reads them; one source serves every frame."""
-    rng = np.random.default_rng(0)
-
-    def draw(*shape: int, scale: float) -> np.ndarray:
-        return (scale * rng.standard_normal(shape)).astype(np.float32)
-
-    source = draw(1, 21, 3, scale=0.3)
-    return {
-        "image": rng.uniform(size=(batch_size, 3, 256, 256)).astype(np.float32),
-        "volume": draw(1, 32, 16, 64, 64, scale=0.7),
-        "source": source,
-        "driving": source + draw(batch_size, 21, 3, scale=0.08),
-        "features": draw(batch_size, 256, 64, 64, scale=0.4),
-    }
 
 
 def peak(dtype: str) -> float:

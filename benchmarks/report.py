@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import jax
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.neighbour import Prepared, Timing, timed
 
 
 def machine() -> dict[str, Any]:
@@ -29,36 +30,22 @@ def machine() -> dict[str, Any]:
     }
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    """How long one call takes, what it dispatched included."""
-    start = time.perf_counter()
-    jax.block_until_ready(run())
-    return time.perf_counter() - start
-
-
-def alternate(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, Any]]:
-    """First call, and the later ones with their median, the contestants in turn: a machine's moods meet all of them.
-
-    `cpu` is the processor time of all threads of this process, which other programs hardly change; it counts threads
-    that wait in a loop as if they worked.
-    """
-    first = {name: seconds(run) for name, run in runs.items()}
-    later: dict[str, list[float]] = {name: [] for name in runs}
-    cpu: dict[str, list[float]] = {name: [] for name in runs}
+def alternate(runs: Mapping[str, Callable[[], Any] | Prepared], repeats: int) -> dict[str, dict[str, Any]]:
+    """First call, and the later ones with their median, the contestants in turn: a machine's moods meet all of them."""
+    first = {name: _time(run) for name, run in runs.items()}
+    later: dict[str, list[Timing]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            start = time.process_time()
-            later[name].append(seconds(run))
-            cpu[name].append(time.process_time() - start)
+            later[name].append(_time(run))
     return {
         name: {
-            "first": first[name],
-            "median": statistics.median(times),
-            "least": min(times),
-            "times": times,
-            "cpu": statistics.median(cpu[name]),
+            "first": first[name].seconds,
+            "median": statistics.median(each.seconds for each in timings),
+            "least": min(each.seconds for each in timings),
+            "times": [each.seconds for each in timings],
+            "cpu": statistics.median(each.cpu for each in timings),
         }
-        for name, times in later.items()
+        for name, timings in later.items()
     }
 
 
@@ -76,6 +63,10 @@ def publish(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], d
     Console(width=120).print(table)
     if path is not None:
         path.write_text(json.dumps({"machine": where, "figures": data}, indent=1) + "\n", encoding="utf-8")
+
+
+def _time(run: Callable[[], Any] | Prepared) -> Timing:
+    return run.time() if isinstance(run, Prepared) else timed(run)
 
 
 def _allocator() -> str:

@@ -1,10 +1,11 @@
 """`python -m benchmarks.sampler [--against PATH]`: audio features -> motion, by length of audio, steps and windows.
 
 The transformer has fresh weights, which do not change its time. `--against` names a checkout of the PyTorch original
-(LivePortrait_AudioDriven), whose network integrates the same windows in turn with ours, in float32: `independent`
-windows, all in one batch, as the original has them. It needs torch, einops and torchdiffeq.
+(LivePortrait_AudioDriven), whose network integrates the same windows in turn with ours, in a process of its own, in
+float32: `independent` windows, all in one batch, as the original has them. It needs torch, einops and torchdiffeq.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ import numpy as np
 import tyro
 from flax import nnx
 
-from benchmarks.originals import original_sampler, original_transformer
+from benchmarks.neighbour import Neighbour, Prepared
+from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.models.config import MOTION_FPS
 from jaxportrait.models.parts import build
@@ -60,25 +62,22 @@ def main() -> None:
     config = options.size.config("lip", AUDIO_WIDTH)
     network = build("flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0))
     network.eval()
+    figures, rows = [], []
     try:
-        original = options.against and original_transformer(options.against, options.size, AUDIO_WIDTH)
+        with Neighbour.beside(options.against, OriginalTransformer, options.size, AUDIO_WIDTH) as original:
+            for seconds, steps, windows in itertools.product(options.seconds, options.steps, options.windows):
+                runs = measure(network, original, seconds, steps, windows, options.repeats)
+                figures.append({"seconds": seconds, "steps": steps, "windows": windows, "runs": runs})
+                rows += rows_of(seconds, steps, windows, runs)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    figures, rows = [], []
-    for seconds in options.seconds:
-        for steps in options.steps:
-            for windows in options.windows:
-                runs = measure(network, original, seconds, steps, windows, options.repeats)
-                case = {"seconds": seconds, "steps": steps, "windows": windows}
-                figures.append({**case, "runs": runs})
-                rows += rows_of(seconds, steps, windows, runs)
     title = f"sampler: {options.dtype}, width {options.size.width}, guided"
     publish(title, COLUMNS, rows, figures, options.json)
 
 
 def measure(
-    network: Any, original: Any, seconds: float, steps: int, windows: WindowMode, repeats: int
+    network: Any, original: Neighbour | None, seconds: float, steps: int, windows: WindowMode, repeats: int
 ) -> dict[str, dict[str, Any]]:
     """Our sampler and, where its windows are the original's, that one's, in turn on the same audio features."""
     frames = max(1, round(seconds * MOTION_FPS))
@@ -99,10 +98,10 @@ def measure(
     start = time.perf_counter()
     compiled = lowered.compile()
     compiling = time.perf_counter() - start
-    calls: dict[str, Callable[[], Any]] = {"jaxportrait": lambda: compiled(*arguments)}
+    calls: dict[str, Callable[[], Any] | Prepared] = {"jaxportrait": lambda: compiled(*arguments)}
     if original is not None and windows == "independent":
         heard = features[plan.feature_index[:count]]
-        calls["original"] = original_sampler(original, heard, steps, GUIDANCE)
+        calls["original"] = original.prepare("sampler", heard, steps, GUIDANCE)
     runs = alternate(calls, repeats)
     runs["jaxportrait"]["compile"] = compiling
     return runs

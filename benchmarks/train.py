@@ -1,7 +1,8 @@
 """`python -m benchmarks.train [--against PATH]`: an update of the flow transformer, and the input pipeline.
 
 `--against` names a checkout of the PyTorch original (LivePortrait_AudioDriven); its network is trained in turn with
-ours, on batches of the same shape, with the same optimizer and precision. It needs torch, einops and torchdiffeq.
+ours, in a process of its own, on batches of the same shape, with the same optimizer and precision. It needs torch,
+einops and torchdiffeq.
 """
 
 import sys
@@ -14,8 +15,9 @@ import jax
 import numpy as np
 import tyro
 
-from benchmarks.originals import original_transformer
-from benchmarks.report import alternate, publish, seconds
+from benchmarks.neighbour import Neighbour, timed
+from benchmarks.originals import OriginalTransformer
+from benchmarks.report import alternate, publish
 from jaxportrait.models.config import MOTION_SPACES
 from train.config import OptimizerConfig, TransformerSize
 from train.data import WINDOW_FEATURES, Rows, batches
@@ -53,14 +55,16 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    runs = {"jaxportrait": our_update(options)}
-    if options.against is not None:
-        try:
-            runs["original"] = original_update(options, options.against)
-        except FileNotFoundError as error:
-            print(error, file=sys.stderr)
-            sys.exit(2)
-    figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
+    runs: dict[str, Any] = {"jaxportrait": our_update(options)}
+    try:
+        with Neighbour.beside(options.against, OriginalTransformer, options.size, AUDIO_WIDTH) as original:
+            if original is not None:
+                batch, half = sample_batch(options.batch_size), options.dtype == "bfloat16"
+                runs["original"] = original.prepare("update", batch, half)
+            figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     rows = [
         [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
         for name, f in figures.items()
@@ -101,39 +105,13 @@ def our_update(options: Options) -> Callable[[], Any]:
     return run
 
 
-def original_update(options: Options, checkout: Path) -> Callable[[], Any]:
-    """The published network's update: forward, mean squared error, backward, clip, AdamW."""
-    import torch
-
-    network = original_transformer(checkout, options.size, AUDIO_WIDTH).train()
-    device = network.device
-    adamw = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=1e-6)
-    batch = {
-        name: torch.from_numpy(values).to(device).float() for name, values in sample_batch(options.batch_size).items()
-    }
-    half = options.dtype == "bfloat16"
-
-    def run() -> float:
-        noise, time = torch.randn_like(batch["motion"]), torch.sigmoid(torch.randn(options.batch_size, device=device))
-        at = time[:, None, None]
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            velocity = network((1 - at) * noise + at * batch["motion"], batch["features"], time)
-            loss = (velocity.float() - (batch["motion"] - noise)).square().mean()
-        adamw.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adamw.step()
-        return loss.item()
-
-    return run
-
-
 def pipeline_rate(path: Path, batch_size: int) -> float:
     """Windows a second that the input pipeline gives when nothing else is to be done."""
     iterator = batches(open_dataset(path), "lip", 0, Rows(batch_size))
     for _ in range(WARM_BATCHES):
         next(iterator)
-    return batch_size * MEASURED_BATCHES / seconds(lambda: [next(iterator) for _ in range(MEASURED_BATCHES)] and None)
+    timing = timed(lambda: [next(iterator) for _ in range(MEASURED_BATCHES)] and None)
+    return batch_size * MEASURED_BATCHES / timing.seconds
 
 
 if __name__ == "__main__":

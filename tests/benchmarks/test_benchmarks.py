@@ -1,13 +1,17 @@
 """What benchmarks say: turns, ratios, and which are run with what."""
 
 import json
+import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as everything
+from benchmarks.neighbour import Neighbour
 from benchmarks.renderer import psnr
 from benchmarks.report import alternate, paired_ratio, publish
 
@@ -17,6 +21,43 @@ def test_contestants_run_in_turn():
     runs = alternate({name: lambda name=name: calls.append(name) for name in "ab"}, 3)
     assert calls == list("ab" * 4)
     assert all(len(run["times"]) == 3 and run["least"] <= run["median"] for run in runs.values())
+
+
+class Sleeper:
+    """What a neighbour is made of in these tests."""
+
+    def __init__(self, nap: float):
+        if nap < 0:
+            raise ValueError("a nap takes time")
+        self.nap = nap
+
+    def process(self) -> int:
+        return os.getpid()
+
+    def sleep(self, times: int) -> Callable[[], None]:
+        return lambda: time.sleep(times * self.nap)
+
+    def leave(self) -> None:
+        os._exit(3)
+
+
+def test_a_neighbour_has_its_own_process_and_its_own_clock():
+    with Neighbour(Sleeper, 0.01) as neighbour:
+        assert neighbour.ask("process") != os.getpid()
+        runs = alternate({"ours": lambda: None, "theirs": neighbour.prepare("sleep", 3)}, 2)
+        assert runs["ours"]["median"] < 0.03 <= runs["theirs"]["least"]
+        with pytest.raises(TypeError):
+            neighbour.prepare("sleep", 1, 2)
+        assert neighbour.prepare("sleep", 1).time().seconds >= 0.01  # an error does not end it
+
+
+def test_errors_of_a_neighbour_reach_us():
+    with pytest.raises(ValueError, match="a nap takes time"):
+        Neighbour(Sleeper, -1.0)
+    with Neighbour(Sleeper, 0.0) as neighbour, pytest.raises(RuntimeError, match="ended by itself, with status 3"):
+        neighbour.ask("leave")
+    with Neighbour.beside(None, Sleeper) as nobody:
+        assert nobody is None
 
 
 def test_the_ratio_is_of_neighbours():

@@ -143,6 +143,14 @@ def test_gaps_are_between_guided_keypoints():
         RendererConfig(guided=guided, gaps=((3, 4),))
     with pytest.raises(ConfigError, match=r"losses\.gaps is 1\.0, between pairs of keypoints, and gaps names none"):
         RendererConfig(guided=guided, losses=LossWeights(gaps=1.0))
+    assert RendererConfig(guided=guided, gaps=gaps).guided_gaps == ((0, 1),)
+
+
+def test_contrast_is_a_share_of_pairs_by_gaps():
+    with pytest.raises(ConfigError, match=r"contrast is a share of the pairs, from 0 to 1, got 1\.5"):
+        RendererConfig(guided=((5, 1), (3, 0)), gaps=((3, 5),), contrast=1.5)
+    with pytest.raises(ConfigError, match=r"contrast is 0\.5, by how gaps differ, and gaps names none"):
+        RendererConfig(contrast=0.5)
 
 
 def test_correspondence_is_of_where_landmarks_come_from():

@@ -5,7 +5,7 @@ import pytest
 
 from tests.train.frames import SIZE, make_frames, record_of
 from train.data import Rows
-from train.renderer.data import PairDraw, batches, describe, pairs, validation_batches
+from train.renderer.data import Contrast, PairDraw, batches, describe, pairs, validation_batches
 from train.renderer.records import FrameDataset
 from train.shards import DatasetError, SplitSize
 
@@ -37,6 +37,28 @@ def test_every_pair_of_frames_is_drawn():
     samples = [draw.random_map((0, record_of("a", 3)), rng) for _ in range(60)]
     drawn = {(int(sample["source_frame"]), int(sample["driving_frame"])) for sample in samples}
     assert drawn == {(a, b) for a in range(3) for b in range(3) if a != b}
+
+
+def test_contrast_draws_pairs_by_how_a_gap_differs():
+    record, rng = record_of("a", 10), np.random.default_rng(0)
+    record.landmarks[7, 1] += 1.0  # a blink: the gap of landmarks 0 and 1 differs in one frame of ten
+
+    def share_of_blinks(draw: PairDraw) -> float:
+        samples = [draw.random_map((0, record), rng) for _ in range(400)]
+        return float(np.mean([7 in (sample["source_frame"], sample["driving_frame"]) for sample in samples]))
+
+    assert share_of_blinks(PairDraw(POINTS)) == pytest.approx(0.2, abs=0.06)
+    assert share_of_blinks(PairDraw(POINTS, Contrast(0.5, ((0, 1),)))) == pytest.approx(0.6, abs=0.08)
+    assert share_of_blinks(PairDraw(POINTS, Contrast(1.0, ((0, 1),)))) == 1.0
+    assert share_of_blinks(PairDraw(POINTS, Contrast(1.0, ((2, 3),)))) == pytest.approx(0.2, abs=0.06)  # stands still
+
+
+def test_contrast_needs_no_landmarks():
+    draw, rng = PairDraw(POINTS, Contrast(1.0, ((0, 1),))), np.random.default_rng(0)
+    hidden = replace(record_of("a", 4), landmarks=np.full((4, POINTS, 2), np.nan, np.float32))
+    for record in (record_of("a", 4, points=0), hidden):
+        sample = draw.random_map((0, record), rng)
+        assert sample["source_frame"] != sample["driving_frame"]
 
 
 def test_every_clip_is_seen_once_in_each_round_in_another_order(dataset: FrameDataset):

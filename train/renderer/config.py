@@ -73,6 +73,8 @@ class RendererConfig(StageConfig):
       color_jitter: standard deviation of each colour's gain (natural logarithm), the same for both frames of a pair.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
       gaps: pairs of guided keypoints, such as both lips, the way between which counts by itself.
+      contrast: share of the pairs that are drawn by how much a gap differs between their frames, where landmarks are
+        known; the others are any two frames of a clip.
       focused: landmarks at which pixels count more.
     """
 
@@ -82,6 +84,7 @@ class RendererConfig(StageConfig):
     color_jitter: float = 0.1
     guided: tuple[tuple[int, int], ...] = ()
     gaps: tuple[tuple[int, int], ...] = ()
+    contrast: float = 0.0
     focused: tuple[int, ...] = ()
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
     motion: MotionConfig = field(default_factory=MotionConfig.full)
@@ -102,6 +105,10 @@ class RendererConfig(StageConfig):
             raise ConfigError(f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none")
         if self.losses.gaps and not self.gaps:
             raise ConfigError(f"losses.gaps is {self.losses.gaps}, between pairs of keypoints, and gaps names none")
+        if not 0 <= self.contrast <= 1:
+            raise ConfigError(f"contrast is a share of the pairs, from 0 to 1, got {self.contrast}")
+        if self.contrast and not self.gaps:
+            raise ConfigError(f"contrast is {self.contrast}, by how gaps differ, and gaps names none")
         guided = [keypoint for keypoint, _ in self.guided]
         if unguided := [keypoint for pair in self.gaps for keypoint in pair if keypoint not in guided]:
             raise ConfigError(f"gaps names keypoint {unguided[0]}, which guided does not: add it there")
@@ -120,6 +127,12 @@ class RendererConfig(StageConfig):
             )
         if self.image_size % 2**self.appearance.down_blocks:
             raise ConfigError(f"image_size {self.image_size} cannot be halved {self.appearance.down_blocks} times")
+
+    @property
+    def guided_gaps(self) -> tuple[tuple[int, int], ...]:
+        """The gaps by the landmarks that their keypoints lie on."""
+        landmark = dict(self.guided)
+        return tuple((landmark[one], landmark[other]) for one, other in self.gaps)
 
     @property
     def draws(self) -> bool:

@@ -12,26 +12,51 @@ from train.shards import DatasetError, Split
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """A preference for pairs whose frames differ: a blink is short, and few pairs of frames would show one.
+
+    Attributes:
+      share: of the pairs, that are drawn by how much a gap of the face differs between their frames.
+      gaps: pairs of landmarks, such as both lids of an eye; each pair of frames is drawn by one of them.
+    """
+
+    share: float = 0.0
+    gaps: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class PairDraw(grain.transforms.RandomMap):
     """A clip -> two of its frames, chosen by the random key.
 
     Attributes:
       landmarks: points of a face; those of a clip that has none are NaN.
+      contrast: how the frames are chosen; by themselves in a clip whose landmarks are unknown or stand still.
     """
 
     landmarks: int
+    contrast: Contrast = Contrast()
 
     def random_map(self, element: tuple[int, FrameRecord], rng: np.random.Generator) -> Sample:
         index, record = element
         if record.frames < 2:
             raise DatasetError(f"clip {record.clip} has a single frame and a pair needs two: process the videos again")
-        source = int(rng.integers(record.frames))
-        driving = (source + 1 + int(rng.integers(record.frames - 1))) % record.frames
+        source, driving = self._choose(record, rng)
         return {
             **self._frame("source", record, source),
             **self._frame("driving", record, driving),
             "clip": np.asarray(index, np.int32),
         }
+
+    def _choose(self, record: FrameRecord, rng: np.random.Generator) -> tuple[int, int]:
+        if rng.random() < self.contrast.share and record.landmarks.shape[1] == self.landmarks:
+            gap = self.contrast.gaps[int(rng.integers(len(self.contrast.gaps)))]
+            differences = _differences(record.landmarks, *gap)
+            if np.any(differences):
+                chosen = rng.choice(differences.size, p=differences.ravel() / differences.sum())
+                source, driving = divmod(int(chosen), record.frames)
+                return source, driving
+        source = int(rng.integers(record.frames))
+        return source, (source + 1 + int(rng.integers(record.frames - 1))) % record.frames
 
     def _frame(self, role: str, record: FrameRecord, frame: int) -> Sample:
         return {
@@ -42,7 +67,15 @@ class PairDraw(grain.transforms.RandomMap):
         }
 
 
-def pairs(dataset: FrameDataset, split: Split, seed: int, rows: Rows, *, shuffle: bool = True) -> grain.MapDataset:
+def pairs(
+    dataset: FrameDataset,
+    split: Split,
+    seed: int,
+    rows: Rows,
+    *,
+    contrast: Contrast = Contrast(),
+    shuffle: bool = True,
+) -> grain.MapDataset:
     """The endless sequence of this process's batches.
 
     `source` and `driving` are two frames of one clip, uint8 (n, size, size, 3), RGB; `source_landmarks` and
@@ -52,18 +85,24 @@ def pairs(dataset: FrameDataset, split: Split, seed: int, rows: Rows, *, shuffle
     Args:
       shuffle: the clips anew every time round; otherwise they keep their order.
     """
-    return sequence(dataset, split, PairDraw(dataset.landmarks), seed, rows, shuffle=shuffle)
+    return sequence(dataset, split, PairDraw(dataset.landmarks, contrast), seed, rows, shuffle=shuffle)
 
 
 def batches(
-    dataset: FrameDataset, seed: int, rows: Rows, *, threads: int = 4, prefetch: int = 8
+    dataset: FrameDataset,
+    seed: int,
+    rows: Rows,
+    *,
+    contrast: Contrast = Contrast(),
+    threads: int = 4,
+    prefetch: int = 8,
 ) -> grain.DatasetIterator:
     """An endless iterator over training batches, read ahead by threads; its state says where it is."""
-    return read_ahead(pairs(dataset, "train", seed, rows), threads, prefetch)
+    return read_ahead(pairs(dataset, "train", seed, rows, contrast=contrast), threads, prefetch)
 
 
 def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:
-    """The same `count` batches every time: pairs of every validation clip in turn."""
+    """The same `count` batches every time: pairs of every validation clip in turn, without contrast."""
     if dataset.sizes["validation"].clips == 0:
         return []
     return first_batches(pairs(dataset, "validation", 0, rows, shuffle=False), rows, count)
@@ -79,3 +118,9 @@ def describe(batch: Sample, dataset: FrameDataset) -> str:
 def _points(record: FrameRecord, frame: int, count: int) -> Float32[np.ndarray, "l 2"]:
     known = record.landmarks[frame]
     return known if len(known) == count else np.full((count, 2), np.nan, np.float32)
+
+
+def _differences(landmarks: Float32[np.ndarray, "f l 2"], one: int, other: int) -> np.ndarray:
+    """By how much the distance of two landmarks differs between each frame and each other, (f, f); 0 where unknown."""
+    gap = np.linalg.norm(landmarks[:, one] - landmarks[:, other], axis=-1).astype(np.float64)
+    return np.nan_to_num(np.abs(gap[:, None] - gap[None]))

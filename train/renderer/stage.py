@@ -18,7 +18,7 @@ from train.config import ConfigError
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
 from train.renderer.config import PARTS, RendererConfig
-from train.renderer.data import batches
+from train.renderer.data import Contrast, batches
 from train.renderer.networks import Networks
 from train.renderer.perceptual import open_vgg
 from train.renderer.records import FrameDataset, open_frames
@@ -44,7 +44,8 @@ class RendererStage:
     vgg: VGG | None
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(self.dataset, self.config.seed, rows)
+        contrast = Contrast(self.config.contrast, self.config.guided_gaps)
+        return batches(self.dataset, self.config.seed, rows, contrast=contrast)
 
     def abstract_state(self, mesh: Mesh) -> TrainState:
         return spread_shapes(partial(fresh_state, self.config), mesh)
