@@ -19,7 +19,7 @@ from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
-from jaxportrait.media.paste import PasteBack
+from jaxportrait.media.paste import PasteBack, mask_border, soft_mask
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.compose import compose
@@ -139,7 +139,8 @@ class Animator:
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
         source = self._encode(picture)
         size = (whole.shape[1], whole.shape[0])
-        paste = PasteBack(whole, crop.crop_to_image, crop.image.shape[0])
+        side = crop.image.shape[0]
+        paste = PasteBack(whole, crop.crop_to_image, side, soft_mask(side, mask_border(zoom)))
         return Portrait(source, paste, size, picture, len(faces) - 1)
 
     def animate(

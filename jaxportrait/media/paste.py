@@ -6,19 +6,30 @@ from jaxtyping import Float, UInt8
 
 from jaxportrait.media.crop import CROP_SIZE, Matrix, resize_matrix
 
-# Width of the soft border of a pasted crop, in sides of the crop: as LivePortrait's mask has it (16 of 512 px).
 MASK_BORDER = 1 / 32
+"""Width of the soft border of a pasted crop, in sides of the crop: as LivePortrait's mask has it (16 of 512 px)."""
 
 
-def soft_mask(size: int = CROP_SIZE) -> Float[np.ndarray, "size size"]:
+def mask_border(zoom: float) -> float:
+    """Width of the soft border of a crop that is `zoom` times tighter than LivePortrait's, in sides of the crop.
+
+    The border of a tight crop runs through hair and shoulders, which move with the head inside of it and stay outside:
+    half of the rim that the tightening took from a side is added to it, so that they pass into each other.
+    """
+    return MASK_BORDER + max(0.0, 1 - 1 / zoom) / 4
+
+
+def soft_mask(size: int = CROP_SIZE, border: float = MASK_BORDER) -> Float[np.ndarray, "size size"]:
     """Weights of a pasted crop: one inside, falling smoothly to exactly zero at its border, with rounded corners.
 
     The distance to the border is that of a rounded rectangle; the fall is a smoothstep. It differs from the mask that
     LivePortrait ships by 0.008 in the mean: that one falls straight and does not reach zero on the right and below.
+
+    Args:
+      border: width of the fall, in sides of the crop.
     """
-    border = MASK_BORDER * size
     to_edge = np.minimum(np.arange(size), np.arange(size)[::-1])
-    inside = np.minimum(to_edge / border, 1.0)
+    inside = np.minimum(to_edge / (border * size), 1.0)
     shortfall = np.hypot(1 - inside[:, None], 1 - inside[None, :])
     depth = np.clip(1 - shortfall, 0, 1)
     return (depth * depth * (3 - 2 * depth)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxportrait.media.crop import FaceRectangle, crop_face, image_to_crop
-from jaxportrait.media.paste import PasteBack, soft_mask
+from jaxportrait.media.paste import MASK_BORDER, PasteBack, mask_border, soft_mask
 from tests.media.test_crop import formula_picture
 
 TURNED = np.linalg.inv(image_to_crop(FaceRectangle((330, 210), 260, 0.4), 512))
@@ -149,3 +149,11 @@ def test_mask_has_the_published_shape():
     rise = soft_mask()[256, :17]
     assert rise[8] == 0.5
     assert np.abs(rise - np.arange(17) / 16).max() < 0.1
+
+
+def test_a_tight_crop_ends_more_softly():
+    assert mask_border(1.0) == mask_border(0.5) == MASK_BORDER
+    assert mask_border(2.0) == MASK_BORDER + 0.125
+    mask = soft_mask(128, mask_border(2.0))
+    assert mask[64, 10] == 0.5
+    assert (mask[20:-20, 64] == 1).all()
