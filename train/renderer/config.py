@@ -76,6 +76,7 @@ class RendererConfig(StageConfig):
       contrast: share of the pairs that are drawn by how much a gap differs between their frames, where landmarks are
         known; the others are any two frames of a clip.
       focused: landmarks at which pixels count more.
+      folds: pairs of landmarks that meet when lids or lips shut; the correspondence asks for each on its own side.
     """
 
     image_size: int = 256
@@ -86,6 +87,7 @@ class RendererConfig(StageConfig):
     gaps: tuple[tuple[int, int], ...] = ()
     contrast: float = 0.0
     focused: tuple[int, ...] = ()
+    folds: tuple[tuple[int, int], ...] = ()
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
     motion: MotionConfig = field(default_factory=MotionConfig.full)
     warping: WarpingConfig = field(default_factory=WarpingConfig.full)

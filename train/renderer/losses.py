@@ -117,21 +117,44 @@ def correspondence_error(
     source: Float[Array, "n l 2"],
     driving: Float[Array, "n l 2"],
     weight: Float[Array, " l"],
+    folds: Sequence[tuple[int, int]] = (),
 ) -> Float[Array, ""]:
     """Wing loss of where a deformation takes landmarks of the driving frame from, averaged over its planes, x and y.
 
     Args:
       source, driving: landmarks in [-1, 1]; NaN where unknown. Those outside the driving frame do not count.
       weight: what each landmark counts.
+      folds: pairs of landmarks that meet; each is asked for on its own side of where they do (`beside_folds`).
     """
     grid = coordinate_grid(*deformation.shape[1:4])
     shift = jnp.mean((deformation - grid[None])[..., :2], axis=1)
     known = jnp.all(jnp.isfinite(source) & (jnp.abs(driving) <= 1), axis=-1, keepdims=True)
-    place, wanted = jnp.where(known, driving, 0.0), jnp.where(known, source - driving, 0.0)
+    asked = beside_folds(source, driving, folds, 2 / (min(shift.shape[1:3]) - 1))
+    place, wanted = jnp.where(known, asked, 0.0), jnp.where(known, source - driving, 0.0)
     x, y = (tent_weights(place[..., axis], length) for axis, length in enumerate((shift.shape[2], shift.shape[1])))
     found = jnp.einsum("nhwc,nlh,nlw->nlc", shift, y, x)
     counts = jnp.broadcast_to(jnp.where(known, weight[None, :, None], 0.0), wanted.shape)
     return jnp.sum(counts * wing(found - wanted)) / jnp.maximum(jnp.sum(counts), 1.0)
+
+
+def beside_folds(
+    source: Float[Array, "n l 2"], driving: Float[Array, "n l 2"], folds: Sequence[tuple[int, int]], cell: float
+) -> Float[Array, "n l 2"]:
+    """The driving landmarks, those of `folds` apart from each other by two cells of the grid at least.
+
+    Where lids or lips meet, the picture takes one side of the line from one landmark and the other from the other, and
+    between neighbouring cells there is no room for both: asked for at the same place, they would be taken from the
+    middle of what is to vanish. They part along the line between them in both frames together.
+    """
+    if not folds:
+        return driving
+    one, other = (jnp.array(column) for column in zip(*folds, strict=True))
+    apart = driving[:, one] - driving[:, other]
+    along = apart + source[:, one] - source[:, other]
+    length = jnp.linalg.norm(along, axis=-1, keepdims=True)
+    missing = nnx.relu(2 * cell - jnp.linalg.norm(apart, axis=-1, keepdims=True))
+    push = jnp.nan_to_num(missing / 2 * along / jnp.maximum(length, 1e-6))  # of a pair that is not known
+    return driving.at[:, one].add(push).at[:, other].add(-push)
 
 
 def tent_weights(positions: Float[Array, "n l"], length: int) -> Float[Array, "n l length"]:

@@ -122,7 +122,11 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
                 f"make frames of another --size, or choose another image_size or generator.upscale"
             )
-    named = {"guided": [landmark for _, landmark in config.guided], "focused": config.focused}
+    named = {
+        "guided": [landmark for _, landmark in config.guided],
+        "focused": config.focused,
+        "folds": [landmark for fold in config.folds for landmark in fold],
+    }
     for name, landmarks in named.items():
         if unknown := [landmark for landmark in landmarks if landmark >= dataset.landmarks]:
             raise ConfigError(

@@ -178,7 +178,7 @@ def landmark_flow_error(config: RendererConfig, pair: Pair, warped: Warped) -> F
     """How far from its place in the source each landmark is taken from, with more weight on focused landmarks."""
     weight = jnp.ones(pair.source_landmarks.shape[1]).at[jnp.array(config.focused, int)].add(config.losses.focus)
     landmarks = (pair.source_landmarks, pair.driving_landmarks)
-    return correspondence_error(warped.motion.deformation, *landmarks, weight)
+    return correspondence_error(warped.motion.deformation, *landmarks, weight, config.folds)
 
 
 def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
