@@ -117,10 +117,13 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
     """Seconds from a program's start to its first frame: with an empty cache, a warm one, and of its second clip."""
     command = [sys.executable, "-m", "benchmarks.first_frame", "--checkpoint", str(options.checkpoint)]
     command += ["--source", str(options.source), "--driving", str(options.driving), "--cache", str(folder / "cache")]
+    command += ["--dtype", options.dtype]
+    if options.batch_size is not None:
+        command += ["--batch-size", str(options.batch_size)]
     found = {}
     for name in STARTS:
         start = time.time()
-        done = subprocess.run([*command, "--dtype", options.dtype], stdout=subprocess.PIPE, check=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         first, second = json.loads(done.stdout)
         found[STARTS[name]] = first - start
         found["a running process"] = second

@@ -24,7 +24,7 @@ class Options:
       source: picture with a face.
       driving: speech recording.
       cache: folder of compiled programs.
-      dtype: as `infer` has it.
+      dtype, batch_size: as `infer` has them.
     """
 
     checkpoint: Path
@@ -32,13 +32,14 @@ class Options:
     driving: Path
     cache: Path
     dtype: DType = "auto"
+    batch_size: int | None = None
 
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_compilation_cache_dir", str(options.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype)
+    animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype, batch_size=options.batch_size)
     next(iter(animator.animate(options.source, options.driving)))
     first = time.time()
     start = time.perf_counter()

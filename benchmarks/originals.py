@@ -7,6 +7,7 @@ import copy
 import itertools
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -55,6 +56,16 @@ class OriginalRenderer:
             network.load_state_dict({key: torch.as_tensor(value) for key, value in states[part].items()})
             self.networks[letter] = network.eval().to(self.device)
 
+    @cached_property
+    def compiled(self) -> dict[str, Any]:
+        """The same networks in half precision, each compiled when it is first called."""
+        import torch
+
+        return {
+            letter: torch.compile(copy.deepcopy(network).half(), mode="max-autotune")
+            for letter, network in self.networks.items()
+        }
+
     def forms(self) -> tuple[str, ...]:
         """How it is run: in float32, eagerly; on a GPU also in float16, compiled."""
         return (EAGER, COMPILED) if self.device == "cuda" else (EAGER,)
@@ -68,12 +79,7 @@ class OriginalRenderer:
             name: torch.from_numpy(value).to(self.device, torch.float16 if compiled else None)
             for name, value in inputs.items()
         }
-        networks = self.networks
-        if compiled:
-            networks = {
-                letter: torch.compile(copy.deepcopy(network).half(), mode="max-autotune")
-                for letter, network in networks.items()
-            }
+        networks = self.compiled if compiled else self.networks
         frames = len(inputs["driving"])
         volume, source = (x[name].expand(frames, *x[name].shape[1:]) for name in ("volume", "source"))
         calls: dict[str, Callable] = {

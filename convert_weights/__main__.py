@@ -12,7 +12,7 @@ from rich.table import Table
 
 from convert_weights.bundle import Converted, convert_files, write
 from convert_weights.convert import ConversionError
-from convert_weights.sources import download_liveportrait, download_whisper, find_published
+from convert_weights.sources import download_liveportrait, download_whisper, find_published, whisper_names
 from jaxportrait.checkpoint import CheckpointError, check_destination
 
 
@@ -84,7 +84,7 @@ def gather(options: Options) -> dict[str, Path]:
         files["perceptual"] = options.vgg
     if options.whisper is not None:
         path = Path(options.whisper)
-        is_name = not path.suffix and not path.exists()
+        is_name = not path.is_file() and options.whisper in whisper_names()
         files["whisper"] = (
             download_whisper(options.whisper, (folder or Path("pretrained_weights")) / "audio_processor")
             if is_name

@@ -65,7 +65,10 @@ def convert_files(files: Mapping[str, Path], statistics: Path | None = None) -> 
 
 def write(converted: Converted, output: Path, *, image_size: int = 256, overwrite: bool = False) -> PortraitConfig:
     """Write what was converted as one checkpoint, whole or not at all."""
-    config = PortraitConfig(image_size=image_size, **converted.configs)
+    try:
+        config = PortraitConfig(image_size=image_size, **converted.configs)
+    except ValueError as error:
+        raise ConversionError(f"the parts do not belong together: {error}") from error
     save_checkpoint(output, config, converted.params, converted.statistics, overwrite=overwrite)
     return config
 

@@ -44,9 +44,14 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise ConversionError(f"no folder {folder}: pass the folder of published weights, or --download to fetch them")
-    found = {}
-    for base in reversed(BASE_FOLDERS[animals]):
-        found |= {part: path for part, file in BASE_FILES.items() if (path := folder / base / file).is_file()}
+    found: dict[str, Path] = {}
+    for base in BASE_FOLDERS[animals]:
+        found = {part: path for part, file in BASE_FILES.items() if (path := folder / base / file).is_file()}
+        if found:  # never some of one version and some of another
+            break
+    if animals and not found:
+        looked = " or ".join(BASE_FOLDERS[animals])
+        raise ConversionError(f"{folder} holds no animal weights: looked into {looked}; leave out --animals for humans")
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
     found |= {part: path for part, file in others.items() if (path := folder / file).is_file()}
     if not found:
@@ -69,6 +74,13 @@ def download_liveportrait(folder: Path) -> None:
         ) from error
 
 
+def whisper_names() -> list[str]:
+    """The models that openai-whisper can fetch."""
+    import whisper
+
+    return whisper.available_models()
+
+
 def download_whisper(name: str, folder: Path) -> Path:
     """Fetch a Whisper model by name into `folder` through openai-whisper; half a download is never kept."""
     import whisper
@@ -80,7 +92,7 @@ def download_whisper(name: str, folder: Path) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
             whisper.load_model(name, device="cpu", download_root=partial)
-            (Path(partial) / f"{name}.pt").replace(target)
+            next(Path(partial).glob("*.pt")).replace(target)  # `turbo` and `large` are kept under longer names
     except Exception as error:  # network, checksum and unknown-name errors of many types
         raise ConversionError(
             f"downloading Whisper {name} failed ({_first_line(error)}): run the command again, or fetch {name}.pt by "

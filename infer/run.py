@@ -9,7 +9,7 @@ from infer.config import Options
 from infer.interrupt import remember_interrupts
 from infer.progress import Reporter
 from jaxportrait import demo
-from jaxportrait.animator import Animator
+from jaxportrait.animator import Animator, frame_counts
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import check_format
@@ -26,11 +26,14 @@ def animate(options: Options, report: Reporter) -> None:
     check_folder(options.output_dir)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
+    frame_counts(audio.duration, options.output_fps)
     check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
     if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
         report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
     with report.stage("loading the networks"):
         animator = load(options)
+    if options.detector_models is not None and animator.detector.name == "haar" and animator.detector.passed_over:
+        report.warn(f"faces are found by OpenCV's Haar cascade: {'; '.join(animator.detector.passed_over)}")
     with report.stage("encoding the source"):
         portrait = animator.prepare(image, face=options.face)
     if portrait.passed_over and options.face is None:
@@ -64,6 +67,7 @@ def warm_up(options: Options, report: Reporter) -> None:
     cache: Path = Path(jax.config.values["jax_compilation_cache_dir"])
     check_folder(cache)
     seconds = Audio.open(options.driving, allow_video=options.driving_kind == "audio").duration
+    frame_counts(seconds, options.output_fps)
     with report.stage(f"compiling for clips of up to {seconds:.1f} s"):
         load(options).warm_up(
             seconds, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -39,6 +40,8 @@ class Sampling:
             raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
+        if self.windows not in get_args(WindowMode):
+            raise ValueError(f"windows is {self.windows!r}: choose one of {', '.join(get_args(WindowMode))}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,14 @@ class Driving:
     composition: Composition = "source"
     relative_motion: bool = True
     stitching: bool = False
+
+    def __post_init__(self):
+        if self.composition not in get_args(Composition):
+            raise ValueError(f"composition is {self.composition!r}: choose one of {', '.join(get_args(Composition))}")
+        if self.composition == "source" and not self.relative_motion:
+            raise ValueError(
+                'composition "source" adds motion since the first frame: with "original" it can be absolute'
+            )
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from threading import Lock
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,7 @@ AUTO = {"gpu": "float16", "tpu": "bfloat16"}
 have (docs/parity.md)."""
 REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
 KEYPOINT_CHUNK = 256
+MAX_FPS = 240
 AHEAD = 2
 """Chunks that the device may work on while the host pastes earlier ones."""
 
@@ -74,14 +77,15 @@ class Animator:
         Args:
           dtype: in which W and G compute; the flow transformer and the audio encoder as `PRECISIONS` has it, what a
             picture needs once (F, M) and stitching in float32. "auto" is float16 on a GPU, bfloat16 on a TPU and
-            float32 on a CPU.
+            float32 on a CPU. "float32" is full float32: the factors of products are not rounded either, which
+            accelerators do by default.
           batch_size: frames that a device renders at once; by default 8 on an accelerator and 1 on a CPU.
           devices: how many of this process's devices share the frames of a clip; by default all.
           detector: finds the face in a picture; by default the best that is at hand.
 
         Raises:
           CheckpointError: a part is missing or cannot be read.
-          ValueError: a batch of no frames, or more devices than there are.
+          ValueError: a batch of no frames, more devices than there are, or no such dtype.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch size is {batch_size}: at least one frame is needed")
@@ -90,10 +94,13 @@ class Animator:
         required = (*REQUIRED, self.audio_encoder)
         checkpoint.require(required)
         self.config, backend = checkpoint.config, jax.default_backend()
+        if dtype not in get_args(DType):
+            raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(get_args(DType))}")
         frames, motion = PRECISIONS[AUTO.get(backend, "float32") if dtype == "auto" else dtype]
         dtypes = {**dict.fromkeys(PER_FRAME, frames), "flow_transformer": motion, self.audio_encoder: motion}
+        self._full = frames == "float32"
         self.batch_size = batch_size or (1 if backend == "cpu" else 8)
-        self.detector = detector or open_detector()
+        self.detector, self._detecting = detector or open_detector(), Lock()
         optional = [part for part in ("stitching",) if part in checkpoint.parts]
         self.networks = {
             part: checkpoint.network(part, dtype=jnp.dtype(dtypes.get(part, "float32")))
@@ -119,20 +126,21 @@ class Animator:
         return cls(open_checkpoint(path), dtype=dtype, batch_size=batch_size, devices=devices, detector=found)
 
     def prepare(self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None) -> Portrait:
-        """Find the face, crop it, and encode it.
+        """Find the face, crop it, and encode it. Threads may call it at once; one detects at a time.
 
         Args:
-          image: a file, or an RGB picture with even sides.
+          image: a file, or an RGB picture with even sides, of which a copy is kept.
           face: which face to animate, 0 the largest; by default that.
 
         Raises:
           NoFaceError: nothing was found by any detector tried.
           ValueError, OSError: the picture cannot be read, or `face` is not there.
         """
-        whole = read_image(image) if isinstance(image, str | Path) else image
+        whole = read_image(image) if isinstance(image, str | Path) else _checked(image)
         reduced = reduce(whole)
-        faces = detect_faces(reduced, self.detector)
-        chosen, _ = choose_face(faces, face)
+        with self._detecting:
+            faces = detect_faces(reduced, self.detector)
+        chosen = choose_face(faces, face)
         zoom = 1.0 if self.detector.keeps_crop else self.config.crop_zoom
         crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.config.image_size)
@@ -158,8 +166,6 @@ class Animator:
           audio: a sound file, or samples as `Audio`.
           output_fps: frames a second; the motion, made at 30, is resampled to it.
         """
-        if not 1 <= output_fps <= 240:
-            raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to 240")
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, output_fps)
@@ -172,9 +178,10 @@ class Animator:
         plan, count = plan_windows(frames, self._transformer.config, sampling.windows)
         used = plan.features_of(count)
         features = np.zeros((plan.features, self._transformer.config.audio_width), np.float32)
-        features[:used] = encode_audio(
-            self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used
-        )
+        with self._products():
+            features[:used] = encode_audio(
+                self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used
+            )
         return self._sample(features, count, plan, sampling)[:frames]
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
@@ -211,7 +218,8 @@ class Animator:
         source, shares, running = self._spread(source), NamedSharding(self.mesh, P("data")), deque[Array]()
         for chunk in _chunks(keypoints, self.batch_size * self.mesh.size):
             driving = jax.device_put(chunk, shares)
-            running.append(render(self.networks["warping"], self.networks["generator"], source, driving))
+            with self._products():
+                running.append(render(self.networks["warping"], self.networks["generator"], source, driving))
             if len(running) > AHEAD:
                 yield np.asarray(running.popleft())
         while running:
@@ -233,13 +241,18 @@ class Animator:
         size, (_, frames) = self.config.image_size, frame_counts(seconds, output_fps)
         source = self._encode(np.zeros((size, size, 3), np.uint8))
         silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
-        encode_audio(self.networks[self.audio_encoder], silence.stream, silence.sample_count)
+        with self._products():
+            encode_audio(self.networks[self.audio_encoder], silence.stream, silence.sample_count)
         config = self._transformer.config
         for plan in plans_up_to(frames, config, sampling.windows):
             features = np.zeros((plan.features, config.audio_width), np.float32)
             motion = self._sample(features, 0, plan, sampling)
         for _ in self.render(source, self.drive(source, motion[:1], driving)):
             pass
+
+    def _products(self) -> AbstractContextManager[object]:
+        """How products are computed by the programs that are traced within."""
+        return jax.default_matmul_precision("highest") if self._full else nullcontext()
 
     def _spread(self, source: Source) -> Source:
         """The source on every device; that of another animator may lie on others."""
@@ -258,17 +271,18 @@ class Animator:
     ) -> Float[np.ndarray, "frames d"]:
         """Motion of `count` windows; of none, the program is compiled and makes noise."""
         cfg_scale = self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
-        motion = sample_motion(
-            self._transformer,
-            self.statistics,
-            jnp.asarray(features),
-            jax.random.key(sampling.seed),
-            jnp.asarray(count),
-            jnp.asarray(cfg_scale, jnp.float32),
-            plan=plan,
-            steps=sampling.steps,
-            guided=cfg_scale > 1,
-        )
+        with self._products():
+            motion = sample_motion(
+                self._transformer,
+                self.statistics,
+                jnp.asarray(features),
+                jax.random.key(sampling.seed),
+                jnp.asarray(count),
+                jnp.asarray(cfg_scale, jnp.float32),
+                plan=plan,
+                steps=sampling.steps,
+                guided=cfg_scale > 1,
+            )
         return np.asarray(motion)
 
     def _frames(
@@ -276,21 +290,31 @@ class Animator:
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Render chunks ahead on the device, paste frames in threads, and give them in order."""
         with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
-            pasted: deque[Future] = deque()
             left = len(keypoints)
             for crops in self.render(portrait.source, keypoints):
-                while len(pasted) > AHEAD * len(crops):
-                    yield pasted.popleft().result()
-                pasted.extend(pool.submit(portrait.paste, crop) for crop in crops[:left])
+                yield from pool.map(portrait.paste, crops[:left])
                 left -= len(crops)
-            while pasted:
-                yield pasted.popleft().result()
 
 
 def frame_counts(seconds: float, output_fps: float) -> tuple[int, int]:
-    """Of a clip: its frames, and those of the motion at 30 a second from which they are resampled."""
+    """Of a clip: its frames, and those of the motion at 30 a second from which they are resampled.
+
+    Raises:
+      ValueError: no usable frame rate.
+    """
+    if not 1 <= output_fps <= MAX_FPS:
+        raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}")
     count = max(1, round(seconds * output_fps))
     return count, int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
+
+
+def _checked(image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    """A copy of a picture; raise a ValueError if it is none that can be animated."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"the picture is {image.dtype}, {image.shape}: give RGB as uint8 (height, width, 3)")
+    if image.shape[0] % 2 or image.shape[1] % 2 or not image.size:
+        raise ValueError(f"the picture is {image.shape[1]}x{image.shape[0]}: its sides must be even, crop a pixel")
+    return image.copy()
 
 
 def _make_mesh(devices: int | None) -> Mesh:

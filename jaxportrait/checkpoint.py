@@ -4,7 +4,6 @@ An inference checkpoint is an Orbax folder of three items: `params` (part -> the
 sizes of every part that it holds) and `statistics` (of the motion space, where there is a flow transformer).
 """
 
-import glob
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,7 +119,13 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         )
     if statistics is not None:
         statistics = MotionStatistics(np.asarray(statistics["mean"]), np.asarray(statistics["std"]))
-    return Checkpoint(path, config_from_json(config["portrait"]), statistics)
+    try:
+        portrait = config_from_json(config["portrait"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the config of {path} cannot be read ({error}): a newer version wrote it, or it is damaged"
+        ) from error
+    return Checkpoint(path, portrait, statistics)
 
 
 def save_checkpoint(
@@ -140,10 +145,11 @@ def save_checkpoint(
       overwrite: replace what stands at `path`; otherwise that is an error.
 
     Raises:
-      CheckpointError: `path` is taken, or a weight is too large for `dtype`.
+      CheckpointError: `path` is taken, a weight is too large for `dtype`, or the parts are not those of `config`.
     """
     path = Path(path).absolute()
     check_destination(path, overwrite=overwrite)
+    check_parts(config, params, statistics)
     stored = {part: _nested(_as_stored(part, leaves, dtype)) for part, leaves in params.items()}
     items: dict[str, Any] = {
         "params": ocp.args.PyTreeSave(stored),
@@ -162,8 +168,7 @@ def save_checkpoint(
             note.unlink()
         _put_in_place(partial, path)
     finally:
-        for leftover in path.parent.glob(f"{glob.escape(partial.name)}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.ndarray]:
@@ -191,6 +196,7 @@ def _put_in_place(new: Path, path: Path) -> None:
     except BaseException:
         old.rename(path)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, overwrite: bool = False) -> None:
@@ -210,10 +216,23 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
     """Raise a CheckpointError unless a checkpoint may be written at `path`: absent, empty or, on request, replaced."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if path.is_file() or not (path / "config").is_dir():
+    if not ((path / "config" / "metadata").is_file() and (path / "params").is_dir()):
         raise CheckpointError(f"{path} exists and is not a checkpoint: choose another output")
     if not overwrite:
         raise CheckpointError(f"{path} already holds a checkpoint: choose another output, or pass --overwrite")
+
+
+def check_parts(config: PortraitConfig, params: Mapping[str, Leaves], statistics: MotionStatistics | None) -> None:
+    """Raise a CheckpointError unless there are weights of each part that `config` names, of no other, and statistics
+    with a flow transformer."""
+    named = {part for part in NETWORKS if getattr(config, part) is not None}
+    if named != params.keys():
+        raise CheckpointError(
+            f"the config names {', '.join(sorted(named)) or 'no part'}, and there are weights of "
+            f"{', '.join(sorted(params)) or 'none'}: give the same"
+        )
+    if config.flow_transformer is not None and statistics is None:
+        raise CheckpointError("a flow transformer needs the mean and deviation of its motion: give statistics")
 
 
 def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:

@@ -10,6 +10,7 @@ import pytest
 
 from jaxportrait import Animator
 from jaxportrait.animation import Driving, Sampling
+from jaxportrait.animator import DType
 from jaxportrait.checkpoint import CheckpointError, leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
@@ -172,6 +173,14 @@ def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_check
         Sampling(seed=-1)
     with pytest.raises(ValueError, match="cfg scale is nan"):
         Sampling(cfg_scale=float("nan"))
+    with pytest.raises(ValueError, match="windows is 'Fused': choose one of fused, independent"):
+        Sampling(windows="Fused")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="composition is 'orginal'"):
+        Driving("orginal")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match='composition "source" adds motion since the first frame'):
+        Driving(relative_motion=False)
+    with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float32"):
+        Animator(open_checkpoint(tiny_checkpoint), dtype="fp16")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="batch size is 0"):
         Animator(open_checkpoint(tiny_checkpoint), batch_size=0)
     with pytest.raises(ValueError, match=r"devices is 99: from 1 to \d+ can be had"):
@@ -180,6 +189,32 @@ def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_check
     save_checkpoint(tmp_path / "part", PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})
     with pytest.raises(CheckpointError, match="holds no appearance, no motion"):
         Animator.from_checkpoint(tmp_path / "part")
+
+
+def test_a_picture_that_is_none_is_named(animator, portrait):
+    for wrong in (portrait.astype(np.float32), portrait[..., 0], np.concatenate([portrait, portrait], axis=2)):
+        with pytest.raises(ValueError, match="give RGB as uint8"):
+            animator.prepare(wrong)
+    with pytest.raises(ValueError, match="its sides must be even"):
+        animator.prepare(portrait[1:])
+
+
+def test_a_portrait_keeps_its_picture(animator, portrait, audio):
+    mine = portrait.copy()
+    kept = animator.prepare(mine)
+    mine[:] = 0
+    frames = [next(iter(animator.animate(each, audio, sampling=QUICK))) for each in (kept, portrait)]
+    np.testing.assert_array_equal(*frames)
+
+
+def test_float32_is_computed_in_full(tiny_checkpoint):
+    def precision(dtype: DType) -> str | None:
+        one = Animator(open_checkpoint(tiny_checkpoint), dtype=dtype, detector=open_detector("none"))
+        with jax.default_matmul_precision("default"), one._products():
+            return jax.config.jax_default_matmul_precision
+
+    assert precision("float32") == "highest"
+    assert precision("float16") == "default"
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,33 @@ def test_a_checkpoint_is_replaced_on_request_alone(params, copy):
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
 
+def test_a_folder_that_is_no_checkpoint_is_never_replaced(params, tmp_path):
+    (tmp_path / "project" / "config").mkdir(parents=True)
+    (tmp_path / "project" / "work.py").write_text("mine")
+    with pytest.raises(CheckpointError, match="exists and is not a checkpoint"):
+        save_checkpoint(tmp_path / "project", CONFIG, params, overwrite=True)
+    assert (tmp_path / "project" / "work.py").read_text() == "mine"
+
+
+def test_parts_and_config_belong_together(params, tmp_path):
+    with pytest.raises(CheckpointError, match="names appearance, stitching, and there are weights of stitching"):
+        save_checkpoint(tmp_path / "few", CONFIG, {"stitching": params["stitching"]})
+    flow = FlowTransformerConfig.tiny()
+    leaves = leaves_of(build("flow_transformer", flow, rngs=nnx.Rngs(0)))
+    with pytest.raises(CheckpointError, match="needs the mean and deviation of its motion"):
+        save_checkpoint(tmp_path / "flow", PortraitConfig(flow_transformer=flow), {"flow_transformer": leaves})
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="features of 20 values and the flow transformer reads"):
+        PortraitConfig(log_mel=LogMelConfig(10), flow_transformer=flow)
+
+
+def test_the_config_of_a_newer_version_is_named(copy):
+    metadata = copy / "config" / "metadata"
+    metadata.write_text(metadata.read_text().replace('"crop_zoom"', '"field_of_tomorrow"'))
+    with pytest.raises(CheckpointError, match=r"field_of_tomorrow.*a newer version wrote it"):
+        open_checkpoint(copy)
+
+
 def test_an_empty_folder_may_become_a_checkpoint(params, tmp_path):
     save_checkpoint(tmp_path, CONFIG, params)
     assert open_checkpoint(tmp_path).config == CONFIG

@@ -1,12 +1,13 @@
 """`python -m train --dataset-path DATA --work-dir RUN [--stage flow|renderer|stitching]`: train a stage's networks."""
 
-import itertools
+import argparse
 import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 from rich.console import Console
 
@@ -108,20 +109,14 @@ def main() -> None:
 
 def parse(arguments: list[str]) -> Any:
     """The command line, over the TOML file that it names, over the defaults of its stage."""
-    options_type, config_type, _ = STAGES[stage_of(arguments)]
-    options = tyro.cli(options_type, description=__doc__, args=arguments)
-    if options.config is None:
-        return options
-    file = load_config(options.config, config_type())
-    default = options_type(dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=file)
+    first = argparse.ArgumentParser(prog="python -m train", add_help=False, allow_abbrev=False)
+    first.add_argument("--stage", default="flow")
+    first.add_argument("--config", type=Path)
+    known, _ = first.parse_known_args(arguments)  # an option alone may be wrong that is right over the file
+    options_type, config_type, _ = STAGES.get(known.stage, STAGES["flow"])  # tyro complains of one that does not exist
+    training = config_type() if known.config is None else load_config(known.config, config_type())
+    default = options_type(dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training)
     return tyro.cli(options_type, description=__doc__, args=arguments, default=default)
-
-
-def stage_of(arguments: list[str]) -> str:
-    """The stage that the command line names; tyro complains of one that does not exist."""
-    named = [value for name, value in itertools.pairwise(arguments) if name == "--stage"]
-    named += [argument.removeprefix("--stage=") for argument in arguments if argument.startswith("--stage=")]
-    return named[-1] if named and named[-1] in STAGES else "flow"
 
 
 def run(options: Any) -> bool:
@@ -138,7 +133,7 @@ def run(options: Any) -> bool:
         options.perceptual if isinstance(options, RendererOptions) else None,
     )
     train = STAGES[options.stage][2]
-    return train(paths, options.training, Console(quiet=(options.process or 0) != 0))
+    return train(paths, options.training, Console(quiet=jax.process_index() != 0))
 
 
 if __name__ == "__main__":

@@ -81,10 +81,11 @@ def batches(
 
 
 def validation_batches(dataset: Dataset, motion_space: str, rows: Rows, count: int) -> list[Sample]:
-    """The same `count` batches every time: windows of every validation clip in turn."""
+    """The same `count` batches every time: a window of every validation clip, and another, in an order that mixes
+    subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
-    return first_batches(windows(dataset, "validation", motion_space, 0, rows, shuffle=False), rows, count)
+    return first_batches(windows(dataset, "validation", motion_space, 0, rows), rows, count)
 
 
 def describe(batch: Sample, dataset: Dataset) -> str:

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 
 from jaxportrait.checkpoint import (
+    Checkpoint,
     CheckpointError,
     Leaves,
     StorageType,
@@ -72,7 +73,11 @@ def export(options: Options) -> str:
         params, statistics = saved.weights(step, weights)
     finally:
         saved.close()
-    config, others = untrained_parts(options.checkpoint or run["checkpoint"], list(run["trained"]))
+    path = options.checkpoint or run["checkpoint"]
+    frozen = None if path is None else open_checkpoint(path)
+    config, others = untrained_parts(frozen, list(run["trained"]))
+    if statistics is None and frozen is not None:
+        statistics = frozen.statistics
     config = config_from_json(asdict(config) | run["trained"])
     if options.log_mel is not None:
         config, others = with_log_mel(config, others, options.log_mel)
@@ -83,11 +88,10 @@ def export(options: Options) -> str:
     return f"{options.output}: {weights} weights of step {step}, with {', '.join(others) or 'nothing else'}"
 
 
-def untrained_parts(path: Path | str | None, trained: list[str]) -> tuple[PortraitConfig, dict[str, Leaves]]:
-    """The config of the checkpoint at `path`, and its parts that are not `trained`; nothing where there is none."""
-    if path is None:
+def untrained_parts(frozen: Checkpoint | None, trained: list[str]) -> tuple[PortraitConfig, dict[str, Leaves]]:
+    """The config of a checkpoint, and its parts that are not `trained`; nothing where there is none."""
+    if frozen is None:
         return PortraitConfig(), {}
-    frozen = open_checkpoint(path)
     return frozen.config, {part: frozen.leaves(part) for part in frozen.parts if part not in trained}
 
 

@@ -102,9 +102,9 @@ class Loop:
                     self._report(step, state)
             if running is not None:
                 settle(running, self.task, self.journal)
-        if step not in self.checkpoints.steps:
-            self._save(state)
-        self.checkpoints.wait()
+            if step not in self.checkpoints.steps:
+                self._save(state)
+            self.checkpoints.wait()
         return state, step >= self.config.steps
 
     def _reports(self, step: int) -> bool:

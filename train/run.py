@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from rich.console import Console
 
@@ -77,6 +78,7 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
     mesh = make_mesh(config.fsdp)
     check_batch(config.batch_size, config.parts, mesh)
     check_folder(options.resume, options.work_dir)
+    multihost_utils.sync_global_devices("run folder checked")  # before any process writes to it
     checkpoints = Checkpoints(options.work_dir, config.loop.keep)
     try:
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
@@ -94,9 +96,11 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
             flops=flops(update, config.parts),
             peak=options.peak_tflops * 1e12 if options.peak_tflops else measure_peak(config.dtype),
         )
-        loop = Loop(stage.task(update, rows, mesh), batches, checkpoints, journal, config.loop)
-        _, finished = loop.run(state)
-        journal.close()
+        try:
+            loop = Loop(stage.task(update, rows, mesh), batches, checkpoints, journal, config.loop)
+            _, finished = loop.run(state)
+        finally:
+            journal.close()
     finally:
         checkpoints.close()
     return finished

@@ -54,13 +54,18 @@ class ClipShards(ABC, Generic[R]):
 
     def clips(self, split: Split) -> Iterator[R]:
         """The records of a split in their order on disk."""
+        return self.spread(split, self.sizes[split].clips)
+
+    def spread(self, split: Split, count: int) -> Iterator[R]:
+        """At most `count` records of a split, evenly spaced over it, which lies in the order of names."""
         from grain.sources import ArrayRecordDataSource
 
-        if self.sizes[split].clips == 0:
+        total = self.sizes[split].clips
+        if total == 0:
             return
-        source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
-        for index in range(self.sizes[split].clips):
-            yield self.decode(source[index])
+        source, count = ArrayRecordDataSource([str(shard) for shard in self.shards(split)]), min(count, total)
+        for part in range(count):
+            yield self.decode(source[(2 * part + 1) * total // (2 * count)])
 
     def require_shards(self) -> None:
         """Raise a DatasetError that names the shards that are missing."""

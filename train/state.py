@@ -143,7 +143,7 @@ def update(
     changes, kept = optimizer(config).update(gradients, state.optimizer, state.params)
     params, measured = cast(Params, optax.apply_updates(state.params, changes)), batch_statistics or {}
     decay = average_decay(state.step, config.ema_decay)
-    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, params | measured)
+    average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params | measured)
     return TrainState(state.step + 1, params, average, kept, measured), optax.tree.norm(gradients)
 
 

@@ -20,6 +20,7 @@ from jaxportrait.models.parts import abstract
 from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree
 from train.config import OptimizerConfig
+from train.keys import Purpose, root_key
 from train.state import Params, TrainState, learning_rate, mean_gradients, network_of, update
 
 GOLDEN_RATIO = 0.618034
@@ -81,7 +82,7 @@ def train_step(
 
 def validation_loss(config: StepConfig, params: Params, batch: Batch) -> Float[Array, ""]:
     """The loss with the audio kept, at noise and times that depend on nothing but a sample's row."""
-    drawn = draw(jax.random.key(VALIDATION_SEED), batch["row"], batch["motion"].shape[1:], 0.0)
+    drawn = draw(root_key(VALIDATION_SEED, Purpose.VALIDATION), batch["row"], batch["motion"].shape[1:], 0.0)
     spread = jnp.modf((batch["row"].astype(jnp.float32) + 0.5) * GOLDEN_RATIO)[0]
     draws = Draws(drawn.noise, jax.nn.sigmoid(ndtri(spread)), drawn.dropped)
     return flow_loss(build(config, params), batch, draws)

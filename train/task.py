@@ -1,6 +1,6 @@
 """The flow transformer's training, as the loop takes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,16 +10,17 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.models.parts import abstract, build
-from jaxportrait.pipeline.sample import plan_windows, sample_motion
+from jaxportrait.pipeline.sample import WindowPlan, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows
 from train.config import TrainConfig
 from train.data import NETWORK_INPUTS, WINDOW_FEATURES, describe, validation_batches
 from train.evaluate.clips import quietest_feature, with_silence
+from train.keys import Purpose, root_key
 from train.logging import pixels, plot_motion
 from train.loop import HostBatch, Task
 from train.mesh import batch_sharding, place, put, spread_shapes, state_shardings
@@ -36,7 +37,7 @@ def step_config(config: TrainConfig, transformer: FlowTransformerConfig) -> Step
 
 def fresh_state(config: StepConfig, seed: int) -> TrainState:
     """The state of a newly initialised transformer; to be traced, so that no device need hold all of it."""
-    network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(seed))
+    network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)))
     return begin(parameters_of(network), config.optimizer)
 
 
@@ -86,12 +87,14 @@ def flow_task(
     run: Mapping[str, Any],
 ) -> Task:
     """The training of a flow transformer on a data set."""
-    key = jax.random.key(config.seed)
+    key = root_key(config.seed, Purpose.UPDATES)
     space = step.transformer.motion_space
     held_out = [
         place(inputs(batch), mesh) for batch in validation_batches(dataset, space, rows, config.validation_batches)
     ]
-    evaluate = jax.jit(partial(validation_loss, step), out_shardings=NamedSharding(mesh, P()))
+    whole = NamedSharding(mesh, P())
+    evaluate = jax.jit(partial(validation_loss, step), out_shardings=whole)
+    sample = jax.jit(partial(sample_average, step), static_argnames="plan", out_shardings=whole)
 
     def validate(state: TrainState) -> float | None:
         return float(np.mean([evaluate(state.average, batch) for batch in held_out])) if held_out else None
@@ -99,7 +102,7 @@ def flow_task(
     return Task(
         update=lambda state, batch: update(key, state, place(inputs(batch), mesh)),
         validate=validate,
-        plot=partial(plot_sample, step, mesh, dataset),
+        plot=lambda state: plot_sample(step.transformer, dataset, partial(sample, state.average)),
         describe=lambda batch: describe(batch, dataset),
         run=run,
         statistics=dataset.statistics(space),
@@ -107,48 +110,60 @@ def flow_task(
 
 
 def plot_sample(
-    config: StepConfig, mesh: Mesh, dataset: Dataset, state: TrainState
+    transformer: FlowTransformerConfig, dataset: Dataset, sample: Callable[..., Array]
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-    """The first held-out clip's motion, sampled from its sound by the averaged weights, against the truth: `motion`.
+    """The first held-out clip's motion, sampled from its sound, against the truth: `motion`.
 
     The values that vary most are shown.
+
+    Args:
+      sample: `sample_average` of the weights that are looked at.
     """
-    transformer = config.transformer
     split = "validation" if dataset.sizes["validation"].clips else "train"
     record, columns = next(dataset.clips(split)), list(MOTION_SPACES[transformer.motion_space].columns)
     truth = record.motion[:PLOTTED_FRAMES, columns]
-    sampled = sample_clip(config, mesh, state.average, record, len(truth), dataset.statistics(transformer.motion_space))
+    sampled = sample_clip(transformer, sample, record, len(truth), dataset.statistics(transformer.motion_space))
     shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
     names = [value_name(columns[index]) for index in shown]
     return {"motion": pixels(plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS))}
 
 
 def sample_clip(
-    config: StepConfig, mesh: Mesh, params: Params, record: ClipRecord, frames: int, statistics: MotionStatistics
-) -> np.ndarray:
-    """The motion of a clip's first `frames` frames, (frames, d), on the host; `quietest_feature` follows its sound."""
-    plan, count = plan_windows(frames, config.transformer)
+    transformer: FlowTransformerConfig,
+    sample: Callable[..., Array],
+    record: ClipRecord,
+    frames: int,
+    statistics: MotionStatistics,
+) -> Float[np.ndarray, "frames d"]:
+    """The motion of a clip's first `frames` frames; `quietest_feature` follows its sound."""
+    plan, count = plan_windows(frames, transformer)
     used = plan.features_of(count)
-    padded = np.zeros((plan.features, config.transformer.audio_width), np.float32)
+    padded = np.zeros((plan.features, transformer.audio_width), np.float32)
     padded[:used] = with_silence(record.features.astype(np.float32), quietest_feature(record), used)
+    return np.asarray(sample(statistics, padded, np.int32(count), plan=plan))[:frames]
 
-    def sample(params: Params, features: Array) -> Array:
-        network = network_of(abstract("flow_transformer", config.transformer), params)
-        key, guidance = jax.random.key(0), jnp.float32(PLOTTED_GUIDANCE)
-        return sample_motion(
-            network,
-            statistics,
-            features,
-            key,
-            jnp.asarray(count),
-            guidance,
-            plan=plan,
-            steps=PLOTTED_STEPS,
-            guided=True,
-        )
 
-    motion = jax.jit(sample, out_shardings=NamedSharding(mesh, P()))(params, padded)
-    return np.asarray(motion)[:frames]
+def sample_average(
+    config: StepConfig,
+    params: Params,
+    statistics: MotionStatistics,
+    features: Float[Array, "features a"],
+    count: Int[Array, ""],
+    *,
+    plan: WindowPlan,
+) -> Float[Array, "frames d"]:
+    """Motion by a transformer with these weights, of audio features; `sample_motion` says the same more generally."""
+    return sample_motion(
+        network_of(abstract("flow_transformer", config.transformer), params),
+        statistics,
+        features,
+        root_key(0, Purpose.PLOTS),
+        count,
+        jnp.float32(PLOTTED_GUIDANCE),
+        plan=plan,
+        steps=PLOTTED_STEPS,
+        guided=True,
+    )
 
 
 def value_name(column: int) -> str:

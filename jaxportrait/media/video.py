@@ -194,10 +194,12 @@ def select_encoder(encoder: Encoder, size: tuple[int, int], fps: Fraction, crf: 
     Raises:
       ValueError: the one asked for does not open on this machine.
     """
-    for name in ("h264_nvenc", "libx264") if encoder == "auto" else (encoder,):
+    tried = ("h264_nvenc", "libx264") if encoder == "auto" else (encoder,)
+    for name in tried:
         if opens(name, size, fps, crf):
             return name
-    raise ValueError(f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: take libx264")
+    mend = "take a smaller picture" if "libx264" in tried else "take libx264"
+    raise ValueError(f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: {mend}")
 
 
 def opens(name: str, size: tuple[int, int], fps: Fraction, crf: int) -> bool:

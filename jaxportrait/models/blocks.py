@@ -114,8 +114,8 @@ class ConvNorm(nnx.Module):
 class SpectralConv(nnx.Module):
     """A 2-D convolution whose weights are divided by their spectral norm, estimated as u W v.
 
-    `u` and `v` are the stored singular vectors; they need not have converged. In training (`network.train()`) each call
-    brings them a power iteration nearer.
+    `u` and `v` are the stored singular vectors; they need not have converged, nor be of length 1, as averages of them are
+    not. In training (`network.train()`) each call brings them a power iteration nearer.
 
     Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018; PyTorch's form.
     """
@@ -155,8 +155,9 @@ class SpectralConv(nnx.Module):
         self.u[...] = u / (jnp.linalg.norm(u) + SPECTRAL_EPSILON)
 
     def _norm(self) -> Float[Array, ""]:
-        projected = (self.conv.kernel[...] * self.v[...][..., None]).sum(axis=(0, 1, 2))
-        return (projected * self.u[...]).sum()
+        u, v = self.u[...], self.v[...]
+        projected = (self.conv.kernel[...] * v[..., None]).sum(axis=(0, 1, 2))
+        return (projected * u).sum() / (jnp.linalg.norm(u) * jnp.linalg.norm(v.ravel()))
 
     def fold(self) -> None:
         if self.u is None:

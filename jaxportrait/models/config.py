@@ -325,6 +325,14 @@ class PortraitConfig:
     def __post_init__(self):
         if self.whisper is not None and self.log_mel is not None:
             raise ValueError("whisper and log_mel are both given: a checkpoint holds one audio encoder")
+        encoder = self.log_mel or self.whisper
+        if encoder is not None and self.flow_transformer is not None:
+            heard, read = encoder.width, self.flow_transformer.audio_width
+            if heard != read:
+                raise ValueError(
+                    f"the audio encoder makes features of {heard} values and the flow transformer reads {read}: choose "
+                    "the encoder that the transformer was trained with"
+                )
 
     @property
     def audio_encoder(self) -> str:

@@ -63,7 +63,7 @@ class Block(nnx.Module):
     """One stream's half of a joint block, or a whole fused block.
 
     Args:
-      ends: whether the stream goes on after attention; the last audio half only lends its keys and values.
+      ends: whether the stream ends at the attention: the last audio half only lends its keys and values.
     """
 
     def __init__(self, config: FlowTransformerConfig, *, ends: bool = False, dtype: DTypeLike, rngs: nnx.Rngs):

@@ -8,6 +8,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 SAMPLE_RATE = 16_000
@@ -32,7 +33,7 @@ def log_mel(samples: Float[Array, "n samples"], mel_bins: int) -> Float[Array, "
     windowed = samples[:, index] * jnp.asarray(_hann())[None, None, :]
     spectrum = jnp.fft.rfft(windowed, axis=-1)
     power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
-    mel = power @ jnp.asarray(mel_filters(mel_bins))
+    mel = jnp.matmul(power, jnp.asarray(mel_filters(mel_bins)), precision=lax.Precision.HIGHEST)
     return jnp.log10(jnp.maximum(mel, SMALLEST_POWER))
 
 

@@ -22,8 +22,9 @@ Chunks = Iterable[Float[np.ndarray, " n"]]
 
 @jax.jit
 def extract_motion(motion: MotionExtractor, images: UInt8[Array, "n h w 3"]) -> Motion:
-    """The motion of 8-bit pictures, cropped to faces."""
-    return motion(images.astype(jnp.float32) / 255.0)
+    """The motion of 8-bit pictures, cropped to faces; with full float32 products, as a source's is."""
+    with jax.default_matmul_precision("highest"):
+        return motion(images.astype(jnp.float32) / 255.0)
 
 
 @jax.jit

@@ -51,11 +51,20 @@ def test_every_part_is_found(weights):
     assert found["motion"] == weights / "liveportrait/base_models/motion_extractor.pth"
 
 
-def test_animals_take_the_newer_folder_file_by_file(weights):
-    (weights / "liveportrait_animals/base_models_v1.1/motion_extractor.pth").unlink()
+def test_animals_take_the_newer_folder_and_never_some_of_both(weights):
+    newer = weights / "liveportrait_animals/base_models_v1.1"
+    (newer / "motion_extractor.pth").unlink()
     found = find_published(weights, animals=True)
-    assert found["warping"] == weights / "liveportrait_animals/base_models_v1.1/warping_module.pth"
-    assert found["motion"] == weights / "liveportrait_animals/base_models/motion_extractor.pth"
+    assert found["warping"] == newer / "warping_module.pth"
+    assert "motion" not in found
+    for file in newer.iterdir():
+        file.unlink()
+    older = weights / "liveportrait_animals/base_models/motion_extractor.pth"
+    assert find_published(weights, animals=True)["motion"] == older
+    for file in older.parent.iterdir():
+        file.unlink()
+    with pytest.raises(ConversionError, match="holds no animal weights"):
+        find_published(weights, animals=True)
 
 
 def test_a_part_may_be_missing(weights):

@@ -147,9 +147,8 @@ def test_cropped_pictures_are_the_crop():
 
 def test_choice():
     faces = [Face((0, 0, size, size), 1.0, FaceRectangle((0, 0), size)) for size in (30, 20)]
-    assert choose_face(faces) == (faces[0], True)
-    assert choose_face(faces[1:]) == (faces[1], False)
-    assert choose_face(faces, 1) == (faces[1], False)
+    assert choose_face(faces) == faces[0]
+    assert choose_face(faces, 1) == faces[1]
     for index in (-1, 2):
         with pytest.raises(ValueError, match=f"no face {index}: the picture has 2"):
             choose_face(faces, index)

@@ -147,6 +147,13 @@ def test_spectral_norm_divides_by_the_stored_estimate_as_torch_does(use_bias):
     assert_close(layer(jnp.asarray(x)), expected, NORMED)
 
 
+def test_singular_vectors_may_be_averages():
+    layer, _ = spectral(use_bias=False)
+    expected = layer(x := jnp.asarray(draw(1, 6, 6, 4)))
+    layer.u[...], layer.v[...] = 0.7 * layer.u[...], 0.9 * layer.v[...]
+    assert_close(layer(x), expected, NORMED)
+
+
 @pytest.mark.parametrize("upsample", [1, 2])
 def test_a_kernel_that_no_longer_changes_is_prepared_once(upsample):
     conv, x = Conv(32, 6, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 9, 6, 32))

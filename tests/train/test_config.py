@@ -42,6 +42,13 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path):
     assert training.optimizer.drop_steps == (3, 5)
 
 
+def test_an_option_may_need_the_file():
+    """Focus and contrast mean nothing over the defaults, which name no landmarks."""
+    arguments = [*REQUIRED, "--stage", "renderer", "--config", str(CONFIGS / "demo_renderer.toml")]
+    training = parse([*arguments, "--losses.focus", "4", "--contrast", "0.5"]).training
+    assert (training.losses.focus, training.contrast, training.image_size) == (4.0, 0.5, 128)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -19,7 +19,7 @@ from jaxportrait.types import MotionStatistics
 from tests.train.videos import save_tiny_checkpoint
 from train.evaluate import metrics
 from train.evaluate.__main__ import main
-from train.evaluate.clips import quietest_feature, spread_clips, with_silence
+from train.evaluate.clips import quietest_feature, with_silence
 from train.evaluate.lips import LIPS, learn_lip_axis
 from train.evaluate.run import Options, evaluate
 from train.evaluate.sweep import NotFiniteError, Scale, hold_out, make_sampler, measure, measure_truth, sweep
@@ -268,9 +268,9 @@ def test_clips_are_spread_over_a_split(tmp_path, clips):
     pieces = [Piece(name, "train", 0, 70) for name in names]
     write_dataset(tmp_path, pieces, records.__getitem__, feature_width=32, audio_encoder="", motion_space="lip")
     dataset = open_dataset(tmp_path)
-    assert [record.clip for record in spread_clips(dataset, "train", 3)] == ["1.mp4", "5.mp4", "8.mp4"]
-    assert [record.clip for record in spread_clips(dataset, "train", 99)] == names
-    assert list(spread_clips(dataset, "validation", 3)) == []
+    assert [record.clip for record in dataset.spread("train", 3)] == ["1.mp4", "5.mp4", "8.mp4"]
+    assert [record.clip for record in dataset.spread("train", 99)] == names
+    assert list(dataset.spread("validation", 3)) == []
 
 
 def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,7 +108,7 @@ def test_two_parts_are_one_whole(work, tmp_path: Path):
     state = begin({"w": jnp.zeros(1)}, OPTIMIZER)
     for count in range(1, 7):
         state, _ = follow(state, {"target": np.float32([count])})
-    jax.tree.map(np.testing.assert_array_equal, parts.state, state)
+    chex.assert_trees_all_equal(parts.state, state)
 
 
 def test_sigterm_saves_and_stops(work):

@@ -25,6 +25,7 @@ from train.renderer.config import DiscriminatorConfig, LossWeights, RendererConf
 from train.renderer.losses import (
     LEAST_DISTANCE,
     WING_WIDTH,
+    beside_folds,
     correspondence_error,
     crowding,
     discriminator_hinge,
@@ -333,6 +334,26 @@ def test_without_a_loss_on_pictures_the_motion_extractor_learns_alone(world: Wor
     assert not np.array_equal(learnt["motion.expression.kernel"], fresh["motion.expression.kernel"])
     np.testing.assert_allclose(learnt["generator.stem.kernel"], fresh["generator.stem.kernel"], rtol=1e-6)
     assert {name for name in drawn if not name.startswith("discriminator.")} == learnt.keys()
+
+
+def test_landmarks_that_meet_are_asked_for_on_their_own_sides():
+    source, shut = jnp.array([[[0.0, -0.5], [0.0, 0.5], [0.4, 0.4]]]), jnp.array([[[0.0, 0.3], [0.0, 0.3], [0.4, 0.4]]])
+    np.testing.assert_allclose(
+        beside_folds(source, shut, [(0, 1)], 0.1), [[[0.0, 0.2], [0.0, 0.4], [0.4, 0.4]]], atol=1e-6
+    )
+    np.testing.assert_array_equal(beside_folds(source, source, [(0, 1)], 0.1), source)  # far apart as they are
+    np.testing.assert_array_equal(beside_folds(source, shut, [], 0.1), shut)
+    unknown = shut.at[0, 1].set(jnp.nan)
+    np.testing.assert_array_equal(beside_folds(source, unknown, [(0, 1)], 0.1)[0, 0], shut[0, 0])
+
+    grid = np.asarray(coordinate_grid(1, 21, 21))[None]
+    folded = grid + np.where(grid[..., 1:2] < 0.3, np.float32([0.0, -0.8, 0.0]), np.float32([0.0, 0.2, 0.0]))
+    apart, together = (
+        correspondence_error(jnp.asarray(folded), source, shut, jnp.array([1.0, 1.0, 0.0]), folds)
+        for folds in ([(0, 1)], [])
+    )
+    assert apart < 1e-4  # a fold gives each side what it asks for
+    assert together > 0.2
 
 
 def test_landmarks_alone_teach_the_warping_network(world: World):

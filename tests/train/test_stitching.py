@@ -25,7 +25,7 @@ from train.run import RunOptions
 from train.stitching.config import EYES, LIPS, STITCHING, LossWeights, OrganConfig, StitchingTrainConfig
 from train.stitching.regions import discs, find_organ, seen_openness, shoulders
 from train.stitching.stage import check_frames, open_stitching
-from train.stitching.step import difference, draw_openness, weigh
+from train.stitching.step import difference, draw_openness, row_before, weigh
 
 RENDERER = PortraitConfig(
     SIZE,
@@ -110,6 +110,11 @@ def test_losses_are_weighed_by_what_their_names_end_with():
     losses = LossWeights(shoulders=2.0, surroundings=3.0, openness=5.0, offsets=7.0)
     names = ("shoulders", "stitching_offsets", f"{EYES}_offsets", f"{LIPS}_openness", f"{LIPS}_surroundings")
     assert weigh(losses, {name: jnp.ones(()) for name in names}) == 2 + 7 + 7 + 5 + 3
+
+
+def test_a_row_is_driven_by_the_row_before_it_wherever_that_lies():
+    rows = jnp.array([0, 2, 4, 1, 3])  # as two processes lay them out
+    np.testing.assert_array_equal(rows[row_before(rows)], [4, 1, 3, 0, 2])
 
 
 def test_openness_is_drawn_for_a_row_wherever_it_lies():

@@ -1,6 +1,7 @@
 """The picture that a run makes of its motion."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +11,7 @@ from tests.train.runs import FEATURE_WIDTH, make_clip
 from tests.train.videos import draw_leaves
 from train.config import TrainConfig, TransformerSize
 from train.evaluate.clips import quietest_feature, with_silence
-from train.mesh import make_mesh
-from train.task import sample_clip, step_config
+from train.task import sample_average, sample_clip, step_config
 
 FRAMES, READ = 40, 75
 """Two windows end 5 frames after the clip, and read so many features."""
@@ -27,8 +27,7 @@ def test_silence_follows_a_clip_that_ends_within_its_last_window():
     silence = quietest_feature(clip)
     assert np.abs(silence).max() > 0.1
     longer = replace(clip, features=with_silence(clip.features.astype(np.float32), silence, READ))
-    motion, expected = (
-        sample_clip(config, make_mesh(1), params, record, FRAMES, statistics) for record in (clip, longer)
-    )
+    sample = partial(sample_average, config, params)
+    motion, expected = (sample_clip(transformer, sample, record, FRAMES, statistics) for record in (clip, longer))
     assert motion.shape == (FRAMES, 18)
     np.testing.assert_array_equal(motion, expected)

@@ -1,24 +1,9 @@
-"""Which clips of a data set an evaluation reads, and how far their sound reaches."""
-
-from collections.abc import Iterator
+"""What an evaluation hears of a clip, and after its end."""
 
 import numpy as np
 from jaxtyping import Float32
 
-from train.records import ClipRecord, Dataset, feature_at
-from train.shards import Split
-
-
-def spread_clips(dataset: Dataset, split: Split, count: int) -> Iterator[ClipRecord]:
-    """At most `count` clips of a split, evenly spaced over it: it lies in the order of names, subject by subject."""
-    from grain.sources import ArrayRecordDataSource
-
-    total = dataset.sizes[split].clips
-    if total == 0:
-        return
-    source, count = ArrayRecordDataSource([str(shard) for shard in dataset.shards(split)]), min(count, total)
-    for part in range(count):
-        yield dataset.decode(source[(2 * part + 1) * total // (2 * count)])
+from train.records import ClipRecord, feature_at
 
 
 def with_silence(

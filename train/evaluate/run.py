@@ -15,7 +15,6 @@ from jaxportrait.models.config import MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.sample import WindowMode
 from jaxportrait.types import MotionStatistics
-from train.evaluate.clips import spread_clips
 from train.evaluate.lips import learn_lip_axis
 from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
 from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
@@ -66,9 +65,9 @@ def evaluate(options: Options, console: Console) -> None:
     _require_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
-    lips = learn_lip_axis(spread_clips(dataset, "train", LEARNT_CLIPS))
+    lips = learn_lip_axis(dataset.spread("train", LEARNT_CLIPS))
     scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
-    held_out = list(spread_clips(dataset, "validation", options.clips))
+    held_out = list(dataset.spread("validation", options.clips))
     clips = hold_out(held_out, network.config, options.windows)
     options.output_path.mkdir(parents=True, exist_ok=True)
     runs = sweep(

@@ -54,6 +54,8 @@ class FrameRecipe(Recipe):
             raise ValueError(f"--frames must be at least {PAIR}, got {self.frames}")
         if not 0 < self.zoom <= LARGEST_ZOOM:
             raise ValueError(f"--zoom must be over 0 and at most {LARGEST_ZOOM:g}, got {self.zoom:g}")
+        if self.detector == "none" and self.zoom != 1:
+            raise ValueError("--detector none takes pictures as they are, and --zoom crops tighter: leave out either")
 
     def fingerprint(self) -> str:
         detector = [open_detector(self.detector, self.detector_models).name, str(self.detector_models)]

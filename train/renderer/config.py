@@ -114,6 +114,10 @@ class RendererConfig(StageConfig):
         guided = [keypoint for keypoint, _ in self.guided]
         if unguided := [keypoint for pair in self.gaps for keypoint in pair if keypoint not in guided]:
             raise ConfigError(f"gaps names keypoint {unguided[0]}, which guided does not: add it there")
+        if unknown := [keypoint for keypoint in guided if not 0 <= keypoint < self.motion.keypoints]:
+            raise ConfigError(
+                f"guided names keypoint {unknown[0]}, and there are {self.motion.keypoints}: leave it out"
+            )
         if not (self.draws or self.warps or self.guided):
             raise ConfigError("neither a loss on pictures nor on landmarks: there is nothing to learn from")
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)

@@ -102,10 +102,11 @@ def batches(
 
 
 def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:
-    """The same `count` batches every time: pairs of every validation clip in turn, without contrast."""
+    """The same `count` batches every time, without contrast: a pair of every validation clip, and another, in an order
+    that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
-    return first_batches(pairs(dataset, "validation", 0, rows, shuffle=False), rows, count)
+    return first_batches(pairs(dataset, "validation", 0, rows), rows, count)
 
 
 def describe(batch: Sample, dataset: FrameDataset) -> str:

@@ -193,4 +193,6 @@ def discriminator_hinge(true: Float[Array, "n h w 1"], made: Float[Array, "n h w
 
 def feature_distance(made: list[Array], true: list[Array]) -> Float[Array, ""]:
     """Mean absolute difference of the discriminator's feature maps, averaged over its layers."""
-    return sum((jnp.mean(jnp.abs(a - b)) for a, b in zip(made, true, strict=True)), jnp.zeros(())) / len(made)
+    return sum(
+        (jnp.mean(jnp.abs(a - b), dtype=jnp.float32) for a, b in zip(made, true, strict=True)), jnp.zeros(())
+    ) / len(made)

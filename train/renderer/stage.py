@@ -1,7 +1,7 @@
 """The renderer as a stage: `python -m train --stage renderer`."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.vgg import VGG
 from train.batches import Rows
 from train.config import ConfigError
+from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
 from train.renderer.config import PARTS, RendererConfig
@@ -78,7 +79,7 @@ def fresh_state(config: RendererConfig) -> TrainState:
 
 def fresh_leaves(config: RendererConfig) -> tuple[Params, Params]:
     """Weights and batch statistics of newly initialised networks."""
-    networks = Networks(config, rngs=nnx.Rngs(config.seed))
+    networks = Networks(config, rngs=nnx.Rngs(root_key(config.seed, Purpose.WEIGHTS)))
     return parameters_of(networks), batch_statistics_of(networks)
 
 
@@ -97,11 +98,15 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
     check_sizes(config, dataset)
     vgg, frozen = open_vgg(options.perceptual, config)
     initial = {} if options.init is None else initial_weights(options.init, sizes_of(config.portrait))
-    portrait = replace(config.portrait, crop_zoom=dataset.zoom)
+    portrait = config.portrait
     content = {
         "stage": "renderer",
         "config": asdict(config),
-        "trained": {name: value for name, value in asdict(portrait).items() if value is not None},
+        "trained": {
+            "image_size": portrait.image_size,
+            "crop_zoom": dataset.zoom,
+            **{part: asdict(size) for part, size in sizes_of(portrait).items()},
+        },
         "dataset": dataset.identity,
         "frozen": frozen,
         "checkpoint": None if options.checkpoint is None else str(options.checkpoint.absolute()),
@@ -128,7 +133,7 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
         "folds": [landmark for fold in config.folds for landmark in fold],
     }
     for name, landmarks in named.items():
-        if unknown := [landmark for landmark in landmarks if landmark >= dataset.landmarks]:
+        if unknown := [landmark for landmark in landmarks if not 0 <= landmark < dataset.landmarks]:
             raise ConfigError(
                 f"{name} names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
             )

@@ -16,6 +16,7 @@ from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows, Sample
 from train.config import ConfigError, StageConfig
+from train.keys import Purpose, root_key
 from train.loop import HostBatch, Task
 from train.mesh import batch_sharding, place, put, state_shardings
 from train.renderer.data import describe, validation_batches
@@ -73,7 +74,7 @@ def pair_task(
     statistics: MotionStatistics | None = None,
 ) -> Task:
     """The training of a program on a data set of frames."""
-    key, whole, given = jax.random.key(config.seed), NamedSharding(mesh, P()), program.placed(mesh)
+    key, whole, given = root_key(config.seed, Purpose.UPDATES), NamedSharding(mesh, P()), program.placed(mesh)
     found = validation_batches(dataset, rows, config.validation_batches)
     held_out = [place(read(batch, dataset), mesh) for batch in found]
     error, draw = (jax.jit(each, out_shardings=whole) for each in (program.error, program.picture))

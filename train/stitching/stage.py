@@ -15,6 +15,7 @@ from jaxportrait.models.config import PortraitConfig
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows
 from train.config import ConfigError
+from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
 from train.records import network_identity
@@ -75,7 +76,7 @@ def fresh_state(config: StepConfig) -> TrainState:
 
 def fresh_params(config: StepConfig) -> Params:
     """Newly initialised S and R."""
-    return parameters_of(Corrections(config, rngs=nnx.Rngs(config.training.seed)))
+    return parameters_of(Corrections(config, rngs=nnx.Rngs(root_key(config.training.seed, Purpose.WEIGHTS))))
 
 
 def train_stitching(options: RunOptions, config: StitchingTrainConfig, console: Console) -> bool:
@@ -137,7 +138,10 @@ def check_frames(config: StitchingTrainConfig, dataset: FrameDataset, checkpoint
             f"faces of {dataset.path} are cut out at a zoom of {dataset.zoom}, and {checkpoint.path} reads {zoom}: "
             "pass the frames that the renderer was trained on, or make others with its zoom"
         )
-    if unknown := [landmark for landmark in config.landmarks if landmark >= dataset.landmarks]:
+    keypoints = checkpoint.sizes("motion").keypoints
+    if unknown := [keypoint for keypoint, _ in config.guided if not 0 <= keypoint < keypoints]:
+        raise ConfigError(f"guided names keypoint {unknown[0]}, and {checkpoint.path} has {keypoints}: leave it out")
+    if unknown := [landmark for landmark in config.landmarks if not 0 <= landmark < dataset.landmarks]:
         raise ConfigError(
             f"jaw, guided, eyes or lips name landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: "
             "leave it out"

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.models.stitching import retarget, stitch
 from jaxportrait.types import pytree
+from train.keys import Purpose, root_key
 from train.renderer.losses import mean_of_known
 from train.renderer.networks import Renderer, place_keypoints
 from train.renderer.step import Batch, Terms, shrink
@@ -91,7 +92,7 @@ def look_at(config: StepConfig, renderer: Renderer, batch: Batch) -> Faces:
     """All that does not depend on the networks which are trained."""
     n, size = len(batch["row"]), config.portrait.image_size
     source, driving = (shrink(batch[role].astype(jnp.float32) / 255.0, size) for role in ("source", "driving"))
-    motion = renderer.motion(jnp.concatenate([source, jnp.roll(driving, 1, axis=0)]))
+    motion = renderer.motion(jnp.concatenate([source, driving[row_before(batch["row"])]]))
     keypoints = place_keypoints(motion, motion.keypoints.at[n:].set(motion.keypoints[:n]))
     own, volume = keypoints[:n], renderer.appearance(source)
     (image,) = render(renderer, volume, own, [own])
@@ -104,6 +105,12 @@ def look_at(config: StepConfig, renderer: Renderer, batch: Batch) -> Faces:
         shoulders(config.training, marks, image.shape[1]),
         {part: find_organ(organ, marks, image.shape[1]) for part, organ in organs.items()},
     )
+
+
+def row_before(rows: Int[Array, " n"]) -> Int[Array, " n"]:
+    """Where in a batch the row before each one lies (before the first, the last): processes lay rows out otherwise."""
+    order = jnp.argsort(rows)
+    return jnp.roll(order, 1)[jnp.argsort(order)]
 
 
 def loss_terms(config: StepConfig, renderer: Renderer, networks: Corrections, faces: Faces, wanted: Wanted) -> Terms:
@@ -169,7 +176,7 @@ def weigh(losses: LossWeights, terms: Terms) -> Float[Array, ""]:
 def validation_error(config: StepConfig, frozen: Params, average: Params, batch: Batch) -> Float[Array, ""]:
     """The loss of the averaged networks, at openness that depends on nothing but a sample's row."""
     renderer, networks = build_renderer(config, frozen), build_corrections(config, average)
-    wanted = draw_openness(config.training, jax.random.key(VALIDATION_SEED), batch["row"])
+    wanted = draw_openness(config.training, root_key(VALIDATION_SEED, Purpose.VALIDATION), batch["row"])
     terms = loss_terms(config, renderer, networks, look_at(config, renderer, batch), wanted)
     return weigh(config.training.losses, terms)
 
@@ -185,6 +192,7 @@ def picture(config: StepConfig, frozen: Params, average: Params, batch: Batch) -
     ]
     stitched = correct(networks, faces, {})[STITCHING]
     made = render(renderer, faces.volume, faces.source, [faces.driving, stitched, *extremes])
-    driving = resize(jnp.roll(batch["driving"], 1, axis=0).astype(jnp.float32) / 255.0, made[0].shape[1])
+    driving = batch["driving"][row_before(batch["row"])].astype(jnp.float32) / 255.0
+    driving = resize(driving, made[0].shape[1])
     rows = jnp.concatenate([faces.reconstruction, driving, *made], axis=2)
     return rows.reshape(-1, *rows.shape[2:])

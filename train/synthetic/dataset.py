@@ -75,13 +75,13 @@ def prepare_folder(root: Path, settings: Settings) -> None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{root} cannot be made ({error.strerror}): choose another --output-path") from error
-    for leftover in root.glob(f"{UNFINISHED}*"):  # of a run that was killed
-        shutil.rmtree(leftover)
     if not path.is_file():
         with finished_file(path) as unfinished:
             unfinished.write_text(json.dumps(description) + "\n", encoding="utf-8")
     elif (found := json.loads(path.read_text(encoding="utf-8"))) != description:
         raise ValueError(f"{root} was made with {_words(found)}, not {_words(description)}: choose another folder")
+    for leftover in root.glob(f"{UNFINISHED}*"):  # of a run that was killed
+        shutil.rmtree(leftover)
 
 
 @contextmanager

@@ -85,8 +85,8 @@ def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[
     return sorted(faces, key=lambda face: face.area, reverse=True)
 
 
-def choose_face(faces: list[Face], index: int | None = None) -> tuple[Face, bool]:
-    """One of the faces found, and whether the choice passed others over that the caller may want to hear of.
+def choose_face(faces: list[Face], index: int | None = None) -> Face:
+    """One of the faces found.
 
     Args:
       faces: largest first.
@@ -96,10 +96,10 @@ def choose_face(faces: list[Face], index: int | None = None) -> tuple[Face, bool
       ValueError: there is no face of that number.
     """
     if index is None:
-        return faces[0], len(faces) > 1
+        return faces[0]
     if not 0 <= index < len(faces):
         raise ValueError(f"there is no face {index}: the picture has {len(faces)}, numbered from 0, largest first")
-    return faces[index], False
+    return faces[index]
 
 
 def _open_first(folder: Path | None) -> Detector:

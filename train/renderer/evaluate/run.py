@@ -62,7 +62,7 @@ def evaluate(options: Options, console: Console) -> None:
             f"{dataset.path} was cut out with --zoom {dataset.zoom:g}, and {checkpoint.path} was trained on "
             f"{checkpoint.config.crop_zoom:g}: make frames of that zoom"
         )
-    records = [record for record in dataset.clips("validation") if record.frames > 1]
+    records = [record for record in dataset.spread("validation", options.pairs) if record.frames > 1]
     if not records:
         raise DatasetError(f"data set {dataset.path} holds no clip out: process more subjects, or longer clips")
     options.output.mkdir(parents=True, exist_ok=True)
