@@ -33,7 +33,9 @@ stage motion --config configs/demo_motion.toml --init "$runs/motion4.checkpoint"
 
 # Where everything moves, then pictures of it, at falling rates.
 stage warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
-stage renderer1 --config configs/demo_renderer.toml --init "$runs/warping.checkpoint" --steps 610 --learning-rate 8e-4 \
+stage lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --gaps 11 15 13 16 --contrast 1 \
+    --steps 480 --drop-steps 350 430
+stage renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
     --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
 stage renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
 stage renderer --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
@@ -56,6 +58,6 @@ test -d "$runs/flow1.checkpoint" || {
     python -m train.export --work-dir "$runs/flow1" --output "$runs/flow1.checkpoint"
 }
 python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
-    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint"
+    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 2000 --learning-rate 5e-4 --drop-steps 1400 1750
 python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
     --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint

@@ -114,7 +114,7 @@ class ConvNorm(nnx.Module):
 class SpectralConv(nnx.Module):
     """A 2-D convolution whose weights are divided by their spectral norm, estimated as u W v.
 
-    `u` and `v` are the stored singular vectors; they need not have converged, nor be of length 1, as averages of them are
+    `u` and `v` are the stored singular vectors. They need not have converged, nor be of length 1: averages are
     not. In training (`network.train()`) each call brings them a power iteration nearer.
 
     Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018; PyTorch's form.
