@@ -49,9 +49,6 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
         found = {part: path for part, file in BASE_FILES.items() if (path := folder / base / file).is_file()}
         if found:  # never some of one version and some of another
             break
-    if animals and not found:
-        looked = " or ".join(BASE_FOLDERS[animals])
-        raise ConversionError(f"{folder} holds no animal weights: looked into {looked}; leave out --animals for humans")
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
     found |= {part: path for part, file in others.items() if (path := folder / file).is_file()}
     if not found:

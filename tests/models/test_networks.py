@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 
 from convert_weights.keymaps import IGNORED
 from jaxportrait.checkpoint import fill, leaf_shapes
-from jaxportrait.models.blocks import fold
+from jaxportrait.models.blocks import SpectralConv, fold
 from jaxportrait.models.config import (
     FlowTransformerConfig,
     LogMelConfig,
@@ -63,12 +63,22 @@ INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
 """Part -> shapes of what its tiny network reads, without the batch."""
 
 
+POWER_ITERATIONS = 5
+
+
 @cache
 def tiny(part: str, dtype: str = "float32") -> Any:
-    """A tiny network with every leaf drawn (fresh ones hold zeros); shared, so never changed."""
+    """A tiny network with every leaf drawn (fresh ones hold zeros); shared, so never changed.
+
+    Its spectral norms are near the truth, as in any network: a drawn pair of vectors would divide by next to nothing.
+    """
     network = abstract(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.dtype(dtype))
     fill(network, {name: draw_leaf(name, leaf.shape) for name, leaf in leaf_shapes(network).items()})
     nnx.update(network, jax.tree.map(jnp.asarray, nnx.state(network)))
+    for _, module in nnx.iter_graph(network):
+        if isinstance(module, SpectralConv):
+            for _ in range(POWER_ITERATIONS):
+                module._iterate()
     network.eval()
     return network
 

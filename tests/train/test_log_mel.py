@@ -15,8 +15,9 @@ from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
-from jaxportrait.models.config import FlowTransformerConfig, LogMelConfig, PortraitConfig
+from jaxportrait.models.config import FlowTransformerConfig, LogMelConfig, PortraitConfig, WhisperConfig
 from jaxportrait.pipeline.encode import encode_audio
+from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
 from train.config import ConfigError
 from train.evaluate.run import _require_fit
@@ -43,8 +44,12 @@ def base(tmp_path_factory) -> Path:
 
 
 def save(path: Path, config: PortraitConfig) -> Path:
-    checkpoint = Checkpoint(path, config, None)
-    save_checkpoint(path, config, {part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts})
+    checkpoint, statistics = Checkpoint(path, config, None), None
+    if config.flow_transformer is not None:
+        width = config.flow_transformer.motion_width
+        statistics = MotionStatistics(np.zeros(width, np.float32), np.ones(width, np.float32))
+    params = {part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts}
+    save_checkpoint(path, config, params, statistics)
     return path
 
 
@@ -102,7 +107,8 @@ def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
         with pytest.raises(ConfigError, match="made by audio encoder"):
             check_encoder(open_checkpoint(other), dataset)
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
-    reader = save(tmp_path / "reader", PortraitConfig(log_mel=LogMelConfig(40), flow_transformer=transformer))
+    heard = replace(WhisperConfig.tiny(), width=FEATURES.width)
+    reader = save(tmp_path / "reader", PortraitConfig(whisper=heard, flow_transformer=transformer))
     with pytest.raises(DatasetError, match="made with another audio encoder"):
         _require_fit(dataset, open_checkpoint(reader))
 

@@ -40,6 +40,7 @@ GUIDED = ((5, 0), (7, 1), (1, 2), (2, 3))
 BOTH = StitchingTrainConfig(guided=GUIDED, eyes=OrganConfig((EYE, EYE), 0.8, 1.0), lips=OrganConfig((LIP,), 0.5, 1.0))
 TOML = """
 batch_size = 8
+seed = 1
 validation_batches = 1
 band = 0.3
 guided = [[5, 0], [7, 1], [1, 2], [2, 3]]
