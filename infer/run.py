@@ -9,7 +9,7 @@ from infer.config import Options
 from infer.interrupt import remember_interrupts
 from infer.progress import Reporter
 from jaxportrait import demo
-from jaxportrait.animator import Animator, frame_counts
+from jaxportrait.animator import Animator, check_rate
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import check_format
@@ -24,9 +24,9 @@ def run(options: Options) -> None:
 def animate(options: Options, report: Reporter) -> None:
     """Make a clip: check first what costs little, and say what is being done."""
     check_folder(options.output_dir)
+    check_rate(options.output_fps)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
-    frame_counts(audio.duration, options.output_fps)
     check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
     if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
         report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
@@ -66,8 +66,8 @@ def warm_up(options: Options, report: Reporter) -> None:
         raise ValueError("--warmup keeps compiled programs and --compilation-cache none does not: leave out either")
     cache: Path = Path(jax.config.values["jax_compilation_cache_dir"])
     check_folder(cache)
+    check_rate(options.output_fps)
     seconds = Audio.open(options.driving, allow_video=options.driving_kind == "audio").duration
-    frame_counts(seconds, options.output_fps)
     with report.stage(f"compiling for clips of up to {seconds:.1f} s"):
         load(options).warm_up(
             seconds, sampling=options.sampling, driving=options.composing, output_fps=options.output_fps

@@ -296,14 +296,19 @@ class Animator:
                 left -= len(crops)
 
 
+def check_rate(output_fps: float) -> None:
+    """Raise a ValueError unless clips can be made at so many frames a second."""
+    if not 1 <= output_fps <= MAX_FPS:
+        raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}")
+
+
 def frame_counts(seconds: float, output_fps: float) -> tuple[int, int]:
     """Of a clip: its frames, and those of the motion at 30 a second from which they are resampled.
 
     Raises:
       ValueError: no usable frame rate.
     """
-    if not 1 <= output_fps <= MAX_FPS:
-        raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}")
+    check_rate(output_fps)
     count = max(1, round(seconds * output_fps))
     return count, int(np.ceil((count - 1) * MOTION_FPS / output_fps)) + 1
 
