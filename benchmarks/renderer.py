@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -22,12 +21,12 @@ from benchmarks.networks import draw_inputs, our_networks, our_programs, recipe_
 from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.types import AnyArray
+from train.logging import measure_peak
 
 Letter = Literal["F", "M", "W", "G", "W+G"]
 WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
 """Multiplications and additions a frame in the network as published, counted as two."""
 
-PEAK_SIDES = {"cpu": 2048, "gpu": 16384}
 """Of the square matrix product that measures the peak."""
 
 COLUMNS = (
@@ -72,7 +71,7 @@ def main() -> None:
     letters = [letter for letter in "FMWG" if any(letter in name for name in options.networks)]
     states = recipe_weights(options.golden, letters)
     networks = {dtype: our_networks(states, dtype) for dtype in options.dtypes}
-    peaks = {dtype: peak(dtype) for dtype in options.dtypes}
+    peaks = {dtype: measure_peak(dtype) for dtype in options.dtypes}
     try:
         with Neighbour.beside(options.against, OriginalRenderer, states) as original:
             figures = {
@@ -117,14 +116,6 @@ def psnr(made: AnyArray, truth: AnyArray) -> float:
     """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are equal."""
     error = float(np.mean((np.asarray(made, np.float64) - np.asarray(truth, np.float64)) ** 2))
     return -10 * math.log10(error) if error else 999.0
-
-
-def peak(dtype: str) -> float:
-    """FLOP/s of a large matrix product: what the machine gives at best, now."""
-    side = PEAK_SIDES.get(jax.default_backend(), PEAK_SIDES["gpu"])
-    matrix = jnp.ones((side, side), dtype)
-    times = alternate({"product": lambda: matrix @ matrix}, 5)["product"]
-    return 2 * side**3 / times["least"]
 
 
 def rows_of(name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float]) -> list[list[str]]:

@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks.neighbour import Neighbour, timed
 from benchmarks.originals import OriginalTransformer
-from benchmarks.report import alternate, publish
+from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.models.config import MOTION_SPACES
 from train.config import OptimizerConfig, TransformerSize
 from train.data import WINDOW_FEATURES, Rows, batches
@@ -61,7 +61,7 @@ def main() -> None:
             if original is not None:
                 batch, half = sample_batch(options.batch_size), options.dtype == "bfloat16"
                 runs["original"] = original.prepare("update", batch, half)
-            figures: dict[str, dict[str, float]] = alternate(runs, options.repeats)
+            figures: dict[str, dict[str, Any]] = alternate(runs, options.repeats)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -70,7 +70,7 @@ def main() -> None:
         for name, f in figures.items()
     ]
     if options.against is not None:
-        speed = figures["original"]["median"] / figures["jaxportrait"]["median"]
+        speed = paired_ratio(figures["original"], figures["jaxportrait"])
         rows.append(["ours is faster by", "", f"{speed:.2f}x", ""])
     if options.dataset_path is not None:
         rate = pipeline_rate(options.dataset_path, options.batch_size)

@@ -14,6 +14,7 @@ import numpy as np
 from train.shards import ClipShards, DatasetError, Split
 
 Sample = Mapping[str, np.ndarray]
+READING = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ def sequence(
     return numbered[rows.process :: rows.processes].batch(rows.local, drop_remainder=True)
 
 
-def read_ahead(sequence: grain.MapDataset, threads: int, prefetch: int) -> grain.DatasetIterator:
+def read_ahead(sequence: grain.MapDataset) -> grain.DatasetIterator:
     """An iterator over batches, read ahead by threads; its state says where it is."""
-    return iter(sequence.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)))
+    return iter(sequence.to_iter_dataset(READING))
 
 
 def first_batches(sequence: grain.MapDataset, rows: Rows, count: int) -> list[Sample]:

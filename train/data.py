@@ -73,11 +73,9 @@ def windows(
     return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
 
 
-def batches(
-    dataset: Dataset, motion_space: str, seed: int, rows: Rows, *, threads: int = 4, prefetch: int = 16
-) -> grain.DatasetIterator:
+def batches(dataset: Dataset, motion_space: str, seed: int, rows: Rows) -> grain.DatasetIterator:
     """An endless iterator over training batches, read ahead by threads; its state says where it is."""
-    return read_ahead(windows(dataset, "train", motion_space, seed, rows), threads, prefetch)
+    return read_ahead(windows(dataset, "train", motion_space, seed, rows))
 
 
 def validation_batches(dataset: Dataset, motion_space: str, rows: Rows, count: int) -> list[Sample]:

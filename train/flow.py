@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,8 +13,9 @@ from jaxportrait.models.config import FlowTransformerConfig
 from train.batches import Rows
 from train.config import ConfigError, TrainConfig, apply
 from train.data import batches
+from train.initial import initial_weights
 from train.loop import Batches, Task
-from train.records import Dataset, network_identity, open_dataset
+from train.records import Dataset, check_encoder, open_dataset
 from train.run import Run, RunOptions, train_stage
 from train.state import TrainState
 from train.step import StepConfig
@@ -61,29 +61,19 @@ def open_flow(options: RunOptions, config: TrainConfig) -> FlowStage:
     """The stage of a data set and of the checkpoint that its features were made with.
 
     Raises:
-      ConfigError: they do not belong together, or there is no checkpoint.
+      ConfigError, DatasetError: they do not belong together, or there is no checkpoint.
     """
     if options.checkpoint is None:
         raise ConfigError("--checkpoint is missing: pass the checkpoint that the videos were processed with")
     dataset, frozen = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
-    check_encoder(frozen, dataset)
+    check_encoder(dataset, frozen)
     space = config.motion_space or dataset.motion_space
     config = apply(config, {"motion_space": space}, str(dataset.path))
     transformer = config.transformer.config(space, dataset.feature_width)
-    initial = None if options.init is None else initial_weights(options.init, transformer)
+    part = "flow_transformer"
+    initial = None if options.init is None else initial_weights(options.init, {part: transformer})[part]
     run = describe_run(config, transformer, dataset, frozen)
     return FlowStage(config, step_config(config, transformer), dataset, run, initial)
-
-
-def check_encoder(frozen: Checkpoint, dataset: Dataset) -> None:
-    """Raise a ConfigError unless the data set's features were made by the audio encoder that will be exported."""
-    frozen.require([frozen.config.audio_encoder])
-    identity = network_identity(frozen, frozen.config.audio_encoder)
-    if identity != dataset.audio_encoder:
-        raise ConfigError(
-            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {frozen.path} "
-            f"holds {identity}: pass the checkpoint that the videos were processed with"
-        )
 
 
 def describe_run(config: TrainConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint) -> Run:
@@ -97,15 +87,3 @@ def describe_run(config: TrainConfig, transformer: FlowTransformerConfig, datase
         "checkpoint": str(frozen.path),
     }
     return json.loads(json.dumps(content))
-
-
-def initial_weights(path: Path, transformer: FlowTransformerConfig) -> dict[str, np.ndarray]:
-    """The flow transformer of the checkpoint at `path`, which must be of the size that is trained."""
-    checkpoint = open_checkpoint(path)
-    checkpoint.require(["flow_transformer"])
-    if checkpoint.config.flow_transformer != transformer:
-        raise ConfigError(
-            f"{path} holds {checkpoint.config.flow_transformer}, and this run trains {transformer}: "
-            "choose the options that agree with it"
-        )
-    return checkpoint.leaves("flow_transformer")

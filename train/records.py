@@ -19,6 +19,7 @@ from jaxportrait.types import MotionStatistics
 from train.shards import (
     SPLITS,
     ClipShards,
+    DatasetError,
     Split,
     SplitSize,
     pack,
@@ -143,6 +144,18 @@ def network_identity(checkpoint: Checkpoint, part: str) -> str:
         digest.update(f"{name} {leaf.shape} {leaf.dtype}".encode())
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()[:16]
+
+
+def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
+    """Raise a DatasetError unless the data set's features were made by the checkpoint's audio encoder."""
+    encoder = checkpoint.config.audio_encoder
+    checkpoint.require([encoder])
+    identity = network_identity(checkpoint, encoder)
+    if identity != dataset.audio_encoder:
+        raise DatasetError(
+            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {checkpoint.path} "
+            f"holds {identity}: pass the checkpoint that the videos were processed with, or process them with this one"
+        )
 
 
 def write_description(dataset: Dataset) -> None:

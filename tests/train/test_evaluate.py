@@ -315,10 +315,7 @@ def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):
     description = dataset / "dataset.json"
     good = description.read_text()
     try:
-        for change, message in (
-            ({"audio_encoder": "another"}, "made with another audio encoder"),
-            ({"feature_width": 384}, "reads 32 values an audio feature, .* has 384"),
-        ):
+        for change, message in (({"audio_encoder": "another"}, "made by audio encoder another"),):
             description.write_text(json.dumps(json.loads(good) | change))
             with pytest.raises(DatasetError, match=message):
                 run()

@@ -19,13 +19,11 @@ from jaxportrait.models.config import FlowTransformerConfig, LogMelConfig, Portr
 from jaxportrait.pipeline.encode import encode_audio
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
-from train.config import ConfigError
-from train.evaluate.run import _require_fit
+from train.evaluate.run import check_fit
 from train.export import Options, export, with_log_mel
-from train.flow import check_encoder
 from train.process.extract import Settings
 from train.process.run import Job, process
-from train.records import Dataset
+from train.records import Dataset, check_encoder
 from train.shards import DatasetError
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +90,7 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
     checkpoint = open_checkpoint(trained)
     assert checkpoint.config.log_mel == FEATURES
     assert checkpoint.config.flow_transformer.audio_width == FEATURES.width
-    _require_fit(dataset, checkpoint)
+    check_fit(dataset, checkpoint)
     animator = Animator(checkpoint, detector=open_detector("none"))
     right, wrong = (
         animator.sample(Audio.from_samples(sound, 16_000), 15, Sampling(steps=2)) for sound in (voice, 0 * voice)
@@ -104,13 +102,13 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
 def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
     finer = replace(open_checkpoint(base).config, log_mel=LogMelConfig(40))
     for other in (save_tiny_checkpoint(tmp_path / "whisper", ("whisper",)), save(tmp_path / "finer", finer)):
-        with pytest.raises(ConfigError, match="made by audio encoder"):
-            check_encoder(open_checkpoint(other), dataset)
+        with pytest.raises(DatasetError, match="made by audio encoder"):
+            check_encoder(dataset, open_checkpoint(other))
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
     heard = replace(WhisperConfig.tiny(), width=FEATURES.width)
     reader = save(tmp_path / "reader", PortraitConfig(whisper=heard, flow_transformer=transformer))
-    with pytest.raises(DatasetError, match="made with another audio encoder"):
-        _require_fit(dataset, open_checkpoint(reader))
+    with pytest.raises(DatasetError, match="made by audio encoder"):
+        check_fit(dataset, open_checkpoint(reader))
 
 
 def test_the_log_mel_takes_the_place_of_whisper():
@@ -128,4 +126,4 @@ def test_the_log_mel_takes_the_place_of_whisper():
 def test_a_checkpoint_without_an_audio_encoder_is_named(dataset, tmp_path):
     mute = save(tmp_path / "mute", PortraitConfig(motion=PortraitConfig.tiny().motion))
     with pytest.raises(CheckpointError, match="holds no whisper"):
-        check_encoder(open_checkpoint(mute), dataset)
+        check_encoder(dataset, open_checkpoint(mute))

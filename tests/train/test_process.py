@@ -28,7 +28,7 @@ from train.process.split import Piece
 from train.process.split import split_clips as divide
 from train.process.statistics import MotionMoments
 from train.process.store import ClipStore
-from train.process.timeline import common_frames, loudness, resample_motion
+from train.process.timeline import common_frames, loudness, motion_at
 from train.process.track import track_face
 from train.records import features_needed, open_dataset
 
@@ -282,7 +282,7 @@ def test_any_frame_rate_becomes_thirty(fps, count, frames):
     at = common_frames(times, 0.0, 10.0)
     np.testing.assert_array_equal(at, np.arange(frames))
     motion = np.stack([np.sin(times), 90 * times], axis=1)
-    resampled = resample_motion(motion, times, at / 30)
+    resampled = motion_at(motion, times, at / 30)
     inside = at / 30 <= times[-1]
     np.testing.assert_allclose(resampled[inside, 1], 90 * at[inside] / 30, atol=1e-4)
     np.testing.assert_allclose(resampled[inside, 0], np.sin(at[inside] / 30), atol=3e-4)

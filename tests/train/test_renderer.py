@@ -21,6 +21,7 @@ from tests.train.runs import QUICK, World
 from train.checkpoints import Checkpoints
 from train.config import ConfigError, load_config
 from train.export import Options, export
+from train.initial import by_path, initial_weights
 from train.renderer.config import DiscriminatorConfig, LossWeights, RendererConfig
 from train.renderer.losses import (
     LEAST_DISTANCE,
@@ -39,7 +40,6 @@ from train.renderer.losses import (
 from train.renderer.networks import Discriminator
 from train.renderer.stage import check_sizes, fresh_leaves, open_renderer
 from train.renderer.step import adversarial_terms
-from train.renderer.task import initial_weights
 from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
 from train.run import RunOptions
 
@@ -256,7 +256,8 @@ def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
     leaves = leaves_of(build("motion", sizes["motion"], rngs=nnx.Rngs(0)))
     save_checkpoint(tmp_path / "motion", PortraitConfig(32, motion=sizes["motion"]), {"motion": leaves})
     found = initial_weights(tmp_path / "motion", sizes)
-    assert found.keys() == {f"motion.{name}" for name in leaves}
+    assert found.keys() == {"motion"}
+    assert by_path(found).keys() == {f"motion.{name}" for name in leaves}
     with pytest.raises(ConfigError, match="choose the options that agree"):
         initial_weights(tmp_path / "motion", {"motion": MotionConfig((2,), (8,))})
     with pytest.raises(ConfigError, match="holds none of generator"):

@@ -18,7 +18,7 @@ from jaxportrait.types import MotionStatistics
 from train.evaluate.lips import learn_lip_axis
 from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
 from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
-from train.records import Dataset, network_identity, open_dataset
+from train.records import Dataset, check_encoder, open_dataset
 from train.shards import DatasetError
 
 Run = tuple[Setting, list[Sampled]]
@@ -62,7 +62,7 @@ def evaluate(options: Options, console: Console) -> None:
     """
     _check(options)
     dataset, checkpoint = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
-    _require_fit(dataset, checkpoint)
+    check_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
     lips = learn_lip_axis(dataset.spread("train", LEARNT_CLIPS))
@@ -126,20 +126,9 @@ def _check(options: Options) -> None:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
 
 
-def _require_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise unless the checkpoint's transformer reads what the data set holds, and its audio encoder made it."""
-    encoder = checkpoint.config.audio_encoder
-    checkpoint.require(["flow_transformer", encoder])
-    transformer = checkpoint.config.flow_transformer
-    if transformer is not None and transformer.audio_width != dataset.feature_width:
-        raise DatasetError(
-            f"the flow transformer of {checkpoint.path} reads {transformer.audio_width} values an audio feature, "
-            f"data set {dataset.path} has {dataset.feature_width}: process the videos with its audio encoder"
-        )
-    if network_identity(checkpoint, encoder) != dataset.audio_encoder:
-        raise DatasetError(
-            f"data set {dataset.path} was made with another audio encoder than that of {checkpoint.path}: "
-            "process the videos with this checkpoint"
-        )
+def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
+    """Raise unless the checkpoint's audio encoder made the data set, and some of it is held out."""
+    checkpoint.require(["flow_transformer"])
+    check_encoder(dataset, checkpoint)
     if dataset.sizes["validation"].clips == 0:
         raise DatasetError(f"data set {dataset.path} holds no clip out: process more subjects, or longer clips")

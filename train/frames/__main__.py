@@ -10,7 +10,7 @@ from rich.table import Table
 from train.frames.extract import FrameRecipe
 from train.frames.run import make_frames
 from train.process.options import ClipOptions, run_program
-from train.process.progress import Facts, tables
+from train.process.report import Facts, tables
 from train.renderer.records import FrameDataset
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from jaxportrait.models.config import MOTION_FPS
 from train.process.extract import Settings
 from train.process.options import ClipOptions, run_program
-from train.process.progress import Facts, tables
+from train.process.report import Facts, tables
 from train.process.run import MotionName, process
 from train.records import Dataset
 

@@ -24,7 +24,7 @@ from jaxportrait.pipeline.encode import encode_audio, extract_motion
 from jaxportrait.types import Motion
 from train.process.layouts import Clip
 from train.process.recipe import ClipExtractor, Recipe
-from train.process.timeline import common_frames, loudness, resample_motion
+from train.process.timeline import common_frames, loudness, motion_at
 from train.process.track import track_face
 from train.records import (
     DESCRIPTION,
@@ -105,7 +105,7 @@ class Extractor(ClipExtractor):
         sound_start = next(audio.decode()).time or 0.0
         frames = common_frames(track.times, sound_start, audio.duration)
         images = _crops(video, track.rectangle, self._size)
-        motion = resample_motion(
+        motion = motion_at(
             read_motion(self._motion, images, self._batch_size), track.times, sound_start + frames / MOTION_FPS
         )
         start, stop = int(frames[0]), int(frames[-1]) + 1

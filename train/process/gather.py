@@ -11,11 +11,11 @@ from train import records
 from train.process.layouts import Clip, LayoutName, Selection, find_clips
 from train.process.local import extract_locally
 from train.process.manifest import MANIFEST, Entry, write_manifest
-from train.process.progress import show_progress
 from train.process.ray import extract_on_cluster
 from train.process.recipe import Outcome, Recipe
 from train.process.split import Piece, split_clips
 from train.process.store import ClipStore
+from train.progress import show_progress
 from train.renderer import records as frames
 
 W = TypeVar("W", bound=Recipe, covariant=True)
@@ -113,7 +113,7 @@ def _extract_missing(job: Job[Recipe], clips: Sequence[Clip], store: ClipStore, 
             store.put(clip, outcome)
             if outcome.record is None:
                 failed[clip.name] = outcome.entry
-            advance(outcome)
+            advance(outcome.entry.frames, failed=outcome.record is None)
     return failed
 
 

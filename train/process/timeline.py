@@ -45,7 +45,7 @@ def common_frames(
     return frames
 
 
-def resample_motion(
+def motion_at(
     motion: Float[np.ndarray, "pictures d"], times: Float64[np.ndarray, " pictures"], at: Float64[np.ndarray, " frames"]
 ) -> Float32[np.ndarray, "frames d"]:
     """Read motion linearly between pictures; before the first and after the last one it rests.

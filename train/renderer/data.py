@@ -88,17 +88,9 @@ def pairs(
     return sequence(dataset, split, PairDraw(dataset.landmarks, contrast), seed, rows, shuffle=shuffle)
 
 
-def batches(
-    dataset: FrameDataset,
-    seed: int,
-    rows: Rows,
-    *,
-    contrast: Contrast = Contrast(),
-    threads: int = 4,
-    prefetch: int = 8,
-) -> grain.DatasetIterator:
+def batches(dataset: FrameDataset, seed: int, rows: Rows, *, contrast: Contrast = Contrast()) -> grain.DatasetIterator:
     """An endless iterator over training batches, read ahead by threads; its state says where it is."""
-    return read_ahead(pairs(dataset, "train", seed, rows, contrast=contrast), threads, prefetch)
+    return read_ahead(pairs(dataset, "train", seed, rows, contrast=contrast))
 
 
 def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:

@@ -80,6 +80,10 @@ class FrameDataset(ClipShards[FrameRecord]):
     def decode(data: bytes) -> FrameRecord:
         return decode_record(data)
 
+    def gives(self, size: int) -> bool:
+        """Whether pictures of `size` pixels can be had by halving those of the data set."""
+        return self.size % size == 0 and (self.size // size).bit_count() == 1
+
     @property
     def identity(self) -> dict[str, Any]:
         """What tells this data set from others, wherever it lies, as JSON keeps it."""

@@ -15,6 +15,7 @@ from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.vgg import VGG
 from train.batches import Rows
 from train.config import ConfigError
+from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
@@ -24,7 +25,7 @@ from train.renderer.networks import Networks
 from train.renderer.perceptual import open_vgg
 from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
-from train.renderer.task import Program, begin_from, compile_update, initial_weights, pair_task
+from train.renderer.task import Program, begin_from, compile_update, pair_task
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, batch_statistics_of, begin, parameters_of
 
@@ -97,7 +98,7 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
     dataset = open_frames(options.dataset_path)
     check_sizes(config, dataset)
     vgg, frozen = open_vgg(options.perceptual, config)
-    initial = {} if options.init is None else initial_weights(options.init, sizes_of(config.portrait))
+    initial = {} if options.init is None else by_path(initial_weights(options.init, sizes_of(config.portrait)))
     portrait = config.portrait
     content = {
         "stage": "renderer",
@@ -122,7 +123,7 @@ def sizes_of(portrait: PortraitConfig) -> dict[str, Any]:
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
     """Raise a ConfigError unless the frames can be halved to what the networks read and make."""
     for name, size in (("image_size", config.image_size), ("the generator's pictures", config.output_size)):
-        if dataset.size % size or (dataset.size // size).bit_count() != 1:
+        if not dataset.gives(size):
             raise ConfigError(
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
                 f"make frames of another --size, or choose another image_size or generator.upscale"

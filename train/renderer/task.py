@@ -12,10 +12,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 
-from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows, Sample
-from train.config import ConfigError, StageConfig
+from train.config import StageConfig
 from train.keys import Purpose, root_key
 from train.loop import HostBatch, Task
 from train.mesh import batch_sharding, place, put, state_shardings
@@ -131,25 +130,3 @@ def begin_from(
     )
     first = partial(begin, config=config.optimizer)
     return jax.jit(first, out_shardings=shardings)(params, batch_statistics=measured)
-
-
-def initial_weights(path: Any, sizes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Those of the networks that the checkpoint at `path` holds, by dotted path that begins with the part.
-
-    Args:
-      sizes: part -> config of the networks that are trained.
-
-    Raises:
-      ConfigError: the checkpoint holds none of them, or some of other sizes.
-    """
-    checkpoint = open_checkpoint(path)
-    parts = [part for part in sizes if part in checkpoint.parts]
-    if not parts:
-        raise ConfigError(f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does")
-    for part in parts:
-        if checkpoint.sizes(part) != sizes[part]:
-            raise ConfigError(
-                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains {sizes[part]}: "
-                "choose the options that agree with it"
-            )
-    return {f"{part}.{name}": leaf for part in parts for name, leaf in checkpoint.leaves(part).items()}

@@ -15,6 +15,7 @@ from jaxportrait.models.config import PortraitConfig
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows
 from train.config import ConfigError
+from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
@@ -22,7 +23,7 @@ from train.records import network_identity
 from train.renderer.config import PARTS
 from train.renderer.data import batches
 from train.renderer.records import FrameDataset, open_frames
-from train.renderer.task import Program, begin_from, compile_update, initial_weights, pair_task
+from train.renderer.task import Program, begin_from, compile_update, pair_task
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, begin, parameters_of
 from train.stitching.config import StepConfig, StitchingTrainConfig
@@ -101,8 +102,8 @@ def open_stitching(options: RunOptions, config: StitchingTrainConfig) -> Stitchi
         step,
         dataset,
         describe_run(step, dataset, checkpoint),
-        {f"{part}.{name}": leaf for part in PARTS for name, leaf in checkpoint.leaves(part).items()},
-        {} if options.init is None else initial_weights(options.init, step.sizes),
+        by_path({part: checkpoint.leaves(part) for part in PARTS}),
+        {} if options.init is None else by_path(initial_weights(options.init, step.sizes)),
         checkpoint.statistics,
     )
 
@@ -128,7 +129,7 @@ def describe_run(step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint
 def check_frames(config: StitchingTrainConfig, dataset: FrameDataset, checkpoint: Checkpoint) -> None:
     """Raise a ConfigError unless the frames are as the renderer reads them, and have the landmarks that are named."""
     size, zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
-    if dataset.size % size or (dataset.size // size).bit_count() != 1:
+    if not dataset.gives(size):
         raise ConfigError(
             f"the {size} pixels that {checkpoint.path} reads cannot be had by halving the {dataset.size} of "
             f"{dataset.path}: make frames of another --size"

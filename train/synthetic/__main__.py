@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from train.progress import show_progress
 from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
-from train.synthetic.progress import show_progress
 
 INTERRUPTED = 130
 
