@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.ops.conv import CPU_FORMS, as_written, half_padding
 from jaxportrait.ops.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
@@ -126,4 +127,5 @@ def compiled(form: Callable, x: np.ndarray, weights: Any) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

@@ -19,6 +19,7 @@ import tyro
 
 from benchmarks.report import alternate, publish
 from jaxportrait import demo
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
@@ -131,4 +132,5 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

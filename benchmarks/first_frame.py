@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import tyro
 
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
 
 
@@ -48,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

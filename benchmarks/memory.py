@@ -18,6 +18,7 @@ import tyro
 
 from benchmarks.report import publish
 from jaxportrait import demo
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 
@@ -51,7 +52,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1, keep_freed_memory, maxtasksperchild=1) as pool:
         figures = [pool.apply(measure, (options, seconds)) for seconds in options.seconds]
     rows = [
         [

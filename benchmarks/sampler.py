@@ -22,6 +22,7 @@ from flax import nnx
 from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.models.config import MOTION_FPS
 from jaxportrait.models.parts import build
 from jaxportrait.pipeline.sample import WindowMode, plan_windows, sample_motion
@@ -128,4 +129,5 @@ def rows_of(seconds: float, steps: int, windows: WindowMode, runs: dict[str, dic
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

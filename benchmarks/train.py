@@ -18,6 +18,7 @@ import tyro
 from benchmarks.neighbour import Neighbour, timed
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.models.config import MOTION_SPACES
 from train.config import OptimizerConfig, TransformerSize
 from train.data import WINDOW_FEATURES, Rows, batches
@@ -115,4 +116,5 @@ def pipeline_rate(path: Path, batch_size: int) -> float:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

@@ -28,8 +28,10 @@ stage motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint
 stage motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint" --steps 500 --learning-rate 1.5e-4 \
     --losses.pose 0.03 --losses.gaps 0
 stage motion4 --config configs/demo_motion.toml --init "$runs/motion3.checkpoint" --losses.gaps 0
-stage motion --config configs/demo_motion.toml --init "$runs/motion4.checkpoint" --learning-rate 4e-4 \
+stage motion5 --config configs/demo_motion.toml --init "$runs/motion4.checkpoint" --learning-rate 4e-4 \
     --drop-steps 550 820
+stage motion --config configs/demo_motion.toml --init "$runs/motion5.checkpoint" --steps 1800 --learning-rate 8e-4 \
+    --warmup-steps 60 --drop-steps 1000 1450 --contrast 0.9 --color-jitter 0.2
 
 # Where everything moves, then pictures of it, at falling rates.
 stage warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"

@@ -14,6 +14,7 @@ import tyro
 
 from infer.config import Options
 from infer.run import run
+from jaxportrait.allocator import keep_freed_memory
 
 INTERRUPTED = 130
 FRAME = str.maketrans("╭╮╰╯│─", " " * 6)
@@ -75,4 +76,5 @@ def explain(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

@@ -11,6 +11,7 @@ import jax
 import tyro
 from rich.console import Console
 
+from jaxportrait.allocator import keep_freed_memory
 from train.config import NO_PREFIX, StageConfig, TrainConfig, load_config
 from train.flow import train_transformer
 from train.loop import DivergenceError
@@ -137,4 +138,5 @@ def run(options: Any) -> bool:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

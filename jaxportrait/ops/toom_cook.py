@@ -18,12 +18,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxportrait.ops.conv import taps_as_outputs
 from jaxportrait.types import AnyArray
 
 POINTS = (0, 1 / 2, -1 / 2, 2, -2, 4 / 5, -4 / 5, 5 / 4, -5 / 4)
 """Where polynomials are evaluated, infinity besides: simple fractions that round little, each with its reciprocal."""
 
 TILE = len(POINTS) + 1
+
+MANY_TAPS = 3
+"""Along the depth; more of them become output channels, which fill a processor's vectors better."""
 
 
 class Transforms(NamedTuple):
@@ -104,10 +108,15 @@ def convolve_tiles(
 
 
 def _convolve_across(x: Array, kernel: Array, padding: Sequence[tuple[int, int]]) -> Array:
-    """A 2-D convolution of one of a tile's rows: over (tiles, w), or over (depth, w) with the tiles in the batch."""
+    """A convolution of one of a tile's rows: over w, or over (depth, w) with the tiles in the batch."""
     if x.ndim == 4:
         return _convolve(x, kernel[None], [(0, 0), *padding])
-    y = _convolve(x.reshape(-1, *x.shape[2:]), kernel, padding)
+    planes = x.reshape(-1, *x.shape[2:])
+    if kernel.shape[0] > MANY_TAPS:
+        depth, width = padding
+        y = taps_as_outputs(planes[:, :, None], kernel[:, None], padding=[depth, (0, 0), width])[:, :, 0]
+    else:
+        y = _convolve(planes, kernel, padding)
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
