@@ -17,6 +17,8 @@ from train.synthetic.espeak import open_library
 LARGEST = 12 * 2**20
 INNER_LIPS = (19, 20)
 """Keypoints in the middle of the upper and of the lower one, as configs/demo_renderer.toml guides them."""
+LIDS = ((11, 15), (13, 16))
+"""Keypoints in the middle of the upper and of the lower lid, of either eye."""
 SAME_PICTURE = 2  # levels of 255, for the rounding of other processors
 
 
@@ -72,6 +74,13 @@ def test_its_lips_move_with_its_voice(spoken: Animation):
     loud = loudness(spoken.audio.stream(), np.arange(len(opening)))
     assert correlation(opening, loud) > 0.3
     assert correlation(opening, np.roll(loud, len(loud) // 2)) < 0.2
+
+
+def test_it_blinks(spoken: Animation):
+    y = spoken.keypoints[..., 1]
+    for upper, lower in LIDS:
+        opening = y[:, lower] - y[:, upper]
+        assert opening.min() < 0.3 * np.median(opening)
 
 
 def test_its_first_frame_is_its_portrait(spoken: Animation):
