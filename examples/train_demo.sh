@@ -40,8 +40,11 @@ stage lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" 
 stage renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
     --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
 stage renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
-stage renderer --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
+stage renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
     --warmup-steps 50 --drop-steps 2500 3050 --ema-decay 0.995
+stage renderer --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1750 --learning-rate 4e-4 \
+    --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
+    --gaps 19 20 11 15 13 16 --contrast 0.9
 
 # Motion of all clips, and the flow transformer that makes it of sound.
 mkdir -p "$data/all"
@@ -56,10 +59,10 @@ test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$
     --output-path "$data/motion" --checkpoint "$runs/motion.checkpoint" --motion face --workers 2
 test -d "$runs/flow1.checkpoint" || {
     python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow1" \
-        --config configs/demo_flow.toml --steps 1100 --drop-steps 750 950
+        --config configs/demo_flow.toml --steps 2000 --drop-steps 1400 1750
     python -m train.export --work-dir "$runs/flow1" --output "$runs/flow1.checkpoint"
 }
 python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
-    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 2000 --learning-rate 5e-4 --drop-steps 1400 1750
+    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 4000 --drop-steps 2700 3500
 python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
     --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint
