@@ -75,6 +75,11 @@ def explain(error: Exception) -> str:
     return " ".join(str(error).split()) if isinstance(error, jax.errors.JaxRuntimeError) else str(error)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """`main` in a process of its own."""
     keep_freed_memory()
     main()
+
+
+if __name__ == "__main__":
+    program()

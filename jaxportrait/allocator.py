@@ -4,7 +4,7 @@ import ctypes
 import os
 
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # glibc's numbers, of <malloc.h>
-LARGEST = 2**31 - 1
+NEVER = -1
 
 
 def keep_freed_memory() -> bool:
@@ -24,6 +24,4 @@ def keep_freed_memory() -> bool:
         set_option = ctypes.CDLL(None).mallopt
     except (AttributeError, TypeError, OSError):  # macOS; Windows; musl
         return False
-    return all(
-        set_option(option, value) for option, value in ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, LARGEST))
-    )
+    return all(set_option(option, value) for option, value in ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER)))

@@ -81,6 +81,7 @@ def test_it_blinks(spoken: Animation):
     for upper, lower in LIDS:
         opening = y[:, lower] - y[:, upper]
         assert opening.min() < 0.3 * np.median(opening)
+        assert np.median(opening) > 0
 
 
 def test_its_first_frame_is_its_portrait(spoken: Animation):

@@ -137,6 +137,11 @@ def run(options: Any) -> bool:
     return train(paths, options.training, Console(quiet=jax.process_index() != 0))
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """`main` in a process of its own."""
     keep_freed_memory()
     main()
+
+
+if __name__ == "__main__":
+    program()
