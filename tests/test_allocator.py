@@ -1,12 +1,18 @@
 """The memory of a process that computes again and again."""
 
+import mmap
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from jaxportrait.allocator import keep_freed_memory
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+SMALL_PAGES = "[always]" not in (HUGE_PAGES.read_text() if HUGE_PAGES.exists() else "") and mmap.PAGESIZE == 4096
 FAULTS = """
 import resource
 import sys
@@ -42,13 +48,12 @@ def test_a_call_finds_the_memory_of_the_one_before():
             check=True,
         )
         faults[mode] = int(done.stdout)
-    assert faults["leave"] > 2000, "8 MB of temporary memory or more, in pages of 4 KB"
     assert faults["keep"] < 200
+    if SMALL_PAGES:
+        assert faults["leave"] > 2000, "two temporaries of 4 MB at least"
 
 
 def test_a_users_own_setting_stays(monkeypatch: pytest.MonkeyPatch):
-    from jaxportrait.allocator import keep_freed_memory
-
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     assert not keep_freed_memory()
     monkeypatch.delenv("GLIBC_TUNABLES")

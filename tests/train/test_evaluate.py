@@ -315,10 +315,9 @@ def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):
     description = dataset / "dataset.json"
     good = description.read_text()
     try:
-        for change, message in (({"audio_encoder": "another"}, "made by audio encoder another"),):
-            description.write_text(json.dumps(json.loads(good) | change))
-            with pytest.raises(DatasetError, match=message):
-                run()
+        description.write_text(json.dumps(json.loads(good) | {"audio_encoder": "another"}))
+        with pytest.raises(DatasetError, match="made by audio encoder another"):
+            run()
     finally:
         description.write_text(good)
 
