@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -239,6 +240,15 @@ def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
     assert not list(tmp_path.rglob("*.mp4"))
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Python's own handler of Ctrl-C, which programs in the background of a shell are started without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 def test_ctrl_c_within_a_callback_is_not_lost_and_says_nothing():
     class Callback:
         def __del__(self):
