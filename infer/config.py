@@ -35,7 +35,8 @@ class Options:
         on a TPU, float32 on a CPU.
       platform: device to run on; `auto` takes an accelerator if there is one.
       devices: how many of the platform's devices share the frames; by default all.
-      batch_size: frames that a device renders at once; by default 8 on an accelerator, 1 on a CPU.
+      batch_size: frames that a device renders at once; by default 8 on an accelerator, and on a CPU 1, or 4
+        by networks for small pictures.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: `auto` takes NVENC where it works.
       compilation_cache: folder in which compiled programs are kept between runs; `none` keeps none.

@@ -22,8 +22,8 @@ from train.run import RunOptions
 from train.stitching.config import StitchingTrainConfig
 from train.stitching.stage import train_stitching
 
-TERMINATED = 143
-"""Exit status after SIGTERM, by which schedulers know that there is more to do."""
+TERMINATED, INTERRUPTED = 143, 130
+"""Exit statuses after SIGTERM, by which schedulers know that there is more to do, and after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Options:
       work_dir: folder of this run.
       config: TOML file of differences from the defaults; the command line goes before it.
       resume: `auto` goes on with the run folder's last checkpoint, `never` refuses a folder that is not empty, a
-        number goes back to that step.
+        number goes back to that step, whose later checkpoints are deleted when the run saves its next one.
       init: checkpoint whose networks the run starts from; those that it lacks start fresh.
       coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under SLURM, Kubernetes or MPI.
       processes: of the run.
@@ -105,6 +105,9 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         status = 1 if isinstance(error, DivergenceError) else 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        status = INTERRUPTED
     sys.exit(status)
 
 

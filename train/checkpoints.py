@@ -53,13 +53,16 @@ class Checkpoints:
         )
         self._path = work_dir.absolute() / FOLDER
         self._manager = ocp.CheckpointManager(self._path, options=options, item_handlers=_handlers())
+        self._left_behind: list[int] = []
 
     @property
     def steps(self) -> list[int]:
-        return sorted(self._manager.all_steps())
+        return sorted({*self._manager.all_steps()} - {*self._left_behind})
 
     def save(self, state: TrainState, saved: Saved, validation_loss: float | None = None) -> None:
         """Start to write a state; the call returns when its arrays have been copied and may be donated."""
+        while self._left_behind:
+            self._manager.delete(self._left_behind.pop())
         items = {
             "params": ocp.args.StandardSave(state.params),
             "average": ocp.args.StandardSave(state.average),
@@ -111,11 +114,9 @@ class Checkpoints:
         weights = {name: leaf for item in items if item in WEIGHTS[kind] for name, leaf in restored[item].items()}
         return weights, statistics and MotionStatistics(**statistics)
 
-    def drop_after(self, step: int) -> None:
-        """Delete the checkpoints after `step`, from which a run goes on another time."""
-        for later in self.steps:
-            if later > step:
-                self._manager.delete(later)
+    def go_on_from(self, step: int) -> None:
+        """Later checkpoints than `step` no longer count; the next save deletes them."""
+        self._left_behind += [later for later in self.steps if later > step]
 
     def wait(self) -> None:
         """Return when everything is on disk."""

@@ -141,8 +141,9 @@ class StageConfig:
         return 1
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size is {self.batch_size}: it must be 1 or more")
+        for name, least in (("batch_size", 1), ("validation_batches", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class TrainConfig(StageConfig):
     """
 
     motion_space: Literal["lip", "face"] | None = None
-    accumulation: int = 4
+    accumulation: int = field(default=4, metadata=CHANGEABLE)
     condition_dropout: float = 0.1
     transformer: Annotated[TransformerSize, NO_PREFIX] = field(default_factory=TransformerSize)
 
@@ -234,7 +235,11 @@ def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
 def _checked(value: Any, kind: Any, name: str) -> Any:
     """A TOML value as the field's type: a list as a tuple, a whole number as a float."""
     if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_checked(item, get_args(kind)[0], name) for item in value)
+        kinds = get_args(kind)
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        if len(kinds) != len(value):
+            raise ConfigError(f"{name} holds {value!r}: expected {len(kinds)} values")
+        return tuple(_checked(item, each, name) for item, each in zip(value, kinds, strict=True))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     literals = [option for option in (kind, *get_args(kind)) if get_origin(option) is Literal]

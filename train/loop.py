@@ -1,4 +1,4 @@
-"""The loop of any training run: updates, validation, checkpoints and logging, until the last step or SIGTERM.
+"""The loop of any training run: updates, validation, checkpoints and logging, until the last step or SIGTERM or Ctrl-C.
 
 It knows no network. What is trained is a `Task`; it takes batches, and moves a `TrainState`.
 """
@@ -79,12 +79,13 @@ class Loop:
     config: LoopConfig
 
     def run(self, state: TrainState) -> tuple[TrainState, bool]:
-        """Train to the last step, or until SIGTERM; either way the state is saved.
+        """Train to the last step, or until SIGTERM or Ctrl-C; in any case the state is saved.
 
         Returns:
           The state, and whether the last step is done.
 
         Raises:
+          KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and it is not.
           DivergenceError: with the step and the clips of its batch; the checkpoints before it are kept.
         """
         step, running = int(state.step), None
@@ -105,6 +106,8 @@ class Loop:
             if step not in self.checkpoints.steps:
                 self._save(state)
             self.checkpoints.wait()
+        if interruption.received == signal.SIGINT and step < self.config.steps:
+            raise KeyboardInterrupt
         return state, step >= self.config.steps
 
     def _reports(self, step: int) -> bool:
@@ -147,26 +150,38 @@ def settle(update: Update, task: Task, journal: Journal) -> None:
 
 
 class Interruption:
-    """SIGTERM as a question that the loop asks between updates; several processes agree on the step."""
+    """SIGTERM or Ctrl-C as a question that the loop asks between updates; several processes agree on the step.
+
+    A second Ctrl-C does not wait for the update, nor does one where there are several processes.
+
+    Attributes:
+      received: the signal that came, 0 for none.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self._received = False
+        self.received = 0
 
     def __enter__(self) -> Self:
+        self._before = {}
         if jax.process_count() == 1:
-            self._before = signal.signal(signal.SIGTERM, self._receive)
+            heard = [number for number in self.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if jax.process_count() == 1:
-            signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def requested(self, step: int) -> bool:
         if jax.process_count() > 1:  # jax.distributed has its own handler, and a vote
             return multihost_utils.reached_preemption_sync_point(step)
-        return self._received
+        return self.received != 0
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
+        if number == self.received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number

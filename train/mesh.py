@@ -49,9 +49,11 @@ def check_batch(batch_size: int, accumulation: int, mesh: Mesh) -> None:
     """Raise a ConfigError unless every device has its equal share of every part of a batch."""
     share = accumulation * mesh.size
     if batch_size % share:
+        fitting = [parts for parts in range(1, accumulation) if batch_size % (parts * mesh.size) == 0]
+        choice = f"accumulation {fitting[-1]}" if fitting else f"{share * max(1, round(batch_size / share))}"
         raise ConfigError(
             f"batch_size {batch_size} is no multiple of accumulation x devices, {accumulation} x {mesh.size}: "
-            f"choose {share * max(1, round(batch_size / share))}"
+            f"choose {choice}"
         )
 
 

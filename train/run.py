@@ -113,7 +113,7 @@ def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoi
         return stage.initial_state(mesh)
     check_unchanged(checkpoints.run(at), stage)
     state, data = checkpoints.restore(at, stage.abstract_state(mesh))
-    checkpoints.drop_after(at)
+    checkpoints.go_on_from(at)
     batches.set_state(dict(data))
     return state
 

@@ -49,10 +49,14 @@ def convolve_prepared(
 
 
 def _toom_cook_pays(shape: tuple[int, ...]) -> bool:
-    """Whether a kernel's products outweigh the sums; in 3-D, wide kernels belong to maps of a few pixels.
+    """Whether a kernel's products (inputs * outputs) outweigh the sums (inputs + outputs) that spare some of them.
 
-    Those to one channel have a form of their own in `ops.conv`.
+    In 2-D 64 to 64 channels take 0.8 of the time, 32 to 64 and 64 to 12 take 1.2 and 1.4. Wide 3-D kernels belong to
+    maps of a few pixels. Those to one channel have a form of their own in `ops.conv`.
     """
     *taps, inputs, outputs = shape
-    few_weights = len(taps) == 2 or inputs * outputs <= 2**15
-    return taps in ([3, 3], [7, 7], [3, 3, 3], [7, 7, 7]) and inputs >= 32 and outputs > 1 and few_weights
+    if len(taps) == 2:
+        enough = inputs * outputs >= 32 * (inputs + outputs)
+    else:
+        enough = inputs >= 32 and inputs * outputs <= 2**15
+    return taps in ([3, 3], [7, 7], [3, 3, 3], [7, 7, 7]) and outputs > 1 and enough

@@ -68,11 +68,16 @@ POWER_ITERATIONS = 5
 
 @cache
 def tiny(part: str, dtype: str = "float32") -> Any:
-    """A tiny network with every leaf drawn (fresh ones hold zeros); shared, so never changed.
+    """A tiny network of `drawn` weights; shared, so never changed."""
+    return drawn(part, getattr(PortraitConfig.tiny(), part), dtype)
+
+
+def drawn(part: str, config: Any, dtype: str = "float32") -> Any:
+    """A network with every leaf drawn (fresh ones hold zeros).
 
     Its spectral norms are near the truth, as in any network: a drawn pair of vectors would divide by next to nothing.
     """
-    network = abstract(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.dtype(dtype))
+    network = abstract(part, config, dtype=jnp.dtype(dtype))
     fill(network, {name: draw_leaf(name, leaf.shape) for name, leaf in leaf_shapes(network).items()})
     nnx.update(network, jax.tree.map(jnp.asarray, nnx.state(network)))
     for _, module in nnx.iter_graph(network):

@@ -19,7 +19,7 @@ PHASES_ACROSS = {1: 1, 2: 2, 4: 3}
 @pytest.mark.parametrize("depth", [(), (3,)], ids=["2-D", "3-D"])
 @pytest.mark.parametrize("toom_cook", [False, True])
 def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
-    x, kernel = draw(2, *depth, 9, 5, 32), draw_kernel(*depth, 3, 3, 32, 6)
+    x, kernel = draw(2, *depth, 9, 5, 64), draw_kernel(*depth, 3, 3, 64, 64)
     padding = half_padding(kernel)
     kernels = prepare(kernel, upsample, toom_cook=toom_cook)
     assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
@@ -30,7 +30,7 @@ def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 512, 256), (3, 3, 16, 64), (3, 3, 3, 512, 1024), (3, 384, 384), (5, 5, 64, 64)]
+    "shape", [(1, 1, 512, 256), (3, 3, 32, 64), (3, 3, 64, 12), (3, 3, 3, 512, 1024), (3, 384, 384), (5, 5, 64, 64)]
 )
 def test_kernels_that_gain_nothing_are_left_as_they_are(shape):
     kernel = np.zeros(shape, np.float32)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from tests.train.runs import World
-from train.checkpoints import Checkpoints
+from train.checkpoints import Checkpoints, Saved
 from train.config import ConfigError, LoopConfig, OptimizerConfig, TrainConfig
 from train.export import Options, export
 from train.logging import Journal, pixels, plot_motion
@@ -120,6 +120,42 @@ def test_sigterm_saves_and_stops(work):
     stopped = work(Numbers(surprise), LOOP)
     assert not stopped.finished
     assert stopped.checkpoints.steps == [2, 3]
+
+
+def test_ctrl_c_saves_and_stops(work, tmp_path: Path):
+    def surprise(count: int) -> float:
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 1.0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a program in the background lacks
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work(Numbers(surprise), LOOP)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.steps == [2, 3]
+    checkpoints.close()
+
+
+def test_steps_left_behind_are_deleted_by_the_next_save(work, tmp_path: Path):
+    done = work(Numbers(), replace(LOOP, keep=3))
+    assert done.checkpoints.steps == [2, 4, 6]
+    done.checkpoints.close()
+    again = Checkpoints(tmp_path, keep=3)
+    again.go_on_from(2)
+    assert again.steps == [2]
+    kept = Checkpoints(tmp_path)  # as another process finds them if this one is lost before it saves
+    assert kept.steps == [2, 4, 6]
+    kept.close()
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), done.state)
+    state, data = again.restore(2, like)
+    again.save(replace(state, step=state.step + 1), Saved({}, data))
+    again.wait()
+    assert again.steps == [2, 3]
+    again.close()
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_batch(work, tmp_path: Path):

@@ -348,6 +348,20 @@ def test_no_piece_is_under_a_window():
     assert split_clips([entry_of("a", "s", 45)]) == [Piece("a", "train", 0, 45)]
 
 
+@pytest.mark.parametrize("frames", [30, 600, 601, 700, 1199, 1200, 1201, 18_001])
+def test_a_long_clip_is_cut_into_equal_parts(frames):
+    entries = [entry_of("a", "one", frames), entry_of("b", "two", frames)]
+    pieces = divide(entries, least=30, step=3, most=600)
+    held_out = [piece for piece in pieces if piece.split == "validation"]
+    parts = [piece for piece in pieces if piece.split == "train"]
+    assert [piece.frames for piece in held_out] == [frames]
+    assert len(parts) == -(-frames // 600)
+    assert [piece.start for piece in parts] == [0, *[piece.stop for piece in parts[:-1]]]
+    assert parts[-1].stop == frames
+    assert all(piece.start % 3 == 0 for piece in parts)
+    assert max(piece.frames for piece in parts) - min(piece.frames for piece in parts) <= 6
+
+
 def test_cut_features_cover_the_cut_frames(processed):
     record = next(iter(records_of(processed).values()))
     cut = cut_record(record, Piece(record.clip, "train", 3, 35))

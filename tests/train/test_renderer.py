@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxportrait.models.parts import build
 from tests.train.frames import make_frames
 from tests.train.runs import QUICK, World
 from train.checkpoints import Checkpoints
-from train.config import ConfigError, load_config
+from train.config import ConfigError, OptimizerConfig, apply, load_config
 from train.export import Options, export
 from train.initial import by_path, initial_weights
 from train.renderer.config import LossWeights, RendererConfig
@@ -70,16 +71,28 @@ plot_every = 10
 
 def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     dataset = make_frames(tmp_path / "frames")
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    tiny = load_config(tmp_path / "tiny.toml", RendererConfig())
     with pytest.raises(ConfigError, match="image_size of 256 pixels cannot be had by halving the 32 pixels"):
         check_sizes(RendererConfig(), dataset)
     with pytest.raises(ConfigError, match=r"losses\.focus is 4\.0, on focused landmarks, and focused names none"):
         RendererConfig(losses=LossWeights(focus=4.0))
     for names in ({"guided": ((0, 4),)}, {"focused": (1, 4)}):
         with pytest.raises(ConfigError, match=rf"{next(iter(names))} names landmark 4, and .* has 4: leave it out"):
-            check_sizes(RendererConfig(image_size=16, **names), dataset)
+            check_sizes(replace(tiny, **names), dataset)
     unknown = make_frames(tmp_path / "unknown", points=0)
     with pytest.raises(ConfigError, match=r"losses\.correspondence needs landmarks, and .* has none: set it to 0"):
-        check_sizes(RendererConfig(image_size=16, losses=LossWeights(correspondence=1.0)), unknown)
+        check_sizes(replace(tiny, guided=(), losses=LossWeights(correspondence=1.0)), unknown)
+    for size in (0, 100):
+        with pytest.raises(ConfigError, match=rf"image_size is {size}: .* halve it 7 times, so .* a multiple of 128"):
+            RendererConfig(image_size=size)
+    for scales in (0, 11):
+        with pytest.raises(ConfigError, match=rf"scales is {scales}: .* 512 pixels, so choose from 1 to 10"):
+            RendererConfig(scales=scales)
+    with pytest.raises(ConfigError, match="clip_apart names iris; there are appearance, motion, "):
+        RendererConfig(optimizer=OptimizerConfig(clip_apart=("iris",)))
+    with pytest.raises(ConfigError, match=r"guided holds \[6, 62, 1\]: expected 2 values"):
+        apply(tiny, {"guided": [[6, 62, 1]]}, "")
     with pytest.raises(FileNotFoundError, match=r"train\.frames"):
         open_renderer(RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig())
 

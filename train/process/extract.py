@@ -56,6 +56,7 @@ class Settings(Recipe):
 
     description: ClassVar[str] = DESCRIPTION
     least_frames: ClassVar[int] = WINDOW_FRAMES
+    most_frames: ClassVar[int | None] = 20 * WINDOW_FRAMES
     frame_step: ClassVar[int] = WINDOW_STEP
 
     checkpoint: Path

@@ -76,7 +76,7 @@ def gather(job: Job[Recipe], console: Console) -> Gathered:
     failed = _extract_missing(job, clips, store, console)
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]
     used = [entry for entry in entries if not entry.reason]
-    pieces = split_clips(used, job.recipe.least_frames, job.recipe.frame_step)
+    pieces = split_clips(used, job.recipe.least_frames, job.recipe.frame_step, job.recipe.most_frames)
     entries = _with_splits(entries, pieces)
     (job.output_path / job.recipe.description).unlink(missing_ok=True)
     write_manifest(job.output_path, entries)
@@ -120,5 +120,6 @@ def _extract_missing(job: Job[Recipe], clips: Sequence[Clip], store: ClipStore, 
 def _with_splits(entries: Sequence[Entry], pieces: Sequence[Piece]) -> list[Entry]:
     splits: dict[str, tuple[str, ...]] = {}
     for piece in pieces:
-        splits[piece.clip] = (*splits.get(piece.clip, ()), piece.split)
+        before = splits.get(piece.clip, ())
+        splits[piece.clip] = before if piece.split in before else (*before, piece.split)
     return [replace(entry, splits=splits.get(entry.clip, ())) for entry in entries]

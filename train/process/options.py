@@ -1,5 +1,6 @@
 """What the command lines of `train.process` and `train.frames` have in common."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class ClipOptions:
 
 def run_program(program: Callable[[Console], Iterable[Table]]) -> None:
     """Run a program and show its tables; what stops it is one line and an exit status."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers share a GPU with this process
     console = Console()
     try:
         tables = program(console)

@@ -37,11 +37,14 @@ class Recipe(ABC):
     Attributes:
       description: the file by which the data set is known to be complete.
       least_frames: of which something can be learned.
+      most_frames: of a record that trains, where there is a limit: of every record one sample is drawn a round, and a
+        sample is read with its whole record.
       frame_step: frames are divided between train and validation at multiples of it.
     """
 
     description: ClassVar[str]
     least_frames: ClassVar[int]
+    most_frames: ClassVar[int | None] = None
     frame_step: ClassVar[int]
 
     @abstractmethod

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 from train.process.manifest import Entry
 from train.shards import SPLITS, Split
@@ -25,7 +25,7 @@ class Piece:
         return self.stop - self.start
 
 
-def split_clips(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
+def split_clips(entries: Sequence[Entry], least: int, step: int, most: int | None = None) -> list[Piece]:
     """Divide clips into train and validation; the same clips are always divided alike.
 
     Of several subjects a tenth, one at least, is held out whole: those whose names have the least hashes, so that
@@ -35,6 +35,7 @@ def split_clips(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
     Args:
       least: frames of a piece.
       step: a clip is cut at a multiple of it.
+      most: frames of a piece that trains; a longer one is cut into equal parts, if it is given.
     """
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
     if len(subjects) == 1:
@@ -45,7 +46,17 @@ def split_clips(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
             Piece(entry.clip, "validation" if entry.subject in held_out else "train", 0, entry.frames)
             for entry in entries
         ]
+    pieces = [part for piece in pieces for part in _cut_up(piece, step, most)]
     return sorted(pieces, key=lambda piece: (SPLITS.index(piece.split), piece.clip, piece.start))
+
+
+def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
+    """The piece in parts of about equal length, none longer than `most`; one that validates stays whole."""
+    if most is None or piece.split != "train":
+        return [piece]
+    parts = -(-piece.frames // most)
+    borders = [piece.start + piece.frames * part // (parts * step) * step for part in range(parts)]
+    return [replace(piece, start=start, stop=stop) for start, stop in pairwise([*borders, piece.stop])]
 
 
 def _rank(subject: str) -> str:

@@ -103,6 +103,9 @@ class RendererConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_sizes()
+        if unknown := [name for name in self.optimizer.clip_apart if name not in (*PARTS, DISCRIMINATOR)]:
+            raise ConfigError(f"clip_apart names {unknown[0]}; there are {', '.join((*PARTS, DISCRIMINATOR))}")
         if self.losses.focus and not self.focused:
             raise ConfigError(f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none")
         if self.losses.gaps and not self.gaps:
@@ -131,8 +134,21 @@ class RendererConfig(StageConfig):
                 f"warping makes {self.warping.features} features and the generator reads {self.generator.features}: "
                 "choose the same"
             )
-        if self.image_size % 2**self.appearance.down_blocks:
-            raise ConfigError(f"image_size {self.image_size} cannot be halved {self.appearance.down_blocks} times")
+
+    def _check_sizes(self) -> None:
+        """Raise a ConfigError unless pictures can be halved as often as networks and losses halve them."""
+        halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
+        if self.image_size < 1 or self.image_size % 2**halvings:
+            raise ConfigError(
+                f"image_size is {self.image_size}: appearance.down_blocks and warping.hourglass_blocks halve it "
+                f"{halvings} times, so choose a multiple of {2**halvings}"
+            )
+        most = (self.output_size & -self.output_size).bit_length()  # its factors of two, and the size itself
+        if not 1 <= self.scales <= most:
+            raise ConfigError(
+                f"scales is {self.scales}: each after the first halves the generator's {self.output_size} pixels, so "
+                f"choose from 1 to {most}"
+            )
 
     @property
     def guided_gaps(self) -> tuple[tuple[int, int], ...]:

@@ -1,7 +1,7 @@
 """One update of the stitching and retargeting networks: pure, and the same on any number of devices.
 
 Every random draw belongs to a sample's row in the global batch. A source is driven by the face of the row before it,
-which is of another clip.
+which is of another clip unless the clips have come round between them.
 """
 
 from collections.abc import Mapping, Sequence
