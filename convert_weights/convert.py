@@ -97,7 +97,7 @@ def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
 def _place(result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes) -> list[str]:
     """Lay out one tensor as `leaf`; what is wrong with it."""
     if leaf not in shapes:
-        return [f"{key} {tensor.shape} would fill {leaf}, which the network has not"]
+        return [f"{key} {tensor.shape} would fill {leaf}, which the network does not have"]
     if leaf in result.leaves:
         return [f"{key} fills {leaf} a second time"]
     expected = shapes[leaf]

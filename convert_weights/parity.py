@@ -49,5 +49,5 @@ def _table(comparisons: Sequence[Comparison], kind: str) -> Table:
     table = Table(kind, *(["shape"] if shaped else []), "error", "bound", "pass")
     for row in comparisons:
         shape = ["x".join(map(str, row.shape))] if shaped else []
-        table.add_row(row.name, *shape, f"{row.error:.1e}", f"{row.bound:.0e}", "yes" if row.passed else "NO")
+        table.add_row(row.name, *shape, f"{row.error:.1e}", f"{row.bound:.1e}", "yes" if row.passed else "NO")
     return table

@@ -54,11 +54,13 @@ def configure(options: Options) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if options.platform != "auto":
         jax.config.update("jax_platforms", options.platform)
+    if wanted := jax.config.values["jax_platforms"]:  # by an option, or by JAX_PLATFORMS
         try:
             jax.devices()
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # the latter where JAX's plug-in for CUDA is not installed
             raise ValueError(
-                f"platform {options.platform} is not to be had here ({error}): try --platform cpu"
+                f"platform {wanted} is not available ({error or 'its JAX plug-in is not installed'}): pass "
+                "--platform cpu, or for an NVIDIA GPU install the extra cuda12 or cuda13 (README.md)"
             ) from error
 
 

@@ -1,6 +1,7 @@
 """What the options ask for: a clip, or the programs that clips need."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from jaxportrait import demo
 from jaxportrait.animator import Animator, check_rate
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
-from jaxportrait.media.video import check_format
+from jaxportrait.media.video import check_format, select_encoder
 
 
 def run(options: Options) -> None:
@@ -27,7 +28,9 @@ def animate(options: Options, report: Reporter) -> None:
     check_rate(options.output_fps)
     audio = Audio.open(options.driving, allow_video=options.driving_kind == "audio")
     image = read_image(options.source)
-    check_format((image.shape[1], image.shape[0]), options.output_fps, options.crf)
+    size = (image.shape[1], image.shape[0])
+    check_format(size, options.output_fps, options.crf)
+    select_encoder(options.encoder, size, Fraction(options.output_fps), options.crf)
     if options.checkpoint == demo.CHECKPOINT and options.source != demo.PORTRAIT:
         report.warn("the demo's networks know drawn heads alone: for photographs name a checkpoint with --checkpoint")
     with report.stage("loading the networks"):

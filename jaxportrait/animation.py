@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.paste import PasteBack
-from jaxportrait.media.video import Encoder, VideoWriter
+from jaxportrait.media.video import Encoder, VideoWriter, to_picture
 from jaxportrait.pipeline.compose import Composition
 from jaxportrait.pipeline.sample import WindowMode
 from jaxportrait.types import Source
+
+T = TypeVar("T")
+Frame = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,20 @@ class Animation:
     Attributes:
       size: width and height.
       keypoints: driving keypoints of every frame.
+      made: all frames in order, each given to a function in the thread that has made it.
     """
 
     size: tuple[int, int]
     fps: float
     audio: Audio
     keypoints: Float[np.ndarray, "frames k 3"]
-    frames: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]]
+    made: Callable[[Callable[[Frame], T]], Iterator[T]]
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        return self.frames()
+    def __iter__(self) -> Iterator[Frame]:
+        return self.made(lambda frame: frame)
 
     def save(
         self,
@@ -122,6 +126,6 @@ class Animation:
           on_frame: called after each frame.
         """
         with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
-            for frame in self:
-                writer.write(frame)
+            for picture in self.made(to_picture):
+                writer.append(picture)
                 on_frame()

@@ -1,12 +1,13 @@
 """`Animator`: a picture and a voice in, frames of the picture speaking out."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 
-from jaxportrait.animation import Animation, Driving, Portrait, Sampling
+from jaxportrait.animation import Animation, Driving, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
@@ -36,6 +37,7 @@ from jaxportrait.pipeline.sample import (
 )
 from jaxportrait.types import Source
 
+T = TypeVar("T")
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 PER_FRAME = ("warping", "generator")
 PER_PICTURE = ("appearance", "motion", "stitching")
@@ -167,12 +169,13 @@ class Animator:
           audio: a sound file, or samples as `Audio`.
           output_fps: frames a second; the motion, made at 30, is resampled to it.
         """
+        self.check_driving(driving)
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, output_fps)
         motion = resample_motion(self.sample(sound, frames, sampling), output_fps, count)
         keypoints = self.drive(portrait.source, motion, driving)
-        return Animation(portrait.size, output_fps, sound, keypoints, lambda: self._frames(portrait, keypoints))
+        return Animation(portrait.size, output_fps, sound, keypoints, partial(self._frames, portrait, keypoints))
 
     def sample(self, audio: Audio, frames: int, sampling: Sampling = Sampling()) -> Float[np.ndarray, "frames d"]:
         """The motion of so many frames at 30 a second, made of sound."""
@@ -187,13 +190,8 @@ class Animator:
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
+        self.check_driving(driving)
         space, source = self._transformer.config.motion_space, self._spread(source)
-        if driving.composition == "original" and space != "lip":
-            raise ValueError(
-                f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
-            )
-        if driving.stitching and "stitching" not in self.networks:
-            raise ValueError("stitching was asked for, and the checkpoint holds no stitching network: convert it again")
         first, chunks = jnp.asarray(motion[0]), []
         for chunk in _chunks(motion, KEYPOINT_CHUNK):
             keypoints = compose(
@@ -208,6 +206,16 @@ class Animator:
                 keypoints = stitch_keypoints(self.networks["stitching"], source, keypoints)
             chunks.append(np.asarray(keypoints))
         return np.concatenate(chunks)[: len(motion)]
+
+    def check_driving(self, driving: Driving) -> None:
+        """Raise a ValueError unless these networks can be driven so."""
+        space = self._transformer.config.motion_space
+        if driving.composition == "original" and space != "lip":
+            raise ValueError(
+                f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
+            )
+        if driving.stitching and "stitching" not in self.networks:
+            raise ValueError("stitching was asked for, and the checkpoint holds no stitching network: convert it again")
 
     def render(
         self, source: Source, keypoints: Float[np.ndarray, "frames k 3"]
@@ -239,6 +247,7 @@ class Animator:
         With a compilation cache (`jax_compilation_cache_dir`; with `jax_persistent_cache_min_compile_time_secs` 0 also
         of small programs) other processes start from what this one compiled.
         """
+        self.check_driving(driving)
         size, (_, frames) = self.config.image_size, frame_counts(seconds, output_fps)
         source = self._encode(np.zeros((size, size, 3), np.uint8))
         silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
@@ -287,13 +296,13 @@ class Animator:
         return np.asarray(motion)
 
     def _frames(
-        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"]
-    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        """Render chunks ahead on the device, paste frames in threads, and give them in order."""
+        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"], finish: Callable[[Frame], T]
+    ) -> Iterator[T]:
+        """Render chunks ahead on the device, paste and finish frames in threads, and give them in order."""
         with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
             left = len(keypoints)
             for crops in self.render(portrait.source, keypoints):
-                yield from pool.map(portrait.paste, crops[:left])
+                yield from pool.map(lambda crop: finish(portrait.paste(crop)), crops[:left])
                 left -= len(crops)
 
 
@@ -334,7 +343,7 @@ def _make_mesh(devices: int | None) -> Mesh:
     """So many of this process's devices, along the axis `data`."""
     found = jax.local_devices()
     if devices is not None and not 1 <= devices <= len(found):
-        raise ValueError(f"devices is {devices}: from 1 to {len(found)} can be had here")
+        raise ValueError(f"devices is {devices}: choose from 1 to {len(found)}")
     return Mesh(np.array(found[:devices]), ("data",))
 
 

@@ -183,7 +183,7 @@ def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_check
         Animator(open_checkpoint(tiny_checkpoint), dtype="fp16")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="batch size is 0"):
         Animator(open_checkpoint(tiny_checkpoint), batch_size=0)
-    with pytest.raises(ValueError, match=r"devices is 99: from 1 to \d+ can be had"):
+    with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Animator(open_checkpoint(tiny_checkpoint), devices=99)
     whisper = open_checkpoint(tiny_checkpoint).network("whisper")
     save_checkpoint(tmp_path / "part", PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})

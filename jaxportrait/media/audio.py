@@ -19,8 +19,10 @@ from jaxtyping import Float32, Num
 
 SAMPLE_RATE = 16_000
 MAX_CHANNELS = 8
+LONGEST_PAUSE = 1.0  # seconds for which Opus may send nothing; it is silence
 LONGEST_GAP = 1 / 30  # seconds, a motion frame: timestamps of sound containers jitter by less
 UNKNOWN_RIFF_SIZE = 0x7FFFF000  # what programs that write a wave into a pipe state is this or more
+PAUSING = ("opus", "libopus")  # codecs whose streams pause where nothing is said
 DAMAGE_IS_SKIPPED = ("ogg", "matroska,webm")  # by FFmpeg, without a word; both formats state their length
 
 FrameSource = Callable[[], Iterator[av.AudioFrame]]
@@ -201,21 +203,41 @@ def decode_stream(path: Path, pick: Callable[[InputContainer], AudioStream | Vid
 
 
 def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
-    """Decode the sound of a file, and stop where a piece of it is missing.
+    """Decode the sound of a file, and stop where a piece of it is missing; pauses in Opus are silence.
 
     Raises:
       ValueError: corrupt or truncated; some decoders skip what is corrupt, which only timestamps show.
     """
+    codec = ""
+
+    def pick(container: InputContainer) -> AudioStream:
+        nonlocal codec
+        stream = audio_stream(container)
+        codec = stream.codec_context.name
+        return stream
+
     end = None
-    for frame in decode_stream(path, audio_stream):
+    for frame in decode_stream(path, pick):
         start = end if frame.time is None else frame.time
-        if end is not None and start - end > LONGEST_GAP:
-            raise ValueError(
-                f"{path} lacks its sound from {end:.2f} to {start:.2f} s: use an intact copy, "
-                "or re-encode it with silence there"
-            )
+        gap = 0.0 if end is None or start is None else start - end
+        if gap > LONGEST_GAP:
+            if codec not in PAUSING or gap > LONGEST_PAUSE:
+                raise ValueError(
+                    f"{path} lacks its sound from {end:.2f} to {start:.2f} s: use an intact copy, "
+                    "or re-encode it with silence there"
+                )
+            yield silence_like(frame, gap)
         end = (start or 0.0) + frame.samples / frame.sample_rate
         yield frame
+
+
+def silence_like(frame: av.AudioFrame, seconds: float) -> av.AudioFrame:
+    """A silent frame of a frame's own format."""
+    silent = av.AudioFrame(frame.format.name, frame.layout.name, round(seconds * frame.sample_rate))
+    silent.sample_rate = frame.sample_rate
+    for plane in silent.planes:
+        plane.update(bytes(plane.buffer_size))
+    return silent
 
 
 def is_piped_wave(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Video on the host: pictures and sound into an mp4 as they come, and pictures out of any video."""
 
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -69,7 +70,6 @@ class VideoWriter:
         check_format(size, fps, crf)
         self.fps = Fraction(fps).limit_denominator(1001)  # 29.97003 is meant as 30000/1001
         self.encoder = select_encoder(encoder, size, self.fps, crf)
-        self.reformatter = VideoReformatter()
         self.frame_count = 0
 
     def __enter__(self) -> "VideoWriter":
@@ -99,7 +99,17 @@ class VideoWriter:
             raise ValueError(
                 f"frames of {self.path} must be uint8 {(height, width, 3)}, got {frame.dtype} {frame.shape}"
             )
-        picture = rgb_to_bt709(frame, self.reformatter)
+        self.append(to_picture(frame))
+
+    def append(self, picture: av.VideoFrame) -> None:
+        """Append one frame that `to_picture` has made, which other threads may do: it takes longer than encoding.
+
+        Raises:
+          ValueError: another size than announced.
+          OSError: the disk is full or refuses otherwise.
+        """
+        if (picture.width, picture.height) != self.size:
+            raise ValueError(f"pictures of {self.path} must be {self.size}, got {(picture.width, picture.height)}")
         picture.pts, picture.time_base = self.frame_count, 1 / self.fps
         self.frame_count += 1
         with write_errors(self.path):
@@ -226,9 +236,19 @@ def configure(context: VideoCodecContext, size: tuple[int, int], fps: Fraction, 
     context.options = nvenc_quality if context.name == "h264_nvenc" else {"crf": str(crf)}
 
 
-def rgb_to_bt709(frame: UInt8[np.ndarray, "h w 3"], reformatter: VideoReformatter) -> av.VideoFrame:
-    """Convert RGB to yuv420p by the matrix of BT.709, limited range."""
-    return reformatter.reformat(
+class _Reformatters(threading.local):
+    """A reformatter for each thread: it keeps what it has worked out for the size at hand."""
+
+    def __init__(self) -> None:
+        self.own = VideoReformatter()
+
+
+_REFORMATTERS = _Reformatters()
+
+
+def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
+    """RGB -> what encoders read: yuv420p by the matrix of BT.709, limited range. Threads may call it at once."""
+    return _REFORMATTERS.own.reformat(
         av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,

@@ -1,8 +1,8 @@
 """Lowerings of convolutions: the same function, in the form that is fastest on a platform.
 
-Accelerators run convolutions as written. On a CPU, XLA's 3-D convolution is slow (7.1 s for the 7x7x7 mask
-convolution on two cores) while its 2-D one is close to the best, so there the depth taps become a sum, input
-channels or output channels. `benchmarks/conv.py` measures the forms.
+Every platform runs 1-D convolutions as matrix products, and accelerators the others as written. On a CPU, XLA's 3-D
+convolution is slow (7.1 s for the 7x7x7 mask convolution on two cores) while its 2-D one is close to the best, so there
+the depth taps become a sum, input channels or output channels. `benchmarks/conv.py` measures the forms.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Padding = Sequence[tuple[int, int]]
-DIMENSIONS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
 def convolve(
@@ -31,35 +31,36 @@ def convolve(
     Args:
       x: input maps.
       kernel: i = c / groups.
-      stride: along every axis; 3-D convolutions have 1.
+      stride: along every axis; 1 in 3-D.
       padding: zeros before and after, an axis.
-      groups: of channels, each convolved alone; 3-D convolutions have 1.
+      groups: of channels, each convolved alone; 1 in 1-D and 3-D.
+
+    Raises:
+      ValueError: a stride or groups in 3-D, or groups in 1-D, which no network here has.
     """
+    if (kernel.ndim == 5 and stride > 1) or (kernel.ndim != 4 and groups > 1):
+        raise ValueError(f"a {kernel.ndim - 2}-D convolution of stride {stride} and {groups} groups: write its form")
+    if kernel.ndim == 3:
+        return as_matrix_product(x, kernel, stride=stride, padding=padding)
     if kernel.ndim == 5:
         cpu = CPU_FORMS[cpu_form(x.shape, kernel.shape)]
         return lax.platform_dependent(
             x, kernel, cpu=partial(cpu, padding=padding), default=partial(as_written, padding=padding)
         )
-    if kernel.ndim == 3 and stride == groups == 1:
-        return lax.platform_dependent(
-            x, kernel, cpu=partial(as_matrix_product, padding=padding), default=partial(as_written, padding=padding)
-        )
-    if kernel.ndim == 4 and stride == groups == kernel.shape[-1] == 1:
-        return lax.platform_dependent(
-            x, kernel, cpu=partial(taps_as_channels, padding=padding), default=partial(as_written, padding=padding)
-        )
-    if kernel.ndim == 4 and groups == 1 and kernel.shape[:2] == (stride, stride) and padding == [(0, 0), (0, 0)]:
+    if stride == groups == kernel.shape[-1] == 1:
+        return taps_as_channels(x, kernel, padding=padding)
+    if groups == 1 and kernel.shape[:2] == (stride, stride) and padding == [(0, 0), (0, 0)]:
         return lax.platform_dependent(x, kernel, cpu=patches_as_matrix_product, default=partial(strided, stride=stride))
-    if kernel.ndim == 4 and stride == 1 and groups == x.shape[-1] == kernel.shape[-1]:
+    if stride == 1 and groups == x.shape[-1] == kernel.shape[-1]:
         return lax.platform_dependent(
             x, kernel, cpu=partial(as_shifted_products, padding=padding), default=partial(depthwise, padding=padding)
         )
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=(stride,) * (kernel.ndim - 2),
+        window_strides=(stride, stride),
         padding=padding,
-        dimension_numbers=DIMENSIONS[kernel.ndim - 2],
+        dimension_numbers=DIMENSIONS[2],
         feature_group_count=groups,
     )
 
@@ -85,28 +86,32 @@ def as_written(x: Array, kernel: Array, *, padding: Padding) -> Array:
     return lax.conv_general_dilated(x, kernel, (1,) * rank, padding, dimension_numbers=DIMENSIONS[rank])
 
 
-def as_matrix_product(x: Array, kernel: Array, *, padding: Padding) -> Array:
+def as_matrix_product(x: Array, kernel: Array, *, stride: int = 1, padding: Padding) -> Array:
     """A 1-D convolution as one matrix product over the neighbouring steps stacked as channels.
 
-    On a CPU its gradients are up to 1.4x faster, and 9x inside a loop, where XLA's convolutions are slow.
+    On a CPU its gradients are up to 1.4x faster, and 9x inside a loop, where XLA's convolutions are slow. cuDNN has no
+    1-D convolutions: XLA makes 2-D ones of them, which in bfloat16 not every version and card can run.
     """
     taps = kernel.shape[0]
     x = jnp.pad(x, ((0, 0), padding[0], (0, 0)))
-    steps = x.shape[1] - taps + 1
-    stacked = jnp.concatenate([x[:, tap : tap + steps] for tap in range(taps)], axis=-1)
+    last = x.shape[1] - taps
+    stacked = jnp.concatenate([x[:, tap : tap + last + 1 : stride] for tap in range(taps)], axis=-1)
     return stacked @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def taps_as_channels(x: Array, kernel: Array, *, padding: Padding) -> Array:
     """A 2-D convolution to one channel: each pixel's share in every tap by one matrix product, then shifted sums.
 
-    One channel alone leaves most of a processor's vector unused: the occlusion map takes 75 ms as written.
+    One channel alone leaves most of a processor's vector unused: the occlusion map takes 75 ms as written on a CPU. The
+    shares are float32, so that of halves only the sum is rounded.
     """
     rows, columns = kernel.shape[:2]
-    shares = jnp.pad(x @ kernel.reshape(rows * columns, -1).T, ((0, 0), *padding, (0, 0)))
+    shares = jnp.matmul(x, kernel.reshape(rows * columns, -1).T, preferred_element_type=jnp.float32)
+    shares = jnp.pad(shares, ((0, 0), *padding, (0, 0)))
     height, width = shares.shape[1] - rows + 1, shares.shape[2] - columns + 1
     taps = enumerate(np.ndindex(rows, columns))
-    return reduce(jnp.add, (shares[:, y : y + height, x : x + width, tap, None] for tap, (y, x) in taps))
+    total = reduce(jnp.add, (shares[:, top : top + height, left : left + width, tap] for tap, (top, left) in taps))
+    return total[..., None].astype(x.dtype)
 
 
 def strided(x: Array, kernel: Array, *, stride: int) -> Array:

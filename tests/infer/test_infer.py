@@ -1,5 +1,6 @@
 """The inference program as a user runs it: a video, or one clear line and no file."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -204,6 +205,27 @@ def test_wrong_options_exit_with_2(option, inputs, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert option[0].removeprefix("--") in line
+
+
+def test_what_the_machine_lacks_is_said_before_the_work(inputs, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(inputs, "--encoder", "h264_nvenc", **{"--checkpoint": Path("none")})
+    assert "encoder h264_nvenc does not open on this machine" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run(inputs, "--stitching", "--composition", "original", **{"--checkpoint": demo.CHECKPOINT})
+    said = capsys.readouterr().err
+    assert 'composition "original" moves lips alone' in said
+    assert "making motion" not in said.split("error:")[1]
+
+
+@pytest.mark.parametrize("words", [["--platform", "cuda"], []], ids=["by option", "by environment"])
+def test_a_platform_that_is_missing_is_one_line(words, tmp_path):
+    command = [sys.executable, "-m", "infer", "-o", str(tmp_path / "out"), *words]
+    environment = {**os.environ, "JAX_PLATFORMS": "" if words else "cuda"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: platform cuda is not available (")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_video_gives_its_sound_on_request(inputs, tmp_path, voice):

@@ -168,6 +168,30 @@ def test_damage_in_the_middle_is_an_error(tmp_path, name, codec, complaint):
         Audio.open(path)
 
 
+def without_packets(path: Path, lost: range) -> Path:
+    """A recording like the one at `path`, in which some packets were never sent."""
+    cut = path.with_stem("cut")
+    with av.open(str(path)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for index, packet in enumerate(packet for packet in source.demux() if packet.dts is not None):
+            if index not in lost:
+                packet.stream = stream
+                target.mux(packet)
+    return cut
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.mka"])
+def test_a_pause_in_opus_is_silence(tmp_path, name):
+    whole = write_sound(tmp_path / name, tones(4.0, 48_000, 1), 48_000, "libopus")
+    audio = Audio.open(without_packets(whole, range(100, 120)))  # of 20 ms each
+    assert audio.duration == pytest.approx(Audio.open(whole).duration, abs=0.02)
+    samples = heard(audio)
+    assert np.abs(samples[round(2.1 * SAMPLE_RATE) : round(2.3 * SAMPLE_RATE)]).max() < 1e-3
+    assert np.abs(samples[round(2.6 * SAMPLE_RATE) : round(2.8 * SAMPLE_RATE)]).max() > 0.1
+    with pytest.raises(ValueError, match=r"lacks its sound from 1\.\d+ to 3\.\d+ s"):
+        Audio.open(without_packets(whole, range(100, 160)))
+
+
 def test_a_truncated_wave_is_an_error(tmp_path):
     path = write_sound(tmp_path / "a.wav", tones(1.0, 16_000, 1), 16_000, "pcm_s16le")
     path.write_bytes(path.read_bytes()[:-9000])

@@ -103,6 +103,23 @@ def test_accelerators_run_three_dimensional_convolutions_as_written(platform):
     assert "[b, 0, 1, 2, f]" in convolutions[0]
 
 
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_no_platform_runs_one_dimensional_convolutions_as_such(platform, stride):
+    x, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (draw(2, 9, 6), draw_kernel(3, 6, 5)))
+    program = jax.jit(lambda x, k: convolve(x, k, stride=stride, padding=[(1, 1)])).trace(x, kernel)
+    text = program.lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.dot_general" in text
+    assert "stablehlo.convolution" not in text
+
+
+def test_forms_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="a 3-D convolution of stride 2 and 1 groups"):
+        convolve(draw(1, 3, 4, 5, 6), draw_kernel(3, 3, 3, 6, 5), stride=2, padding=[(1, 1)] * 3)
+    with pytest.raises(ValueError, match="a 1-D convolution of stride 1 and 2 groups"):
+        convolve(draw(1, 9, 6), draw_kernel(3, 3, 4), groups=2, padding=[(1, 1)])
+
+
 def test_half_precision_stays_half_precision():
     x, kernel = jnp.asarray(draw(1, 3, 4, 20, 6), jnp.bfloat16), jnp.asarray(draw_kernel(3, 3, 3, 6, 5), jnp.bfloat16)
     assert convolve(x, kernel, padding=[(1, 1)] * 3).dtype == jnp.bfloat16

@@ -275,7 +275,7 @@ def test_clips_are_spread_over_a_split(tmp_path, clips):
 
 def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, monkeypatch, capsys):
     output = tmp_path / "out"
-    arguments = ["--dataset-path", dataset, "--checkpoint", checkpoint, "--output-path", output]
+    arguments = ["--dataset-path", dataset, "--checkpoint", checkpoint, "--output", output]
     arguments += ["--steps", 1, 2, "--guidance", 3, "--seeds", 2]
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     main()

@@ -35,7 +35,7 @@ class Options:
     Attributes:
       dataset_path: made by `python -m train.process`.
       checkpoint: with a flow transformer and the audio encoder that it reads, as `python -m train.export` writes it.
-      output_path: folder for `evaluation.json` and the plots.
+      output: folder for `evaluation.json` and the plots.
       steps: Euler steps to try.
       guidance: scales of classifier-free guidance to try, from 0; 1 and below take the conditional velocity alone, and
         so give the same motion.
@@ -46,7 +46,7 @@ class Options:
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
-    output_path: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
     steps: tuple[int, ...] = (1, 2, 5, 10, 25)
     guidance: tuple[float, ...] = (1, 2, 3, 4, 5, 6)
     clips: int = 16
@@ -69,7 +69,7 @@ def evaluate(options: Options, console: Console) -> None:
     scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
     held_out = list(dataset.spread("validation", options.clips))
     clips = hold_out(held_out, network.config, options.windows)
-    options.output_path.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     runs = sweep(
         make_sampler(network, statistics, options.windows), clips, options.steps, options.guidance, options.seeds
     )
@@ -108,11 +108,11 @@ def _report(
         "seeds": options.seeds,
         "windows": options.windows,
     }
-    write_json(options.output_path / "evaluation.json", rows, truth, facts)
-    plot_measures(options.output_path / "measures.png", rows, truth)
-    plot_lips(options.output_path / "lips.png", *example, scale)
+    write_json(options.output / "evaluation.json", rows, truth, facts)
+    plot_measures(options.output / "measures.png", rows, truth)
+    plot_lips(options.output / "lips.png", *example, scale)
     console.print(table(rows, truth))
-    console.print(f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output_path}")
+    console.print(f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output}")
 
 
 def _check(options: Options) -> None:

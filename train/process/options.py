@@ -30,7 +30,7 @@ class ClipOptions:
       emotions: take these alone (MEAD).
       levels: take these alone (MEAD).
       angles: of MEAD's cameras, `all` for all; the front if left out.
-      engine: `local`, or `ray` for a cluster (pip install 'jaxportrait[cluster]').
+      engine: `local`, or `ray` for a cluster (needs Ray).
       workers: processes at work.
       limit: take the first so many clips; 0 takes all.
       detector: how faces are found; `none` for videos already cropped.

@@ -92,7 +92,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError(
-            "--engine ray needs Ray: pip install 'jaxportrait[cluster]', or take --engine local"
-        ) from error
+        raise ValueError("--engine ray needs Ray: pip install ray, or take --engine local") from error
     return ray

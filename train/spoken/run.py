@@ -49,7 +49,7 @@ class Options:
 
     heads: Folder
     training_heads: Folder
-    output: Folder
+    output: Folder = Path("evaluation")
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     clips: int = 12
     training_clips: int = 100

@@ -50,7 +50,7 @@ def open_detector(name: DetectorName = "auto", models: str | Path | None = None)
 
     Args:
       name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped: the largest centred square is the
-        crop; `auto` for the first of the three that can be had.
+        crop; `auto` for the first of the three that is available.
       models: the folder of the model files, which InsightFace and YuNet need.
 
     Raises:

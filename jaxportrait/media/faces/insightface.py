@@ -126,7 +126,7 @@ def _open_session(path: Path) -> Any:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
     except ImportError as error:
         raise DetectorUnavailableError(
-            "insightface needs ONNX Runtime, which is not installed", "pip install 'jaxportrait[insightface]'"
+            "insightface needs ONNX Runtime, which is not installed", "pip install onnxruntime"
         ) from error
     try:
         return InferenceSession(str(path), providers=["CPUExecutionProvider"])

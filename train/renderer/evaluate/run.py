@@ -39,7 +39,7 @@ class Options:
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="FRAMES")]
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
-    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
     pairs: int = 64
     mouth: Indices = None
     left_eye: Indices = None
