@@ -1,7 +1,7 @@
 """`python -m benchmarks --output DIR`: every benchmark, one after the other, with the sizes that fit the device.
 
 Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at the end, and the others are run.
-The forms of convolutions (`benchmarks.conv`) are a matter of CPUs.
+On a GPU `conv` says which forms of `ops.conv` it should be given.
 """
 
 import subprocess
@@ -18,6 +18,7 @@ ACCELERATOR = {
     "end_to_end": "",
     "memory": "--seconds 10 60 600",
     "train": "--batch-size 64 --dtype bfloat16",
+    "conv": "--batch-size 8 --dtype float16",
 }
 CPU = {
     "renderer": "--repeats 3",

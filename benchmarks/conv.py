@@ -1,13 +1,14 @@
 """`python -m benchmarks.conv`: the forms of `ops.conv` and `ops.prepared` over the renderer's shapes.
 
-Forms of one convolution run in turn; the ratios are of the time of the convolution as written.
+Forms of one convolution run in turn; the ratios are of the time of the convolution as written. "aligned" is that with
+channels filled up to a multiple of 8, which a GPU's matrix units want in halves.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.ops.conv import CPU_FORMS, as_written, half_padding
 from jaxportrait.ops.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
+
+ALIGNMENT = 8
+"""Channels of half precision that a GPU's matrix units read at once."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,22 @@ class Options:
 
     Attributes:
       only: shapes whose names hold this text.
+      batch_size: maps a call.
+      dtype: in which they are computed.
       repeats: calls that are timed, after the first.
       json: where to write the figures.
     """
 
     only: str = ""
+    batch_size: int = 1
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     repeats: int = 5
     json: Path | None = None
 
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    figures = {shape.name: measure(shape, options.repeats) for shape in SHAPES if options.only in shape.name}
+    figures = {shape.name: measure(shape, options) for shape in SHAPES if options.only in shape.name}
     rows = [
         [
             name,
@@ -82,25 +90,29 @@ def main() -> None:
         for form, run in runs.items()
     ]
     columns = ("", "form", "median, ms", "CPU, ms", "of as written", "difference")
-    publish("convolutions", columns, rows, figures, options.json)
+    publish(f"convolutions: {options.dtype}, batch {options.batch_size}", columns, rows, figures, options.json)
 
 
-def measure(shape: Shape, repeats: int) -> dict[str, dict[str, Any]]:
+def measure(shape: Shape, options: Options) -> dict[str, dict[str, Any]]:
     """Times of every form, and how far its result is from that of the convolution as written, of the latter's scale."""
     rng = np.random.default_rng(0)
     depth = (16,) * (len(shape.taps) - 2)
-    x = rng.standard_normal((1, *depth, shape.side, shape.side, shape.inputs), np.float32)
+    x = rng.standard_normal((options.batch_size, *depth, shape.side, shape.side, shape.inputs), np.float32)
     kernel = rng.standard_normal((*shape.taps, shape.inputs, shape.outputs), np.float32)
-    calls = {name: compiled(form, x, weights) for name, (form, weights) in forms_of(shape, kernel).items()}
-    results = {name: np.asarray(call()) for name, call in calls.items()}
-    plain, runs = results["as written"], alternate(calls, repeats)
+    kernel /= np.sqrt(np.float32(np.prod(kernel.shape[:-1])))
+    dtype = jnp.dtype(options.dtype)
+    calls = {
+        name: compiled(form, x, weights, dtype) for name, (form, weights) in forms_of(shape, kernel, dtype).items()
+    }
+    results = {name: np.asarray(call(), np.float32) for name, call in calls.items()}
+    plain, runs = results["as written"], alternate(calls, options.repeats)
     return {
         name: {**run, "error": float(np.abs(results[name] - plain).max() / np.abs(plain).max())}
         for name, run in runs.items()
     }
 
 
-def forms_of(shape: Shape, kernel: np.ndarray) -> dict[str, tuple[Callable, Any]]:
+def forms_of(shape: Shape, kernel: np.ndarray, dtype: Any) -> dict[str, tuple[Callable, Any]]:
     """Name -> a form and the weights that it reads."""
     padding = half_padding(jnp.asarray(kernel))
 
@@ -111,17 +123,27 @@ def forms_of(shape: Shape, kernel: np.ndarray) -> dict[str, tuple[Callable, Any]
     if shape.upsample == 1 and len(shape.taps) == 3:
         others = {name: form for name, form in CPU_FORMS.items() if form is not as_written}
         forms |= {name: (partial(form, padding=padding), kernel) for name, form in others.items()}
+    if shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT:
+        fill_inputs, fill_outputs = -shape.inputs % ALIGNMENT, -shape.outputs % ALIGNMENT
+        aligned = np.pad(kernel, [*[(0, 0)] * len(shape.taps), (0, fill_inputs), (0, fill_outputs)])
+
+        def filled(x: Any, kernel: Any) -> Any:
+            x = jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, fill_inputs)])
+            return written(x, kernel)[..., : shape.outputs]
+
+        forms["aligned"] = (filled, aligned)
     prepared = partial(convolve_prepared, upsample=shape.upsample, padding=padding)
-    for name, toom_cook in (("taps merged", False), ("Toom-Cook", True)):
+    exact = jax.default_backend() == "cpu" and dtype == jnp.float32
+    for name, toom_cook in (("taps merged", False), *([("Toom-Cook", True)] if exact else [])):
         kernels = prepare(kernel, shape.upsample, toom_cook=toom_cook)
         if len(kernels) > 1 if toom_cook else shape.upsample > 1:
             forms[name] = (prepared, kernels)
     return forms
 
 
-def compiled(form: Callable, x: np.ndarray, weights: Any) -> Callable[[], Any]:
+def compiled(form: Callable, x: np.ndarray, weights: Any, dtype: Any) -> Callable[[], Any]:
     """A call of the form on the device."""
-    arguments = jax.device_put((x, weights))
+    arguments = jax.device_put(jax.tree.map(lambda array: array.astype(dtype), (x, weights)))
     program = jax.jit(form).lower(*arguments).compile()
     return lambda: program(*arguments)
 

@@ -57,13 +57,17 @@ class OriginalRenderer:
             self.networks[letter] = network.eval().to(self.device)
 
     @cached_property
+    def halves(self) -> dict[str, Any]:
+        """The same networks in half precision."""
+        return {letter: copy.deepcopy(network).half() for letter, network in self.networks.items()}
+
     def compiled(self) -> dict[str, Any]:
-        """The same networks in half precision, each compiled when it is first called."""
+        """Those, to be compiled when they are first called, for the shapes of that call alone."""
         import torch
 
         return {
-            letter: torch.compile(copy.deepcopy(network).half(), mode="max-autotune")
-            for letter, network in self.networks.items()
+            letter: torch.compile(network, mode="max-autotune", dynamic=False)
+            for letter, network in self.halves.items()
         }
 
     def forms(self) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ class OriginalRenderer:
             name: torch.from_numpy(value).to(self.device, torch.float16 if compiled else None)
             for name, value in inputs.items()
         }
-        networks = self.compiled if compiled else self.networks
+        networks = self.compiled() if compiled else self.networks
         frames = len(inputs["driving"])
         volume, source = (x[name].expand(frames, *x[name].shape[1:]) for name in ("volume", "source"))
         calls: dict[str, Callable] = {
@@ -133,11 +137,12 @@ class OriginalTransformer:
         self.device = _device()
         self.network: Any = network.to(self.device)
 
-    def sampler(self, features: np.ndarray, steps: int, guidance: float) -> Callable[[], None]:
+    def sampler(self, features: np.ndarray, steps: int, guidance: float, half: bool) -> Callable[[], None]:
         """A call of its sampling: all windows of a clip in one batch, Euler steps, with guidance.
 
         Args:
           features: of every window, (windows, audio frames, width).
+          half: in bfloat16, where autocast has it.
         """
         import torch
 
@@ -146,7 +151,7 @@ class OriginalTransformer:
         times = torch.linspace(0, 1, steps + 1)
 
         def run() -> None:
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
                 motion = torch.randn(len(heard), network.latent_seq_len, network.latent_dim, device=heard.device)
                 conditions = network.preprocess_conditions(heard), network.get_empty_conditions(len(heard))
                 for time, following in itertools.pairwise(times):

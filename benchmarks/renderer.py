@@ -93,7 +93,8 @@ def measure(
     for dtype, ours in networks.items():
         program, arguments = our_programs(ours, inputs)[name]
         start = time.perf_counter()
-        compiled = jax.jit(program).lower(*arguments).compile()
+        with jax.default_matmul_precision("highest" if dtype == "float32" else None):  # as `infer` has it
+            compiled = jax.jit(program).lower(*arguments).compile()
         costs[dtype] = {"compile": time.perf_counter() - start, "compiled_flops": compiled_flops(compiled)}
         calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(*arguments)
     if original is not None:

@@ -67,7 +67,7 @@ def main() -> None:
     try:
         with Neighbour.beside(options.against, OriginalTransformer, options.size, AUDIO_WIDTH) as original:
             for seconds, steps, windows in itertools.product(options.seconds, options.steps, options.windows):
-                runs = measure(network, original, seconds, steps, windows, options.repeats)
+                runs = measure(network, original, seconds, steps, windows, options)
                 figures.append({"seconds": seconds, "steps": steps, "windows": windows, "runs": runs})
                 rows += rows_of(seconds, steps, windows, runs)
     except FileNotFoundError as error:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def measure(
-    network: Any, original: Neighbour | None, seconds: float, steps: int, windows: WindowMode, repeats: int
+    network: Any, original: Neighbour | None, seconds: float, steps: int, windows: WindowMode, options: Options
 ) -> dict[str, dict[str, Any]]:
     """Our sampler and, where its windows are the original's, that one's, in turn on the same audio features."""
     frames = max(1, round(seconds * MOTION_FPS))
@@ -102,8 +102,8 @@ def measure(
     calls: dict[str, Callable[[], Any] | Prepared] = {"jaxportrait": lambda: compiled(*arguments)}
     if original is not None and windows == "independent":
         heard = features[plan.feature_index[:count]]
-        calls["original"] = original.prepare("sampler", heard, steps, GUIDANCE)
-    runs = alternate(calls, repeats)
+        calls["original"] = original.prepare("sampler", heard, steps, GUIDANCE, options.dtype == "bfloat16")
+    runs = alternate(calls, options.repeats)
     runs["jaxportrait"]["compile"] = compiling
     return runs
 

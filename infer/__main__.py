@@ -6,6 +6,7 @@ Whatever is not given is the demo's.
 import contextlib
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from jaxportrait.allocator import keep_freed_memory
 
 INTERRUPTED = 130
 FRAME = str.maketrans("╭╮╰╯│─", " " * 6)
+OWN_WORDS = r"^.*?Error parsing ((?=--)|\w+: )|^(Unrecognized options|Invalid choice) |For full helptext, (see|run) .*$"
+"""What tyro puts around a complaint."""
 
 
 def main() -> None:
@@ -43,7 +46,8 @@ def parse() -> Options:
             return tyro.cli(Options, description=__doc__, prog="python -m infer")
     except SystemExit as stop:
         if stop.code:
-            print(f"error: {' '.join(said.getvalue().translate(FRAME).split())}", file=sys.stderr)
+            complaint = " ".join(said.getvalue().translate(FRAME).split())
+            print(f"error: {re.sub(OWN_WORDS, '', complaint).strip()}", file=sys.stderr)
         raise
 
 

@@ -39,10 +39,10 @@ class Options:
         number goes back to that step, whose later checkpoints are deleted when the run saves its next one.
       init: checkpoint whose networks the run starts from; those that it lacks start fresh.
       coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under SLURM, Kubernetes or MPI.
-      processes: of the run.
-      process: which of them this is, from 0.
+      processes: number of processes of the run.
+      process: number of this process, from 0.
       deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU always does.
-      peak_tflops: of one device, for model FLOP utilisation; measured where it is not given.
+      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured where it is not given.
       debug: show the traceback of an error.
     """
 

@@ -31,10 +31,10 @@ class TransformerSize:
     """Size of the flow transformer; the rest follows from the motion space and the data set.
 
     Attributes:
-      width: of the tokens.
-      heads: of attention.
-      joint_blocks: in which motion and audio attend to each other.
-      fused_blocks: on motion alone.
+      width: width of the tokens.
+      heads: attention heads.
+      joint_blocks: blocks in which motion and audio attend to each other.
+      fused_blocks: blocks on motion alone.
     """
 
     width: int = 896
@@ -54,14 +54,14 @@ class OptimizerConfig:
     """AdamW, its learning rate, and the average of the weights that it makes.
 
     Attributes:
-      learning_rate: after the warm-up.
-      warmup_steps: over which the rate rises to it in a line.
+      learning_rate: learning rate after the warm-up.
+      warmup_steps: updates over which the rate rises to it linearly.
       drop_steps: updates from which on the rate is lower by `drop_factor`, each.
-      drop_factor: of each drop.
-      beta1: decay of the gradient's mean.
-      beta2: decay of its square's mean.
-      epsilon: added to the root of that.
-      weight_decay: of every parameter, times the learning rate.
+      drop_factor: factor of each drop.
+      beta1: decay rate of the mean of the gradients.
+      beta2: decay rate of the mean of their squares.
+      epsilon: added to the root of the latter.
+      weight_decay: decoupled weight decay of every parameter, times the learning rate.
       clip_norm: the gradient's global norm is at most this.
       ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
       clip_apart: networks whose gradients have a norm, and a clip, of their own.
@@ -87,12 +87,12 @@ class LoopConfig:
     """How long to train, and what to do how often, in updates. All of it may change when a run is resumed.
 
     Attributes:
-      steps: updates in all.
-      log_every: scalars and a console line.
-      validate_every: loss on the validation split, of the averaged weights.
-      save_every: a checkpoint; a multiple of `validate_every`, by which the best is known.
-      plot_every: a picture of what the networks make.
-      keep: the last so many checkpoints; the best stays too.
+      steps: number of updates.
+      log_every: interval of scalars and console lines.
+      validate_every: interval of the loss on the validation split, by the averaged weights.
+      save_every: interval of checkpoints; a multiple of `validate_every`, by which the best is known.
+      plot_every: interval of pictures of what the networks make.
+      keep: how many of the last checkpoints stay; the best stays too.
     """
 
     steps: int = field(default=30_000, metadata=CHANGEABLE)
@@ -118,10 +118,10 @@ class StageConfig:
     """What every stage of training has.
 
     Attributes:
-      batch_size: samples an update, over all devices.
+      batch_size: samples of an update, over all devices.
       dtype: in which the networks compute; weights are float32 whatever it is.
       seed: of the initial weights, the order of the data, and everything random.
-      validation_batches: of the validation split, each of `batch_size` samples.
+      validation_batches: number of batches of the validation split, each of `batch_size` samples.
       export_weights: which weights `train.export` writes.
       fsdp: devices over which weights and optimizer are spread; the other devices repeat them.
     """

@@ -64,7 +64,7 @@ def test_every_leaf_is_filled_and_laid_out(tensors, shapes):
         ({"first.weight": None, "first.bias": None}, r"row 'first' of the key map matches no tensor"),
         (
             {"blocks.2.norm.bias": np.ones(4, np.float32)},
-            r"would fill layers\.2\.norm\.bias, which the network has not",
+            r"would fill layers\.2\.norm\.bias, which the network does not have",
         ),
     ],
 )

@@ -20,8 +20,8 @@ class Options:
 
     Attributes:
       output_path: folder of the data set.
-      subjects: people.
-      clips: of each of them.
+      subjects: number of people.
+      clips: number of clips of each.
       seconds: a clip lasts at least so long; it ends with a sentence.
       size: of the square pictures.
       seed: decides everything; the same seed draws the same people, and more subjects or clips only add to them.
