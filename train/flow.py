@@ -21,6 +21,9 @@ from train.state import TrainState
 from train.step import StepConfig
 from train.task import abstract_state, compile_update, flow_task, initial_state, step_config
 
+FAR = 1.0
+"""Deviations by which the motion of a checkpoint may differ from the data set's, without a word."""
+
 
 @dataclass(frozen=True)
 class FlowStage:
@@ -54,7 +57,24 @@ class FlowStage:
 
 def train_transformer(options: RunOptions, config: TrainConfig, console: Console) -> bool:
     """Train a flow transformer; whether its last step is done."""
-    return train_stage(open_flow(options, config), options, console)
+    stage = open_flow(options, config)
+    if options.init is not None:
+        distance = statistics_apart(open_checkpoint(options.init), stage)
+        if distance > FAR:
+            console.print(
+                f"note: {options.init} was trained on motion whose mean lies {distance:.1f} deviations from this data "
+                "set's: it has to learn that first"
+            )
+    return train_stage(stage, options, console)
+
+
+def statistics_apart(checkpoint: Checkpoint, stage: FlowStage) -> float:
+    """How far a checkpoint's mean motion is from the data set's, in the latter's deviations, where it is farthest."""
+    if checkpoint.statistics is None:
+        return 0.0
+    own = stage.dataset.statistics(stage.step.transformer.motion_space)
+    deviation = np.where(np.asarray(own.std) > 0, own.std, 1)
+    return float(np.max(np.abs(np.asarray(checkpoint.statistics.mean) - own.mean) / deviation))
 
 
 def open_flow(options: RunOptions, config: TrainConfig) -> FlowStage:

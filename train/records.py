@@ -34,6 +34,9 @@ from train.shards import (
 FORMAT = 1
 DESCRIPTION, STATISTICS = "dataset.json", "statistics.json"
 
+RATES = {"motion_fps": MOTION_FPS, "motion_width": MOTION_WIDTH, "features_per_second": FEATURES_PER_SECOND}
+"""What every data set of this format has in common."""
+
 WINDOW_FRAMES = 30
 WINDOW_STEP = 3
 """Windows start at multiples of 3 frames, where an audio feature starts too: 5 features last as long as 3 frames."""
@@ -167,11 +170,9 @@ def write_description(dataset: Dataset) -> None:
     }
     description = {
         "format": FORMAT,
-        "motion_fps": MOTION_FPS,
-        "motion_width": MOTION_WIDTH,
+        **RATES,
         "motion_space": dataset.motion_space,
         "feature_width": dataset.feature_width,
-        "features_per_second": FEATURES_PER_SECOND,
         "audio_encoder": dataset.audio_encoder,
         "splits": {split: asdict(dataset.sizes[split]) for split in SPLITS},
     }
@@ -190,6 +191,9 @@ def open_dataset(path: str | Path) -> Dataset:
     require_complete(path, DESCRIPTION, "train.process")
     with reading(path):
         description = read_description(path / DESCRIPTION, FORMAT)
+        for name, value in RATES.items():
+            if description[name] != value:
+                raise DatasetError(f"data set {path} has {name} {description[name]}, this version reads {value}")
         statistics = read_json(path / STATISTICS)
         dataset = Dataset(
             path,

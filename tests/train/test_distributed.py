@@ -1,7 +1,9 @@
 """The same training on one device, on eight, with weights spread over four of them, and in two processes."""
 
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +51,44 @@ def test_eight_devices_train_as_one(world: World, one_device: dict[str, np.ndarr
     assert (ours["spread"] > 0) == (fsdp > 1)
 
 
-def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):
+def free_address() -> str:
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
+        return f"localhost:{free.getsockname()[1]}"
+
+
+def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):
+    address = free_address()
     pair = [world.start(command("two.npz", "2", address, "2", str(index))) for index in range(2)]
     errors = [process.communicate(timeout=300)[1] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], "\n".join(errors)
     check_equal(world.root / "two.npz", one_device)
+
+
+def start_pair(world: World, steps: int) -> list[subprocess.Popen[str]]:
+    """The program in two processes, up to so many updates; it saves every other one."""
+    address, intervals = free_address(), ("validate-every", "save-every", "log-every", "plot-every")
+    words = ["--batch-size", "8", "--steps", str(steps), *(word for name in intervals for word in (f"--{name}", "2"))]
+    return [
+        world.start(
+            world.arguments("pair", "--coordinator", address, "--processes", "2", "--process", str(index), *words)
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.mark.full
+def test_two_processes_resume_and_heed_sigterm_together(world: World):
+    for steps in (2, 4):
+        pair = start_pair(world, steps)
+        said = [process.communicate(timeout=300) for process in pair]
+        assert [process.returncode for process in pair] == [0, 0], said
+        assert f"from step {steps - 2} to {steps} on 2 device(s)" in " ".join(said[0][0].split())
+    pair = start_pair(world, 100_000)
+    saved = world.root / "pair" / "checkpoints"
+    while not any(int(path.name) > 4 for path in saved.iterdir() if path.name.isdecimal()):
+        assert [process.poll() for process in pair] == [None, None], [process.communicate() for process in pair]
+        time.sleep(0.2)
+    pair[1].terminate()
+    said = [process.communicate(timeout=300) for process in pair]
+    assert [process.returncode for process in pair] == [143, 143], said

@@ -1,6 +1,5 @@
 """What an evaluation leaves behind: a table, `evaluation.json` and plots."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,10 +41,10 @@ def table(rows: Rows, truth: Measures) -> Table:
     return result
 
 
-def write_json(path: Path, rows: Rows, truth: Measures, facts: Mapping[str, object]) -> None:
-    """Write all measures, with the facts under which they were taken."""
+def content(rows: Rows, truth: Measures, facts: Mapping[str, object]) -> dict[str, object]:
+    """All measures, with the facts under which they were taken, as JSON keeps them."""
     results = [{"steps": setting.steps, "guidance": setting.guidance, **measures} for setting, measures in rows]
-    path.write_text(json.dumps({**facts, "truth": truth, "results": results}, indent=1) + "\n", encoding="utf-8")
+    return {**facts, "truth": truth, "results": results}
 
 
 def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:

@@ -16,10 +16,10 @@ from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.sample import WindowMode
 from jaxportrait.types import MotionStatistics
 from train.evaluate.lips import learn_lip_axis
-from train.evaluate.report import Rows, plot_lips, plot_measures, table, write_json
+from train.evaluate.report import Rows, content, plot_lips, plot_measures, table
 from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
 from train.records import Dataset, check_encoder, open_dataset
-from train.shards import DatasetError
+from train.shards import DatasetError, write_json
 
 Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]
@@ -108,7 +108,7 @@ def _report(
         "seeds": options.seeds,
         "windows": options.windows,
     }
-    write_json(options.output / "evaluation.json", rows, truth, facts)
+    write_json(options.output / "evaluation.json", content(rows, truth, facts))
     plot_measures(options.output / "measures.png", rows, truth)
     plot_lips(options.output / "lips.png", *example, scale)
     console.print(table(rows, truth))

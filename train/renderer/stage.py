@@ -11,6 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from rich.console import Console
 
+from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.vgg import VGG
 from train.batches import Rows
@@ -94,6 +95,7 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
 
     Raises:
       ConfigError: sizes of data and networks that do not fit, or a VGG without its loss, or the other way round.
+      CheckpointError: there is none to take the other parts from, where one is named.
     """
     dataset = open_frames(options.dataset_path)
     check_sizes(config, dataset)
@@ -110,7 +112,7 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
         },
         "dataset": dataset.identity,
         "frozen": frozen,
-        "checkpoint": None if options.checkpoint is None else str(options.checkpoint.absolute()),
+        "checkpoint": None if options.checkpoint is None else str(open_checkpoint(options.checkpoint).path),
     }
     return RendererStage(config, dataset, json.loads(json.dumps(content)), initial, vgg)
 
