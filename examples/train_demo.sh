@@ -5,56 +5,58 @@ set -euo pipefail
 data=${1:-data/demo} runs=${2:-runs/demo}
 mkdir -p "$data" "$runs"
 
-stage() { # NAME OPTIONS...: train a renderer stage and export it, unless that is done
-    local name=$1
-    shift
+stage() { # FRAMES NAME OPTIONS...: train a renderer stage and export it, unless that is done
+    local frames=$1 name=$2
+    shift 2
     test -d "$runs/$name.checkpoint" && return
-    python -m train --stage renderer --dataset-path "$data/frames" --work-dir "$runs/$name" "$@"
+    python -m train --stage renderer --dataset-path "$data/$frames" --work-dir "$runs/$name" "$@"
     python -m train.export --work-dir "$runs/$name" --output "$runs/$name.checkpoint" --log-mel 80
 }
 
-# People, and more speech of others, small: their frames are for the motion alone.
-python -m train.synthetic --output-path "$data/heads" --subjects 112 --clips 2 --seconds 2
-python -m train.synthetic --output-path "$data/speech" --subjects 15 --clips 4 --seconds 3 --size 128 --seed 3
-python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames" \
-    --size 256 --frames 24 --zoom 1.35 --workers 2
-
-# The motion extractor, at falling rates, and at last with its eye on how far lips and lids part; the other networks
-# wait, F and G with the weights they had at half size.
-stage motion1 --config configs/demo_motion.toml --init examples/demo_renderer --steps 460 --learning-rate 2e-3 \
-    --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03 --losses.gaps 0
-stage motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint" --steps 200 --learning-rate 5e-4 \
-    --warmup-steps 50 --losses.pose 0.03 --losses.gaps 0
-stage motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint" --steps 500 --learning-rate 1.5e-4 \
-    --losses.pose 0.03 --losses.gaps 0
-stage motion4 --config configs/demo_motion.toml --init "$runs/motion3.checkpoint" --losses.gaps 0
-stage motion5 --config configs/demo_motion.toml --init "$runs/motion4.checkpoint" --learning-rate 4e-4 \
-    --drop-steps 550 820
-stage motion --config configs/demo_motion.toml --init "$runs/motion5.checkpoint" --steps 1800 --learning-rate 8e-4 \
-    --warmup-steps 60 --drop-steps 1000 1450 --contrast 0.9 --color-jitter 0.2
-
-# Where everything moves, then pictures of it, at falling rates.
-stage warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
-stage lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --gaps 11 15 13 16 --contrast 1 \
-    --steps 480 --drop-steps 350 430
-stage renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
-    --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
-stage renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
-stage renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
-    --warmup-steps 50 --drop-steps 2500 3050 --ema-decay 0.995
-stage renderer --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1750 --learning-rate 4e-4 \
-    --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
-    --gaps 19 20 11 15 13 16 --contrast 0.9
-
-# Motion of all clips, and the flow transformer that makes it of sound.
+# People, and others with more speech, small: these are for the motion alone.
+python -m train.synthetic --output-path "$data/heads" --subjects 174 --clips 2 --seconds 2
+python -m train.synthetic --output-path "$data/speech" --subjects 134 --clips 2 --seconds 4 --size 128 --seed 11
 mkdir -p "$data/all"
 for subject in "$data"/heads/[MW]*; do
     ln -sfn "$(realpath "$subject")" "$data/all/$(basename "$subject")"
 done
 for subject in "$data"/speech/[MW]*; do
     name=$(basename "$subject")
-    ln -sfn "$(realpath "$subject")" "$data/all/${name:0:1}2${name:2}"
+    ln -sfn "$(realpath "$subject")" "$data/all/${name:0:1}S${name:1}"
 done
+python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames" \
+    --size 256 --frames 24 --zoom 1.35 --workers 2
+python -m train.frames --dataset-path "$data/all" --output-path "$data/faces" \
+    --size 128 --frames 24 --zoom 1.35 --workers 2
+
+# The motion extractor, at falling rates, and at last with its eye on how far lips and lids part; the other networks
+# wait, F and G with the weights they had at half size.
+stage faces motion1 --config configs/demo_motion.toml --init examples/demo_renderer --steps 460 --learning-rate 2e-3 \
+    --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03 --losses.gaps 0
+stage faces motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint" --steps 200 --learning-rate 5e-4 \
+    --warmup-steps 50 --losses.pose 0.03 --losses.gaps 0
+stage faces motion3 --config configs/demo_motion.toml --init "$runs/motion2.checkpoint" --steps 500 --learning-rate 1.5e-4 \
+    --losses.pose 0.03 --losses.gaps 0
+stage faces motion4 --config configs/demo_motion.toml --init "$runs/motion3.checkpoint" --losses.gaps 0
+stage faces motion5 --config configs/demo_motion.toml --init "$runs/motion4.checkpoint" --learning-rate 4e-4 \
+    --drop-steps 550 820
+stage faces motion --config configs/demo_motion.toml --init "$runs/motion5.checkpoint" --steps 1800 --learning-rate 8e-4 \
+    --warmup-steps 60 --drop-steps 1000 1450 --contrast 0.9 --color-jitter 0.2
+
+# Where everything moves, then pictures of it, at falling rates.
+stage faces warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
+stage faces lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --gaps 11 15 13 16 --contrast 1 \
+    --steps 480 --drop-steps 350 430
+stage frames renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
+    --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
+stage frames renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
+stage frames renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 2500 3050 --ema-decay 0.995
+stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1750 --learning-rate 4e-4 \
+    --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
+    --gaps 19 20 11 15 13 16 --contrast 0.9
+
+# Motion of all clips, and the flow transformer that makes it of sound.
 test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$data/all" \
     --output-path "$data/motion" --checkpoint "$runs/motion.checkpoint" --motion face --workers 2
 test -d "$runs/flow1.checkpoint" || {

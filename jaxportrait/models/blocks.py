@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.conv import convolve, half_padding
-from jaxportrait.ops.prepared import convolve_prepared, prepare
+from jaxportrait.ops.prepared import convolve_prepared, prepare, toom_cook_suits
 from jaxportrait.ops.upsampled import convolve_upsampled
 
 NORM_EPSILON = 1e-5
@@ -74,8 +74,8 @@ class Conv(nnx.Module):
         """Do once what can be done to the kernel, if it will not change."""
         if self.kernel is None or self.stride > 1 or self.groups > 1:
             return
-        kernel, toom_cook = self.kernel[...], jax.default_backend() == "cpu" and self.dtype == jnp.float32
-        kernels = prepare(kernel, self.upsample, toom_cook=toom_cook)
+        kernel = self.kernel[...]
+        kernels = prepare(kernel, self.upsample, toom_cook=toom_cook_suits(self.dtype))
         if kernels[0] is not kernel:
             self.prepared = nnx.List([nnx.Param(kernel) for kernel in kernels])
             self.kernel = None

@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.conv import Padding, convolve
 from jaxportrait.ops.toom_cook import TILE, convolve_tiles, transform_kernel, transform_rows
 from jaxportrait.ops.upsampled import convolve_merged, interleave, merge_taps, phase_columns, phase_padding, phases
 from jaxportrait.types import AnyArray
+
+
+def toom_cook_suits(dtype: DTypeLike) -> bool:
+    """Whether this process's device gains by Toom-Cook forms, and the dtype bears their rounding."""
+    return jax.default_backend() == "cpu" and dtype == jnp.float32
 
 
 def prepare(kernel: Float[AnyArray, "*taps i o"], upsample: int, *, toom_cook: bool) -> list[AnyArray]:
@@ -17,7 +25,7 @@ def prepare(kernel: Float[AnyArray, "*taps i o"], upsample: int, *, toom_cook: b
 
     Args:
       kernel: of stride 1 and one group; the result stays on the host if it is there.
-      toom_cook: take that form where it pays; it is meant for CPUs and float32.
+      toom_cook: take that form where it pays.
     """
     toom_cook = toom_cook and _toom_cook_pays(kernel.shape)
     if not toom_cook:
