@@ -80,6 +80,10 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     for names in ({"guided": ((0, 4),)}, {"focused": (1, 4)}):
         with pytest.raises(ConfigError, match=rf"{next(iter(names))} names landmark 4, and .* has 4: leave it out"):
             check_sizes(replace(tiny, **names), dataset)
+    fine = replace(tiny, generator=replace(tiny.generator, upscale=2))
+    with pytest.raises(ConfigError, match="the generator's pictures of 64 pixels cannot be had by halving the 32"):
+        check_sizes(fine, dataset)
+    check_sizes(replace(fine, losses=LossWeights(0.0, adversarial=0.0, feature_matching=0.0)), dataset)  # makes none
     unknown = make_frames(tmp_path / "unknown", points=0)
     with pytest.raises(ConfigError, match=r"losses\.correspondence needs landmarks, and .* has none: set it to 0"):
         check_sizes(replace(tiny, guided=(), losses=LossWeights(correspondence=1.0)), unknown)

@@ -177,6 +177,11 @@ class RendererConfig(StageConfig):
         return self.image_size // 2**self.appearance.down_blocks * 4 * self.generator.upscale
 
     @property
+    def target_size(self) -> int:
+        """Side of the pictures that are shown, and compared where any are made."""
+        return self.output_size if self.draws else self.image_size
+
+    @property
     def portrait(self) -> PortraitConfig:
         """The networks as a checkpoint records them."""
         return PortraitConfig(self.image_size, self.appearance, self.motion, self.warping, self.generator)

@@ -124,7 +124,7 @@ def sizes_of(portrait: PortraitConfig) -> dict[str, Any]:
 
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
     """Raise a ConfigError unless the frames can be halved to what the networks read and make."""
-    for name, size in (("image_size", config.image_size), ("the generator's pictures", config.output_size)):
+    for name, size in (("image_size", config.image_size), ("the generator's pictures", config.target_size)):
         if not dataset.gives(size):
             raise ConfigError(
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "

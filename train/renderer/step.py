@@ -62,7 +62,7 @@ class Pair:
 
     Attributes:
       source, driving: as F and M read them, values from 0 to 1.
-      target: the driving frame at the size that G makes.
+      target: the driving frame at the size that G makes, or as the others where it makes none.
       source_landmarks, driving_landmarks: x and y in [-1, 1]; NaN where unknown.
       pose: of the source frames, and after them of the driving frames, in degrees; NaN where unknown.
     """
@@ -126,7 +126,7 @@ def prepare(config: RendererConfig, batch: Batch, gain: Float[Array, "n 3"]) -> 
     return Pair(
         shrink(source, config.image_size),
         shrink(driving, config.image_size),
-        shrink(driving, config.output_size),
+        shrink(driving, config.target_size),
         batch["source_landmarks"],
         batch["driving_landmarks"],
         jnp.concatenate([batch["source_pose"], batch["driving_pose"]]),
@@ -258,8 +258,8 @@ def picture(config: RendererConfig, average: Params, batch: Batch) -> Float[Arra
         image = networks.draw(pair.source, placed)
     else:
         guided = [keypoint for keypoint, _ in config.guided]
-        image = jnp.maximum(pair.target, marks(placed.driving[:, guided, :2], config.output_size))
-    source = shrink(batch["source"].astype(jnp.float32) / 255.0, config.output_size)
+        image = jnp.maximum(pair.target, marks(placed.driving[:, guided, :2], config.target_size))
+    source = shrink(batch["source"].astype(jnp.float32) / 255.0, config.target_size)
     rows = jnp.concatenate([source, pair.target, image], axis=2)
     return rows.reshape(-1, *rows.shape[2:])
 
