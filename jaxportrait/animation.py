@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Protocol, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -89,6 +89,12 @@ class Portrait:
     passed_over: int
 
 
+class MakeFrames(Protocol):
+    """All frames of a clip in order, each given to `finish` in the thread that has made it."""
+
+    def __call__(self, finish: Callable[[Frame], T]) -> Iterator[T]: ...
+
+
 @dataclass(frozen=True)
 class Animation:
     """A clip whose frames are made as they are taken, in bounded memory.
@@ -96,20 +102,20 @@ class Animation:
     Attributes:
       size: width and height.
       keypoints: driving keypoints of every frame.
-      made: all frames in order, each given to a function in the thread that has made it.
+      make_frames: makes the frames.
     """
 
     size: tuple[int, int]
     fps: float
     audio: Audio
     keypoints: Float[np.ndarray, "frames k 3"]
-    made: Callable[[Callable[[Frame], T]], Iterator[T]]
+    make_frames: MakeFrames
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def __iter__(self) -> Iterator[Frame]:
-        return self.made(lambda frame: frame)
+        return self.make_frames(lambda frame: frame)
 
     def save(
         self,
@@ -126,6 +132,6 @@ class Animation:
           on_frame: called after each frame.
         """
         with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
-            for picture in self.made(to_picture):
+            for picture in self.make_frames(to_picture):
                 writer.append(picture)
                 on_frame()
