@@ -165,7 +165,7 @@ BAD = {
     "face that is not there": ("--face", lambda i, p, v: 3, "there is no face 3"),
     "frame rate": ("--output-fps", lambda i, p, v: 0, "output fps is 0: it must be from 1"),
     "batch": ("--batch-size", lambda i, p, v: 0, "batch size is 0"),
-    "devices": ("--devices", lambda i, p, v: 3, "devices is 3: from 1 to 1"),
+    "devices": ("--devices", lambda i, p, v: 3, "devices is 3: choose from 1 to 1"),
     "quality": ("--crf", lambda i, p, v: 99, "crf must be from 0 to 51"),
     "device": ("--detector-models", lambda i, p, v: p / "none", "no folder"),
 }

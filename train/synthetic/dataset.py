@@ -1,14 +1,16 @@
 """A data set of clips: made by several processes, and gone on with where it was interrupted."""
 
 import json
+import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
@@ -118,9 +120,18 @@ def make_clips(plans: Sequence[ClipPlan], root: Path, workers: int) -> Iterator[
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's to answer; clips, not pictures, are what runs in parallel."""
+    """Ctrl-C is the parent's to answer, and a worker ends with it; clips, not pictures, are what runs in parallel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """An executor's worker would wait for ever for one that was killed."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _words(description: dict) -> str:
