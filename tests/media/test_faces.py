@@ -260,7 +260,7 @@ def test_auto_takes_the_best_at_hand(models, tmp_path):
 def test_auto_goes_on_without_onnx_runtime(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert open_detector("auto", models).name == "haar"
-    with pytest.raises(DetectorUnavailableError, match=r"pip install 'jaxportrait\[insightface\]'"):
+    with pytest.raises(DetectorUnavailableError, match="pip install onnxruntime"):
         open_detector("insightface", models)
 
 

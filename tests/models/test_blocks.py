@@ -156,7 +156,7 @@ def test_singular_vectors_may_be_averages():
 
 @pytest.mark.parametrize("upsample", [1, 2])
 def test_a_kernel_that_no_longer_changes_is_prepared_once(upsample):
-    conv, x = Conv(32, 6, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 9, 6, 32))
+    conv, x = Conv(64, 64, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 9, 6, 64))
     before = conv(x)
     fold(conv)
     assert conv.kernel is None
