@@ -167,7 +167,7 @@ def test_a_kernel_that_no_longer_changes_is_prepared_once(upsample):
 
 
 def test_half_precision_is_not_transformed():
-    conv = Conv(32, 6, (3, 3), dtype=jnp.bfloat16, rngs=rngs())
+    conv = Conv(64, 64, (3, 3), dtype=jnp.bfloat16, rngs=rngs())
     fold(conv)
     assert conv.prepared is None
 
