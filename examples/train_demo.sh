@@ -45,14 +45,17 @@ stage faces motion --config configs/demo_motion.toml --init "$runs/motion5.check
 
 # Where everything moves, then pictures of it, at falling rates.
 stage faces warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
-stage faces lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --gaps 11 15 13 16 --contrast 1 \
+stage faces lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --contrast 1 \
+    --gaps 19 20 11 15 13 16 \
     --steps 480 --drop-steps 350 430
 stage frames renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
     --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
 stage frames renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
-stage frames renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 3400 --learning-rate 4e-4 \
-    --warmup-steps 50 --drop-steps 2500 3050 --ema-decay 0.995
-stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1750 --learning-rate 4e-4 \
+stage frames renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 2000 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 1800 --ema-decay 0.995
+stage frames renderer4 --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1400 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 500 1050 --ema-decay 0.995
+stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer4.checkpoint" --steps 1750 --learning-rate 4e-4 \
     --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
     --gaps 19 20 11 15 13 16 --contrast 0.9
 
@@ -65,6 +68,7 @@ test -d "$runs/flow1.checkpoint" || {
     python -m train.export --work-dir "$runs/flow1" --output "$runs/flow1.checkpoint"
 }
 python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
-    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 4000 --drop-steps 2700 3500
+    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 4000 --drop-steps 2700 3500 \
+    --weight-decay 0.1
 python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
     --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint
