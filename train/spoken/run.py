@@ -1,7 +1,7 @@
 """The evaluation: learn to read truth frames, let held-out heads speak, read them, and report."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -42,7 +42,7 @@ class Options:
       clips: of the held-out heads, evenly spread, at least 2.
       training_clips: of the training heads, evenly spread.
       regressor_steps: updates of each regressor.
-      sampling: how motion is made of sound.
+      sampling: how motion is made of sound; each clip has a seed of its own, counted from this one.
       detector: how faces are found; `none` for videos already cropped.
       detector_models: folder of the detector's files.
     """
@@ -121,11 +121,15 @@ def _speak(
     heads: Sequence[Head],
     training: Sequence[Clip],
 ) -> dict[str, Any]:
-    """Let heads speak, and compare their mouths, lids and poses with the truth."""
+    """Let heads speak, each by a seed of its own, and compare their mouths, lids and poses with the truth.
+
+    Of one seed all clips would blink at the same moments: what is random would be counted once.
+    """
     videos = {}
-    for head in _show(heads, "rendered clips", console):
+    for number, head in enumerate(_show(heads, "rendered clips", console)):
         path = options.output / head.clip.name.replace("/", "-")
-        render_clip(animator, head.clip, head.truth, path, options.sampling)
+        sampling = replace(options.sampling, seed=options.sampling.seed + number)
+        render_clip(animator, head.clip, head.truth, path, sampling)
         videos[head.clip.video] = path
     truths, seen = [head.truth for head in heads], [head.seen for head in heads]
     made = [readers.read(path, head.box) for head, path in zip(heads, videos.values(), strict=True)]
