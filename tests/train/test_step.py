@@ -144,7 +144,9 @@ def test_what_is_held_stays_and_the_rest_learns():
 def test_a_batch_must_be_shared_out_equally():
     mesh = make_mesh(1)
     check_batch(8, 4, mesh)
-    with pytest.raises(ConfigError, match="choose 8"):
+    with pytest.raises(ConfigError, match="choose accumulation 1"):
         check_batch(7, 4, mesh)
+    with pytest.raises(ConfigError, match="choose accumulation 3"):
+        check_batch(6, 4, mesh)
     with pytest.raises(ConfigError, match="fsdp 3 does not divide"):
         make_mesh(3)
