@@ -27,7 +27,7 @@ from jaxportrait.models.config import MOTION_FPS
 from jaxportrait.models.parts import build
 from jaxportrait.pipeline.sample import WindowMode, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
-from train.config import TransformerSize
+from train.flow.config import TransformerSize
 
 AUDIO_WIDTH, GUIDANCE = 384, 4.5
 COLUMNS = ("audio", "steps", "windows", "form", "compile, s", "first, s", "median, s", "s a second", "of the original")

@@ -8,6 +8,7 @@ einops and torchdiffeq.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +21,15 @@ from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.models.config import MOTION_SPACES
-from train.config import OptimizerConfig, TransformerSize
-from train.data import WINDOW_FEATURES, Rows, batches
-from train.mesh import make_mesh, place
+from train.batches import Rows
+from train.config import OptimizerConfig
+from train.flow.config import TransformerSize
+from train.flow.data import WINDOW_FEATURES, batches
+from train.flow.stage import flow_program, fresh_params, fresh_state
+from train.flow.step import StepConfig
+from train.mesh import make_mesh, spread_shapes
+from train.program import compile_update, initial_state
 from train.records import WINDOW_FRAMES, open_dataset
-from train.step import StepConfig
-from train.task import compile_update, initial_state
 
 AUDIO_WIDTH = 384
 WARM_BATCHES, MEASURED_BATCHES = 20, 100
@@ -94,9 +98,10 @@ def our_update(options: Options) -> Callable[[], Any]:
     """Our jitted update on every device, its state going from call to call."""
     transformer = options.size.config("lip", AUDIO_WIDTH)
     config, mesh = StepConfig(transformer, OptimizerConfig(), dtype=options.dtype), make_mesh(1)
-    update = compile_update(config, mesh, options.batch_size)
-    state, key = initial_state(config, mesh, 0, None), jax.random.key(0)
-    batch = place(sample_batch(options.batch_size), mesh)
+    program, shapes = flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh)
+    update = compile_update(program, shapes, options.batch_size, mesh)
+    state = initial_state((fresh_params(config, 0), {}), {}, config.optimizer, mesh)
+    key, batch = jax.random.key(0), program.place(sample_batch(options.batch_size), mesh)
 
     def run() -> Any:
         nonlocal state

@@ -65,9 +65,7 @@ class Driving:
         if self.composition not in get_args(Composition):
             raise ValueError(f"composition is {self.composition!r}: choose one of {', '.join(get_args(Composition))}")
         if self.composition == "source" and not self.relative_motion:
-            raise ValueError(
-                'composition "source" adds motion since the first frame: with "original" it can be absolute'
-            )
+            raise ValueError('composition "source" adds motion since rest: with "original" it can be absolute')
 
 
 @dataclass(frozen=True)

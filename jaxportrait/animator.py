@@ -25,7 +25,7 @@ from jaxportrait.media.image import read_image, reduce
 from jaxportrait.media.paste import PasteBack, mask_border, soft_mask
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.pipeline.compose import compose
+from jaxportrait.pipeline.compose import compose, rest_motion
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
 from jaxportrait.pipeline.sample import (
@@ -191,14 +191,14 @@ class Animator:
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
         """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
         self.check_driving(driving)
-        space, source = self._transformer.config.motion_space, self._spread(source)
-        first, chunks = jnp.asarray(motion[0]), []
+        space, source = MOTION_SPACES[self._transformer.config.motion_space], self._spread(source)
+        rest, chunks = jnp.asarray(rest_motion(motion, space)), []
         for chunk in _chunks(motion, KEYPOINT_CHUNK):
             keypoints = compose(
                 source,
                 chunk,
-                first,
-                space=MOTION_SPACES[space],
+                rest,
+                space=space,
                 composition=driving.composition,
                 relative=driving.relative_motion,
             )

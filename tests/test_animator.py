@@ -177,7 +177,7 @@ def test_options_that_do_not_fit_are_named(animator, portrait, audio, tiny_check
         Sampling(windows="Fused")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="composition is 'orginal'"):
         Driving("orginal")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match='composition "source" adds motion since the first frame'):
+    with pytest.raises(ValueError, match='composition "source" adds motion since rest'):
         Driving(relative_motion=False)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float32"):
         Animator(open_checkpoint(tiny_checkpoint), dtype="fp16")  # pyright: ignore[reportArgumentType]

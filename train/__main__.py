@@ -12,8 +12,9 @@ import tyro
 from rich.console import Console
 
 from jaxportrait.allocator import keep_freed_memory
-from train.config import NO_PREFIX, StageConfig, TrainConfig, load_config
-from train.flow import train_transformer
+from train.config import NO_PREFIX, StageConfig, load_config
+from train.flow.config import FlowConfig
+from train.flow.stage import train_flow
 from train.loop import DivergenceError
 from train.mesh import connect
 from train.renderer.config import RendererConfig
@@ -65,7 +66,7 @@ class FlowOptions(Options):
     """Train a flow transformer: audio features -> motion."""
 
     stage: Literal["flow"] = "flow"
-    training: Annotated[TrainConfig, NO_PREFIX] = field(default_factory=TrainConfig)
+    training: Annotated[FlowConfig, NO_PREFIX] = field(default_factory=FlowConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class StitchingOptions(Options):
 
 
 STAGES: dict[str, tuple[type[Any], type[StageConfig], Any]] = {
-    "flow": (FlowOptions, TrainConfig, train_transformer),
+    "flow": (FlowOptions, FlowConfig, train_flow),
     "renderer": (RendererOptions, RendererConfig, train_renderer),
     "stitching": (StitchingOptions, StitchingTrainConfig, train_stitching),
 }

@@ -9,6 +9,7 @@ from typing import Any, Self, get_args
 
 KEYPOINTS = 21
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
+EYE_KEYPOINTS = (11, 13, 15, 16, 18)
 MOTION_FPS = 30
 FEATURES_PER_SECOND = 50
 

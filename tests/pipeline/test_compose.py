@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.models.config import LIP_KEYPOINTS, MOTION_SPACES
+from jaxportrait.models.config import EYE_KEYPOINTS, LIP_KEYPOINTS, MOTION_SPACES
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
-from jaxportrait.pipeline.compose import compose
+from jaxportrait.pipeline.compose import compose, rest_motion
 from jaxportrait.types import Motion, Source
 
 LIP, FACE = MOTION_SPACES["lip"], MOTION_SPACES["face"]
@@ -70,3 +70,22 @@ def test_face_motion_turns_scales_and_shifts_the_source(source):
     )
     np.testing.assert_allclose(keypoints[i], expected[0], atol=1e-6)
     np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
+
+
+def test_lips_rest_in_the_first_frame_and_the_rest_where_it_is_most_of_the_time():
+    rng = np.random.default_rng(1)
+    motion = rng.normal(0, 0.02, (31, 70)).astype(np.float32)
+    motion[0, 63:66] = 20.0  # looks aside
+    motion[0, [3 * keypoint + 1 for keypoint in EYE_KEYPOINTS]] = 0.5  # lids shut
+    rest = rest_motion(motion, FACE)
+    eyes = np.array([3 * keypoint + axis for keypoint in EYE_KEYPOINTS for axis in range(3)])
+    np.testing.assert_array_equal(rest[eyes], np.median(motion, axis=0)[eyes])
+    np.testing.assert_array_equal(rest[63:], np.median(motion, axis=0)[63:])
+    others = np.setdiff1d(np.arange(63), eyes)
+    np.testing.assert_array_equal(rest[others], motion[0, others])
+    assert rest.dtype == np.float32
+
+
+def test_lip_motion_rests_in_its_first_frame():
+    motion = np.random.default_rng(2).normal(0, 0.02, (31, 18)).astype(np.float32)
+    np.testing.assert_array_equal(rest_motion(motion, LIP), motion[0])

@@ -4,6 +4,7 @@ python -m tests.train.ten_steps DATASET OUTPUT FSDP [HOST:PORT PROCESSES PROCESS
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,12 +12,16 @@ import numpy as np
 import optax
 from jax.experimental.multihost_utils import process_allgather
 
-from train.config import OptimizerConfig, TransformerSize
-from train.data import Rows, batches
-from train.mesh import check_batch, connect, make_mesh, place
+from train.batches import Rows
+from train.config import OptimizerConfig
+from train.flow.config import TransformerSize
+from train.flow.data import batches
+from train.flow.stage import flow_program, fresh_state
+from train.flow.step import StepConfig
+from train.mesh import check_batch, connect, make_mesh, spread_shapes
+from train.program import compile_update, initial_state
 from train.records import open_dataset
-from train.step import StepConfig
-from train.task import abstract_state, compile_update, initial_state, inputs
+from train.state import Params
 
 STEPS, BATCH, ACCUMULATION = 10, 16, 2
 CONSTANT = OptimizerConfig(learning_rate=1e-4, warmup_steps=0, drop_steps=())
@@ -31,12 +36,13 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     config = StepConfig(transformer, CONSTANT, accumulation=ACCUMULATION)
     rows = Rows(BATCH, jax.process_index(), jax.process_count())
     iterator, key = batches(dataset, "lip", 0, rows), jax.random.key(0)
-    state = initial_state(config, mesh, 0, weights(config, mesh))
+    program, shapes = flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh)
+    state = initial_state((weights(shapes.params), {}), {}, CONSTANT, mesh)
     before = process_allgather(state.params, tiled=True)
 
-    update, losses, vectors, mean = compile_update(config, mesh, BATCH), [], [], 0.0
+    update, losses, vectors, mean = compile_update(program, shapes, BATCH, mesh), [], [], 0.0
     for _ in range(STEPS):
-        state, metrics = update(key, state, place(inputs(next(iterator)), mesh))
+        state, metrics = update(key, state, program.place(next(iterator), mesh))
         losses.append(float(metrics["loss"]))
         previous, mean = mean, flat(process_allgather(optax.tree.get(state.optimizer, "mu"), tiled=True))
         vectors.append((mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1))  # the clipped gradient
@@ -46,10 +52,9 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
         np.savez(output, losses=losses, gradients=vectors, before=flat(before), after=flat(after), spread=spread)
 
 
-def weights(config: StepConfig, mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
+def weights(shapes: Params) -> dict[str, np.ndarray]:
     """Weights of which none is zero, so that every layer has a gradient from the start."""
     rng = np.random.default_rng(0)
-    shapes = abstract_state(config, mesh).params
     return {name: np.float32(0.1 * rng.standard_normal(leaf.shape)) for name, leaf in shapes.items()}
 
 

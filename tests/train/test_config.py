@@ -8,18 +8,17 @@ from train.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
-    TrainConfig,
-    TransformerSize,
     differences,
     load_config,
 )
+from train.flow.config import FlowConfig, TransformerSize
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 REQUIRED = ["--dataset-path", "D", "--checkpoint", "C", "--work-dir", "R"]
 
 
 def test_the_published_recipe_is_what_its_page_says():
-    config = load_config(CONFIGS / "mead_lip.toml", TrainConfig())
+    config = load_config(CONFIGS / "mead_lip.toml", FlowConfig())
     assert (config.motion_space, config.export_weights, config.batch_size) == ("lip", "raw", 64)
     assert config.optimizer == OptimizerConfig(1e-4, 1000, (24_000, 27_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999)
     assert (config.loop.steps, config.condition_dropout) == (30_000, 0.1)
@@ -66,13 +65,13 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str):
     file = tmp_path / "a.toml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        load_config(file, TrainConfig())
+        load_config(file, FlowConfig())
 
 
 def test_a_file_goes_on_from_its_base(tmp_path: Path):
     (tmp_path / "a.toml").write_text("seed = 3\n[loop]\nsteps = 40\nlog_every = 20")
     (tmp_path / "b.toml").write_text('base = "a.toml"\n[loop]\nsteps = 80')
-    config = load_config(tmp_path / "b.toml", TrainConfig())
+    config = load_config(tmp_path / "b.toml", FlowConfig())
     assert (config.seed, config.loop.steps, config.loop.log_every) == (3, 80, 20)
 
 
@@ -80,16 +79,16 @@ def test_a_base_that_leads_back_is_named(tmp_path: Path):
     (tmp_path / "a.toml").write_text('base = "b.toml"')
     (tmp_path / "b.toml").write_text('base = "a.toml"')
     with pytest.raises(ConfigError, match=r"a\.toml is its own base"):
-        load_config(tmp_path / "a.toml", TrainConfig())
+        load_config(tmp_path / "a.toml", FlowConfig())
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"a\.toml"):
-        load_config(tmp_path / "a.toml", TrainConfig())
+        load_config(tmp_path / "a.toml", FlowConfig())
 
 
 def test_differences_show_what_a_resumed_run_must_not_change():
-    config = TrainConfig()
+    config = FlowConfig()
     other = replace(config, seed=3, fsdp=2, loop=LoopConfig(steps=5), optimizer=replace(config.optimizer, beta1=0.8))
     assert differences(asdict(config), config) == []
     assert differences(asdict(config), other) == ["seed: the run has 0, now 3", "beta1: the run has 0.9, now 0.8"]

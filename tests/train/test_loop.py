@@ -18,8 +18,9 @@ from rich.console import Console
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from tests.train.runs import World
 from train.checkpoints import Checkpoints, Saved
-from train.config import ConfigError, LoopConfig, OptimizerConfig, TrainConfig
+from train.config import ConfigError, LoopConfig, OptimizerConfig
 from train.export import Options, export
+from train.flow.config import FlowConfig
 from train.logging import Journal, pixels, plot_motion
 from train.loop import DivergenceError, Loop, Task
 from train.run import check_folder, check_unchanged, resume_step
@@ -186,7 +187,7 @@ def test_where_a_run_goes_on(tmp_path: Path):
 
 
 def test_a_changed_run_is_shown():
-    stage = SimpleNamespace(config=TrainConfig(), run={"stage": "flow", "dataset": {"audio_encoder": "a"}})
+    stage = SimpleNamespace(config=FlowConfig(), run={"stage": "flow", "dataset": {"audio_encoder": "a"}})
     saved = {"stage": "flow", "config": {"seed": 1}, "dataset": {"audio_encoder": "b"}}
     with pytest.raises(ConfigError, match=r"seed: the run has 1, now 0.*audio_encoder: the run has b, now a"):
         check_unchanged(saved, stage)

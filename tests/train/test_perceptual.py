@@ -20,8 +20,8 @@ from train.config import ConfigError, apply
 from train.mesh import make_mesh
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.losses import perceptual_error
+from train.renderer.pairs import pair_inputs
 from train.renderer.stage import open_renderer
-from train.renderer.task import pair_inputs
 from train.run import RunOptions, check_unchanged
 
 
@@ -65,7 +65,7 @@ def test_differences_of_maps_are_summed_over_maps_and_scales():
 
 def test_the_vgg_is_an_argument_of_the_update_and_of_no_state(folder):
     stage, mesh = open_renderer(options(folder, "vgg"), config(10.0)), make_mesh(1)
-    state, (vgg,) = stage.abstract_state(mesh), stage.program.placed(mesh)
+    state, (vgg,) = stage.abstract_state(mesh), stage.program.given
     assert not any("stages.4" in name for name in state.average)
     batch = {
         name: jax.ShapeDtypeStruct((8, *shape), dtype) for name, (shape, dtype) in pair_inputs(stage.dataset).items()

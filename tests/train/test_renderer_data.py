@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.train.frames import SIZE, make_frames, record_of
-from train.data import Rows
+from train.batches import Rows
 from train.renderer.data import Contrast, PairDraw, batches, describe, pairs, validation_batches
 from train.renderer.records import FrameDataset
 from train.shards import DatasetError, SplitSize

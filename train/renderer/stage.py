@@ -20,13 +20,14 @@ from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
+from train.program import Program, compile_update, initial_state, make_task
 from train.renderer.config import PARTS, RendererConfig
-from train.renderer.data import Contrast, batches
+from train.renderer.data import Contrast, batches, describe, validation_batches
 from train.renderer.networks import Networks
+from train.renderer.pairs import pair_inputs, plot_pairs
 from train.renderer.perceptual import open_vgg
 from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
-from train.renderer.task import Program, begin_from, compile_update, pair_task
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, batch_statistics_of, begin, parameters_of
 
@@ -54,13 +55,23 @@ class RendererStage:
         return spread_shapes(partial(fresh_state, self.config), mesh)
 
     def initial_state(self, mesh: Mesh) -> TrainState:
-        return begin_from(fresh_leaves(self.config), self.initial, self.abstract_state(mesh), self.config, mesh)
+        return initial_state(fresh_leaves(self.config), self.initial, self.config.optimizer, mesh)
 
     def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.program, self.abstract_state(mesh), self.dataset, self.config.batch_size, mesh)
+        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        return pair_task(self.program, update, self.config, self.dataset, rows, mesh, self.run)
+        config = self.config
+        return make_task(
+            self.program,
+            update,
+            seed=config.seed,
+            held_out=validation_batches(self.dataset, rows, config.validation_batches),
+            mesh=mesh,
+            plot=plot_pairs(lambda _, average, batch: picture(config, average, batch), mesh),
+            describe=partial(describe, dataset=self.dataset),
+            run=self.run,
+        )
 
     @property
     def program(self) -> Program:
@@ -68,7 +79,7 @@ class RendererStage:
         return Program(
             partial(train_step, config),
             lambda _, average, batch: validation_error(config, average, batch),
-            lambda _, average, batch: picture(config, average, batch),
+            pair_inputs(self.dataset),
             given=(self.vgg,),
         )
 

@@ -19,11 +19,12 @@ from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.mesh import spread_shapes
+from train.program import Program, compile_update, initial_state, make_task
 from train.records import network_identity
 from train.renderer.config import PARTS
-from train.renderer.data import batches
+from train.renderer.data import batches, describe, validation_batches
+from train.renderer.pairs import pair_inputs, plot_pairs
 from train.renderer.records import FrameDataset, open_frames
-from train.renderer.task import Program, begin_from, compile_update, pair_task
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, begin, parameters_of
 from train.stitching.config import StepConfig, StitchingTrainConfig
@@ -56,18 +57,28 @@ class StitchingStage:
         return spread_shapes(partial(fresh_state, self.step), mesh)
 
     def initial_state(self, mesh: Mesh) -> TrainState:
-        return begin_from((fresh_params(self.step), {}), self.initial, self.abstract_state(mesh), self.config, mesh)
+        return initial_state((fresh_params(self.step), {}), self.initial, self.config.optimizer, mesh)
 
     def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.program, self.abstract_state(mesh), self.dataset, self.config.batch_size, mesh)
+        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        return pair_task(self.program, update, self.config, self.dataset, rows, mesh, self.run, self.statistics)
+        return make_task(
+            self.program,
+            update,
+            seed=self.config.seed,
+            held_out=validation_batches(self.dataset, rows, self.config.validation_batches),
+            mesh=mesh,
+            plot=plot_pairs(partial(picture, self.step), mesh),
+            describe=partial(describe, dataset=self.dataset),
+            run=self.run,
+            statistics=self.statistics,
+        )
 
     @property
     def program(self) -> Program:
-        step, error, draw = (partial(each, self.step) for each in (train_step, validation_error, picture))
-        return Program(step, error, draw, given=(self.frozen,))
+        step, error = partial(train_step, self.step), partial(validation_error, self.step)
+        return Program(step, error, pair_inputs(self.dataset), given=(self.frozen,))
 
 
 def fresh_state(config: StepConfig) -> TrainState:

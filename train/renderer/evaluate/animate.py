@@ -48,13 +48,13 @@ class LoadedRenderer:
         """The source's face with the motion of frames of its own clip: pose and expression become theirs."""
         return self.move(source, motion, motion_columns(source.motion)[0])
 
-    def move(self, source: Source, motion: Motion, first: Float32[np.ndarray, "70"]) -> UInt8[np.ndarray, "n S S 3"]:
-        """The source's face, moved as inference moves it: by `motion` since `first`."""
+    def move(self, source: Source, motion: Motion, rest: Float32[np.ndarray, "70"]) -> UInt8[np.ndarray, "n S S 3"]:
+        """The source's face, moved as inference moves it: by `motion` since `rest`."""
         made = []
         for start in range(0, len(motion), BATCH):
             part = motion[start : start + BATCH]
             padded = jnp.asarray(np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)]))
-            keypoints = compose(source, padded, jnp.asarray(first), space=MOTION_SPACES["face"])
+            keypoints = compose(source, padded, jnp.asarray(rest), space=MOTION_SPACES["face"])
             pictures = render(self.networks["warping"], self.networks["generator"], source, keypoints)
             made.append(np.asarray(pictures)[: len(part)])
         return np.concatenate(made)

@@ -5,7 +5,8 @@ import pytest
 
 from jaxportrait.types import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
-from train.data import Rows, batches, describe, normalise, validation_batches, window
+from train.batches import Rows
+from train.flow.data import batches, describe, normalise, validation_batches, window
 from train.records import Dataset, WindowSplitSize
 from train.shards import DatasetError
 

@@ -9,9 +9,11 @@ import numpy as np
 from jaxportrait.types import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip
 from tests.train.videos import draw_leaves
-from train.config import TrainConfig, TransformerSize
+from train.config import OptimizerConfig
 from train.evaluate.clips import quietest_feature, with_silence
-from train.task import sample_average, sample_clip, step_config
+from train.flow.config import TransformerSize
+from train.flow.sample import sample_average, sample_clip
+from train.flow.step import StepConfig
 
 FRAMES, READ = 40, 75
 """Two windows end 5 frames after the clip, and read so many features."""
@@ -21,7 +23,7 @@ def test_silence_follows_a_clip_that_ends_within_its_last_window():
     transformer = TransformerSize(16, 2, 1, 1).config("lip", FEATURE_WIDTH)
     params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves("flow_transformer", transformer).items()}
     statistics = MotionStatistics(np.zeros(18, np.float32), np.ones(18, np.float32))
-    config = step_config(TrainConfig(), transformer)
+    config = StepConfig(transformer, OptimizerConfig())
     clip = make_clip("a/b.mp4", FRAMES, seed=0)
 
     silence = quietest_feature(clip)

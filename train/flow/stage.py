@@ -2,24 +2,32 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.models.parts import build
 from train.batches import Rows
-from train.config import ConfigError, TrainConfig, apply
-from train.data import batches
+from train.config import ConfigError, apply
+from train.flow.config import FlowConfig
+from train.flow.data import batches, describe, validation_batches, window_inputs
+from train.flow.sample import plot_sample, sample_average
+from train.flow.step import StepConfig, train_step, validation_loss
 from train.initial import initial_weights
+from train.keys import Purpose, root_key
 from train.loop import Batches, Task
+from train.mesh import spread_shapes
+from train.program import Program, compile_update, initial_state, make_task
 from train.records import Dataset, check_encoder, open_dataset
 from train.run import Run, RunOptions, train_stage
-from train.state import TrainState
-from train.step import StepConfig
-from train.task import abstract_state, compile_update, flow_task, initial_state, step_config
+from train.state import Params, TrainState, begin, parameters_of
 
 FAR = 1.0
 """Deviations by which the motion of a checkpoint may differ from the data set's, without a word."""
@@ -30,32 +38,63 @@ class FlowStage:
     """A flow transformer, trained on windows of motion and audio features.
 
     Attributes:
-      initial: weights to start from; fresh ones where there are none.
+      initial: weights to start from; what is not among them starts fresh.
     """
 
-    config: TrainConfig
+    config: FlowConfig
     step: StepConfig
     dataset: Dataset
     run: Run
-    initial: dict[str, np.ndarray] | None = None
+    initial: dict[str, np.ndarray]
 
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.step.transformer.motion_space, self.config.seed, rows)
 
     def abstract_state(self, mesh: Mesh) -> TrainState:
-        return abstract_state(self.step, mesh)
+        return spread_shapes(partial(fresh_state, self.step, self.config.seed), mesh)
 
     def initial_state(self, mesh: Mesh) -> TrainState:
-        return initial_state(self.step, mesh, self.config.seed, self.initial)
+        fresh = jax.jit(fresh_params, static_argnums=(0, 1))(self.step, self.config.seed)
+        return initial_state((fresh, {}), self.initial, self.config.optimizer, mesh)
 
     def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.step, mesh, self.config.batch_size)
+        return compile_update(flow_program(self.step), self.abstract_state(mesh), self.config.batch_size, mesh)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        return flow_task(self.config, self.step, update, self.dataset, rows, mesh, self.run)
+        transformer, dataset = self.step.transformer, self.dataset
+        space, count = transformer.motion_space, self.config.validation_batches
+        sample = jax.jit(
+            partial(sample_average, self.step), static_argnames="plan", out_shardings=NamedSharding(mesh, P())
+        )
+        return make_task(
+            flow_program(self.step),
+            update,
+            seed=self.config.seed,
+            held_out=validation_batches(dataset, space, rows, count),
+            mesh=mesh,
+            plot=lambda _, average, __: plot_sample(transformer, dataset, partial(sample, average)),
+            describe=partial(describe, dataset=dataset),
+            run=self.run,
+            statistics=dataset.statistics(space),
+        )
 
 
-def train_transformer(options: RunOptions, config: TrainConfig, console: Console) -> bool:
+def flow_program(config: StepConfig) -> Program:
+    return Program(partial(train_step, config), partial(validation_loss, config), window_inputs(config.transformer))
+
+
+def fresh_state(config: StepConfig, seed: int) -> TrainState:
+    """The state before the first update; to be traced."""
+    return begin(fresh_params(config, seed), config.optimizer)
+
+
+def fresh_params(config: StepConfig, seed: int) -> Params:
+    """Those of a newly initialised transformer."""
+    network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)))
+    return parameters_of(network)
+
+
+def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> bool:
     """Train a flow transformer; whether its last step is done."""
     stage = open_flow(options, config)
     if options.init is not None:
@@ -77,7 +116,7 @@ def statistics_apart(checkpoint: Checkpoint, stage: FlowStage) -> float:
     return float(np.max(np.abs(np.asarray(checkpoint.statistics.mean) - own.mean) / deviation))
 
 
-def open_flow(options: RunOptions, config: TrainConfig) -> FlowStage:
+def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
     """The stage of a data set and of the checkpoint that its features were made with.
 
     Raises:
@@ -91,12 +130,13 @@ def open_flow(options: RunOptions, config: TrainConfig) -> FlowStage:
     config = apply(config, {"motion_space": space}, str(dataset.path))
     transformer = config.transformer.config(space, dataset.feature_width)
     part = "flow_transformer"
-    initial = None if options.init is None else initial_weights(options.init, {part: transformer})[part]
+    initial = {} if options.init is None else initial_weights(options.init, {part: transformer})[part]
     run = describe_run(config, transformer, dataset, frozen)
-    return FlowStage(config, step_config(config, transformer), dataset, run, initial)
+    step = StepConfig(transformer, config.optimizer, config.condition_dropout, config.accumulation, config.dtype)
+    return FlowStage(config, step, dataset, run, initial)
 
 
-def describe_run(config: TrainConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint) -> Run:
+def describe_run(config: FlowConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint) -> Run:
     """What a run is; `check_unchanged` compares its config and its data set."""
     sizes = {split: asdict(size) for split, size in dataset.sizes.items()}
     content = {

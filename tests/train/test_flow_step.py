@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train.config import ConfigError, OptimizerConfig, TransformerSize
+from train.config import ConfigError, OptimizerConfig
+from train.flow.config import TransformerSize
+from train.flow.stage import fresh_state
+from train.flow.step import Draws, StepConfig, build, draw, flow_loss, train_step, validation_loss
 from train.mesh import check_batch, make_mesh
 from train.state import TrainState, average_decay, begin, learning_rate, mean_gradients, update
-from train.step import Draws, StepConfig, build, draw, flow_loss, train_step, validation_loss
-from train.task import fresh_state
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 CONFIG = StepConfig(TransformerSize(16, 2, 1, 1).config("lip", 8), OptimizerConfig(warmup_steps=0, drop_steps=()))

@@ -1,0 +1,123 @@
+"""A stage's pure functions as programs: compiled for a mesh, started, and given to the loop.
+
+What is trained is known here by shapes alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, UInt8
+
+from jaxportrait.types import AnyArray, MotionStatistics
+from train.batches import Sample
+from train.config import OptimizerConfig
+from train.keys import Purpose, root_key
+from train.loop import HostBatch, Task
+from train.mesh import batch_sharding, place, put, state_shardings
+from train.state import Params, TrainState, begin
+
+Given = tuple[Any, ...]
+Leaves = Mapping[str, AnyArray]
+Plot = Callable[[Given, Params, Sequence[Mapping[str, Array]]], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
+"""(given, average, held-out batches) -> pictures of what the averaged weights make, by name."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The pure functions of a stage, and what they read.
+
+    Attributes:
+      step: (*given, key, state, batch) -> the next state, and metrics.
+      error: (*given, average, batch) -> the validation loss.
+      inputs: what of a batch is put on devices, by name: shape of a sample, and dtype.
+      given: arguments that training leaves alone, such as the weights of frozen networks: pytrees of host arrays.
+    """
+
+    step: Callable[..., Any]
+    error: Callable[..., Any]
+    inputs: Mapping[str, tuple[tuple[int, ...], Any]]
+    given: Given = field(default=(), repr=False)
+
+    def place(self, batch: HostBatch, mesh: Mesh) -> dict[str, Array]:
+        """What of a batch is read, spread over the mesh; the rest says what it is made of."""
+        return place({name: batch[name] for name in self.inputs}, mesh)
+
+
+def initial_state(
+    fresh: tuple[Leaves, Leaves], initial: Mapping[str, np.ndarray], config: OptimizerConfig, mesh: Mesh
+) -> TrainState:
+    """The state before the first update, spread over the mesh.
+
+    Args:
+      fresh: weights and batch statistics, newly initialised.
+      initial: those that stand in place of fresh ones, by dotted path.
+    """
+    start = partial(begin, config=config)
+    shardings = state_shardings(jax.eval_shape(start, fresh[0], batch_statistics=fresh[1]), mesh)
+    params, measured = (
+        {
+            name: put(np.asarray(initial.get(name, leaf), np.float32), shardings.average[name])
+            for name, leaf in leaves.items()
+        }
+        for leaves in fresh
+    )
+    return jax.jit(start, out_shardings=shardings)(params, batch_statistics=measured)
+
+
+def compile_update(program: Program, state: TrainState, batch_size: int, mesh: Mesh) -> jax.stages.Compiled:
+    """The program's step, compiled for (*given, key, state, batch); the state's memory is used again.
+
+    Args:
+      state: shapes, dtypes and shardings.
+    """
+    rows, whole = batch_sharding(mesh), NamedSharding(mesh, P())
+    batch = {
+        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
+        for name, (shape, dtype) in program.inputs.items()
+    }
+    given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), program.given)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    update = jax.jit(program.step, donate_argnums=len(given) + 1, out_shardings=(state_shardings(state, mesh), whole))
+    return update.lower(*given, key, state, batch).compile()
+
+
+def make_task(
+    program: Program,
+    update: jax.stages.Compiled,
+    *,
+    seed: int,
+    held_out: Sequence[Sample],
+    mesh: Mesh,
+    plot: Plot,
+    describe: Callable[[HostBatch], str],
+    run: Mapping[str, Any],
+    statistics: MotionStatistics | None = None,
+) -> Task:
+    """A program as the loop takes it.
+
+    Args:
+      update: the program's, compiled for this mesh.
+      held_out: batches of the validation loss; without any there is none.
+    """
+    key, whole = root_key(seed, Purpose.UPDATES), NamedSharding(mesh, P())
+    given = jax.tree.map(lambda leaf: put(leaf, whole), program.given)
+    batches = [program.place(batch, mesh) for batch in held_out]
+    error = jax.jit(program.error, out_shardings=whole)
+
+    def validate(state: TrainState) -> float | None:
+        return float(np.mean([error(*given, state.average, batch) for batch in batches])) if batches else None
+
+    return Task(
+        update=lambda state, batch: update(*given, key, state, program.place(batch, mesh)),
+        validate=validate,
+        plot=lambda state: plot(given, state.average, batches),
+        describe=describe,
+        run=run,
+        statistics=statistics,
+    )
