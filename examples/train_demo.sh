@@ -68,7 +68,7 @@ test -d "$runs/flow1.checkpoint" || {
     python -m train.export --work-dir "$runs/flow1" --output "$runs/flow1.checkpoint"
 }
 python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.checkpoint" --work-dir "$runs/flow" \
-    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 4000 --drop-steps 2700 3500 \
+    --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 6000 --drop-steps 4200 5300 \
     --weight-decay 0.1
 python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
     --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint

@@ -2,10 +2,12 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +102,33 @@ def test_an_unknown_benchmark_is_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         everything.main()
     assert "no benchmark speed: there are renderer," in capsys.readouterr().err
+
+
+TINY = "--width 16 --heads 2 --joint-blocks 1 --fused-blocks 1 --repeats 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("sampler", f"{TINY} --seconds 0.5 --steps 2 --windows independent"),
+        ("train", f"{TINY} --batch-size 4"),
+        ("conv", "--only=flatten --repeats 1"),
+    ],
+)
+def test_a_benchmark_measures(name, arguments, tmp_path):
+    path = tmp_path / "figures.json"
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments.split(), "--json", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    medians = [run["median"] for run in runs_in(json.loads(path.read_text())["figures"])]
+    assert medians
+    assert min(medians) > 0
+
+
+def runs_in(figures: Any) -> Iterator[dict[str, Any]]:
+    """What was timed, wherever it stands in a benchmark's figures."""
+    if isinstance(figures, dict) and "median" in figures:
+        yield figures
+    elif isinstance(figures, dict | list):
+        for each in figures.values() if isinstance(figures, dict) else figures:
+            yield from runs_in(each)
