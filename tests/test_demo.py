@@ -5,7 +5,7 @@ import pytest
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
-from jaxportrait.animation import Animation, Sampling
+from jaxportrait.animation import Animation, Portrait, Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
@@ -55,8 +55,13 @@ def animator() -> Animator:
 
 
 @pytest.fixture(scope="module")
-def spoken(animator: Animator) -> Animation:
-    return animator.animate(demo.PORTRAIT, demo.SENTENCE)
+def portrait(animator: Animator) -> Portrait:
+    return animator.prepare(demo.PORTRAIT)
+
+
+@pytest.fixture(scope="module")
+def spoken(animator: Animator, portrait: Portrait) -> Animation:
+    return animator.animate(portrait, demo.SENTENCE)
 
 
 def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
@@ -76,15 +81,19 @@ def test_its_lips_move_with_its_voice(spoken: Animation):
     assert correlation(opening, np.roll(loud, len(loud) // 2)) < 0.2
 
 
-def test_it_blinks(spoken: Animation):
-    y = spoken.keypoints[..., 1]
+def test_it_blinks(animator: Animator, portrait: Portrait):
+    """By every seed once in these five seconds: lids nearly shut, and mostly quite."""
+    driven = [animator.animate(portrait, demo.SENTENCE, sampling=Sampling(seed=seed)).keypoints for seed in range(5)]
     for upper, lower in LIDS:
-        opening = y[:, lower] - y[:, upper]
-        assert opening.min() < 0.3 * np.median(opening)
-        assert np.median(opening) > 0
+        openings = [keypoints[:, lower, 1] - keypoints[:, upper, 1] for keypoints in driven]
+        least = [opening.min() / np.median(opening) for opening in openings]
+        assert min(np.median(opening) for opening in openings) > 0
+        assert max(least) < 0.5
+        assert np.median(least) < 0.1
 
 
-def test_its_first_frame_is_its_portrait(spoken: Animation):
-    frame, portrait = next(iter(spoken)), read_image(demo.PORTRAIT)
-    error = np.square(frame.astype(float) - portrait).mean()
-    assert 10 * np.log10(255**2 / error) > 22
+def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
+    distances = np.abs(spoken.keypoints - np.asarray(portrait.source.keypoints)).mean(axis=(1, 2))
+    frame, picture = list(spoken)[int(np.argmin(distances))], read_image(demo.PORTRAIT)
+    error = np.square(frame.astype(float) - picture).mean()
+    assert 10 * np.log10(255**2 / error) > 24
