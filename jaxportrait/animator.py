@@ -189,7 +189,10 @@ class Animator:
         return self._sample(features, count, plan, sampling)[:frames]
 
     def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
-        """Driving keypoints of every frame, (n, k, 3), made a chunk at a time."""
+        """Driving keypoints of every frame of a whole clip, (n, k, 3), made a chunk at a time.
+
+        It is counted from the clip's own rest (`rest_motion`), so a part of a clip is not driven as within the whole.
+        """
         self.check_driving(driving)
         space, source = MOTION_SPACES[self._transformer.config.motion_space], self._spread(source)
         rest, chunks = jnp.asarray(rest_motion(motion, space)), []

@@ -14,17 +14,20 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, UInt8
 
-from jaxportrait.types import AnyArray, MotionStatistics
+from jaxportrait.checkpoint import Leaves
+from jaxportrait.types import MotionStatistics
 from train.batches import Sample
-from train.config import OptimizerConfig
+from train.config import ConfigError, OptimizerConfig
 from train.keys import Purpose, root_key
 from train.loop import HostBatch, Task
 from train.mesh import batch_sharding, place, put, state_shardings
 from train.state import Params, TrainState, begin
 
+Inputs = Mapping[str, tuple[tuple[int, ...], Any]]
+"""What of a batch is put on devices, by name: shape of a sample, and dtype."""
 Given = tuple[Any, ...]
-Leaves = Mapping[str, AnyArray]
-Plot = Callable[[Given, Params, Sequence[Mapping[str, Array]]], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
+HeldOut = Sequence[Mapping[str, Array]]
+Plot = Callable[[Given, Params, HeldOut], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
 """(given, average, held-out batches) -> pictures of what the averaged weights make, by name."""
 
 
@@ -35,13 +38,13 @@ class Program:
     Attributes:
       step: (*given, key, state, batch) -> the next state, and metrics.
       error: (*given, average, batch) -> the validation loss.
-      inputs: what of a batch is put on devices, by name: shape of a sample, and dtype.
+      inputs: what they read of a batch.
       given: arguments that training leaves alone, such as the weights of frozen networks: pytrees of host arrays.
     """
 
     step: Callable[..., Any]
     error: Callable[..., Any]
-    inputs: Mapping[str, tuple[tuple[int, ...], Any]]
+    inputs: Inputs
     given: Given = field(default=(), repr=False)
 
     def place(self, batch: HostBatch, mesh: Mesh) -> dict[str, Array]:
@@ -57,14 +60,16 @@ def initial_state(
     Args:
       fresh: weights and batch statistics, newly initialised.
       initial: those that stand in place of fresh ones, by dotted path.
+
+    Raises:
+      ConfigError: the networks have no such leaf.
     """
+    if unknown := sorted(initial.keys() - fresh[0].keys() - fresh[1].keys()):
+        raise ConfigError(f"the weights to start from hold {unknown[0]}, which the networks of this run lack")
     start = partial(begin, config=config)
     shardings = state_shardings(jax.eval_shape(start, fresh[0], batch_statistics=fresh[1]), mesh)
     params, measured = (
-        {
-            name: put(np.asarray(initial.get(name, leaf), np.float32), shardings.average[name])
-            for name, leaf in leaves.items()
-        }
+        {name: put(np.asarray(initial.get(name, leaf)), shardings.average[name]) for name, leaf in leaves.items()}
         for leaves in fresh
     )
     return jax.jit(start, out_shardings=shardings)(params, batch_statistics=measured)

@@ -9,7 +9,9 @@ from typing import Any, Self, get_args
 
 KEYPOINTS = 21
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
-EYE_KEYPOINTS = (11, 13, 15, 16, 18)
+UPPER_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
+"""Of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2 its brows; of the demo's keypoints 1 and 3
+are brows, 2 and 18 irises."""
 MOTION_FPS = 30
 FEATURES_PER_SECOND = 50
 

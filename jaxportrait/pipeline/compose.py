@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import EYE_KEYPOINTS, KEYPOINTS, MOTION_WIDTH, MotionSpace
+from jaxportrait.models.config import KEYPOINTS, MOTION_WIDTH, UPPER_KEYPOINTS, MotionSpace
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import Motion, Source
 
@@ -18,20 +18,20 @@ Composition = Literal["source", "original"]
 NEUTRAL = np.concatenate([np.zeros(MOTION_WIDTH - 1, np.float32), np.ones(1, np.float32)])
 """The motion that changes nothing: no expression, pose or translation, scale 1."""
 
-LASTING = frozenset(3 * keypoint + axis for keypoint in EYE_KEYPOINTS for axis in range(3)) | frozenset(
-    range(3 * KEYPOINTS, MOTION_WIDTH)
+MEDIAN_COLUMNS = (
+    *(3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)),
+    *range(3 * KEYPOINTS, MOTION_WIDTH),
 )
-"""Columns of a motion whose rest is where they are most of the time: the eyes, pose, translation and scale."""
+"""Values of a frame that rest where they are most of the time: eyes and brows, pose, translation and scale."""
 
 
 def rest_motion(motion: Float[np.ndarray, "n d"], space: MotionSpace) -> Float[np.ndarray, " d"]:
-    """What a clip's motion is counted from, so that a source at rest stays so where the clip is.
+    """What a whole clip's motion is counted from, so that a source at rest stays so.
 
-    Lips and face rest in the first frame, before anything is said. A head may look aside there, and lids may be shut;
-    so these rest at their median over the clip.
+    Lips and jaw rest in the first frame, before anything is said. A head may look aside there, and lids may be shut; so
+    these rest at their median over the clip.
     """
-    lasting = np.array([column in LASTING for column in space.columns])
-    return np.where(lasting, np.median(motion, axis=0), motion[0]).astype(motion.dtype)
+    return np.where(np.isin(space.columns, MEDIAN_COLUMNS), np.median(motion, axis=0), motion[0]).astype(motion.dtype)
 
 
 @partial(jax.jit, static_argnames=("space", "composition", "relative"))
@@ -46,29 +46,29 @@ def compose(
 ) -> Float[Array, "n k 3"]:
     """Driving keypoints of frames whose motion is `motion`.
 
-    "source" adds the motion since rest to the source's own: expression e_s + e_i - e_0, rotation R_i R_0^T R_s, scale
-    s_s s_i / s_0, translation t_s + t_i - t_0. What the motion space leaves out stays the source's. Over the lips this
-    is LivePortrait's relative motion of the lip region.
+    "source" adds the motion since rest (r) to the source's own: expression e_s + e_i - e_r, rotation R_i R_r^T R_s,
+    scale s_s s_i / s_r, translation t_s + t_i - t_r. What the motion space leaves out stays the source's. Over the lips
+    this is LivePortrait's relative motion of the lip region.
 
-    "original" is the audio-driven original's: the lips' motion, since rest if `relative`, in place of the source's
-    expression.
+    "original" is the audio-driven original's: the lips' motion, since rest (which is their first frame) if `relative`,
+    in place of the source's expression.
 
     Args:
       motion: in the motion space's units.
       rest: the motion that is to leave the source as it is; see `rest_motion`.
     """
-    own, now, before = source.motion, _whole_motion(motion, space), _whole_motion(rest[None], space)
+    own, now, then = source.motion, _whole_motion(motion, space), _whole_motion(rest[None], space)
     rotation = rotation_matrix(own.pose)
     if composition == "original":
-        expression = now.expression - before.expression if relative else now.expression
+        expression = now.expression - then.expression if relative else now.expression
         return transform_keypoints(own.keypoints, rotation, expression, own.scale, own.translation)
-    back = jnp.swapaxes(rotation_matrix(before.pose), -1, -2)
+    back = jnp.swapaxes(rotation_matrix(then.pose), -1, -2)
     return transform_keypoints(
         own.keypoints,
         chain(rotation_matrix(now.pose), back, rotation),
-        own.expression + now.expression - before.expression,
-        own.scale * now.scale / before.scale,
-        own.translation + now.translation - before.translation,
+        own.expression + now.expression - then.expression,
+        own.scale * now.scale / then.scale,
+        own.translation + now.translation - then.translation,
     )
 
 

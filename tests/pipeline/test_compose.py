@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.models.config import EYE_KEYPOINTS, LIP_KEYPOINTS, MOTION_SPACES
+from jaxportrait.models.config import LIP_KEYPOINTS, MOTION_SPACES, UPPER_KEYPOINTS
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.compose import compose, rest_motion
 from jaxportrait.types import Motion, Source
@@ -72,13 +72,13 @@ def test_face_motion_turns_scales_and_shifts_the_source(source):
     np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
 
 
-def test_lips_rest_in_the_first_frame_and_the_rest_where_it_is_most_of_the_time():
+def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
     rng = np.random.default_rng(1)
     motion = rng.normal(0, 0.02, (31, 70)).astype(np.float32)
     motion[0, 63:66] = 20.0  # looks aside
-    motion[0, [3 * keypoint + 1 for keypoint in EYE_KEYPOINTS]] = 0.5  # lids shut
+    motion[0, [3 * keypoint + 1 for keypoint in UPPER_KEYPOINTS]] = 0.5  # lids shut
     rest = rest_motion(motion, FACE)
-    eyes = np.array([3 * keypoint + axis for keypoint in EYE_KEYPOINTS for axis in range(3)])
+    eyes = np.array([3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)])
     np.testing.assert_array_equal(rest[eyes], np.median(motion, axis=0)[eyes])
     np.testing.assert_array_equal(rest[63:], np.median(motion, axis=0)[63:])
     others = np.setdiff1d(np.arange(63), eyes)

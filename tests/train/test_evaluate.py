@@ -19,10 +19,10 @@ from jaxportrait.types import MotionStatistics
 from tests.train.videos import save_tiny_checkpoint
 from train.evaluate import metrics
 from train.evaluate.__main__ import main
-from train.evaluate.clips import quietest_feature, with_silence
 from train.evaluate.lips import LIPS, learn_lip_axis
 from train.evaluate.run import Options, evaluate
 from train.evaluate.sweep import NotFiniteError, Scale, hold_out, make_sampler, measure, measure_truth, sweep
+from train.flow.silence import quietest_feature, with_silence
 from train.process.shards import write_dataset
 from train.process.split import Piece
 from train.records import ClipRecord, Split, feature_at, features_needed, network_identity, open_dataset

@@ -19,8 +19,8 @@ from tests.train.test_renderer import TINY
 from train.config import ConfigError, apply
 from train.mesh import make_mesh
 from train.renderer.config import LossWeights, RendererConfig
+from train.renderer.data import pair_inputs
 from train.renderer.losses import perceptual_error
-from train.renderer.pairs import pair_inputs
 from train.renderer.stage import open_renderer
 from train.run import RunOptions, check_unchanged
 

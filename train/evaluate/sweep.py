@@ -14,9 +14,9 @@ from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.sample import WindowMode, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
 from train.evaluate import metrics
-from train.evaluate.clips import quietest_feature, with_silence
 from train.evaluate.lips import LipAxis
 from train.flow.data import normalise
+from train.flow.silence import quietest_feature, with_silence
 from train.records import ClipRecord
 
 Features = Float[np.ndarray, "features width"]

@@ -1,7 +1,6 @@
 """Windows of motion and audio features, in batches; `train.batches` says in which order they come."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import grain
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float32
 from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
+from train.program import Inputs
 from train.records import WINDOW_FRAMES, WINDOW_STEP, ClipRecord, Dataset, feature_at
 from train.shards import DatasetError, Split
 
@@ -60,8 +60,8 @@ def normalise(motion: Float32[np.ndarray, "t d"], statistics: MotionStatistics) 
     return np.asarray((motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1), np.float32)
 
 
-def window_inputs(transformer: FlowTransformerConfig) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """What of a batch the network reads: shape of a sample, and dtype."""
+def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
+    """What the step reads of a batch."""
     return {
         "motion": ((WINDOW_FRAMES, transformer.motion_width), np.float32),
         "features": ((WINDOW_FEATURES, transformer.audio_width), np.float16),

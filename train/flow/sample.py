@@ -10,7 +10,7 @@ from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformer
 from jaxportrait.models.parts import abstract
 from jaxportrait.pipeline.sample import WindowPlan, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
-from train.evaluate.clips import quietest_feature, with_silence
+from train.flow.silence import quietest_feature, with_silence
 from train.flow.step import StepConfig
 from train.keys import Purpose, root_key
 from train.logging import pixels, plot_motion

@@ -58,7 +58,7 @@ class FlowStage:
         return initial_state((fresh, {}), self.initial, self.config.optimizer, mesh)
 
     def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(flow_program(self.step), self.abstract_state(mesh), self.config.batch_size, mesh)
+        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         transformer, dataset = self.step.transformer, self.dataset
@@ -67,7 +67,7 @@ class FlowStage:
             partial(sample_average, self.step), static_argnames="plan", out_shardings=NamedSharding(mesh, P())
         )
         return make_task(
-            flow_program(self.step),
+            self.program,
             update,
             seed=self.config.seed,
             held_out=validation_batches(dataset, space, rows, count),
@@ -77,6 +77,10 @@ class FlowStage:
             run=self.run,
             statistics=dataset.statistics(space),
         )
+
+    @property
+    def program(self) -> Program:
+        return flow_program(self.step)
 
 
 def flow_program(config: StepConfig) -> Program:
@@ -132,7 +136,13 @@ def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
     part = "flow_transformer"
     initial = {} if options.init is None else initial_weights(options.init, {part: transformer})[part]
     run = describe_run(config, transformer, dataset, frozen)
-    step = StepConfig(transformer, config.optimizer, config.condition_dropout, config.accumulation, config.dtype)
+    step = StepConfig(
+        transformer,
+        config.optimizer,
+        condition_dropout=config.condition_dropout,
+        accumulation=config.accumulation,
+        dtype=config.dtype,
+    )
     return FlowStage(config, step, dataset, run, initial)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
+from train.program import Inputs
 from train.renderer.records import FrameDataset, FrameRecord, decode_image
 from train.shards import DatasetError, Split
 
@@ -65,6 +66,17 @@ class PairDraw(grain.transforms.RandomMap):
             f"{role}_pose": record.pose[frame],
             f"{role}_frame": np.asarray(frame, np.int32),
         }
+
+
+def pair_inputs(dataset: FrameDataset) -> Inputs:
+    """What the steps of both stages read of a batch."""
+    size, points = dataset.size, dataset.landmarks
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {"row": ((), np.int32)}
+    for role in ("source", "driving"):
+        shapes[role] = ((size, size, 3), np.uint8)
+        shapes[f"{role}_landmarks"] = ((points, 2), np.float32)
+        shapes[f"{role}_pose"] = ((3,), np.float32)
+    return shapes
 
 
 def pairs(

@@ -22,10 +22,10 @@ from train.loop import Batches, Task
 from train.mesh import spread_shapes
 from train.program import Program, compile_update, initial_state, make_task
 from train.renderer.config import PARTS, RendererConfig
-from train.renderer.data import Contrast, batches, describe, validation_batches
+from train.renderer.data import Contrast, batches, describe, pair_inputs, validation_batches
 from train.renderer.networks import Networks
-from train.renderer.pairs import pair_inputs, plot_pairs
 from train.renderer.perceptual import open_vgg
+from train.renderer.plot import plot_pairs
 from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
 from train.run import Run, RunOptions, train_stage

@@ -22,8 +22,8 @@ from train.mesh import spread_shapes
 from train.program import Program, compile_update, initial_state, make_task
 from train.records import network_identity
 from train.renderer.config import PARTS
-from train.renderer.data import batches, describe, validation_batches
-from train.renderer.pairs import pair_inputs, plot_pairs
+from train.renderer.data import batches, describe, pair_inputs, validation_batches
+from train.renderer.plot import plot_pairs
 from train.renderer.records import FrameDataset, open_frames
 from train.run import Run, RunOptions, train_stage
 from train.state import Params, TrainState, begin, parameters_of

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.pipeline.compose import rest_motion
 from train.renderer.evaluate.animate import LoadedRenderer
 from train.renderer.evaluate.pairs import Pair, driving_frames, resize
 from train.renderer.records import FrameRecord, decode_image
@@ -40,12 +42,14 @@ def cross_sheet(
       image_size: side of the pictures that F and M read.
     """
     chosen = driving_frames(driving.frames, columns)
-    seen = [decode_image(driving.images[frame]) for frame in (0, *chosen)]
-    first, *motion = renderer.motion([resize(picture, image_size) for picture in seen])
-    rows = [caption_row(seen, [f"{driving.subject}, frame {frame}" for frame in (0, *chosen)])]
+    pictures = [decode_image(image) for image in driving.images]
+    motion = renderer.motion([resize(picture, image_size) for picture in pictures])
+    rest = rest_motion(motion, MOTION_SPACES["face"])
+    shown = (0, *chosen)
+    rows = [caption_row([pictures[i] for i in shown], [f"{driving.subject}, frame {frame}" for frame in shown])]
     for record in sources:
         still = decode_image(record.images[0])
-        made = renderer.move(renderer.encode(resize(still, image_size)), np.stack(motion), first)
+        made = renderer.move(renderer.encode(resize(still, image_size)), motion[list(chosen)], rest)
         rows.append(caption_row((still, *made), (f"source {record.subject}", *[""] * len(made))))
     return np.concatenate(rows)
 

@@ -1,31 +1,18 @@
-"""Pairs of frames on devices, and as pictures: what the stages of the renderer and of stitching share."""
+"""What networks make of held-out pairs of frames, as a picture."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 
-from train.program import Given, Plot
-from train.renderer.records import FrameDataset
+from train.program import Given, HeldOut, Plot
 from train.state import Params
 
 PLOTTED_PAIRS = 6
-
-
-def pair_inputs(dataset: FrameDataset) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """What of a batch the networks read: shape of a sample, and dtype."""
-    size, points = dataset.size, dataset.landmarks
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"row": ((), jnp.int32)}
-    for role in ("source", "driving"):
-        shapes[role] = ((size, size, 3), jnp.uint8)
-        shapes[f"{role}_landmarks"] = ((points, 2), jnp.float32)
-        shapes[f"{role}_pose"] = ((3,), jnp.float32)
-    return shapes
 
 
 def plot_pairs(picture: Callable[..., Any], mesh: Mesh) -> Plot:
@@ -36,7 +23,7 @@ def plot_pairs(picture: Callable[..., Any], mesh: Mesh) -> Plot:
     """
     draw = jax.jit(picture, out_shardings=NamedSharding(mesh, P()))
 
-    def plot(given: Given, average: Params, held_out: Any) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+    def plot(given: Given, average: Params, held_out: HeldOut) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
         if not held_out:
             return {}
         drawn = np.asarray(draw(*given, average, held_out[0]))

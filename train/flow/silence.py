@@ -1,4 +1,4 @@
-"""What an evaluation hears of a clip, and after its end."""
+"""Silence after a clip's end, for windows that reach beyond it."""
 
 import numpy as np
 from jaxtyping import Float32
