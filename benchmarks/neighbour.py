@@ -52,6 +52,9 @@ class Neighbour:
         """
         Args:
           make: a function or class that can be pickled; called there, with `arguments`.
+
+        Raises:
+          FileNotFoundError: a package that it imports is not installed.
         """
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -60,6 +63,9 @@ class Neighbour:
         theirs.close()
         try:
             self._answer()
+        except ModuleNotFoundError as error:
+            self.close()
+            raise FileNotFoundError(f"{error}: what is compared with needs it, so install it as well") from error
         except BaseException:
             self.close()
             raise

@@ -81,9 +81,6 @@ def main() -> None:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except ModuleNotFoundError as error:
-        print(f"{error}: the original needs it, so install it beside jaxportrait", file=sys.stderr)
-        sys.exit(2)
     rows = [row for name, runs in figures.items() for row in rows_of(name, runs, peaks)]
     publish("renderer", COLUMNS, rows, {"peak": peaks, "runs": figures}, options.json)
 

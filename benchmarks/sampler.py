@@ -73,9 +73,6 @@ def main() -> None:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except ModuleNotFoundError as error:
-        print(f"{error}: the original needs it, so install it beside jaxportrait", file=sys.stderr)
-        sys.exit(2)
     title = f"sampler: {options.dtype}, width {options.size.width}, guided"
     publish(title, COLUMNS, rows, figures, options.json)
 

@@ -70,9 +70,6 @@ def main() -> None:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except ModuleNotFoundError as error:
-        print(f"{error}: the original needs it, so install it beside jaxportrait", file=sys.stderr)
-        sys.exit(2)
     rows = [
         [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
         for name, f in figures.items()

@@ -1,5 +1,7 @@
 """What ships for the demo: small, whole, and made anew by the command that made it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,16 @@ from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
+from jaxportrait.models.config import UPPER_KEYPOINTS
+from jaxportrait.pipeline.compose import NEUTRAL
+from train.config import load_config
 from train.evaluate.metrics import correlation
 from train.process.timeline import loudness
+from train.renderer.config import RendererConfig
 from train.synthetic.espeak import open_library
+from train.synthetic.landmarks import COUNT, GROUPS
 
+CONFIG = Path(__file__).parents[1] / "configs" / "demo_renderer.toml"
 LARGEST = 12 * 2**20
 INNER_LIPS = (19, 20)
 """Keypoints in the middle of the upper and of the lower one, as configs/demo_renderer.toml guides them."""
@@ -90,6 +98,22 @@ def test_it_blinks(animator: Animator, portrait: Portrait):
         assert min(np.median(opening) for opening in openings) > 0
         assert max(least) < 0.5
         assert np.median(least) < 0.1
+
+
+def test_motion_is_counted_from_where_the_head_rests(animator: Animator, portrait: Portrait):
+    motion = np.tile(NEUTRAL, (30, 1))
+    motion[0, 63:66] = 15.0  # looks aside
+    driven = animator.drive(portrait.source, motion)
+    own = np.asarray(portrait.source.keypoints)
+    np.testing.assert_allclose(driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5)
+    assert np.abs(driven[0] - own[0]).max() > 0.05
+
+
+def test_eyes_and_brows_rest_together():
+    guided = load_config(CONFIG, RendererConfig()).guided
+    names = [name for name in GROUPS if name.startswith(("brow", "eye", "iris"))]
+    upper = {landmark for name in names for landmark in range(*GROUPS[name].indices(COUNT))}
+    assert sorted(keypoint for keypoint, landmark in guided if landmark in upper) == list(UPPER_KEYPOINTS)
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):

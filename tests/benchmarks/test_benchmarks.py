@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def test_errors_of_a_neighbour_reach_us():
         Neighbour(Sleeper, -1.0)
     with Neighbour(Sleeper, 0.0) as neighbour, pytest.raises(RuntimeError, match="ended by itself, with status 3"):
         neighbour.ask("leave")
+    with pytest.raises(FileNotFoundError, match=r"No module named 'no_such_package'.*install it"):
+        Neighbour(import_module, "no_such_package")
     with Neighbour.beside(None, Sleeper) as nobody:
         assert nobody is None
 

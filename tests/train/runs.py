@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -13,6 +14,8 @@ from flax import nnx
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.config import MOTION_WIDTH, PortraitConfig, WhisperConfig
 from jaxportrait.models.parts import build
+from jaxportrait.types import MotionStatistics
+from train.checkpoints import Checkpoints
 from train.records import (
     ClipRecord,
     Dataset,
@@ -71,6 +74,15 @@ def make_dataset(path: Path, encoder: str, train: int = 5, validation: int = 2) 
     mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1)
     write_description(Dataset(path, sizes, FEATURE_WIDTH, encoder, "lip", mean, deviation))
     return open_dataset(path)
+
+
+def weights_of(run: Path, kind: Literal["ema", "raw"] = "ema") -> tuple[dict[str, Any], MotionStatistics | None]:
+    """The weights and statistics that a run saved last."""
+    checkpoints = Checkpoints(run)
+    try:
+        return checkpoints.weights(checkpoints.steps[-1], kind)
+    finally:
+        checkpoints.close()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
-from tests.train.runs import World
+from tests.train.runs import World, weights_of
 from train.checkpoints import Checkpoints, Saved
 from train.config import ConfigError, LoopConfig, OptimizerConfig
 from train.export import Options, export
@@ -232,7 +232,7 @@ def interrupt(world: World, run: str, kills: int) -> None:
 def test_a_killed_run_ends_as_one_that_was_not(world: World, whole: Path, kills: int):
     interrupt(world, f"killed{kills}", kills)
     for kind in ("raw", "ema"):
-        (ours, _), (expected, _) = (weights(folder, kind) for folder in (world.root / f"killed{kills}", whole))
+        (ours, _), (expected, _) = (weights_of(folder, kind) for folder in (world.root / f"killed{kills}", whole))
         assert ours.keys() == expected.keys()
         for name, leaf in expected.items():
             np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
@@ -242,7 +242,7 @@ def test_a_run_becomes_a_checkpoint_that_inference_opens(world: World, whole: Pa
     for kind in ("raw", "ema"):
         said = export(Options(whole, tmp_path / kind, weights=kind, checkpoint=world.root / "base"))
         assert said.startswith(f"{tmp_path / kind}: {kind} weights of step 40, with whisper")
-        checkpoint, (trained, statistics) = open_checkpoint(tmp_path / kind), weights(whole, kind)
+        checkpoint, (trained, statistics) = open_checkpoint(tmp_path / kind), weights_of(whole, kind)
         assert checkpoint.parts == ["whisper", "flow_transformer"]
         for name, leaf in checkpoint.leaves("flow_transformer").items():
             np.testing.assert_array_equal(leaf, trained[name])
@@ -258,11 +258,3 @@ def test_a_changed_option_is_an_error_of_one_line(world: World, whole: Path):
     assert status == 2
     assert [line for line in err.splitlines() if "seed: the run has 0, now 5" in line]
     assert "Traceback" not in err
-
-
-def weights(run: Path, kind: str):
-    checkpoints = Checkpoints(run)
-    try:
-        return checkpoints.weights(checkpoints.steps[-1], kind)
-    finally:
-        checkpoints.close()

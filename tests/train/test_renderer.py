@@ -14,8 +14,7 @@ from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.config import GeneratorConfig, MotionConfig, PortraitConfig
 from jaxportrait.models.parts import build
 from tests.train.frames import make_frames
-from tests.train.runs import QUICK, World
-from train.checkpoints import Checkpoints
+from tests.train.runs import QUICK, World, weights_of
 from train.config import ConfigError, OptimizerConfig, apply, load_config
 from train.export import Options, export
 from train.initial import by_path, initial_weights
@@ -154,7 +153,7 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
     status, out, err = finish(world, command)
     assert status == 0, err
     assert "from step 0 " not in out
-    ours, expected = (weights(folder) for folder in (world.root / "killed", whole))
+    ours, expected = (weights_of(folder)[0] for folder in (world.root / "killed", whole))
     assert ours.keys() == expected.keys()
     assert "warping.flatten.norm.mean" in ours
     for name, leaf in expected.items():
@@ -163,7 +162,7 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
 
 def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
     export(Options(whole, world.root / "trained", log_mel=80, cfg_scale=1.5))
-    checkpoint, trained = open_checkpoint(world.root / "trained"), weights(whole)
+    checkpoint, trained = open_checkpoint(world.root / "trained"), weights_of(whole)[0]
     assert checkpoint.parts == ["appearance", "motion", "warping", "generator", "log_mel"]
     config = checkpoint.config
     assert (config.image_size, config.crop_zoom, config.cfg_scale) == (32, 1.0, 1.5)
@@ -171,7 +170,7 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     command = arguments(world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0")
     status, _, err = finish(world, command)
     assert status == 0, err
-    tuned = weights(world.root / "tuned")
+    tuned = weights_of(world.root / "tuned")[0]
     np.testing.assert_allclose(tuned["generator.stem.kernel"], trained["generator.stem.kernel"], rtol=1e-6)
 
 
@@ -181,7 +180,7 @@ def test_without_a_loss_on_pictures_the_motion_extractor_learns_alone(world: Wor
     )
     status, _, err = finish(world, [*arguments(world, "keypoints", "--steps", "10"), "--config", "keypoints.toml"])
     assert status == 0, err
-    learnt, drawn, fresh = weights(world.root / "keypoints"), weights(whole), fresh_weights(world)
+    learnt, drawn, fresh = weights_of(world.root / "keypoints")[0], weights_of(whole)[0], fresh_weights(world)
     assert not np.array_equal(learnt["motion.expression.kernel"], fresh["motion.expression.kernel"])
     np.testing.assert_allclose(learnt["generator.stem.kernel"], fresh["generator.stem.kernel"], rtol=1e-6)
     assert {name for name in drawn if not name.startswith("discriminator.")} == learnt.keys()
@@ -195,7 +194,7 @@ def test_landmarks_alone_teach_the_warping_network(world: World):
     status, _, err = finish(world, [*arguments(world, "warping", "--steps", "5"), "--config", "warping.toml"])
     assert status == 0, err
     params, _ = fresh_leaves(load_config(world.root / "warping.toml", RendererConfig()))
-    learnt = weights(world.root / "warping")
+    learnt = weights_of(world.root / "warping")[0]
     moved = {name for name, leaf in params.items() if not np.allclose(leaf, learnt[name], rtol=1e-5, atol=1e-7)}
     assert "warping.dense_motion.mask.kernel" in moved
     assert {name.split(".")[0] for name in moved} == {"warping"}
@@ -210,7 +209,7 @@ def test_eight_devices_train_a_renderer_as_one(world: World):
     assert "on 8 device(s)" in runs["eight"][1], runs["eight"][2]
     one, eight = (losses(out) for _, out, _ in runs.values())
     np.testing.assert_allclose(eight, one, rtol=1e-4)
-    ours, expected = (weights(world.root / run)["warping.flatten.norm.mean"] for run in ("eight", "one"))
+    ours, expected = (weights_of(world.root / run)[0]["warping.flatten.norm.mean"] for run in ("eight", "one"))
     np.testing.assert_allclose(ours, expected, atol=1e-3 * np.abs(expected).max())  # means near 0 are no scale
 
 
@@ -221,11 +220,3 @@ def losses(out: str) -> list[float]:
 def fresh_weights(world: World) -> Mapping[str, np.ndarray]:
     params, _ = fresh_leaves(load_config(world.root / "keypoints.toml", RendererConfig()))
     return {name: np.asarray(leaf) for name, leaf in params.items()}
-
-
-def weights(run: Path) -> dict[str, np.ndarray]:
-    checkpoints = Checkpoints(run)
-    try:
-        return checkpoints.weights(checkpoints.steps[-1], "ema")[0]
-    finally:
-        checkpoints.close()

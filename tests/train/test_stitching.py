@@ -22,8 +22,7 @@ from jaxportrait.models.config import (
     WarpingConfig,
 )
 from tests.train.frames import SIZE, make_frames
-from tests.train.runs import QUICK, World
-from train.checkpoints import Checkpoints
+from tests.train.runs import QUICK, World, weights_of
 from train.config import ConfigError
 from train.export import Options, export
 from train.frames.extract import FrameRecipe
@@ -235,7 +234,7 @@ def test_eight_devices_train_as_one(world: World):
         assert f"on {devices} device(s)" in out, err
         said[run] = losses(out)
     np.testing.assert_allclose(said["eight"], said["one"], rtol=1e-4)
-    one, eight = (weights(world.root / run, 3) for run in said)
+    one, eight = (weights_of(world.root / run, "raw")[0] for run in said)
     for part in (STITCHING, LIPS, EYES):
         last = max(name for name in one if name.startswith(part) and name.endswith("kernel"))
         np.testing.assert_allclose(eight[last], one[last], atol=2e-3 * np.abs(one[last]).max(), err_msg=part)
@@ -255,14 +254,6 @@ def make_smooth_frames(path: Path) -> None:
     pieces = [Piece(clip, cast(Split, clip.split("/")[0]), 0, 3) for clip in records]
     path.mkdir(parents=True)
     write_frames(path, pieces, records.__getitem__, FrameRecipe(size, zoom=config.crop_zoom))
-
-
-def weights(run: Path, step: int) -> dict[str, np.ndarray]:
-    checkpoints = Checkpoints(run)
-    try:
-        return checkpoints.weights(step, "raw")[0]
-    finally:
-        checkpoints.close()
 
 
 def losses(out: str) -> list[float]:
