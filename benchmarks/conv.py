@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.allocator import keep_freed_memory
-from jaxportrait.ops.conv import CPU_FORMS, as_written, half_padding
+from jaxportrait.ops.conv import FORMS_3D, as_written, half_padding
 from jaxportrait.ops.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
 
@@ -121,7 +121,7 @@ def forms_of(shape: Shape, kernel: np.ndarray, dtype: Any) -> dict[str, tuple[Ca
 
     forms: dict[str, tuple[Callable, Any]] = {"as written": (written, kernel)}
     if shape.upsample == 1 and len(shape.taps) == 3:
-        others = {name: form for name, form in CPU_FORMS.items() if form is not as_written}
+        others = {name: form for name, form in FORMS_3D.items() if form is not as_written}
         forms |= {name: (partial(form, padding=padding), kernel) for name, form in others.items()}
     if shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT:
         fill_inputs, fill_outputs = -shape.inputs % ALIGNMENT, -shape.outputs % ALIGNMENT

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int16, UInt8
 
 from jaxportrait.animation import Animation, Driving, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
@@ -22,7 +23,7 @@ from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
-from jaxportrait.media.paste import PasteBack, mask_border, soft_mask
+from jaxportrait.media.paste import PasteBack, color_correction, mask_border, missing_rim, soft_mask
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.compose import compose, rest_motion
@@ -148,10 +149,12 @@ class Animator:
         crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.config.image_size)
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
-        source = self._encode(picture)
+        source, correction = self._encode(picture), None
+        if zoom > 1:
+            source, correction = self._meet_surroundings(source, picture, zoom)
         size = (whole.shape[1], whole.shape[0])
         side = crop.image.shape[0]
-        paste = PasteBack(whole, crop.crop_to_image, side, soft_mask(side, mask_border(zoom)))
+        paste = PasteBack(whole, crop.crop_to_image, side, soft_mask(side, mask_border(zoom)), correction)
         return Portrait(source, paste, size, picture, len(faces) - 1)
 
     def animate(
@@ -278,6 +281,15 @@ class Animator:
     def _encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
         """A face's crop, as the renderer reads it."""
         return encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
+
+    def _meet_surroundings(
+        self, source: Source, picture: UInt8[np.ndarray, "s s 3"], zoom: float
+    ) -> tuple[Source, Int16[np.ndarray, "S S 3"]]:
+        """The source of a tight crop, whose motion fades to none at the border, and what its frames lack of colour."""
+        mobility = soft_mask(source.volume.shape[2], missing_rim(zoom))
+        source = replace(source, mobility=mobility[None])
+        rest = next(self.render(source, np.asarray(source.keypoints)))[0]
+        return source, color_correction(picture, rest)
 
     def _sample(
         self, features: Float[np.ndarray, "features a"], count: int, plan: WindowPlan, sampling: Sampling

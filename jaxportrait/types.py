@@ -48,12 +48,14 @@ class Source:
       compressed: the volume as the dense motion network reads it.
       keypoints: the picture's own, transformed by its pose and expression.
       motion: of which those keypoints were made.
+      mobility: how far each place follows the keypoints, 0 to 1; 1 everywhere as published.
     """
 
     volume: Float[Array, "1 d h w c"]
     compressed: Float[Array, "1 d h w e"]
     keypoints: Float[Array, "1 k 3"]
     motion: Motion
+    mobility: Float[AnyArray, "1 h w"]
 
 
 @pytree

@@ -121,3 +121,14 @@ def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
     frame, picture = list(spoken)[int(np.argmin(distances))], read_image(demo.PORTRAIT)
     error = np.square(frame.astype(float) - picture).mean()
     assert 10 * np.log10(255**2 / error) > 24
+
+
+def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Portrait):
+    """The background beside the head keeps its colours, and where the crop ends the portrait goes on."""
+    frames, picture = np.stack(list(spoken)[::10]).astype(float), read_image(demo.PORTRAIT)
+    for left, right in ((60, 100), (420, 450)):
+        shift = (frames[:, 60:380, left:right] - picture[60:380, left:right]).mean(axis=(0, 1, 2))
+        assert np.abs(shift).max() < 1  # level of 255
+    rim = np.asarray(portrait.source.mobility)[0]
+    np.testing.assert_array_equal([rim[0], rim[-1], rim[:, 0], rim[:, -1]], 0)
+    assert (rim[5:-5, 5:-5] == 1).mean() > 0.9

@@ -2,21 +2,42 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 
 from jaxportrait.media.crop import CROP_SIZE, Matrix, resize_matrix
 
 MASK_BORDER = 1 / 32
 """Width of the soft border of a pasted crop, in sides of the crop: as LivePortrait's mask has it (16 of 512 px)."""
+COLOR_DEVIATION = 1 / 40
+"""Of the gaussian by which colours are told from details, in sides of the crop."""
+
+
+def missing_rim(zoom: float) -> float:
+    """What a crop that is `zoom` times tighter than LivePortrait's lacks on each side, in sides of that wider crop.
+
+    The border of a tight crop runs through hair and shoulders. Over as wide a rim of its own their motion fades to
+    none, so that they meet what is around the crop.
+    """
+    return max(0.0, 1 - 1 / zoom) / 2
 
 
 def mask_border(zoom: float) -> float:
-    """Width of the soft border of a crop that is `zoom` times tighter than LivePortrait's, in sides of the crop.
+    """Width of the soft border of a crop that is `zoom` times tighter than LivePortrait's, in sides of the crop."""
+    return MASK_BORDER + missing_rim(zoom) / 4
 
-    The border of a tight crop runs through hair and shoulders, which move with the head inside of it and stay outside:
-    half of the rim that the tightening took from a side is added to it, so that they pass into each other.
+
+def color_correction(
+    source: UInt8[np.ndarray, "s s 3"], rest: UInt8[np.ndarray, "S S 3"]
+) -> Int16[np.ndarray, "S S 3"]:
+    """What frames lack of the source's colours: its difference from the unmoved frame, without details.
+
+    Args:
+      source: the crop.
+      rest: the crop as it is rendered where nothing moves.
     """
-    return MASK_BORDER + max(0.0, 1 - 1 / zoom) / 4
+    source = cv2.resize(source, rest.shape[:2], interpolation=cv2.INTER_CUBIC)
+    lacking = cv2.subtract(source, rest, dtype=cv2.CV_32F)
+    return np.rint(cv2.GaussianBlur(lacking, (0, 0), COLOR_DEVIATION * len(rest))).astype(np.int16)
 
 
 def soft_mask(size: int = CROP_SIZE, border: float = MASK_BORDER) -> Float[np.ndarray, "size size"]:
@@ -47,6 +68,7 @@ class PasteBack:
       crop_to_image: from the crop's pixels to the picture's.
       crop_size: side of the crop that `crop_to_image` speaks of.
       mask: weights of the crop; `soft_mask(crop_size)` if left out.
+      correction: is added to every frame, as `color_correction` makes it; of the frames' size.
 
     Raises:
       ValueError: the crop lies wholly outside the picture.
@@ -60,6 +82,7 @@ class PasteBack:
         crop_to_image: Matrix,
         crop_size: int = CROP_SIZE,
         mask: Float[np.ndarray, "s s"] | None = None,
+        correction: Int16[np.ndarray, "S S 3"] | None = None,
     ):
         self._image = image
         self._crop_shape = (crop_size, crop_size)
@@ -70,6 +93,7 @@ class PasteBack:
         self._side_in_image = crop_size * float(np.sqrt(np.linalg.det(crop_to_image[:2, :2])))
         self._weight = self._warp(soft_mask(crop_size) if mask is None else mask)
         self._rest = 1 - self._weight
+        self._correction = correction
 
     def __call__(self, frame: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture with `frame` in it, a new array; outside the crop it equals the source exactly.
@@ -77,6 +101,8 @@ class PasteBack:
         Args:
           frame: the crop's new content, RGB, of any size: it covers the whole crop.
         """
+        if self._correction is not None:
+            frame = cv2.add(frame, self._correction, dtype=cv2.CV_8U)
         result = self._image.copy()
         part = result[self._rows, self._columns]
         cv2.blendLinear(self._warp(frame), self._under, self._weight, self._rest, dst=part)

@@ -176,10 +176,19 @@ class GatedConvMLP(nnx.Module):
         def conv(inputs: int, outputs: int) -> Conv:
             return Conv(inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs)
 
-        self.w1, self.w2, self.w3 = conv(width, hidden), conv(hidden, width), conv(width, hidden)
+        self.w2 = conv(hidden, width)
+        self.w1: Any = nnx.data(conv(width, hidden))
+        self.w3: Any = nnx.data(conv(width, hidden))
+        self.joined: Any = nnx.data(None)
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
-        return self.w2(nnx.silu(self.w1(x)) * self.w3(x))
+        gate, value = (self.w1(x), self.w3(x)) if self.joined is None else jnp.split(self.joined(x), 2, axis=-1)
+        return self.w2(nnx.silu(gate) * value)
+
+    def fold(self) -> None:
+        if self.joined is None:
+            self.joined = join([self.w1, self.w3])
+            self.w1 = self.w3 = None
 
 
 @runtime_checkable
@@ -207,7 +216,7 @@ def fold(network: nnx.Module) -> None:
 def join(convs: Sequence[Conv]) -> Conv:
     """One convolution with the outputs of several that read the same, one after the other."""
     wide = nnx.clone(convs[0])
-    for leaf in ("kernel", "bias"):
+    for leaf in ("kernel", "bias") if convs[0].bias is not None else ("kernel",):
         values = [getattr(conv, leaf)[...] for conv in convs]
         setattr(wide, leaf, nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)))
     return wide

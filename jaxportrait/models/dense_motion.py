@@ -16,6 +16,7 @@ from jaxportrait.models.blocks import Conv, ConvNorm
 from jaxportrait.models.config import WarpingConfig
 from jaxportrait.ops.grid import coordinate_grid, keypoint_gaussians, translate_volume
 from jaxportrait.ops.resize import mean_pool
+from jaxportrait.types import AnyArray
 
 
 class DenseMotion(NamedTuple):
@@ -87,8 +88,13 @@ class DenseMotionNetwork(nnx.Module):
         compressed: Float[Array, "m d h w e"],
         source: Float[Array, "m k 3"],
         driving: Float[Array, "n k 3"],
+        mobility: Float[AnyArray, "m h w"] | None = None,
     ) -> DenseMotion:
-        """The motion from `source` to each of `driving`; m = n, or m = 1: one source serves every frame."""
+        """The motion from `source` to each of `driving`; m = n, or m = 1: one source serves every frame.
+
+        Args:
+          mobility: by which the motion of each column of voxels is multiplied; by default 1.
+        """
         shift = source - driving  # where a voxel near a driving keypoint comes from
         with_background = jnp.pad(shift, ((0, 0), (1, 0), (0, 0)))
         prediction = self.hourglass(self._sparse_motion(compressed, source, driving, with_background))
@@ -97,6 +103,8 @@ class DenseMotionNetwork(nnx.Module):
         # The masks sum to one, so the weighted sum of the moved grids is the grid and the weighted shifts.
         masks = jax.nn.softmax(logits, axis=-1)
         moved = jnp.einsum("ndhwk,nkx->ndhwx", masks, with_background, precision=lax.Precision.HIGHEST)
+        if mobility is not None:
+            moved = moved * mobility[:, None, :, :, None]
         return DenseMotion(logits, grid[None] + moved, self._occlude(prediction))
 
     def _sparse_motion(

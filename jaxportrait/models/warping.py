@@ -14,6 +14,7 @@ from jaxportrait.models.blocks import Conv, ConvNorm
 from jaxportrait.models.config import WarpingConfig
 from jaxportrait.models.dense_motion import DenseMotion, DenseMotionNetwork, put_planes_first, stack_planes
 from jaxportrait.ops.grid import sample_volume
+from jaxportrait.types import AnyArray
 
 
 class Warped(NamedTuple):
@@ -40,15 +41,17 @@ class WarpingNetwork(nnx.Module):
         source: Float[Array, "m k 3"],
         driving: Float[Array, "n k 3"],
         compressed: Float[Array, "m d h w e"] | None = None,
+        mobility: Float[AnyArray, "m h w"] | None = None,
     ) -> Warped:
         """Move `volume` from `source` to each of `driving`; m = n, or m = 1: one source serves every frame.
 
         Args:
           compressed: `dense_motion.compress_volume(volume)`, where many frames share it.
+          mobility: how far each place follows, 0 to 1; by default 1 everywhere.
         """
         if compressed is None:
             compressed = self.dense_motion.compress_volume(volume)
-        motion = self.dense_motion(compressed, source, driving)
+        motion = self.dense_motion(compressed, source, driving, mobility)
         moved = sample_volume(volume.astype(self.dtype), motion.deformation)
         planes = stack_planes(moved, planes_first=self.planes_first)
         features = self.project(nnx.leaky_relu(self.flatten(planes), 0.01))

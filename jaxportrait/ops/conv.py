@@ -1,11 +1,12 @@
 """Lowerings of convolutions: the same function, in the form that is fastest on a platform.
 
-Every platform runs 1-D convolutions as matrix products, and accelerators the others as written. On a CPU, XLA's 3-D
-convolution is slow (7.1 s for the 7x7x7 mask convolution on two cores) while its 2-D one is close to the best, so there
-the depth taps become a sum, input channels or output channels. `benchmarks/conv.py` measures the forms.
+Every platform runs 1-D convolutions as matrix products, and accelerators 2-D ones as written. On a CPU, XLA's 3-D
+convolution is slow (7.1 s for the 7x7x7 mask convolution on two cores) while its 2-D one is close to the best, and on
+an NVIDIA GPU only 2-D ones have channels last. So there the depth taps become a sum, input channels or output channels.
+`benchmarks/conv.py` measures the forms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 
 import jax
@@ -15,6 +16,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Padding = Sequence[tuple[int, int]]
+ALIGNMENT = 8
+"""Channels of half precision that the matrix units of an NVIDIA GPU read at once."""
 DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
@@ -43,9 +46,14 @@ def convolve(
     if kernel.ndim == 3:
         return as_matrix_product(x, kernel, stride=stride, padding=padding)
     if kernel.ndim == 5:
-        cpu = CPU_FORMS[cpu_form(x.shape, kernel.shape)]
+        cpu = FORMS_3D[cpu_form(x.shape, kernel.shape)]
+        cuda = partial(aligned, FORMS_3D[cuda_form(kernel.shape)])
         return lax.platform_dependent(
-            x, kernel, cpu=partial(cpu, padding=padding), default=partial(as_written, padding=padding)
+            x,
+            kernel,
+            cpu=partial(cpu, padding=padding),
+            cuda=partial(cuda, padding=padding),
+            default=partial(as_written, padding=padding),
         )
     if stride == groups == kernel.shape[-1] == 1:
         return taps_as_channels(x, kernel, padding=padding)
@@ -78,6 +86,26 @@ def cpu_form(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
     if taps > 3 or width <= 16:
         return "taps_as_outputs"
     return "taps_as_inputs" if kernel_shape[3] <= 64 or kernel_shape[3] == kernel_shape[4] else "sum_of_taps"
+
+
+def cuda_form(kernel_shape: tuple[int, ...]) -> str:
+    """The name of the 3-D form for an NVIDIA GPU, by what XLA makes of them (`benchmarks/kernels.py`).
+
+    XLA gives cuDNN 3-D convolutions channels first, with a copy before and after, and 2-D ones channels last. Outputs
+    are computed in tiles of 64 or more: fewer are filled up by those of the other taps.
+    """
+    return "taps_as_outputs" if kernel_shape[-1] < 64 else "taps_as_inputs"
+
+
+def aligned(form: Callable[..., Array], x: Array, kernel: Array, *, padding: Padding) -> Array:
+    """A form, its channels filled up with zeros to what matrix units read at once.
+
+    XLA does so by itself, but for 3-D convolutions and for those into which it has fused a bias.
+    """
+    inputs, outputs = (-size % ALIGNMENT for size in kernel.shape[-2:])
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, inputs)])
+    filled = jnp.pad(kernel, [(0, 0)] * (kernel.ndim - 2) + [(0, inputs), (0, outputs)])
+    return form(x, filled, padding=padding)[..., : kernel.shape[-1]]
 
 
 def as_written(x: Array, kernel: Array, *, padding: Padding) -> Array:
@@ -188,14 +216,15 @@ def taps_as_inputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
 
 
 def taps_as_outputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
-    """One 2-D convolution whose outputs hold every depth tap's share, then a sum of shifted planes."""
+    """One 2-D convolution whose outputs hold every depth tap's share, then a sum of shifted planes, in float32."""
     taps, out = kernel.shape[0], kernel.shape[-1]
     flat = kernel.transpose(1, 2, 3, 0, 4).reshape(*kernel.shape[1:4], taps * out)
     planes = _neighbouring_planes(_convolve_planes(x, flat, padding), kernel, padding)
-    return reduce(jnp.add, (plane[..., tap * out : (tap + 1) * out] for tap, plane in enumerate(planes)))
+    shares = (plane[..., tap * out : (tap + 1) * out] for tap, plane in enumerate(planes))
+    return reduce(jnp.add, (share.astype(jnp.float32) for share in shares)).astype(x.dtype)
 
 
-CPU_FORMS = {form.__name__: form for form in (as_written, sum_of_taps, taps_as_inputs, taps_as_outputs)}
+FORMS_3D = {form.__name__: form for form in (as_written, sum_of_taps, taps_as_inputs, taps_as_outputs)}
 
 
 def _convolve_planes(x: Array, kernel: Array, padding: Padding) -> Array:

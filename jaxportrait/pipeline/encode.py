@@ -45,6 +45,7 @@ def encode_source(
             own.keypoints, rotation_matrix(own.pose), own.expression, own.scale, own.translation
         ),
         motion=own,
+        mobility=jnp.ones((1, *volume.shape[2:4]), jnp.float32),
     )
 
 

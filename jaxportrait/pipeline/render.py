@@ -15,7 +15,7 @@ def render(
     warping: WarpingNetwork, generator: Generator, source: Source, driving: Float[Array, "n k 3"]
 ) -> UInt8[Array, "n h w 3"]:
     """The source's face, moved to each of `driving`, as 8-bit pictures."""
-    warped = warping(source.volume, source.keypoints, driving, source.compressed)
+    warped = warping(source.volume, source.keypoints, driving, source.compressed, source.mobility)
     return jnp.round(generator(warped.features) * 255.0).astype(jnp.uint8)
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from jaxportrait.media.crop import FaceRectangle, crop_face, image_to_crop
-from jaxportrait.media.paste import MASK_BORDER, PasteBack, mask_border, soft_mask
+from jaxportrait.media.paste import (
+    MASK_BORDER,
+    PasteBack,
+    color_correction,
+    mask_border,
+    missing_rim,
+    soft_mask,
+)
 from tests.media.test_crop import formula_picture
 
 TURNED = np.linalg.inv(image_to_crop(FaceRectangle((330, 210), 260, 0.4), 512))
@@ -153,7 +160,29 @@ def test_mask_has_the_published_shape():
 
 def test_a_tight_crop_ends_more_softly():
     assert mask_border(1.0) == mask_border(0.5) == MASK_BORDER
-    assert mask_border(2.0) == MASK_BORDER + 0.125
+    assert mask_border(2.0) == MASK_BORDER + 0.0625
     mask = soft_mask(128, mask_border(2.0))
-    assert mask[64, 10] == 0.5
-    assert (mask[20:-20, 64] == 1).all()
+    assert mask[64, 6] == 0.5
+    assert (mask[12:-12, 64] == 1).all()
+
+
+def test_the_rim_that_a_tight_crop_lacks():
+    assert missing_rim(1.0) == missing_rim(0.5) == 0
+    assert missing_rim(2.0) == 0.25  # of a crop twice as wide, this one is the middle half
+
+
+def test_colors_are_corrected_and_details_are_not():
+    source = np.random.default_rng(0).integers(100, 140, (64, 64, 3)).astype(np.uint8)
+    lacking = np.array([9, -4, 0])
+    fine = 20 * (np.indices((128, 128)).sum(axis=0) % 2 * 2 - 1)[..., None]
+    rest = cv2.resize(source, (128, 128), interpolation=cv2.INTER_CUBIC) - lacking + fine
+    correction = color_correction(source, rest.astype(np.uint8))
+    np.testing.assert_array_equal(correction, np.broadcast_to(lacking, correction.shape))
+
+
+def test_a_correction_is_added_to_every_frame_without_wrapping():
+    matrix, whole = np.eye(3), np.ones((64, 64), np.float32)
+    correction = np.stack([np.full((64, 64), value) for value in (7, -7, 0)], axis=-1).astype(np.int16)
+    paste = PasteBack(np.zeros((64, 64, 3), np.uint8), matrix, 64, whole, correction)
+    for level, expected in ((100, [107, 93, 100]), (252, [255, 245, 252]), (3, [10, 0, 3])):
+        assert (paste(np.full((64, 64, 3), level, np.uint8)) == expected).all()

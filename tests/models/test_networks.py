@@ -31,6 +31,7 @@ from jaxportrait.models.config import (
     config_from_json,
 )
 from jaxportrait.models.parts import abstract, build
+from jaxportrait.ops.grid import coordinate_grid
 from tests.closeness import assert_close
 from tests.models.test_blocks import draw, rngs
 
@@ -248,6 +249,18 @@ def test_one_source_compressed_beforehand_serves_every_frame():
     repeated = [jnp.repeat(x, 2, axis=0) for x in one]
     for ours, reference in zip(shared, call(network, [*repeated, driving]), strict=True):
         assert_close(ours, reference, SMALL_BOUND)
+
+
+def test_what_is_not_mobile_stays_where_the_source_has_it():
+    network, (volume, source, driving) = tiny("warping"), inputs_of("warping")
+    compressed = network.dense_motion.compress_volume(volume)
+    height, width = volume.shape[2:4]
+    mobility = jnp.ones((1, height, width)).at[:, : height // 2].set(0)
+    free, held = (network.dense_motion(compressed, source, driving, own) for own in (None, mobility))
+    own_places = coordinate_grid(*volume.shape[1:4])
+    np.testing.assert_array_equal(held.deformation[:, :, height // 2 :], free.deformation[:, :, height // 2 :])
+    np.testing.assert_array_equal(held.deformation[0, :, : height // 2], own_places[:, : height // 2])
+    assert np.abs(free.deformation - own_places[None]).max() > 0.01
 
 
 def test_a_fresh_flow_transformer_stands_still():

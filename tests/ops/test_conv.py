@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jaxportrait.ops.conv import CPU_FORMS, as_written, convolve, cpu_form, half_padding
+from jaxportrait.ops.conv import FORMS_3D, aligned, as_written, convolve, cpu_form, half_padding, taps_as_inputs
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -57,7 +57,7 @@ def test_convolutions_are_those_of_torch(shape, kernel_shape, options):
     assert_close(convolve(x, kernel, padding=padding, **options), torch_convolve(x, kernel, padding, **options), BOUND)
 
 
-@pytest.mark.parametrize("form", CPU_FORMS.values(), ids=CPU_FORMS)
+@pytest.mark.parametrize("form", [*FORMS_3D.values(), partial(aligned, taps_as_inputs)], ids=[*FORMS_3D, "aligned"])
 @pytest.mark.parametrize(
     ("size", "channels", "taps", "padding"),
     [
@@ -93,14 +93,28 @@ def test_the_mask_convolution_sums_its_taps_after_one_wide_convolution():
     assert cpu_form((1, 16, 64, 64, 142), (7, 7, 7, 142, 22)) == "taps_as_outputs"
 
 
-@pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_accelerators_run_three_dimensional_convolutions_as_written(platform):
-    x, kernel = draw(1, 3, 4, 20, 6), draw_kernel(3, 3, 3, 6, 5)
+def lowered_convolutions(platform: str, outputs: int) -> list[str]:
+    """The convolutions of the StableHLO of a 3 x 3 x 3 one."""
+    x, kernel = draw(1, 3, 4, 20, 6), draw_kernel(3, 3, 3, 6, outputs)
     program = jax.jit(lambda x, k: convolve(x, k, padding=[(1, 1)] * 3)).trace(x, kernel)
     lines = program.lower(lowering_platforms=(platform,)).as_text().splitlines()
-    convolutions = [line for line in lines if "stablehlo.convolution" in line]
-    assert len(convolutions) == 1
-    assert "[b, 0, 1, 2, f]" in convolutions[0]
+    return [line for line in lines if "stablehlo.convolution" in line]
+
+
+def test_a_tpu_runs_three_dimensional_convolutions_as_written():
+    (convolution,) = lowered_convolutions("tpu", 5)
+    assert "[b, 0, 1, 2, f]" in convolution
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kernel"),
+    [(5, "3x3x8x24"), (64, "3x3x24x64")],
+    ids=["few outputs: taps as outputs", "many: taps as inputs"],
+)
+def test_an_nvidia_gpu_runs_them_as_one_two_dimensional_one_of_whole_eights(outputs, kernel):
+    (convolution,) = lowered_convolutions("cuda", outputs)
+    assert "[b, 0, 1, f]" in convolution
+    assert f"tensor<{kernel}xf32>" in convolution
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

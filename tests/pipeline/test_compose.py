@@ -24,7 +24,7 @@ def source(figures) -> Source:
     }
     pose = jnp.concatenate([read["pitch"], read["yaw"], read["roll"]], axis=1)
     motion = Motion(read["kp"], read["exp"], pose, read["t"], read["scale"])
-    return Source(jnp.zeros(()), jnp.zeros(()), jnp.asarray(figures["x_s"]), motion)
+    return Source(jnp.zeros(()), jnp.zeros(()), jnp.asarray(figures["x_s"]), motion, jnp.zeros(()))
 
 
 @pytest.mark.parametrize("relative", [True, False])

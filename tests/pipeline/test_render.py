@@ -20,7 +20,7 @@ def lowered(dtype: str) -> str:
     volume, keypoints, driving = inputs_of("warping")
     compressed = networks[0].dense_motion.compress_volume(volume[:1].astype(dtype))
     motion = Motion(keypoints[:1], keypoints[:1], jnp.zeros((1, 3)), keypoints[:1, 0], jnp.ones((1, 1)))
-    source = Source(volume[:1], compressed, keypoints[:1], motion)
+    source = Source(volume[:1], compressed, keypoints[:1], motion, jnp.ones((1, *volume.shape[2:4])))
     return render.trace(*networks, source, driving).lower(lowering_platforms=("cuda",)).as_text()
 
 
@@ -29,6 +29,11 @@ def test_an_accelerator_convolves_in_the_dtype_that_was_asked_for():
         convolutions = re.findall(r"stablehlo\.convolution.*-> tensor<[\dx]*x(\w+)>", lowered(dtype))
         assert len(convolutions) > 20
         assert set(convolutions) == {element}
+
+
+def test_an_nvidia_gpu_gets_no_three_dimensional_convolution():
+    layouts = re.findall(r"stablehlo\.convolution.*?dim_numbers = \[(.*?)\]x", lowered("float16"))
+    assert set(layouts) == {"b, 0, 1, f"}
 
 
 def test_frames_leave_the_device_in_eight_bits():

@@ -1,0 +1,203 @@
+"""`python -m benchmarks.kernels`: what an NVIDIA GPU would run, compiled and read where there is none.
+
+XLA compiles for a card that it is told of, so its choices can be read on any machine: which convolutions and matrix
+products it calls, what is copied only to change a layout, what gathers, and the least time that the operations and
+bytes of each kernel take at the card's peaks. That is no measurement: `benchmarks.renderer` and `benchmarks.sampler`
+measure. It needs the extra `cuda12`. The networks have the published size, and no weights.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import tyro
+from flax import nnx
+from jax.experimental import topologies
+from jax.sharding import SingleDeviceSharding
+
+from benchmarks.hlo import Kernel, read_kernels
+from benchmarks.report import publish
+from jaxportrait.models.blocks import fold
+from jaxportrait.models.config import MOTION_FPS, FlowTransformerConfig, PortraitConfig
+from jaxportrait.models.parts import build
+from jaxportrait.pipeline.encode import encode_source
+from jaxportrait.pipeline.render import render
+from jaxportrait.pipeline.sample import GROUP, plan_windows, sample_motion
+from jaxportrait.types import MotionStatistics
+
+COLUMNS = ("program", "kernels", "calls", "TFLOP", "GB", "of the bytes", "at least, ms")
+PEAK = 989e12
+"""Operations a second of either card's matrix units in halves."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card with 132 cores of compute capability 9.0.
+
+    Attributes:
+      bandwidth: of its memory, bytes a second.
+      memory: bytes.
+    """
+
+    name: str
+    bandwidth: int
+    memory: int
+
+    @property
+    def target(self) -> str:
+        """As XLA is told of it."""
+        return f"""
+            gpu_device_info {{
+              cuda_compute_capability {{ major: 9 }}
+              name: "{self.name}" device_vendor: "NVIDIA Corporation" device_address_bits: 64
+              core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98 threads_per_warp: 32
+              threads_per_block_limit: 1024 threads_per_core_limit: 2048
+              thread_dim_limit_x: 1024 thread_dim_limit_y: 1024 thread_dim_limit_z: 64
+              block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+              registers_per_core_limit: 65536 registers_per_block_limit: 65536
+              shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448 shared_memory_per_core: 233472
+              memory_bandwidth: {self.bandwidth} device_memory_size: {self.memory} l2_cache_size: 52428800
+              runtime_version: "12.8.0" driver_version: "13.0.0" compile_time_toolkit_version: "12.8.0"
+              dnn_version: "9.10.0"
+            }}
+            platform_name: "CUDA" dnn_version_info {{ major: 9 minor: 10 }} device_description_str: "{self.name}"
+        """
+
+
+CARDS = {
+    "h100": Card("NVIDIA H100 80GB HBM3", 3_352_320_000_000, 84_942_979_072),
+    "h200": Card("NVIDIA H200", 4_800_000_000_000, 151_397_597_184),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Read what a GPU would run.
+
+    Attributes:
+      card: that is compiled for.
+      dtype: in which W, G and the flow transformer compute; the transformer has bfloat16 where this is float16.
+      batch_size: frames a call.
+      seconds: of audio.
+      steps: Euler steps.
+      text: folder for the programs' texts.
+      json: where to write the figures.
+    """
+
+    card: Literal["h100", "h200"] = "h200"
+    dtype: Literal["float16", "bfloat16"] = "float16"
+    batch_size: int = 8
+    seconds: float = 60.0
+    steps: int = 25
+    text: Path | None = None
+    json: Path | None = None
+
+
+def main() -> None:
+    options = tyro.cli(Options, description=__doc__)
+    card = CARDS[options.card]
+    try:
+        device = gpu(card)
+    except (NotImplementedError, RuntimeError) as error:
+        print(f"error: no compiler for NVIDIA GPUs ({error}): pip install -e '.[cuda12]'", file=sys.stderr)
+        sys.exit(2)
+    place = partial(on_device, SingleDeviceSharding(device))
+    programs = {
+        f"{options.batch_size} frames": frames_program(options, place),
+        f"motion of {options.seconds:g} s": motion_program(options, place),
+    }
+    rows, figures = [], {}
+    for name, (program, arguments) in programs.items():
+        text = program.lower(*arguments).compile({"xla_gpu_enable_triton_gemm": False}).as_text()
+        kernels = read_kernels(text)
+        rows += rows_of(name, kernels, card)
+        figures[name] = [vars(kernel) for kernel in kernels]
+        if options.text is not None:
+            options.text.mkdir(parents=True, exist_ok=True)
+            (options.text / f"{name}.txt").write_text(text, encoding="utf-8")
+    publish(f"{card.name}, {options.dtype}, compiled without it", COLUMNS, rows, figures, options.json)
+
+
+def gpu(card: Card) -> Any:
+    """A device that programs can be compiled for, and not run on.
+
+    Raises:
+      NotImplementedError, RuntimeError: JAX has no plugin for CUDA here.
+    """
+    return topologies.get_topology_desc("", "cuda", topology="1x1x1", target_config=card.target).devices[0]
+
+
+def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
+    """The shapes of a tree of arrays, on a device."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+
+def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
+    """The shapes of a network as `Checkpoint.network` gives it."""
+
+    def make() -> nnx.Module:
+        network = build(part, config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
+        network.eval()
+        fold(network)
+        nnx.update(network, jax.tree.map(lambda leaf: leaf.astype(dtype), nnx.state(network)))
+        return network
+
+    return nnx.eval_shape(make)
+
+
+def frames_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, Sequence[Any]]:
+    """A chunk of frames, as `Animator.render` runs it."""
+    full = PortraitConfig.full()
+    warping, generator = (
+        inference_network(part, getattr(full, part), options.dtype) for part in ("warping", "generator")
+    )
+    once = (inference_network(part, getattr(full, part), "float32") for part in ("appearance", "motion"))
+    picture = jax.ShapeDtypeStruct((1, full.image_size, full.image_size, 3), jnp.uint8)
+    source = jax.eval_shape(encode_source, *once, warping, picture)
+    driving = jax.ShapeDtypeStruct((options.batch_size, *source.keypoints.shape[1:]), jnp.float32)
+    return render, place((warping, generator, source, driving))
+
+
+def motion_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, Sequence[Any]]:
+    """The motion of a clip, as `Animator.sample` runs it."""
+    config = FlowTransformerConfig.full()
+    network = inference_network("flow_transformer", config, "bfloat16")
+    plan, count = plan_windows(round(options.seconds * MOTION_FPS), config, group=GROUP)
+
+    def inputs() -> tuple[Any, ...]:
+        statistics = MotionStatistics(jnp.zeros(config.motion_width), jnp.ones(config.motion_width))
+        return statistics, jnp.zeros((plan.features, config.audio_width)), jax.random.key(0), jnp.float32(0)
+
+    def sample(network: Any, statistics: Any, features: Any, key: Any, guidance: Any) -> jax.Array:
+        fixed = partial(sample_motion, plan=plan, steps=options.steps, guided=True)
+        return fixed(network, statistics, features, key, jnp.asarray(count), guidance)
+
+    return jax.jit(sample), place((network, *jax.eval_shape(inputs)))
+
+
+def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:
+    """A row a kind of kernels, and one for all of them."""
+    kinds = sorted({kernel.kind for kernel in kernels})
+    groups = {kind: [kernel for kernel in kernels if kernel.kind == kind] for kind in kinds} | {"all": list(kernels)}
+    moved = {kind: sum(kernel.moved * kernel.calls for kernel in group) for kind, group in groups.items()}
+    return [
+        [
+            name if kind == kinds[0] else "",
+            kind,
+            str(sum(kernel.calls for kernel in group)),
+            f"{sum(kernel.flops * kernel.calls for kernel in group) / 1e12:.2f}",
+            f"{moved[kind] / 1e9:.2f}",
+            f"{moved[kind] / moved['all']:.0%}",
+            f"{1e3 * sum(kernel.least_time(PEAK, card.bandwidth) for kernel in group):.2f}",
+        ]
+        for kind, group in groups.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()
