@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-Kind = Literal["convolution", "matrix product", "gather", "copy", "other"]
+Kind = Literal["convolution", "matrix product", "gather", "copy", "collective", "other"]
 
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s32": 4, "u32": 4, "s64": 8, "u64": 8, "f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 NO_KERNEL = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"}
 MOVES = {"transpose", "copy", "bitcast", "parameter", "constant"}
 """Of a fusion that only changes the order of what it reads."""
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 SLICES = {"slice", "dynamic-slice"}
 ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 INSTRUCTION = re.compile(r"\s+(?:ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<opcode>[a-z][\w-]*)\((?P<rest>.*)")
@@ -89,7 +90,7 @@ def _parse(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
 def _kernels(computations: Mapping[str, Mapping[str, Instruction]], name: str, calls: int) -> Iterator[Kernel]:
     instructions = computations[name]
     for instruction in instructions.values():
-        if instruction.opcode in NO_KERNEL:
+        if instruction.opcode in NO_KERNEL or instruction.opcode.endswith("-done"):
             continue
         if instruction.opcode == "while":
             trips = instruction.attribute(r'known_trip_count":\{"n":"(\d+)"')
@@ -131,6 +132,8 @@ def _read(shapes: Sequence[str], fused: Mapping[str, Instruction]) -> Iterator[s
 def _kind(instruction: Instruction, fused: Mapping[str, Instruction]) -> Kind:
     opcodes = {step.opcode for step in fused.values()} or {instruction.opcode}
     target = instruction.attribute(r'custom_call_target="([^"]+)"') or ""
+    if instruction.opcode.startswith(COLLECTIVES):
+        return "collective"
     if "convolution" in opcodes or "conv" in target:
         return "convolution"
     if "dot" in opcodes or "gemm" in target or "cublas" in target:

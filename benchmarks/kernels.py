@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from flax import nnx
 from jax.experimental import topologies
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, SingleDeviceSharding
 
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.report import publish
@@ -29,8 +30,15 @@ from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
 from jaxportrait.pipeline.sample import GROUP, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
+from train.config import OptimizerConfig
+from train.flow.stage import flow_program, fresh_state
+from train.flow.step import StepConfig
+from train.mesh import spread_shapes
+from train.program import lower_update
 
 COLUMNS = ("program", "kernels", "calls", "TFLOP", "GB", "of the bytes", "at least, ms")
+WITHOUT_TUNING = {"xla_gpu_enable_triton_gemm": False}
+"""Triton's matrix products are chosen by timing them on the card; here the library has all of them."""
 PEAK = 989e12
 """Operations a second of either card's matrix units in halves."""
 
@@ -85,6 +93,8 @@ class Options:
       batch_size: frames a call.
       seconds: of audio.
       steps: Euler steps.
+      windows: of a batch, in training.
+      devices: such cards on which a batch is spread.
       text: folder for the programs' texts.
       json: where to write the figures.
     """
@@ -94,6 +104,8 @@ class Options:
     batch_size: int = 8
     seconds: float = 60.0
     steps: int = 25
+    windows: int = 64
+    devices: int = 1
     text: Path | None = None
     json: Path | None = None
 
@@ -102,18 +114,19 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     card = CARDS[options.card]
     try:
-        device = gpu(card)
+        devices = gpus(card, options.devices)
     except (NotImplementedError, RuntimeError) as error:
         print(f"error: no compiler for NVIDIA GPUs ({error}): pip install -e '.[cuda12]'", file=sys.stderr)
         sys.exit(2)
-    place = partial(on_device, SingleDeviceSharding(device))
+    place = partial(on_device, SingleDeviceSharding(devices[0]))
     programs = {
-        f"{options.batch_size} frames": frames_program(options, place),
-        f"motion of {options.seconds:g} s": motion_program(options, place),
+        f"{options.batch_size} frames": partial(frames_program, options, place),
+        f"motion of {options.seconds:g} s": partial(motion_program, options, place),
+        f"an update by {options.windows} windows": partial(update_program, options, devices),
     }
     rows, figures = [], {}
-    for name, (program, arguments) in programs.items():
-        text = program.lower(*arguments).compile({"xla_gpu_enable_triton_gemm": False}).as_text()
+    for name, program in programs.items():
+        text = program().compile(WITHOUT_TUNING).as_text()
         kernels = read_kernels(text)
         rows += rows_of(name, kernels, card)
         figures[name] = [vars(kernel) for kernel in kernels]
@@ -123,13 +136,13 @@ def main() -> None:
     publish(f"{card.name}, {options.dtype}, compiled without it", COLUMNS, rows, figures, options.json)
 
 
-def gpu(card: Card) -> Any:
-    """A device that programs can be compiled for, and not run on.
+def gpus(card: Card, count: int) -> Any:
+    """Devices that programs can be compiled for, and not run on.
 
     Raises:
       NotImplementedError, RuntimeError: JAX has no plugin for CUDA here.
     """
-    return topologies.get_topology_desc("", "cuda", topology="1x1x1", target_config=card.target).devices[0]
+    return topologies.get_topology_desc("", "cuda", topology=f"1x1x{count}", target_config=card.target).devices
 
 
 def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
@@ -150,7 +163,7 @@ def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
     return nnx.eval_shape(make)
 
 
-def frames_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, Sequence[Any]]:
+def frames_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
     """A chunk of frames, as `Animator.render` runs it."""
     full = PortraitConfig.full()
     warping, generator = (
@@ -160,10 +173,10 @@ def frames_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, 
     picture = jax.ShapeDtypeStruct((1, full.image_size, full.image_size, 3), jnp.uint8)
     source = jax.eval_shape(encode_source, *once, warping, picture)
     driving = jax.ShapeDtypeStruct((options.batch_size, *source.keypoints.shape[1:]), jnp.float32)
-    return render, place((warping, generator, source, driving))
+    return render.lower(*place((warping, generator, source, driving)))
 
 
-def motion_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, Sequence[Any]]:
+def motion_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
     """The motion of a clip, as `Animator.sample` runs it."""
     config = FlowTransformerConfig.full()
     network = inference_network("flow_transformer", config, "bfloat16")
@@ -177,7 +190,16 @@ def motion_program(options: Options, place: Callable[[Any], Any]) -> tuple[Any, 
         fixed = partial(sample_motion, plan=plan, steps=options.steps, guided=True)
         return fixed(network, statistics, features, key, jnp.asarray(count), guidance)
 
-    return jax.jit(sample), place((network, *jax.eval_shape(inputs)))
+    return jax.jit(sample).lower(*place((network, *jax.eval_shape(inputs))))
+
+
+def update_program(options: Options, devices: Any) -> jax.stages.Lowered:
+    """An update of the flow transformer's weights, as `python -m train` runs it on so many devices."""
+    config = StepConfig(FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16")
+    mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
+    return lower_update(
+        flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh), options.windows, mesh
+    )
 
 
 def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:

@@ -76,7 +76,12 @@ def initial_state(
 
 
 def compile_update(program: Program, state: TrainState, batch_size: int, mesh: Mesh) -> jax.stages.Compiled:
-    """The program's step, compiled for (*given, key, state, batch); the state's memory is used again.
+    """`lower_update`, compiled."""
+    return lower_update(program, state, batch_size, mesh).compile()
+
+
+def lower_update(program: Program, state: TrainState, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
+    """The program's step of (*given, key, state, batch), for the mesh's devices; the state's memory is used again.
 
     Args:
       state: shapes, dtypes and shardings.
@@ -89,7 +94,7 @@ def compile_update(program: Program, state: TrainState, batch_size: int, mesh: M
     given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), program.given)
     key = jax.eval_shape(lambda: jax.random.key(0))
     update = jax.jit(program.step, donate_argnums=len(given) + 1, out_shardings=(state_shardings(state, mesh), whole))
-    return update.lower(*given, key, state, batch).compile()
+    return update.lower(*given, key, state, batch)
 
 
 def make_task(
