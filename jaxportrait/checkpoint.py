@@ -4,6 +4,7 @@ An inference checkpoint is an Orbax folder of three items: `params` (part -> the
 sizes of every part that it holds) and `statistics` (of the motion space, where there is a flow transformer).
 """
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -214,6 +215,11 @@ def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, o
 
 def check_destination(path: Path, *, overwrite: bool) -> None:
     """Raise a CheckpointError unless a checkpoint may be written at `path`: absent, empty or, on request, replaced."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise CheckpointError(f"{path} cannot be written, {folder} is a file: choose another output")
+    if not os.access(folder, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written, you may not write into {folder}: choose another output")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not ((path / "config" / "metadata").is_file() and (path / "params").is_dir()):

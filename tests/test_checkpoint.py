@@ -16,6 +16,7 @@ from flax import nnx
 
 from jaxportrait.checkpoint import (
     CheckpointError,
+    check_destination,
     fill,
     leaf_shapes,
     leaves_of,
@@ -245,6 +246,16 @@ def test_a_folder_that_is_no_checkpoint_is_never_replaced(params, tmp_path):
     with pytest.raises(CheckpointError, match="exists and is not a checkpoint"):
         save_checkpoint(tmp_path / "project", CONFIG, params, overwrite=True)
     assert (tmp_path / "project" / "work.py").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(CheckpointError, match=r"cannot be written, .*notes is a file"):
+        check_destination(tmp_path / "notes" / "deep" / "checkpoint", overwrite=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(CheckpointError, match=rf"you may not write into {tmp_path}: choose another"):
+        check_destination(tmp_path / "deep" / "checkpoint", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
 
 def test_parts_and_config_belong_together(params, tmp_path):
