@@ -1,7 +1,8 @@
 """`python -m benchmarks.conv`: the forms of `ops.conv` and `ops.prepared` over the renderer's shapes.
 
-Forms of one convolution run in turn; the ratios are of the time of the convolution as written. "aligned" is that with
-channels filled up to a multiple of 8, which a GPU's matrix units want in halves.
+Forms of one convolution run in turn; the ratios are of the time of the convolution as written. "aligned" ones have
+their channels filled up to a multiple of 8, which a GPU's matrix units want in halves; `ops.conv` takes the aligned 2-D
+ones there.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,9 @@ import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.allocator import keep_freed_memory
-from jaxportrait.ops.conv import FORMS_3D, as_written, half_padding
+from jaxportrait.ops.conv import ALIGNMENT, FORMS_3D, aligned, as_written, half_padding
 from jaxportrait.ops.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
-
-ALIGNMENT = 8
-"""Channels of half precision that a GPU's matrix units read at once."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +117,15 @@ def forms_of(shape: Shape, kernel: np.ndarray, dtype: Any) -> dict[str, tuple[Ca
     def written(x: Any, kernel: Any) -> Any:
         return as_written(upsample_nearest(x, shape.upsample), kernel, padding=padding)
 
-    forms: dict[str, tuple[Callable, Any]] = {"as written": (written, kernel)}
+    whole = {"as written": written}
     if shape.upsample == 1 and len(shape.taps) == 3:
         others = {name: form for name, form in FORMS_3D.items() if form is not as_written}
-        forms |= {name: (partial(form, padding=padding), kernel) for name, form in others.items()}
-    if shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT:
-        fill_inputs, fill_outputs = -shape.inputs % ALIGNMENT, -shape.outputs % ALIGNMENT
-        aligned = np.pad(kernel, [*[(0, 0)] * len(shape.taps), (0, fill_inputs), (0, fill_outputs)])
-
-        def filled(x: Any, kernel: Any) -> Any:
-            x = jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, fill_inputs)])
-            return written(x, kernel)[..., : shape.outputs]
-
-        forms["aligned"] = (filled, aligned)
+        whole |= {name: partial(form, padding=padding) for name, form in others.items()}
+    forms: dict[str, tuple[Callable, Any]] = {name: (form, kernel) for name, form in whole.items()}
+    if shape.upsample == 1 and (shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT):
+        in_2d = ("taps_as_inputs", "taps_as_outputs") if len(shape.taps) == 3 else ()
+        for name, form in {"as written": as_written, **{name: FORMS_3D[name] for name in in_2d}}.items():
+            forms[f"{name}, aligned"] = (partial(aligned, form, padding=padding), kernel)
     prepared = partial(convolve_prepared, upsample=shape.upsample, padding=padding)
     exact = jax.default_backend() == "cpu" and dtype == jnp.float32
     for name, toom_cook in (("taps merged", False), *([("Toom-Cook", True)] if exact else [])):

@@ -120,10 +120,15 @@ def _read(shapes: Sequence[str], fused: Mapping[str, Instruction]) -> Iterator[s
     for step in fused.values():
         for operand in step.operands if step.opcode != "parameter" else ():
             users.setdefault(operand, []).append(step)
+
+    def readers(name: str) -> Iterator[Instruction]:
+        for user in users.get(name, ()):
+            yield from readers(user.name) if user.opcode == "bitcast" else (user,)
+
     parts = {
-        int(step.rest[: step.rest.index(")")]): [user.shape for user in users.get(name, ())]
+        int(step.rest[: step.rest.index(")")]): [reader.shape for reader in readers(name)]
         for name, step in fused.items()
-        if step.opcode == "parameter" and all(user.opcode in SLICES for user in users.get(name, ()))
+        if step.opcode == "parameter" and all(reader.opcode in SLICES for reader in readers(name))
     }
     for number, shape in enumerate(shapes):
         yield from parts.get(number, [shape])

@@ -37,7 +37,7 @@ from train.mesh import spread_shapes
 from train.program import lower_update
 
 COLUMNS = ("program", "kernels", "calls", "TFLOP", "GB", "of the bytes", "at least, ms")
-WITHOUT_TUNING = {"xla_gpu_enable_triton_gemm": False}
+WITHOUT_TUNING: dict[str, str | bool] = {"xla_gpu_enable_triton_gemm": False}
 """Triton's matrix products are chosen by timing them on the card; here the library has all of them."""
 PEAK = 989e12
 """Operations a second of either card's matrix units in halves."""
@@ -126,7 +126,7 @@ def main() -> None:
     }
     rows, figures = [], {}
     for name, program in programs.items():
-        text = program().compile(WITHOUT_TUNING).as_text()
+        text = program().compile(WITHOUT_TUNING).as_text() or ""
         kernels = read_kernels(text)
         rows += rows_of(name, kernels, card)
         figures[name] = [vars(kernel) for kernel in kernels]

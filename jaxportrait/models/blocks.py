@@ -5,7 +5,7 @@ Every layer computes in its `dtype`; statistics of norms, softmax and positions 
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -166,6 +166,9 @@ class SpectralConv(nnx.Module):
         self.u = self.v = None
 
 
+Layer = TypeVar("Layer", Conv, nnx.Linear)
+
+
 class GatedConvMLP(nnx.Module):
     """A gated MLP of 1-D convolutions without biases: w2(silu(w1 x) * w3 x).
 
@@ -213,11 +216,11 @@ def fold(network: nnx.Module) -> None:
             module.prepare()
 
 
-def join(convs: Sequence[Conv]) -> Conv:
-    """One convolution with the outputs of several that read the same, one after the other."""
-    wide = nnx.clone(convs[0])
-    for leaf in ("kernel", "bias") if convs[0].bias is not None else ("kernel",):
-        values = [getattr(conv, leaf)[...] for conv in convs]
+def join(layers: Sequence[Layer]) -> Layer:
+    """One layer with the outputs of several that read the same, one after the other."""
+    wide = nnx.clone(layers[0])
+    for leaf in ("kernel", "bias") if layers[0].bias is not None else ("kernel",):
+        values = [getattr(layer, leaf)[...] for layer in layers]
         setattr(wide, leaf, nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)))
     return wide
 

@@ -5,13 +5,17 @@ motion alone. Source: the audio-driven LivePortrait (its AnimateNet), after MMAu
 transformers for high-resolution image synthesis" (MM-DiT), 2024.
 """
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import NORM_EPSILON, Conv, GatedConvMLP
+from jaxportrait.models.blocks import NORM_EPSILON, Conv, GatedConvMLP, join
 from jaxportrait.models.config import FlowTransformerConfig
 from jaxportrait.ops.resize import resize_linear
 from jaxportrait.ops.rope import rotary_table, rotate
@@ -59,6 +63,13 @@ class Modulation(nnx.Module):
         return jnp.split(self.linear(nnx.silu(condition)), self.parts, axis=-1)
 
 
+def join_modulations(modulations: Sequence[Modulation]) -> Modulation:
+    """One with the parts of several that read the same condition, one after the other."""
+    wide = nnx.clone(modulations[0])
+    wide.parts, wide.linear = sum(each.parts for each in modulations), join([each.linear for each in modulations])
+    return wide
+
+
 class Block(nnx.Module):
     """One stream's half of a joint block, or a whole fused block.
 
@@ -68,17 +79,17 @@ class Block(nnx.Module):
 
     def __init__(self, config: FlowTransformerConfig, *, ends: bool = False, dtype: DTypeLike, rngs: nnx.Rngs):
         width = config.width
-        self.modulation = Modulation(width, 2 if ends else 6, dtype=dtype, rngs=rngs)
+        self.modulation: Any = nnx.data(Modulation(width, 2 if ends else 6, dtype=dtype, rngs=rngs))
         self.qkv = QueryKeyValue(width, config.heads, dtype=dtype, rngs=rngs)
         if not ends:
             self.out = Conv(width, width, (3,), dtype=dtype, rngs=rngs)
             self.mlp = GatedConvMLP(width, config.mlp_hidden, 3, dtype=dtype, rngs=rngs)
 
     def project(
-        self, x: Float[Array, "n t c"], condition: Float[Array, "n s c"], rotary: Float[np.ndarray, "t half 2"]
+        self, x: Float[Array, "n t c"], modulation: Sequence[Array], rotary: Float[np.ndarray, "t half 2"]
     ) -> tuple[tuple[Array, Array, Array], list[Array]]:
         """Queries, keys and values, and what of the modulation `finish` needs."""
-        shift, scale, *rest = self.modulation(condition)
+        shift, scale, *rest = modulation
         return self.qkv(modulate(x, shift, scale), rotary), rest
 
     def finish(self, x: Float[Array, "n t c"], attended: Float[Array, "n t c"], rest: list[Array]) -> Array:
@@ -87,9 +98,9 @@ class Block(nnx.Module):
         return x + self.mlp(modulate(x, mlp_shift, mlp_scale)) * mlp_gate
 
     def __call__(
-        self, x: Float[Array, "n t c"], condition: Float[Array, "n s c"], rotary: Float[np.ndarray, "t half 2"]
+        self, x: Float[Array, "n t c"], modulation: Sequence[Array], rotary: Float[np.ndarray, "t half 2"]
     ) -> Float[Array, "n t c"]:
-        qkv, rest = self.project(x, condition, rotary)
+        qkv, rest = self.project(x, modulation, rotary)
         return self.finish(x, attend(*qkv), rest)
 
 
@@ -105,13 +116,13 @@ class JointBlock(nnx.Module):
         self,
         motion: Float[Array, "n t c"],
         audio: Float[Array, "n s c"],
-        motion_condition: Float[Array, "n t c"],
-        audio_condition: Float[Array, "n 1 c"],
+        motion_modulation: Sequence[Array],
+        audio_modulation: Sequence[Array],
         motion_rotary: Float[np.ndarray, "t half 2"],
         audio_rotary: Float[np.ndarray, "s half 2"],
     ) -> tuple[Array, Array]:
-        motion_qkv, motion_rest = self.motion.project(motion, motion_condition, motion_rotary)
-        audio_qkv, audio_rest = self.audio.project(audio, audio_condition, audio_rotary)
+        motion_qkv, motion_rest = self.motion.project(motion, motion_modulation, motion_rotary)
+        audio_qkv, audio_rest = self.audio.project(audio, audio_modulation, audio_rotary)
         attended = attend(*(jnp.concatenate(pair, axis=1) for pair in zip(motion_qkv, audio_qkv, strict=True)))
         frames = motion.shape[1]
         motion = self.motion.finish(motion, attended[:, :frames], motion_rest)
@@ -161,7 +172,8 @@ class FlowTransformer(nnx.Module):
             for i in range(config.joint_blocks)
         )
         self.fused_blocks = nnx.List(Block(config, dtype=dtype, rngs=rngs) for _ in range(config.fused_blocks))
-        self.final_modulation = Modulation(config.width, 2, dtype=dtype, rngs=rngs)
+        self.final_modulation: Any = nnx.data(Modulation(config.width, 2, dtype=dtype, rngs=rngs))
+        self.joined: Any = nnx.data(None)
         self.final_conv = Conv(config.width, config.motion_width, (7,), dtype=dtype, rngs=rngs)
         for leaf in (self.final_conv.kernel, self.final_conv.bias):
             leaf[...] = jnp.zeros_like(leaf[...])
@@ -188,12 +200,44 @@ class FlowTransformer(nnx.Module):
         per_frame = overall + condition.per_frame
         motion_rotary, audio_rotary = rotary_tables(self.config)
         x, audio = self.motion_stem(motion), condition.tokens
+        of_motion, of_audio = self._modulations(per_frame, overall)
         for joint in self.joint_blocks:
-            x, audio = joint(x, audio, per_frame, overall, motion_rotary, audio_rotary)
+            x, audio = joint(x, audio, next(of_motion), next(of_audio), motion_rotary, audio_rotary)
         for fused in self.fused_blocks:
-            x = fused(x, per_frame, motion_rotary)
-        shift, scale = self.final_modulation(overall)
+            x = fused(x, next(of_motion), motion_rotary)
+        shift, scale = next(of_audio)
         return self.final_conv(modulate(x, shift, scale)).astype(jnp.float32)
+
+    def _modulations(
+        self, per_frame: Float[Array, "n t c"], overall: Float[Array, "n 1 c"]
+    ) -> tuple[Iterator[list[Array]], Iterator[list[Array]]]:
+        """Those by the frames' conditions, of motion halves and fused blocks; and those by the overall condition, of
+        audio halves and the end."""
+        if self.joined is None:
+            of_motion, of_audio = self._by_condition()
+            return (each(per_frame) for each in of_motion), (each(overall) for each in of_audio)
+        by_frame, by_whole = (iter(joined(c)) for joined, c in zip(self.joined, (per_frame, overall), strict=True))
+        motion_parts, audio_parts = self.parts
+        return (list(islice(by_frame, n)) for n in motion_parts), (list(islice(by_whole, n)) for n in audio_parts)
+
+    def _by_condition(self) -> tuple[list[Modulation], list[Modulation]]:
+        of_motion = [*(joint.motion.modulation for joint in self.joint_blocks)]
+        of_motion += [fused.modulation for fused in self.fused_blocks]
+        return of_motion, [*(joint.audio.modulation for joint in self.joint_blocks), self.final_modulation]
+
+    def fold(self) -> None:
+        """Modulations of the same condition become one, which XLA would do anew in every evaluation on a GPU."""
+        if self.joined is not None:
+            return
+        groups = self._by_condition()
+        self.parts = tuple(tuple(each.parts for each in group) for group in groups)
+        self.joined = nnx.List(join_modulations(group) for group in groups)
+        for block in (
+            *(half for joint in self.joint_blocks for half in (joint.motion, joint.audio)),
+            *self.fused_blocks,
+        ):
+            block.modulation = None
+        self.final_modulation = None
 
     def __call__(
         self, motion: Float[Array, "n t d"], time: Float[Array, " n"], audio: Float[Array, "n s a"]
