@@ -31,10 +31,8 @@ from jaxportrait.pipeline.render import render
 from jaxportrait.pipeline.sample import GROUP, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
 from train.config import OptimizerConfig
-from train.flow.stage import flow_program, fresh_state
+from train.flow.stage import flow_program
 from train.flow.step import StepConfig
-from train.mesh import spread_shapes
-from train.program import lower_update
 
 COLUMNS = ("program", "kernels", "calls", "TFLOP", "GB", "of the bytes", "at least, ms")
 WITHOUT_TUNING: dict[str, str | bool] = {"xla_gpu_enable_triton_gemm": False}
@@ -197,9 +195,7 @@ def update_program(options: Options, devices: Any) -> jax.stages.Lowered:
     """An update of the flow transformer's weights, as `python -m train` runs it on so many devices."""
     config = StepConfig(FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16")
     mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
-    return lower_update(
-        flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh), options.windows, mesh
-    )
+    return flow_program(config, 0).lower_update(options.windows, mesh)
 
 
 def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:

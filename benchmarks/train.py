@@ -8,7 +8,6 @@ einops and torchdiffeq.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,10 +24,9 @@ from train.batches import Rows
 from train.config import OptimizerConfig
 from train.flow.config import TransformerSize
 from train.flow.data import WINDOW_FEATURES, batches
-from train.flow.stage import flow_program, fresh_params, fresh_state
+from train.flow.stage import flow_program
 from train.flow.step import StepConfig
-from train.mesh import make_mesh, spread_shapes
-from train.program import compile_update, initial_state
+from train.mesh import make_mesh
 from train.records import WINDOW_FRAMES, open_dataset
 
 AUDIO_WIDTH = 384
@@ -98,9 +96,8 @@ def our_update(options: Options) -> Callable[[], Any]:
     """Our jitted update on every device, its state going from call to call."""
     transformer = options.size.config("lip", AUDIO_WIDTH)
     config, mesh = StepConfig(transformer, OptimizerConfig(), dtype=options.dtype), make_mesh(1)
-    program, shapes = flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh)
-    update = compile_update(program, shapes, options.batch_size, mesh)
-    state = initial_state((fresh_params(config, 0), {}), {}, config.optimizer, mesh)
+    program = flow_program(config, 0)
+    update, state = program.lower_update(options.batch_size, mesh).compile(), program.initial_state(mesh)
     key, batch = jax.random.key(0), program.place(sample_batch(options.batch_size), mesh)
 
     def run() -> Any:

@@ -5,7 +5,7 @@ What is trained is known here by shapes alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -14,13 +14,12 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, UInt8
 
-from jaxportrait.checkpoint import Leaves
 from jaxportrait.types import MotionStatistics
 from train.batches import Sample
 from train.config import ConfigError, OptimizerConfig
 from train.keys import Purpose, root_key
 from train.loop import HostBatch, Task
-from train.mesh import batch_sharding, place, put, state_shardings
+from train.mesh import batch_sharding, place, put, spread_shapes, state_shardings
 from train.state import Params, TrainState, begin
 
 Inputs = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -38,12 +37,16 @@ class Program:
     Attributes:
       step: (*given, key, state, batch) -> the next state, and metrics.
       error: (*given, average, batch) -> the validation loss.
-      inputs: what they read of a batch.
+      fresh: -> weights and batch statistics of newly initialised networks.
+      optimizer: of the state before the first update.
+      inputs: what `step` and `error` read of a batch.
       given: arguments that training leaves alone, such as the weights of frozen networks: pytrees of host arrays.
     """
 
     step: Callable[..., Any]
     error: Callable[..., Any]
+    fresh: Callable[[], tuple[Params, Params]]
+    optimizer: OptimizerConfig
     inputs: Inputs
     given: Given = field(default=(), repr=False)
 
@@ -51,50 +54,46 @@ class Program:
         """What of a batch is read, spread over the mesh; the rest says what it is made of."""
         return place({name: batch[name] for name in self.inputs}, mesh)
 
+    def abstract_state(self, mesh: Mesh) -> TrainState:
+        """Shapes, dtypes and shardings of the state."""
+        return spread_shapes(lambda: self._begin(*self.fresh()), mesh)
 
-def initial_state(
-    fresh: tuple[Leaves, Leaves], initial: Mapping[str, np.ndarray], config: OptimizerConfig, mesh: Mesh
-) -> TrainState:
-    """The state before the first update, spread over the mesh.
+    def initial_state(self, mesh: Mesh, initial: Mapping[str, np.ndarray] = MappingProxyType({})) -> TrainState:
+        """The state before the first update, drawn where the mesh keeps it.
 
-    Args:
-      fresh: weights and batch statistics, newly initialised.
-      initial: those that stand in place of fresh ones, by dotted path.
+        Args:
+          initial: weights and batch statistics that stand in place of fresh ones, by dotted path.
 
-    Raises:
-      ConfigError: the networks have no such leaf.
-    """
-    if unknown := sorted(initial.keys() - fresh[0].keys() - fresh[1].keys()):
-        raise ConfigError(f"the weights to start from hold {unknown[0]}, which the networks of this run lack")
-    start = partial(begin, config=config)
-    shardings = state_shardings(jax.eval_shape(start, fresh[0], batch_statistics=fresh[1]), mesh)
-    params, measured = (
-        {name: put(np.asarray(initial.get(name, leaf)), shardings.average[name]) for name, leaf in leaves.items()}
-        for leaves in fresh
-    )
-    return jax.jit(start, out_shardings=shardings)(params, batch_statistics=measured)
+        Raises:
+          ConfigError: the networks have no such leaf.
+        """
+        shapes = jax.eval_shape(self.fresh)
+        if unknown := sorted(initial.keys() - shapes[0].keys() - shapes[1].keys()):
+            raise ConfigError(f"the weights to start from hold {unknown[0]}, which the networks of this run lack")
+        spread = state_shardings(shapes, mesh)
+        params, measured = (
+            {
+                name: put(np.asarray(initial[name]), own[name]) if name in initial else leaf
+                for name, leaf in drawn.items()
+            }
+            for drawn, own in zip(jax.jit(self.fresh, out_shardings=spread)(), spread, strict=True)
+        )
+        return jax.jit(self._begin, out_shardings=state_shardings(self.abstract_state(mesh), mesh))(params, measured)
 
+    def lower_update(self, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
+        """The step of (*given, key, state, batch), for the mesh's devices; the state's memory is used again."""
+        rows, whole = batch_sharding(mesh), NamedSharding(mesh, P())
+        batch = {
+            name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
+            for name, (shape, dtype) in self.inputs.items()
+        }
+        given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), self.given)
+        key, state = jax.eval_shape(lambda: jax.random.key(0)), self.abstract_state(mesh)
+        update = jax.jit(self.step, donate_argnums=len(given) + 1, out_shardings=(state_shardings(state, mesh), whole))
+        return update.lower(*given, key, state, batch)
 
-def compile_update(program: Program, state: TrainState, batch_size: int, mesh: Mesh) -> jax.stages.Compiled:
-    """`lower_update`, compiled."""
-    return lower_update(program, state, batch_size, mesh).compile()
-
-
-def lower_update(program: Program, state: TrainState, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
-    """The program's step of (*given, key, state, batch), for the mesh's devices; the state's memory is used again.
-
-    Args:
-      state: shapes, dtypes and shardings.
-    """
-    rows, whole = batch_sharding(mesh), NamedSharding(mesh, P())
-    batch = {
-        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
-        for name, (shape, dtype) in program.inputs.items()
-    }
-    given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), program.given)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    update = jax.jit(program.step, donate_argnums=len(given) + 1, out_shardings=(state_shardings(state, mesh), whole))
-    return update.lower(*given, key, state, batch)
+    def _begin(self, params: Params, batch_statistics: Params) -> TrainState:
+        return begin(params, self.optimizer, batch_statistics)
 
 
 def make_task(

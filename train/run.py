@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from rich.console import Console
@@ -16,6 +17,7 @@ from train.config import ConfigError, StageConfig, differences
 from train.logging import Journal, measure_peak
 from train.loop import Batches, Loop, Task
 from train.mesh import check_batch, make_mesh
+from train.program import Program
 from train.state import TrainState
 
 Run = Mapping[str, Any]
@@ -47,20 +49,16 @@ class Stage(Protocol):
     @property
     def run(self) -> Run: ...
 
+    @property
+    def program(self) -> Program: ...
+
+    @property
+    def initial(self) -> Mapping[str, np.ndarray]:
+        """Weights and batch statistics to start from, by dotted path; what is not among them starts fresh."""
+        ...
+
     def batches(self, rows: Rows) -> Batches:
         """An endless iterator over training batches."""
-        ...
-
-    def abstract_state(self, mesh: Mesh) -> TrainState:
-        """Shapes, dtypes and shardings of the state."""
-        ...
-
-    def initial_state(self, mesh: Mesh) -> TrainState:
-        """The state before the first update, spread over the mesh."""
-        ...
-
-    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        """The update, compiled ahead for the state and batch of this run."""
         ...
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
@@ -87,7 +85,7 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
         console.print(
             f"{options.work_dir}: from step {int(state.step)} to {config.loop.steps} on {mesh.size} device(s)"
         )
-        update = stage.compile_update(mesh)
+        update = stage.program.lower_update(config.batch_size, mesh).compile()
         journal = Journal(
             options.work_dir,
             console,
@@ -110,9 +108,9 @@ def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoi
     """The state to go on from, with `batches` set to the one that comes next."""
     at = resume_step(resume, checkpoints.steps)
     if at is None:
-        return stage.initial_state(mesh)
+        return stage.program.initial_state(mesh, stage.initial)
     check_unchanged(checkpoints.run(at), stage)
-    state, data = checkpoints.restore(at, stage.abstract_state(mesh))
+    state, data = checkpoints.restore(at, stage.program.abstract_state(mesh))
     checkpoints.go_on_from(at)
     batches.set_state(dict(data))
     return state

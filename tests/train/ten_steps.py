@@ -4,7 +4,6 @@ python -m tests.train.ten_steps DATASET OUTPUT FSDP [HOST:PORT PROCESSES PROCESS
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -16,10 +15,9 @@ from train.batches import Rows
 from train.config import OptimizerConfig
 from train.flow.config import TransformerSize
 from train.flow.data import batches
-from train.flow.stage import flow_program, fresh_state
+from train.flow.stage import flow_program
 from train.flow.step import StepConfig
-from train.mesh import check_batch, connect, make_mesh, spread_shapes
-from train.program import compile_update, initial_state
+from train.mesh import check_batch, connect, make_mesh
 from train.records import open_dataset
 from train.state import Params
 
@@ -36,11 +34,11 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     config = StepConfig(transformer, CONSTANT, accumulation=ACCUMULATION)
     rows = Rows(BATCH, jax.process_index(), jax.process_count())
     iterator, key = batches(dataset, "lip", 0, rows), jax.random.key(0)
-    program, shapes = flow_program(config), spread_shapes(partial(fresh_state, config, 0), mesh)
-    state = initial_state((weights(shapes.params), {}), {}, CONSTANT, mesh)
+    program = flow_program(config, 0)
+    state = program.initial_state(mesh, weights(program.abstract_state(mesh).params))
     before = process_allgather(state.params, tiled=True)
 
-    update, losses, vectors, mean = compile_update(program, shapes, BATCH, mesh), [], [], 0.0
+    update, losses, vectors, mean = program.lower_update(BATCH, mesh).compile(), [], [], 0.0
     for _ in range(STEPS):
         state, metrics = update(key, state, program.place(next(iterator), mesh))
         losses.append(float(metrics["loss"]))

@@ -8,7 +8,7 @@ import pytest
 
 from train.config import ConfigError, OptimizerConfig
 from train.flow.config import TransformerSize
-from train.flow.stage import fresh_state
+from train.flow.stage import flow_program
 from train.flow.step import Draws, StepConfig, build, draw, flow_loss, train_step, validation_loss
 from train.mesh import check_batch, make_mesh
 from train.state import TrainState, average_decay, begin, learning_rate, mean_gradients, update
@@ -20,7 +20,7 @@ SAMPLES = 8
 
 @pytest.fixture(scope="module")
 def fresh() -> TrainState:
-    return jax.jit(partial(fresh_state, CONFIG, 0))()
+    return flow_program(CONFIG, 0).initial_state(make_mesh(1))
 
 
 @pytest.fixture(scope="module")

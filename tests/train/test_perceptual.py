@@ -65,7 +65,7 @@ def test_differences_of_maps_are_summed_over_maps_and_scales():
 
 def test_the_vgg_is_an_argument_of_the_update_and_of_no_state(folder):
     stage, mesh = open_renderer(options(folder, "vgg"), config(10.0)), make_mesh(1)
-    state, (vgg,) = stage.abstract_state(mesh), stage.program.given
+    state, (vgg,) = stage.program.abstract_state(mesh), stage.program.given
     assert not any("stages.4" in name for name in state.average)
     batch = {
         name: jax.ShapeDtypeStruct((8, *shape), dtype) for name, (shape, dtype) in pair_inputs(stage.dataset).items()

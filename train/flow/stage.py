@@ -23,11 +23,10 @@ from train.flow.step import StepConfig, train_step, validation_loss
 from train.initial import initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
-from train.mesh import spread_shapes
-from train.program import Program, compile_update, initial_state, make_task
+from train.program import Program, make_task
 from train.records import Dataset, check_encoder, open_dataset
 from train.run import Run, RunOptions, train_stage
-from train.state import Params, TrainState, begin, parameters_of
+from train.state import Params, parameters_of
 
 FAR = 1.0
 """Deviations by which the motion of a checkpoint may differ from the data set's, without a word."""
@@ -50,16 +49,6 @@ class FlowStage:
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.step.transformer.motion_space, self.config.seed, rows)
 
-    def abstract_state(self, mesh: Mesh) -> TrainState:
-        return spread_shapes(partial(fresh_state, self.step, self.config.seed), mesh)
-
-    def initial_state(self, mesh: Mesh) -> TrainState:
-        fresh = jax.jit(fresh_params, static_argnums=(0, 1))(self.step, self.config.seed)
-        return initial_state((fresh, {}), self.initial, self.config.optimizer, mesh)
-
-    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
-
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         transformer, dataset = self.step.transformer, self.dataset
         space, count = transformer.motion_space, self.config.validation_batches
@@ -80,22 +69,16 @@ class FlowStage:
 
     @property
     def program(self) -> Program:
-        return flow_program(self.step)
+        return flow_program(self.step, self.config.seed)
 
 
-def flow_program(config: StepConfig) -> Program:
-    return Program(partial(train_step, config), partial(validation_loss, config), window_inputs(config.transformer))
+def flow_program(config: StepConfig, seed: int) -> Program:
+    def fresh() -> tuple[Params, Params]:
+        network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)))
+        return parameters_of(network), {}
 
-
-def fresh_state(config: StepConfig, seed: int) -> TrainState:
-    """The state before the first update; to be traced."""
-    return begin(fresh_params(config, seed), config.optimizer)
-
-
-def fresh_params(config: StepConfig, seed: int) -> Params:
-    """Those of a newly initialised transformer."""
-    network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)))
-    return parameters_of(network)
+    step, error = partial(train_step, config), partial(validation_loss, config)
+    return Program(step, error, fresh, config.optimizer, window_inputs(config.transformer))
 
 
 def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> bool:

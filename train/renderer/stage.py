@@ -19,8 +19,7 @@ from train.config import ConfigError
 from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
-from train.mesh import spread_shapes
-from train.program import Program, compile_update, initial_state, make_task
+from train.program import Program, make_task
 from train.renderer.config import PARTS, RendererConfig
 from train.renderer.data import Contrast, batches, describe, pair_inputs, validation_batches
 from train.renderer.networks import Networks
@@ -29,7 +28,7 @@ from train.renderer.plot import plot_pairs
 from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
 from train.run import Run, RunOptions, train_stage
-from train.state import Params, TrainState, batch_statistics_of, begin, parameters_of
+from train.state import Params, batch_statistics_of, parameters_of
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,6 @@ class RendererStage:
         contrast = Contrast(self.config.contrast, self.config.guided_gaps)
         return batches(self.dataset, self.config.seed, rows, contrast=contrast)
 
-    def abstract_state(self, mesh: Mesh) -> TrainState:
-        return spread_shapes(partial(fresh_state, self.config), mesh)
-
-    def initial_state(self, mesh: Mesh) -> TrainState:
-        return initial_state(fresh_leaves(self.config), self.initial, self.config.optimizer, mesh)
-
-    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
-
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         config = self.config
         return make_task(
@@ -79,15 +69,11 @@ class RendererStage:
         return Program(
             partial(train_step, config),
             lambda _, average, batch: validation_error(config, average, batch),
+            partial(fresh_leaves, config),
+            config.optimizer,
             pair_inputs(self.dataset),
             given=(self.vgg,),
         )
-
-
-def fresh_state(config: RendererConfig) -> TrainState:
-    """The state before the first update; to be traced."""
-    params, measured = fresh_leaves(config)
-    return begin(params, config.optimizer, measured)
 
 
 def fresh_leaves(config: RendererConfig) -> tuple[Params, Params]:

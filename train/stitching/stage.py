@@ -18,15 +18,14 @@ from train.config import ConfigError
 from train.initial import by_path, initial_weights
 from train.keys import Purpose, root_key
 from train.loop import Batches, Task
-from train.mesh import spread_shapes
-from train.program import Program, compile_update, initial_state, make_task
+from train.program import Program, make_task
 from train.records import network_identity
 from train.renderer.config import PARTS
 from train.renderer.data import batches, describe, pair_inputs, validation_batches
 from train.renderer.plot import plot_pairs
 from train.renderer.records import FrameDataset, open_frames
 from train.run import Run, RunOptions, train_stage
-from train.state import Params, TrainState, begin, parameters_of
+from train.state import Params, parameters_of
 from train.stitching.config import StepConfig, StitchingTrainConfig
 from train.stitching.networks import Corrections
 from train.stitching.step import picture, train_step, validation_error
@@ -53,15 +52,6 @@ class StitchingStage:
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.config.seed, rows)
 
-    def abstract_state(self, mesh: Mesh) -> TrainState:
-        return spread_shapes(partial(fresh_state, self.step), mesh)
-
-    def initial_state(self, mesh: Mesh) -> TrainState:
-        return initial_state((fresh_params(self.step), {}), self.initial, self.config.optimizer, mesh)
-
-    def compile_update(self, mesh: Mesh) -> jax.stages.Compiled:
-        return compile_update(self.program, self.abstract_state(mesh), self.config.batch_size, mesh)
-
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         return make_task(
             self.program,
@@ -78,17 +68,13 @@ class StitchingStage:
     @property
     def program(self) -> Program:
         step, error = partial(train_step, self.step), partial(validation_error, self.step)
-        return Program(step, error, pair_inputs(self.dataset), given=(self.frozen,))
+        fresh, inputs = partial(fresh_leaves, self.step), pair_inputs(self.dataset)
+        return Program(step, error, fresh, self.config.optimizer, inputs, given=(self.frozen,))
 
 
-def fresh_state(config: StepConfig) -> TrainState:
-    """The state before the first update; to be traced."""
-    return begin(fresh_params(config), config.training.optimizer)
-
-
-def fresh_params(config: StepConfig) -> Params:
-    """Newly initialised S and R."""
-    return parameters_of(Corrections(config, rngs=nnx.Rngs(root_key(config.training.seed, Purpose.WEIGHTS))))
+def fresh_leaves(config: StepConfig) -> tuple[Params, Params]:
+    """Weights of newly initialised S and R, which measure nothing."""
+    return parameters_of(Corrections(config, rngs=nnx.Rngs(root_key(config.training.seed, Purpose.WEIGHTS)))), {}
 
 
 def train_stitching(options: RunOptions, config: StitchingTrainConfig, console: Console) -> bool:
