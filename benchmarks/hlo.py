@@ -8,14 +8,30 @@ from typing import Literal
 
 Kind = Literal["convolution", "matrix product", "gather", "copy", "collective", "other"]
 
-BYTES = {"pred": 1, "s8": 1, "u8": 1, "s32": 4, "u32": 4, "s64": 8, "u64": 8, "f16": 2, "bf16": 2, "f32": 4, "f64": 8}
+BYTES = {
+    "pred": 1,
+    "s8": 1,
+    "u8": 1,
+    "s32": 4,
+    "u32": 4,
+    "s64": 8,
+    "u64": 8,
+    "f16": 2,
+    "bf16": 2,
+    "f32": 4,
+    "f64": 8,
+    "token": 0,
+}
 NO_KERNEL = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"}
 MOVES = {"transpose", "copy", "bitcast", "parameter", "constant"}
 """Of a fusion that only changes the order of what it reads."""
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+PRODUCTS = {"dot", "convolution"}
 SLICES = {"slice", "dynamic-slice"}
 ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 INSTRUCTION = re.compile(r"\s+(?:ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<opcode>[a-z][\w-]*)\((?P<rest>.*)")
+WORKSPACE = re.compile(r", [su]8\[\d+\]\{0\}\)$")
+"""The last result of a library's call: memory that it may scribble in."""
 COMPUTATION = re.compile(r"(?P<entry>ENTRY )?%(?P<name>\S+) \(")
 
 
@@ -108,8 +124,9 @@ def _kernel(
     instruction: Instruction, among: Mapping[str, Instruction], fused: Mapping[str, Instruction], calls: int
 ) -> Kernel:
     shapes = [among[operand].shape for operand in instruction.operands if operand in among]
-    moved = _size(instruction.shape) + sum(_size(shape) for shape in _read(shapes, fused))
-    products = [(step, fused) for step in fused.values() if step.opcode == "dot"] or [(instruction, among)]
+    made = WORKSPACE.sub("", instruction.shape) if instruction.opcode == "custom-call" else instruction.shape
+    moved = _size(made) + sum(_size(shape) for shape in _read(shapes, fused))
+    products = [(step, fused) for step in fused.values() if step.opcode in PRODUCTS] or [(instruction, among)]
     flops = sum(_flops(step, others) for step, others in products)
     return Kernel(instruction.name, _kind(instruction, fused), flops, moved, calls)
 
@@ -169,4 +186,4 @@ def _dimensions(shape: str) -> Sequence[int]:
 def _size(shape: str) -> int:
     """Bytes of an array, or of all arrays of a tuple."""
     arrays = ARRAY.findall(shape)
-    return sum(BYTES.get(dtype, 0) * prod(int(size) for size in sizes.split(",") if size) for dtype, sizes in arrays)
+    return sum(BYTES[dtype] * prod(int(size) for size in sizes.split(",") if size) for dtype, sizes in arrays)

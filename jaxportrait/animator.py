@@ -23,7 +23,7 @@ from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
 from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
 from jaxportrait.media.image import read_image, reduce
-from jaxportrait.media.paste import PasteBack, color_correction, mask_border, missing_rim, soft_mask
+from jaxportrait.media.paste import PasteBack, color_correction, mask_border, motion_border, soft_mask
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.compose import compose, rest_motion
@@ -286,7 +286,7 @@ class Animator:
         self, source: Source, picture: UInt8[np.ndarray, "s s 3"], zoom: float
     ) -> tuple[Source, Int16[np.ndarray, "S S 3"]]:
         """The source of a tight crop, whose motion fades to none at the border, and what its frames lack of colour."""
-        mobility = soft_mask(source.volume.shape[2], missing_rim(zoom))
+        mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
         source = replace(source, mobility=mobility[None])
         rest = next(self.render(source, np.asarray(source.keypoints)))[0]
         return source, color_correction(picture, rest)

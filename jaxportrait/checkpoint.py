@@ -215,10 +215,11 @@ def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, o
 
 def check_destination(path: Path, *, overwrite: bool) -> None:
     """Raise a CheckpointError unless a checkpoint may be written at `path`: absent, empty or, on request, replaced."""
-    folder = next(parent for parent in path.parents if parent.exists())
+    path = path.absolute()
+    folder = next(parent for parent in (*path.parents, path) if parent.exists())
     if not folder.is_dir():
         raise CheckpointError(f"{path} cannot be written, {folder} is a file: choose another output")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise CheckpointError(f"{path} cannot be written, you may not write into {folder}: choose another output")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return

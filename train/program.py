@@ -67,18 +67,21 @@ class Program:
         Raises:
           ConfigError: the networks have no such leaf.
         """
-        shapes = jax.eval_shape(self.fresh)
-        if unknown := sorted(initial.keys() - shapes[0].keys() - shapes[1].keys()):
+        state = self.abstract_state(mesh)
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+        if unknown := sorted(initial.keys() - state.average.keys()):
             raise ConfigError(f"the weights to start from hold {unknown[0]}, which the networks of this run lack")
-        spread = state_shardings(shapes, mesh)
+
+        def draw() -> list[Params]:
+            return [{name: leaf for name, leaf in leaves.items() if name not in initial} for leaves in self.fresh()]
+
+        kinds = (state.params, state.batch_statistics)
+        missing = [{name: shardings.average[name] for name in kind if name not in initial} for kind in kinds]
         params, measured = (
-            {
-                name: put(np.asarray(initial[name]), own[name]) if name in initial else leaf
-                for name, leaf in drawn.items()
-            }
-            for drawn, own in zip(jax.jit(self.fresh, out_shardings=spread)(), spread, strict=True)
+            drawn | {name: put(np.asarray(initial[name]), shardings.average[name]) for name in kind if name in initial}
+            for kind, drawn in zip(kinds, jax.jit(draw, out_shardings=missing)(), strict=True)
         )
-        return jax.jit(self._begin, out_shardings=state_shardings(self.abstract_state(mesh), mesh))(params, measured)
+        return jax.jit(self._begin, out_shardings=shardings, donate_argnums=(0, 1))(params, measured)
 
     def lower_update(self, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
         """The step of (*given, key, state, batch), for the mesh's devices; the state's memory is used again."""

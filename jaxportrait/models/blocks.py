@@ -179,8 +179,8 @@ class GatedConvMLP(nnx.Module):
         def conv(inputs: int, outputs: int) -> Conv:
             return Conv(inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs)
 
-        self.w2 = conv(hidden, width)
         self.w1: Any = nnx.data(conv(width, hidden))
+        self.w2 = conv(hidden, width)
         self.w3: Any = nnx.data(conv(width, hidden))
         self.joined: Any = nnx.data(None)
 
@@ -222,6 +222,8 @@ def join(layers: Sequence[Layer]) -> Layer:
     for leaf in ("kernel", "bias") if layers[0].bias is not None else ("kernel",):
         values = [getattr(layer, leaf)[...] for layer in layers]
         setattr(wide, leaf, nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)))
+    if isinstance(wide, nnx.Linear):
+        wide.out_features = wide.kernel.shape[-1]
     return wide
 
 

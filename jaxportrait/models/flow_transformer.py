@@ -5,7 +5,7 @@ motion alone. Source: the audio-driven LivePortrait (its AnimateNet), after MMAu
 transformers for high-resolution image synthesis" (MM-DiT), 2024.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -63,11 +63,16 @@ class Modulation(nnx.Module):
         return jnp.split(self.linear(nnx.silu(condition)), self.parts, axis=-1)
 
 
-def join_modulations(modulations: Sequence[Modulation]) -> Modulation:
-    """One with the parts of several that read the same condition, one after the other."""
-    wide = nnx.clone(modulations[0])
-    wide.parts, wide.linear = sum(each.parts for each in modulations), join([each.linear for each in modulations])
-    return wide
+class JoinedModulations(nnx.Module):
+    """Several modulations of one condition, as one product: a condition -> the vectors of each."""
+
+    def __init__(self, modulations: Sequence[Modulation]):
+        self.parts = tuple(each.parts for each in modulations)
+        self.linear = join([each.linear for each in modulations])
+
+    def __call__(self, condition: Float[Array, "n t c"]) -> list[list[Array]]:
+        vectors = iter(jnp.split(self.linear(nnx.silu(condition)), sum(self.parts), axis=-1))
+        return [list(islice(vectors, count)) for count in self.parts]
 
 
 class Block(nnx.Module):
@@ -200,44 +205,38 @@ class FlowTransformer(nnx.Module):
         per_frame = overall + condition.per_frame
         motion_rotary, audio_rotary = rotary_tables(self.config)
         x, audio = self.motion_stem(motion), condition.tokens
-        of_motion, of_audio = self._modulations(per_frame, overall)
-        for joint in self.joint_blocks:
-            x, audio = joint(x, audio, next(of_motion), next(of_audio), motion_rotary, audio_rotary)
-        for fused in self.fused_blocks:
-            x = fused(x, next(of_motion), motion_rotary)
-        shift, scale = next(of_audio)
+        of_motion, (*of_audio, (shift, scale)) = self._modulations(per_frame, overall)
+        joints = len(self.joint_blocks)
+        for joint, own, heard in zip(self.joint_blocks, of_motion[:joints], of_audio, strict=True):
+            x, audio = joint(x, audio, own, heard, motion_rotary, audio_rotary)
+        for fused, own in zip(self.fused_blocks, of_motion[joints:], strict=True):
+            x = fused(x, own, motion_rotary)
         return self.final_conv(modulate(x, shift, scale)).astype(jnp.float32)
 
     def _modulations(
         self, per_frame: Float[Array, "n t c"], overall: Float[Array, "n 1 c"]
-    ) -> tuple[Iterator[list[Array]], Iterator[list[Array]]]:
-        """Those by the frames' conditions, of motion halves and fused blocks; and those by the overall condition, of
-        audio halves and the end."""
-        if self.joined is None:
-            of_motion, of_audio = self._by_condition()
-            return (each(per_frame) for each in of_motion), (each(overall) for each in of_audio)
-        by_frame, by_whole = (iter(joined(c)) for joined, c in zip(self.joined, (per_frame, overall), strict=True))
-        motion_parts, audio_parts = self.parts
-        return (list(islice(by_frame, n)) for n in motion_parts), (list(islice(by_whole, n)) for n in audio_parts)
+    ) -> tuple[list[list[Array]], list[list[Array]]]:
+        """Those of the motion halves and the fused blocks; and those of the audio halves and of the end."""
+        if self.joined is not None:
+            of_motion, of_audio = self.joined
+            return of_motion(per_frame), of_audio(overall)
+        of_motion, of_audio = self._by_condition()
+        return [each(per_frame) for each in of_motion], [each(overall) for each in of_audio]
 
     def _by_condition(self) -> tuple[list[Modulation], list[Modulation]]:
+        """The modulations that read each frame's condition, and those that read the overall one."""
         of_motion = [*(joint.motion.modulation for joint in self.joint_blocks)]
         of_motion += [fused.modulation for fused in self.fused_blocks]
         return of_motion, [*(joint.audio.modulation for joint in self.joint_blocks), self.final_modulation]
 
     def fold(self) -> None:
         """Modulations of the same condition become one, which XLA would do anew in every evaluation on a GPU."""
-        if self.joined is not None:
-            return
-        groups = self._by_condition()
-        self.parts = tuple(tuple(each.parts for each in group) for group in groups)
-        self.joined = nnx.List(join_modulations(group) for group in groups)
-        for block in (
-            *(half for joint in self.joint_blocks for half in (joint.motion, joint.audio)),
-            *self.fused_blocks,
-        ):
-            block.modulation = None
-        self.final_modulation = None
+        if self.joined is None:
+            self.joined = nnx.List(JoinedModulations(each) for each in self._by_condition())
+            halves = [half for joint in self.joint_blocks for half in (joint.motion, joint.audio)]
+            for block in (*halves, *self.fused_blocks):
+                block.modulation = None
+            self.final_modulation = None
 
     def __call__(
         self, motion: Float[Array, "n t d"], time: Float[Array, " n"], audio: Float[Array, "n s a"]

@@ -20,7 +20,7 @@ def test_kernels_of_a_program_for_a_gpu():
         "wrapped_transpose": Kernel("wrapped_transpose", "copy", 0, 2 * 2 * kernel, 1),
         "cudnn-conv.1": Kernel("cudnn-conv.1", "convolution", 2 * result * 3 * 3 * 64, 2 * (kernel + maps + result), 1),
         "custom-call.3": Kernel(
-            "custom-call.3", "matrix product", 2 * 16 * 128 * 128, 2 * (2 * 16 * 128 + 128 * 128) + 4096, 25
+            "custom-call.3", "matrix product", 2 * 16 * 128 * 128, 2 * (2 * 16 * 128 + 128 * 128), 25
         ),
         "add_fusion": Kernel("add_fusion", "other", 0, 2 * (2 * 8 * 100 + 8), 1),
     }

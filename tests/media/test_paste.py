@@ -12,7 +12,7 @@ from jaxportrait.media.paste import (
     PasteBack,
     color_correction,
     mask_border,
-    missing_rim,
+    motion_border,
     soft_mask,
 )
 from tests.media.test_crop import formula_picture
@@ -167,8 +167,8 @@ def test_a_tight_crop_ends_more_softly():
 
 
 def test_the_rim_that_a_tight_crop_lacks():
-    assert missing_rim(1.0) == missing_rim(0.5) == 0
-    assert missing_rim(2.0) == 0.25  # of a crop twice as wide, this one is the middle half
+    assert motion_border(1.0) == motion_border(0.5) == 0
+    assert motion_border(2.0) == 0.25  # of a crop twice as wide, this one is the middle half
 
 
 def test_colors_are_corrected_and_details_are_not():
