@@ -132,6 +132,8 @@ class Animator:
     def prepare(self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None) -> Portrait:
         """Find the face, crop it, and encode it. Threads may call it at once; one detects at a time.
 
+        Of a crop that is tighter than LivePortrait's, the unmoved frame is rendered as well.
+
         Args:
           image: a file, or an RGB picture with even sides, of which a copy is kept.
           face: which face to animate, 0 the largest; by default that.
@@ -285,7 +287,10 @@ class Animator:
     def _meet_surroundings(
         self, source: Source, picture: UInt8[np.ndarray, "s s 3"], zoom: float
     ) -> tuple[Source, Int16[np.ndarray, "S S 3"]]:
-        """The source of a tight crop, whose motion fades to none at the border, and what its frames lack of colour."""
+        """The source of a tight crop, whose motion fades to none at the border, and what its frames lack of colour.
+
+        One frame is looked at, and a chunk rendered: frames of a clip will need that program anyway.
+        """
         mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
         source = replace(source, mobility=mobility[None])
         rest = next(self.render(source, np.asarray(source.keypoints)))[0]

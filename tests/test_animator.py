@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -13,7 +16,9 @@ from jaxportrait.animation import Driving, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.checkpoint import CheckpointError, leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.faces import open_detector
+from jaxportrait.media.crop import FaceRectangle
+from jaxportrait.media.faces import Detector, Face, open_detector
+from jaxportrait.media.paste import color_correction
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.config import PortraitConfig
 from tests.inputs import write_wave
@@ -128,8 +133,48 @@ def test_a_portrait_may_come_from_another_animator(tiny_checkpoint, animator, po
     np.testing.assert_array_equal(next(iter(ours)), next(iter(theirs)))
 
 
+def find_in_the_middle(picture: np.ndarray) -> list[Face]:
+    """A face that covers a third of the picture."""
+    height, width = picture.shape[:2]
+    return [Face((0, 0, width, height), 1.0, FaceRectangle((width / 2, height / 2), width / 3, 0.0))]
+
+
+def open_tight(checkpoint: Path, zoom: float = 1.35, batch_size: int = 3) -> Animator:
+    """An animator of networks that were trained on tight crops."""
+    opened = open_checkpoint(checkpoint)
+    opened = replace(opened, config=replace(opened.config, crop_zoom=zoom))
+    return Animator(opened, batch_size=batch_size, detector=Detector("middle", find_in_the_middle))
+
+
+def test_the_border_of_a_tight_crop_stays_and_keeps_its_colors(tiny_checkpoint, portrait, audio):
+    """At the crop's border nothing moves, whatever the motion; and nothing is compiled after warming up."""
+    jax.clear_caches()
+    tight = open_tight(tiny_checkpoint)
+    tight.warm_up(audio.duration, sampling=QUICK)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    try:
+        prepared = tight.prepare(portrait)
+        list(tight.animate(prepared, audio, sampling=QUICK))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert not [event for event in compiled if "compile" in event]
+    mobility = np.asarray(prepared.source.mobility)[0]
+    np.testing.assert_array_equal([mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]], 0)
+    assert mobility.max() == 1
+    rest = next(tight.render(prepared.source, np.asarray(prepared.source.keypoints)))[0]
+    with_colors = np.clip(rest + color_correction(prepared.crop, rest), 0, 255)
+    lacking = [np.abs(blurred(made) - blurred(prepared.crop)).mean() for made in (rest, with_colors)]
+    assert lacking[1] < 0.5 * lacking[0]
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture.astype(np.float32), (4, 4), interpolation=cv2.INTER_AREA)
+
+
 EIGHT_DEVICES = """
 import sys
+from pathlib import Path
 import jax
 import numpy as np
 from jaxportrait.animator import Animator
@@ -152,6 +197,9 @@ program = render.lower(*networks, portrait.source, driving).compile()
 made = program(*networks, portrait.source, driving)
 assert {shard.data.shape[0] for shard in made.addressable_shards} == {2}
 assert np.isfinite(one.drive(portrait.source, np.ones((5, 18), np.float32))).all()  # made by the other animator
+from tests.test_animator import open_tight
+tight = open_tight(Path(sys.argv[1]), batch_size=2)
+assert np.isfinite(list(tight.render(tight.prepare(draw_portrait(256)).source, driving))).all()
 assert not [word for word in ("all-gather", "all-reduce", "all-to-all", "permute") if word in program.as_text()]
 """
 

@@ -146,7 +146,7 @@ def test_full_networks_have_the_published_parameters(part, golden):
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network))) == published
 
 
-@pytest.mark.parametrize("part", ["appearance", "warping", "generator"])
+@pytest.mark.parametrize("part", ["appearance", "motion", "warping", "generator", "flow_transformer"])
 def test_the_inference_form_is_the_same_function(part):
     folded = nnx.clone(tiny(part))
     fold(folded)

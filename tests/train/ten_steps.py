@@ -35,6 +35,7 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     rows = Rows(BATCH, jax.process_index(), jax.process_count())
     iterator, key = batches(dataset, "lip", 0, rows), jax.random.key(0)
     program = flow_program(config, 0)
+    fresh = flat(process_allgather(program.initial_state(mesh).params, tiled=True))
     state = program.initial_state(mesh, weights(program.abstract_state(mesh).params))
     before = process_allgather(state.params, tiled=True)
 
@@ -47,7 +48,8 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     after = process_allgather(state.params, tiled=True)
     spread = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
     if jax.process_index() == 0:
-        np.savez(output, losses=losses, gradients=vectors, before=flat(before), after=flat(after), spread=spread)
+        first_and_last = {"fresh": fresh, "before": flat(before), "after": flat(after)}
+        np.savez(output, losses=losses, gradients=vectors, spread=spread, **first_and_last)
 
 
 def weights(shapes: Params) -> dict[str, np.ndarray]:
