@@ -55,9 +55,12 @@ stage frames renderer3 --config configs/demo_renderer.toml --init "$runs/rendere
     --warmup-steps 50 --drop-steps 1800 --ema-decay 0.995
 stage frames renderer4 --config configs/demo_renderer.toml --init "$runs/renderer3.checkpoint" --steps 1400 --learning-rate 4e-4 \
     --warmup-steps 50 --drop-steps 500 1050 --ema-decay 0.995
-stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer4.checkpoint" --steps 1750 --learning-rate 4e-4 \
+stage frames renderer5 --config configs/demo_renderer.toml --init "$runs/renderer4.checkpoint" --steps 1750 --learning-rate 4e-4 \
     --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
     --gaps 19 20 11 15 13 16 --contrast 0.9
+# Without the discriminator again: it sharpens lids and teeth, and draws light lines beside dark hair.
+stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer5.checkpoint" --steps 1600 --learning-rate 4e-4 \
+    --warmup-steps 50 --drop-steps 900 1350 --ema-decay 0.995 --losses.focus 4 --contrast 0.9
 
 # Motion of all clips, and the flow transformer that makes it of sound.
 test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$data/all" \

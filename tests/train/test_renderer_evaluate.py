@@ -175,13 +175,19 @@ def frames(tmp_path_factory) -> Path:
     return path
 
 
-def test_program_writes_table_figures_and_sheets(frames, checkpoint, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("people", "pairs", "clips"), [("held-out", 4, ["M1/a", "W2/c"]), ("all", 6, ["M1/a", "M1/b", "W2/c"])]
+)
+def test_program_writes_table_figures_and_sheets(
+    frames, checkpoint, tmp_path, monkeypatch, capsys, people, pairs, clips
+):
     output = tmp_path / "out"
-    arguments = ["--dataset-path", frames, "--checkpoint", checkpoint, "--output", output, "--pairs", 4]
+    arguments = ["--dataset-path", frames, "--checkpoint", checkpoint, "--output", output, "--pairs", pairs]
+    arguments += ["--people", people] if people == "all" else []
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     main()
     report = json.loads((output / "evaluation.json").read_text())
-    assert (report["pairs"], report["clips"], report["size"]) == (4, ["M1/a", "W2/c"], SIZE)
+    assert (report["people"], report["pairs"], report["clips"], report["size"]) == (people, pairs, clips, SIZE)
     assert set(report["measures"]) == {"picture", "mouth"}  # of the eyes nothing is known
     for region in report["measures"].values():
         assert set(region) == {"made", "reduced", "source"}
@@ -191,7 +197,7 @@ def test_program_writes_table_figures_and_sheets(frames, checkpoint, tmp_path, m
     assert own.shape[1] == 4 * 256
     assert {path.name for path in output.iterdir()} == {"evaluation.json", "own.png", "cross-1.png", "cross-2.png"}
     out = capsys.readouterr().out
-    assert f"4 pairs of 2 held-out clips at {SIZE} pixels" in out
+    assert f"{pairs} pairs of {len(clips)} clips ({people} people) at {SIZE} pixels" in out
     assert "truth at input size" in out
 
 

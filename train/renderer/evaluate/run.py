@@ -1,9 +1,9 @@
-"""An evaluation of a renderer: make pictures of held-out people, compare them with the truth, and show them."""
+"""An evaluation of a renderer: what it makes of people whom it does not know, compared with the truth, and shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -15,7 +15,7 @@ from train.renderer.evaluate.pairs import Pair, make_pairs
 from train.renderer.evaluate.report import Measures, Regions, measure, table
 from train.renderer.evaluate.sheets import cross_sheet, own_sheet, write_png
 from train.renderer.records import FrameDataset, FrameRecord, open_frames
-from train.shards import DatasetError, write_json
+from train.shards import SPLITS, DatasetError, Split, write_json
 from train.synthetic.landmarks import COUNT, GROUPS
 
 SHEET_ROWS, SHEET_COLUMNS, CROSS_SHEETS = 6, 6, 2
@@ -25,13 +25,14 @@ Indices = tuple[int, ...] | None
 
 @dataclass(frozen=True)
 class Options:
-    """Measure a checkpoint's renderer on people who were held out, and draw sheets to look at.
+    """Measure a checkpoint's renderer on people that it has not seen, and draw sheets to look at.
 
     Attributes:
       dataset_path: made by `python -m train.frames`, with the checkpoint's zoom.
       checkpoint: with F, M, W and G, as `python -m train.export` writes it.
       output: folder for `evaluation.json` and the sheets.
-      pairs: driving frames in all, shared out evenly over the held-out clips.
+      pairs: driving frames in all, shared out evenly over the clips.
+      people: those who were held out; or all, of a data set with none that the renderer was trained on.
       mouth: landmarks around the mouth; where left out, those of drawn heads, if the data set has their 82 points.
       left_eye: landmarks around the eye on the left, likewise.
       right_eye: landmarks around the eye on the right, likewise.
@@ -41,6 +42,7 @@ class Options:
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
     pairs: int = 64
+    people: Literal["held-out", "all"] = "held-out"
     mouth: Indices = None
     left_eye: Indices = None
     right_eye: Indices = None
@@ -62,7 +64,9 @@ def evaluate(options: Options, console: Console) -> None:
             f"{dataset.path} was cut out with --zoom {dataset.zoom:g}, and {checkpoint.path} was trained on "
             f"{checkpoint.config.crop_zoom:g}: make frames of that zoom"
         )
-    records = [record for record in dataset.spread("validation", options.pairs) if record.frames > 1]
+    splits: tuple[Split, ...] = ("validation",) if options.people == "held-out" else SPLITS
+    found = [record for split in splits for record in dataset.spread(split, options.pairs)]
+    records = [record for record in found if record.frames > 1]
     if not records:
         raise DatasetError(f"data set {dataset.path} holds no clip out: process more subjects, or longer clips")
     options.output.mkdir(parents=True, exist_ok=True)
@@ -116,6 +120,7 @@ def _report(options: Options, console: Console, measures: Measures, pairs: Seque
     facts = {
         "dataset": str(options.dataset_path),
         "checkpoint": str(options.checkpoint),
+        "people": options.people,
         "pairs": len(pairs),
         "clips": sorted({pair.clip for pair in pairs}),
         "size": len(pairs[0].true),
@@ -123,7 +128,7 @@ def _report(options: Options, console: Console, measures: Measures, pairs: Seque
     write_json(options.output / "evaluation.json", {**facts, "measures": measures})
     console.print(table(measures))
     console.print(
-        f"{len(pairs)} pairs of {len(facts['clips'])} held-out clips at {facts['size']} pixels; "
+        f"{len(pairs)} pairs of {len(facts['clips'])} clips ({options.people} people) at {facts['size']} pixels; "
         f"figures and sheets in {options.output}",
         highlight=False,
         soft_wrap=True,
