@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jaxportrait.ops.conv import FORMS_3D, aligned, as_written, convolve, cpu_form, half_padding, taps_as_inputs
+from jaxportrait.ops.conv import FORMS_3D, aligned, as_written, convolve, cpu_form, half_padding
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -57,7 +57,10 @@ def test_convolutions_are_those_of_torch(shape, kernel_shape, options):
     assert_close(convolve(x, kernel, padding=padding, **options), torch_convolve(x, kernel, padding, **options), BOUND)
 
 
-@pytest.mark.parametrize("form", [*FORMS_3D.values(), partial(aligned, taps_as_inputs)], ids=[*FORMS_3D, "aligned"])
+ALIGNED = {f"{name}, aligned": partial(aligned, FORMS_3D[name]) for name in ("taps_as_inputs", "taps_as_outputs")}
+
+
+@pytest.mark.parametrize("form", [*FORMS_3D.values(), *ALIGNED.values()], ids=[*FORMS_3D, *ALIGNED])
 @pytest.mark.parametrize(
     ("size", "channels", "taps", "padding"),
     [
