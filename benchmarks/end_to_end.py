@@ -98,7 +98,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
 
     stages: dict[str, Callable[[], Any]] = {
         "decode": lambda: (read_image(options.source), Audio.open(options.driving)),
-        "source: face, F, M": lambda: animator.prepare(image),
+        "source: face, F, M, rest": lambda: animator.prepare(image),
         "audio features": lambda: encode_audio(encoder, audio.stream, audio.sample_count),
         "features and sampling": lambda: animator.sample(audio, frames),
         "keypoints": lambda: animator.drive(portrait.source, motion),
