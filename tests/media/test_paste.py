@@ -186,3 +186,10 @@ def test_a_correction_is_added_to_every_frame_without_wrapping():
     paste = PasteBack(np.zeros((64, 64, 3), np.uint8), matrix, 64, whole, correction)
     for level, expected in ((100, [107, 93, 100]), (252, [255, 245, 252]), (3, [10, 0, 3])):
         assert (paste(np.full((64, 64, 3), level, np.uint8)) == expected).all()
+
+
+def test_a_frame_that_the_correction_does_not_fit_is_named():
+    correction = np.zeros((64, 64, 3), np.int16)
+    paste = PasteBack(np.zeros((64, 64, 3), np.uint8), np.eye(3), 64, correction=correction)
+    with pytest.raises(ValueError, match=r"the frame is \(32, 32, 3\), and the correction \(64, 64, 3\): give one"):
+        paste(np.zeros((32, 32, 3), np.uint8))
