@@ -110,7 +110,8 @@ class PasteBack:
         """
         if self._correction is not None:
             if frame.shape != self._correction.shape:
-                raise ValueError(f"the frame is {frame.shape}, and the correction {self._correction.shape}: give one")
+                needed = self._correction.shape
+                raise ValueError(f"the frame is {frame.shape}, and the correction is for {needed}: paste such frames")
             frame = cv2.add(frame, self._correction, dtype=cv2.CV_8U)
         result = self._image.copy()
         part = result[self._rows, self._columns]
