@@ -191,5 +191,5 @@ def test_a_correction_is_added_to_every_frame_without_wrapping():
 def test_a_frame_that_the_correction_does_not_fit_is_named():
     correction = np.zeros((64, 64, 3), np.int16)
     paste = PasteBack(np.zeros((64, 64, 3), np.uint8), np.eye(3), 64, correction=correction)
-    with pytest.raises(ValueError, match=r"the frame is \(32, 32, 3\), and the correction is for \(64, 64, 3\): paste such"):
+    with pytest.raises(ValueError, match=r"the frame is \(32, 32, 3\), and the correction is for \(64, 64, 3\)"):
         paste(np.zeros((32, 32, 3), np.uint8))
