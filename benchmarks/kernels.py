@@ -96,7 +96,7 @@ class Options:
 
     Attributes:
       card: that is compiled for.
-      dtype: in which W, G and the flow transformer compute; the transformer has bfloat16 where this is float16.
+      dtype: in which W and G compute; the flow transformer has bfloat16.
       batch_size: frames a call.
       seconds: of audio.
       steps: Euler steps.

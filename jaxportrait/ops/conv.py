@@ -91,8 +91,8 @@ def cpu_form(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
 def cuda_form(kernel_shape: tuple[int, ...]) -> str:
     """The name of the 3-D form for an NVIDIA GPU, by what XLA makes of them (`benchmarks/kernels.py`).
 
-    XLA gives cuDNN 3-D convolutions channels first, with a copy before and after, and 2-D ones channels last. Outputs
-    are computed in tiles of 64 or more: fewer are filled up by those of the other taps.
+    XLA gives cuDNN 3-D convolutions channels first and as many as they are, and 2-D ones channels last. Outputs are
+    computed in tiles of 64 or more: fewer are filled up by those of the other taps.
     """
     return "taps_as_outputs" if kernel_shape[-1] < 64 else "taps_as_inputs"
 
@@ -216,7 +216,7 @@ def taps_as_inputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
 
 
 def taps_as_outputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
-    """One 2-D convolution whose outputs hold every depth tap's share, then a sum of shifted planes, in float32."""
+    """One 2-D convolution whose outputs hold every depth tap's share, then a sum of shifted planes, added in float32."""
     taps, out = kernel.shape[0], kernel.shape[-1]
     flat = kernel.transpose(1, 2, 3, 0, 4).reshape(*kernel.shape[1:4], taps * out)
     planes = _neighbouring_planes(_convolve_planes(x, flat, padding), kernel, padding)
