@@ -216,7 +216,7 @@ def taps_as_inputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
 
 
 def taps_as_outputs(x: Array, kernel: Array, *, padding: Padding) -> Array:
-    """One 2-D convolution whose outputs hold every depth tap's share, then a sum of shifted planes, added in float32."""
+    """One 2-D convolution whose outputs hold every depth tap's share, then a sum in float32 of shifted planes."""
     taps, out = kernel.shape[0], kernel.shape[-1]
     flat = kernel.transpose(1, 2, 3, 0, 4).reshape(*kernel.shape[1:4], taps * out)
     planes = _neighbouring_planes(_convolve_planes(x, flat, padding), kernel, padding)
