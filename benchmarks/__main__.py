@@ -1,7 +1,9 @@
-"""`python -m benchmarks --output DIR`: every benchmark, one after the other, with the sizes that fit the device.
+"""`python -m benchmarks --output DIR`: every benchmark, one after the other, with the
+sizes that fit the device.
 
-Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at the end, and the others are run.
-On a GPU `conv` says which forms of `ops.conv` it should be given.
+Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at
+the end, and the others are run. On a GPU `conv` says which forms of `ops.conv` it
+should be given.
 """
 
 import subprocess
@@ -28,7 +30,8 @@ CPU = {
     "train": "--batch-size 8 --width 448 --heads 7",
     "conv": "",
 }
-"""Benchmark -> its options; on a CPU the transformer is trained at half its width, which 24 GiB hold."""
+"""Benchmark -> its options; on a CPU the transformer is trained at half its width,
+which 24 GiB hold."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +59,55 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     commands = plan(options, CPU if backend() == "cpu" else ACCELERATOR)
     if unknown := set(options.only) - commands.keys():
-        print(f"error: no benchmark {', '.join(sorted(unknown))}: there are {', '.join(commands)}", file=sys.stderr)
+        print(
+            f"error: no benchmark {', '.join(sorted(unknown))}: there are {', '.join(commands)}",
+            file=sys.stderr,
+        )
         sys.exit(2)
     options.output.mkdir(parents=True, exist_ok=True)
-    failed = [name for name in options.only or commands if not run(name, commands[name], options.output)]
+    failed = [
+        name
+        for name in options.only or commands
+        if not run(name, commands[name], options.output)
+    ]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
         sys.exit(1)
 
 
 def backend() -> str:
-    """The platform that benchmarks will run on; asked in a process of its own, which leaves the device free."""
+    """The platform that benchmarks will run on; asked in a process of its own, which
+    leaves the device free."""
     command = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
 
 
 def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
     """Benchmark -> the arguments that it is run with."""
-    rivals = {"renderer": options.renderer, "sampler": options.transformer, "train": options.transformer}
+    rivals = {
+        "renderer": options.renderer,
+        "sampler": options.transformer,
+        "train": options.transformer,
+    }
     given = {
         **{(name, "--against"): path for name, path in rivals.items()},
-        **{(name, "--checkpoint"): options.checkpoint for name in ("end_to_end", "memory")},
+        **{
+            (name, "--checkpoint"): options.checkpoint
+            for name in ("end_to_end", "memory")
+        },
         ("train", "--dataset-path"): options.dataset_path,
     }
     return {
         name: [
             *words.split(),
-            *(word for (of, flag), path in given.items() if of == name and path for word in (flag, str(path))),
+            *(
+                word
+                for (of, flag), path in given.items()
+                if of == name and path
+                for word in (flag, str(path))
+            ),
         ]
         for name, words in sizes.items()
     }
@@ -90,11 +115,20 @@ def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
 
 def run(name: str, arguments: list[str], folder: Path) -> bool:
     """Run a benchmark, show and keep its table, and say whether it ended well."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--json", str(folder / f"{name}.json")]
+    command = [
+        sys.executable,
+        "-m",
+        f"benchmarks.{name}",
+        *arguments,
+        "--json",
+        str(folder / f"{name}.json"),
+    ]
     print("$", " ".join(["python", *command[1:]]), flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     print(done.stdout, flush=True)
-    (folder / f"{name}.txt").write_text(f"$ {' '.join(['python', *command[1:]])}\n{done.stdout}", encoding="utf-8")
+    (folder / f"{name}.txt").write_text(
+        f"$ {' '.join(['python', *command[1:]])}\n{done.stdout}", encoding="utf-8"
+    )
     return done.returncode == 0
 
 

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.end_to_end`: where the time of a whole clip goes, stage by stage, and how far stages overlap.
+"""`python -m benchmarks.end_to_end`: where the time of a whole clip goes, stage by
+stage, and how far stages overlap.
 
-Every stage is timed by itself in a warm process, then the whole from picture and sound to mp4. `device idle` is how
-much longer the frames take within the whole than on the device alone. The demo's checkpoint, portrait and sentence are
-the default.
+Every stage is timed by itself in a warm process, then the whole from picture and sound
+to mp4. `device idle` is how much longer the frames take within the whole than on the
+device alone. The demo's checkpoint, portrait and sentence are the default.
 """
 
 import json
@@ -40,9 +41,11 @@ class Options:
       source: picture with a face.
       driving: speech recording.
       dtype: as `infer` has it.
-      batch_size: frames that a device renders at once; as `infer` has it where left out.
+      batch_size: frames that a device renders at once; as `infer` has it where left
+        out.
       repeats: of every stage, after the first.
-      starts: also time to the first frame of new processes, with an empty and a warm cache of compiled programs.
+      starts: also time to the first frame of new processes, with an empty and a warm
+        cache of compiled programs.
       json: where to write the figures.
     """
 
@@ -59,32 +62,61 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        figures: dict[str, Any] = {"starts": measure_starts(options, Path(folder))} if options.starts else {}
+        figures: dict[str, Any] = (
+            {"starts": measure_starts(options, Path(folder))} if options.starts else {}
+        )
         figures |= measure(options, Path(folder))
     seconds = figures["seconds"]
     rows = [
-        [name, f"{run['first']:.2f}", f"{run['median']:.2f}", f"{run['median'] / seconds:.2f}"]
+        [
+            name,
+            f"{run['first']:.2f}",
+            f"{run['median']:.2f}",
+            f"{run['median'] / seconds:.2f}",
+        ]
         for name, run in figures["stages"].items()
     ]
-    rows.append(["device idle", "", f"{figures['idle']:.2f}", f"{figures['idle'] / seconds:.2f}"])
-    rows += [[f"first frame, {name}", f"{value:.2f}", "", ""] for name, value in figures.get("starts", {}).items()]
-    publish(f"{seconds:.2f} s of speech, {figures['frames']} frames", COLUMNS, rows, figures, options.json)
+    rows.append(
+        [
+            "device idle",
+            "",
+            f"{figures['idle']:.2f}",
+            f"{figures['idle'] / seconds:.2f}",
+        ]
+    )
+    rows += [
+        [f"first frame, {name}", f"{value:.2f}", "", ""]
+        for name, value in figures.get("starts", {}).items()
+    ]
+    publish(
+        f"{seconds:.2f} s of speech, {figures['frames']} frames",
+        COLUMNS,
+        rows,
+        figures,
+        options.json,
+    )
 
 
 def measure(options: Options, folder: Path) -> dict[str, Any]:
     """Every stage alone, and the whole."""
-    animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype, batch_size=options.batch_size)
+    animator = Animator.from_checkpoint(
+        options.checkpoint, dtype=options.dtype, batch_size=options.batch_size
+    )
     image, audio = read_image(options.source), Audio.open(options.driving)
     portrait = animator.prepare(image)
     frames = max(1, round(audio.duration * MOTION_FPS))
     motion = animator.sample(audio, frames)
     keypoints = animator.drive(portrait.source, motion)
-    crops = [crop for chunk in animator.render(portrait.source, keypoints) for crop in chunk][:frames]
+    crops = [
+        crop for chunk in animator.render(portrait.source, keypoints) for crop in chunk
+    ][:frames]
     pasted = [portrait.paste(crop) for crop in crops]
     encoder = animator.networks[animator.audio_encoder]
 
     def write() -> None:
-        with VideoWriter(folder / "alone.mp4", size=portrait.size, fps=MOTION_FPS, audio=audio) as writer:
+        with VideoWriter(
+            folder / "alone.mp4", size=portrait.size, fps=MOTION_FPS, audio=audio
+        ) as writer:
             for frame in pasted:
                 writer.write(frame)
 
@@ -99,25 +131,51 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     stages: dict[str, Callable[[], Any]] = {
         "decode": lambda: (read_image(options.source), Audio.open(options.driving)),
         "source: face, F, M, rest": lambda: animator.prepare(image),
-        "audio features": lambda: encode_audio(encoder, audio.stream, audio.sample_count),
+        "audio features": lambda: encode_audio(
+            encoder, audio.stream, audio.sample_count
+        ),
         "features and sampling": lambda: animator.sample(audio, frames),
         "keypoints": lambda: animator.drive(portrait.source, motion),
         "rendering": render,
-        "paste-back, one thread": lambda: [portrait.paste(crop) for crop in crops] and None,
+        "paste-back, one thread": lambda: (
+            [portrait.paste(crop) for crop in crops] and None
+        ),
         "encoding": write,
         "sampling and frames, together": take,
-        "whole": lambda: animator.animate(options.source, options.driving).save(folder / "whole.mp4"),
+        "whole": lambda: animator.animate(options.source, options.driving).save(
+            folder / "whole.mp4"
+        ),
     }
-    runs = {name: alternate({name: run}, options.repeats)[name] for name, run in stages.items()}
+    runs = {
+        name: alternate({name: run}, options.repeats)[name]
+        for name, run in stages.items()
+    }
     together = runs["sampling and frames, together"]["median"]
-    idle = together - sum(runs[name]["median"] for name in ("features and sampling", "keypoints", "rendering"))
+    idle = together - sum(
+        runs[name]["median"]
+        for name in ("features and sampling", "keypoints", "rendering")
+    )
     return {"seconds": audio.duration, "frames": frames, "stages": runs, "idle": idle}
 
 
 def measure_starts(options: Options, folder: Path) -> dict[str, float]:
-    """Seconds from a program's start to its first frame: with an empty cache, a warm one, and of its second clip."""
-    command = [sys.executable, "-m", "benchmarks.first_frame", "--checkpoint", str(options.checkpoint)]
-    command += ["--source", str(options.source), "--driving", str(options.driving), "--cache", str(folder / "cache")]
+    """Seconds from a program's start to its first frame: with an empty cache, a warm
+    one, and of its second clip."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.first_frame",
+        "--checkpoint",
+        str(options.checkpoint),
+    ]
+    command += [
+        "--source",
+        str(options.source),
+        "--driving",
+        str(options.driving),
+        "--cache",
+        str(folder / "cache"),
+    ]
     command += ["--dtype", options.dtype]
     if options.batch_size is not None:
         command += ["--batch-size", str(options.batch_size)]

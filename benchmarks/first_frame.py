@@ -1,7 +1,8 @@
-"""When a new process has its first frame: what `benchmarks.end_to_end` starts with an empty and with a warm cache.
+"""When a new process has its first frame: what `benchmarks.end_to_end` starts with an
+empty and with a warm cache.
 
-Prints two numbers as JSON: the time of day of the first frame, and the seconds that the first frame of a second clip
-takes in the same process.
+Prints two numbers as JSON: the time of day of the first frame, and the seconds that the
+first frame of a second clip takes in the same process.
 """
 
 import json
@@ -40,7 +41,9 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_compilation_cache_dir", str(options.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype, batch_size=options.batch_size)
+    animator = Animator.from_checkpoint(
+        options.checkpoint, dtype=options.dtype, batch_size=options.batch_size
+    )
     next(iter(animator.animate(options.source, options.driving)))
     first = time.time()
     start = time.perf_counter()

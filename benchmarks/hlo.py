@@ -1,4 +1,5 @@
-"""What a compiled program runs, read from its text: kernels, with the bytes that they move and their operations."""
+"""What a compiled program runs, read from its text: kernels, with the bytes that they
+move and their operations."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +23,29 @@ BYTES = {
     "f64": 8,
     "token": 0,
 }
-NO_KERNEL = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"}
+NO_KERNEL = {
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "after-all",
+}
 MOVES = {"transpose", "copy", "bitcast", "parameter", "constant"}
 """Of a fusion that only changes the order of what it reads."""
-COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+)
 PRODUCTS = {"dot", "convolution"}
 SLICES = {"slice", "dynamic-slice"}
 ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
-INSTRUCTION = re.compile(r"\s+(?:ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<opcode>[a-z][\w-]*)\((?P<rest>.*)")
+INSTRUCTION = re.compile(
+    r"\s+(?:ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<opcode>[a-z][\w-]*)\((?P<rest>.*)"
+)
 WORKSPACE = re.compile(r", [su]8\[\d+\]\{0\}\)$")
 """The last result of a library's call: memory that it may scribble in."""
 COMPUTATION = re.compile(r"(?P<entry>ENTRY )?%(?P<name>\S+) \(")
@@ -64,7 +80,8 @@ class Kernel:
     """A kernel, or a call of a library.
 
     Attributes:
-      flops: of products, a multiplication and an addition counted as two; those of anything else are left out.
+      flops: of products, a multiplication and an addition counted as two; those of
+        anything else are left out.
       moved: bytes that it reads and writes, each counted once.
       calls: how often it runs, in a loop.
     """
@@ -76,7 +93,8 @@ class Kernel:
     calls: int
 
     def least_time(self, flops: float, bandwidth: float) -> float:
-        """Seconds that all calls take at the least on a device of so many operations and bytes a second."""
+        """Seconds that all calls take at the least on a device of so many operations
+        and bytes a second."""
         return self.calls * max(self.flops / flops, self.moved / bandwidth)
 
 
@@ -103,7 +121,9 @@ def _parse(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
     return computations, entry
 
 
-def _kernels(computations: Mapping[str, Mapping[str, Instruction]], name: str, calls: int) -> Iterator[Kernel]:
+def _kernels(
+    computations: Mapping[str, Mapping[str, Instruction]], name: str, calls: int
+) -> Iterator[Kernel]:
     instructions = computations[name]
     for instruction in instructions.values():
         if instruction.opcode in NO_KERNEL or instruction.opcode.endswith("-done"):
@@ -111,22 +131,43 @@ def _kernels(computations: Mapping[str, Mapping[str, Instruction]], name: str, c
         if instruction.opcode == "while":
             trips = instruction.attribute(r'known_trip_count":\{"n":"(\d+)"')
             if trips is None:
-                raise ValueError(f"the loop {instruction.name} runs until its condition says so")
-            yield from _kernels(computations, str(instruction.attribute(r"body=%([\w.-]+)")), calls * int(trips))
+                raise ValueError(
+                    f"the loop {instruction.name} runs until its condition says so"
+                )
+            yield from _kernels(
+                computations,
+                str(instruction.attribute(r"body=%([\w.-]+)")),
+                calls * int(trips),
+            )
         elif instruction.opcode == "call":
-            yield from _kernels(computations, str(instruction.attribute(r"to_apply=%([\w.-]+)")), calls)
+            yield from _kernels(
+                computations, str(instruction.attribute(r"to_apply=%([\w.-]+)")), calls
+            )
         else:
-            fused = computations.get(str(instruction.attribute(r"calls=%([\w.-]+)")), {})
+            fused = computations.get(
+                str(instruction.attribute(r"calls=%([\w.-]+)")), {}
+            )
             yield _kernel(instruction, instructions, fused, calls)
 
 
 def _kernel(
-    instruction: Instruction, among: Mapping[str, Instruction], fused: Mapping[str, Instruction], calls: int
+    instruction: Instruction,
+    among: Mapping[str, Instruction],
+    fused: Mapping[str, Instruction],
+    calls: int,
 ) -> Kernel:
-    shapes = [among[operand].shape for operand in instruction.operands if operand in among]
-    made = WORKSPACE.sub("", instruction.shape) if instruction.opcode == "custom-call" else instruction.shape
+    shapes = [
+        among[operand].shape for operand in instruction.operands if operand in among
+    ]
+    made = (
+        WORKSPACE.sub("", instruction.shape)
+        if instruction.opcode == "custom-call"
+        else instruction.shape
+    )
     moved = _size(made) + sum(_size(shape) for shape in _read(shapes, fused))
-    products = [(step, fused) for step in fused.values() if step.opcode in PRODUCTS] or [(instruction, among)]
+    products = [
+        (step, fused) for step in fused.values() if step.opcode in PRODUCTS
+    ] or [(instruction, among)]
     flops = sum(_flops(step, others) for step, others in products)
     return Kernel(instruction.name, _kind(instruction, fused), flops, moved, calls)
 
@@ -143,9 +184,12 @@ def _read(shapes: Sequence[str], fused: Mapping[str, Instruction]) -> Iterator[s
             yield from readers(user.name) if user.opcode == "bitcast" else (user,)
 
     parts = {
-        int(step.rest[: step.rest.index(")")]): [reader.shape for reader in readers(name)]
+        int(step.rest[: step.rest.index(")")]): [
+            reader.shape for reader in readers(name)
+        ]
         for name, step in fused.items()
-        if step.opcode == "parameter" and all(reader.opcode in SLICES for reader in readers(name))
+        if step.opcode == "parameter"
+        and all(reader.opcode in SLICES for reader in readers(name))
     }
     for number, shape in enumerate(shapes):
         yield from parts.get(number, [shape])
@@ -168,13 +212,23 @@ def _kind(instruction: Instruction, fused: Mapping[str, Instruction]) -> Kind:
 def _flops(instruction: Instruction, among: Mapping[str, Instruction]) -> float:
     """Of a convolution or a matrix product; 0 of anything else."""
     result = _dimensions(instruction.shape)
-    operands = [_dimensions(among[operand].shape) for operand in instruction.operands if operand in among]
+    operands = [
+        _dimensions(among[operand].shape)
+        for operand in instruction.operands
+        if operand in among
+    ]
     if labels := instruction.attribute(r"dim_labels=\w+_(\w+)->"):
         return 2 * prod(result) * prod(operands[1]) / operands[1][labels.index("o")]
-    contracted = instruction.attribute(r'lhs_contracting_dim(?:ension)?s"?[=:][{\[]([\d,"]+)[}\]]')
+    contracted = instruction.attribute(
+        r'lhs_contracting_dim(?:ension)?s"?[=:][{\[]([\d,"]+)[}\]]'
+    )
     if contracted is None:
         return 0
-    return 2 * prod(result) * prod(operands[0][int(axis.strip('"'))] for axis in contracted.split(","))
+    return (
+        2
+        * prod(result)
+        * prod(operands[0][int(axis.strip('"'))] for axis in contracted.split(","))
+    )
 
 
 def _dimensions(shape: str) -> Sequence[int]:
@@ -186,4 +240,7 @@ def _dimensions(shape: str) -> Sequence[int]:
 def _size(shape: str) -> int:
     """Bytes of an array, or of all arrays of a tuple."""
     arrays = ARRAY.findall(shape)
-    return sum(BYTES[dtype] * prod(int(size) for size in sizes.split(",") if size) for dtype, sizes in arrays)
+    return sum(
+        BYTES[dtype] * prod(int(size) for size in sizes.split(",") if size)
+        for dtype, sizes in arrays
+    )

@@ -1,12 +1,16 @@
-"""`python -m benchmarks.kernels`: what an NVIDIA GPU would run, compiled and read where there is none.
+"""`python -m benchmarks.kernels`: what an NVIDIA GPU would run, compiled and read where
+there is none.
 
-XLA compiles for a card that it is told of, so its choices can be read on any machine: which convolutions and matrix
-products it calls, what is copied only to change a layout, what gathers, and the time that the operations or the bytes
-of each kernel would take at the card's peaks. That is no measurement: `benchmarks.renderer` and `benchmarks.sampler`
-measure. Nothing is tuned, which takes a card: matrix products are all the library's, and fewer kernels are fused with
-them than where Triton's win. Bytes count as read from the card's memory, though some lie in its cache.
+XLA compiles for a card that it is told of, so its choices can be read on any machine:
+which convolutions and matrix products it calls, what is copied only to change a layout,
+what gathers, and the time that the operations or the bytes of each kernel would take at
+the card's peaks. That is no measurement: `benchmarks.renderer` and `benchmarks.sampler`
+measure. Nothing is tuned, which takes a card: matrix products are all the library's,
+and fewer kernels are fused with them than where Triton's win. Bytes count as read from
+the card's memory, though some lie in its cache.
 
-It needs the extras `cuda12` and `train`. The networks have the published size, and no weights.
+It needs the extras `cuda12` and `train`. The networks have the published size, and no
+weights.
 """
 
 import sys
@@ -39,7 +43,8 @@ from train.flow.step import StepConfig
 
 COLUMNS = ("program", "kernels", "calls", "TFLOP", "GB", "of the bytes", "at peaks, ms")
 WITHOUT_TUNING: dict[str, str | bool] = {"xla_gpu_enable_triton_gemm": False}
-"""Triton's matrix products are chosen by timing them on the card; here the library has all of them."""
+"""Triton's matrix products are chosen by timing them on the card; here the library has
+all of them."""
 PEAK = 989e12
 """Operations a second of either card's matrix units in halves."""
 
@@ -123,13 +128,18 @@ def main() -> None:
     try:
         devices = gpus(card, options.devices)
     except NotImplementedError as error:
-        print(f"error: no compiler for NVIDIA GPUs ({error}): pip install -e '.[cuda12]'", file=sys.stderr)
+        print(
+            f"error: no compiler for NVIDIA GPUs ({error}): pip install -e '.[cuda12]'",
+            file=sys.stderr,
+        )
         sys.exit(2)
     place = partial(on_device, SingleDeviceSharding(devices[0]))
     programs = {
         f"{options.batch_size} frames": partial(frames_program, options, place),
         f"motion of {options.seconds:g} s": partial(motion_program, options, place),
-        f"an update by {options.windows} windows": partial(update_program, options, devices),
+        f"an update by {options.windows} windows": partial(
+            update_program, options, devices
+        ),
     }
     rows, figures = [], {}
     for name, program in programs.items():
@@ -140,7 +150,13 @@ def main() -> None:
         if options.text is not None:
             options.text.mkdir(parents=True, exist_ok=True)
             (options.text / f"{name}.txt").write_text(text, encoding="utf-8")
-    publish(f"{card.name}, {options.dtype}, compiled without it", COLUMNS, rows, figures, options.json)
+    publish(
+        f"{card.name}, {options.dtype}, compiled without it",
+        COLUMNS,
+        rows,
+        figures,
+        options.json,
+    )
 
 
 def gpus(card: Card, count: int) -> Any:
@@ -149,12 +165,17 @@ def gpus(card: Card, count: int) -> Any:
     Raises:
       NotImplementedError: JAX has no plugin for CUDA here.
     """
-    return topologies.get_topology_desc("", "cuda", topology=f"1x1x{count}", target_config=card.target).devices
+    return topologies.get_topology_desc(
+        "", "cuda", topology=f"1x1x{count}", target_config=card.target
+    ).devices
 
 
 def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
     """The shapes of a tree of arrays, on a device."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        tree,
+    )
 
 
 def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
@@ -164,7 +185,9 @@ def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
         network = build(part, config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
         network.eval()
         fold(network)
-        nnx.update(network, jax.tree.map(lambda leaf: leaf.astype(dtype), nnx.state(network)))
+        nnx.update(
+            network, jax.tree.map(lambda leaf: leaf.astype(dtype), nnx.state(network))
+        )
         return network
 
     return nnx.eval_shape(make)
@@ -174,29 +197,46 @@ def frames_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.
     """A chunk of frames, as `Animator.render` runs it."""
     full = PortraitConfig.full()
     warping, generator = (
-        inference_network(part, getattr(full, part), options.dtype) for part in ("warping", "generator")
+        inference_network(part, getattr(full, part), options.dtype)
+        for part in ("warping", "generator")
     )
-    once = (inference_network(part, getattr(full, part), "float32") for part in ("appearance", "motion"))
+    once = (
+        inference_network(part, getattr(full, part), "float32")
+        for part in ("appearance", "motion")
+    )
     picture = jax.ShapeDtypeStruct((1, full.image_size, full.image_size, 3), jnp.uint8)
     source = jax.eval_shape(encode_source, *once, warping, picture)
-    driving = jax.ShapeDtypeStruct((options.batch_size, *source.keypoints.shape[1:]), jnp.float32)
+    driving = jax.ShapeDtypeStruct(
+        (options.batch_size, *source.keypoints.shape[1:]), jnp.float32
+    )
     return render.lower(*place((warping, generator, source, driving)))
 
 
 def motion_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
-    """The motion of a clip, as `Animator.sample` runs it, but that the number of windows is known when it is compiled.
+    """The motion of a clip, as `Animator.sample` runs it, but that the number of
+    windows is known when it is compiled.
 
-    There it is not, so that clips of other lengths need no other program, and the length of a loop is read on the card.
+    There it is not, so that clips of other lengths need no other program, and the
+    length of a loop is read on the card.
     """
     config = FlowTransformerConfig.full()
     network = inference_network("flow_transformer", config, "bfloat16")
     plan, count = plan_windows(round(options.seconds * MOTION_FPS), config, group=GROUP)
 
     def inputs() -> tuple[Any, ...]:
-        statistics = MotionStatistics(jnp.zeros(config.motion_width), jnp.ones(config.motion_width))
-        return statistics, jnp.zeros((plan.features, config.audio_width)), jax.random.key(0), jnp.float32(0)
+        statistics = MotionStatistics(
+            jnp.zeros(config.motion_width), jnp.ones(config.motion_width)
+        )
+        return (
+            statistics,
+            jnp.zeros((plan.features, config.audio_width)),
+            jax.random.key(0),
+            jnp.float32(0),
+        )
 
-    def sample(network: Any, statistics: Any, features: Any, key: Any, guidance: Any) -> jax.Array:
+    def sample(
+        network: Any, statistics: Any, features: Any, key: Any, guidance: Any
+    ) -> jax.Array:
         fixed = partial(sample_motion, plan=plan, steps=options.steps, guided=True)
         return fixed(network, statistics, features, key, jnp.asarray(count), guidance)
 
@@ -204,8 +244,11 @@ def motion_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.
 
 
 def update_program(options: Options, devices: Any) -> jax.stages.Lowered:
-    """An update of the flow transformer's weights, as `python -m train` runs it on so many devices."""
-    config = StepConfig(FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16")
+    """An update of the flow transformer's weights, as `python -m train` runs it on so
+    many devices."""
+    config = StepConfig(
+        FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16"
+    )
     mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
     return flow_program(config, 0).lower_update(options.windows, mesh)
 
@@ -213,8 +256,13 @@ def update_program(options: Options, devices: Any) -> jax.stages.Lowered:
 def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:
     """A row a kind of kernels, and one for all of them."""
     kinds = sorted({kernel.kind for kernel in kernels})
-    groups = {kind: [kernel for kernel in kernels if kernel.kind == kind] for kind in kinds} | {"all": list(kernels)}
-    moved = {kind: sum(kernel.moved * kernel.calls for kernel in group) for kind, group in groups.items()}
+    groups = {
+        kind: [kernel for kernel in kernels if kernel.kind == kind] for kind in kinds
+    } | {"all": list(kernels)}
+    moved = {
+        kind: sum(kernel.moved * kernel.calls for kernel in group)
+        for kind, group in groups.items()
+    }
     return [
         [
             name if kind == kinds[0] else "",

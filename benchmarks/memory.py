@@ -1,7 +1,9 @@
-"""`python -m benchmarks.memory`: the most memory that a clip takes, by its length, each in a process of its own.
+"""`python -m benchmarks.memory`: the most memory that a clip takes, by its length, each
+in a process of its own.
 
-The sound is a tone, the video is written to a temporary folder. Host memory is the peak of the resident set; device
-memory is what the device counts, where it does. The demo's checkpoint and portrait are the default.
+The sound is a tone, the video is written to a temporary folder. Host memory is the peak
+of the resident set; device memory is what the device counts, where it does. The demo's
+checkpoint and portrait are the default.
 """
 
 import multiprocessing
@@ -35,7 +37,8 @@ class Options:
 
     Attributes:
       seconds: of sound.
-      output_fps: frames a second; few make a long clip bearable on a CPU, and kept ones would still show.
+      output_fps: frames a second; few make a long clip bearable on a CPU, and kept ones
+        would still show.
       checkpoint: as `infer` reads it.
       source: picture with a face.
       dtype: as `infer` has it.
@@ -52,8 +55,12 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    with multiprocessing.get_context("spawn").Pool(1, keep_freed_memory, maxtasksperchild=1) as pool:
-        figures = [pool.apply(measure, (options, seconds)) for seconds in options.seconds]
+    with multiprocessing.get_context("spawn").Pool(
+        1, keep_freed_memory, maxtasksperchild=1
+    ) as pool:
+        figures = [
+            pool.apply(measure, (options, seconds)) for seconds in options.seconds
+        ]
     rows = [
         [
             f"{found['seconds']:g} s",
@@ -69,15 +76,24 @@ def main() -> None:
 def measure(options: Options, seconds: float) -> dict[str, Any]:
     """The peak of this process, which has made one clip."""
     animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype)
-    samples = np.sin(2 * np.pi * TONE / SAMPLE_RATE * np.arange(round(seconds * SAMPLE_RATE))).astype(np.float32)
+    samples = np.sin(
+        2 * np.pi * TONE / SAMPLE_RATE * np.arange(round(seconds * SAMPLE_RATE))
+    ).astype(np.float32)
     animation = animator.animate(
-        options.source, Audio.from_samples(samples, SAMPLE_RATE), output_fps=options.output_fps
+        options.source,
+        Audio.from_samples(samples, SAMPLE_RATE),
+        output_fps=options.output_fps,
     )
     with tempfile.TemporaryDirectory() as folder:
         animation.save(Path(folder) / "clip.mp4")
     counted = jax.local_devices()[0].memory_stats() or {}
     host = UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "frames": len(animation), "host": host, "device": counted.get("peak_bytes_in_use", 0)}
+    return {
+        "seconds": seconds,
+        "frames": len(animation),
+        "host": host,
+        "device": counted.get("peak_bytes_in_use", 0),
+    }
 
 
 if __name__ == "__main__":

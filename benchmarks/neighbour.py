@@ -1,4 +1,5 @@
-"""A contestant in a process of its own, whose allocator and threads leave ours alone."""
+"""A contestant in a process of its own, whose allocator and threads leave ours
+alone."""
 
 import multiprocessing
 import time
@@ -16,8 +17,8 @@ class Timing(NamedTuple):
 
     Attributes:
       seconds: by the clock.
-      cpu: seconds of processor time, of all threads of its process, which other programs hardly change; threads that
-        wait in a loop count as if they worked.
+      cpu: seconds of processor time, of all threads of its process, which other
+        programs hardly change; threads that wait in a loop count as if they worked.
     """
 
     seconds: float
@@ -58,20 +59,26 @@ class Neighbour:
         """
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, make, arguments), daemon=True
+        )
         self._process.start()
         theirs.close()
         try:
             self._answer()
         except ModuleNotFoundError as error:
             self.close()
-            raise FileNotFoundError(f"{error}: what is compared with needs it, so install it as well") from error
+            raise FileNotFoundError(
+                f"{error}: what is compared with needs it, so install it as well"
+            ) from error
         except BaseException:
             self.close()
             raise
 
     @classmethod
-    def beside(cls, what: Any, make: Callable[..., Any], *arguments: Any) -> AbstractContextManager["Neighbour | None"]:
+    def beside(
+        cls, what: Any, make: Callable[..., Any], *arguments: Any
+    ) -> AbstractContextManager["Neighbour | None"]:
         """A neighbour made of `what` and `arguments`; none where `what` is None."""
         return nullcontext() if what is None else cls(make, what, *arguments)
 
@@ -103,13 +110,17 @@ class Neighbour:
             done, value = self._pipe.recv()
         except EOFError:
             self._process.join()
-            raise RuntimeError(f"the neighbour ended by itself, with status {self._process.exitcode}") from None
+            raise RuntimeError(
+                f"the neighbour ended by itself, with status {self._process.exitcode}"
+            ) from None
         if not done:
             raise value
         return value
 
 
-def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _serve(
+    pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     """Make the object and answer requests, until the other end is closed."""
     prepared: list[Callable[[], Any]] = []
     made: Any = None

@@ -1,4 +1,5 @@
-"""The renderer's networks as `benchmarks.renderer` runs them: the golden recipe's weights, inputs, and our programs."""
+"""The renderer's networks as `benchmarks.renderer` runs them: the golden recipe's
+weights, inputs, and our programs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,10 @@ PARTS = {"F": "appearance", "M": "motion", "W": "warping", "G": "generator"}
 def recipe_weights(golden: Path, letters: Sequence[str]) -> StateDicts:
     """The full-size weights of the golden recipe, in the published layout."""
     recipe = Recipe(golden)
-    return {PARTS[letter]: recipe.state_dict(f"full/{MODULES[PARTS[letter]]}") for letter in letters}
+    return {
+        PARTS[letter]: recipe.state_dict(f"full/{MODULES[PARTS[letter]]}")
+        for letter in letters
+    }
 
 
 def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
@@ -32,36 +36,63 @@ def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
     full = PortraitConfig.full()
     configs = {part: getattr(full, part) for part in states}
     params = {
-        part: convert(state, TABLES[part], leaf_shapes(abstract(part, configs[part])), IGNORED.get(part, ())).leaves
+        part: convert(
+            state,
+            TABLES[part],
+            leaf_shapes(abstract(part, configs[part])),
+            IGNORED.get(part, ()),
+        ).leaves
         for part, state in states.items()
     }
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder) / "renderer", PortraitConfig(**configs), params)
         checkpoint = open_checkpoint(Path(folder) / "renderer")
-        return {part: checkpoint.network(part, dtype=jnp.dtype(dtype)) for part in states}
+        return {
+            part: checkpoint.network(part, dtype=jnp.dtype(dtype)) for part in states
+        }
 
 
-def our_programs(networks: dict[str, Any], inputs: dict[str, np.ndarray]) -> dict[str, tuple[Callable, tuple]]:
-    """Letter -> a program and its arguments, as rendering runs it: what a source needs once is made beforehand."""
-    x = {name: jnp.asarray(np.moveaxis(value, 1, -1) if value.ndim > 3 else value) for name, value in inputs.items()}
+def our_programs(
+    networks: dict[str, Any], inputs: dict[str, np.ndarray]
+) -> dict[str, tuple[Callable, tuple]]:
+    """Letter -> a program and its arguments, as rendering runs it: what a source needs
+    once is made beforehand."""
+    x = {
+        name: jnp.asarray(np.moveaxis(value, 1, -1) if value.ndim > 3 else value)
+        for name, value in inputs.items()
+    }
     programs: dict[str, tuple[Callable, tuple]] = {}
     for letter, name in (("F", "image"), ("M", "image"), ("G", "features")):
         if PARTS[letter] in networks:
-            programs[letter] = (lambda network, value: network(value), (networks[PARTS[letter]], x[name]))
+            programs[letter] = (
+                lambda network, value: network(value),
+                (networks[PARTS[letter]], x[name]),
+            )
     if "warping" in networks:
         warping = networks["warping"]
-        source = (x["volume"], x["source"], x["driving"], warping.dense_motion.compress_volume(x["volume"]))
-        programs["W"] = (lambda warping, *source: warping(*source).features, (warping, *source))
+        source = (
+            x["volume"],
+            x["source"],
+            x["driving"],
+            warping.dense_motion.compress_volume(x["volume"]),
+        )
+        programs["W"] = (
+            lambda warping, *source: warping(*source).features,
+            (warping, *source),
+        )
         if "generator" in networks:
             programs["W+G"] = (
-                lambda warping, generator, *source: generator(warping(*source).features),
+                lambda warping, generator, *source: generator(
+                    warping(*source).features
+                ),
                 (warping, networks["generator"], *source),
             )
     return programs
 
 
 def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
-    """Inputs of every network, as the original reads them; one source serves every frame."""
+    """Inputs of every network, as the original reads them; one source serves every
+    frame."""
     rng = np.random.default_rng(0)
 
     def draw(*shape: int, scale: float) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""The PyTorch originals that benchmarks compare with, each to be made in a process of its own (`Neighbour`).
+"""The PyTorch originals that benchmarks compare with, each to be made in a process of
+its own (`Neighbour`).
 
-They are imported from checkouts that the user names; no line of them is part of this project.
+They are imported from checkouts that the user names; no line of them is part of this
+project.
 """
 
 import copy
@@ -43,9 +45,13 @@ class OriginalRenderer:
         import yaml
 
         if not (checkout / "src" / "modules").is_dir():
-            raise FileNotFoundError(f"{checkout} holds no src/modules: name a checkout of LivePortrait with --against")
+            raise FileNotFoundError(
+                f"{checkout} holds no src/modules: name a checkout of LivePortrait with --against"
+            )
         sys.path.insert(0, str(checkout))
-        sizes = yaml.safe_load((checkout / "src" / "config" / "models.yaml").read_text())["model_params"]
+        sizes = yaml.safe_load(
+            (checkout / "src" / "config" / "models.yaml").read_text()
+        )["model_params"]
         self.networks, self.device = {}, _device()
         for letter, part in PARTS.items():
             if part not in states:
@@ -53,16 +59,22 @@ class OriginalRenderer:
             module, name = CLASSES[letter]
             imported = __import__(f"src.modules.{module}", fromlist=[name])
             network = getattr(imported, name)(**sizes[f"{MODULES[part]}_params"])
-            network.load_state_dict({key: torch.as_tensor(value) for key, value in states[part].items()})
+            network.load_state_dict(
+                {key: torch.as_tensor(value) for key, value in states[part].items()}
+            )
             self.networks[letter] = network.eval().to(self.device)
 
     @cached_property
     def halves(self) -> dict[str, Any]:
         """The same networks in half precision."""
-        return {letter: copy.deepcopy(network).half() for letter, network in self.networks.items()}
+        return {
+            letter: copy.deepcopy(network).half()
+            for letter, network in self.networks.items()
+        }
 
     def compiled(self) -> dict[str, Any]:
-        """Those, to be compiled when they are first called, for the shapes of that call alone."""
+        """Those, to be compiled when they are first called, for the shapes of that call
+        alone."""
         import torch
 
         return {
@@ -74,22 +86,30 @@ class OriginalRenderer:
         """How it is run: in float32, eagerly; on a GPU also in float16, compiled."""
         return (EAGER, COMPILED) if self.device == "cuda" else (EAGER,)
 
-    def program(self, name: str, inputs: dict[str, np.ndarray], form: str) -> Callable[[], None]:
+    def program(
+        self, name: str, inputs: dict[str, np.ndarray], form: str
+    ) -> Callable[[], None]:
         """A call of a network, or of W and G after each other, in a form of `forms`."""
         import torch
 
         compiled = form == COMPILED
         x = {
-            name: torch.from_numpy(value).to(self.device, torch.float16 if compiled else None)
+            name: torch.from_numpy(value).to(
+                self.device, torch.float16 if compiled else None
+            )
             for name, value in inputs.items()
         }
         networks = self.compiled() if compiled else self.networks
         frames = len(inputs["driving"])
-        volume, source = (x[name].expand(frames, *x[name].shape[1:]) for name in ("volume", "source"))
+        volume, source = (
+            x[name].expand(frames, *x[name].shape[1:]) for name in ("volume", "source")
+        )
         calls: dict[str, Callable] = {
             "F": lambda: networks["F"](x["image"]),
             "M": lambda: networks["M"](x["image"]),
-            "W": lambda: networks["W"](volume, kp_driving=x["driving"], kp_source=source)["out"],
+            "W": lambda: networks["W"](
+                volume, kp_driving=x["driving"], kp_source=source
+            )["out"],
             "G": lambda: networks["G"](x["features"]),
             "W+G": lambda: networks["G"](calls["W"]()),
         }
@@ -104,7 +124,8 @@ class OriginalRenderer:
 
 
 class OriginalTransformer:
-    """The audio-driven original's flow transformer with fresh weights, on a GPU if PyTorch has one."""
+    """The audio-driven original's flow transformer with fresh weights, on a GPU if
+    PyTorch has one."""
 
     def __init__(self, checkout: Path, size: TransformerSize, audio_width: int):
         """
@@ -121,7 +142,9 @@ class OriginalTransformer:
         from src.modules.animate_network import AnimateNet  # pyright: ignore[reportMissingImports]
 
         with NamedTemporaryFile(suffix=".pt") as statistics:
-            torch.save({"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name)
+            torch.save(
+                {"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name
+            )
             network = AnimateNet(
                 input_dim=MOTION_SPACES["lip"].width,
                 aud_cond_dim=audio_width,
@@ -137,8 +160,11 @@ class OriginalTransformer:
         self.device = _device()
         self.network: Any = network.to(self.device)
 
-    def sampler(self, features: np.ndarray, steps: int, guidance: float, half: bool) -> Callable[[], None]:
-        """A call of its sampling: all windows of a clip in one batch, Euler steps, with guidance.
+    def sampler(
+        self, features: np.ndarray, steps: int, guidance: float, half: bool
+    ) -> Callable[[], None]:
+        """A call of its sampling: all windows of a clip in one batch, Euler steps, with
+        guidance.
 
         Args:
           features: of every window, (windows, audio frames, width).
@@ -151,17 +177,31 @@ class OriginalTransformer:
         times = torch.linspace(0, 1, steps + 1)
 
         def run() -> None:
-            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
-                motion = torch.randn(len(heard), network.latent_seq_len, network.latent_dim, device=heard.device)
-                conditions = network.preprocess_conditions(heard), network.get_empty_conditions(len(heard))
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device, torch.bfloat16, enabled=half),
+            ):
+                motion = torch.randn(
+                    len(heard),
+                    network.latent_seq_len,
+                    network.latent_dim,
+                    device=heard.device,
+                )
+                conditions = (
+                    network.preprocess_conditions(heard),
+                    network.get_empty_conditions(len(heard)),
+                )
                 for time, following in itertools.pairwise(times):
-                    motion = motion + (following - time) * network.ode_wrapper(time, motion, *conditions, guidance)
+                    motion = motion + (following - time) * network.ode_wrapper(
+                        time, motion, *conditions, guidance
+                    )
                 network.unnormalize(motion).cpu()
 
         return run
 
     def update(self, batch: dict[str, np.ndarray], half: bool) -> Callable[[], None]:
-        """A call of an update of its weights: forward, mean squared error, backward, clip, AdamW.
+        """A call of an update of its weights: forward, mean squared error, backward,
+        clip, AdamW.
 
         Args:
           batch: `motion` and `features` of windows.
@@ -170,8 +210,13 @@ class OriginalTransformer:
         import torch
 
         network = self.network.train()
-        adamw = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=1e-6)
-        motion, features = (torch.from_numpy(batch[name]).to(self.device).float() for name in ("motion", "features"))
+        adamw = torch.optim.AdamW(
+            network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=1e-6
+        )
+        motion, features = (
+            torch.from_numpy(batch[name]).to(self.device).float()
+            for name in ("motion", "features")
+        )
 
         def run() -> None:
             noise = torch.randn_like(motion)

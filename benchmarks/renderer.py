@@ -1,8 +1,11 @@
-"""`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G), by batch size and dtype.
+"""`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G),
+by batch size and dtype.
 
-Weights are the golden recipe's. `--against` names a checkout of the PyTorch original (LivePortrait), which runs in turn
-with ours, in a process of its own and on the same weights: in float32, eagerly; on a GPU in float16, compiled, too. It
-needs torch and PyYAML. With float32 among several `--dtypes`, the frames of the others are compared with its.
+Weights are the golden recipe's. `--against` names a checkout of the PyTorch original
+(LivePortrait), which runs in turn with ours, in a process of its own and on the same
+weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and
+PyYAML. With float32 among several `--dtypes`, the frames of the others are compared
+with its.
 """
 
 import math
@@ -67,14 +70,18 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    letters = [letter for letter in "FMWG" if any(letter in name for name in options.networks)]
+    letters = [
+        letter for letter in "FMWG" if any(letter in name for name in options.networks)
+    ]
     states = recipe_weights(options.golden, letters)
     networks = {dtype: our_networks(states, dtype) for dtype in options.dtypes}
     peaks = {dtype: measure_peak(dtype) for dtype in options.dtypes}
     try:
         with Neighbour.beside(options.against, OriginalRenderer, states) as original:
             figures = {
-                f"{name} x {batch_size}": measure(name, batch_size, networks, original, options.repeats)
+                f"{name} x {batch_size}": measure(
+                    name, batch_size, networks, original, options.repeats
+                )
                 for name in options.networks
                 for batch_size in options.batch_sizes
             }
@@ -86,44 +93,70 @@ def main() -> None:
 
 
 def measure(
-    name: Letter, batch_size: int, networks: dict[str, Any], original: Neighbour | None, repeats: int
+    name: Letter,
+    batch_size: int,
+    networks: dict[str, Any],
+    original: Neighbour | None,
+    repeats: int,
 ) -> dict[str, dict[str, Any]]:
     """Our forms, and the original's, in turn on the same inputs."""
     inputs, calls, costs = draw_inputs(batch_size), {}, {}
     for dtype, ours in networks.items():
         program, arguments = our_programs(ours, inputs)[name]
         start = time.perf_counter()
-        with jax.default_matmul_precision("highest" if dtype == "float32" else None):  # as `infer` has it
+        with jax.default_matmul_precision(
+            "highest" if dtype == "float32" else None
+        ):  # as `infer` has it
             compiled = jax.jit(program).lower(*arguments).compile()
-        costs[dtype] = {"compile": time.perf_counter() - start, "compiled_flops": compiled_flops(compiled)}
-        calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(*arguments)
+        costs[dtype] = {
+            "compile": time.perf_counter() - start,
+            "compiled_flops": compiled_flops(compiled),
+        }
+        calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(
+            *arguments
+        )
     if original is not None:
-        calls |= {form: original.prepare("program", name, inputs, form) for form in original.ask("forms")}
+        calls |= {
+            form: original.prepare("program", name, inputs, form)
+            for form in original.ask("forms")
+        }
     figures = alternate(calls, repeats)
     if name == "W+G" and "float32" in networks:
         for dtype in networks.keys() - {"float32"}:
             costs[dtype]["psnr"] = psnr(calls[dtype](), calls["float32"]())
     work = WORK[name] * batch_size
-    return {form: {**run, **costs.get(form, {}), "flops": work / run["median"]} for form, run in figures.items()}
+    return {
+        form: {**run, **costs.get(form, {}), "flops": work / run["median"]}
+        for form, run in figures.items()
+    }
 
 
 def compiled_flops(compiled: Any) -> float:
-    """Operations that the compiled program counts, by which a saving shows whatever else the machine does."""
+    """Operations that the compiled program counts, by which a saving shows whatever
+    else the machine does."""
     return compiled.cost_analysis()["flops"]
 
 
 def psnr(made: AnyArray, truth: AnyArray) -> float:
-    """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are equal."""
-    error = float(np.mean((np.asarray(made, np.float64) - np.asarray(truth, np.float64)) ** 2))
+    """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are
+    equal."""
+    error = float(
+        np.mean((np.asarray(made, np.float64) - np.asarray(truth, np.float64)) ** 2)
+    )
     return -10 * math.log10(error) if error else 999.0
 
 
-def rows_of(name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float]) -> list[list[str]]:
-    """A row a form; ours are compared with each of the original's by the median of the ratios of neighbouring calls."""
+def rows_of(
+    name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float]
+) -> list[list[str]]:
+    """A row a form; ours are compared with each of the original's by the median of the
+    ratios of neighbouring calls."""
     rivals = [form for form in runs if form.startswith("original")]
     rows = []
     for form, run in runs.items():
-        ratios = [paired_ratio(run, runs[rival]) for rival in rivals if form not in rivals]
+        ratios = [
+            paired_ratio(run, runs[rival]) for rival in rivals if form not in rivals
+        ]
         rows.append(
             [
                 name,

@@ -30,8 +30,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def alternate(runs: Mapping[str, Callable[[], Any] | Prepared], repeats: int) -> dict[str, dict[str, Any]]:
-    """First call, and the later ones with their median, the contestants in turn: a machine's moods meet all of them."""
+def alternate(
+    runs: Mapping[str, Callable[[], Any] | Prepared], repeats: int
+) -> dict[str, dict[str, Any]]:
+    """First call, and the later ones with their median, the contestants in turn: a
+    machine's moods meet all of them."""
     first = {name: _time(run) for name, run in runs.items()}
     later: dict[str, list[Timing]] = {name: [] for name in runs}
     for _ in range(repeats):
@@ -50,19 +53,35 @@ def alternate(runs: Mapping[str, Callable[[], Any] | Prepared], repeats: int) ->
 
 
 def paired_ratio(ours: Mapping[str, Any], rival: Mapping[str, Any]) -> float:
-    """The median of the ratios of neighbouring calls of `alternate`, which a machine's moods hardly touch."""
-    return statistics.median(a / b for a, b in zip(ours["times"], rival["times"], strict=True))
+    """The median of the ratios of neighbouring calls of `alternate`, which a machine's
+    moods hardly touch."""
+    return statistics.median(
+        a / b for a, b in zip(ours["times"], rival["times"], strict=True)
+    )
 
 
-def publish(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], data: Any, path: Path | None) -> None:
+def publish(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    data: Any,
+    path: Path | None,
+) -> None:
     """Print a table, and write the figures with the machine that gave them."""
     where = machine()
-    table = Table(*columns, title=title, caption=", ".join(f"{name} {value}" for name, value in where.items()))
+    table = Table(
+        *columns,
+        title=title,
+        caption=", ".join(f"{name} {value}" for name, value in where.items()),
+    )
     for row in rows:
         table.add_row(*row)
     Console(width=120).print(table)
     if path is not None:
-        path.write_text(json.dumps({"machine": where, "figures": data}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps({"machine": where, "figures": data}, indent=1) + "\n",
+            encoding="utf-8",
+        )
 
 
 def _time(run: Callable[[], Any] | Prepared) -> Timing:
@@ -70,8 +89,13 @@ def _time(run: Callable[[], Any] | Prepared) -> Timing:
 
 
 def _allocator() -> str:
-    """What is set of the allocator of host memory, whose page faults are a good part of a frame's time on a CPU."""
-    settings = [f"{name}={os.environ[name]}" for name in ("LD_PRELOAD", "GLIBC_TUNABLES") if os.environ.get(name)]
+    """What is set of the allocator of host memory, whose page faults are a good part of
+    a frame's time on a CPU."""
+    settings = [
+        f"{name}={os.environ[name]}"
+        for name in ("LD_PRELOAD", "GLIBC_TUNABLES")
+        if os.environ.get(name)
+    ]
     return " ".join(settings) or "default"
 
 
@@ -79,5 +103,9 @@ def _processor() -> str:
     """The processor's name, which `platform` does not know on Linux."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    names = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.startswith(("model name", "Model"))
+    ]
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,8 +1,11 @@
-"""`python -m benchmarks.sampler [--against PATH]`: audio features -> motion, by length of audio, steps and windows.
+"""`python -m benchmarks.sampler [--against PATH]`: audio features -> motion, by length
+of audio, steps and windows.
 
-The transformer has fresh weights, which do not change its time. `--against` names a checkout of the PyTorch original
-(LivePortrait_AudioDriven), whose network integrates the same windows in turn with ours, in a process of its own, in
-float32: `independent` windows, all in one batch, as the original has them. It needs torch, einops and torchdiffeq.
+The transformer has fresh weights, which do not change its time. `--against` names a
+checkout of the PyTorch original (LivePortrait_AudioDriven), whose network integrates
+the same windows in turn with ours, in a process of its own, in float32: `independent`
+windows, all in one batch, as the original has them. It needs torch, einops and
+torchdiffeq.
 """
 
 import itertools
@@ -30,7 +33,17 @@ from jaxportrait.types import MotionStatistics
 from train.flow.config import TransformerSize
 
 AUDIO_WIDTH, GUIDANCE = 384, 4.5
-COLUMNS = ("audio", "steps", "windows", "form", "compile, s", "first, s", "median, s", "s a second", "of the original")
+COLUMNS = (
+    "audio",
+    "steps",
+    "windows",
+    "form",
+    "compile, s",
+    "first, s",
+    "median, s",
+    "s a second",
+    "of the original",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,9 @@ class Options:
       json: where to write the figures.
     """
 
-    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(default_factory=TransformerSize)
+    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(
+        default_factory=TransformerSize
+    )
     seconds: tuple[float, ...] = (1.0, 10.0)
     steps: tuple[int, ...] = (10, 25)
     windows: tuple[WindowMode, ...] = ("fused", "independent")
@@ -61,14 +76,27 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     config = options.size.config("lip", AUDIO_WIDTH)
-    network = build("flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0))
+    network = build(
+        "flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0)
+    )
     network.eval()
     figures, rows = [], []
     try:
-        with Neighbour.beside(options.against, OriginalTransformer, options.size, AUDIO_WIDTH) as original:
-            for seconds, steps, windows in itertools.product(options.seconds, options.steps, options.windows):
+        with Neighbour.beside(
+            options.against, OriginalTransformer, options.size, AUDIO_WIDTH
+        ) as original:
+            for seconds, steps, windows in itertools.product(
+                options.seconds, options.steps, options.windows
+            ):
                 runs = measure(network, original, seconds, steps, windows, options)
-                figures.append({"seconds": seconds, "steps": steps, "windows": windows, "runs": runs})
+                figures.append(
+                    {
+                        "seconds": seconds,
+                        "steps": steps,
+                        "windows": windows,
+                        "runs": runs,
+                    }
+                )
                 rows += rows_of(seconds, steps, windows, runs)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
@@ -78,9 +106,15 @@ def main() -> None:
 
 
 def measure(
-    network: Any, original: Neighbour | None, seconds: float, steps: int, windows: WindowMode, options: Options
+    network: Any,
+    original: Neighbour | None,
+    seconds: float,
+    steps: int,
+    windows: WindowMode,
+    options: Options,
 ) -> dict[str, dict[str, Any]]:
-    """Our sampler and, where its windows are the original's, that one's, in turn on the same audio features."""
+    """Our sampler and, where its windows are the original's, that one's, in turn on the
+    same audio features."""
     frames = max(1, round(seconds * MOTION_FPS))
     plan, count = plan_windows(frames, network.config, windows)
     features = np.zeros((plan.features, AUDIO_WIDTH), np.float32)
@@ -99,16 +133,22 @@ def measure(
     start = time.perf_counter()
     compiled = lowered.compile()
     compiling = time.perf_counter() - start
-    calls: dict[str, Callable[[], Any] | Prepared] = {"jaxportrait": lambda: compiled(*arguments)}
+    calls: dict[str, Callable[[], Any] | Prepared] = {
+        "jaxportrait": lambda: compiled(*arguments)
+    }
     if original is not None and windows == "independent":
         heard = features[plan.feature_index[:count]]
-        calls["original"] = original.prepare("sampler", heard, steps, GUIDANCE, options.dtype == "bfloat16")
+        calls["original"] = original.prepare(
+            "sampler", heard, steps, GUIDANCE, options.dtype == "bfloat16"
+        )
     runs = alternate(calls, options.repeats)
     runs["jaxportrait"]["compile"] = compiling
     return runs
 
 
-def rows_of(seconds: float, steps: int, windows: WindowMode, runs: dict[str, dict[str, Any]]) -> list[list[str]]:
+def rows_of(
+    seconds: float, steps: int, windows: WindowMode, runs: dict[str, dict[str, Any]]
+) -> list[list[str]]:
     rows = []
     for form, run in runs.items():
         paired = form == "jaxportrait" and "original" in runs

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.train [--against PATH]`: an update of the flow transformer, and the input pipeline.
+"""`python -m benchmarks.train [--against PATH]`: an update of the flow transformer, and
+the input pipeline.
 
-`--against` names a checkout of the PyTorch original (LivePortrait_AudioDriven); its network is trained in turn with
-ours, in a process of its own, on batches of the same shape, with the same optimizer and precision. It needs torch,
-einops and torchdiffeq.
+`--against` names a checkout of the PyTorch original (LivePortrait_AudioDriven); its
+network is trained in turn with ours, in a process of its own, on batches of the same
+shape, with the same optimizer and precision. It needs torch, einops and torchdiffeq.
 """
 
 import sys
@@ -47,7 +48,9 @@ class Options:
       json: where to write the figures.
     """
 
-    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(default_factory=TransformerSize)
+    size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(
+        default_factory=TransformerSize
+    )
     batch_size: int = 16
     dtype: Literal["float32", "bfloat16"] = "float32"
     repeats: int = 5
@@ -60,16 +63,26 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     runs: dict[str, Any] = {"jaxportrait": our_update(options)}
     try:
-        with Neighbour.beside(options.against, OriginalTransformer, options.size, AUDIO_WIDTH) as original:
+        with Neighbour.beside(
+            options.against, OriginalTransformer, options.size, AUDIO_WIDTH
+        ) as original:
             if original is not None:
-                batch, half = sample_batch(options.batch_size), options.dtype == "bfloat16"
+                batch, half = (
+                    sample_batch(options.batch_size),
+                    options.dtype == "bfloat16",
+                )
                 runs["original"] = original.prepare("update", batch, half)
             figures: dict[str, dict[str, Any]] = alternate(runs, options.repeats)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     rows = [
-        [name, f"{f['first']:.2f}", f"{f['median']:.3f}", f"{options.batch_size / f['median']:.2f}"]
+        [
+            name,
+            f"{f['first']:.2f}",
+            f"{f['median']:.3f}",
+            f"{options.batch_size / f['median']:.2f}",
+        ]
         for name, f in figures.items()
     ]
     if options.against is not None:
@@ -80,14 +93,24 @@ def main() -> None:
         figures["pipeline"] = {"samples_per_second": rate}
         rows.append(["input pipeline", "", "", f"{rate:.1f}"])
     title = f"training: batch {options.batch_size}, {options.dtype}, width {options.size.width}"
-    publish(title, ("", "first call, s", "update, s", "windows/s"), rows, figures, options.json)
+    publish(
+        title,
+        ("", "first call, s", "update, s", "windows/s"),
+        rows,
+        figures,
+        options.json,
+    )
 
 
 def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        "motion": rng.normal(size=(batch_size, WINDOW_FRAMES, MOTION_SPACES["lip"].width)).astype(np.float32),
-        "features": rng.normal(size=(batch_size, WINDOW_FEATURES, AUDIO_WIDTH)).astype(np.float16),
+        "motion": rng.normal(
+            size=(batch_size, WINDOW_FRAMES, MOTION_SPACES["lip"].width)
+        ).astype(np.float32),
+        "features": rng.normal(size=(batch_size, WINDOW_FEATURES, AUDIO_WIDTH)).astype(
+            np.float16
+        ),
         "row": np.arange(batch_size, dtype=np.int32),
     }
 
@@ -95,10 +118,19 @@ def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
 def our_update(options: Options) -> Callable[[], Any]:
     """Our jitted update on every device, its state going from call to call."""
     transformer = options.size.config("lip", AUDIO_WIDTH)
-    config, mesh = StepConfig(transformer, OptimizerConfig(), dtype=options.dtype), make_mesh(1)
+    config, mesh = (
+        StepConfig(transformer, OptimizerConfig(), dtype=options.dtype),
+        make_mesh(1),
+    )
     program = flow_program(config, 0)
-    update, state = program.lower_update(options.batch_size, mesh).compile(), program.initial_state(mesh)
-    key, batch = jax.random.key(0), program.place(sample_batch(options.batch_size), mesh)
+    update, state = (
+        program.lower_update(options.batch_size, mesh).compile(),
+        program.initial_state(mesh),
+    )
+    key, batch = (
+        jax.random.key(0),
+        program.place(sample_batch(options.batch_size), mesh),
+    )
 
     def run() -> Any:
         nonlocal state
@@ -109,7 +141,8 @@ def our_update(options: Options) -> Callable[[], Any]:
 
 
 def pipeline_rate(path: Path, batch_size: int) -> float:
-    """Windows a second that the input pipeline gives when nothing else is to be done."""
+    """Windows a second that the input pipeline gives when nothing else is to be
+    done."""
     iterator = batches(open_dataset(path), "lip", 0, Rows(batch_size))
     for _ in range(WARM_BATCHES):
         next(iterator)

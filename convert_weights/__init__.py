@@ -1,1 +1,2 @@
-"""PyTorch checkpoints of LivePortrait, Whisper and the audio-driven LivePortrait -> one jaxportrait checkpoint."""
+"""PyTorch checkpoints of LivePortrait, Whisper and the audio-driven LivePortrait -> one
+jaxportrait checkpoint."""

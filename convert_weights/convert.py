@@ -1,4 +1,5 @@
-"""The strict engine: a torch state dict, a key map and a network's shapes -> the network's leaves.
+"""The strict engine: a torch state dict, a key map and a network's shapes -> the
+network's leaves.
 
 Nothing is guessed and nothing is left over. All that is wrong is reported at once.
 """
@@ -26,7 +27,8 @@ class ConversionError(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """One tensor of one row: a pattern over torch names, and the leaf that a match fills."""
+    """One tensor of one row: a pattern over torch names, and the leaf that a match
+    fills."""
 
     row: str
     pattern: re.Pattern[str]
@@ -48,7 +50,12 @@ class Conversion:
 
 
 def convert(
-    tensors: Tensors, table: Table, shapes: Shapes, ignored: Sequence[tuple[str, str]] = (), *, name: str = "weights"
+    tensors: Tensors,
+    table: Table,
+    shapes: Shapes,
+    ignored: Sequence[tuple[str, str]] = (),
+    *,
+    name: str = "weights",
 ) -> Conversion:
     """Lay out `tensors` as the leaves that `shapes` names.
 
@@ -59,14 +66,19 @@ def convert(
       name: of the file, for messages.
 
     Raises:
-      ConversionError: a tensor that no row or two rows match, a leaf left unfilled, a shape or dtype that differs, a
-        row that matched nothing: all of them in one message.
+      ConversionError: a tensor that no row or two rows match, a leaf left unfilled, a
+        shape or dtype that differs, a row that matched nothing: all of them in one
+        message.
     """
     tensors = unwrapped(tensors)
     rules, result, problems, used = _rules(table), Conversion(), [], set()
     for key, tensor in tensors.items():
-        matches = [(rule, match) for rule in rules if (match := rule.pattern.fullmatch(key))]
-        reason = next((why for pattern, why in ignored if fnmatchcase(key, pattern)), None)
+        matches = [
+            (rule, match) for rule in rules if (match := rule.pattern.fullmatch(key))
+        ]
+        reason = next(
+            (why for pattern, why in ignored if fnmatchcase(key, pattern)), None
+        )
         if reason is not None and not matches:
             result.ignored[key] = reason
             continue
@@ -75,41 +87,84 @@ def convert(
             problems.append(_ambiguous(key, tensor, [rule.row for rule, _ in matches]))
             continue
         rule, match = matches[0]
-        problems += _place(result, rule.leaf.format(**match.groupdict()), key, tensor, rule.rule, shapes)
-    problems += [f"row {row!r} of the key map matches no tensor" for row in _rows(table) if row not in used]
-    problems += [f"{leaf} {shapes[leaf].shape} is filled by no tensor" for leaf in shapes if leaf not in result.leaves]
+        problems += _place(
+            result,
+            rule.leaf.format(**match.groupdict()),
+            key,
+            tensor,
+            rule.rule,
+            shapes,
+        )
+    problems += [
+        f"row {row!r} of the key map matches no tensor"
+        for row in _rows(table)
+        if row not in used
+    ]
+    problems += [
+        f"{leaf} {shapes[leaf].shape} is filled by no tensor"
+        for leaf in shapes
+        if leaf not in result.leaves
+    ]
     if problems:
-        raise ConversionError(f"{name} does not fit, {len(problems)} misfit(s):\n  " + "\n  ".join(problems))
+        raise ConversionError(
+            f"{name} does not fit, {len(problems)} misfit(s):\n  "
+            + "\n  ".join(problems)
+        )
     return result
 
 
 def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
-    """Names without the prefix that PyTorch's parallel wrappers put before them; twice one name is an error."""
-    names = {key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()}
+    """Names without the prefix that PyTorch's parallel wrappers put before them; twice
+    one name is an error."""
+    names = {
+        key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()
+    }
     if len(names) < len(tensors):
         twice = [
-            key for key in tensors if key.startswith(WRAPPER_PREFIX) and key.removeprefix(WRAPPER_PREFIX) in tensors
+            key
+            for key in tensors
+            if key.startswith(WRAPPER_PREFIX)
+            and key.removeprefix(WRAPPER_PREFIX) in tensors
         ]
-        raise ConversionError(f"{', '.join(twice)} are there without the prefix too: the file mixes two state dicts")
+        raise ConversionError(
+            f"{', '.join(twice)} are there without the prefix too: the file mixes two state dicts"
+        )
     return names
 
 
-def _place(result: Conversion, leaf: str, key: str, tensor: np.ndarray, rule: TensorRule, shapes: Shapes) -> list[str]:
+def _place(
+    result: Conversion,
+    leaf: str,
+    key: str,
+    tensor: np.ndarray,
+    rule: TensorRule,
+    shapes: Shapes,
+) -> list[str]:
     """Lay out one tensor as `leaf`; what is wrong with it."""
     if leaf not in shapes:
-        return [f"{key} {tensor.shape} would fill {leaf}, which the network does not have"]
+        return [
+            f"{key} {tensor.shape} would fill {leaf}, which the network does not have"
+        ]
     if leaf in result.leaves:
         return [f"{key} fills {leaf} a second time"]
     expected = shapes[leaf]
     laid_out = rule.layout(tensor, expected.shape)
     result.leaves[leaf] = laid_out
     if laid_out.shape != expected.shape:
-        return [f"{key} {tensor.shape} becomes {laid_out.shape}, but {leaf} is {expected.shape}"]
+        return [
+            f"{key} {tensor.shape} becomes {laid_out.shape}, but {leaf} is {expected.shape}"
+        ]
     if tensor.dtype not in (np.float16, np.float32):
-        return [f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"]
+        return [
+            f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"
+        ]
     if not np.isfinite(tensor).all():
-        return [f"{key} holds values that are not finite: the file is damaged or the training had diverged"]
-    result.leaves[leaf] = np.array(laid_out, np.float32, order="C")  # a copy, so that the file's memory can go
+        return [
+            f"{key} holds values that are not finite: the file is damaged or the training had diverged"
+        ]
+    result.leaves[leaf] = np.array(
+        laid_out, np.float32, order="C"
+    )  # a copy, so that the file's memory can go
     return []
 
 
@@ -121,7 +176,12 @@ def _ambiguous(key: str, tensor: np.ndarray, rows: list[str]) -> str:
 
 def _rules(table: Table) -> list[Rule]:
     return [
-        Rule(prefix, re.compile(_pattern(_join(prefix, rule.torch_name))), _join(path, rule.leaf_name), rule)
+        Rule(
+            prefix,
+            re.compile(_pattern(_join(prefix, rule.torch_name))),
+            _join(path, rule.leaf_name),
+            rule,
+        )
         for prefix, path, kind in table
         for rule in KINDS[kind]
     ]

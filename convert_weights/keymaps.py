@@ -1,7 +1,8 @@
 """Which torch layer is which module: tables alone.
 
-One row a layer: (torch prefix, module path, kind). `{i}` stands for a number. A kind of `layouts.KINDS` expands a row to
-its tensors. `IGNORED` lists the tensors that inference and training do not need, each with its reason.
+One row a layer: (torch prefix, module path, kind). `{i}` stands for a number. A kind of
+`layouts.KINDS` expands a row to its tensors. `IGNORED` lists the tensors that inference
+and training do not need, each with its reason.
 """
 
 Row = tuple[str, str, str]
@@ -97,7 +98,9 @@ GENERATOR: Table = (
 )  # fmt: skip
 
 STITCHING: Table = tuple((f"mlp.{2 * i}", f"layers.{i}", "linear") for i in range(4))
-EYE_RETARGETING: Table = tuple((f"mlp.{2 * i}", f"layers.{i}", "linear") for i in range(6))
+EYE_RETARGETING: Table = tuple(
+    (f"mlp.{2 * i}", f"layers.{i}", "linear") for i in range(6)
+)
 
 WHISPER: Table = (
     ("encoder.positional_embedding",        "positions",                      "array"),
@@ -177,13 +180,25 @@ TABLES: dict[str, Table] = {
 """Part -> table."""
 
 IGNORED: dict[str, tuple[tuple[str, str], ...]] = {
-    "appearance": (("*.num_batches_tracked", "a count of training batches, which no result depends on"),),
-    "warping": (("*.num_batches_tracked", "a count of training batches, which no result depends on"),),
+    "appearance": (
+        (
+            "*.num_batches_tracked",
+            "a count of training batches, which no result depends on",
+        ),
+    ),
+    "warping": (
+        (
+            "*.num_batches_tracked",
+            "a count of training batches, which no result depends on",
+        ),
+    ),
     "whisper": (
         ("decoder.*", "the text decoder: audio features come from the encoder"),
         ("encoder.ln_post.*", "the final norm: features are taken before it"),
     ),
-    "flow_transformer": (("global_cond_mlp.*", "stored by the original, which never calls it"),),
+    "flow_transformer": (
+        ("global_cond_mlp.*", "stored by the original, which never calls it"),
+    ),
     "perceptual": (
         ("features.3[024].*", "after the last map that the loss compares"),
         ("classifier.*", "the classifier: the loss compares feature maps"),

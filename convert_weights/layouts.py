@@ -1,6 +1,7 @@
 """torch tensor -> nnx leaf: how each kind of layer is laid out on either side.
 
-PyTorch keeps outputs first and channels before space; here space comes first and outputs last.
+PyTorch keeps outputs first and channels before space; here space comes first and
+outputs last.
 """
 
 from collections.abc import Callable
@@ -10,12 +11,14 @@ import numpy as np
 
 Shape = tuple[int, ...]
 Layout = Callable[[np.ndarray, Shape], np.ndarray]
-"""(torch tensor, shape of the leaf) -> the leaf. What does not fit is returned as it is: the engine compares shapes."""
+"""(torch tensor, shape of the leaf) -> the leaf. What does not fit is returned as it
+is: the engine compares shapes."""
 
 
 @dataclass(frozen=True)
 class TensorRule:
-    """One tensor of a layer: its name there (empty: the prefix is the tensor), the leaf's here, and the layout."""
+    """One tensor of a layer: its name there (empty: the prefix is the tensor), the
+    leaf's here, and the layout."""
 
     torch_name: str
     leaf_name: str
@@ -28,7 +31,9 @@ def same(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 
 def outputs_last(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """(out, in, *taps) -> (*taps, in, out)."""
-    return tensor.transpose(*range(2, tensor.ndim), 1, 0) if tensor.ndim >= 2 else tensor
+    return (
+        tensor.transpose(*range(2, tensor.ndim), 1, 0) if tensor.ndim >= 2 else tensor
+    )
 
 
 def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
@@ -39,18 +44,27 @@ def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """The input side of a spectral norm, flat over (in, *taps) -> (*taps, in)."""
     *taps, inputs = shape
-    return np.moveaxis(tensor.reshape(inputs, *taps), 0, -1) if tensor.size == np.prod(shape) else tensor
+    return (
+        np.moveaxis(tensor.reshape(inputs, *taps), 0, -1)
+        if tensor.size == np.prod(shape)
+        else tensor
+    )
 
 
 def interleaved_heads(tensor: np.ndarray, shape: Shape) -> np.ndarray:
-    """Outputs unpack as (head, dim, {q, k, v}): (out, in) -> (in, 3, head, dim), or (out,) -> (3, head, dim)."""
+    """Outputs unpack as (head, dim, {q, k, v}): (out, in) -> (in, 3, head, dim), or
+    (out,) -> (3, head, dim)."""
     *_, three, heads, dim = shape
     if tensor.shape[:1] != (three * heads * dim,):
         return tensor
-    return np.moveaxis(tensor.reshape(heads, dim, three, *tensor.shape[1:]), (2, 0, 1), (-3, -2, -1))
+    return np.moveaxis(
+        tensor.reshape(heads, dim, three, *tensor.shape[1:]), (2, 0, 1), (-3, -2, -1)
+    )
 
 
-def _layer(kernel: Layout = outputs_last, bias: Layout = same) -> tuple[TensorRule, ...]:
+def _layer(
+    kernel: Layout = outputs_last, bias: Layout = same
+) -> tuple[TensorRule, ...]:
     return (TensorRule("weight", "kernel", kernel), TensorRule("bias", "bias", bias))
 
 
@@ -69,14 +83,21 @@ KINDS: dict[str, tuple[TensorRule, ...]] = {
     "conv3d": _layer(),
     "spectral_conv": (*_SPECTRAL, TensorRule("bias", "conv.bias", same)),
     "spectral_conv_without_bias": _SPECTRAL,
-    "batch_norm": (*_AFFINE, TensorRule("running_mean", "mean", same), TensorRule("running_var", "var", same)),
+    "batch_norm": (
+        *_AFFINE,
+        TensorRule("running_mean", "mean", same),
+        TensorRule("running_var", "var", same),
+    ),
     "layer_norm": _AFFINE,
     "rms_norm": _AFFINE[:1],
     "response_norm": (
         TensorRule("gamma", "gamma", without_leading_ones),
         TensorRule("beta", "beta", without_leading_ones),
     ),
-    "gated_mlp": tuple(TensorRule(f"{w}.weight", f"{w}.kernel", outputs_last) for w in ("w1", "w2", "w3")),
+    "gated_mlp": tuple(
+        TensorRule(f"{w}.weight", f"{w}.kernel", outputs_last)
+        for w in ("w1", "w2", "w3")
+    ),
     "qkv": _layer(interleaved_heads, interleaved_heads),
     "array": (TensorRule("", "", same),),
     "row": (TensorRule("", "", without_leading_ones),),

@@ -1,4 +1,5 @@
-"""What a parity report is: values of ours against golden figures, each within its bound or not."""
+"""What a parity report is: values of ours against golden figures, each within its bound
+or not."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,18 +29,25 @@ class Comparison:
         return self.error <= self.bound  # False for nan
 
 
-def forgotten(names: Iterable[str], comparisons: Sequence[Comparison]) -> list[Comparison]:
+def forgotten(
+    names: Iterable[str], comparisons: Sequence[Comparison]
+) -> list[Comparison]:
     """A failure for each golden figure that nothing was compared with."""
     compared = {row.name for row in comparisons}
-    return [Comparison(name, float("nan"), 0.0) for name in names if name not in compared]
+    return [
+        Comparison(name, float("nan"), 0.0) for name in names if name not in compared
+    ]
 
 
 def conclude(comparisons: Sequence[Comparison], kind: str) -> NoReturn:
-    """Print the report of figures of a kind, such as `tensor`, and exit: with status 1 if any misses its bound."""
+    """Print the report of figures of a kind, such as `tensor`, and exit: with status 1
+    if any misses its bound."""
     console = Console(width=110, highlight=False)
     console.print(_table(comparisons, kind))
     failed = sum(not row.passed for row in comparisons)
-    console.print(f"{len(comparisons) - failed} {kind}s within their bounds, {failed} not")
+    console.print(
+        f"{len(comparisons) - failed} {kind}s within their bounds, {failed} not"
+    )
     sys.exit(failed > 0)
 
 
@@ -49,5 +57,11 @@ def _table(comparisons: Sequence[Comparison], kind: str) -> Table:
     table = Table(kind, *(["shape"] if shaped else []), "error", "bound", "pass")
     for row in comparisons:
         shape = ["x".join(map(str, row.shape))] if shaped else []
-        table.add_row(row.name, *shape, f"{row.error:.1e}", f"{row.bound:.1e}", "yes" if row.passed else "NO")
+        table.add_row(
+            row.name,
+            *shape,
+            f"{row.error:.1e}",
+            f"{row.bound:.1e}",
+            "yes" if row.passed else "NO",
+        )
     return table

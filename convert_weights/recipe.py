@@ -1,6 +1,8 @@
-"""The golden recipe's checkpoints, as real files: the published names, shapes and nesting, with weights from a seed.
+"""The golden recipe's checkpoints, as real files: the published names, shapes and
+nesting, with weights from a seed.
 
-The recipe is described in `tests/golden/README.md`; real weights cannot be shipped, and these stand in for them.
+The recipe is described in `tests/golden/README.md`; real weights cannot be shipped, and
+these stand in for them.
 """
 
 import hashlib
@@ -13,7 +15,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from convert_weights.sources import BASE_FILES, BASE_FOLDERS, STITCHING_ENTRIES, STITCHING_FILE, WHISPER_FILE
+from convert_weights.sources import (
+    BASE_FILES,
+    BASE_FOLDERS,
+    STITCHING_ENTRIES,
+    STITCHING_FILE,
+    WHISPER_FILE,
+)
 from jaxportrait.models.config import LIP_KEYPOINTS
 
 TRANSFORMER_FILE = "checkpoints/checkpoint_30000/model.safetensors"
@@ -30,7 +38,8 @@ GAINS = {
     "detector.fc_t.weight": 0.1,
     "detector.fc_scale.weight": 0.05,
 }
-"""By which a tensor is multiplied, so that random networks still move and hide something."""
+"""By which a tensor is multiplied, so that random networks still move and hide
+something."""
 
 MODULES = {
     "appearance": "appearance_feature_extractor",
@@ -38,7 +47,11 @@ MODULES = {
     "warping": "warping_module",
     "generator": "spade_generator",
 }
-STITCHING_MODULES = {"stitching": "stitching", "lip_retargeting": "lip", "eye_retargeting": "eye"}
+STITCHING_MODULES = {
+    "stitching": "stitching",
+    "lip_retargeting": "lip",
+    "eye_retargeting": "eye",
+}
 
 
 @dataclass(frozen=True)
@@ -57,34 +70,56 @@ class Recipe:
 
     def rng(self, component: str, key: str) -> np.random.Generator:
         digest = hashlib.sha256(f"{self.seed}/{component}/{key}".encode()).digest()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "little")))
+        return np.random.Generator(
+            np.random.PCG64(int.from_bytes(digest[:8], "little"))
+        )
 
-    def input(self, name: str, shape: tuple[int, ...], scale: float, shift: float = 0.0) -> np.ndarray:
+    def input(
+        self, name: str, shape: tuple[int, ...], scale: float, shift: float = 0.0
+    ) -> np.ndarray:
         """A random input of the networks, float32, in PyTorch's layout."""
-        return (self.rng("input", name).standard_normal(shape) * scale + shift).astype(np.float32)
+        return (self.rng("input", name).standard_normal(shape) * scale + shift).astype(
+            np.float32
+        )
 
     def statistics(self) -> dict[str, np.ndarray]:
         """`statistic.pt`: mean and deviation over the expression of 21 keypoints."""
-        mean, std = (self.rng("input", f"statistic/{name}").standard_normal((63,)) for name in ("mean", "std"))
+        mean, std = (
+            self.rng("input", f"statistic/{name}").standard_normal((63,))
+            for name in ("mean", "std")
+        )
         mean, std = (0.02 * mean).astype(np.float32), (0.01 * std).astype(np.float32)
         return {"mean": mean, "std": np.abs(std) + np.float32(0.005)}
 
     def state_dict(self, component: str) -> dict[str, np.ndarray]:
-        """The tensors of a component of the manifest, such as `full/spade_generator`."""
-        shapes = {key: tuple(shape) for key, shape in self.manifest["components"][component]["tensors"].items()}
-        state = {key: self._draw(component, key, shape) for key, shape in shapes.items()}
+        """The tensors of a component of the manifest, such as
+        `full/spade_generator`."""
+        shapes = {
+            key: tuple(shape)
+            for key, shape in self.manifest["components"][component]["tensors"].items()
+        }
+        state = {
+            key: self._draw(component, key, shape) for key, shape in shapes.items()
+        }
         for key in shapes:
             if key.endswith("weight_orig"):
                 _estimate_spectral_norm(state, key.removesuffix("weight_orig"))
         if component.endswith("animate_net"):
             for name, value in self.statistics().items():
-                state[f"latent_{name}"] = value.reshape(-1, 3)[list(LIP_KEYPOINTS)].reshape(1, 1, -1)
+                state[f"latent_{name}"] = value.reshape(-1, 3)[
+                    list(LIP_KEYPOINTS)
+                ].reshape(1, 1, -1)
         return state
 
     def whisper(self, component: str) -> dict:
         """A Whisper file's content: dimensions, and its state dict in float32."""
-        entry = json.loads((self.folder / "manifest_whisper.json").read_text())[component]
-        state = {key: self._draw(component, key, tuple(shape)) for key, shape in entry["tensors"].items()}
+        entry = json.loads((self.folder / "manifest_whisper.json").read_text())[
+            component
+        ]
+        state = {
+            key: self._draw(component, key, tuple(shape))
+            for key, shape in entry["tensors"].items()
+        }
         length, width = state["encoder.positional_embedding"].shape
         state["encoder.positional_embedding"] = _sinusoids(length, width)
         return {"dims": entry["dims"], "model_state_dict": state}
@@ -95,11 +130,14 @@ class Recipe:
             return np.zeros((), np.int64)
         if key == "detector.fc_scale.bias":
             return np.full(shape, 1.2, np.float32)
-        return (_distribution(last, shape)(self.rng(component, key)) * GAINS.get(key, 1)).astype(np.float32)
+        return (
+            _distribution(last, shape)(self.rng(component, key)) * GAINS.get(key, 1)
+        ).astype(np.float32)
 
 
 def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path]:
-    """Write every component of a size ("small" or "full") in the published layout; part -> file.
+    """Write every component of a size ("small" or "full") in the published layout; part
+    -> file.
 
     A size without a motion extractor or stitching networks of its own has none.
     """
@@ -112,7 +150,9 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
         files["stitching_retargeting"] = folder / STITCHING_FILE
         _save(
             {
-                entry: recipe.state_dict(f"{size}/stitching_retargeting_module/{STITCHING_MODULES[part]}")
+                entry: recipe.state_dict(
+                    f"{size}/stitching_retargeting_module/{STITCHING_MODULES[part]}"
+                )
                 for part, entry in STITCHING_ENTRIES.items()
             },
             files["stitching_retargeting"],
@@ -120,14 +160,22 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
     files["flow_transformer"] = folder / TRANSFORMER_FILE
     files["flow_transformer"].parent.mkdir(parents=True)
     transformer = recipe.state_dict(f"{size}/animate_net")
-    save_file({key: torch.from_numpy(value) for key, value in transformer.items()}, files["flow_transformer"])
+    save_file(
+        {key: torch.from_numpy(value) for key, value in transformer.items()},
+        files["flow_transformer"],
+    )
     files["whisper"] = folder / WHISPER_FILE
-    _save(recipe.whisper("tiny/whisper" if size == "full" else "small/whisper"), files["whisper"])
+    _save(
+        recipe.whisper("tiny/whisper" if size == "full" else "small/whisper"),
+        files["whisper"],
+    )
     _save(recipe.statistics(), folder / STATISTICS_FILE)
     return files
 
 
-def _distribution(last: str, shape: tuple[int, ...]) -> Callable[[np.random.Generator], np.ndarray]:
+def _distribution(
+    last: str, shape: tuple[int, ...]
+) -> Callable[[np.random.Generator], np.ndarray]:
     """How a tensor is drawn, by the last part of its name."""
     if last == "running_var":
         return lambda rng: rng.uniform(0.5, 1.5, shape)
@@ -137,13 +185,20 @@ def _distribution(last: str, shape: tuple[int, ...]) -> Callable[[np.random.Gene
         return lambda rng: 0.1 * rng.standard_normal(shape)
     if len(shape) >= 2:
         gain = 2 if last == "weight_orig" else 1
-        return lambda rng: gain * (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:])))
+        return lambda rng: (
+            gain * (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:])))
+        )
     return lambda rng: 1 + 0.1 * rng.standard_normal(shape)
 
 
 def _estimate_spectral_norm(state: dict[str, np.ndarray], prefix: str) -> None:
-    """Replace the drawn u and v by three power iterations, on purpose too few to converge."""
-    weight = state[f"{prefix}weight_orig"].astype(np.float64).reshape(state[f"{prefix}weight_orig"].shape[0], -1)
+    """Replace the drawn u and v by three power iterations, on purpose too few to
+    converge."""
+    weight = (
+        state[f"{prefix}weight_orig"]
+        .astype(np.float64)
+        .reshape(state[f"{prefix}weight_orig"].shape[0], -1)
+    )
     u = state[f"{prefix}weight_u"].astype(np.float64)
     u, v = u / np.linalg.norm(u), np.empty(0)
     for _ in range(POWER_ITERATIONS):
@@ -151,7 +206,10 @@ def _estimate_spectral_norm(state: dict[str, np.ndarray], prefix: str) -> None:
         v /= np.linalg.norm(v)
         u = weight @ v
         u /= np.linalg.norm(u)
-    state[f"{prefix}weight_u"], state[f"{prefix}weight_v"] = u.astype(np.float32), v.astype(np.float32)
+    state[f"{prefix}weight_u"], state[f"{prefix}weight_v"] = (
+        u.astype(np.float32),
+        v.astype(np.float32),
+    )
 
 
 def _sinusoids(length: int, width: int) -> np.ndarray:

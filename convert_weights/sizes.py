@@ -1,4 +1,5 @@
-"""The size of a network, read off its tensors, so that files of any size convert without being told theirs.
+"""The size of a network, read off its tensors, so that files of any size convert
+without being told theirs.
 
 A shape that disagrees with the sizes read here is found by the engine afterwards.
 """
@@ -23,7 +24,8 @@ Shape = tuple[int, ...]
 
 
 class TensorShapes:
-    """Names and shapes of a state dict; asking for one that is missing says what file this is not."""
+    """Names and shapes of a state dict; asking for one that is missing says what file
+    this is not."""
 
     def __init__(self, shapes: Mapping[str, Shape], name: str):
         self._shapes, self._name = shapes, name
@@ -41,7 +43,9 @@ class TensorShapes:
 
     def count(self, template: str) -> int:
         """How many numbers `{i}` stands for in names that begin with `template`."""
-        pattern = re.compile(re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)")
+        pattern = re.compile(
+            re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)"
+        )
         return len({match[1] for key in self._shapes if (match := pattern.match(key))})
 
 
@@ -60,8 +64,12 @@ def appearance(shapes: TensorShapes) -> AppearanceConfig:
 def motion(shapes: TensorShapes) -> MotionConfig:
     stages = range(shapes.count("detector.stages.{i}"))
     return MotionConfig(
-        depths=tuple(shapes.count(f"detector.stages.{stage}.{{i}}") for stage in stages),
-        widths=tuple(shapes[f"detector.stages.{stage}.0.norm.weight"][0] for stage in stages),
+        depths=tuple(
+            shapes.count(f"detector.stages.{stage}.{{i}}") for stage in stages
+        ),
+        widths=tuple(
+            shapes[f"detector.stages.{stage}.0.norm.weight"][0] for stage in stages
+        ),
         keypoints=shapes["detector.fc_kp.weight"][0] // 3,
         pose_bins=shapes["detector.fc_pitch.weight"][0],
     )
@@ -77,8 +85,12 @@ def warping(shapes: TensorShapes) -> WarpingConfig:
         volume_depth=shapes["third.conv.weight"][1] // volume_channels,
         features=shapes["fourth.weight"][0],
         compressed_channels=compressed,
-        hourglass_channels=shapes[f"{hourglass}.decoder.up_blocks.{blocks - 1}.conv.weight"][0],
-        hourglass_max_channels=shapes[f"{hourglass}.encoder.down_blocks.{blocks - 1}.conv.weight"][0],
+        hourglass_channels=shapes[
+            f"{hourglass}.decoder.up_blocks.{blocks - 1}.conv.weight"
+        ][0],
+        hourglass_max_channels=shapes[
+            f"{hourglass}.encoder.down_blocks.{blocks - 1}.conv.weight"
+        ][0],
         hourglass_blocks=blocks,
     )
 
@@ -94,8 +106,12 @@ def generator(shapes: TensorShapes) -> GeneratorConfig:
 
 
 def stitching(shapes: TensorShapes) -> StitchingConfig:
-    layers = [shapes[f"mlp.{2 * i}.weight"] for i in range(max(1, shapes.count("mlp.{i}")))]
-    return StitchingConfig(layers[0][1], tuple(layer[0] for layer in layers[:-1]), layers[-1][0])
+    layers = [
+        shapes[f"mlp.{2 * i}.weight"] for i in range(max(1, shapes.count("mlp.{i}")))
+    ]
+    return StitchingConfig(
+        layers[0][1], tuple(layer[0] for layer in layers[:-1]), layers[-1][0]
+    )
 
 
 def flow_transformer(shapes: TensorShapes) -> FlowTransformerConfig:
@@ -111,7 +127,8 @@ def flow_transformer(shapes: TensorShapes) -> FlowTransformerConfig:
 
 
 def whisper(shapes: TensorShapes, heads: int | None = None) -> WhisperConfig:
-    """The file's own dimensions name the heads, which no shape shows; published models have 64 values a head."""
+    """The file's own dimensions name the heads, which no shape shows; published models
+    have 64 values a head."""
     width, mel_bins, _ = shapes["encoder.conv1.weight"]
     return WhisperConfig(
         mel_bins=mel_bins,
@@ -123,7 +140,9 @@ def whisper(shapes: TensorShapes, heads: int | None = None) -> WhisperConfig:
 
 
 def perceptual(shapes: TensorShapes) -> VGGConfig:
-    first, second, third, fourth, fifth = (shapes[f"features.{i}.weight"][0] for i in (0, 5, 10, 19, 28))
+    first, second, third, fourth, fifth = (
+        shapes[f"features.{i}.weight"][0] for i in (0, 5, 10, 19, 28)
+    )
     return VGGConfig((first, second, third, fourth, fifth))
 
 

@@ -1,4 +1,5 @@
-"""Where published weights lie, how they are fetched, and how a file of tensors is opened without running code."""
+"""Where published weights lie, how they are fetched, and how a file of tensors is
+opened without running code."""
 
 import pickle
 import tempfile
@@ -37,33 +38,49 @@ STITCHING_ENTRIES = {
 
 
 def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
-    """The files of the published layout that `folder` holds: base parts, `stitching_retargeting`, `whisper`.
+    """The files of the published layout that `folder` holds: base parts,
+    `stitching_retargeting`, `whisper`.
 
     Raises:
       ConversionError: the folder does not exist, or holds none of them.
     """
     if not folder.is_dir():
-        raise ConversionError(f"no folder {folder}: pass the folder of published weights, or --download to fetch them")
+        raise ConversionError(
+            f"no folder {folder}: pass the folder of published weights, or --download to fetch them"
+        )
     found: dict[str, Path] = {}
     for base in BASE_FOLDERS[animals]:
-        found = {part: path for part, file in BASE_FILES.items() if (path := folder / base / file).is_file()}
+        found = {
+            part: path
+            for part, file in BASE_FILES.items()
+            if (path := folder / base / file).is_file()
+        }
         if found:  # never some of one version and some of another
             break
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
-    found |= {part: path for part, file in others.items() if (path := folder / file).is_file()}
+    found |= {
+        part: path for part, file in others.items() if (path := folder / file).is_file()
+    }
     if not found:
-        looked = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(others.values())
-        raise ConversionError(f"{folder} holds no published weights: looked for {', '.join(looked)}")
+        looked = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(
+            others.values()
+        )
+        raise ConversionError(
+            f"{folder} holds no published weights: looked for {', '.join(looked)}"
+        )
     return found
 
 
 def download_liveportrait(folder: Path) -> None:
-    """Fetch the published LivePortrait weights into `folder`; an interrupted download goes on where it stopped."""
+    """Fetch the published LivePortrait weights into `folder`; an interrupted download
+    goes on where it stopped."""
     from huggingface_hub import snapshot_download
 
     patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
     try:
-        snapshot_download(HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns)
+        snapshot_download(
+            HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns
+        )
     except Exception as error:  # the hub raises errors of many libraries
         raise ConversionError(
             f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to go on, or "
@@ -79,7 +96,8 @@ def whisper_names() -> list[str]:
 
 
 def download_whisper(name: str, folder: Path) -> Path:
-    """Fetch a Whisper model by name into `folder` through openai-whisper; half a download is never kept."""
+    """Fetch a Whisper model by name into `folder` through openai-whisper; half a
+    download is never kept."""
     import whisper
 
     target = folder / f"{name}.pt"
@@ -89,8 +107,12 @@ def download_whisper(name: str, folder: Path) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
             whisper.load_model(name, device="cpu", download_root=partial)
-            next(Path(partial).glob("*.pt")).replace(target)  # `turbo` and `large` are kept under longer names
-    except Exception as error:  # network, checksum and unknown-name errors of many types
+            next(Path(partial).glob("*.pt")).replace(
+                target
+            )  # `turbo` and `large` are kept under longer names
+    except (
+        Exception
+    ) as error:  # network, checksum and unknown-name errors of many types
         raise ConversionError(
             f"downloading Whisper {name} failed ({_first_line(error)}): run the command again, or fetch {name}.pt by "
             "hand (openai-whisper lists its address) and pass its path to --whisper"
@@ -99,9 +121,11 @@ def download_whisper(name: str, folder: Path) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """The content of a .pth, .pt or .safetensors file: names -> tensors, possibly nested.
+    """The content of a .pth, .pt or .safetensors file: names -> tensors, possibly
+    nested.
 
-    A pickle may hold tensors and plain containers alone: one that would run code is refused.
+    A pickle may hold tensors and plain containers alone: one that would run code is
+    refused.
     """
     if not path.is_file():
         raise ConversionError(f"no file {path}")
@@ -113,29 +137,49 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise ConversionError(
             f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_cause(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, SafetensorError) as error:
-        raise ConversionError(f"{path} cannot be read ({_first_line(error)}): fetch it again") from error
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        SafetensorError,
+    ) as error:
+        raise ConversionError(
+            f"{path} cannot be read ({_first_line(error)}): fetch it again"
+        ) from error
     if not isinstance(content, Mapping):
-        raise ConversionError(f"{path} holds a {type(content).__name__}, not tensors by name")
+        raise ConversionError(
+            f"{path} holds a {type(content).__name__}, not tensors by name"
+        )
     return dict(content)
 
 
 def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
-    """A state dict's tensors as NumPy arrays; bfloat16, which NumPy lacks, is widened."""
-    strangers = [key for key, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    """A state dict's tensors as NumPy arrays; bfloat16, which NumPy lacks, is
+    widened."""
+    strangers = [
+        key for key, value in tensors.items() if not isinstance(value, torch.Tensor)
+    ]
     if strangers:
-        raise ConversionError(f"{name} is no state dict: {', '.join(map(str, strangers[:5]))} are not tensors")
+        raise ConversionError(
+            f"{name} is no state dict: {', '.join(map(str, strangers[:5]))} are not tensors"
+        )
     return {key: _array(tensor) for key, tensor in tensors.items()}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    return (
+        (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    )
 
 
 def _cause(error: BaseException) -> str:
     """What PyTorch objects to, out of the advice around it."""
     lines = str(error).splitlines()
-    return next((line.strip() for line in lines if "Unsupported" in line), _first_line(error))
+    return next(
+        (line.strip() for line in lines if "Unsupported" in line), _first_line(error)
+    )
 
 
 def _first_line(error: BaseException) -> str:

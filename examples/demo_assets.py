@@ -1,7 +1,8 @@
-"""`python -m examples.demo_assets`: draw the demo's portrait and speak its sentence, as they lie in `jaxportrait/demo`.
+"""`python -m examples.demo_assets`: draw the demo's portrait and speak its sentence, as
+they lie in `jaxportrait/demo`.
 
-A person of the synthetic talking heads, of a seed that no data set of the demo's training uses. It needs espeak-ng,
-as `python -m train.synthetic` does.
+A person of the synthetic talking heads, of a seed that no data set of the demo's
+training uses. It needs espeak-ng, as `python -m train.synthetic` does.
 """
 
 import cv2
@@ -16,7 +17,10 @@ from train.synthetic.speech import Speech, speak
 
 SEED, SUBJECT, SIZE = 1000, 39, 512
 SMILE = 0.35
-TEXT = ("Hello! I am a drawing that learned to speak.", "Please give me a picture of your own.")
+TEXT = (
+    "Hello! I am a drawing that learned to speak.",
+    "Please give me a picture of your own.",
+)
 PERSON = ClipPlan(SEED, SUBJECT, clip=0, seconds=4.0, size=SIZE)
 
 

@@ -1,4 +1,5 @@
-"""`python -m infer [-s IMAGE] [-d AUDIO] [--checkpoint CKPT]`: a picture and a speech recording become a talking video.
+"""`python -m infer [-s IMAGE] [-d AUDIO] [--checkpoint CKPT]`: a picture and a speech
+recording become a talking video.
 
 Whatever is not given is the demo's.
 """
@@ -39,7 +40,8 @@ def main() -> None:
 
 
 def parse() -> Options:
-    """The options of the command line; what is wrong with them is said in one line, not in tyro's frame."""
+    """The options of the command line; what is wrong with them is said in one line, not
+    in tyro's frame."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -54,14 +56,21 @@ def parse() -> Options:
 def configure(options: Options) -> None:
     """Choose the device and the cache of compiled programs, before JAX is used."""
     if options.compilation_cache != "none":
-        jax.config.update("jax_compilation_cache_dir", options.compilation_cache or default_cache())
+        jax.config.update(
+            "jax_compilation_cache_dir", options.compilation_cache or default_cache()
+        )
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if options.platform != "auto":
         jax.config.update("jax_platforms", options.platform)
-    if wanted := jax.config.values["jax_platforms"]:  # by an option, or by JAX_PLATFORMS
+    if wanted := jax.config.values[
+        "jax_platforms"
+    ]:  # by an option, or by JAX_PLATFORMS
         try:
             jax.devices()
-        except (RuntimeError, AssertionError) as error:  # the latter where JAX's plug-in for CUDA is not installed
+        except (
+            RuntimeError,
+            AssertionError,
+        ) as error:  # the latter where JAX's plug-in for CUDA is not installed
             raise ValueError(
                 f"platform {wanted} is not available ({error or 'its JAX plug-in is not installed'}): pass "
                 "--platform cpu, or for an NVIDIA GPU install the extra cuda12 or cuda13 (README.md)"
@@ -71,14 +80,22 @@ def configure(options: Options) -> None:
 def default_cache() -> str:
     """JAX's own setting, else a folder in the user's cache."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(home / "jaxportrait" / "xla")
+    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
+        home / "jaxportrait" / "xla"
+    )
 
 
 def explain(error: Exception) -> str:
     """One line for an error; what XLA says of memory is of no use to a user."""
-    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(
+        error
+    ):
         return "the device is out of memory: pass a smaller --batch-size, or --platform cpu"
-    return " ".join(str(error).split()) if isinstance(error, jax.errors.JaxRuntimeError) else str(error)
+    return (
+        " ".join(str(error).split())
+        if isinstance(error, jax.errors.JaxRuntimeError)
+        else str(error)
+    )
 
 
 def program() -> None:

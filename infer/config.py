@@ -20,9 +20,10 @@ class Options:
 
     Attributes:
       source: picture with a face; by default the demo's portrait.
-      driving: speech recording (wav, mp3, m4a, flac, ogg, ...); by default the demo's sentence.
-      checkpoint: made by `python -m convert_weights` or `python -m train.export`; by default the demo's, which knows
-        drawn heads alone, where the package holds it.
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...); by default the demo's
+        sentence.
+      checkpoint: made by `python -m convert_weights` or `python -m train.export`; by
+        default the demo's, which knows drawn heads alone, where the package holds it.
       output_dir: folder for the video, `SOURCE--DRIVING.mp4`; made if it is missing.
       driving_kind: `audio` takes the sound of a video given as --driving.
       sampling: how motion is made of sound.
@@ -31,17 +32,18 @@ class Options:
       detector: what finds the face; `none` takes the whole picture as already cropped.
       detector_models: folder of detector model files (InsightFace, YuNet).
       face: which face to animate, 0 the largest.
-      dtype: in which frames are made (motion in bfloat16 unless this is float32); `auto` is float16 on a GPU, bfloat16
-        on a TPU, float32 on a CPU.
+      dtype: in which frames are made (motion in bfloat16 unless this is float32);
+        `auto` is float16 on a GPU, bfloat16 on a TPU, float32 on a CPU.
       platform: device to run on; `auto` takes an accelerator if there is one.
       devices: how many of the platform's devices share the frames; by default all.
-      batch_size: frames that a device renders at once; by default 8 on an accelerator, and on a CPU 1, or 4
-        by networks for small pictures.
+      batch_size: frames that a device renders at once; by default 8 on an accelerator,
+        and on a CPU 1, or 4 by networks for small pictures.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: `auto` takes NVENC where it works.
-      compilation_cache: folder in which compiled programs are kept between runs; `none` keeps none.
-      warmup: only compile, into that cache, what clips as long as --driving or shorter need with these options; makes
-        no video.
+      compilation_cache: folder in which compiled programs are kept between runs; `none`
+        keeps none.
+      warmup: only compile, into that cache, what clips as long as --driving or shorter
+        need with these options; makes no video.
       debug: show the traceback of an error.
     """
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def remember_interrupts() -> Iterator[Callable[[], None]]:
-    """Gives what raises a KeyboardInterrupt if Ctrl-C has been pressed; call it now and then.
+    """Gives what raises a KeyboardInterrupt if Ctrl-C has been pressed; call it now and
+    then.
 
-    Ctrl-C raises one at once as well, but where that happens in a callback (JAX has one of the garbage collector),
-    Python forgets it, and would print where it was.
+    Ctrl-C raises one at once as well, but where that happens in a callback (JAX has one
+    of the garbage collector), Python forgets it, and would print where it was.
     """
     asked = threading.Event()
 
@@ -30,7 +31,10 @@ def remember_interrupts() -> Iterator[Callable[[], None]]:
 
     reported = sys.unraisablehook
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+    if (
+        before is not signal.default_int_handler
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield check
         return
     signal.signal(signal.SIGINT, interrupt)

@@ -17,12 +17,16 @@ from rich.progress import (
 )
 from rich.text import Text
 
-COMPILE_EVENTS = ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
+COMPILE_EVENTS = (
+    "/jax/core/compile/backend_compile_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class Reporter:
-    """Says what is being done and how long it took, with the time spent compiling apart.
+    """Says what is being done and how long it took, with the time spent compiling
+    apart.
 
     Args:
       check: called after each stage and frame, to raise what must end the program.
@@ -38,7 +42,9 @@ class Reporter:
             self.compile_seconds += duration_secs
 
     def warn(self, message: str) -> None:
-        self.console.print(f"warning: {message}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(
+            f"warning: {message}", highlight=False, markup=False, soft_wrap=True
+        )
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -60,18 +66,39 @@ class Reporter:
                 advance()
 
             yield on_frame
-        seconds, compiling = time.perf_counter() - start, self.compile_seconds - compiled
+        seconds, compiling = (
+            time.perf_counter() - start,
+            self.compile_seconds - compiled,
+        )
         rate = total / max(seconds - compiling, 1e-9)
-        self._done(f"{name} {total} frames", seconds, compiling, f", {rate:.2f} frames/s after compiling")
+        self._done(
+            f"{name} {total} frames",
+            seconds,
+            compiling,
+            f", {rate:.2f} frames/s after compiling",
+        )
 
-    def _done(self, name: str, seconds: float, compiling: float, more: str = "") -> None:
+    def _done(
+        self, name: str, seconds: float, compiling: float, more: str = ""
+    ) -> None:
         compiled = f" ({compiling:.1f} s of it compiling)" if compiling >= 0.05 else ""
-        self.console.print(f"{name}: {seconds:.1f} s{compiled}{more}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(
+            f"{name}: {seconds:.1f} s{compiled}{more}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @contextmanager
 def _bar(console: Console, name: str, total: int) -> Iterator[Callable[[], None]]:
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(name, total=total)
         yield lambda: progress.advance(task)
@@ -86,7 +113,12 @@ def _lines(console: Console, name: str, total: int) -> Iterator[Callable[[], Non
         done += 1
         if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
-            console.print(f"{name}: {done} of {total} frames", highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                f"{name}: {done} of {total} frames",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     yield advance
 

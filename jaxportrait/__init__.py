@@ -1,4 +1,5 @@
-"""Audio-driven portrait animation in JAX: one picture and a speech recording become a talking video."""
+"""Audio-driven portrait animation in JAX: one picture and a speech recording become a
+talking video."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Animator` when it is asked for: what needs only a part of the library imports only that part."""
+    """Load `Animator` when it is asked for: what needs only a part of the library
+    imports only that part."""
     if name == "Animator":
         from jaxportrait.animator import Animator
 

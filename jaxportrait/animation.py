@@ -1,4 +1,5 @@
-"""What an animator is asked for and what it gives: how motion is made and used, portraits, and clips."""
+"""What an animator is asked for and what it gives: how motion is made and used,
+portraits, and clips."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ class Sampling:
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.
-      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is taken alone. None is the
-        checkpoint's own, 4.5 for converted ones.
+      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is
+        taken alone. None is the checkpoint's own, 4.5 for converted ones.
       steps: Euler steps.
-      windows: "fused" windows overlap and are blended, "independent" ones lie end to end as in the original.
+      windows: "fused" windows overlap and are blended, "independent" ones lie end to
+        end as in the original.
     """
 
     seed: int = 0
@@ -40,11 +42,15 @@ class Sampling:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}: at least one is needed")
         if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
-            raise ValueError(f"cfg scale is {self.cfg_scale}: a finite number is needed")
+            raise ValueError(
+                f"cfg scale is {self.cfg_scale}: a finite number is needed"
+            )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
         if self.windows not in get_args(WindowMode):
-            raise ValueError(f"windows is {self.windows!r}: choose one of {', '.join(get_args(WindowMode))}")
+            raise ValueError(
+                f"windows is {self.windows!r}: choose one of {', '.join(get_args(WindowMode))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Driving:
     """How motion moves the source.
 
     Attributes:
-      composition: "source" adds the motion to the source's own expression, "original" replaces it.
+      composition: "source" adds the motion to the source's own expression, "original"
+        replaces it.
       relative_motion: of "original": the motion since the first frame, or as it is.
       stitching: correct the keypoints so that shoulders and crop border stay in place.
     """
@@ -63,9 +70,13 @@ class Driving:
 
     def __post_init__(self):
         if self.composition not in get_args(Composition):
-            raise ValueError(f"composition is {self.composition!r}: choose one of {', '.join(get_args(Composition))}")
+            raise ValueError(
+                f"composition is {self.composition!r}: choose one of {', '.join(get_args(Composition))}"
+            )
         if self.composition == "source" and not self.relative_motion:
-            raise ValueError('composition "source" adds motion since rest: with "original" it can be absolute')
+            raise ValueError(
+                'composition "source" adds motion since rest: with "original" it can be absolute'
+            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,8 @@ class Portrait:
 
 
 class MakeFrames(Protocol):
-    """All frames of a clip in order, each given to `finish` in the thread that has made it."""
+    """All frames of a clip in order, each given to `finish` in the thread that has made
+    it."""
 
     def __call__(self, finish: Callable[[Frame], T]) -> Iterator[T]: ...
 
@@ -129,7 +141,14 @@ class Animation:
           crf: constant rate factor, 0 (lossless) to 51.
           on_frame: called after each frame.
         """
-        with VideoWriter(path, size=self.size, fps=self.fps, audio=self.audio, crf=crf, encoder=encoder) as writer:
+        with VideoWriter(
+            path,
+            size=self.size,
+            fps=self.fps,
+            audio=self.audio,
+            crf=crf,
+            encoder=encoder,
+        ) as writer:
             for picture in self.make_frames(to_picture):
                 writer.append(picture)
                 on_frame()

@@ -20,10 +20,28 @@ from jaxtyping import Array, Float, Int16, UInt8
 from jaxportrait.animation import Animation, Driving, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
-from jaxportrait.media.crop import SOURCE_SCALE, crop_face, frame_face, network_input, to_full_resolution
-from jaxportrait.media.faces import Detector, DetectorName, choose_face, detect_faces, open_detector
+from jaxportrait.media.crop import (
+    SOURCE_SCALE,
+    crop_face,
+    frame_face,
+    network_input,
+    to_full_resolution,
+)
+from jaxportrait.media.faces import (
+    Detector,
+    DetectorName,
+    choose_face,
+    detect_faces,
+    open_detector,
+)
 from jaxportrait.media.image import read_image, reduce
-from jaxportrait.media.paste import PasteBack, color_correction, mask_border, motion_border, soft_mask
+from jaxportrait.media.paste import (
+    PasteBack,
+    color_correction,
+    mask_border,
+    motion_border,
+    soft_mask,
+)
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.pipeline.compose import compose, rest_motion
@@ -47,10 +65,11 @@ PRECISIONS = {
     "bfloat16": ("bfloat16", "bfloat16"),
     "float16": ("float16", "bfloat16"),
 }
-"""In which W and G compute, and in which the flow transformer and the audio encoder do."""
+"""In which W and G compute, and in which the flow transformer and the audio encoder
+do."""
 AUTO = {"gpu": "float16", "tpu": "bfloat16"}
-"""Frames of the golden networks agree with float32's to 54 dB in float16, and to 37 dB in bfloat16, which is what TPUs
-have (docs/parity.md)."""
+"""Frames of the golden networks agree with float32's to 54 dB in float16, and to 37 dB
+in bfloat16, which is what TPUs have (docs/parity.md)."""
 REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
 KEYPOINT_CHUNK = 256
 MAX_FPS = 240
@@ -75,33 +94,47 @@ class Animator:
         devices: int | None = None,
         detector: Detector | None = None,
     ):
-        """Load what inference needs; the renderer's networks onto every device that renders.
+        """Load what inference needs; the renderer's networks onto every device that
+        renders.
 
         Args:
-          dtype: in which W and G compute; the flow transformer and the audio encoder as `PRECISIONS` has it, what a
-            picture needs once (F, M) and stitching in float32. "auto" is float16 on a GPU, bfloat16 on a TPU and
-            float32 on a CPU. "float32" is full float32: the factors of products are not rounded either, which
-            accelerators do by default.
-          batch_size: frames that a device renders at once; by default 8 on an accelerator, and on a CPU 1, or 4 by
-            networks for small pictures.
-          devices: how many of this process's devices share the frames of a clip; by default all.
+          dtype: in which W and G compute; the flow transformer and the audio encoder as
+            `PRECISIONS` has it, what a picture needs once (F, M) and stitching in
+            float32. "auto" is float16 on a GPU, bfloat16 on a TPU and float32 on a CPU.
+            "float32" is full float32: the factors of products are not rounded either,
+            which accelerators do by default.
+          batch_size: frames that a device renders at once; by default 8 on an
+            accelerator, and on a CPU 1, or 4 by networks for small pictures.
+          devices: how many of this process's devices share the frames of a clip; by
+            default all.
           detector: finds the face in a picture; by default the best that is at hand.
 
         Raises:
           CheckpointError: a part is missing or cannot be read.
-          ValueError: a batch of no frames, more devices than there are, or no such dtype.
+          ValueError: a batch of no frames, more devices than there are, or no such
+            dtype.
         """
         if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch size is {batch_size}: at least one frame is needed")
+            raise ValueError(
+                f"batch size is {batch_size}: at least one frame is needed"
+            )
         self.mesh = _make_mesh(devices)
         self.audio_encoder = checkpoint.config.audio_encoder
         required = (*REQUIRED, self.audio_encoder)
         checkpoint.require(required)
         self.config, backend = checkpoint.config, jax.default_backend()
         if dtype not in get_args(DType):
-            raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(get_args(DType))}")
-        frames, motion = PRECISIONS[AUTO.get(backend, "float32") if dtype == "auto" else dtype]
-        dtypes = {**dict.fromkeys(PER_FRAME, frames), "flow_transformer": motion, self.audio_encoder: motion}
+            raise ValueError(
+                f"dtype is {dtype!r}: choose one of {', '.join(get_args(DType))}"
+            )
+        frames, motion = PRECISIONS[
+            AUTO.get(backend, "float32") if dtype == "auto" else dtype
+        ]
+        dtypes = {
+            **dict.fromkeys(PER_FRAME, frames),
+            "flow_transformer": motion,
+            self.audio_encoder: motion,
+        }
         self._full = frames == "float32"
         self.batch_size = batch_size or _frames_at_once(backend, self.config.image_size)
         self.detector, self._detecting = detector or open_detector(), Lock()
@@ -111,7 +144,9 @@ class Animator:
             for part in (*required, *optional)
         }
         for part in self.networks.keys() & {*PER_FRAME, *PER_PICTURE}:
-            self.networks[part] = jax.device_put(self.networks[part], NamedSharding(self.mesh, P()))
+            self.networks[part] = jax.device_put(
+                self.networks[part], NamedSharding(self.mesh, P())
+            )
         self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
 
     @classmethod
@@ -125,14 +160,25 @@ class Animator:
         detector: DetectorName = "auto",
         detector_models: str | Path | None = None,
     ) -> "Animator":
-        """Open a checkpoint and a face detector by name; see `__init__` and `open_detector`."""
+        """Open a checkpoint and a face detector by name; see `__init__` and
+        `open_detector`."""
         found = open_detector(detector, detector_models)
-        return cls(open_checkpoint(path), dtype=dtype, batch_size=batch_size, devices=devices, detector=found)
+        return cls(
+            open_checkpoint(path),
+            dtype=dtype,
+            batch_size=batch_size,
+            devices=devices,
+            detector=found,
+        )
 
-    def prepare(self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None) -> Portrait:
-        """Find the face, crop it, and encode it. Threads may call it at once; one detects at a time.
+    def prepare(
+        self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None
+    ) -> Portrait:
+        """Find the face, crop it, and encode it. Threads may call it at once; one
+        detects at a time.
 
-        Of a crop that is tighter than LivePortrait's, the unmoved frame is rendered as well.
+        Of a crop that is tighter than LivePortrait's, the unmoved frame is rendered as
+        well.
 
         Args:
           image: a file, or an RGB picture with even sides, of which a copy is kept.
@@ -156,7 +202,13 @@ class Animator:
             source, correction = self._meet_surroundings(source, picture, zoom)
         size = (whole.shape[1], whole.shape[0])
         side = crop.image.shape[0]
-        paste = PasteBack(whole, crop.crop_to_image, side, soft_mask(side, mask_border(zoom)), correction)
+        paste = PasteBack(
+            whole,
+            crop.crop_to_image,
+            side,
+            soft_mask(side, mask_border(zoom)),
+            correction,
+        )
         return Portrait(source, paste, size, picture, len(faces) - 1)
 
     def animate(
@@ -168,7 +220,8 @@ class Animator:
         driving: Driving = Driving(),
         output_fps: float = MOTION_FPS,
     ) -> Animation:
-        """The clip of a portrait speaking: its motion is made here, its frames as they are taken.
+        """The clip of a portrait speaking: its motion is made here, its frames as they
+        are taken.
 
         Args:
           audio: a sound file, or samples as `Audio`.
@@ -178,28 +231,53 @@ class Animator:
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, output_fps)
-        motion = resample_motion(self.sample(sound, frames, sampling), output_fps, count)
+        motion = resample_motion(
+            self.sample(sound, frames, sampling), output_fps, count
+        )
         keypoints = self.drive(portrait.source, motion, driving)
-        return Animation(portrait.size, output_fps, sound, keypoints, partial(self._frames, portrait, keypoints))
+        return Animation(
+            portrait.size,
+            output_fps,
+            sound,
+            keypoints,
+            partial(self._frames, portrait, keypoints),
+        )
 
-    def sample(self, audio: Audio, frames: int, sampling: Sampling = Sampling()) -> Float[np.ndarray, "frames d"]:
+    def sample(
+        self, audio: Audio, frames: int, sampling: Sampling = Sampling()
+    ) -> Float[np.ndarray, "frames d"]:
         """The motion of so many frames at 30 a second, made of sound."""
         plan, count = plan_windows(frames, self._transformer.config, sampling.windows)
         used = plan.features_of(count)
-        features = np.zeros((plan.features, self._transformer.config.audio_width), np.float32)
+        features = np.zeros(
+            (plan.features, self._transformer.config.audio_width), np.float32
+        )
         with self._products():
             features[:used] = encode_audio(
-                self.networks[self.audio_encoder], audio.stream, audio.sample_count, features=used
+                self.networks[self.audio_encoder],
+                audio.stream,
+                audio.sample_count,
+                features=used,
             )
         return self._sample(features, count, plan, sampling)[:frames]
 
-    def drive(self, source: Source, motion: Float[np.ndarray, "n d"], driving: Driving = Driving()) -> np.ndarray:
-        """Driving keypoints of every frame of a whole clip, (n, k, 3), made a chunk at a time.
+    def drive(
+        self,
+        source: Source,
+        motion: Float[np.ndarray, "n d"],
+        driving: Driving = Driving(),
+    ) -> np.ndarray:
+        """Driving keypoints of every frame of a whole clip, (n, k, 3), made a chunk at
+        a time.
 
-        It is counted from the clip's own rest (`rest_motion`), so a part of a clip is not driven as within the whole.
+        It is counted from the clip's own rest (`rest_motion`), so a part of a clip is
+        not driven as within the whole.
         """
         self.check_driving(driving)
-        space, source = MOTION_SPACES[self._transformer.config.motion_space], self._spread(source)
+        space, source = (
+            MOTION_SPACES[self._transformer.config.motion_space],
+            self._spread(source),
+        )
         rest, chunks = jnp.asarray(rest_motion(motion, space)), []
         for chunk in _chunks(motion, KEYPOINT_CHUNK):
             keypoints = compose(
@@ -211,7 +289,9 @@ class Animator:
                 relative=driving.relative_motion,
             )
             if driving.stitching:
-                keypoints = stitch_keypoints(self.networks["stitching"], source, keypoints)
+                keypoints = stitch_keypoints(
+                    self.networks["stitching"], source, keypoints
+                )
             chunks.append(np.asarray(keypoints))
         return np.concatenate(chunks)[: len(motion)]
 
@@ -223,20 +303,34 @@ class Animator:
                 f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
             )
         if driving.stitching and "stitching" not in self.networks:
-            raise ValueError("stitching was asked for, and the checkpoint holds no stitching network: convert it again")
+            raise ValueError(
+                "stitching was asked for, and the checkpoint holds no stitching network: convert it again"
+            )
 
     def render(
         self, source: Source, keypoints: Float[np.ndarray, "frames k 3"]
     ) -> Iterator[UInt8[np.ndarray, "batch s s 3"]]:
-        """Crops with these driving keypoints, `batch_size` a device at a time; the last chunk repeats its last one.
+        """Crops with these driving keypoints, `batch_size` a device at a time; the last
+        chunk repeats its last one.
 
         The devices are given work ahead of what is waited for.
         """
-        source, shares, running = self._spread(source), NamedSharding(self.mesh, P("data")), deque[Array]()
+        source, shares, running = (
+            self._spread(source),
+            NamedSharding(self.mesh, P("data")),
+            deque[Array](),
+        )
         for chunk in _chunks(keypoints, self.batch_size * self.mesh.size):
             driving = jax.device_put(chunk, shares)
             with self._products():
-                running.append(render(self.networks["warping"], self.networks["generator"], source, driving))
+                running.append(
+                    render(
+                        self.networks["warping"],
+                        self.networks["generator"],
+                        source,
+                        driving,
+                    )
+                )
             if len(running) > AHEAD:
                 yield np.asarray(running.popleft())
         while running:
@@ -250,17 +344,21 @@ class Animator:
         driving: Driving = Driving(),
         output_fps: float = MOTION_FPS,
     ) -> None:
-        """Compile what clips of up to so many seconds need, so that the first of them starts at once.
+        """Compile what clips of up to so many seconds need, so that the first of them
+        starts at once.
 
-        With a compilation cache (`jax_compilation_cache_dir`; with `jax_persistent_cache_min_compile_time_secs` 0 also
-        of small programs) other processes start from what this one compiled.
+        With a compilation cache (`jax_compilation_cache_dir`; with
+        `jax_persistent_cache_min_compile_time_secs` 0 also of small programs) other
+        processes start from what this one compiled.
         """
         self.check_driving(driving)
         size, (_, frames) = self.config.image_size, frame_counts(seconds, output_fps)
         source = self._encode(np.zeros((size, size, 3), np.uint8))
         silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
         with self._products():
-            encode_audio(self.networks[self.audio_encoder], silence.stream, silence.sample_count)
+            encode_audio(
+                self.networks[self.audio_encoder], silence.stream, silence.sample_count
+            )
         config = self._transformer.config
         for plan in plans_up_to(frames, config, sampling.windows):
             features = np.zeros((plan.features, config.audio_width), np.float32)
@@ -282,14 +380,19 @@ class Animator:
 
     def _encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
         """A face's crop, as the renderer reads it."""
-        return encode_source(*(self.networks[part] for part in ("appearance", "motion", "warping")), picture[None])
+        return encode_source(
+            *(self.networks[part] for part in ("appearance", "motion", "warping")),
+            picture[None],
+        )
 
     def _meet_surroundings(
         self, source: Source, picture: UInt8[np.ndarray, "s s 3"], zoom: float
     ) -> tuple[Source, Int16[np.ndarray, "S S 3"]]:
-        """The source of a tight crop, whose motion fades to none at the border, and what its frames lack of colour.
+        """The source of a tight crop, whose motion fades to none at the border, and
+        what its frames lack of colour.
 
-        One frame is looked at, and a chunk rendered: frames of a clip will need that program anyway.
+        One frame is looked at, and a chunk rendered: frames of a clip will need that
+        program anyway.
         """
         mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
         source = replace(source, mobility=mobility[None])
@@ -297,10 +400,17 @@ class Animator:
         return source, color_correction(picture, rest)
 
     def _sample(
-        self, features: Float[np.ndarray, "features a"], count: int, plan: WindowPlan, sampling: Sampling
+        self,
+        features: Float[np.ndarray, "features a"],
+        count: int,
+        plan: WindowPlan,
+        sampling: Sampling,
     ) -> Float[np.ndarray, "frames d"]:
-        """Motion of `count` windows; of none, the program is compiled and makes noise."""
-        cfg_scale = self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
+        """Motion of `count` windows; of none, the program is compiled and makes
+        noise."""
+        cfg_scale = (
+            self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
+        )
         with self._products():
             motion = sample_motion(
                 self._transformer,
@@ -316,24 +426,33 @@ class Animator:
         return np.asarray(motion)
 
     def _frames(
-        self, portrait: Portrait, keypoints: Float[np.ndarray, "frames k 3"], finish: Callable[[Frame], T]
+        self,
+        portrait: Portrait,
+        keypoints: Float[np.ndarray, "frames k 3"],
+        finish: Callable[[Frame], T],
     ) -> Iterator[T]:
-        """Render chunks ahead on the device, paste and finish frames in threads, and give them in order."""
+        """Render chunks ahead on the device, paste and finish frames in threads, and
+        give them in order."""
         with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
             left = len(keypoints)
             for crops in self.render(portrait.source, keypoints):
-                yield from pool.map(lambda crop: finish(portrait.paste(crop)), crops[:left])
+                yield from pool.map(
+                    lambda crop: finish(portrait.paste(crop)), crops[:left]
+                )
                 left -= len(crops)
 
 
 def check_rate(output_fps: float) -> None:
     """Raise a ValueError unless clips can be made at so many frames a second."""
     if not 1 <= output_fps <= MAX_FPS:
-        raise ValueError(f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}")
+        raise ValueError(
+            f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}"
+        )
 
 
 def frame_counts(seconds: float, output_fps: float) -> tuple[int, int]:
-    """Of a clip: its frames, and those of the motion at 30 a second from which they are resampled.
+    """Of a clip: its frames, and those of the motion at 30 a second from which they are
+    resampled.
 
     Raises:
       ValueError: no usable frame rate.
@@ -346,14 +465,19 @@ def frame_counts(seconds: float, output_fps: float) -> tuple[int, int]:
 def _checked(image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     """A copy of a picture; raise a ValueError if it is none that can be animated."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"the picture is {image.dtype}, {image.shape}: give RGB as uint8 (height, width, 3)")
+        raise ValueError(
+            f"the picture is {image.dtype}, {image.shape}: give RGB as uint8 (height, width, 3)"
+        )
     if image.shape[0] % 2 or image.shape[1] % 2 or not image.size:
-        raise ValueError(f"the picture is {image.shape[1]}x{image.shape[0]}: its sides must be even, crop a pixel")
+        raise ValueError(
+            f"the picture is {image.shape[1]}x{image.shape[0]}: its sides must be even, crop a pixel"
+        )
     return image.copy()
 
 
 def _frames_at_once(backend: str, image_size: int) -> int:
-    """A batch that keeps a device busy; a CPU takes 0.85 of the time a frame by four of the demo's, of 128 pixels."""
+    """A batch that keeps a device busy; a CPU takes 0.85 of the time a frame by four of
+    the demo's, of 128 pixels."""
     if backend != "cpu":
         return 8
     return 4 if image_size <= 128 else 1

@@ -1,7 +1,8 @@
 """Checkpoints on disk: nothing else knows their layout.
 
-An inference checkpoint is an Orbax folder of three items: `params` (part -> the network's arrays), `config` (JSON: the
-sizes of every part that it holds) and `statistics` (of the motion space, where there is a flow transformer).
+An inference checkpoint is an Orbax folder of three items: `params` (part -> the
+network's arrays), `config` (JSON: the sizes of every part that it holds) and
+`statistics` (of the motion space, where there is a flow transformer).
 """
 
 import os
@@ -26,7 +27,8 @@ from jaxportrait.types import MotionStatistics
 
 FORMAT = 1
 COMMIT_NOTE = "commit_success.txt"
-"""Orbax reads it in cloud storage alone, and it names the folder of whoever wrote the checkpoint."""
+"""Orbax reads it in cloud storage alone, and it names the folder of whoever wrote the
+checkpoint."""
 UNTRAINED_DEVIATION = 0.02
 """Of motion, before statistics are measured."""
 
@@ -41,7 +43,8 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An inference checkpoint that has been opened: its config and statistics are read, its networks are not.
+    """An inference checkpoint that has been opened: its config and statistics are read,
+    its networks are not.
 
     Attributes:
       config: of every part; None for a part that it does not hold.
@@ -76,8 +79,15 @@ class Checkpoint:
 
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
         wanted = {part: _nested(dict.fromkeys(leaf_shapes(network), 0))}
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=np.dtype(np.float32)), wanted)
-        restore = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
+        as_numpy = jax.tree.map(
+            lambda _: ocp.RestoreArgs(
+                restore_type=np.ndarray, dtype=np.dtype(np.float32)
+            ),
+            wanted,
+        )
+        restore = ocp.args.PyTreeRestore(
+            item=wanted, restore_args=as_numpy, partial_restore=True
+        )
         try:
             with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
                 return _dotted(reader.restore(self.path / "params", args=restore)[part])
@@ -96,30 +106,42 @@ class Checkpoint:
         fill(network, self._read(part, network))
         network.eval()
         fold(network)
-        nnx.update(network, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network)))
+        nnx.update(
+            network,
+            jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network)),
+        )
         return network
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Open the inference checkpoint at `path`; raise a CheckpointError if there is none that can be read."""
+    """Open the inference checkpoint at `path`; raise a CheckpointError if there is none
+    that can be read."""
     path = Path(path).absolute()
     if not path.is_dir():
-        raise CheckpointError(f"no checkpoint at {path}: make one with `python -m convert_weights --output {path}`")
+        raise CheckpointError(
+            f"no checkpoint at {path}: make one with `python -m convert_weights --output {path}`"
+        )
     try:
         with ocp.Checkpointer(_handler()) as reader:
-            config = reader.restore(path, args=ocp.args.Composite(config=ocp.args.JsonRestore()))["config"]
+            config = reader.restore(
+                path, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+            )["config"]
             statistics = None
             if (path / "statistics").is_dir():
                 item = ocp.args.Composite(statistics=ocp.args.PyTreeRestore())
                 statistics = reader.restore(path, args=item)["statistics"]
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is not a jaxportrait checkpoint, or it is damaged: {error}") from error
+        raise CheckpointError(
+            f"{path} is not a jaxportrait checkpoint, or it is damaged: {error}"
+        ) from error
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"checkpoint {path} is of format {config.get('format')}, this version reads {FORMAT}: convert it again"
         )
     if statistics is not None:
-        statistics = MotionStatistics(np.asarray(statistics["mean"]), np.asarray(statistics["std"]))
+        statistics = MotionStatistics(
+            np.asarray(statistics["mean"]), np.asarray(statistics["std"])
+        )
     try:
         portrait = config_from_json(config["portrait"])
     except (TypeError, KeyError, ValueError) as error:
@@ -142,16 +164,21 @@ def save_checkpoint(
 
     Args:
       params: of each part that `config` names, in the form before folding.
-      dtype: in which weights are stored; in float16 they take half the space and keep 11 significant bits.
+      dtype: in which weights are stored; in float16 they take half the space and keep
+        11 significant bits.
       overwrite: replace what stands at `path`; otherwise that is an error.
 
     Raises:
-      CheckpointError: `path` is taken, a weight is too large for `dtype`, or the parts are not those of `config`.
+      CheckpointError: `path` is taken, a weight is too large for `dtype`, or the parts
+        are not those of `config`.
     """
     path = Path(path).absolute()
     check_destination(path, overwrite=overwrite)
     check_parts(config, params, statistics)
-    stored = {part: _nested(_as_stored(part, leaves, dtype)) for part, leaves in params.items()}
+    stored = {
+        part: _nested(_as_stored(part, leaves, dtype))
+        for part, leaves in params.items()
+    }
     items: dict[str, Any] = {
         "params": ocp.args.PyTreeSave(stored),
         "config": ocp.args.JsonSave({"format": FORMAT, "portrait": asdict(config)}),
@@ -173,7 +200,8 @@ def save_checkpoint(
 
 
 def _as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.ndarray]:
-    """The arrays in `dtype`; raise a CheckpointError if it cannot hold one of their values."""
+    """The arrays in `dtype`; raise a CheckpointError if it cannot hold one of their
+    values."""
     stored = {}
     for name, leaf in leaves.items():
         try:
@@ -181,12 +209,15 @@ def _as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.nd
                 stored[name] = np.asarray(leaf, dtype)
         except FloatingPointError as error:
             limit = np.finfo(dtype).max
-            raise CheckpointError(f"{part} has values beyond {limit:g} in {name}: store it in float32") from error
+            raise CheckpointError(
+                f"{part} has values beyond {limit:g} in {name}: store it in float32"
+            ) from error
     return stored
 
 
 def _put_in_place(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; what stands there is kept until then, and comes back if that fails."""
+    """Rename `new` to `path`; what stands there is kept until then, and comes back if
+    that fails."""
     if not path.exists():
         new.rename(path)
         return
@@ -200,38 +231,59 @@ def _put_in_place(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def save_untrained(path: str | Path, config: PortraitConfig, seed: int = 0, *, overwrite: bool = False) -> None:
-    """Write a checkpoint of freshly initialised networks: what training starts from, and what toy runs use."""
-    rngs, params = nnx.Rngs(jax.random.key(seed, impl="rbg")), {}  # compiles in a third of threefry's time
+def save_untrained(
+    path: str | Path, config: PortraitConfig, seed: int = 0, *, overwrite: bool = False
+) -> None:
+    """Write a checkpoint of freshly initialised networks: what training starts from,
+    and what toy runs use."""
+    rngs, params = (
+        nnx.Rngs(jax.random.key(seed, impl="rbg")),
+        {},
+    )  # compiles in a third of threefry's time
     for part in NETWORKS:
         if (part_config := getattr(config, part)) is not None:
             params[part] = leaves_of(build(part, part_config, rngs=rngs))
     statistics = None
     if config.flow_transformer is not None:
         width = config.flow_transformer.motion_width
-        statistics = MotionStatistics(np.zeros(width, np.float32), np.full(width, UNTRAINED_DEVIATION, np.float32))
+        statistics = MotionStatistics(
+            np.zeros(width, np.float32), np.full(width, UNTRAINED_DEVIATION, np.float32)
+        )
     save_checkpoint(path, config, params, statistics, overwrite=overwrite)
 
 
 def check_destination(path: Path, *, overwrite: bool) -> None:
-    """Raise a CheckpointError unless a checkpoint may be written at `path`: absent, empty or, on request, replaced."""
+    """Raise a CheckpointError unless a checkpoint may be written at `path`: absent,
+    empty or, on request, replaced."""
     path = path.absolute()
     folder = next(parent for parent in (*path.parents, path) if parent.exists())
     if not folder.is_dir():
-        raise CheckpointError(f"{path} cannot be written, {folder} is a file: choose another output")
+        raise CheckpointError(
+            f"{path} cannot be written, {folder} is a file: choose another output"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{path} cannot be written, you may not write into {folder}: choose another output")
+        raise CheckpointError(
+            f"{path} cannot be written, you may not write into {folder}: choose another output"
+        )
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not ((path / "config" / "metadata").is_file() and (path / "params").is_dir()):
-        raise CheckpointError(f"{path} exists and is not a checkpoint: choose another output")
+        raise CheckpointError(
+            f"{path} exists and is not a checkpoint: choose another output"
+        )
     if not overwrite:
-        raise CheckpointError(f"{path} already holds a checkpoint: choose another output, or pass --overwrite")
+        raise CheckpointError(
+            f"{path} already holds a checkpoint: choose another output, or pass --overwrite"
+        )
 
 
-def check_parts(config: PortraitConfig, params: Mapping[str, Leaves], statistics: MotionStatistics | None) -> None:
-    """Raise a CheckpointError unless there are weights of each part that `config` names, of no other, and statistics
-    with a flow transformer."""
+def check_parts(
+    config: PortraitConfig,
+    params: Mapping[str, Leaves],
+    statistics: MotionStatistics | None,
+) -> None:
+    """Raise a CheckpointError unless there are weights of each part that `config`
+    names, of no other, and statistics with a flow transformer."""
     named = {part for part in NETWORKS if getattr(config, part) is not None}
     if named != params.keys():
         raise CheckpointError(
@@ -239,12 +291,16 @@ def check_parts(config: PortraitConfig, params: Mapping[str, Leaves], statistics
             f"{', '.join(sorted(params)) or 'none'}: give the same"
         )
     if config.flow_transformer is not None and statistics is None:
-        raise CheckpointError("a flow transformer needs the mean and deviation of its motion: give statistics")
+        raise CheckpointError(
+            "a flow transformer needs the mean and deviation of its motion: give statistics"
+        )
 
 
 def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
     """Dotted path -> shape and dtype of every array of a network."""
-    return {".".join(map(str, path)): leaf.get_value() for path, leaf in _variables(network)}
+    return {
+        ".".join(map(str, path)): leaf.get_value() for path, leaf in _variables(network)
+    }
 
 
 def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:

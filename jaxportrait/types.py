@@ -21,7 +21,8 @@ def pytree(cls: type[T]) -> type[T]:
 @pytree
 @dataclass(frozen=True)
 class Motion:
-    """What the motion extractor reads from faces: canonical keypoints and how they are moved.
+    """What the motion extractor reads from faces: canonical keypoints and how they are
+    moved.
 
     Attributes:
       keypoints: canonical implicit keypoints, without pose or expression.
@@ -48,7 +49,8 @@ class Source:
       compressed: the volume as the dense motion network reads it.
       keypoints: the picture's own, transformed by its pose and expression.
       motion: of which those keypoints were made.
-      mobility: how far each place follows the keypoints, 0 to 1; 1 everywhere as published.
+      mobility: how far each place follows the keypoints, 0 to 1; 1 everywhere as
+        published.
     """
 
     volume: Float[Array, "1 d h w c"]
@@ -61,7 +63,8 @@ class Source:
 @pytree
 @dataclass(frozen=True)
 class AudioCondition:
-    """What the flow transformer needs of windows of audio: made once, used at every step.
+    """What the flow transformer needs of windows of audio: made once, used at every
+    step.
 
     Attributes:
       tokens: the audio tokens of each window.
@@ -77,7 +80,8 @@ class AudioCondition:
 @pytree
 @dataclass(frozen=True)
 class MotionStatistics:
-    """Mean and deviation of a motion space, by which the flow transformer's motion is normalised."""
+    """Mean and deviation of a motion space, by which the flow transformer's motion is
+    normalised."""
 
     mean: Float[AnyArray, " d"]
     std: Float[AnyArray, " d"]

@@ -1,4 +1,5 @@
-"""The measure of parity: the largest difference, as a share of the largest reference value."""
+"""The measure of parity: the largest difference, as a share of the largest reference
+value."""
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -1,4 +1,5 @@
-"""What every test runs under: a CPU, strict ranks and dtypes, float32 at full precision."""
+"""What every test runs under: a CPU, strict ranks and dtypes, float32 at full
+precision."""
 
 import os
 from pathlib import Path

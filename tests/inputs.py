@@ -1,4 +1,5 @@
-"""A drawn portrait and something like a voice, for tests that need a picture and a sound and not what is in them."""
+"""A drawn portrait and something like a voice, for tests that need a picture and a
+sound and not what is in them."""
 
 import wave
 from pathlib import Path
@@ -8,11 +9,18 @@ import numpy as np
 
 SAMPLE_RATE = 16_000
 SKIN, HAIR, SHIRT, WALL = (222, 178, 150), (58, 40, 34), (52, 92, 130), (226, 224, 214)
-WHITE, IRIS, PUPIL, LIPS, SHADE = (250, 250, 248), (86, 120, 92), (22, 20, 24), (176, 84, 84), (196, 148, 122)
+WHITE, IRIS, PUPIL, LIPS, SHADE = (
+    (250, 250, 248),
+    (86, 120, 92),
+    (22, 20, 24),
+    (176, 84, 84),
+    (196, 148, 122),
+)
 
 
 def draw_portrait(size: int = 512) -> np.ndarray:
-    """A drawn head and shoulders, (size, size, 3) RGB, made at twice the size and reduced."""
+    """A drawn head and shoulders, (size, size, 3) RGB, made at twice the size and
+    reduced."""
     canvas = np.full((1024, 1024, 3), WALL, np.uint8)
 
     def ellipse(center, axes, colour, arc=(0, 360), width=-1):
@@ -32,11 +40,14 @@ def draw_portrait(size: int = 512) -> np.ndarray:
     ellipse((512, 590), (36, 18), SHADE, (10, 170), 8)
     ellipse((512, 690), (84, 26), LIPS)
     cv2.line(canvas, (432, 690), (592, 690), PUPIL, 4, cv2.LINE_AA)
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(
+        np.uint8
+    )
 
 
 def babble(seconds: float) -> np.ndarray:
-    """Something like a voice: a buzzing tone in four syllables a second, through two moving resonances."""
+    """Something like a voice: a buzzing tone in four syllables a second, through two
+    moving resonances."""
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pitch = np.cumsum(120 + 20 * np.sin(2 * np.pi * 0.6 * t)) / SAMPLE_RATE
     syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0, 1) ** 0.5
@@ -44,7 +55,8 @@ def babble(seconds: float) -> np.ndarray:
     for harmonic in range(1, 25):
         frequency = 120 * harmonic
         formants = sum(
-            np.exp(-(((frequency - f) / 180) ** 2)) for f in (600 + 250 * np.sin(7 * t), 1500 + 500 * np.sin(3 * t))
+            np.exp(-(((frequency - f) / 180) ** 2))
+            for f in (600 + 250 * np.sin(7 * t), 1500 + 500 * np.sin(3 * t))
         )
         voice += formants * np.sin(2 * np.pi * harmonic * pitch) / harmonic**0.5
     return (0.5 * syllables * voice / np.abs(voice).max()).astype(np.float32)

@@ -12,7 +12,10 @@ import pytest
 from jaxportrait.allocator import keep_freed_memory
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-SMALL_PAGES = "[always]" not in (HUGE_PAGES.read_text() if HUGE_PAGES.exists() else "") and mmap.PAGESIZE == 4096
+SMALL_PAGES = (
+    "[always]" not in (HUGE_PAGES.read_text() if HUGE_PAGES.exists() else "")
+    and mmap.PAGESIZE == 4096
+)
 FAULTS = """
 import resource
 import sys
@@ -41,7 +44,11 @@ def test_a_call_finds_the_memory_of_the_one_before():
     for mode in ("keep", "leave"):
         done = subprocess.run(
             [sys.executable, "-c", FAULTS, mode],
-            env={name: value for name, value in os.environ.items() if "MALLOC" not in name and name != "GLIBC_TUNABLES"}
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if "MALLOC" not in name and name != "GLIBC_TUNABLES"
+            }
             | {"JAX_PLATFORMS": "cpu"},
             capture_output=True,
             text=True,

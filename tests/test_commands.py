@@ -1,4 +1,5 @@
-"""The commands that documents, configurations and examples show are ones that the programs take."""
+"""The commands that documents, configurations and examples show are ones that the
+programs take."""
 
 import re
 import shlex
@@ -11,7 +12,10 @@ import tyro
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CONFIGS, SCRIPTS = sorted((ROOT / "configs").glob("*.toml")), sorted((ROOT / "examples").glob("*.sh"))
+CONFIGS, SCRIPTS = (
+    sorted((ROOT / "configs").glob("*.toml")),
+    sorted((ROOT / "examples").glob("*.sh")),
+)
 OPTIONS = {
     "infer": "infer.config",
     "convert_weights": "convert_weights.__main__",
@@ -33,21 +37,37 @@ def blocks(path: Path) -> Iterator[str]:
     """The parts of a file in which commands stand by themselves."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
-        yield from re.findall(r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        yield from re.findall(
+            r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
+        )
     else:
-        yield text.removeprefix("# ").splitlines()[0] if path.suffix == ".toml" else text
+        yield (
+            text.removeprefix("# ").splitlines()[0] if path.suffix == ".toml" else text
+        )
 
 
 def commands(path: Path) -> list[str]:
-    """Each `python -m PROGRAM ...` of our own, on one line; forms with brackets or dots are no commands."""
-    lines = [line for block in blocks(path) for line in block.replace("\\\n", " ").splitlines()]
+    """Each `python -m PROGRAM ...` of our own, on one line; forms with brackets or dots
+    are no commands."""
+    lines = [
+        line
+        for block in blocks(path)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
     lines = [re.sub(r"^stage \S+ \S+ ", STAGE, line) for line in lines]
-    found = [match[1] for line in lines if (match := re.search(r"python -m (\S.*)", line))]
-    ours = [command.rstrip("{ ") for command in found if not re.search(r"\[-|\.\.\.|…|\|", command)]
+    found = [
+        match[1] for line in lines if (match := re.search(r"python -m (\S.*)", line))
+    ]
+    ours = [
+        command.rstrip("{ ")
+        for command in found
+        if not re.search(r"\[-|\.\.\.|…|\|", command)
+    ]
     return [
         command
         for command in ours
-        if command.split()[0].split(".")[0] in ("infer", "train", "convert_weights", "benchmarks")
+        if command.split()[0].split(".")[0]
+        in ("infer", "train", "convert_weights", "benchmarks")
     ]
 
 
@@ -55,17 +75,23 @@ def parse(command: str) -> object:
     program, *arguments = shlex.split(command.replace('"$@"', ""), comments=True)
     if program == "train":
         return import_module("train.__main__").parse(arguments)
-    return tyro.cli(import_module(OPTIONS.get(program, program)).Options, args=arguments)
+    return tyro.cli(
+        import_module(OPTIONS.get(program, program)).Options, args=arguments
+    )
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *CONFIGS, *SCRIPTS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*DOCUMENTS, *CONFIGS, *SCRIPTS], ids=lambda path: path.name
+)
 def test_every_command_is_taken(path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     for command in commands(path):
         try:
             parse(re.sub(r"\b[N]\b", "3", command))
         except SystemExit as stop:
-            pytest.fail(f"{path.name}: {command}\n{capsys.readouterr().err}") if stop.code else None
+            pytest.fail(
+                f"{path.name}: {command}\n{capsys.readouterr().err}"
+            ) if stop.code else None
 
 
 def test_commands_are_found():

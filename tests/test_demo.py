@@ -24,14 +24,18 @@ from train.synthetic.landmarks import COUNT, GROUPS
 CONFIG = Path(__file__).parents[1] / "configs" / "demo_renderer.toml"
 LARGEST = 12 * 2**20
 INNER_LIPS = (19, 20)
-"""Keypoints in the middle of the upper and of the lower one, as configs/demo_renderer.toml guides them."""
+"""Keypoints in the middle of the upper and of the lower one, as
+configs/demo_renderer.toml guides them."""
 LIDS = ((11, 15), (13, 16))
 """Keypoints in the middle of the upper and of the lower lid, of either eye."""
 SAME_PICTURE = 2  # levels of 255, for the rounding of other processors
 
 
 def test_the_demo_fits_into_the_wheel():
-    assert sum(path.stat().st_size for path in demo.FOLDER.rglob("*") if path.is_file()) <= LARGEST
+    assert (
+        sum(path.stat().st_size for path in demo.FOLDER.rglob("*") if path.is_file())
+        <= LARGEST
+    )
     assert demo.PORTRAIT.stat().st_size < 500_000
 
 
@@ -52,7 +56,9 @@ def test_its_face_and_eyes_are_found():
 def test_the_sentence_is_the_text():
     said, heard = speak_sentence(), Audio.open(demo.SENTENCE)
     assert said.text == " ".join(TEXT)
-    assert heard.duration == pytest.approx(said.seconds, rel=0.05)  # versions of espeak-ng differ a little
+    assert heard.duration == pytest.approx(
+        said.seconds, rel=0.05
+    )  # versions of espeak-ng differ a little
     loudest = np.abs(np.concatenate(list(heard.stream()))).max()
     assert loudest == pytest.approx(np.abs(said.samples).max(), rel=0.2)
 
@@ -74,7 +80,9 @@ def spoken(animator: Animator, portrait: Portrait) -> Animation:
 
 def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
     def motion(cfg_scale: float | None = None) -> np.ndarray:
-        return animator.sample(Audio.open(demo.SENTENCE), 30, Sampling(steps=2, cfg_scale=cfg_scale))
+        return animator.sample(
+            Audio.open(demo.SENTENCE), 30, Sampling(steps=2, cfg_scale=cfg_scale)
+        )
 
     assert animator.config.cfg_scale == 1.5
     np.testing.assert_array_equal(motion(), motion(1.5))
@@ -91,43 +99,66 @@ def test_its_lips_move_with_its_voice(spoken: Animation):
 
 def test_it_blinks(animator: Animator, portrait: Portrait):
     """By every seed once in these five seconds: lids nearly shut, and mostly quite."""
-    driven = [animator.animate(portrait, demo.SENTENCE, sampling=Sampling(seed=seed)).keypoints for seed in range(5)]
+    driven = [
+        animator.animate(
+            portrait, demo.SENTENCE, sampling=Sampling(seed=seed)
+        ).keypoints
+        for seed in range(5)
+    ]
     for upper, lower in LIDS:
-        openings = [keypoints[:, lower, 1] - keypoints[:, upper, 1] for keypoints in driven]
+        openings = [
+            keypoints[:, lower, 1] - keypoints[:, upper, 1] for keypoints in driven
+        ]
         least = [opening.min() / np.median(opening) for opening in openings]
         assert min(np.median(opening) for opening in openings) > 0
         assert max(least) < 0.5
         assert np.median(least) < 0.1
 
 
-def test_motion_is_counted_from_where_the_head_rests(animator: Animator, portrait: Portrait):
+def test_motion_is_counted_from_where_the_head_rests(
+    animator: Animator, portrait: Portrait
+):
     motion = np.tile(NEUTRAL, (30, 1))
     motion[0, 63:66] = 15.0  # looks aside
     driven = animator.drive(portrait.source, motion)
     own = np.asarray(portrait.source.keypoints)
-    np.testing.assert_allclose(driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5)
+    np.testing.assert_allclose(
+        driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5
+    )
     assert np.abs(driven[0] - own[0]).max() > 0.05
 
 
 def test_eyes_and_brows_rest_together():
     guided = load_config(CONFIG, RendererConfig()).guided
     names = [name for name in GROUPS if name.startswith(("brow", "eye", "iris"))]
-    upper = {landmark for name in names for landmark in range(*GROUPS[name].indices(COUNT))}
-    assert sorted(keypoint for keypoint, landmark in guided if landmark in upper) == list(UPPER_KEYPOINTS)
+    upper = {
+        landmark for name in names for landmark in range(*GROUPS[name].indices(COUNT))
+    }
+    assert sorted(
+        keypoint for keypoint, landmark in guided if landmark in upper
+    ) == list(UPPER_KEYPOINTS)
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
-    distances = np.abs(spoken.keypoints - np.asarray(portrait.source.keypoints)).mean(axis=(1, 2))
+    distances = np.abs(spoken.keypoints - np.asarray(portrait.source.keypoints)).mean(
+        axis=(1, 2)
+    )
     frame, picture = list(spoken)[int(np.argmin(distances))], read_image(demo.PORTRAIT)
     error = np.square(frame.astype(float) - picture).mean()
     assert 10 * np.log10(255**2 / error) > 24
 
 
 def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Portrait):
-    """The background beside the head keeps its colours, and where the crop ends the portrait goes on."""
-    frames, picture = np.stack(list(spoken)[::10]).astype(float), read_image(demo.PORTRAIT)
+    """The background beside the head keeps its colours, and where the crop ends the
+    portrait goes on."""
+    frames, picture = (
+        np.stack(list(spoken)[::10]).astype(float),
+        read_image(demo.PORTRAIT),
+    )
     for left, right in ((60, 100), (420, 450)):
-        shift = (frames[:, 60:380, left:right] - picture[60:380, left:right]).mean(axis=(0, 1, 2))
+        shift = (frames[:, 60:380, left:right] - picture[60:380, left:right]).mean(
+            axis=(0, 1, 2)
+        )
         assert np.abs(shift).max() < 1  # level of 255
     rim = np.asarray(portrait.source.mobility)[0]
     np.testing.assert_array_equal([rim[0], rim[-1], rim[:, 0], rim[:, -1]], 0)

@@ -1,4 +1,5 @@
-"""`python -m train --dataset-path DATA --work-dir RUN [--stage flow|renderer|stitching]`: train a stage's networks."""
+"""`python -m train --dataset-path DATA --work-dir RUN [--stage
+flow|renderer|stitching]`: train a stage's networks."""
 
 import argparse
 import os
@@ -24,26 +25,36 @@ from train.stitching.config import StitchingTrainConfig
 from train.stitching.stage import train_stitching
 
 TERMINATED, INTERRUPTED = 143, 130
-"""Exit statuses after SIGTERM, by which schedulers know that there is more to do, and after Ctrl-C."""
+"""Exit statuses after SIGTERM, by which schedulers know that there is more to do, and
+after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train the networks of a stage. The same command goes on with a run that was interrupted.
+    """Train the networks of a stage. The same command goes on with a run that was
+    interrupted.
 
     Attributes:
-      dataset_path: folder that `train.process` made, or `train.frames` for the other stages.
-      checkpoint: of the parts that are not trained, which `train.export` copies; its audio encoder made the features.
+      dataset_path: folder that `train.process` made, or `train.frames` for the other
+        stages.
+      checkpoint: of the parts that are not trained, which `train.export` copies; its
+        audio encoder made the features.
       work_dir: folder of this run.
-      config: TOML file of differences from the defaults; the command line goes before it.
-      resume: `auto` goes on with the run folder's last checkpoint, `never` refuses a folder that is not empty, a
-        number goes back to that step, whose later checkpoints are deleted when the run saves its next one.
-      init: checkpoint whose networks the run starts from; those that it lacks start fresh.
-      coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under SLURM, Kubernetes or MPI.
+      config: TOML file of differences from the defaults; the command line goes before
+        it.
+      resume: `auto` goes on with the run folder's last checkpoint, `never` refuses a
+        folder that is not empty, a number goes back to that step, whose later
+        checkpoints are deleted when the run saves its next one.
+      init: checkpoint whose networks the run starts from; those that it lacks start
+        fresh.
+      coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under
+        SLURM, Kubernetes or MPI.
       processes: number of processes of the run.
       process: number of this process, from 0.
-      deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU always does.
-      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured where it is not given.
+      deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU
+        always does.
+      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured
+        where it is not given.
       debug: show the traceback of an error.
     """
 
@@ -74,20 +85,26 @@ class RendererOptions(Options):
     """Train a renderer: the appearance, motion and warping networks and the generator.
 
     Attributes:
-      perceptual: checkpoint that holds the VGG of the perceptual loss; with a weight for it, `--losses.perceptual`.
+      perceptual: checkpoint that holds the VGG of the perceptual loss; with a weight
+        for it, `--losses.perceptual`.
     """
 
     stage: Literal["renderer"] = "renderer"
     perceptual: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
-    training: Annotated[RendererConfig, NO_PREFIX] = field(default_factory=RendererConfig)
+    training: Annotated[RendererConfig, NO_PREFIX] = field(
+        default_factory=RendererConfig
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class StitchingOptions(Options):
-    """Train stitching and retargeting networks, with the renderer as the checkpoint has it."""
+    """Train stitching and retargeting networks, with the renderer as the checkpoint has
+    it."""
 
     stage: Literal["stitching"] = "stitching"
-    training: Annotated[StitchingTrainConfig, NO_PREFIX] = field(default_factory=StitchingTrainConfig)
+    training: Annotated[StitchingTrainConfig, NO_PREFIX] = field(
+        default_factory=StitchingTrainConfig
+    )
 
 
 STAGES: dict[str, tuple[type[Any], type[StageConfig], Any]] = {
@@ -107,26 +124,44 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         status = 1 if isinstance(error, DivergenceError) else 2
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "interrupted: the same command goes on from the last checkpoint",
+            file=sys.stderr,
+        )
         status = INTERRUPTED
     sys.exit(status)
 
 
 def parse(arguments: list[str]) -> Any:
-    """The command line, over the TOML file that it names, over the defaults of its stage."""
-    first = argparse.ArgumentParser(prog="python -m train", add_help=False, allow_abbrev=False)
+    """The command line, over the TOML file that it names, over the defaults of its
+    stage."""
+    first = argparse.ArgumentParser(
+        prog="python -m train", add_help=False, allow_abbrev=False
+    )
     first.add_argument("--stage", default="flow")
     first.add_argument("--config", type=Path)
-    known, _ = first.parse_known_args(arguments)  # an option alone may be wrong that is right over the file
-    options_type, config_type, _ = STAGES.get(known.stage, STAGES["flow"])  # tyro complains of one that does not exist
-    training = config_type() if known.config is None else load_config(known.config, config_type())
-    default = options_type(dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training)
+    known, _ = first.parse_known_args(
+        arguments
+    )  # an option alone may be wrong that is right over the file
+    options_type, config_type, _ = STAGES.get(
+        known.stage, STAGES["flow"]
+    )  # tyro complains of one that does not exist
+    training = (
+        config_type()
+        if known.config is None
+        else load_config(known.config, config_type())
+    )
+    default = options_type(
+        dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training
+    )
     return tyro.cli(options_type, description=__doc__, args=arguments, default=default)
 
 
 def run(options: Any) -> bool:
     if options.deterministic:
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        os.environ["XLA_FLAGS"] = (
+            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        )
     connect(options.coordinator, options.processes, options.process)
     paths = RunOptions(
         options.dataset_path,

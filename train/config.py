@@ -1,16 +1,26 @@
-"""What every training run has: frozen dataclasses, and TOML files that state differences from their defaults."""
+"""What every training run has: frozen dataclasses, and TOML files that state
+differences from their defaults."""
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import tyro
 
 T = TypeVar("T")
 CHANGEABLE = {"changeable": True}
-"""Metadata of a field that may differ when a run is resumed: no result of a step depends on it."""
+"""Metadata of a field that may differ when a run is resumed: no result of a step
+depends on it."""
 
 
 NO_PREFIX = tyro.conf.arg(name="")
@@ -56,13 +66,16 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long to train, and what to do how often, in updates. All of it may change when a run is resumed.
+    """How long to train, and what to do how often, in updates. All of it may change
+    when a run is resumed.
 
     Attributes:
       steps: number of updates.
       log_every: interval of scalars and console lines.
-      validate_every: interval of the loss on the validation split, by the averaged weights.
-      save_every: interval of checkpoints; a multiple of `validate_every`, by which the best is known.
+      validate_every: interval of the loss on the validation split, by the averaged
+        weights.
+      save_every: interval of checkpoints; a multiple of `validate_every`, by which the
+        best is known.
       plot_every: interval of pictures of what the networks make.
       keep: how many of the last checkpoints stay; the best stays too.
     """
@@ -93,9 +106,11 @@ class StageConfig:
       batch_size: samples of an update, over all devices.
       dtype: in which the networks compute; weights are float32 whatever it is.
       seed: of the initial weights, the order of the data, and everything random.
-      validation_batches: number of batches of the validation split, each of `batch_size` samples.
+      validation_batches: number of batches of the validation split, each of
+        `batch_size` samples.
       export_weights: which weights `train.export` writes.
-      fsdp: devices over which weights and optimizer are spread; the other devices repeat them.
+      fsdp: devices over which weights and optimizer are spread; the other devices
+        repeat them.
     """
 
     batch_size: int = 64
@@ -104,7 +119,9 @@ class StageConfig:
     validation_batches: int = 4
     export_weights: Literal["ema", "raw"] = "ema"
     fsdp: int = field(default=1, metadata=CHANGEABLE)
-    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(default_factory=OptimizerConfig)
+    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
+        default_factory=OptimizerConfig
+    )
     loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=LoopConfig)
 
     @property
@@ -115,38 +132,53 @@ class StageConfig:
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("validation_batches", 0)):
             if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be {least} or more")
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}: it must be {least} or more"
+                )
 
 
 def load_config(path: Path, default: T, below: tuple[Path, ...] = ()) -> T:
-    """A TOML file's differences from `default`, applied; the file's `base`, another file beside it, goes first.
+    """A TOML file's differences from `default`, applied; the file's `base`, another
+    file beside it, goes first.
 
     Args:
       below: the files that have led to this one as their base.
 
     Raises:
       FileNotFoundError: no such file.
-      ConfigError: not TOML, an option that does not exist, a value of another type, or a file that is its own base.
+      ConfigError: not TOML, an option that does not exist, a value of another type, or
+        a file that is its own base.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no configuration at {path}: give a TOML file such as configs/mead_lip.toml")
+        raise FileNotFoundError(
+            f"no configuration at {path}: give a TOML file such as configs/mead_lip.toml"
+        )
     if path in below:
-        raise ConfigError(f"{path} is its own base: leave out its `base`, or name another file")
+        raise ConfigError(
+            f"{path} is its own base: leave out its `base`, or name another file"
+        )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     if "base" in values:
-        default = load_config(path.parent / _checked(values.pop("base"), str, f"{path}: base"), default, (*below, path))
+        default = load_config(
+            path.parent / _checked(values.pop("base"), str, f"{path}: base"),
+            default,
+            (*below, path),
+        )
     return apply(default, values, str(path))
 
 
 def apply(config: T, values: Mapping[str, Any], source: str) -> T:
-    """`config` with the fields that `values` names replaced; a mapping goes into a nested dataclass."""
+    """`config` with the fields that `values` names replaced; a mapping goes into a
+    nested dataclass."""
     types, changed = get_type_hints(type(config)), {}
     for name, value in values.items():
         if name not in types:
-            raise ConfigError(f"{source}: no option {name}; the options here are {', '.join(types)}")
+            raise ConfigError(
+                f"{source}: no option {name}; the options here are {', '.join(types)}"
+            )
         present = getattr(config, name)
         if is_dataclass(present) and isinstance(value, Mapping):
             changed[name] = apply(present, value, f"{source} [{name}]")
@@ -156,7 +188,8 @@ def apply(config: T, values: Mapping[str, Any], source: str) -> T:
 
 
 def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
-    """What of `config` contradicts the `saved` one (as JSON keeps it), a line each; changeable fields do not count."""
+    """What of `config` contradicts the `saved` one (as JSON keeps it), a line each;
+    changeable fields do not count."""
     found = []
     for item in fields(config):
         # A run that was saved before an option existed went as its default says.
@@ -169,16 +202,21 @@ def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
 
 
 def _checked(value: Any, kind: Any, name: str) -> Any:
-    """A TOML value as the field's type: a list as a tuple, a whole number as a float."""
+    """A TOML value as the field's type: a list as a tuple, a whole number as a
+    float."""
     if get_origin(kind) is tuple and isinstance(value, list):
         kinds = get_args(kind)
         kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
         if len(kinds) != len(value):
             raise ConfigError(f"{name} holds {value!r}: expected {len(kinds)} values")
-        return tuple(_checked(item, each, name) for item, each in zip(value, kinds, strict=True))
+        return tuple(
+            _checked(item, each, name) for item, each in zip(value, kinds, strict=True)
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    literals = [option for option in (kind, *get_args(kind)) if get_origin(option) is Literal]
+    literals = [
+        option for option in (kind, *get_args(kind)) if get_origin(option) is Literal
+    ]
     choices = [choice for literal in literals for choice in get_args(literal)]
     if value in choices or (isinstance(kind, type) and type(value) is kind):
         return value
@@ -187,4 +225,6 @@ def _checked(value: Any, kind: Any, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+    return (
+        [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+    )

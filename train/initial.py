@@ -10,7 +10,9 @@ from jaxportrait.checkpoint import open_checkpoint
 from train.config import ConfigError
 
 
-def initial_weights(path: Path, sizes: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+def initial_weights(
+    path: Path, sizes: Mapping[str, Any]
+) -> dict[str, dict[str, np.ndarray]]:
     """Those of the networks that the checkpoint at `path` holds: part -> path -> array.
 
     Args:
@@ -22,7 +24,9 @@ def initial_weights(path: Path, sizes: Mapping[str, Any]) -> dict[str, dict[str,
     checkpoint = open_checkpoint(path)
     parts = [part for part in sizes if part in checkpoint.parts]
     if not parts:
-        raise ConfigError(f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does")
+        raise ConfigError(
+            f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does"
+        )
     for part in parts:
         if checkpoint.sizes(part) != sizes[part]:
             raise ConfigError(
@@ -34,4 +38,8 @@ def initial_weights(path: Path, sizes: Mapping[str, Any]) -> dict[str, dict[str,
 
 def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The weights of several parts, by dotted path that begins with the part."""
-    return {f"{part}.{name}": leaf for part, own in leaves.items() for name, leaf in own.items()}
+    return {
+        f"{part}.{name}": leaf
+        for part, own in leaves.items()
+        for name, leaf in own.items()
+    }

@@ -1,4 +1,5 @@
-"""The random keys of a run: a root for each purpose, so that no draw of one is a draw of another."""
+"""The random keys of a run: a root for each purpose, so that no draw of one is a draw
+of another."""
 
 from enum import IntEnum
 

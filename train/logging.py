@@ -1,4 +1,5 @@
-"""What a run tells: TensorBoard scalars and figures, and a console line with the time left."""
+"""What a run tells: TensorBoard scalars and figures, and a console line with the time
+left."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -25,24 +26,40 @@ PEAK_REPEATS = 5
 
 
 class Journal:
-    """Scalars and figures of a run, written by its first process alone; means are over the updates since the last line.
+    """Scalars and figures of a run, written by its first process alone; means are over
+    the updates since the last line.
 
     Args:
-      first_step: that will be written; TensorBoard hides what the run, before it was interrupted, wrote of later ones.
+      first_step: that will be written; TensorBoard hides what the run, before it was
+        interrupted, wrote of later ones.
       samples: in an update, over all devices.
       flops: of one device in an update.
       peak: FLOP a second that one device can do.
     """
 
     def __init__(
-        self, work_dir: Path, console: Console, *, samples: int, flops: float, peak: float, first_step: int = 1
+        self,
+        work_dir: Path,
+        console: Console,
+        *,
+        samples: int,
+        flops: float,
+        peak: float,
+        first_step: int = 1,
     ):
-        self._console, self._samples, self._flops, self._peak = console, samples, flops, peak
+        self._console, self._samples, self._flops, self._peak = (
+            console,
+            samples,
+            flops,
+            peak,
+        )
         self._writer = None
         if jax.process_index() == 0:
             from tensorboardX import SummaryWriter
 
-            self._writer = SummaryWriter(str(work_dir / FOLDER), purge_step=first_step, flush_secs=FLUSH_SECONDS)
+            self._writer = SummaryWriter(
+                str(work_dir / FOLDER), purge_step=first_step, flush_secs=FLUSH_SECONDS
+            )
         self._begin()
 
     @contextmanager
@@ -66,7 +83,10 @@ class Journal:
     def log(self, step: int, steps: int) -> None:
         """Write scalars and a line over the updates since the last."""
         seconds, count = time.perf_counter() - self._start, len(self._metrics)
-        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._metrics[-1]}
+        means = {
+            name: float(np.mean([metrics[name] for metrics in self._metrics]))
+            for name in self._metrics[-1]
+        }
         rate = count / seconds
         scalars = means | {
             "learning_rate": self._metrics[-1]["learning_rate"],
@@ -96,7 +116,9 @@ class Journal:
     def _begin(self) -> None:
         self._start, self._waited, self._metrics = time.perf_counter(), 0.0, []
 
-    def _say(self, step: int, steps: int, scalars: Mapping[str, float], rate: float) -> None:
+    def _say(
+        self, step: int, steps: int, scalars: Mapping[str, float], rate: float
+    ) -> None:
         left = timedelta(seconds=round((steps - step) / rate))
         self._console.print(
             f"step {step}/{steps}  loss {scalars['loss']:.4f}  gradient {scalars['gradient_norm']:.3g}  "
@@ -108,7 +130,8 @@ class Journal:
 
 
 def device_memory() -> int:
-    """Bytes in use at most so far on this process's first device; 0 where its platform does not say."""
+    """Bytes in use at most so far on this process's first device; 0 where its platform
+    does not say."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use", 0)
 
@@ -127,7 +150,9 @@ def measure_peak(dtype: str) -> float:
     return 2 * side**3 / min(times)
 
 
-def plot_motion(truth: np.ndarray, sampled: np.ndarray, names: list[str], frames_per_second: float) -> "Figure":
+def plot_motion(
+    truth: np.ndarray, sampled: np.ndarray, names: list[str], frames_per_second: float
+) -> "Figure":
     """A panel a value: the sampled curve against the true one.
 
     Args:
@@ -138,7 +163,9 @@ def plot_motion(truth: np.ndarray, sampled: np.ndarray, names: list[str], frames
 
     figure = Figure(figsize=(8, 2 * len(names)), layout="constrained")
     seconds = np.arange(len(truth)) / frames_per_second
-    for index, (name, panel) in enumerate(zip(names, figure.subplots(len(names), squeeze=False)[:, 0], strict=True)):
+    for index, (name, panel) in enumerate(
+        zip(names, figure.subplots(len(names), squeeze=False)[:, 0], strict=True)
+    ):
         panel.plot(seconds, truth[:, index], label="truth")
         panel.plot(seconds, sampled[:, index], label="sampled")
         panel.set(ylabel=name, xlabel="seconds")

@@ -1,6 +1,8 @@
-"""The loop of any training run: updates, validation, checkpoints and logging, until the last step or SIGTERM or Ctrl-C.
+"""The loop of any training run: updates, validation, checkpoints and logging, until the
+last step or SIGTERM or Ctrl-C.
 
-It knows no network. What is trained is a `Task`; it takes batches, and moves a `TrainState`.
+It knows no network. What is trained is a `Task`; it takes batches, and moves a
+`TrainState`.
 """
 
 import math
@@ -42,8 +44,8 @@ class Task:
     """What is trained, as the loop sees it.
 
     Attributes:
-      update: a state, which it consumes, and a batch -> the next state, and metrics, `loss` and `gradient_norm` among
-        them.
+      update: a state, which it consumes, and a batch -> the next state, and metrics,
+        `loss` and `gradient_norm` among them.
       validate: the loss of a state on held-out data; None where there is none.
       plot: pictures of what a state makes, by name.
       describe: what a batch is made of, for messages.
@@ -79,14 +81,17 @@ class Loop:
     config: LoopConfig
 
     def run(self, state: TrainState) -> tuple[TrainState, bool]:
-        """Train to the last step, or until SIGTERM or Ctrl-C; in any case the state is saved.
+        """Train to the last step, or until SIGTERM or Ctrl-C; in any case the state is
+        saved.
 
         Returns:
           The state, and whether the last step is done.
 
         Raises:
-          KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and it is not.
-          DivergenceError: with the step and the clips of its batch; the checkpoints before it are kept.
+          KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and
+            it is not.
+          DivergenceError: with the step and the clips of its batch; the checkpoints
+            before it are kept.
         """
         step, running = int(state.step), None
         with Interruption() as interruption:
@@ -112,7 +117,10 @@ class Loop:
 
     def _reports(self, step: int) -> bool:
         config = self.config
-        return any(self._due(step, every) for every in (config.log_every, config.validate_every, config.plot_every))
+        return any(
+            self._due(step, every)
+            for every in (config.log_every, config.validate_every, config.plot_every)
+        )
 
     def _report(self, step: int, state: TrainState) -> None:
         """What is due after a step, whose update is known to be finite."""
@@ -138,7 +146,8 @@ class Loop:
 
 
 def settle(update: Update, task: Task, journal: Journal) -> None:
-    """Wait for an update, and note its metrics; raise a DivergenceError if they are not finite."""
+    """Wait for an update, and note its metrics; raise a DivergenceError if they are not
+    finite."""
     values = {name: float(value) for name, value in update.metrics.items()}
     if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
         raise DivergenceError(
@@ -150,9 +159,11 @@ def settle(update: Update, task: Task, journal: Journal) -> None:
 
 
 class Interruption:
-    """SIGTERM or Ctrl-C as a question that the loop asks between updates; several processes agree on the step.
+    """SIGTERM or Ctrl-C as a question that the loop asks between updates; several
+    processes agree on the step.
 
-    A second Ctrl-C does not wait for the update, nor does one where there are several processes.
+    A second Ctrl-C does not wait for the update, nor does one where there are several
+    processes.
 
     Attributes:
       received: the signal that came, 0 for none.
@@ -166,12 +177,21 @@ class Interruption:
     def __enter__(self) -> Self:
         self._before = {}
         if jax.process_count() == 1:
-            heard = [number for number in self.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._receive) for number in heard}
+            heard = [
+                number
+                for number in self.SIGNALS
+                if signal.getsignal(number) != signal.SIG_IGN
+            ]
+            self._before = {
+                number: signal.signal(number, self._receive) for number in heard
+            }
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)

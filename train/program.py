@@ -1,4 +1,5 @@
-"""A stage's pure functions as programs: compiled for a mesh, started, and given to the loop.
+"""A stage's pure functions as programs: compiled for a mesh, started, and given to the
+loop.
 
 What is trained is known here by shapes alone.
 """
@@ -27,7 +28,8 @@ Inputs = Mapping[str, tuple[tuple[int, ...], Any]]
 Given = tuple[Any, ...]
 HeldOut = Sequence[Mapping[str, Array]]
 Plot = Callable[[Given, Params, HeldOut], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
-"""(given, average, held-out batches) -> pictures of what the averaged weights make, by name."""
+"""(given, average, held-out batches) -> pictures of what the averaged weights make, by
+name."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Program:
       fresh: -> weights and batch statistics of newly initialised networks.
       optimizer: of the state before the first update.
       inputs: what `step` and `error` read of a batch.
-      given: arguments that training leaves alone, such as the weights of frozen networks: pytrees of host arrays.
+      given: arguments that training leaves alone, such as the weights of frozen
+        networks: pytrees of host arrays.
     """
 
     step: Callable[..., Any]
@@ -51,18 +54,22 @@ class Program:
     given: Given = field(default=(), repr=False)
 
     def place(self, batch: HostBatch, mesh: Mesh) -> dict[str, Array]:
-        """What of a batch is read, spread over the mesh; the rest says what it is made of."""
+        """What of a batch is read, spread over the mesh; the rest says what it is made
+        of."""
         return place({name: batch[name] for name in self.inputs}, mesh)
 
     def abstract_state(self, mesh: Mesh) -> TrainState:
         """Shapes, dtypes and shardings of the state."""
         return spread_shapes(lambda: self._begin(*self.fresh()), mesh)
 
-    def initial_state(self, mesh: Mesh, initial: Mapping[str, np.ndarray] = MappingProxyType({})) -> TrainState:
+    def initial_state(
+        self, mesh: Mesh, initial: Mapping[str, np.ndarray] = MappingProxyType({})
+    ) -> TrainState:
         """The state before the first update, drawn where the mesh keeps it.
 
         Args:
-          initial: weights and batch statistics that stand in place of fresh ones, by dotted path.
+          initial: weights and batch statistics that stand in place of fresh ones, by
+            dotted path.
 
         Raises:
           ConfigError: the networks have no such leaf.
@@ -70,29 +77,57 @@ class Program:
         state = self.abstract_state(mesh)
         shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
         if unknown := sorted(initial.keys() - state.average.keys()):
-            raise ConfigError(f"the weights to start from hold {unknown[0]}, which the networks of this run lack")
+            raise ConfigError(
+                f"the weights to start from hold {unknown[0]}, which the networks of this run lack"
+            )
 
         def draw() -> list[Params]:
-            return [{name: leaf for name, leaf in leaves.items() if name not in initial} for leaves in self.fresh()]
+            return [
+                {name: leaf for name, leaf in leaves.items() if name not in initial}
+                for leaves in self.fresh()
+            ]
 
         kinds = (state.params, state.batch_statistics)
-        missing = [{name: shardings.average[name] for name in kind if name not in initial} for kind in kinds]
+        missing = [
+            {name: shardings.average[name] for name in kind if name not in initial}
+            for kind in kinds
+        ]
         params, measured = (
-            drawn | {name: put(np.asarray(initial[name]), shardings.average[name]) for name in kind if name in initial}
-            for kind, drawn in zip(kinds, jax.jit(draw, out_shardings=missing)(), strict=True)
+            drawn
+            | {
+                name: put(np.asarray(initial[name]), shardings.average[name])
+                for name in kind
+                if name in initial
+            }
+            for kind, drawn in zip(
+                kinds, jax.jit(draw, out_shardings=missing)(), strict=True
+            )
         )
-        return jax.jit(self._begin, out_shardings=shardings, donate_argnums=(0, 1))(params, measured)
+        return jax.jit(self._begin, out_shardings=shardings, donate_argnums=(0, 1))(
+            params, measured
+        )
 
     def lower_update(self, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
-        """The step of (*given, key, state, batch), for the mesh's devices; the state's memory is used again."""
+        """The step of (*given, key, state, batch), for the mesh's devices; the state's
+        memory is used again."""
         rows, whole = batch_sharding(mesh), NamedSharding(mesh, P())
         batch = {
             name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
             for name, (shape, dtype) in self.inputs.items()
         }
-        given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), self.given)
-        key, state = jax.eval_shape(lambda: jax.random.key(0)), self.abstract_state(mesh)
-        update = jax.jit(self.step, donate_argnums=len(given) + 1, out_shardings=(state_shardings(state, mesh), whole))
+        given = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole),
+            self.given,
+        )
+        key, state = (
+            jax.eval_shape(lambda: jax.random.key(0)),
+            self.abstract_state(mesh),
+        )
+        update = jax.jit(
+            self.step,
+            donate_argnums=len(given) + 1,
+            out_shardings=(state_shardings(state, mesh), whole),
+        )
         return update.lower(*given, key, state, batch)
 
     def _begin(self, params: Params, batch_statistics: Params) -> TrainState:
@@ -123,10 +158,16 @@ def make_task(
     error = jax.jit(program.error, out_shardings=whole)
 
     def validate(state: TrainState) -> float | None:
-        return float(np.mean([error(*given, state.average, batch) for batch in batches])) if batches else None
+        return (
+            float(np.mean([error(*given, state.average, batch) for batch in batches]))
+            if batches
+            else None
+        )
 
     return Task(
-        update=lambda state, batch: update(*given, key, state, program.place(batch, mesh)),
+        update=lambda state, batch: update(
+            *given, key, state, program.place(batch, mesh)
+        ),
         validate=validate,
         plot=lambda state: plot(given, state.average, batches),
         describe=describe,

@@ -1,11 +1,18 @@
-"""What a run over clips shows while it lasts: a bar on a terminal, a line every ten seconds elsewhere."""
+"""What a run over clips shows while it lasts: a bar on a terminal, a line every ten
+seconds elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -18,7 +25,11 @@ class Tally:
         self._start = time.monotonic()
 
     def add(self, frames: int, failed: bool) -> None:
-        self.done, self.frames, self.failed = self.done + 1, self.frames + frames, self.failed + failed
+        self.done, self.frames, self.failed = (
+            self.done + 1,
+            self.frames + frames,
+            self.failed + failed,
+        )
 
     @property
     def rates(self) -> str:
@@ -39,7 +50,8 @@ class Tally:
 def show_progress(console: Console, clips: int) -> Iterator[Callable[..., None]]:
     """Show clips, frames a second, failures and time left.
 
-    Gives what is to be called after each clip: with the count of its frames, and with `failed` where it has none.
+    Gives what is to be called after each clip: with the count of its frames, and with
+    `failed` where it has none.
     """
     tally = Tally(clips)
     with (_bar if console.is_terminal else _lines)(console, tally) as show:
@@ -53,7 +65,12 @@ def show_progress(console: Console, clips: int) -> Iterator[Callable[..., None]]
 
 @contextmanager
 def _bar(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips, {task.description}"), TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("clips, {task.description}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(tally.rates, total=tally.clips)
         yield lambda: bar.update(task, completed=tally.done, description=tally.rates)
@@ -65,7 +82,10 @@ def _lines(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
 
     def show() -> None:
         nonlocal said
-        if tally.done == tally.clips or time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+        if (
+            tally.done == tally.clips
+            or time.monotonic() - said >= SECONDS_BETWEEN_LINES
+        ):
             said = time.monotonic()
             console.print(tally.line, highlight=False)
 

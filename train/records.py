@@ -1,7 +1,9 @@
-"""The contract between processing and training: what a processed clip holds, and where it lies on disk.
+"""The contract between processing and training: what a processed clip holds, and where
+it lies on disk.
 
-A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.json` (what it is), `statistics.json`
-(mean and deviation of the motion over the train split) and `manifest.jsonl` (every clip seen, and what became of it).
+A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.json`
+(what it is), `statistics.json` (mean and deviation of the motion over the train split)
+and `manifest.jsonl` (every clip seen, and what became of it).
 """
 
 import hashlib
@@ -14,7 +16,12 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64
 
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
+from jaxportrait.models.config import (
+    FEATURES_PER_SECOND,
+    MOTION_FPS,
+    MOTION_SPACES,
+    MOTION_WIDTH,
+)
 from jaxportrait.types import MotionStatistics
 from train.shards import (
     SPLITS,
@@ -34,12 +41,17 @@ from train.shards import (
 FORMAT = 1
 DESCRIPTION, STATISTICS = "dataset.json", "statistics.json"
 
-RATES = {"motion_fps": MOTION_FPS, "motion_width": MOTION_WIDTH, "features_per_second": FEATURES_PER_SECOND}
+RATES = {
+    "motion_fps": MOTION_FPS,
+    "motion_width": MOTION_WIDTH,
+    "features_per_second": FEATURES_PER_SECOND,
+}
 """What every data set of this format has in common."""
 
 WINDOW_FRAMES = 30
 WINDOW_STEP = 3
-"""Windows start at multiples of 3 frames, where an audio feature starts too: 5 features last as long as 3 frames."""
+"""Windows start at multiples of 3 frames, where an audio feature starts too: 5 features
+last as long as 3 frames."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,8 @@ class ClipRecord:
       emotion: as the source names it; empty where it does not.
       level: intensity of the emotion; 0 where the source names none.
       motion: all values of each frame at 30 a second, in the order of `MotionSpace`.
-      features: audio features, 50 a second; feature 5 i starts with frame 3 i, and every frame is covered.
+      features: audio features, 50 a second; feature 5 i starts with frame 3 i, and
+        every frame is covered.
       envelope: loudness of the sound at each frame, root mean square.
       start: the frame of the clip at which the record starts; a multiple of 3.
     """
@@ -77,7 +90,8 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class WindowSplitSize(SplitSize):
-    """How much a split holds; windows are counted at every start that training may choose."""
+    """How much a split holds; windows are counted at every start that training may
+    choose."""
 
     windows: int
 
@@ -88,9 +102,12 @@ class Dataset(ClipShards[ClipRecord]):
 
     Attributes:
       feature_width: values of an audio feature.
-      audio_encoder: identity of the encoder that made the features, by `network_identity`.
-      motion_space: the one it was made for, which training takes where it is told no other.
-      mean, deviation: of every value of the motion over the train split; the deviation is that of a sample (n - 1).
+      audio_encoder: identity of the encoder that made the features, by
+        `network_identity`.
+      motion_space: the one it was made for, which training takes where it is told no
+        other.
+      mean, deviation: of every value of the motion over the train split; the deviation
+        is that of a sample (n - 1).
     """
 
     sizes: Mapping[Split, WindowSplitSize]
@@ -107,7 +124,9 @@ class Dataset(ClipShards[ClipRecord]):
     def statistics(self, motion_space: str) -> MotionStatistics:
         """Mean and deviation of a motion space's columns, in float32."""
         columns = list(MOTION_SPACES[motion_space].columns)
-        values = (column[columns].astype(np.float32) for column in (self.mean, self.deviation))
+        values = (
+            column[columns].astype(np.float32) for column in (self.mean, self.deviation)
+        )
         return MotionStatistics(*values)  # pyright: ignore[reportArgumentType]
 
 
@@ -141,8 +160,11 @@ def decode_record(data: bytes) -> ClipRecord:
 
 
 def network_identity(checkpoint: Checkpoint, part: str) -> str:
-    """A name for the weights of a part: equal for equal weights and sizes, wherever they are stored."""
-    digest = hashlib.sha256(json.dumps(asdict(getattr(checkpoint.config, part)), sort_keys=True).encode())
+    """A name for the weights of a part: equal for equal weights and sizes, wherever
+    they are stored."""
+    digest = hashlib.sha256(
+        json.dumps(asdict(getattr(checkpoint.config, part)), sort_keys=True).encode()
+    )
     for name, leaf in sorted(checkpoint.leaves(part).items()):
         digest.update(f"{name} {leaf.shape} {leaf.dtype}".encode())
         digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -150,7 +172,8 @@ def network_identity(checkpoint: Checkpoint, part: str) -> str:
 
 
 def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise a DatasetError unless the data set's features were made by the checkpoint's audio encoder."""
+    """Raise a DatasetError unless the data set's features were made by the checkpoint's
+    audio encoder."""
     encoder = checkpoint.config.audio_encoder
     checkpoint.require([encoder])
     identity = network_identity(checkpoint, encoder)
@@ -162,7 +185,8 @@ def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
 
 
 def write_description(dataset: Dataset) -> None:
-    """Write `statistics.json`, and then `dataset.json`, by which a data set is known to be complete."""
+    """Write `statistics.json`, and then `dataset.json`, by which a data set is known to
+    be complete."""
     statistics = {
         "frames": dataset.sizes["train"].frames,
         "mean": dataset.mean.tolist(),
@@ -193,11 +217,16 @@ def open_dataset(path: str | Path) -> Dataset:
         description = read_description(path / DESCRIPTION, FORMAT)
         for name, value in RATES.items():
             if description[name] != value:
-                raise DatasetError(f"data set {path} has {name} {description[name]}, this version reads {value}")
+                raise DatasetError(
+                    f"data set {path} has {name} {description[name]}, this version reads {value}"
+                )
         statistics = read_json(path / STATISTICS)
         dataset = Dataset(
             path,
-            {split: WindowSplitSize(**description["splits"][split]) for split in SPLITS},
+            {
+                split: WindowSplitSize(**description["splits"][split])
+                for split in SPLITS
+            },
             description["feature_width"],
             description["audio_encoder"],
             description["motion_space"],

@@ -1,4 +1,5 @@
-"""A run from its folder: where it goes on, what it may not change, and the training of any stage."""
+"""A run from its folder: where it goes on, what it may not change, and the training of
+any stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,15 +22,18 @@ from train.program import Program
 from train.state import TrainState
 
 Run = Mapping[str, Any]
-"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what `train.export` needs.
+"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what
+`train.export` needs.
 
-`frozen` names the weights that an update reads and leaves alone, if there are any: part -> identity.
+`frozen` names the weights that an update reads and leaves alone, if there are any: part
+-> identity.
 """
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run reads and writes, and how it starts; `train.__main__` says more of each."""
+    """Where a run reads and writes, and how it starts; `train.__main__` says more of
+    each."""
 
     dataset_path: Path
     checkpoint: Path | None
@@ -41,7 +45,8 @@ class RunOptions:
 
 
 class Stage(Protocol):
-    """What is trained, as a run sees it: the flow transformer, the renderer, or the stitching networks."""
+    """What is trained, as a run sees it: the flow transformer, the renderer, or the
+    stitching networks."""
 
     @property
     def config(self) -> StageConfig: ...
@@ -54,7 +59,8 @@ class Stage(Protocol):
 
     @property
     def initial(self) -> Mapping[str, np.ndarray]:
-        """Weights and batch statistics to start from, by dotted path; what is not among them starts fresh."""
+        """Weights and batch statistics to start from, by dotted path; what is not among
+        them starts fresh."""
         ...
 
     def batches(self, rows: Rows) -> Batches:
@@ -76,7 +82,9 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
     mesh = make_mesh(config.fsdp)
     check_batch(config.batch_size, config.parts, mesh)
     check_folder(options.resume, options.work_dir)
-    multihost_utils.sync_global_devices("run folder checked")  # before any process writes to it
+    multihost_utils.sync_global_devices(
+        "run folder checked"
+    )  # before any process writes to it
     checkpoints = Checkpoints(options.work_dir, config.loop.keep)
     try:
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
@@ -92,10 +100,18 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
             first_step=int(state.step) + 1,
             samples=config.batch_size,
             flops=flops(update, config.parts),
-            peak=options.peak_tflops * 1e12 if options.peak_tflops else measure_peak(config.dtype),
+            peak=options.peak_tflops * 1e12
+            if options.peak_tflops
+            else measure_peak(config.dtype),
         )
         try:
-            loop = Loop(stage.task(update, rows, mesh), batches, checkpoints, journal, config.loop)
+            loop = Loop(
+                stage.task(update, rows, mesh),
+                batches,
+                checkpoints,
+                journal,
+                config.loop,
+            )
             _, finished = loop.run(state)
         finally:
             journal.close()
@@ -104,7 +120,9 @@ def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
     return finished
 
 
-def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoints, batches: Batches) -> TrainState:
+def begin_or_resume(
+    stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoints, batches: Batches
+) -> TrainState:
     """The state to go on from, with `batches` set to the one that comes next."""
     at = resume_step(resume, checkpoints.steps)
     if at is None:
@@ -117,10 +135,13 @@ def begin_or_resume(stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoi
 
 
 def flops(update: jax.stages.Compiled, parts: int) -> float:
-    """Floating-point operations of one device in an update; 0 where XLA does not say."""
+    """Floating-point operations of one device in an update; 0 where XLA does not
+    say."""
     analysis = update.cost_analysis() or {}
     unrolled = parts == 1 or jax.default_backend() == "cpu"
-    return analysis.get("flops", 0.0) * (1 if unrolled else parts)  # XLA counts the body of a loop once
+    return analysis.get("flops", 0.0) * (
+        1 if unrolled else parts
+    )  # XLA counts the body of a loop once
 
 
 def resume_step(resume: str, steps: list[int]) -> int | None:
@@ -131,17 +152,23 @@ def resume_step(resume: str, steps: list[int]) -> int | None:
 
 
 def check_folder(resume: str, work_dir: Path) -> None:
-    """Raise a ConfigError if `--resume` is no choice, or is `never` and the run folder holds something."""
+    """Raise a ConfigError if `--resume` is no choice, or is `never` and the run folder
+    holds something."""
     if resume not in ("auto", "never") and not resume.isdecimal():
-        raise ConfigError(f"--resume {resume}: expected auto, never, or the number of a saved step")
+        raise ConfigError(
+            f"--resume {resume}: expected auto, never, or the number of a saved step"
+        )
     if work_dir.exists() and not work_dir.is_dir():
         raise ConfigError(f"{work_dir} is a file: choose a folder for --work-dir")
     if resume == "never" and work_dir.is_dir() and any(work_dir.iterdir()):
-        raise ConfigError(f"{work_dir} is not empty: choose a new --work-dir, or --resume auto to go on with this run")
+        raise ConfigError(
+            f"{work_dir} is not empty: choose a new --work-dir, or --resume auto to go on with this run"
+        )
 
 
 def check_unchanged(saved: Run, stage: Stage) -> None:
-    """Raise a ConfigError that shows how a run differs from what it was when it saved."""
+    """Raise a ConfigError that shows how a run differs from what it was when it
+    saved."""
     changes = differences(saved["config"], stage.config)
     if saved["stage"] != stage.run["stage"]:
         changes = [f"stage: the run has {saved['stage']}, now {stage.run['stage']}"]
@@ -153,5 +180,7 @@ def check_unchanged(saved: Run, stage: Stage) -> None:
     ]
     if changes:
         raise ConfigError(
-            "this run was started otherwise: " + "; ".join(changes) + " (a new --work-dir starts a new run)"
+            "this run was started otherwise: "
+            + "; ".join(changes)
+            + " (a new --work-dir starts a new run)"
         )

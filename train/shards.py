@@ -1,4 +1,5 @@
-"""How a data set lies on disk, whatever its records hold: ArrayRecord shards of two splits, and files of JSON."""
+"""How a data set lies on disk, whatever its records hold: ArrayRecord shards of two
+splits, and files of JSON."""
 
 import json
 from abc import ABC, abstractmethod
@@ -57,21 +58,32 @@ class ClipShards(ABC, Generic[R]):
         return self.spread(split, self.sizes[split].clips)
 
     def spread(self, split: Split, count: int) -> Iterator[R]:
-        """At most `count` records of a split, evenly spaced over it, which lies in the order of names."""
+        """At most `count` records of a split, evenly spaced over it, which lies in the
+        order of names."""
         from grain.sources import ArrayRecordDataSource
 
         total = self.sizes[split].clips
         if total == 0:
             return
-        source, count = ArrayRecordDataSource([str(shard) for shard in self.shards(split)]), min(count, total)
+        source, count = (
+            ArrayRecordDataSource([str(shard) for shard in self.shards(split)]),
+            min(count, total),
+        )
         for part in range(count):
             yield self.decode(source[(2 * part + 1) * total // (2 * count)])
 
     def require_shards(self) -> None:
         """Raise a DatasetError that names the shards that are missing."""
-        missing = [shard.name for split in SPLITS for shard in self.shards(split) if not shard.is_file()]
+        missing = [
+            shard.name
+            for split in SPLITS
+            for shard in self.shards(split)
+            if not shard.is_file()
+        ]
         if missing:
-            raise DatasetError(f"data set {self.path} lacks {', '.join(missing)}: process the videos again")
+            raise DatasetError(
+                f"data set {self.path} lacks {', '.join(missing)}: process the videos again"
+            )
 
 
 def shard_name(split: Split, index: int, count: int) -> str:
@@ -81,7 +93,9 @@ def shard_name(split: Split, index: int, count: int) -> str:
 
 def pack(record: Any) -> bytes:
     """A dataclass as MessagePack; equal ones give equal bytes."""
-    return serialization.msgpack_serialize({name: getattr(record, name) for name in record.__dataclass_fields__})
+    return serialization.msgpack_serialize(
+        {name: getattr(record, name) for name in record.__dataclass_fields__}
+    )
 
 
 def unpack(kind: type[R], data: bytes) -> R:
@@ -111,7 +125,8 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
 
 
 def require_complete(path: Path, description: str, program: str) -> None:
-    """Raise a FileNotFoundError unless a data set's description, which is written last, is there."""
+    """Raise a FileNotFoundError unless a data set's description, which is written last,
+    is there."""
     if not (path / description).is_file():
         raise FileNotFoundError(
             f"no data set at {path} ({description} is missing): make or finish it with `python -m {program}`"
@@ -120,18 +135,24 @@ def require_complete(path: Path, description: str, program: str) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise a DatasetError where the files of the data set at `path` are missing or not what they should be."""
+    """Raise a DatasetError where the files of the data set at `path` are missing or not
+    what they should be."""
     try:
         yield
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DatasetError(f"data set {path} is damaged ({error}): process the videos again") from error
+        raise DatasetError(
+            f"data set {path} is damaged ({error}): process the videos again"
+        ) from error
 
 
 def read_description(path: Path, version: int) -> dict[str, Any]:
-    """A file of JSON that tells its format; raise a DatasetError if that is another one."""
+    """A file of JSON that tells its format; raise a DatasetError if that is another
+    one."""
     description = read_json(path)
     if description["format"] != version:
-        raise DatasetError(f"{path} is of format {description['format']}, this version reads {version}")
+        raise DatasetError(
+            f"{path} is of format {description['format']}, this version reads {version}"
+        )
     return description
 
 

@@ -1,7 +1,9 @@
-"""Parity of training: `python -m train.verify --golden DIR` proves five updates on figures of the published code.
+"""Parity of training: `python -m train.verify --golden DIR` proves five updates on
+figures of the published code.
 
-The recipe's small flow transformer goes through the real converter, and then through the real update, at the noise,
-times and dropped condition of the figures. The exit status is 1 if any figure misses its bound.
+The recipe's small flow transformer goes through the real converter, and then through
+the real update, at the noise, times and dropped condition of the figures. The exit
+status is 1 if any figure misses its bound.
 """
 
 import tempfile
@@ -35,7 +37,8 @@ STEPS, SAMPLES, DROPPED = 5, 4, 1
 COMPONENT = "small/animate_net"
 OPTIMIZER = OptimizerConfig(warmup_steps=0, drop_steps=())
 LOSS_BOUND, NORM_BOUND, WEIGHT_BOUND = 1e-4, 1e-3, 2e-5
-"""Relative, relative, and absolute: Adam amplifies the rounding of gradients near zero."""
+"""Relative, relative, and absolute: Adam amplifies the rounding of gradients near
+zero."""
 
 
 Figures = dict[str, np.ndarray]
@@ -59,7 +62,8 @@ def main() -> None:
 
 
 def verify(golden: Path) -> list[Comparison]:
-    """Write and convert the recipe's small transformer, train it for five updates, and compare every figure."""
+    """Write and convert the recipe's small transformer, train it for five updates, and
+    compare every figure."""
     recipe, figures = Recipe(golden), dict(np.load(golden / "train.npz"))
     with tempfile.TemporaryDirectory() as folder:
         files = write_checkpoints(recipe, "small", Path(folder))
@@ -67,10 +71,15 @@ def verify(golden: Path) -> list[Comparison]:
     transformer: FlowTransformerConfig = converted.configs["flow_transformer"]
     assert converted.statistics is not None
     batch, draws = golden_batch(recipe, transformer, converted.statistics)
-    params = {name: jnp.asarray(leaf) for name, leaf in converted.params["flow_transformer"].items()}
+    params = {
+        name: jnp.asarray(leaf)
+        for name, leaf in converted.params["flow_transformer"].items()
+    }
     layout = TorchLayout.of(recipe, transformer)
     rows = [compare("t", draws.time, figures["t"], WEIGHT_BOUND)]
-    rows += train(StepConfig(transformer, OPTIMIZER), params, batch, draws, layout, figures)
+    rows += train(
+        StepConfig(transformer, OPTIMIZER), params, batch, draws, layout, figures
+    )
     return rows + forgotten(figures, rows)
 
 
@@ -80,8 +89,13 @@ def golden_batch(
     """The recipe's four windows, and what chance is said to have decided about them."""
     frames, width = transformer.motion_frames, transformer.motion_width
     expression = recipe.input("train/exp63", (SAMPLES, frames, 63), 0.02)
-    motion = normalise(expression[..., list(MOTION_SPACES[transformer.motion_space].columns)], statistics)
-    features = recipe.input("train/audio", (SAMPLES, transformer.audio_frames, transformer.audio_width), 1)
+    motion = normalise(
+        expression[..., list(MOTION_SPACES[transformer.motion_space].columns)],
+        statistics,
+    )
+    features = recipe.input(
+        "train/audio", (SAMPLES, transformer.audio_frames, transformer.audio_width), 1
+    )
     noise = recipe.input("train/noise", (SAMPLES, frames, width), 1)
     time = jax.nn.sigmoid(jnp.asarray(recipe.input("train/logit_t", (SAMPLES,), 1)))
     batch = {"motion": jnp.asarray(motion), "features": jnp.asarray(features)}
@@ -89,19 +103,32 @@ def golden_batch(
 
 
 def train(
-    config: StepConfig, params: Params, batch: Batch, draws: Draws, layout: "TorchLayout", figures: Figures
+    config: StepConfig,
+    params: Params,
+    batch: Batch,
+    draws: Draws,
+    layout: "TorchLayout",
+    figures: Figures,
 ) -> Iterator[Comparison]:
-    """Five updates; their losses, the first one's gradient norms and the last one's weights against the figures."""
+    """Five updates; their losses, the first one's gradient norms and the last one's
+    weights against the figures."""
 
     @jax.jit
     def step(state: TrainState) -> tuple[TrainState, Array, Array, Params]:
         def loss(params: Params, part: tuple[Batch, Draws]) -> Array:
             return flow_loss(build(config, params), *part)
 
-        value, gradients = mean_gradients(loss, state.params, (batch, draws), config.accumulation)
+        value, gradients = mean_gradients(
+            loss, state.params, (batch, draws), config.accumulation
+        )
         following, norm = update(state, gradients, config.optimizer)
         scale = jnp.minimum(1.0, config.optimizer.clip_norm / norm)
-        return following, value, norm, jax.tree.map(lambda leaf: jnp.linalg.norm(leaf) * scale, gradients)
+        return (
+            following,
+            value,
+            norm,
+            jax.tree.map(lambda leaf: jnp.linalg.norm(leaf) * scale, gradients),
+        )
 
     state, losses = begin(params, config.optimizer), []
     for number in range(STEPS):
@@ -109,18 +136,27 @@ def train(
         losses.append(value)
         if number == 0:
             yield compare("grad_norm", norm, figures["grad_norm"], NORM_BOUND)
-            named = {f"clipped_grad_norm/{layout.keys[name]}": leaf for name, leaf in clipped.items()}
-            yield from (compare(figure, leaf, figures[figure], NORM_BOUND) for figure, leaf in named.items())
+            named = {
+                f"clipped_grad_norm/{layout.keys[name]}": leaf
+                for name, leaf in clipped.items()
+            }
+            yield from (
+                compare(figure, leaf, figures[figure], NORM_BOUND)
+                for figure, leaf in named.items()
+            )
     yield compare("losses", np.array(losses), figures["losses"], LOSS_BOUND)
     for name, leaf in state.params.items():
         if (figure := f"after5/{layout.keys[name]}") in figures:
             ours = layout.flat(name, np.asarray(leaf))[: figures[figure].size]
-            yield Comparison(figure, float(np.abs(ours - figures[figure]).max()), WEIGHT_BOUND)
+            yield Comparison(
+                figure, float(np.abs(ours - figures[figure]).max()), WEIGHT_BOUND
+            )
 
 
 @dataclass(frozen=True)
 class TorchLayout:
-    """The original's names and order of values, found by sending both through the strict engine.
+    """The original's names and order of values, found by sending both through the
+    strict engine.
 
     Attributes:
       keys: leaf -> the original's tensor.
@@ -137,11 +173,24 @@ class TorchLayout:
         expected = shapes | dict.fromkeys(STATISTICS, shapes["final_conv.bias"])
 
         def laid_out(content: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return convert(content, TABLES["flow_transformer"], expected, IGNORED["flow_transformer"]).leaves
+            return convert(
+                content,
+                TABLES["flow_transformer"],
+                expected,
+                IGNORED["flow_transformer"],
+            ).leaves
 
-        numbers = laid_out({key: np.full(shape, i, np.float32) for i, (key, shape) in enumerate(tensors.items())})
+        numbers = laid_out(
+            {
+                key: np.full(shape, i, np.float32)
+                for i, (key, shape) in enumerate(tensors.items())
+            }
+        )
         places = laid_out(
-            {key: np.arange(np.prod(shape), dtype=np.float32).reshape(shape) for key, shape in tensors.items()}
+            {
+                key: np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+                for key, shape in tensors.items()
+            }
         )
         keys = list(tensors)
         return cls(
@@ -156,10 +205,17 @@ class TorchLayout:
         return values
 
 
-def compare(name: str, value: ArrayLike, figure: np.ndarray, bound: float) -> Comparison:
-    """The largest difference of any value, relative to its figure; a figure of 0 must be met exactly."""
+def compare(
+    name: str, value: ArrayLike, figure: np.ndarray, bound: float
+) -> Comparison:
+    """The largest difference of any value, relative to its figure; a figure of 0 must
+    be met exactly."""
     difference = np.abs(np.asarray(value, np.float64) - figure)
-    relative = np.where(difference == 0, 0.0, difference / np.maximum(np.abs(figure), np.finfo(np.float64).tiny))
+    relative = np.where(
+        difference == 0,
+        0.0,
+        difference / np.maximum(np.abs(figure), np.finfo(np.float64).tiny),
+    )
     return Comparison(name, float(relative.max()), bound)
 
 

@@ -1,4 +1,5 @@
-"""The demo that ships with the package: small networks, a portrait and a sentence. README.md tells of them."""
+"""The demo that ships with the package: small networks, a portrait and a sentence.
+README.md tells of them."""
 
 from importlib.resources import files
 from pathlib import Path

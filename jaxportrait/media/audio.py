@@ -1,4 +1,5 @@
-"""Sound on the host: any file that PyAV decodes, or samples at hand, as a stream of mono at 16 kHz."""
+"""Sound on the host: any file that PyAV decodes, or samples at hand, as a stream of
+mono at 16 kHz."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,17 +21,25 @@ from jaxtyping import Float32, Num
 SAMPLE_RATE = 16_000
 MAX_CHANNELS = 8
 LONGEST_PAUSE = 1.0  # seconds for which Opus may send nothing; it is silence
-LONGEST_GAP = 1 / 30  # seconds, a motion frame: timestamps of sound containers jitter by less
-UNKNOWN_RIFF_SIZE = 0x7FFFF000  # what programs that write a wave into a pipe state is this or more
+LONGEST_GAP = (
+    1 / 30
+)  # seconds, a motion frame: timestamps of sound containers jitter by less
+UNKNOWN_RIFF_SIZE = (
+    0x7FFFF000  # what programs that write a wave into a pipe state is this or more
+)
 PAUSING = ("opus", "libopus")  # codecs whose streams pause where nothing is said
-DAMAGE_IS_SKIPPED = ("ogg", "matroska,webm")  # by FFmpeg, without a word; both formats state their length
+DAMAGE_IS_SKIPPED = (
+    "ogg",
+    "matroska,webm",
+)  # by FFmpeg, without a word; both formats state their length
 
 FrameSource = Callable[[], Iterator[av.AudioFrame]]
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A clip of sound, decoded anew each time it is read: memory stays bounded however long it is.
+    """A clip of sound, decoded anew each time it is read: memory stays bounded however
+    long it is.
 
     Attributes:
       decode: starts a pass over the clip's own frames.
@@ -77,11 +86,14 @@ class Audio:
         return audio
 
     @classmethod
-    def from_samples(cls, samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"], sample_rate: int) -> "Audio":
+    def from_samples(
+        cls, samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"], sample_rate: int
+    ) -> "Audio":
         """Wrap samples in memory.
 
         Args:
-          samples: floats in [-1, 1] or signed integers of full scale; one channel, or 1 to 8 side by side.
+          samples: floats in [-1, 1] or signed integers of full scale; one channel, or 1
+            to 8 side by side.
           sample_rate: in Hz.
 
         Raises:
@@ -89,11 +101,14 @@ class Audio:
         """
         if sample_rate <= 0:
             raise ValueError(f"sample rate must be positive, got {sample_rate} Hz")
-        return cls.measure(partial(frames_of_samples, unit_samples(samples), sample_rate), None)
+        return cls.measure(
+            partial(frames_of_samples, unit_samples(samples), sample_rate), None
+        )
 
     @classmethod
     def measure(cls, decode: FrameSource, path: Path | None) -> "Audio":
-        """Count a clip's samples by decoding it: what containers state of their length is often wrong."""
+        """Count a clip's samples by decoding it: what containers state of their length
+        is often wrong."""
         seconds, last = Fraction(0), None
 
         def counted() -> Iterator[av.AudioFrame]:
@@ -104,31 +119,52 @@ class Audio:
 
         sample_count = sum(frame.samples for frame in resample(counted(), SAMPLE_RATE))
         if last is None or sample_count == 0:
-            raise ValueError(f"{path or 'the audio'} lasts {float(seconds):.4f} s: give a clip that is not empty")
-        return cls(decode, path, last.sample_rate, last.layout.nb_channels, float(seconds), sample_count)
+            raise ValueError(
+                f"{path or 'the audio'} lasts {float(seconds):.4f} s: give a clip that is not empty"
+            )
+        return cls(
+            decode,
+            path,
+            last.sample_rate,
+            last.layout.nb_channels,
+            float(seconds),
+            sample_count,
+        )
 
     def stream(self) -> Iterator[Float32[np.ndarray, "n"]]:
-        """Yield the clip from its start as mono at 16 kHz (the mean of its channels), a second at a time."""
+        """Yield the clip from its start as mono at 16 kHz (the mean of its channels), a
+        second at a time."""
         for frame in resample(self.decode(), SAMPLE_RATE, frame_size=SAMPLE_RATE):
             yield frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1)
 
     def frames(self, sample_rate: int, layout: str) -> Iterator[av.AudioFrame]:
-        """Yield the clip from its start as packed float32 frames at `sample_rate`, mixed to `layout`."""
+        """Yield the clip from its start as packed float32 frames at `sample_rate`,
+        mixed to `layout`."""
         return resample(self.decode(), sample_rate, layout)
 
 
 def resample(
-    frames: Iterator[av.AudioFrame], sample_rate: int, layout: str | None = None, frame_size: int = 0
+    frames: Iterator[av.AudioFrame],
+    sample_rate: int,
+    layout: str | None = None,
+    frame_size: int = 0,
 ) -> Iterator[av.AudioFrame]:
-    """Resample frames to packed float32; they may change format on the way, as joined recordings do.
+    """Resample frames to packed float32; they may change format on the way, as joined
+    recordings do.
 
     Args:
-      sample_rate: in Hz; n samples at rate r become n * sample_rate / r, rounded up or down.
+      sample_rate: in Hz; n samples at rate r become n * sample_rate / r, rounded up or
+        down.
       layout: channels to mix to, scaled so that the mix cannot clip; None leaves them.
-      frame_size: samples a frame, the last one of a run apart; 0 takes them as they come.
+      frame_size: samples a frame, the last one of a run apart; 0 takes them as they
+        come.
     """
-    for _, run in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
-        resampler = av.AudioResampler("flt", layout, sample_rate, frame_size, {"rematrix_maxval": "1"})
+    for _, run in groupby(
+        frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)
+    ):
+        resampler = av.AudioResampler(
+            "flt", layout, sample_rate, frame_size, {"rematrix_maxval": "1"}
+        )
         for frame in run:
             yield from resampler.resample(frame)
         yield from resampler.resample(None)
@@ -146,10 +182,13 @@ def open_media(path: Path) -> InputContainer:
     if not path.is_file():
         raise ValueError(f"{path} is not a regular file: give an audio or video file")
     try:
-        # Absolute, so that no name can read as a protocol; tags in an old encoding are no reason to stop.
+        # Absolute, so that no name can read as a protocol; tags in an old encoding are
+        # no reason to stop.
         return av.open(str(path.absolute()), metadata_errors="replace")
     except FFmpegError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): give an intact audio or video file") from error
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}): give an intact audio or video file"
+        ) from error
 
 
 def audio_stream(container: InputContainer) -> AudioStream:
@@ -161,11 +200,14 @@ def audio_stream(container: InputContainer) -> AudioStream:
     for stream in container.streams.audio:
         if stream.codec_context:
             return stream
-    raise ValueError(f"{container.name} has no audio stream that can be decoded: give a file with sound")
+    raise ValueError(
+        f"{container.name} has no audio stream that can be decoded: give a file with sound"
+    )
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """List the moving pictures that can be decoded; cover pictures of music files are none."""
+    """List the moving pictures that can be decoded; cover pictures of music files are
+    none."""
     return [
         stream
         for stream in container.streams.video
@@ -174,13 +216,16 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def stated_seconds(container: InputContainer) -> float:
-    """Read how long a sound file says it is, where that must be compared with what decodes; else 0."""
+    """Read how long a sound file says it is, where that must be compared with what
+    decodes; else 0."""
     if container.format.name not in DAMAGE_IS_SKIPPED or video_streams(container):
         return 0.0
     return (container.duration or 0) / av.time_base
 
 
-def decode_stream(path: Path, pick: Callable[[InputContainer], AudioStream | VideoStream]) -> Iterator[Any]:
+def decode_stream(
+    path: Path, pick: Callable[[InputContainer], AudioStream | VideoStream]
+) -> Iterator[Any]:
     """Decode one stream of a file in order of presentation.
 
     Raises:
@@ -190,9 +235,13 @@ def decode_stream(path: Path, pick: Callable[[InputContainer], AudioStream | Vid
     with open_media(path) as container:
         stream = pick(container)
         try:
-            for packet in container.demux():  # of all streams: a truncation shows in any of them
+            for (
+                packet
+            ) in container.demux():  # of all streams: a truncation shows in any of them
                 if packet.is_corrupt and not is_piped_wave(path):
-                    raise ValueError(f"{path} is truncated or corrupt after {position:.2f} s: use an intact copy")
+                    raise ValueError(
+                        f"{path} is truncated or corrupt after {position:.2f} s: use an intact copy"
+                    )
                 for frame in stream.decode(packet) if packet.stream is stream else ():
                     position = frame.time or position
                     yield frame
@@ -203,10 +252,12 @@ def decode_stream(path: Path, pick: Callable[[InputContainer], AudioStream | Vid
 
 
 def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
-    """Decode the sound of a file, and stop where a piece of it is missing; pauses in Opus are silence.
+    """Decode the sound of a file, and stop where a piece of it is missing; pauses in
+    Opus are silence.
 
     Raises:
-      ValueError: corrupt or truncated; some decoders skip what is corrupt, which only timestamps show.
+      ValueError: corrupt or truncated; some decoders skip what is corrupt, which only
+        timestamps show.
     """
     codec = ""
 
@@ -233,7 +284,9 @@ def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
 
 def silence_like(frame: av.AudioFrame, seconds: float) -> av.AudioFrame:
     """A silent frame of a frame's own format."""
-    silent = av.AudioFrame(frame.format.name, frame.layout.name, round(seconds * frame.sample_rate))
+    silent = av.AudioFrame(
+        frame.format.name, frame.layout.name, round(seconds * frame.sample_rate)
+    )
     silent.sample_rate = frame.sample_rate
     for plane in silent.planes:
         plane.update(bytes(plane.buffer_size))
@@ -241,14 +294,17 @@ def silence_like(frame: av.AudioFrame, seconds: float) -> av.AudioFrame:
 
 
 def is_piped_wave(path: Path) -> bool:
-    """Tell whether a wave file states no length, so that its end looks like a truncation."""
+    """Tell whether a wave file states no length, so that its end looks like a
+    truncation."""
     with path.open("rb") as file:
         head = file.read(8)
     size = int.from_bytes(head[4:], "little")
     return head[:4] == b"RIFF" and (size == 0 or size >= UNKNOWN_RIFF_SIZE)
 
 
-def unit_samples(samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
+def unit_samples(
+    samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"],
+) -> Float32[np.ndarray, "n c"]:
     """Bring samples to floats in [-1, 1], channels side by side.
 
     Raises:
@@ -263,17 +319,23 @@ def unit_samples(samples: Num[np.ndarray, "n"] | Num[np.ndarray, "n c"]) -> Floa
     if np.issubdtype(samples.dtype, np.signedinteger):
         return (columns / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
     if not np.issubdtype(samples.dtype, np.floating):
-        raise ValueError(f"samples must be floats in [-1, 1] or signed integers, got {samples.dtype}")
+        raise ValueError(
+            f"samples must be floats in [-1, 1] or signed integers, got {samples.dtype}"
+        )
     if not np.isfinite(columns).all():
         raise ValueError("samples must be finite, got NaN or infinity among them")
     return columns.astype(np.float32)
 
 
-def frames_of_samples(samples: Float32[np.ndarray, "n c"], sample_rate: int) -> Iterator[av.AudioFrame]:
+def frames_of_samples(
+    samples: Float32[np.ndarray, "n c"], sample_rate: int
+) -> Iterator[av.AudioFrame]:
     """Cut samples into frames of a second."""
     for start in range(0, len(samples), sample_rate):
         block = np.ascontiguousarray(samples[start : start + sample_rate])
-        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), "flt", f"{samples.shape[1]}c")
+        frame = av.AudioFrame.from_ndarray(
+            block.reshape(1, -1), "flt", f"{samples.shape[1]}c"
+        )
         frame.sample_rate = sample_rate
         frame.time_base = Fraction(1, sample_rate)
         frame.pts = start

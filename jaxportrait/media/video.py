@@ -1,4 +1,5 @@
-"""Video on the host: pictures and sound into an mp4 as they come, and pictures out of any video."""
+"""Video on the host: pictures and sound into an mp4 as they come, and pictures out of
+any video."""
 
 import secrets
 import threading
@@ -15,7 +16,14 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -27,15 +35,20 @@ MAX_CRF = 51
 MAX_FPS = 1000
 SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not know the clip's own
 SOUND_BIT_RATE = 96_000  # a second and channel
-# swscale's default rounding and chroma darken a picture by one level each way, and cost 6 dB.
-EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# swscale's default rounding and chroma darken a picture by one level each way, and cost
+# 6 dB.
+EXACT = (
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+)
 
 
 class VideoWriter:
-    """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come: memory stays bounded however long it is.
+    """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come: memory stays
+    bounded however long it is.
 
-    The file bears a temporary name until it is complete. If the `with` block ends in an error or Ctrl-C, nothing of it
-    is left, and a file that stood at `path` before stays.
+    The file bears a temporary name until it is complete. If the `with` block ends in an
+    error or Ctrl-C, nothing of it is left, and a file that stood at `path` before
+    stays.
     """
 
     def __init__(
@@ -54,7 +67,8 @@ class VideoWriter:
           path: of the mp4.
           size: width and height in pixels, both even.
           fps: frames a second, 1 to 1000.
-          audio: sound that starts with the first frame and is cut after the last; None for none.
+          audio: sound that starts with the first frame and is cut after the last; None
+            for none.
           crf: constant quality from 0 (lossless, which few players show) to 51.
           encoder: auto takes h264_nvenc where it opens, else libx264.
 
@@ -68,14 +82,18 @@ class VideoWriter:
         self.crf = crf
         check_place(self.path)
         check_format(size, fps, crf)
-        self.fps = Fraction(fps).limit_denominator(1001)  # 29.97003 is meant as 30000/1001
+        self.fps = Fraction(fps).limit_denominator(
+            1001
+        )  # 29.97003 is meant as 30000/1001
         self.encoder = select_encoder(encoder, size, self.fps, crf)
         self.frame_count = 0
 
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as stack:
             self.container = stack.enter_context(create_mp4(self.path))
-            self.pictures = cast(VideoStream, self.container.add_stream(self.encoder, rate=self.fps))
+            self.pictures = cast(
+                VideoStream, self.container.add_stream(self.encoder, rate=self.fps)
+            )
             configure(self.pictures.codec_context, self.size, self.fps, self.crf)
             self.sound = Soundtrack(self.container, self.audio) if self.audio else None
             with write_errors(self.path):
@@ -102,14 +120,17 @@ class VideoWriter:
         self.append(to_picture(frame))
 
     def append(self, picture: av.VideoFrame) -> None:
-        """Append one frame that `to_picture` has made, which other threads may do: it takes longer than encoding.
+        """Append one frame that `to_picture` has made, which other threads may do: it
+        takes longer than encoding.
 
         Raises:
           ValueError: another size than announced.
           OSError: the disk is full or refuses otherwise.
         """
         if (picture.width, picture.height) != self.size:
-            raise ValueError(f"pictures of {self.path} must be {self.size}, got {(picture.width, picture.height)}")
+            raise ValueError(
+                f"pictures of {self.path} must be {self.size}, got {(picture.width, picture.height)}"
+            )
         picture.pts, picture.time_base = self.frame_count, 1 / self.fps
         self.frame_count += 1
         with write_errors(self.path):
@@ -134,9 +155,13 @@ class Soundtrack:
 
     def __init__(self, container: OutputContainer, audio: Audio):
         known_rates = av.Codec("aac", "w").audio_rates or ()
-        self.rate = audio.sample_rate if audio.sample_rate in known_rates else SPARE_SOUND_RATE
+        self.rate = (
+            audio.sample_rate if audio.sample_rate in known_rates else SPARE_SOUND_RATE
+        )
         channels, layout = (1, "mono") if audio.channels == 1 else (2, "stereo")
-        self.stream = container.add_stream("aac", rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels)
+        self.stream = container.add_stream(
+            "aac", rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
+        )
         self.frames = audio.frames(self.rate, layout)
         self.fifo = av.AudioFifo()
 
@@ -152,10 +177,13 @@ class Soundtrack:
 
 @contextmanager
 def create_mp4(path: Path) -> Iterator[OutputContainer]:
-    """Open an mp4 beside `path` that takes its name when the block ends well, and vanishes when it does not."""
+    """Open an mp4 beside `path` that takes its name when the block ends well, and
+    vanishes when it does not."""
     unfinished = path.absolute().with_name(f".jaxportrait-{secrets.token_hex(4)}.mp4")
     try:
-        container = av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"})
+        container = av.open(
+            str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}
+        )
         try:
             yield container
         except BaseException:
@@ -185,20 +213,28 @@ def check_place(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file in it")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"folder {path.parent} does not exist: make it, or choose another")
+        raise FileNotFoundError(
+            f"folder {path.parent} does not exist: make it, or choose another"
+        )
 
 
 def check_format(size: tuple[int, int], fps: int | float | Fraction, crf: int) -> None:
     """Check what the encoders would refuse less clearly."""
     if any(length <= 0 or length % 2 for length in size):
-        raise ValueError(f"yuv420p needs an even width and height, got {size[0]}x{size[1]}: crop or pad by a pixel")
+        raise ValueError(
+            f"yuv420p needs an even width and height, got {size[0]}x{size[1]}: crop or pad by a pixel"
+        )
     if not 1 <= fps <= MAX_FPS:
-        raise ValueError(f"the frame rate must be from 1 to {MAX_FPS}, got {float(fps):g}")
+        raise ValueError(
+            f"the frame rate must be from 1 to {MAX_FPS}, got {float(fps):g}"
+        )
     if not 0 <= crf <= MAX_CRF:
         raise ValueError(f"crf must be from 0 to {MAX_CRF}, got {crf}")
 
 
-def select_encoder(encoder: Encoder, size: tuple[int, int], fps: Fraction, crf: int) -> str:
+def select_encoder(
+    encoder: Encoder, size: tuple[int, int], fps: Fraction, crf: int
+) -> str:
     """Choose the encoder's name.
 
     Raises:
@@ -209,7 +245,9 @@ def select_encoder(encoder: Encoder, size: tuple[int, int], fps: Fraction, crf: 
         if opens(name, size, fps, crf):
             return name
     mend = "take a smaller picture" if "libx264" in tried else "take libx264"
-    raise ValueError(f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: {mend}")
+    raise ValueError(
+        f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: {mend}"
+    )
 
 
 def opens(name: str, size: tuple[int, int], fps: Fraction, crf: int) -> bool:
@@ -223,8 +261,11 @@ def opens(name: str, size: tuple[int, int], fps: Fraction, crf: int) -> bool:
     return True
 
 
-def configure(context: VideoCodecContext, size: tuple[int, int], fps: Fraction, crf: int) -> None:
-    """Set an H.264 encoder to constant quality, with colours tagged as what `rgb_to_bt709` makes them."""
+def configure(
+    context: VideoCodecContext, size: tuple[int, int], fps: Fraction, crf: int
+) -> None:
+    """Set an H.264 encoder to constant quality, with colours tagged as what
+    `rgb_to_bt709` makes them."""
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
     context.framerate, context.time_base = fps, 1 / fps
@@ -232,12 +273,18 @@ def configure(context: VideoCodecContext, size: tuple[int, int], fps: Fraction, 
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
     context.thread_type = "AUTO"  # PyAV's default, slices alone, costs bits
-    nvenc_quality = {"rc": "vbr", "cq": str(max(crf, 1))}  # to NVENC 0 means to choose for itself
-    context.options = nvenc_quality if context.name == "h264_nvenc" else {"crf": str(crf)}
+    nvenc_quality = {
+        "rc": "vbr",
+        "cq": str(max(crf, 1)),
+    }  # to NVENC 0 means to choose for itself
+    context.options = (
+        nvenc_quality if context.name == "h264_nvenc" else {"crf": str(crf)}
+    )
 
 
 class _Reformatters(threading.local):
-    """A reformatter for each thread: it keeps what it has worked out for the size at hand."""
+    """A reformatter for each thread: it keeps what it has worked out for the size at
+    hand."""
 
     def __init__(self) -> None:
         self.own = VideoReformatter()
@@ -247,7 +294,8 @@ _REFORMATTERS = _Reformatters()
 
 
 def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
-    """RGB -> what encoders read: yuv420p by the matrix of BT.709, limited range. Threads may call it at once."""
+    """RGB -> what encoders read: yuv420p by the matrix of BT.709, limited range.
+    Threads may call it at once."""
     return _REFORMATTERS.own.reformat(
         av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
         format="yuv420p",
@@ -258,7 +306,8 @@ def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
 
 
 class VideoReader:
-    """The pictures of a video, decoded anew at each iteration: (seconds on the file's clock, RGB frame) in order.
+    """The pictures of a video, decoded anew at each iteration: (seconds on the file's
+    clock, RGB frame) in order.
 
     Attributes:
       path: the file.
@@ -279,21 +328,29 @@ class VideoReader:
             self.fps = Fraction(stream.average_rate or stream.guessed_rate or 0)
         first = next(iter(self), None)
         if first is None:
-            raise ValueError(f"{self.path} holds no frame: give a video that is not empty")
+            raise ValueError(
+                f"{self.path} holds no frame: give a video that is not empty"
+            )
         height, width, _ = first[1].shape
         self.size = (width, height)
 
     def __iter__(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
-        """Yield times and frames, rotated as the file asks; a bare stream is timed by its rate.
+        """Yield times and frames, rotated as the file asks; a bare stream is timed by
+        its rate.
 
         Raises:
           ValueError: corrupt or truncated, once the place is reached.
         """
         reformatter = VideoReformatter()
         for index, frame in enumerate(decode_stream(self.path, picture_stream)):
-            image = reformatter.reformat(frame, format="rgb24", interpolation=EXACT).to_ndarray()
+            image = reformatter.reformat(
+                frame, format="rgb24", interpolation=EXACT
+            ).to_ndarray()
             seconds = float(index / self.fps) if frame.time is None else frame.time
-            yield seconds, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+            yield (
+                seconds,
+                np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))),
+            )
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
@@ -304,4 +361,6 @@ def picture_stream(container: InputContainer) -> VideoStream:
     """
     for stream in video_streams(container):
         return stream
-    raise ValueError(f"{container.name} has no video stream that can be decoded: give a video")
+    raise ValueError(
+        f"{container.name} has no video stream that can be decoded: give a video"
+    )

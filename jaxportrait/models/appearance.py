@@ -1,4 +1,5 @@
-"""F, the appearance feature extractor: a picture's look as a feature volume, made once a source.
+"""F, the appearance feature extractor: a picture's look as a feature volume, made once
+a source.
 
 Source: LivePortrait (its AppearanceFeatureExtractor).
 """
@@ -30,25 +31,45 @@ class ResidualBlock(nnx.Module):
 class AppearanceExtractor(nnx.Module):
     """Picture -> appearance feature volume."""
 
-    def __init__(self, config: AppearanceConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
-        widths = [min(config.max_channels, config.base_channels * 2**i) for i in range(config.down_blocks + 1)]
+    def __init__(
+        self,
+        config: AppearanceConfig,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        widths = [
+            min(config.max_channels, config.base_channels * 2**i)
+            for i in range(config.down_blocks + 1)
+        ]
         self.config = config
         self.stem = ConvNorm(3, config.base_channels, (3, 3), dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
-            ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)
+            ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
+            for inputs, outputs in itertools.pairwise(widths)
         )
-        self.lift = Conv(widths[-1], config.volume_channels * config.volume_depth, (1, 1), dtype=dtype, rngs=rngs)
+        self.lift = Conv(
+            widths[-1],
+            config.volume_channels * config.volume_depth,
+            (1, 1),
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.residuals = nnx.List(
-            ResidualBlock(config.volume_channels, dtype=dtype, rngs=rngs) for _ in range(config.residual_blocks)
+            ResidualBlock(config.volume_channels, dtype=dtype, rngs=rngs)
+            for _ in range(config.residual_blocks)
         )
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n d h w c"]:
-        """The volume of `image`, whose values are from 0 to 1; h = H / 2 ** down_blocks."""
+        """The volume of `image`, whose values are from 0 to 1; h = H / 2 **
+        down_blocks."""
         x = nnx.relu(self.stem(image))
         for down in self.downs:
             x = mean_pool(nnx.relu(down(x)))
         x = self.lift(x)
-        x = x.reshape(*x.shape[:3], self.config.volume_channels, self.config.volume_depth)
+        x = x.reshape(
+            *x.shape[:3], self.config.volume_channels, self.config.volume_depth
+        )
         volume = x.transpose(0, 4, 1, 2, 3)  # (n, h, w, c, d) -> (n, d, h, w, c)
         for residual in self.residuals:
             volume = residual(volume)

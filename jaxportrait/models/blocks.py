@@ -1,6 +1,8 @@
-"""Layers that two or more networks share, and the exact rewrite of a network for inference.
+"""Layers that two or more networks share, and the exact rewrite of a network for
+inference.
 
-Every layer computes in its `dtype`; statistics of norms, softmax and positions are float32 whatever the dtype.
+Every layer computes in its `dtype`; statistics of norms, softmax and positions are
+float32 whatever the dtype.
 """
 
 import math
@@ -26,9 +28,11 @@ fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Conv(nnx.Module):
-    """A 1-, 2- or 3-D convolution, padded by half its kernel where that is odd, and not where it is even (patches).
+    """A 1-, 2- or 3-D convolution, padded by half its kernel where that is odd, and not
+    where it is even (patches).
 
-    Its platform's fastest form is chosen in `ops.conv` and, for weights that no longer change, in `ops.prepared`.
+    Its platform's fastest form is chosen in `ops.conv` and, for weights that no longer
+    change, in `ops.prepared`.
 
     Args:
       kernel_size: a number an axis: (7, 7) or (3, 3, 3).
@@ -52,14 +56,25 @@ class Conv(nnx.Module):
         shape = (*kernel_size, inputs // groups, outputs)
         bound = 1 / math.sqrt(math.prod(shape[:-1]))
         self.kernel: Any = nnx.data(nnx.Param(fan_in_uniform(rngs.params(), shape)))
-        self.bias: Any = nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
-        self.stride, self.groups, self.upsample, self.dtype = stride, groups, upsample, dtype
+        self.bias: Any = (
+            nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
+        )
+        self.stride, self.groups, self.upsample, self.dtype = (
+            stride,
+            groups,
+            upsample,
+            dtype,
+        )
         self.padding = tuple(half_padding(self.kernel[...]))
         self.prepared: Any = nnx.data(None)
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
         y = self._convolve(x.astype(self.dtype))
-        return y if self.bias is None else y + channelwise(self.bias[...].astype(self.dtype), y)
+        return (
+            y
+            if self.bias is None
+            else y + channelwise(self.bias[...].astype(self.dtype), y)
+        )
 
     def _convolve(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
         if self.prepared is not None:
@@ -68,7 +83,13 @@ class Conv(nnx.Module):
         kernel = self.kernel[...].astype(self.dtype)
         if self.upsample > 1:
             return convolve_upsampled(x, kernel, self.upsample)
-        return convolve(x, kernel, stride=self.stride, padding=list(self.padding), groups=self.groups)
+        return convolve(
+            x,
+            kernel,
+            stride=self.stride,
+            padding=list(self.padding),
+            groups=self.groups,
+        )
 
     def prepare(self) -> None:
         """Do once what can be done to the kernel, if it will not change."""
@@ -82,7 +103,8 @@ class Conv(nnx.Module):
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and a batch norm after it, which inference folds into the convolution."""
+    """A convolution and a batch norm after it, which inference folds into the
+    convolution."""
 
     def __init__(
         self,
@@ -94,7 +116,9 @@ class ConvNorm(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.conv = Conv(inputs, outputs, kernel_size, upsample=upsample, dtype=dtype, rngs=rngs)
+        self.conv = Conv(
+            inputs, outputs, kernel_size, upsample=upsample, dtype=dtype, rngs=rngs
+        )
         self.norm: Any = nnx.data(batch_norm(outputs, dtype=dtype, rngs=rngs))
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
@@ -112,12 +136,15 @@ class ConvNorm(nnx.Module):
 
 
 class SpectralConv(nnx.Module):
-    """A 2-D convolution whose weights are divided by their spectral norm, estimated as u W v.
+    """A 2-D convolution whose weights are divided by their spectral norm, estimated as
+    u W v.
 
-    `u` and `v` are the stored singular vectors. They need not have converged, nor be of length 1: averages are
-    not. In training (`network.train()`) each call brings them a power iteration nearer.
+    `u` and `v` are the stored singular vectors. They need not have converged, nor be of
+    length 1: averages are not. In training (`network.train()`) each call brings them a
+    power iteration nearer.
 
-    Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018; PyTorch's form.
+    Source: Miyato et al., "Spectral normalization for generative adversarial networks",
+    2018; PyTorch's form.
     """
 
     def __init__(
@@ -130,18 +157,26 @@ class SpectralConv(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.conv = Conv(inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs)
-        u, v = (jax.random.normal(rngs.params(), shape) for shape in ((outputs,), (*kernel_size, inputs)))
+        self.conv = Conv(
+            inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs
+        )
+        u, v = (
+            jax.random.normal(rngs.params(), shape)
+            for shape in ((outputs,), (*kernel_size, inputs))
+        )
         self.u: Any = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
         self.v: Any = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
-        self.use_running_average = True  # as flax calls it, of all that is measured in training
+        self.use_running_average = (
+            True  # as flax calls it, of all that is measured in training
+        )
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
         if self.u is None:
             return self.conv(x)
         if not self.use_running_average:
             self._iterate()
-        # A convolution is linear in its kernel: dividing its output spares a second kernel in memory.
+        # A convolution is linear in its kernel: dividing its output spares a second
+        # kernel in memory.
         kernel, bias = self.conv.kernel[...].astype(self.conv.dtype), self.conv.bias
         y = convolve(x.astype(self.conv.dtype), kernel, padding=half_padding(kernel))
         y = y / self._norm().astype(y.dtype)
@@ -175,9 +210,19 @@ class GatedConvMLP(nnx.Module):
     Source: MMAudio; Shazeer, "GLU variants improve Transformer", 2020.
     """
 
-    def __init__(self, width: int, hidden: int, kernel_size: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        kernel_size: int,
+        *,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
         def conv(inputs: int, outputs: int) -> Conv:
-            return Conv(inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs)
+            return Conv(
+                inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs
+            )
 
         self.w1: Any = nnx.data(conv(width, hidden))
         self.w2 = conv(hidden, width)
@@ -185,7 +230,11 @@ class GatedConvMLP(nnx.Module):
         self.joined: Any = nnx.data(None)
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
-        gate, value = (self.w1(x), self.w3(x)) if self.joined is None else jnp.split(self.joined(x), 2, axis=-1)
+        gate, value = (
+            (self.w1(x), self.w3(x))
+            if self.joined is None
+            else jnp.split(self.joined(x), 2, axis=-1)
+        )
         return self.w2(nnx.silu(gate) * value)
 
     def fold(self) -> None:
@@ -196,7 +245,8 @@ class GatedConvMLP(nnx.Module):
 
 @runtime_checkable
 class Foldable(Protocol):
-    """A layer that has an equal form with fewer operations, once its weights no longer change."""
+    """A layer that has an equal form with fewer operations, once its weights no longer
+    change."""
 
     def fold(self) -> None: ...
 
@@ -204,9 +254,9 @@ class Foldable(Protocol):
 def fold(network: nnx.Module) -> None:
     """Rewrite a network in place for inference.
 
-    Norms with stored statistics go into the weights beside them, convolutions that read the same become one, and what
-    can be done to a kernel once is done. Plain arithmetic alone, so that weights still on the host are folded there and
-    nothing is compiled.
+    Norms with stored statistics go into the weights beside them, convolutions that read
+    the same become one, and what can be done to a kernel once is done. Plain arithmetic
+    alone, so that weights still on the host are folded there and nothing is compiled.
     """
     for _, module in list(nnx.iter_modules(network)):
         if isinstance(module, Foldable):
@@ -221,21 +271,34 @@ def join(layers: Sequence[Layer]) -> Layer:
     wide = nnx.clone(layers[0])
     for leaf in ("kernel", "bias") if layers[0].bias is not None else ("kernel",):
         values = [getattr(layer, leaf)[...] for layer in layers]
-        setattr(wide, leaf, nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)))
+        setattr(
+            wide,
+            leaf,
+            nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)),
+        )
     if isinstance(wide, nnx.Linear):
         wide.out_features = wide.kernel.shape[-1]
     return wide
 
 
-def batch_norm(channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def batch_norm(
+    channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.BatchNorm:
     """A batch norm with PyTorch's momentum (flax counts what is kept)."""
-    return nnx.BatchNorm(channels, momentum=0.9, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs)
+    return nnx.BatchNorm(
+        channels, momentum=0.9, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs
+    )
 
 
-def channelwise(vector: Float[Array, " c"], like: Float[Array, "*space c"]) -> Float[Array, "*ones c"]:
-    """A vector over channels, shaped to meet `like` (ranks are never promoted silently)."""
+def channelwise(
+    vector: Float[Array, " c"], like: Float[Array, "*space c"]
+) -> Float[Array, "*ones c"]:
+    """A vector over channels, shaped to meet `like` (ranks are never promoted
+    silently)."""
     return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
 
 
-def _uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> Float[Array, "..."]:
+def _uniform(
+    rngs: nnx.Rngs, shape: tuple[int, ...], bound: float
+) -> Float[Array, "..."]:
     return jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)

@@ -1,6 +1,8 @@
-"""The sizes of every network, as frozen dataclasses; `full()` is the published size, `tiny()` runs in seconds on a CPU.
+"""The sizes of every network, as frozen dataclasses; `full()` is the published size,
+`tiny()` runs in seconds on a CPU.
 
-They hold no option that does not change an array's shape or meaning, and are what a checkpoint records.
+They hold no option that does not change an array's shape or meaning, and are what a
+checkpoint records.
 """
 
 from collections.abc import Mapping
@@ -10,8 +12,8 @@ from typing import Any, Self, get_args
 KEYPOINTS = 21
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
 UPPER_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
-"""Of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2 its brows; of the demo's keypoints 1 and 3
-are brows, 2 and 18 irises."""
+"""Of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2 its brows;
+of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
 MOTION_FPS = 30
 FEATURES_PER_SECOND = 50
 
@@ -21,8 +23,8 @@ class MotionSpace:
     """Which values of a frame's motion a flow transformer makes.
 
     Attributes:
-      columns: of the 70 values of a frame, in this order: expression (21 keypoints of x, y, z), pitch, yaw, roll in
-        degrees, translation, scale.
+      columns: of the 70 values of a frame, in this order: expression (21 keypoints of
+        x, y, z), pitch, yaw, roll in degrees, translation, scale.
     """
 
     columns: tuple[int, ...]
@@ -34,10 +36,13 @@ class MotionSpace:
 
 MOTION_WIDTH = 3 * KEYPOINTS + 3 + 3 + 1
 MOTION_SPACES = {
-    "lip": MotionSpace(tuple(3 * keypoint + axis for keypoint in LIP_KEYPOINTS for axis in range(3))),
+    "lip": MotionSpace(
+        tuple(3 * keypoint + axis for keypoint in LIP_KEYPOINTS for axis in range(3))
+    ),
     "face": MotionSpace(tuple(range(MOTION_WIDTH))),
 }
-"""`lip` is the original's: the expression of the lip keypoints. `face` has head motion and blinks too."""
+"""`lip` is the original's: the expression of the lip keypoints. `face` has head motion
+and blinks too."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,11 @@ class AppearanceConfig:
     """Appearance feature extractor F: picture -> feature volume.
 
     Attributes:
-      base_channels: of the stem; doubled by every down block, to `max_channels` at most.
+      base_channels: of the stem; doubled by every down block, to `max_channels` at
+        most.
       down_blocks: each halves height and width.
-      volume_channels, volume_depth: of the volume; their product is the width of the last 2-D map.
+      volume_channels, volume_depth: of the volume; their product is the width of the
+        last 2-D map.
       residual_blocks: 3-D, on the volume.
     """
 
@@ -93,17 +100,20 @@ class MotionConfig:
 
 @dataclass(frozen=True)
 class WarpingConfig:
-    """Warping network W: feature volume moved from source to driving keypoints -> features for the generator.
+    """Warping network W: feature volume moved from source to driving keypoints ->
+    features for the generator.
 
     Attributes:
       volume_channels, volume_depth: of the volume.
       features: channels of the output.
       compressed_channels: of the volume that the dense motion network looks at.
-      hourglass_channels: its base width; doubled by every block, to `hourglass_max_channels` at most.
+      hourglass_channels: its base width; doubled by every block, to
+        `hourglass_max_channels` at most.
       hourglass_blocks: down, and as many up.
       mask_kernel: taps an axis of the convolution that makes the masks.
-      heat_depth: deviation, along the depth from -1 to 1, of the gaussian by which a keypoint is seen. 0.1 suits 16
-        planes; where there are few, most keypoints fall between two of them, and it must be wider.
+      heat_depth: deviation, along the depth from -1 to 1, of the gaussian by which a
+        keypoint is seen. 0.1 suits 16 planes; where there are few, most keypoints fall
+        between two of them, and it must be wider.
     """
 
     keypoints: int
@@ -119,12 +129,14 @@ class WarpingConfig:
 
     @property
     def motion_channels(self) -> int:
-        """Channels that the hourglass reads: a heat map and a moved volume, background and each keypoint."""
+        """Channels that the hourglass reads: a heat map and a moved volume, background
+        and each keypoint."""
         return (self.keypoints + 1) * (self.compressed_channels + 1)
 
     @property
     def hourglass_outputs(self) -> int:
-        """Channels of the hourglass's last map: its base width and the skipped input."""
+        """Channels of the hourglass's last map: its base width and the skipped
+        input."""
         return self.hourglass_channels + self.motion_channels
 
     @classmethod
@@ -165,7 +177,8 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class StitchingConfig:
-    """An MLP of the stitching and retargeting modules: keypoints (and ratios) -> offsets."""
+    """An MLP of the stitching and retargeting modules: keypoints (and ratios) ->
+    offsets."""
 
     inputs: int
     hidden: tuple[int, ...]
@@ -186,7 +199,8 @@ class StitchingConfig:
 
 @dataclass(frozen=True)
 class WhisperConfig:
-    """The encoder of Whisper: log-mel spectrogram -> audio features, half as many as its frames.
+    """The encoder of Whisper: log-mel spectrogram -> audio features, half as many as
+    its frames.
 
     Attributes:
       mel_bins: of the spectrogram.
@@ -210,7 +224,8 @@ class WhisperConfig:
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """The log-mel spectrogram itself as audio features: two frames side by side make one; it has no weights.
+    """The log-mel spectrogram itself as audio features: two frames side by side make
+    one; it has no weights.
 
     Attributes:
       mel_bins: of the spectrogram; a feature is twice as wide.
@@ -220,7 +235,9 @@ class LogMelConfig:
 
     def __post_init__(self):
         if self.mel_bins < 1:
-            raise ValueError(f"a log-mel spectrogram of {self.mel_bins} bins was asked for: take 1 or more, such as 80")
+            raise ValueError(
+                f"a log-mel spectrogram of {self.mel_bins} bins was asked for: take 1 or more, such as 80"
+            )
 
     @property
     def width(self) -> int:
@@ -228,7 +245,8 @@ class LogMelConfig:
 
     @property
     def context(self) -> int:
-        """Features made at once, 2 s; a feature is the same whatever block it is made in."""
+        """Features made at once, 2 s; a feature is the same whatever block it is made
+        in."""
         return 2 * FEATURES_PER_SECOND
 
 
@@ -240,7 +258,8 @@ class FlowTransformerConfig:
       motion_width: values a frame of motion.
       audio_width: values an audio feature.
       width: of the tokens.
-      joint_blocks: in which motion and audio tokens attend to each other, each with its own weights.
+      joint_blocks: in which motion and audio tokens attend to each other, each with its
+        own weights.
       fused_blocks: on the motion tokens alone.
       motion_frames, audio_frames: of one window.
       motion_space: what the values of a frame are: a name of `MOTION_SPACES`.
@@ -276,10 +295,12 @@ class FlowTransformerConfig:
 
 @dataclass(frozen=True)
 class VGGConfig:
-    """VGG-19's convolutions, which compare pictures in training: picture -> feature maps.
+    """VGG-19's convolutions, which compare pictures in training: picture -> feature
+    maps.
 
     Attributes:
-      widths: channels of its five stages; each but the first begins with half the height and width of the one before.
+      widths: channels of its five stages; each but the first begins with half the
+        height and width of the one before.
     """
 
     widths: tuple[int, int, int, int, int]
@@ -327,7 +348,9 @@ class PortraitConfig:
 
     def __post_init__(self):
         if self.whisper is not None and self.log_mel is not None:
-            raise ValueError("whisper and log_mel are both given: a checkpoint holds one audio encoder")
+            raise ValueError(
+                "whisper and log_mel are both given: a checkpoint holds one audio encoder"
+            )
         encoder = self.log_mel or self.whisper
         if encoder is not None and self.flow_transformer is not None:
             heard, read = encoder.width, self.flow_transformer.audio_width
@@ -339,7 +362,8 @@ class PortraitConfig:
 
     @property
     def audio_encoder(self) -> str:
-        """The part that makes audio features: `log_mel` where it is held, `whisper` otherwise."""
+        """The part that makes audio features: `log_mel` where it is held, `whisper`
+        otherwise."""
         return "whisper" if self.log_mel is None else "log_mel"
 
     @classmethod
@@ -377,7 +401,9 @@ def config_from_json(values: Mapping[str, Any]) -> PortraitConfig:
     """A `PortraitConfig` from what `dataclasses.asdict` and JSON made of one."""
     parts = {part.name: part.type for part in fields(PortraitConfig)}
     built = {
-        name: get_args(parts[name])[0](**_tuples(value)) if isinstance(value, Mapping) else value
+        name: get_args(parts[name])[0](**_tuples(value))
+        if isinstance(value, Mapping)
+        else value
         for name, value in values.items()
     }
     return PortraitConfig(**built)
@@ -385,4 +411,7 @@ def config_from_json(values: Mapping[str, Any]) -> PortraitConfig:
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON knows lists alone; configs hold tuples, which can be hashed."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+    }

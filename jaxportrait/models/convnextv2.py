@@ -14,16 +14,24 @@ EPSILON = 1e-6
 
 
 class GlobalResponseNorm(nnx.Module):
-    """Each channel weighed by its share of the picture's energy: gamma * x * n + beta + x."""
+    """Each channel weighed by its share of the picture's energy: gamma * x * n + beta +
+    x."""
 
     def __init__(self, channels: int):
         self.gamma = nnx.Param(jnp.zeros((channels,)))
         self.beta = nnx.Param(jnp.zeros((channels,)))
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        energy = jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True))
-        share = (energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)).astype(x.dtype)
-        gamma, beta = (channelwise(leaf[...].astype(x.dtype), x) for leaf in (self.gamma, self.beta))
+        energy = jnp.sqrt(
+            jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True)
+        )
+        share = (energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)).astype(
+            x.dtype
+        )
+        gamma, beta = (
+            channelwise(leaf[...].astype(x.dtype), x)
+            for leaf in (self.gamma, self.beta)
+        )
         return gamma * (x * share) + beta + x
 
 
@@ -31,7 +39,9 @@ class Block(nnx.Module):
     """A depthwise 7 x 7 convolution and an inverted bottleneck, added to the input."""
 
     def __init__(self, channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        self.depthwise = Conv(channels, channels, (7, 7), groups=channels, dtype=dtype, rngs=rngs)
+        self.depthwise = Conv(
+            channels, channels, (7, 7), groups=channels, dtype=dtype, rngs=rngs
+        )
         self.norm = layer_norm(channels, dtype=dtype, rngs=rngs)
         self.expand = nnx.Linear(channels, 4 * channels, dtype=dtype, rngs=rngs)
         self.response = GlobalResponseNorm(4 * channels)
@@ -48,7 +58,9 @@ class FirstStage(nnx.Module):
     def __init__(self, channels: int, depth: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.norm = layer_norm(channels, dtype=dtype, rngs=rngs)
         self.embed = Conv(3, channels, (4, 4), stride=4, dtype=dtype, rngs=rngs)
-        self.blocks = nnx.List(Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth))
+        self.blocks = nnx.List(
+            Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth)
+        )
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n h w d"]:
         x = self.norm(self.embed(image))
@@ -60,10 +72,20 @@ class FirstStage(nnx.Module):
 class Stage(nnx.Module):
     """A norm, patches of 2 x 2 embedded, and blocks."""
 
-    def __init__(self, inputs: int, channels: int, depth: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        depth: int,
+        *,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
         self.norm = layer_norm(inputs, dtype=dtype, rngs=rngs)
         self.embed = Conv(inputs, channels, (2, 2), stride=2, dtype=dtype, rngs=rngs)
-        self.blocks = nnx.List(Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth))
+        self.blocks = nnx.List(
+            Block(channels, dtype=dtype, rngs=rngs) for _ in range(depth)
+        )
 
     def __call__(self, x: Float[Array, "n H W c"]) -> Float[Array, "n h w d"]:
         x = self.embed(self.norm(x))
@@ -76,11 +98,18 @@ class ConvNeXtV2(nnx.Module):
     """Picture -> one feature vector."""
 
     def __init__(
-        self, depths: tuple[int, ...], widths: tuple[int, ...], *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+        self,
+        depths: tuple[int, ...],
+        widths: tuple[int, ...],
+        *,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
     ):
         first = FirstStage(widths[0], depths[0], dtype=dtype, rngs=rngs)
         later = zip(widths[:-1], widths[1:], depths[1:], strict=True)
-        self.stages = nnx.List([first, *(Stage(*sizes, dtype=dtype, rngs=rngs) for sizes in later)])
+        self.stages = nnx.List(
+            [first, *(Stage(*sizes, dtype=dtype, rngs=rngs) for sizes in later)]
+        )
         self.norm = layer_norm(widths[-1], dtype=dtype, rngs=rngs)
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n c"]:
@@ -91,4 +120,6 @@ class ConvNeXtV2(nnx.Module):
 
 
 def layer_norm(channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    return nnx.LayerNorm(channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs)
+    return nnx.LayerNorm(
+        channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
+    )

@@ -1,6 +1,8 @@
-"""The dense motion network of W: from keypoints to a deformation of the volume and an occlusion map.
+"""The dense motion network of W: from keypoints to a deformation of the volume and an
+occlusion map.
 
-Source: LivePortrait (its DenseMotionNetwork); Siarohin et al., "First order motion model", 2019.
+Source: LivePortrait (its DenseMotionNetwork); Siarohin et al., "First order motion
+model", 2019.
 """
 
 from typing import NamedTuple
@@ -24,7 +26,8 @@ class DenseMotion(NamedTuple):
 
     Attributes:
       mask_logits: of which keypoint (or the background, first) each voxel follows.
-      deformation: where each voxel of the moved volume is sampled, (x, y, z) in [-1, 1].
+      deformation: where each voxel of the moved volume is sampled, (x, y, z) in [-1,
+        1].
       occlusion: how much of the moved features is seen, 0 to 1.
     """
 
@@ -34,14 +37,19 @@ class DenseMotion(NamedTuple):
 
 
 class Hourglass(nnx.Module):
-    """Down and up over height and width, depth kept, each up block followed by its skip; the input is the last."""
+    """Down and up over height and width, depth kept, each up block followed by its
+    skip; the input is the last."""
 
     def __init__(self, config: WarpingConfig, *, dtype: DTypeLike, rngs: nnx.Rngs):
         blocks, inputs = config.hourglass_blocks, config.motion_channels
-        widths = [min(config.hourglass_max_channels, config.hourglass_channels * 2**i) for i in range(blocks + 1)]
+        widths = [
+            min(config.hourglass_max_channels, config.hourglass_channels * 2**i)
+            for i in range(blocks + 1)
+        ]
         down_inputs = [inputs, *widths[1:-1]]
         self.downs = nnx.List(
-            ConvNorm(down_inputs[i], widths[i + 1], (3, 3, 3), dtype=dtype, rngs=rngs) for i in range(blocks)
+            ConvNorm(down_inputs[i], widths[i + 1], (3, 3, 3), dtype=dtype, rngs=rngs)
+            for i in range(blocks)
         )
         self.ups = nnx.List(
             ConvNorm(
@@ -70,16 +78,34 @@ class Hourglass(nnx.Module):
 class DenseMotionNetwork(nnx.Module):
     """Compressed volume, source and driving keypoints -> dense motion."""
 
-    def __init__(self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         features = config.hourglass_outputs
-        self.compress = ConvNorm(config.volume_channels, config.compressed_channels, (1, 1, 1), dtype=dtype, rngs=rngs)
+        self.compress = ConvNorm(
+            config.volume_channels,
+            config.compressed_channels,
+            (1, 1, 1),
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.hourglass = Hourglass(config, dtype=dtype, rngs=rngs)
-        self.mask = Conv(features, config.keypoints + 1, (config.mask_kernel,) * 3, dtype=dtype, rngs=rngs)
-        self.occlusion = Conv(features * config.volume_depth, 1, (7, 7), dtype=dtype, rngs=rngs)
+        self.mask = Conv(
+            features,
+            config.keypoints + 1,
+            (config.mask_kernel,) * 3,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.occlusion = Conv(
+            features * config.volume_depth, 1, (7, 7), dtype=dtype, rngs=rngs
+        )
         self.depth, self.planes_first = config.volume_depth, False
         self.heat_depth = config.heat_depth
 
-    def compress_volume(self, volume: Float[Array, "n d h w c"]) -> Float[Array, "n d h w e"]:
+    def compress_volume(
+        self, volume: Float[Array, "n d h w c"]
+    ) -> Float[Array, "n d h w e"]:
         """The part of the work that a source needs once."""
         return nnx.relu(self.compress(volume))
 
@@ -90,19 +116,26 @@ class DenseMotionNetwork(nnx.Module):
         driving: Float[Array, "n k 3"],
         mobility: Float[AnyArray, "m h w"] | None = None,
     ) -> DenseMotion:
-        """The motion from `source` to each of `driving`; m = n, or m = 1: one source serves every frame.
+        """The motion from `source` to each of `driving`; m = n, or m = 1: one source
+        serves every frame.
 
         Args:
-          mobility: by which the motion of each column of voxels is multiplied; by default 1.
+          mobility: by which the motion of each column of voxels is multiplied; by
+            default 1.
         """
         shift = source - driving  # where a voxel near a driving keypoint comes from
         with_background = jnp.pad(shift, ((0, 0), (1, 0), (0, 0)))
-        prediction = self.hourglass(self._sparse_motion(compressed, source, driving, with_background))
+        prediction = self.hourglass(
+            self._sparse_motion(compressed, source, driving, with_background)
+        )
         logits = self.mask(prediction).astype(jnp.float32)
         grid = coordinate_grid(*compressed.shape[1:4])
-        # The masks sum to one, so the weighted sum of the moved grids is the grid and the weighted shifts.
+        # The masks sum to one, so the weighted sum of the moved grids is the grid and
+        # the weighted shifts.
         masks = jax.nn.softmax(logits, axis=-1)
-        moved = jnp.einsum("ndhwk,nkx->ndhwx", masks, with_background, precision=lax.Precision.HIGHEST)
+        moved = jnp.einsum(
+            "ndhwk,nkx->ndhwx", masks, with_background, precision=lax.Precision.HIGHEST
+        )
         if mobility is not None:
             moved = moved * mobility[:, None, :, :, None]
         return DenseMotion(logits, grid[None] + moved, self._occlude(prediction))
@@ -110,15 +143,22 @@ class DenseMotionNetwork(nnx.Module):
     def _sparse_motion(
         self, compressed: Array, source: Array, driving: Array, with_background: Array
     ) -> Float[Array, "n d h w c"]:
-        """For the background and each keypoint: its heat (driving minus source), and the volume moved by it."""
+        """For the background and each keypoint: its heat (driving minus source), and
+        the volume moved by it."""
         size = compressed.shape[1:4]
-        heat = keypoint_gaussians(driving, size, self.heat_depth) - keypoint_gaussians(source, size, self.heat_depth)
-        heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (0, 0), (1, 0))).astype(compressed.dtype)
+        heat = keypoint_gaussians(driving, size, self.heat_depth) - keypoint_gaussians(
+            source, size, self.heat_depth
+        )
+        heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (0, 0), (1, 0))).astype(
+            compressed.dtype
+        )
         moved = translate_volume(compressed, with_background)
         x = jnp.concatenate([heat[..., None], moved], axis=-1)
         return x.reshape(*x.shape[:4], -1)
 
-    def _occlude(self, prediction: Float[Array, "n d h w c"]) -> Float[Array, "n h w 1"]:
+    def _occlude(
+        self, prediction: Float[Array, "n d h w c"]
+    ) -> Float[Array, "n h w 1"]:
         planes = stack_planes(prediction, planes_first=self.planes_first)
         return nnx.sigmoid(self.occlusion(planes).astype(jnp.float32))
 
@@ -128,8 +168,11 @@ class DenseMotionNetwork(nnx.Module):
             self.planes_first = True
 
 
-def stack_planes(volume: Float[Array, "n d h w c"], *, planes_first: bool) -> Float[Array, "n h w d*c"]:
-    """The planes of a volume side by side as channels: those of each channel in turn, as published, or whole planes.
+def stack_planes(
+    volume: Float[Array, "n d h w c"], *, planes_first: bool
+) -> Float[Array, "n h w d*c"]:
+    """The planes of a volume side by side as channels: those of each channel in turn,
+    as published, or whole planes.
 
     Whole planes are moved in runs of memory, which takes a fraction of the time.
     """
@@ -139,7 +182,8 @@ def stack_planes(volume: Float[Array, "n d h w c"], *, planes_first: bool) -> Fl
 
 
 def put_planes_first(conv: Conv, depth: int) -> None:
-    """Reorder the kernel of a convolution that reads `stack_planes`, for whole planes."""
+    """Reorder the kernel of a convolution that reads `stack_planes`, for whole
+    planes."""
     kernel = conv.kernel[...]
     *taps, inputs, outputs = kernel.shape
     by_channel = kernel.reshape(*taps, inputs // depth, depth, outputs)

@@ -1,7 +1,7 @@
 """G, the SPADE generator: warped features -> picture.
 
-Source: LivePortrait (its SPADEDecoder); Park et al., "Semantic image synthesis with spatially-adaptive
-normalization", 2019.
+Source: LivePortrait (its SPADEDecoder); Park et al., "Semantic image synthesis with
+spatially-adaptive normalization", 2019.
 """
 
 from collections.abc import Sequence
@@ -20,23 +20,37 @@ SLOPE = 0.2
 
 
 class Spade(nnx.Module):
-    """An instance norm whose scale and shift are read, pixel by pixel, from the features.
+    """An instance norm whose scale and shift are read, pixel by pixel, from the
+    features.
 
     Args:
       upsample: how many times finer the normalised map is than the features.
     """
 
-    def __init__(self, channels: int, config: GeneratorConfig, *, upsample: int, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        config: GeneratorConfig,
+        *,
+        upsample: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
         def conv(inputs: int, outputs: int, upsample: int = 1) -> Conv:
-            return Conv(inputs, outputs, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs)
+            return Conv(
+                inputs, outputs, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs
+            )
 
         self.shared: Any = nnx.data(conv(config.features, config.hidden, upsample))
         self.gamma: Any = nnx.data(conv(config.hidden, channels))
         self.beta: Any = nnx.data(conv(config.hidden, channels))
         self.modulation: Any = nnx.data(None)
 
-    def __call__(self, x: Float[Array, "n H W c"], hidden: Float[Array, "n H W k"]) -> Float[Array, "n H W c"]:
-        """The normed map; `hidden` is what `shared` makes of the features, before its ReLU."""
+    def __call__(
+        self, x: Float[Array, "n H W c"], hidden: Float[Array, "n H W k"]
+    ) -> Float[Array, "n H W c"]:
+        """The normed map; `hidden` is what `shared` makes of the features, before its
+        ReLU."""
         hidden = nnx.relu(hidden)
         if self.modulation is None:
             gamma, beta = self.gamma(hidden), self.beta(hidden)
@@ -51,7 +65,8 @@ class Spade(nnx.Module):
 
 
 class SpadeBlock(nnx.Module):
-    """Two normed and spectrally normed convolutions, and a shortcut with its own where the width changes."""
+    """Two normed and spectrally normed convolutions, and a shortcut with its own where
+    the width changes."""
 
     def __init__(
         self,
@@ -73,10 +88,14 @@ class SpadeBlock(nnx.Module):
         self.conv2 = SpectralConv(middle, outputs, (3, 3), dtype=dtype, rngs=rngs)
         if self.widens:
             self.shortcut_norm = spade(inputs)
-            self.shortcut = SpectralConv(inputs, outputs, (1, 1), use_bias=False, dtype=dtype, rngs=rngs)
+            self.shortcut = SpectralConv(
+                inputs, outputs, (1, 1), use_bias=False, dtype=dtype, rngs=rngs
+            )
         self.shared: Any = nnx.data(None)
 
-    def __call__(self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]) -> Float[Array, "n H W o"]:
+    def __call__(
+        self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]
+    ) -> Float[Array, "n H W o"]:
         hidden1, hidden2, *hidden = self._hidden(features)
         kept = self.shortcut(self.shortcut_norm(x, *hidden)) if self.widens else x
         x = self.conv1(nnx.leaky_relu(self.norm1(x, hidden1), SLOPE))
@@ -86,7 +105,9 @@ class SpadeBlock(nnx.Module):
     def _norms(self) -> list[Spade]:
         return [self.norm1, self.norm2, *([self.shortcut_norm] if self.widens else [])]
 
-    def _hidden(self, features: Float[Array, "n h w f"]) -> Sequence[Float[Array, "n H W k"]]:
+    def _hidden(
+        self, features: Float[Array, "n h w f"]
+    ) -> Sequence[Float[Array, "n H W k"]]:
         """The maps from which the norms read their scales and shifts."""
         if self.shared is None:
             return [norm.shared(features) for norm in self._norms()]
@@ -100,18 +121,32 @@ class SpadeBlock(nnx.Module):
 
 
 class Generator(nnx.Module):
-    """Features -> picture, values from 0 to 1, four (times `upscale`) times as high and wide."""
+    """Features -> picture, values from 0 to 1, four (times `upscale`) times as high and
+    wide."""
 
-    def __init__(self, config: GeneratorConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: GeneratorConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         features, middle = config.features, 2 * config.features
         self.config = config
         self.stem = Conv(features, middle, (3, 3), dtype=dtype, rngs=rngs)
         self.middle = nnx.List(
-            SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs) for _ in range(config.middle_blocks)
+            SpadeBlock(middle, middle, config, dtype=dtype, rngs=rngs)
+            for _ in range(config.middle_blocks)
         )
-        self.up1 = SpadeBlock(middle, features, config, upsample=2, dtype=dtype, rngs=rngs)
-        self.up2 = SpadeBlock(features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs)
-        self.head = Conv(config.output_channels, 3 * config.upscale**2, (3, 3), dtype=dtype, rngs=rngs)
+        self.up1 = SpadeBlock(
+            middle, features, config, upsample=2, dtype=dtype, rngs=rngs
+        )
+        self.up2 = SpadeBlock(
+            features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs
+        )
+        self.head = Conv(
+            config.output_channels,
+            3 * config.upscale**2,
+            (3, 3),
+            dtype=dtype,
+            rngs=rngs,
+        )
 
     def __call__(self, features: Float[Array, "n h w f"]) -> Float[Array, "n H W 3"]:
         x = self.stem(features)
@@ -124,7 +159,8 @@ class Generator(nnx.Module):
 
 
 def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Each channel of each picture to mean 0 and (biased) variance 1, counted in float32."""
+    """Each channel of each picture to mean 0 and (biased) variance 1, counted in
+    float32."""
     wide = x.astype(jnp.float32)
     mean = wide.mean(axis=(1, 2), keepdims=True)
     variance = jnp.square(wide - mean).mean(axis=(1, 2), keepdims=True)

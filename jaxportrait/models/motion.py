@@ -17,10 +17,14 @@ from jaxportrait.types import Motion
 class MotionExtractor(nnx.Module):
     """Picture -> motion, by one linear head an output on a common backbone."""
 
-    def __init__(self, config: MotionConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: MotionConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         def head(outputs: int, bias: float = 0.0) -> nnx.Linear:
             bias_init = nnx.initializers.constant(bias)
-            return nnx.Linear(config.widths[-1], outputs, bias_init=bias_init, dtype=dtype, rngs=rngs)
+            return nnx.Linear(
+                config.widths[-1], outputs, bias_init=bias_init, dtype=dtype, rngs=rngs
+            )
 
         self.config = config
         self.backbone = ConvNeXtV2(config.depths, config.widths, dtype=dtype, rngs=rngs)
@@ -35,9 +39,14 @@ class MotionExtractor(nnx.Module):
         features = self.backbone(image)
 
         def points(head: nnx.Linear) -> Float[Array, "n k 3"]:
-            return head(features).astype(jnp.float32).reshape(-1, self.config.keypoints, 3)
+            return (
+                head(features).astype(jnp.float32).reshape(-1, self.config.keypoints, 3)
+            )
 
-        angles = [expected_degrees(head(features)) for head in (self.pitch, self.yaw, self.roll)]
+        angles = [
+            expected_degrees(head(features))
+            for head in (self.pitch, self.yaw, self.roll)
+        ]
         return Motion(
             keypoints=points(self.keypoints),
             expression=points(self.expression),

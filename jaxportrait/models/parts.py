@@ -1,4 +1,5 @@
-"""The parts that a checkpoint may hold: which network each is, and how one is built from its config."""
+"""The parts that a checkpoint may hold: which network each is, and how one is built
+from its config."""
 
 from typing import Any
 
@@ -32,10 +33,13 @@ NETWORKS: dict[str, type[nnx.Module]] = {
 """Part -> network; each part is a field of `PortraitConfig`."""
 
 AudioEncoder = WhisperEncoder | LogMelEncoder
-"""What makes audio features of a log-mel spectrogram; the config of each has `mel_bins`, `context` and `width`."""
+"""What makes audio features of a log-mel spectrogram; the config of each has
+`mel_bins`, `context` and `width`."""
 
 
-def build(part: str, config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.Module:
+def build(
+    part: str, config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.Module:
     """A freshly initialised network of `part`."""
     return NETWORKS[part](config, dtype=dtype, rngs=rngs)  # pyright: ignore[reportCallIssue]
 

@@ -1,4 +1,5 @@
-"""S and R, the stitching and retargeting MLPs: small corrections of the driving keypoints.
+"""S and R, the stitching and retargeting MLPs: small corrections of the driving
+keypoints.
 
 Source: LivePortrait (its StitchingRetargetingNetwork).
 """
@@ -16,10 +17,13 @@ from jaxportrait.models.config import StitchingConfig
 class StitchingNetwork(nnx.Module):
     """Linear layers with ReLU between."""
 
-    def __init__(self, config: StitchingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: StitchingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         widths = (config.inputs, *config.hidden, config.outputs)
         self.layers = nnx.List(
-            nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)
+            nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
+            for inputs, outputs in itertools.pairwise(widths)
         )
 
     def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:
@@ -30,12 +34,17 @@ class StitchingNetwork(nnx.Module):
 
 
 def stitch(
-    network: StitchingNetwork, source: Float[Array, "m k 3"], driving: Float[Array, "n k 3"]
+    network: StitchingNetwork,
+    source: Float[Array, "m k 3"],
+    driving: Float[Array, "n k 3"],
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints, corrected so that the shoulders stay where the source has them; m = n or 1."""
+    """Driving keypoints, corrected so that the shoulders stay where the source has
+    them; m = n or 1."""
     n, keypoints, _ = driving.shape
     source = jnp.broadcast_to(source, driving.shape)
-    offsets = network(jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1))
+    offsets = network(
+        jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1)
+    )
     offsets = offsets.astype(driving.dtype)
     moved = driving + offsets[:, : 3 * keypoints].reshape(driving.shape)
     shift = jnp.pad(offsets[:, 3 * keypoints :], ((0, 0), (0, 1)))  # x and y; z stays
@@ -43,13 +52,17 @@ def stitch(
 
 
 def retarget(
-    network: StitchingNetwork, source: Float[Array, "n k 3"], openness: Float[Array, "n r"]
+    network: StitchingNetwork,
+    source: Float[Array, "n k 3"],
+    openness: Float[Array, "n r"],
 ) -> Float[Array, "n k 3"]:
     """Source keypoints, corrected so that the eyes or the lips open as wanted.
 
     Args:
-      openness: how far each eye, or the mouth, of the source is open, and last how far they are to be: heights in
-        widths.
+      openness: how far each eye, or the mouth, of the source is open, and last how far
+        they are to be: heights in widths.
     """
-    offsets = network(jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1))
+    offsets = network(
+        jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
+    )
     return source + offsets.astype(source.dtype).reshape(source.shape)

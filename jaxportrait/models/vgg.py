@@ -1,7 +1,8 @@
-"""VGG-19's convolutions, whose feature maps say how alike two pictures look; training alone asks them.
+"""VGG-19's convolutions, whose feature maps say how alike two pictures look; training
+alone asks them.
 
-Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015 (its
-configuration E), as torchvision's `vgg19` has it.
+Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
+recognition", 2015 (its configuration E), as torchvision's `vgg19` has it.
 """
 
 import itertools
@@ -24,20 +25,29 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VGG(nnx.Module):
     """Picture -> feature maps, fine ones first."""
 
-    def __init__(self, config: VGGConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: VGGConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         def stage(inputs: int, width: int, count: int) -> nnx.List:
             widths = itertools.pairwise((inputs, *(width,) * count))
-            return nnx.List(Conv(before, after, (3, 3), dtype=dtype, rngs=rngs) for before, after in widths)
+            return nnx.List(
+                Conv(before, after, (3, 3), dtype=dtype, rngs=rngs)
+                for before, after in widths
+            )
 
         sizes = zip((3, *config.widths[:-1]), config.widths, CONVOLUTIONS, strict=True)
         self.stages = nnx.List(stage(*size) for size in sizes)
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> list[Float[Array, "n h w c"]]:
-        """The maps relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of `image`, whose values are from 0 to 1.
+        """The maps relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of `image`, whose
+        values are from 0 to 1.
 
         Each has half the height and width of the one before, rounded down.
         """
-        mean, deviation = (channelwise(jnp.array(each), image) for each in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        mean, deviation = (
+            channelwise(jnp.array(each), image)
+            for each in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        )
         x, maps = (image - mean) / deviation, []
         for first, *others in self.stages:
             x = nnx.relu(first(max_pool(x) if maps else x))

@@ -1,4 +1,5 @@
-"""W, the warping network: a source's volume, moved from its keypoints to a frame's, as features for G.
+"""W, the warping network: a source's volume, moved from its keypoints to a frame's, as
+features for G.
 
 Source: LivePortrait (its WarpingNetwork).
 """
@@ -12,7 +13,12 @@ from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm
 from jaxportrait.models.config import WarpingConfig
-from jaxportrait.models.dense_motion import DenseMotion, DenseMotionNetwork, put_planes_first, stack_planes
+from jaxportrait.models.dense_motion import (
+    DenseMotion,
+    DenseMotionNetwork,
+    put_planes_first,
+    stack_planes,
+)
 from jaxportrait.ops.grid import sample_volume
 from jaxportrait.types import AnyArray
 
@@ -27,13 +33,21 @@ class Warped(NamedTuple):
 class WarpingNetwork(nnx.Module):
     """Volume, source and driving keypoints -> features."""
 
-    def __init__(self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         self.dtype, self.depth, self.planes_first = dtype, config.volume_depth, False
         self.dense_motion = DenseMotionNetwork(config, dtype=dtype, rngs=rngs)
         self.flatten = ConvNorm(
-            config.volume_channels * config.volume_depth, config.features, (3, 3), dtype=dtype, rngs=rngs
+            config.volume_channels * config.volume_depth,
+            config.features,
+            (3, 3),
+            dtype=dtype,
+            rngs=rngs,
         )
-        self.project = Conv(config.features, config.features, (1, 1), dtype=dtype, rngs=rngs)
+        self.project = Conv(
+            config.features, config.features, (1, 1), dtype=dtype, rngs=rngs
+        )
 
     def __call__(
         self,
@@ -43,10 +57,12 @@ class WarpingNetwork(nnx.Module):
         compressed: Float[Array, "m d h w e"] | None = None,
         mobility: Float[AnyArray, "m h w"] | None = None,
     ) -> Warped:
-        """Move `volume` from `source` to each of `driving`; m = n, or m = 1: one source serves every frame.
+        """Move `volume` from `source` to each of `driving`; m = n, or m = 1: one source
+        serves every frame.
 
         Args:
-          compressed: `dense_motion.compress_volume(volume)`, where many frames share it.
+          compressed: `dense_motion.compress_volume(volume)`, where many frames share
+            it.
           mobility: how far each place follows, 0 to 1; by default 1 everywhere.
         """
         if compressed is None:

@@ -1,6 +1,7 @@
 """A, the encoder of Whisper: log-mel spectrogram -> audio features at 50 Hz.
 
-Source: Radford et al., "Robust speech recognition via large-scale weak supervision", 2022; openai-whisper.
+Source: Radford et al., "Robust speech recognition via large-scale weak supervision",
+2022; openai-whisper.
 """
 
 import jax.numpy as jnp
@@ -23,13 +24,22 @@ class SelfAttention(nnx.Module):
             return nnx.Linear(width, width, use_bias=use_bias, dtype=dtype, rngs=rngs)
 
         self.heads = heads
-        self.query, self.key, self.value, self.out = linear(), linear(use_bias=False), linear(), linear()
+        self.query, self.key, self.value, self.out = (
+            linear(),
+            linear(use_bias=False),
+            linear(),
+            linear(),
+        )
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
         def split(projected: Array) -> Array:
             return projected.reshape(*x.shape[:2], self.heads, -1)
 
-        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        query, key, value = (
+            split(self.query(x)),
+            split(self.key(x)),
+            split(self.value(x)),
+        )
         attended = nnx.dot_product_attention(query, key, value, dtype=x.dtype)
         return self.out(attended.reshape(x.shape))
 
@@ -40,7 +50,13 @@ class EncoderBlock(nnx.Module):
     def __init__(self, config: WhisperConfig, *, dtype: DTypeLike, rngs: nnx.Rngs):
         width = config.width
         self.attention_norm, self.mlp_norm = (
-            nnx.LayerNorm(width, epsilon=NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs)
+            nnx.LayerNorm(
+                width,
+                epsilon=NORM_EPSILON,
+                dtype=dtype,
+                use_fast_variance=False,
+                rngs=rngs,
+            )
             for _ in range(2)
         )
         self.attention = SelfAttention(width, config.heads, dtype=dtype, rngs=rngs)
@@ -49,22 +65,32 @@ class EncoderBlock(nnx.Module):
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
         x = x + self.attention(self.attention_norm(x))
-        return x + self.project(nnx.gelu(self.expand(self.mlp_norm(x)), approximate=False))
+        return x + self.project(
+            nnx.gelu(self.expand(self.mlp_norm(x)), approximate=False)
+        )
 
 
 class WhisperEncoder(nnx.Module):
-    """A block of the log-mel spectrogram -> features: the last block's output, BEFORE Whisper's final norm."""
+    """A block of the log-mel spectrogram -> features: the last block's output, BEFORE
+    Whisper's final norm."""
 
-    def __init__(self, config: WhisperConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self, config: WhisperConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    ):
         width = config.width
         self.config = config
         self.conv1 = Conv(config.mel_bins, width, (3,), dtype=dtype, rngs=rngs)
         self.conv2 = Conv(width, width, (3,), stride=2, dtype=dtype, rngs=rngs)
-        # A leaf, not computed: published files hold the table rounded to half precision.
+        # A leaf, not computed: published files hold the table rounded to half
+        # precision.
         self.positions = nnx.Param(jnp.asarray(sinusoids(config.context, width)))
-        self.blocks = nnx.List(EncoderBlock(config, dtype=dtype, rngs=rngs) for _ in range(config.layers))
+        self.blocks = nnx.List(
+            EncoderBlock(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)
+        )
 
-    def __call__(self, log_mel: Float[Array, "n frames mel_bins"]) -> Float[Array, "n frames/2 width"]:
+    def __call__(
+        self, log_mel: Float[Array, "n frames mel_bins"]
+    ) -> Float[Array, "n frames/2 width"]:
         """The features of a block of 2 * context frames or fewer."""
         x = nnx.gelu(self.conv1(log_mel), approximate=False)
         x = nnx.gelu(self.conv2(x), approximate=False)
@@ -75,7 +101,14 @@ class WhisperEncoder(nnx.Module):
 
 
 def sinusoids(length: int, width: int) -> Float[np.ndarray, "length width"]:
-    """Positions as sines (first half) and cosines of wavelengths from 2 pi to 10 000 * 2 pi."""
-    rates = np.exp(-np.log(LONGEST_WAVELENGTH) / (width // 2 - 1) * np.arange(width // 2, dtype=np.float32))
-    angles = np.arange(length, dtype=np.float32)[:, None] * rates.astype(np.float32)[None, :]
+    """Positions as sines (first half) and cosines of wavelengths from 2 pi to 10 000 *
+    2 pi."""
+    rates = np.exp(
+        -np.log(LONGEST_WAVELENGTH)
+        / (width // 2 - 1)
+        * np.arange(width // 2, dtype=np.float32)
+    )
+    angles = (
+        np.arange(length, dtype=np.float32)[:, None] * rates.astype(np.float32)[None, :]
+    )
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

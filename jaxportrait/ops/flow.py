@@ -1,4 +1,5 @@
-"""Conditional flow matching: the straight path from noise (time 0) to motion (time 1), and its integration."""
+"""Conditional flow matching: the straight path from noise (time 0) to motion (time 1),
+and its integration."""
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -12,12 +13,16 @@ def interpolate(
     return (1 - time) * noise + time * data
 
 
-def target_velocity(noise: Float[Array, "n *d"], data: Float[Array, "n *d"]) -> Float[Array, "n *d"]:
+def target_velocity(
+    noise: Float[Array, "n *d"], data: Float[Array, "n *d"]
+) -> Float[Array, "n *d"]:
     """The velocity of that path, the same at every time."""
     return data - noise
 
 
-def guide(conditional: Array, unconditional: Array, scale: Float[Array, ""] | float) -> Array:
+def guide(
+    conditional: Array, unconditional: Array, scale: Float[Array, ""] | float
+) -> Array:
     """Classifier-free guidance: `scale * conditional + (1 - scale) * unconditional`.
 
     Source: Ho and Salimans, "Classifier-free diffusion guidance", 2022.
@@ -28,9 +33,11 @@ def guide(conditional: Array, unconditional: Array, scale: Float[Array, ""] | fl
 def euler_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
     """`steps + 1` float32 times from 0 to 1, rounded as `torch.linspace` rounds them.
 
-    Both halves are counted from their own end, with a float32 step h and one rounding: i * h below the middle,
-    1 - (steps - i) * h from there on.
+    Both halves are counted from their own end, with a float32 step h and one rounding:
+    i * h below the middle, 1 - (steps - i) * h from there on.
     """
     step = np.float64(np.float32(1.0) / np.float32(steps))
     index = np.arange(steps + 1)
-    return np.where(index < (steps + 1) // 2, index * step, 1.0 - (steps - index) * step).astype(np.float32)
+    return np.where(
+        index < (steps + 1) // 2, index * step, 1.0 - (steps - index) * step
+    ).astype(np.float32)

@@ -5,7 +5,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-def upsample_nearest(x: Float[Array, "*n h w c"], factor: int) -> Float[Array, "*n H W c"]:
+def upsample_nearest(
+    x: Float[Array, "*n h w c"], factor: int
+) -> Float[Array, "*n H W c"]:
     """Repeat every pixel `factor` times along height and width."""
     return jnp.repeat(jnp.repeat(x, factor, axis=-3), factor, axis=-2)
 
@@ -13,7 +15,9 @@ def upsample_nearest(x: Float[Array, "*n h w c"], factor: int) -> Float[Array, "
 def mean_pool(x: Float[Array, "*n h w c"]) -> Float[Array, "*n H W c"]:
     """The mean of every 2 x 2 pixels."""
     *batch, height, width, channels = x.shape
-    return x.reshape(*batch, height // 2, 2, width // 2, 2, channels).mean(axis=(-4, -2))
+    return x.reshape(*batch, height // 2, 2, width // 2, 2, channels).mean(
+        axis=(-4, -2)
+    )
 
 
 def max_pool(x: Float[Array, "*n h w c"]) -> Float[Array, "*n H W c"]:
@@ -25,8 +29,11 @@ def max_pool(x: Float[Array, "*n h w c"]) -> Float[Array, "*n H W c"]:
 
 
 def resize_linear(x: Float[Array, "n t c"], length: int) -> Float[Array, "n length c"]:
-    """Interpolate a sequence linearly, first and last elements staying where they are (aligned corners)."""
-    positions = np.arange(length, dtype=np.float32) * np.float32((x.shape[1] - 1) / max(length - 1, 1))
+    """Interpolate a sequence linearly, first and last elements staying where they are
+    (aligned corners)."""
+    positions = np.arange(length, dtype=np.float32) * np.float32(
+        (x.shape[1] - 1) / max(length - 1, 1)
+    )
     lower = np.minimum(positions.astype(np.int32), x.shape[1] - 1)
     upper = np.minimum(lower + 1, x.shape[1] - 1)
     weight = jnp.asarray(positions - lower, x.dtype)[None, :, None]
@@ -34,11 +41,14 @@ def resize_linear(x: Float[Array, "n t c"], length: int) -> Float[Array, "n leng
 
 
 def pixel_shuffle(x: Float[Array, "n h w c"], factor: int) -> Float[Array, "n H W C"]:
-    """Channels -> pixels: channel `(o * factor + i) * factor + j` becomes channel o of pixel (i, j) of its cell.
+    """Channels -> pixels: channel `(o * factor + i) * factor + j` becomes channel o of
+    pixel (i, j) of its cell.
 
     Source: Shi et al., "Real-time single image and video super-resolution", 2016.
     """
     n, height, width, channels = x.shape
     out = channels // factor**2
     x = x.reshape(n, height, width, out, factor, factor)
-    return x.transpose(0, 1, 4, 2, 5, 3).reshape(n, height * factor, width * factor, out)
+    return x.transpose(0, 1, 4, 2, 5, 3).reshape(
+        n, height * factor, width * factor, out
+    )

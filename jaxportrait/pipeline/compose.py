@@ -1,4 +1,5 @@
-"""Composition: sampled motion and a source -> driving keypoints, as the renderer reads them."""
+"""Composition: sampled motion and a source -> driving keypoints, as the renderer reads
+them."""
 
 from functools import partial
 from typing import Literal
@@ -8,30 +9,42 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import KEYPOINTS, MOTION_WIDTH, UPPER_KEYPOINTS, MotionSpace
+from jaxportrait.models.config import (
+    KEYPOINTS,
+    MOTION_WIDTH,
+    UPPER_KEYPOINTS,
+    MotionSpace,
+)
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import Motion, Source
 
 Composition = Literal["source", "original"]
 
 
-NEUTRAL = np.concatenate([np.zeros(MOTION_WIDTH - 1, np.float32), np.ones(1, np.float32)])
+NEUTRAL = np.concatenate(
+    [np.zeros(MOTION_WIDTH - 1, np.float32), np.ones(1, np.float32)]
+)
 """The motion that changes nothing: no expression, pose or translation, scale 1."""
 
 MEDIAN_COLUMNS = (
     *(3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)),
     *range(3 * KEYPOINTS, MOTION_WIDTH),
 )
-"""Values of a frame that rest where they are most of the time: eyes and brows, pose, translation and scale."""
+"""Values of a frame that rest where they are most of the time: eyes and brows, pose,
+translation and scale."""
 
 
-def rest_motion(motion: Float[np.ndarray, "n d"], space: MotionSpace) -> Float[np.ndarray, " d"]:
+def rest_motion(
+    motion: Float[np.ndarray, "n d"], space: MotionSpace
+) -> Float[np.ndarray, " d"]:
     """What a whole clip's motion is counted from, so that a source at rest stays so.
 
-    Lips and jaw rest in the first frame, before anything is said. A head may look aside there, and lids may be shut; so
-    these rest at their median over the clip.
+    Lips and jaw rest in the first frame, before anything is said. A head may look aside
+    there, and lids may be shut; so these rest at their median over the clip.
     """
-    return np.where(np.isin(space.columns, MEDIAN_COLUMNS), np.median(motion, axis=0), motion[0]).astype(motion.dtype)
+    return np.where(
+        np.isin(space.columns, MEDIAN_COLUMNS), np.median(motion, axis=0), motion[0]
+    ).astype(motion.dtype)
 
 
 @partial(jax.jit, static_argnames=("space", "composition", "relative"))
@@ -46,22 +59,29 @@ def compose(
 ) -> Float[Array, "n k 3"]:
     """Driving keypoints of frames whose motion is `motion`.
 
-    "source" adds the motion since rest (r) to the source's own: expression e_s + e_i - e_r, rotation R_i R_r^T R_s,
-    scale s_s s_i / s_r, translation t_s + t_i - t_r. What the motion space leaves out stays the source's. Over the lips
-    this is LivePortrait's relative motion of the lip region.
+    "source" adds the motion since rest (r) to the source's own: expression e_s + e_i -
+    e_r, rotation R_i R_r^T R_s, scale s_s s_i / s_r, translation t_s + t_i - t_r. What
+    the motion space leaves out stays the source's. Over the lips this is LivePortrait's
+    relative motion of the lip region.
 
-    "original" is the audio-driven original's: the lips' motion, since rest (which is their first frame) if `relative`,
-    in place of the source's expression.
+    "original" is the audio-driven original's: the lips' motion, since rest (which is
+    their first frame) if `relative`, in place of the source's expression.
 
     Args:
       motion: in the motion space's units.
       rest: the motion that is to leave the source as it is; see `rest_motion`.
     """
-    own, now, then = source.motion, _whole_motion(motion, space), _whole_motion(rest[None], space)
+    own, now, then = (
+        source.motion,
+        _whole_motion(motion, space),
+        _whole_motion(rest[None], space),
+    )
     rotation = rotation_matrix(own.pose)
     if composition == "original":
         expression = now.expression - then.expression if relative else now.expression
-        return transform_keypoints(own.keypoints, rotation, expression, own.scale, own.translation)
+        return transform_keypoints(
+            own.keypoints, rotation, expression, own.scale, own.translation
+        )
     back = jnp.swapaxes(rotation_matrix(then.pose), -1, -2)
     return transform_keypoints(
         own.keypoints,
@@ -73,9 +93,14 @@ def compose(
 
 
 def _whole_motion(values: Float[Array, "n d"], space: MotionSpace) -> Motion:
-    """A motion space's values among those that it leaves out, as offsets to no keypoints."""
+    """A motion space's values among those that it leaves out, as offsets to no
+    keypoints."""
     n = values.shape[0]
-    whole = jnp.broadcast_to(jnp.asarray(NEUTRAL)[None], (n, MOTION_WIDTH)).at[:, np.array(space.columns)].set(values)
+    whole = (
+        jnp.broadcast_to(jnp.asarray(NEUTRAL)[None], (n, MOTION_WIDTH))
+        .at[:, np.array(space.columns)]
+        .set(values)
+    )
     expression, pose, translation, scale = jnp.split(
         whole, (3 * KEYPOINTS, 3 * KEYPOINTS + 3, MOTION_WIDTH - 1), axis=1
     )

@@ -1,4 +1,5 @@
-"""From picture and sound to what the sampler and the renderer read: a source, and audio features."""
+"""From picture and sound to what the sampler and the renderer read: a source, and audio
+features."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -22,18 +23,23 @@ Chunks = Iterable[Float[np.ndarray, " n"]]
 
 @jax.jit
 def extract_motion(motion: MotionExtractor, images: UInt8[Array, "n h w 3"]) -> Motion:
-    """The motion of 8-bit pictures, cropped to faces; with full float32 products, as a source's is."""
+    """The motion of 8-bit pictures, cropped to faces; with full float32 products, as a
+    source's is."""
     with jax.default_matmul_precision("highest"):
         return motion(images.astype(jnp.float32) / 255.0)
 
 
 @jax.jit
 def encode_source(
-    appearance: AppearanceExtractor, motion: MotionExtractor, warping: WarpingNetwork, image: UInt8[Array, "1 h w 3"]
+    appearance: AppearanceExtractor,
+    motion: MotionExtractor,
+    warping: WarpingNetwork,
+    image: UInt8[Array, "1 h w 3"],
 ) -> Source:
     """All that rendering needs of a source, from its 8-bit picture cropped to the face.
 
-    Done once a picture, and so with full float32 products, whose factors accelerators round by default.
+    Done once a picture, and so with full float32 products, whose factors accelerators
+    round by default.
     """
     picture = image.astype(jnp.float32) / 255.0
     with jax.default_matmul_precision("highest"):
@@ -42,7 +48,11 @@ def encode_source(
         volume=volume,
         compressed=warping.dense_motion.compress_volume(volume),
         keypoints=transform_keypoints(
-            own.keypoints, rotation_matrix(own.pose), own.expression, own.scale, own.translation
+            own.keypoints,
+            rotation_matrix(own.pose),
+            own.expression,
+            own.scale,
+            own.translation,
         ),
         motion=own,
         mobility=jnp.ones((1, *volume.shape[2:4]), jnp.float32),
@@ -50,18 +60,24 @@ def encode_source(
 
 
 def encode_audio(
-    encoder: AudioEncoder, stream: Callable[[], Chunks], sample_count: int, *, features: int | None = None
+    encoder: AudioEncoder,
+    stream: Callable[[], Chunks],
+    sample_count: int,
+    *,
+    features: int | None = None,
 ) -> Float[np.ndarray, "features width"]:
     """The audio features of a clip, 50 a second, whatever its length, in flat memory.
 
-    The spectrogram is floored at the maximum of the whole clip, so the clip is streamed twice. It is cut into blocks
-    of the encoder's context; the last block is padded with zeros after the logarithm.
+    The spectrogram is floored at the maximum of the whole clip, so the clip is streamed
+    twice. It is cut into blocks of the encoder's context; the last block is padded with
+    zeros after the logarithm.
 
     Args:
-      stream: gives the clip's 16 kHz mono samples in chunks of any size, anew at each call.
+      stream: gives the clip's 16 kHz mono samples in chunks of any size, anew at each
+        call.
       sample_count: of the clip.
-      features: at least so many are made, by silence after the clip's end; the clip alone gives
-        sample_count // 320, and more are cut off.
+      features: at least so many are made, by silence after the clip's end; the clip
+        alone gives sample_count // 320, and more are cut off.
     """
     wanted = sample_count // SAMPLES_PER_FEATURE if features is None else features
     length = max(sample_count, wanted * SAMPLES_PER_FEATURE)
@@ -72,18 +88,25 @@ def encode_audio(
 
     maximum = jnp.asarray(-jnp.inf)
     for samples, valid in blocks():
-        maximum = jnp.maximum(maximum, _block_maximum(samples, valid, encoder.config.mel_bins))
-    encoded = [np.asarray(_encode_block(encoder, samples, valid, maximum))[: valid // 2] for samples, valid in blocks()]
+        maximum = jnp.maximum(
+            maximum, _block_maximum(samples, valid, encoder.config.mel_bins)
+        )
+    encoded = [
+        np.asarray(_encode_block(encoder, samples, valid, maximum))[: valid // 2]
+        for samples, valid in blocks()
+    ]
     return np.concatenate(encoded)[:wanted]
 
 
 def spectrogram_blocks(
     chunks: Chunks, length: int, hops: int
 ) -> Iterator[tuple[Float[np.ndarray, "1 samples"], np.int32]]:
-    """Cut a clip into blocks of `hops` spectrogram frames, each with the samples its first and last frame reach.
+    """Cut a clip into blocks of `hops` spectrogram frames, each with the samples its
+    first and last frame reach.
 
-    The clip is padded with silence to `length` samples and mirrored at both ends. Every block is of the same size;
-    the second value is how many of its frames are of the clip.
+    The clip is padded with silence to `length` samples and mirrored at both ends. Every
+    block is of the same size; the second value is how many of its frames are of the
+    clip.
     """
     block = hops * HOP
     size = block - HOP + 2 * MARGIN
@@ -119,19 +142,26 @@ def _with_silence(chunks: Chunks, length: int) -> Iterator[np.ndarray]:
 
 
 @partial(jax.jit, static_argnames="mel_bins")
-def _block_maximum(samples: Float[Array, "1 s"], valid: Int[Array, ""], mel_bins: int) -> Float[Array, ""]:
+def _block_maximum(
+    samples: Float[Array, "1 s"], valid: Int[Array, ""], mel_bins: int
+) -> Float[Array, ""]:
     values = log_mel(samples, mel_bins)
     return jnp.max(values, where=_of_the_clip(values, valid), initial=-jnp.inf)
 
 
 @jax.jit
 def _encode_block(
-    encoder: AudioEncoder, samples: Float[Array, "1 s"], valid: Int[Array, ""], maximum: Float[Array, ""]
+    encoder: AudioEncoder,
+    samples: Float[Array, "1 s"],
+    valid: Int[Array, ""],
+    maximum: Float[Array, ""],
 ) -> Float[Array, "context width"]:
     values = log_mel(samples, encoder.config.mel_bins)
     scaled = jnp.where(_of_the_clip(values, valid), scale_log_mel(values, maximum), 0.0)
     return encoder(scaled)[0].astype(jnp.float32)
 
 
-def _of_the_clip(values: Float[Array, "1 frames mel_bins"], valid: Int[Array, ""]) -> Bool[Array, "1 frames 1"]:
+def _of_the_clip(
+    values: Float[Array, "1 frames mel_bins"], valid: Int[Array, ""]
+) -> Bool[Array, "1 frames 1"]:
     return (jnp.arange(values.shape[1]) < valid)[None, :, None]

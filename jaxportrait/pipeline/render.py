@@ -12,10 +12,15 @@ from jaxportrait.types import Source
 
 @jax.jit
 def render(
-    warping: WarpingNetwork, generator: Generator, source: Source, driving: Float[Array, "n k 3"]
+    warping: WarpingNetwork,
+    generator: Generator,
+    source: Source,
+    driving: Float[Array, "n k 3"],
 ) -> UInt8[Array, "n h w 3"]:
     """The source's face, moved to each of `driving`, as 8-bit pictures."""
-    warped = warping(source.volume, source.keypoints, driving, source.compressed, source.mobility)
+    warped = warping(
+        source.volume, source.keypoints, driving, source.compressed, source.mobility
+    )
     return jnp.round(generator(warped.features) * 255.0).astype(jnp.uint8)
 
 
@@ -23,6 +28,7 @@ def render(
 def stitch_keypoints(
     network: StitchingNetwork, source: Source, driving: Float[Array, "n k 3"]
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints, corrected so that the crop's border stays where the source has it."""
+    """Driving keypoints, corrected so that the crop's border stays where the source has
+    it."""
     with jax.default_matmul_precision("highest"):
         return stitch(network, source.keypoints, driving)

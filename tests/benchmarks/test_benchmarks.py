@@ -23,7 +23,10 @@ def test_contestants_run_in_turn():
     calls: list[str] = []
     runs = alternate({name: lambda name=name: calls.append(name) for name in "ab"}, 3)
     assert calls == list("ab" * 4)
-    assert all(len(run["times"]) == 3 and run["least"] <= run["median"] for run in runs.values())
+    assert all(
+        len(run["times"]) == 3 and run["least"] <= run["median"]
+        for run in runs.values()
+    )
 
 
 class Sleeper:
@@ -47,19 +50,28 @@ class Sleeper:
 def test_a_neighbour_has_its_own_process_and_its_own_clock():
     with Neighbour(Sleeper, 0.01) as neighbour:
         assert neighbour.ask("process") != os.getpid()
-        runs = alternate({"ours": lambda: None, "theirs": neighbour.prepare("sleep", 3)}, 2)
+        runs = alternate(
+            {"ours": lambda: None, "theirs": neighbour.prepare("sleep", 3)}, 2
+        )
         assert runs["ours"]["median"] < 0.03 <= runs["theirs"]["least"]
         with pytest.raises(TypeError):
             neighbour.prepare("sleep", 1, 2)
-        assert neighbour.prepare("sleep", 1).time().seconds >= 0.01  # an error does not end it
+        assert (
+            neighbour.prepare("sleep", 1).time().seconds >= 0.01
+        )  # an error does not end it
 
 
 def test_errors_of_a_neighbour_reach_us():
     with pytest.raises(ValueError, match="a nap takes time"):
         Neighbour(Sleeper, -1.0)
-    with Neighbour(Sleeper, 0.0) as neighbour, pytest.raises(RuntimeError, match="ended by itself, with status 3"):
+    with (
+        Neighbour(Sleeper, 0.0) as neighbour,
+        pytest.raises(RuntimeError, match="ended by itself, with status 3"),
+    ):
         neighbour.ask("leave")
-    with pytest.raises(FileNotFoundError, match=r"No module named 'no_such_package'.*install it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"No module named 'no_such_package'.*install it"
+    ):
         Neighbour(import_module, "no_such_package")
     with Neighbour.beside(None, Sleeper) as nobody:
         assert nobody is None
@@ -81,9 +93,13 @@ def test_figures_are_kept_with_the_machine_that_gave_them(tmp_path):
 
 
 def test_every_benchmark_gets_what_is_meant_for_it():
-    options = everything.Options(Path("out"), renderer=Path("a"), transformer=Path("b"), checkpoint=Path("c"))
+    options = everything.Options(
+        Path("out"), renderer=Path("a"), transformer=Path("b"), checkpoint=Path("c")
+    )
     commands = everything.plan(options, everything.CPU)
-    given = {name: arguments[-2:] for name, arguments in commands.items() if name != "conv"}
+    given = {
+        name: arguments[-2:] for name, arguments in commands.items() if name != "conv"
+    }
     assert given["renderer"] == ["--against", "a"]
     assert given["sampler"] == given["train"] == ["--against", "b"]
     assert given["end_to_end"] == given["memory"] == ["--checkpoint", "c"]
@@ -97,11 +113,16 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capfd):
         everything.main()
     assert stop.value.code == 1
     assert "failed: memory" in capfd.readouterr().err
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"memory.txt", "report.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "memory.txt",
+        "report.txt",
+    }
 
 
 def test_an_unknown_benchmark_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "--output", str(tmp_path), "--only", "speed"])
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks", "--output", str(tmp_path), "--only", "speed"]
+    )
     with pytest.raises(SystemExit):
         everything.main()
     assert "no benchmark speed: there are renderer," in capsys.readouterr().err
@@ -120,10 +141,19 @@ TINY = "--width 16 --heads 2 --joint-blocks 1 --fused-blocks 1 --repeats 1"
 )
 def test_a_benchmark_measures(name, arguments, tmp_path):
     path = tmp_path / "figures.json"
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments.split(), "--json", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        f"benchmarks.{name}",
+        *arguments.split(),
+        "--json",
+        str(path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    medians = [run["median"] for run in runs_in(json.loads(path.read_text())["figures"])]
+    medians = [
+        run["median"] for run in runs_in(json.loads(path.read_text())["figures"])
+    ]
     assert medians
     assert min(medians) > 0
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from convert_weights.bundle import Converted, convert_files
-from convert_weights.recipe import STATISTICS_FILE, STITCHING_MODULES, Recipe, write_checkpoints
+from convert_weights.recipe import (
+    STATISTICS_FILE,
+    STITCHING_MODULES,
+    Recipe,
+    write_checkpoints,
+)
 from convert_weights.sources import STITCHING_ENTRIES, STITCHING_FILE
 
 
@@ -17,13 +22,16 @@ def recipe(golden) -> Recipe:
 
 @pytest.fixture(scope="session")
 def published(recipe, tmp_path_factory) -> Path:
-    """A folder in the published layout: small networks, and the stitching MLPs, which have one size."""
+    """A folder in the published layout: small networks, and the stitching MLPs, which
+    have one size."""
     folder = tmp_path_factory.mktemp("published")
     write_checkpoints(recipe, "small", folder)
     entries = {
         entry: {
             f"module.{key}": torch.from_numpy(value)
-            for key, value in recipe.state_dict(f"full/stitching_retargeting_module/{STITCHING_MODULES[part]}").items()
+            for key, value in recipe.state_dict(
+                f"full/stitching_retargeting_module/{STITCHING_MODULES[part]}"
+            ).items()
         }
         for part, entry in STITCHING_ENTRIES.items()
     }

@@ -22,7 +22,13 @@ def transformer_file(files):
 
 def change_statistics(published, path, change):
     """A `statistic.pt` of which `change` makes another."""
-    torch.save({name: change(tensor) for name, tensor in read_tensors(published / STATISTICS_FILE).items()}, path)
+    torch.save(
+        {
+            name: change(tensor)
+            for name, tensor in read_tensors(published / STATISTICS_FILE).items()
+        },
+        path,
+    )
     return path
 
 
@@ -30,13 +36,19 @@ def test_every_file_gives_its_parts(converted):
     assert set(converted.params) == set(NETWORKS) - {"motion", "log_mel", "perceptual"}
     assert converted.configs["warping"].keypoints == 5
     assert converted.configs["whisper"].heads == 2
-    assert {leaf.dtype for leaves in converted.params.values() for leaf in leaves.values()} == {np.dtype(np.float32)}
+    assert {
+        leaf.dtype for leaves in converted.params.values() for leaf in leaves.values()
+    } == {np.dtype(np.float32)}
 
 
 def test_what_is_left_behind_has_a_reason(converted):
     assert not converted.ignored["generator"]
-    assert all(key.endswith("num_batches_tracked") for key in converted.ignored["appearance"])
-    assert {key.split(".")[0] for key in converted.ignored["flow_transformer"]} == {"global_cond_mlp"}
+    assert all(
+        key.endswith("num_batches_tracked") for key in converted.ignored["appearance"]
+    )
+    assert {key.split(".")[0] for key in converted.ignored["flow_transformer"]} == {
+        "global_cond_mlp"
+    }
     assert any(key.startswith("decoder.") for key in converted.ignored["whisper"])
 
 
@@ -44,7 +56,11 @@ def test_what_is_left_behind_has_a_reason(converted):
 def test_a_part_alone_converts_and_the_checkpoint_says_so(files, part, tmp_path):
     alone = convert_files({part: files[part]})
     write(alone, tmp_path / "checkpoint")
-    expected = ["stitching", "lip_retargeting", "eye_retargeting"] if part == "stitching_retargeting" else [part]
+    expected = (
+        ["stitching", "lip_retargeting", "eye_retargeting"]
+        if part == "stitching_retargeting"
+        else [part]
+    )
     checkpoint = open_checkpoint(tmp_path / "checkpoint")
     assert checkpoint.parts == expected
     assert checkpoint.statistics is None
@@ -57,11 +73,15 @@ def test_half_precision_files_convert_to_the_same_numbers(files, tmp_path):
     }
     torch.save(halves, tmp_path / "half.pth")
     torch.save(
-        {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in halves.items()},
+        {
+            key: tensor.float() if tensor.is_floating_point() else tensor
+            for key, tensor in halves.items()
+        },
         tmp_path / "widened.pth",
     )
     half, widened = (
-        convert_files({"appearance": tmp_path / f"{name}.pth"}).params["appearance"] for name in ("half", "widened")
+        convert_files({"appearance": tmp_path / f"{name}.pth"}).params["appearance"]
+        for name in ("half", "widened")
     )
     np.testing.assert_equal(half, widened)
 
@@ -74,22 +94,37 @@ def test_a_transformers_own_statistics_serve(transformer_file, converted):
 
 def test_statistics_are_the_lip_rows(published, converted, recipe):
     rows = recipe.statistics()["mean"].reshape(21, 3)[list(LIP_KEYPOINTS)]
-    np.testing.assert_array_equal(lip_statistics(published / STATISTICS_FILE).mean, rows.ravel())
+    np.testing.assert_array_equal(
+        lip_statistics(published / STATISTICS_FILE).mean, rows.ravel()
+    )
     np.testing.assert_array_equal(converted.statistics.mean, rows.ravel())
 
 
 @pytest.mark.parametrize(
-    "change", [lambda tensor: tensor + 1e-3, lambda tensor: tensor * float("nan")], ids=["another run", "not a number"]
+    "change",
+    [lambda tensor: tensor + 1e-3, lambda tensor: tensor * float("nan")],
+    ids=["another run", "not a number"],
 )
-def test_statistics_that_disagree_are_an_error(transformer_file, published, tmp_path, change):
+def test_statistics_that_disagree_are_an_error(
+    transformer_file, published, tmp_path, change
+):
     path = change_statistics(published, tmp_path / "statistic.pt", change)
-    with pytest.raises(ConversionError, match=r"statistic\.pt .*disagrees|statistic\.pt .*not finite"):
+    with pytest.raises(
+        ConversionError, match=r"statistic\.pt .*disagrees|statistic\.pt .*not finite"
+    ):
         convert_files({"flow_transformer": transformer_file}, path)
 
 
-def test_statistics_rounded_in_the_last_digit_agree(transformer_file, published, tmp_path):
-    path = change_statistics(published, tmp_path / "statistic.pt", lambda tensor: tensor * (1 + 1e-6))
-    assert convert_files({"flow_transformer": transformer_file}, path).statistics is not None
+def test_statistics_rounded_in_the_last_digit_agree(
+    transformer_file, published, tmp_path
+):
+    path = change_statistics(
+        published, tmp_path / "statistic.pt", lambda tensor: tensor * (1 + 1e-6)
+    )
+    assert (
+        convert_files({"flow_transformer": transformer_file}, path).statistics
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,13 +139,18 @@ def test_statistics_rounded_in_the_last_digit_agree(transformer_file, published,
 )
 def test_what_is_no_statistics_is_named(tmp_path, content):
     torch.save(content, tmp_path / "statistic.pt")
-    with pytest.raises(ConversionError, match=r"statistic\.pt holds .*expected mean and std"):
+    with pytest.raises(
+        ConversionError, match=r"statistic\.pt holds .*expected mean and std"
+    ):
         lip_statistics(tmp_path / "statistic.pt")
 
 
 def test_statistics_without_a_transformer_are_an_error(files, published):
     with pytest.raises(ConversionError, match="belongs to a flow transformer"):
-        convert_files({"stitching_retargeting": files["stitching_retargeting"]}, published / STATISTICS_FILE)
+        convert_files(
+            {"stitching_retargeting": files["stitching_retargeting"]},
+            published / STATISTICS_FILE,
+        )
 
 
 def test_a_whisper_file_without_its_dimensions_is_named(files, tmp_path):
@@ -127,7 +167,9 @@ def test_a_stitching_file_without_an_entry_is_named(files, tmp_path):
         convert_files({"stitching_retargeting": tmp_path / "two.pth"})
 
 
-def test_an_attention_head_wider_than_the_network_is_an_error(transformer_file, tmp_path):
+def test_an_attention_head_wider_than_the_network_is_an_error(
+    transformer_file, tmp_path
+):
     tensors = read_tensors(transformer_file)
     tensors["fused_blocks.0.attn.q_norm.weight"] = torch.ones(1000)
     save_file(tensors, tmp_path / "model.safetensors")
@@ -136,7 +178,9 @@ def test_an_attention_head_wider_than_the_network_is_an_error(transformer_file, 
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,)])
-@pytest.mark.parametrize("key", ["first.conv.weight", "second.weight", "resblocks_3d.3dr0.conv1.weight"])
+@pytest.mark.parametrize(
+    "key", ["first.conv.weight", "second.weight", "resblocks_3d.3dr0.conv1.weight"]
+)
 def test_a_tensor_of_another_rank_is_an_error_of_the_file(files, tmp_path, key, shape):
     tensors = read_tensors(files["appearance"])
     tensors[key] = torch.ones(shape)

@@ -17,7 +17,8 @@ STITCHING = ["stitching", "lip_retargeting", "eye_retargeting"]
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run the program in an empty folder: (exit status, standard output, standard error)."""
+    """Run the program in an empty folder: (exit status, standard output, standard
+    error)."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments) -> tuple[int, str, str]:
@@ -65,10 +66,22 @@ def test_the_published_folder_converts_from_the_shell(published, files, tmp_path
         "--image-size",
         "64",
     ]
-    done = subprocess.run(list(map(str, command)), cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     checkpoint = open_checkpoint(tmp_path / "checkpoint")
-    assert checkpoint.parts == ["appearance", "warping", "generator", *STITCHING, "whisper", "flow_transformer"]
+    assert checkpoint.parts == [
+        "appearance",
+        "warping",
+        "generator",
+        *STITCHING,
+        "whisper",
+        "flow_transformer",
+    ]
     assert checkpoint.config.image_size == 64
     assert checkpoint.statistics is not None
     assert all(part in done.stdout for part in [*checkpoint.parts, "parameters", "MB"])
@@ -77,13 +90,18 @@ def test_the_published_folder_converts_from_the_shell(published, files, tmp_path
 def test_the_table_counts_parameters_and_gives_reasons(run, files):
     status, out, _ = run("--appearance", files["appearance"], "--output", "checkpoint")
     assert status == 0
-    count = sum(leaf.size for leaf in open_checkpoint("checkpoint").leaves("appearance").values())
+    count = sum(
+        leaf.size
+        for leaf in open_checkpoint("checkpoint").leaves("appearance").values()
+    )
     assert f"{count:,}" in out
     assert "training batches" in " ".join(out.split())
 
 
 def test_animals_need_their_own_folder(run, published):
-    status, out, err = run("--pretrained-weights", published, "--animals", "--output", "checkpoint")
+    status, out, err = run(
+        "--pretrained-weights", published, "--animals", "--output", "checkpoint"
+    )
     assert status == 0, err  # the parts that animals share are there
     assert "generator" not in out
 
@@ -102,14 +120,32 @@ def test_animals_need_their_own_folder(run, published):
         (["--animals"], "need --pretrained-weights"),
         (["--download"], "need --pretrained-weights"),
         (["--whisper", "absent.pt"], "no file absent.pt"),
-        (["--stitching-retargeting", "{stitching_retargeting}", "--statistics", "{statistics}"], "flow transformer"),
+        (
+            [
+                "--stitching-retargeting",
+                "{stitching_retargeting}",
+                "--statistics",
+                "{statistics}",
+            ],
+            "flow transformer",
+        ),
     ],
 )
-def test_bad_input_is_one_error_and_no_folder(run, files, published, tmp_path, arguments, complaint):
+def test_bad_input_is_one_error_and_no_folder(
+    run, files, published, tmp_path, arguments, complaint
+):
     (tmp_path / "text.pth").write_text("hello")
-    places = {**files, "bent": bent_generator(files, tmp_path), "statistics": published / STATISTICS_FILE}
+    places = {
+        **files,
+        "bent": bent_generator(files, tmp_path),
+        "statistics": published / STATISTICS_FILE,
+    }
     before = set(tmp_path.iterdir())
-    status, out, err = run(*(str(argument).format(**places) for argument in arguments), "--output", "checkpoint")
+    status, out, err = run(
+        *(str(argument).format(**places) for argument in arguments),
+        "--output",
+        "checkpoint",
+    )
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
     assert complaint in err
@@ -130,23 +166,34 @@ def test_wrong_options_exit_with_two(run):
     assert run()[0] == 2
 
 
-def test_a_checkpoint_is_replaced_on_request_alone(run, stitching_file, files, tmp_path):
+def test_a_checkpoint_is_replaced_on_request_alone(
+    run, stitching_file, files, tmp_path
+):
     arguments = ("--stitching-retargeting", stitching_file, "--output", "checkpoint")
     assert run(*arguments)[0] == 0
     status, _, err = run("--appearance", files["appearance"], "--output", "checkpoint")
     assert status == 2
     assert "--overwrite" in err
     assert open_checkpoint("checkpoint").parts == STITCHING
-    assert run("--appearance", files["appearance"], "--output", "checkpoint", "--overwrite")[0] == 0
+    assert (
+        run(
+            "--appearance", files["appearance"], "--output", "checkpoint", "--overwrite"
+        )[0]
+        == 0
+    )
     assert open_checkpoint("checkpoint").parts == ["appearance"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
-def test_a_folder_that_is_no_checkpoint_is_never_replaced(run, stitching_file, tmp_path, overwrite):
+def test_a_folder_that_is_no_checkpoint_is_never_replaced(
+    run, stitching_file, tmp_path, overwrite
+):
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "photo.jpg").touch()
-    status, _, err = run("--stitching-retargeting", stitching_file, "--output", "holiday", *overwrite)
+    status, _, err = run(
+        "--stitching-retargeting", stitching_file, "--output", "holiday", *overwrite
+    )
     assert status == 2
     assert "is not a checkpoint" in err
     assert (tmp_path / "holiday" / "photo.jpg").exists()
@@ -154,6 +201,8 @@ def test_a_folder_that_is_no_checkpoint_is_never_replaced(run, stitching_file, t
 
 def test_an_output_below_a_file_is_one_error(run, stitching_file, tmp_path):
     (tmp_path / "file").touch()
-    status, _, err = run("--stitching-retargeting", stitching_file, "--output", "file/checkpoint")
+    status, _, err = run(
+        "--stitching-retargeting", stitching_file, "--output", "file/checkpoint"
+    )
     assert status == 2
     assert err.startswith("error: ")

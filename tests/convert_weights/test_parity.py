@@ -18,7 +18,10 @@ def test_a_figure_that_nothing_was_compared_with_fails():
     assert not row.passed
 
 
-@pytest.mark.parametrize(("rows", "status", "said"), [([MET], 0, "1 values within"), ([MET, MISSED], 1, "1 not")])
+@pytest.mark.parametrize(
+    ("rows", "status", "said"),
+    [([MET], 0, "1 values within"), ([MET, MISSED], 1, "1 not")],
+)
 def test_one_miss_is_the_exit_status(rows, status, said, capsys):
     with pytest.raises(SystemExit) as stop:
         conclude(rows, "value")

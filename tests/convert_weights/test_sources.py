@@ -77,7 +77,11 @@ def test_a_folder_without_weights_says_what_was_looked_for(tmp_path):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_both_forms_of_torch_files_are_read(tmp_path, zipped):
-    torch.save({"a": torch.arange(3)}, tmp_path / "some.pth", _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {"a": torch.arange(3)},
+        tmp_path / "some.pth",
+        _use_new_zipfile_serialization=zipped,
+    )
     assert read_tensors(tmp_path / "some.pth")["a"].tolist() == [0, 1, 2]
 
 
@@ -99,18 +103,26 @@ def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path, form):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80", b"\x80\x02", b"PK\x03\x04", b"<html>not found</html>"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"\x80", b"\x80\x02", b"PK\x03\x04", b"<html>not found</html>"],
+)
 def test_what_is_no_file_of_tensors_is_named(tmp_path, suffix, content):
     path = tmp_path / f"some{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ConversionError, match=rf"some\{suffix} (is refused|cannot be read)"):
+    with pytest.raises(
+        ConversionError, match=rf"some\{suffix} (is refused|cannot be read)"
+    ):
         read_tensors(path)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
 def test_a_truncated_file_is_named(tmp_path, form, share):
-    tensors, path = {"a": torch.ones(1000)}, tmp_path / ("cut.safetensors" if form == "safetensors" else "cut.pth")
+    tensors, path = (
+        {"a": torch.ones(1000)},
+        tmp_path / ("cut.safetensors" if form == "safetensors" else "cut.pth"),
+    )
     if form == "safetensors":
         save_file(tensors, path)
     else:
@@ -133,7 +145,9 @@ def test_a_file_of_one_tensor_is_no_state_dict(tmp_path):
 
 
 def test_what_is_nested_deeper_is_named():
-    with pytest.raises(ConversionError, match="some is no state dict: state_dict are not tensors"):
+    with pytest.raises(
+        ConversionError, match="some is no state dict: state_dict are not tensors"
+    ):
         as_arrays({"state_dict": {"a": torch.ones(3)}}, "some")
 
 
@@ -150,12 +164,17 @@ def test_a_downloaded_whisper_is_not_fetched_again(tmp_path):
 
 
 def test_a_failed_whisper_download_says_what_to_do_and_leaves_nothing(tmp_path):
-    with pytest.raises(ConversionError, match=r"downloading Whisper enormous failed .* by hand"):
+    with pytest.raises(
+        ConversionError, match=r"downloading Whisper enormous failed .* by hand"
+    ):
         download_whisper("enormous", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_download_of_weights_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ConversionError, match=r"downloading KwaiVGI/LivePortrait failed .* by hand into .* --download"):
+    with pytest.raises(
+        ConversionError,
+        match=r"downloading KwaiVGI/LivePortrait failed .* by hand into .* --download",
+    ):
         download_liveportrait(tmp_path)

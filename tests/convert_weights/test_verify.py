@@ -1,4 +1,5 @@
-"""The parity report, as a user runs it; it passes where it must and fails where it must."""
+"""The parity report, as a user runs it; it passes where it must and fails where it
+must."""
 
 import json
 import shutil
@@ -65,18 +66,27 @@ def test_small_networks_are_within_their_bounds(report, golden):
 def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
     folder = shutil.copytree(golden, tmp_path / "golden")
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "seed": manifest["seed"] + 1}))
+    (folder / "manifest.json").write_text(
+        json.dumps({**manifest, "seed": manifest["seed"] + 1})
+    )
     status, out = report("--golden", folder, "--size", "small")
     assert status == 1
-    assert f"0 tensors within their bounds, {len(names_of(golden, 'small/', *OTHERS))} not" in out
+    assert (
+        f"0 tensors within their bounds, {len(names_of(golden, 'small/', *OTHERS))} not"
+        in out
+    )
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 1e-3), ("float16", 1e-4)])
 def test_small_networks_in_half_precision_are_within_theirs(golden, dtype, rounding):
-    with jax.numpy_dtype_promotion("standard"):  # flax's norms promote halves, which the strict rules forbid
+    with jax.numpy_dtype_promotion(
+        "standard"
+    ):  # flax's norms promote halves, which the strict rules forbid
         rows = verify(golden, "small", dtype)
     assert [row for row in rows if not row.passed] == []
-    halved = [row for row in rows if row.name.startswith("small/") and row.error > rounding]
+    halved = [
+        row for row in rows if row.name.startswith("small/") and row.error > rounding
+    ]
     assert len(halved) > 10  # else it was not half precision
 
 
@@ -92,7 +102,11 @@ def test_full_networks_are_within_their_bounds(golden):
 def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
     value = np.linspace(-1, 1, 10_000)
     index = np.random.Generator(np.random.PCG64(0)).integers(0, value.size, 4096)
-    figures = {"x": value[index], "x/shape": np.array([10_000]), "x/mean_std": np.array([value.mean(), value.std()])}
+    figures = {
+        "x": value[index],
+        "x/shape": np.array([10_000]),
+        "x/mean_std": np.array([value.mean(), value.std()]),
+    }
     assert compare(figures, "x", value, 1e-6).passed
     assert not compare(figures, "x", value.reshape(100, 100), 1e-6).passed
     stored = np.isin(np.arange(value.size), index)
@@ -105,4 +119,6 @@ def test_waveforms_do_not_depend_on_one_another(golden):
     short, long = (golden_waveform(Recipe(golden), seconds) for seconds in (1.0, 2.37))
     assert (short.size, long.size) == (16_000, 37_920)
     assert short.dtype == np.float32
-    assert 0.01 < np.abs(short - long[: short.size]).max() < 0.15  # the noise alone differs
+    assert (
+        0.01 < np.abs(short - long[: short.size]).max() < 0.15
+    )  # the noise alone differs

@@ -15,7 +15,29 @@ from tests.convert_weights.test_main import run  # noqa: F401
 from tests.models.test_networks import program
 
 BOUND = 1e-5
-WIDTHS = (4, 4, "pool", 6, 6, "pool", 8, 8, 8, 8, "pool", 10, 10, 10, 10, "pool", 12, 12, 12, 12, "pool")
+WIDTHS = (
+    4,
+    4,
+    "pool",
+    6,
+    6,
+    "pool",
+    8,
+    8,
+    8,
+    8,
+    "pool",
+    10,
+    10,
+    10,
+    10,
+    "pool",
+    12,
+    12,
+    12,
+    12,
+    "pool",
+)
 COMPARED = (1, 6, 11, 20, 29)
 """Layers whose outputs are relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -38,14 +60,20 @@ def features() -> torch.nn.Sequential:
 
 @pytest.fixture
 def file(features, tmp_path) -> Path:
-    classifier = {"classifier.0.weight": torch.randn(5, 12), "classifier.0.bias": torch.randn(5)}
-    convolutions = {f"features.{name}": tensor for name, tensor in features.state_dict().items()}
+    classifier = {
+        "classifier.0.weight": torch.randn(5, 12),
+        "classifier.0.bias": torch.randn(5),
+    }
+    convolutions = {
+        f"features.{name}": tensor for name, tensor in features.state_dict().items()
+    }
     torch.save(convolutions | classifier, tmp_path / "vgg.pth")
     return tmp_path / "vgg.pth"
 
 
 def features_of(layers: torch.nn.Sequential, image: np.ndarray) -> list[np.ndarray]:
-    """What the layers make of pictures from 0 to 1, channels last, as torchvision's recipe normalises them."""
+    """What the layers make of pictures from 0 to 1, channels last, as torchvision's
+    recipe normalises them."""
     normalised = (image - np.float32(MEAN)) / np.float32(DEVIATION)
     x, maps = torch.from_numpy(normalised).movedim(-1, 1), []
     with torch.no_grad():

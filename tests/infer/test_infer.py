@@ -38,7 +38,17 @@ def inputs(tmp_path, portrait, voice, tiny_checkpoint) -> dict[str, Path]:
 def run(inputs: dict, *more: str, **changed) -> None:
     given = {**inputs, **changed}
     arguments = [str(word) for pair in given.items() for word in pair]
-    sys.argv = ["infer", *arguments, "--detector", "none", "--steps", "2", "--compilation-cache", "none", *more]
+    sys.argv = [
+        "infer",
+        *arguments,
+        "--detector",
+        "none",
+        "--steps",
+        "2",
+        "--compilation-cache",
+        "none",
+        *more,
+    ]
     main()
 
 
@@ -47,7 +57,12 @@ def test_a_video_is_written_and_named(inputs, capsys):
     printed = capsys.readouterr()
     path = inputs["-o"] / "face--voice.mp4"
     assert printed.out.strip() == str(path)
-    for stage in ("loading the networks", "encoding the source", "making motion of 1.0 s", "rendering 25 frames"):
+    for stage in (
+        "loading the networks",
+        "encoding the source",
+        "making motion of 1.0 s",
+        "rendering 25 frames",
+    ):
         assert stage in printed.err
     assert "compiling" in printed.err
     video = VideoReader(path)
@@ -56,18 +71,31 @@ def test_a_video_is_written_and_named(inputs, capsys):
 
 
 def test_what_is_not_given_is_the_demos(inputs, tmp_path, capsys):
-    sys.argv = ["infer", "--checkpoint", str(inputs["--checkpoint"]), "-o", str(tmp_path / "demo")]
+    sys.argv = [
+        "infer",
+        "--checkpoint",
+        str(inputs["--checkpoint"]),
+        "-o",
+        str(tmp_path / "demo"),
+    ]
     sys.argv += ["--output-fps", "2", "--steps", "2", "--compilation-cache", "none"]
     main()
     video = VideoReader(tmp_path / "demo" / "portrait--sentence.mp4")
-    assert (video.size, len(list(video))) == ((512, 512), round(2 * Audio.open(demo.SENTENCE).duration))
+    assert (video.size, len(list(video))) == (
+        (512, 512),
+        round(2 * Audio.open(demo.SENTENCE).duration),
+    )
     assert "warning" not in capsys.readouterr().err
 
 
-def test_the_demos_networks_are_not_for_photographs(inputs, tmp_path, monkeypatch, capsys):
+def test_the_demos_networks_are_not_for_photographs(
+    inputs, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(demo, "CHECKPOINT", inputs["--checkpoint"])
     run(inputs)
-    assert "warning: the demo's networks know drawn heads alone" in capsys.readouterr().err
+    assert (
+        "warning: the demo's networks know drawn heads alone" in capsys.readouterr().err
+    )
 
 
 def test_silence_is_legal(inputs, tmp_path):
@@ -90,13 +118,18 @@ def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
     assert not changed[:, 1500:].any()
 
 
-def test_of_two_faces_the_larger_is_taken_with_a_warning(inputs, tmp_path, portrait, capsys):
+def test_of_two_faces_the_larger_is_taken_with_a_warning(
+    inputs, tmp_path, portrait, capsys
+):
     two = np.full((600, 1000, 3), 90, np.uint8)
     two[40:552, 10:522] = cv2.resize(portrait, (512, 512))
     two[100:356, 700:956] = portrait
     cv2.imwrite(str(tmp_path / "two.png"), two[..., ::-1])
     run(inputs, "--detector", "haar", **{"-s": tmp_path / "two.png"})
-    assert "warning: 2 faces found, animating the largest: choose another with --face N" in capsys.readouterr().err
+    assert (
+        "warning: 2 faces found, animating the largest: choose another with --face N"
+        in capsys.readouterr().err
+    )
     frame = next(iter(VideoReader(inputs["-o"] / "two--voice.mp4")))[1].astype(int)
     changed = (np.abs(frame - two) > 40).any(axis=2)
     assert changed[200:400, 150:350].mean() > 0.5
@@ -112,7 +145,9 @@ def no_audio(path: Path) -> Path:
 
 
 def talking(path: Path, voice: np.ndarray) -> Path:
-    with VideoWriter(path, size=(64, 64), fps=10, audio=Audio.from_samples(voice, 16_000)) as writer:
+    with VideoWriter(
+        path, size=(64, 64), fps=10, audio=Audio.from_samples(voice, 16_000)
+    ) as writer:
         for _ in range(10):
             writer.write(np.zeros((64, 64, 3), np.uint8))
     return path
@@ -139,31 +174,73 @@ def jpeg(path: Path, portrait: np.ndarray) -> Path:
 
 def part_of(path: Path, checkpoint: Path) -> Path:
     whisper = open_checkpoint(checkpoint).network("whisper")
-    save_checkpoint(path, PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)})
+    save_checkpoint(
+        path, PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)}
+    )
     return path
 
 
 BAD = {
     "missing picture": ("-s", lambda i, p, v: p / "no.png", "no picture at"),
-    "not a picture": ("-s", lambda i, p, v: write(p / "a.jpg", b"hello, this is text"), "not a picture"),
-    "truncated picture": ("-s", lambda i, p, v: cut(p / "cut.png", i["-s"]), "damaged or cut short"),
+    "not a picture": (
+        "-s",
+        lambda i, p, v: write(p / "a.jpg", b"hello, this is text"),
+        "not a picture",
+    ),
+    "truncated picture": (
+        "-s",
+        lambda i, p, v: cut(p / "cut.png", i["-s"]),
+        "damaged or cut short",
+    ),
     "empty picture": ("-s", lambda i, p, v: write(p / "empty.png", b""), "is empty"),
     "folder as picture": ("-s", lambda i, p, v: p, "is a folder"),
     "missing sound": ("-d", lambda i, p, v: p / "no.wav", "does not exist"),
-    "not a sound": ("-d", lambda i, p, v: write(p / "a.wav", b"hello, this is text"), "cannot be read"),
-    "empty sound": ("-d", lambda i, p, v: (write_wave(p / "e.wav", v[:0]), p / "e.wav")[1], "not empty"),
-    "no audio stream": ("-d", lambda i, p, v: no_audio(p / "mute.mp4"), "has no audio stream"),
-    "video as sound": ("-d", lambda i, p, v: talking(p / "talk.mp4", v), "--driving-kind audio"),
-    "missing checkpoint": ("--checkpoint", lambda i, p, v: p / "no", "no checkpoint at"),
-    "no checkpoint": ("--checkpoint", lambda i, p, v: p, "not a jaxportrait checkpoint"),
+    "not a sound": (
+        "-d",
+        lambda i, p, v: write(p / "a.wav", b"hello, this is text"),
+        "cannot be read",
+    ),
+    "empty sound": (
+        "-d",
+        lambda i, p, v: (write_wave(p / "e.wav", v[:0]), p / "e.wav")[1],
+        "not empty",
+    ),
+    "no audio stream": (
+        "-d",
+        lambda i, p, v: no_audio(p / "mute.mp4"),
+        "has no audio stream",
+    ),
+    "video as sound": (
+        "-d",
+        lambda i, p, v: talking(p / "talk.mp4", v),
+        "--driving-kind audio",
+    ),
+    "missing checkpoint": (
+        "--checkpoint",
+        lambda i, p, v: p / "no",
+        "no checkpoint at",
+    ),
+    "no checkpoint": (
+        "--checkpoint",
+        lambda i, p, v: p,
+        "not a jaxportrait checkpoint",
+    ),
     "checkpoint without a part": (
         "--checkpoint",
         lambda i, p, v: part_of(p / "w", i["--checkpoint"]),
         "holds no appearance",
     ),
-    "folder that cannot be": ("-o", lambda i, p, v: i["-s"] / "out", "cannot be written to"),
+    "folder that cannot be": (
+        "-o",
+        lambda i, p, v: i["-s"] / "out",
+        "cannot be written to",
+    ),
     "face that is not there": ("--face", lambda i, p, v: 3, "there is no face 3"),
-    "frame rate": ("--output-fps", lambda i, p, v: 0, "output fps is 0: it must be from 1"),
+    "frame rate": (
+        "--output-fps",
+        lambda i, p, v: 0,
+        "output fps is 0: it must be from 1",
+    ),
     "batch": ("--batch-size", lambda i, p, v: 0, "batch size is 0"),
     "devices": ("--devices", lambda i, p, v: 3, "devices is 3: choose from 1 to 1"),
     "quality": ("--crf", lambda i, p, v: 99, "crf must be from 0 to 51"),
@@ -178,7 +255,11 @@ def test_bad_input_gives_one_line_and_no_file(name, inputs, tmp_path, voice, cap
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         run(inputs, **{option: value})
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    errors = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("error: ")
+    ]
     print(f"| {name} | `{errors[0].replace(str(tmp_path), '...')}` |")
     assert stop.value.code == 2
     assert len(errors) == 1
@@ -197,7 +278,10 @@ def test_no_face_says_what_was_tried(inputs, tmp_path, capsys):
     assert "--detector none" in error
 
 
-@pytest.mark.parametrize("option", [("--windows", "round"), ("--steps", "many"), ("--stepz", "3"), ("--steps", "0")])
+@pytest.mark.parametrize(
+    "option",
+    [("--windows", "round"), ("--steps", "many"), ("--stepz", "3"), ("--steps", "0")],
+)
 def test_wrong_options_exit_with_2(option, inputs, capsys):
     with pytest.raises(SystemExit) as stop:
         run(inputs, *option)
@@ -212,30 +296,55 @@ def test_what_the_machine_lacks_is_said_before_the_work(inputs, capsys):
         run(inputs, "--encoder", "h264_nvenc", **{"--checkpoint": Path("none")})
     assert "encoder h264_nvenc does not open on this machine" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
-        run(inputs, "--stitching", "--composition", "original", **{"--checkpoint": demo.CHECKPOINT})
+        run(
+            inputs,
+            "--stitching",
+            "--composition",
+            "original",
+            **{"--checkpoint": demo.CHECKPOINT},
+        )
     said = capsys.readouterr().err
     assert 'composition "original" moves lips alone' in said
     assert "making motion" not in said.split("error:")[1]
 
 
-@pytest.mark.parametrize("words", [["--platform", "cuda"], []], ids=["by option", "by environment"])
+@pytest.mark.parametrize(
+    "words", [["--platform", "cuda"], []], ids=["by option", "by environment"]
+)
 def test_a_platform_that_is_missing_is_one_line(words, tmp_path):
     command = [sys.executable, "-m", "infer", "-o", str(tmp_path / "out"), *words]
     environment = {**os.environ, "JAX_PLATFORMS": "" if words else "cuda"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: platform cuda is not available (")
     assert done.stderr.count("\n") == 1
 
 
 def test_a_video_gives_its_sound_on_request(inputs, tmp_path, voice):
-    run(inputs, "--driving-kind", "audio", **{"-d": talking(tmp_path / "talk.mp4", voice[:16_000])})
+    run(
+        inputs,
+        "--driving-kind",
+        "audio",
+        **{"-d": talking(tmp_path / "talk.mp4", voice[:16_000])},
+    )
     assert (inputs["-o"] / "face--talk.mp4").is_file()
 
 
 def command(inputs: dict, *more: str) -> list[str]:
     given = [str(word) for pair in inputs.items() for word in pair]
-    return [sys.executable, "-m", "infer", *given, "--detector", "none", "--steps", "2", *more]
+    return [
+        sys.executable,
+        "-m",
+        "infer",
+        *given,
+        "--detector",
+        "none",
+        "--steps",
+        "2",
+        *more,
+    ]
 
 
 LISTEN = """
@@ -248,7 +357,11 @@ runpy.run_module("infer", run_name="__main__")
 def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
     write_wave(tmp_path / "long.wav", np.tile(voice, 60))
     long = {**inputs, "-d": tmp_path / "long.wav"}
-    process = subprocess.Popen([sys.executable, "-c", LISTEN, *command(long)[3:]], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LISTEN, *command(long)[3:]],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for _ in range(1200):  # until the file is being written
         if list(tmp_path.rglob(".jaxportrait*")) or process.poll() is not None:
             break
@@ -264,7 +377,8 @@ def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
 
 @pytest.fixture
 def heard_interrupts() -> Iterator[None]:
-    """Python's own handler of Ctrl-C, which programs in the background of a shell are started without."""
+    """Python's own handler of Ctrl-C, which programs in the background of a shell are
+    started without."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -287,14 +401,20 @@ def test_ctrl_c_within_a_callback_is_not_lost_and_says_nothing():
 def test_warming_up_fills_the_cache_and_makes_no_video(inputs, tmp_path, capfd):
     cache = tmp_path / "cache"
     arguments = command(inputs, "--compilation-cache", str(cache))
-    done = subprocess.run([*arguments, "--warmup"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*arguments, "--warmup"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == str(cache)
     assert "compiling for clips of up to 1.0 s" in done.stderr
     assert not inputs["-o"].exists()
-    programs = {path.name for path in cache.iterdir() if not path.name.endswith("-atime")}
+    programs = {
+        path.name for path in cache.iterdir() if not path.name.endswith("-atime")
+    }
     assert programs
     subprocess.run(arguments, check=True)
-    assert {path.name for path in cache.iterdir() if not path.name.endswith("-atime")} == programs
+    assert {
+        path.name for path in cache.iterdir() if not path.name.endswith("-atime")
+    } == programs
 
 
 def test_warming_up_needs_a_cache(inputs, capsys):

@@ -1,4 +1,5 @@
-"""Small ONNX graphs with the published inputs and outputs of face networks, that really look at their picture."""
+"""Small ONNX graphs with the published inputs and outputs of face networks, that really
+look at their picture."""
 
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# What the graphs below say of a face around a red spot, in strides from the spot's cell or in sides of a crop.
+# What the graphs below say of a face around a red spot, in strides from the spot's cell
+# or in sides of a crop.
 SCRFD_DISTANCES = (2.0, 3.0, 4.0, 5.0)
 YUNET_BOX = (0.5, 0.5, np.log(4), np.log(5))
 
@@ -23,67 +25,122 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
-    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes) -> str:
+    def add(
+        self, kind: str, *inputs: str, output: str | None = None, **attributes
+    ) -> str:
         output = output or f"value{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def declare(self, name: str, shape: list):
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        self.outputs.append(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        )
 
     def save(self, path: Path) -> Path:
-        graph = helper.make_graph(self.nodes, "faces", self.inputs, self.outputs, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+        graph = helper.make_graph(
+            self.nodes, "faces", self.inputs, self.outputs, self.constants
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6
+        )
         onnx.save(model, str(path))
         return path
 
 
-def pointwise(graph: Graph, source: str, weights: np.ndarray, biases: np.ndarray) -> str:
+def pointwise(
+    graph: Graph, source: str, weights: np.ndarray, biases: np.ndarray
+) -> str:
     """A 1x1 convolution."""
     kernel = graph.constant(weights.astype(np.float32)[:, :, None, None])
-    return graph.add("Conv", source, kernel, graph.constant(biases.astype(np.float32)), kernel_shape=[1, 1])
+    return graph.add(
+        "Conv",
+        source,
+        kernel,
+        graph.constant(biases.astype(np.float32)),
+        kernel_shape=[1, 1],
+    )
 
 
 def save_scrfd(path: Path) -> Path:
-    """`det_10g.onnx`: the score of a cell of stride 16 is its mean red; the second anchor is a little less sure."""
+    """`det_10g.onnx`: the score of a cell of stride 16 is its mean red; the second
+    anchor is a little less sure."""
     graph = Graph("input.1", [1, 3, "height", "width"])
-    names = {"score": ("448", "471", "494"), "box": ("451", "474", "497"), "points": ("454", "477", "500")}
+    names = {
+        "score": ("448", "471", "494"),
+        "box": ("451", "474", "497"),
+        "points": ("454", "477", "500"),
+    }
     widths = {"score": 1, "box": 4, "points": 10}
     for level, stride in enumerate((8, 16, 32)):
-        cells = graph.add("AveragePool", "input.1", kernel_shape=[stride, stride], strides=[stride, stride])
+        cells = graph.add(
+            "AveragePool",
+            "input.1",
+            kernel_shape=[stride, stride],
+            strides=[stride, stride],
+        )
         for kind, width in widths.items():
             weights, biases = np.zeros((2 * width, 3)), np.zeros(2 * width)
             if kind == "score" and stride == 16:
                 weights[:, 0] = 1.0, 0.9
             if kind == "box":
-                biases[:] = np.concatenate([SCRFD_DISTANCES, np.array(SCRFD_DISTANCES) * 1.1])
-            rows = graph.add("Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1])
+                biases[:] = np.concatenate(
+                    [SCRFD_DISTANCES, np.array(SCRFD_DISTANCES) * 1.1]
+                )
+            rows = graph.add(
+                "Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1]
+            )
             shape = graph.constant(np.array([-1, width]))
-            graph.declare(graph.add("Reshape", rows, shape, output=names[kind][level]), ["n", width])
-    graph.outputs.sort(key=lambda output: [*names["score"], *names["box"], *names["points"]].index(output.name))
+            graph.declare(
+                graph.add("Reshape", rows, shape, output=names[kind][level]),
+                ["n", width],
+            )
+    graph.outputs.sort(
+        key=lambda output: [*names["score"], *names["box"], *names["points"]].index(
+            output.name
+        )
+    )
     return graph.save(path)
 
 
-def middle_of_red(graph: Graph, source: str, side: int, full: float, low: float, high: float) -> str:
-    """(1, 2): where the middle of all red lies, the picture's edges being `low` and `high`.
+def middle_of_red(
+    graph: Graph, source: str, side: int, full: float, low: float, high: float
+) -> str:
+    """(1, 2): where the middle of all red lies, the picture's edges being `low` and
+    `high`.
 
-    Red counts between 0.4 and 1.2 of `full` alone, so that pixels in another scale leave nothing to divide by.
+    Red counts between 0.4 and 1.2 of `full` alone, so that pixels in another scale
+    leave nothing to divide by.
     """
-    above = graph.add("Relu", pointwise(graph, source, np.array([[1.0, 0, 0]]), np.array([-0.4 * full])))
-    below = graph.add("Relu", pointwise(graph, source, np.array([[-1.0, 0, 0]]), np.array([1.2 * full])))
+    above = graph.add(
+        "Relu",
+        pointwise(graph, source, np.array([[1.0, 0, 0]]), np.array([-0.4 * full])),
+    )
+    below = graph.add(
+        "Relu",
+        pointwise(graph, source, np.array([[-1.0, 0, 0]]), np.array([1.2 * full])),
+    )
     red = graph.add("Mul", above, below)
     places = (low + (high - low) * np.arange(side) / side).astype(np.float32)
     total = graph.add("ReduceSum", red, axes=[1, 2, 3], keepdims=0)
     middles = []
     for grid in (places[None, None, None, :], places[None, None, :, None]):
-        weighted = graph.add("ReduceSum", graph.add("Mul", red, graph.constant(grid)), axes=[1, 2, 3], keepdims=0)
+        weighted = graph.add(
+            "ReduceSum",
+            graph.add("Mul", red, graph.constant(grid)),
+            axes=[1, 2, 3],
+            keepdims=0,
+        )
         middle = graph.add("Div", weighted, total)
         middles.append(graph.add("Reshape", middle, graph.constant(np.array([1, 1]))))
     return graph.add("Concat", *middles, axis=1)
 
 
-def declare_points(graph: Graph, middle: str, offsets: np.ndarray, follow: np.ndarray, output: str):
-    """Declare (1, 2k): offsets, from the middle where `follow` is one, from the picture's corner where it is zero."""
+def declare_points(
+    graph: Graph, middle: str, offsets: np.ndarray, follow: np.ndarray, output: str
+):
+    """Declare (1, 2k): offsets, from the middle where `follow` is one, from the
+    picture's corner where it is zero."""
     base = graph.add("Mul", middle, graph.constant(follow.astype(np.float32)[:, None]))
     points = graph.add("Add", base, graph.constant(offsets.astype(np.float32)))
     graph.add("Reshape", points, graph.constant(np.array([1, -1])), output=output)
@@ -91,7 +148,8 @@ def declare_points(graph: Graph, middle: str, offsets: np.ndarray, follow: np.nd
 
 
 def save_landmarks(path: Path, offsets: np.ndarray) -> Path:
-    """`2d106det.onnx`: pixels 0 to 255 in, points in [-1, 1] around the middle of red out."""
+    """`2d106det.onnx`: pixels 0 to 255 in, points in [-1, 1] around the middle of red
+    out."""
     graph = Graph("data", ["None", 3, 192, 192])
     middle = middle_of_red(graph, "data", 192, 255.0, -1.0, 1.0)
     declare_points(graph, middle, offsets, np.ones(len(offsets)), "fc1")
@@ -109,11 +167,17 @@ def save_fine_landmarks(path: Path, offsets: np.ndarray, follow: np.ndarray) -> 
 
 
 def save_yunet(path: Path, points: np.ndarray) -> Path:
-    """`face_detection_yunet_2023mar.onnx`: as `save_scrfd`, with five points in strides from the cell."""
+    """`face_detection_yunet_2023mar.onnx`: as `save_scrfd`, with five points in strides
+    from the cell."""
     graph = Graph("input", [1, 3, 640, 640])
     widths = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
     for stride in (8, 16, 32):
-        cells = graph.add("AveragePool", "input", kernel_shape=[stride, stride], strides=[stride, stride])
+        cells = graph.add(
+            "AveragePool",
+            "input",
+            kernel_shape=[stride, stride],
+            strides=[stride, stride],
+        )
         for kind, width in widths.items():
             weights, biases = np.zeros((width, 3)), np.zeros(width)
             if width == 1 and stride == 16:
@@ -122,7 +186,9 @@ def save_yunet(path: Path, points: np.ndarray) -> Path:
                 biases[:] = YUNET_BOX
             if kind == "kps":
                 biases[:] = points.ravel()
-            rows = graph.add("Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1])
+            rows = graph.add(
+                "Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1]
+            )
             shape = graph.constant(np.array([1, -1, width]))
             name = graph.add("Reshape", rows, shape, output=f"{kind}_{stride}")
             graph.declare(name, [1, (640 // stride) ** 2, width])

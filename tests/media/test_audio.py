@@ -16,19 +16,28 @@ EDGE = 400  # samples at 16 kHz that resamplers and codecs shape at both ends
 
 
 def tones(seconds: float, rate: int, channels: int) -> np.ndarray:
-    """The same 200 Hz tone in every channel, ever louder, so that only their mean has amplitude 0.25."""
+    """The same 200 Hz tone in every channel, ever louder, so that only their mean has
+    amplitude 0.25."""
     tone = np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)
-    return (tone[:, None] * np.arange(1, channels + 1) * 0.5 / (channels + 1)).astype(np.float32)
+    return (tone[:, None] * np.arange(1, channels + 1) * 0.5 / (channels + 1)).astype(
+        np.float32
+    )
 
 
 def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
     layout = f"{samples.shape[1]}c"
     with av.open(str(path), "w") as container:
-        stream = cast(AudioStream, container.add_stream(codec, rate=rate, layout=layout))
+        stream = cast(
+            AudioStream, container.add_stream(codec, rate=rate, layout=layout)
+        )
         for start in range(0, len(samples), 4096):
             block = np.ascontiguousarray(samples[start : start + 4096]).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(block, "flt", layout)
-            frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), start
+            frame.sample_rate, frame.time_base, frame.pts = (
+                rate,
+                Fraction(1, rate),
+                start,
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -37,13 +46,23 @@ def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
 def write_picture(path: Path, sound: bool = False) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=32, height=32)
-        voice = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
-        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        voice = (
+            container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        )
+        frame = av.VideoFrame.from_ndarray(
+            np.zeros((32, 32, 3), np.uint8), format="rgb24"
+        )
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if voice:
-            block = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "flt", "mono")
-            block.sample_rate, block.time_base, block.pts = 16_000, Fraction(1, 16_000), 0
+            block = av.AudioFrame.from_ndarray(
+                np.zeros((1, 16_000), np.float32), "flt", "mono"
+            )
+            block.sample_rate, block.time_base, block.pts = (
+                16_000,
+                Fraction(1, 16_000),
+                0,
+            )
             container.mux(voice.encode(block))
             container.mux(voice.encode(None))
     return path
@@ -56,7 +75,9 @@ def heard(audio: Audio) -> np.ndarray:
 def assert_tone(samples: np.ndarray, tolerance: float):
     assert samples.dtype == np.float32
     expected = 0.25 * np.sin(2 * np.pi * 200 * np.arange(len(samples)) / SAMPLE_RATE)
-    np.testing.assert_allclose(samples[EDGE:-EDGE], expected[EDGE:-EDGE], atol=tolerance)
+    np.testing.assert_allclose(
+        samples[EDGE:-EDGE], expected[EDGE:-EDGE], atol=tolerance
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +94,9 @@ def assert_tone(samples: np.ndarray, tolerance: float):
         ("a.ogg", "libopus", 48_000, 2, 3e-2),
     ],
 )
-def test_reads_formats_rates_and_channels(tmp_path, name, codec, rate, channels, tolerance):
+def test_reads_formats_rates_and_channels(
+    tmp_path, name, codec, rate, channels, tolerance
+):
     path = write_sound(tmp_path / name, tones(1.3, rate, channels), rate, codec)
     audio = Audio.open(path)
     assert (audio.path, audio.sample_rate, audio.channels) == (path, rate, channels)
@@ -103,17 +126,24 @@ def test_length_is_counted_where_a_piped_wave_states_none(tmp_path):
 def test_tags_in_an_old_encoding_do_not_matter(tmp_path):
     path = write_sound(tmp_path / "a.wav", tones(0.5, 16_000, 1), 16_000, "pcm_s16le")
     info = b"INFOINAM\x06\0\0\0caf\xe9\0\0"
-    path.write_bytes(path.read_bytes() + b"LIST" + len(info).to_bytes(4, "little") + info)
+    path.write_bytes(
+        path.read_bytes() + b"LIST" + len(info).to_bytes(4, "little") + info
+    )
     assert Audio.open(path).duration == 0.5
 
 
 def test_a_cover_picture_makes_no_video(tmp_path):
     path = write_sound(tmp_path / "a.mp3", tones(0.5, 44_100, 2), 44_100, "libmp3lame")
-    cover = b"\0image/png\0\x03\0" + cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    cover = (
+        b"\0image/png\0\x03\0"
+        + cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    )
     frame = b"APIC" + len(cover).to_bytes(4, "big") + b"\0\0" + cover
     syncsafe = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
     music = path.read_bytes()
-    path.write_bytes(b"ID3\x03\0\0" + syncsafe + frame + music[music.index(b"\xff\xfb") :])
+    path.write_bytes(
+        b"ID3\x03\0\0" + syncsafe + frame + music[music.index(b"\xff\xfb") :]
+    )
     with av.open(str(path)) as container:
         assert len(container.streams.video) == 1
     assert Audio.open(path).duration == pytest.approx(0.5, abs=0.06)
@@ -129,10 +159,16 @@ def test_a_video_must_be_asked_for(tmp_path):
 def test_refuses_what_is_no_sound(tmp_path):
     (tmp_path / "text.wav").write_text("not a sound " * 100)
     (tmp_path / "empty.wav").write_bytes(b"")
-    silent = write_sound(tmp_path / "zero.wav", tones(0.1, 16_000, 1), 16_000, "pcm_s16le")
+    silent = write_sound(
+        tmp_path / "zero.wav", tones(0.1, 16_000, 1), 16_000, "pcm_s16le"
+    )
     silent.write_bytes(silent.read_bytes().split(b"data")[0] + b"data\0\0\0\0")
-    unknown = write_sound(tmp_path / "unknown.m4a", tones(0.1, 16_000, 1), 16_000, "aac")
-    unknown.write_bytes(unknown.read_bytes().replace(b"mp4a", b"ac-4").replace(b"esds", b"free"))
+    unknown = write_sound(
+        tmp_path / "unknown.m4a", tones(0.1, 16_000, 1), 16_000, "aac"
+    )
+    unknown.write_bytes(
+        unknown.read_bytes().replace(b"mp4a", b"ac-4").replace(b"esds", b"free")
+    )
     write_picture(tmp_path / "mute.mp4")
     with pytest.raises(FileNotFoundError, match=r"none\.wav does not exist"):
         Audio.open(tmp_path / "none.wav")
@@ -159,7 +195,9 @@ def test_refuses_what_is_no_sound(tmp_path):
     ],
 )
 def test_damage_in_the_middle_is_an_error(tmp_path, name, codec, complaint):
-    noise = 0.2 * np.random.default_rng(0).standard_normal((96_000, 1)).astype(np.float32)
+    noise = 0.2 * np.random.default_rng(0).standard_normal((96_000, 1)).astype(
+        np.float32
+    )
     path = write_sound(tmp_path / name, noise, 48_000, codec)
     data = path.read_bytes()
     middle = len(data) // 2
@@ -173,7 +211,9 @@ def without_packets(path: Path, lost: range) -> Path:
     cut = path.with_stem("cut")
     with av.open(str(path)) as source, av.open(str(cut), "w") as target:
         stream = target.add_stream_from_template(source.streams.audio[0])
-        for index, packet in enumerate(packet for packet in source.demux() if packet.dts is not None):
+        for index, packet in enumerate(
+            packet for packet in source.demux() if packet.dts is not None
+        ):
             if index not in lost:
                 packet.stream = stream
                 target.mux(packet)
@@ -186,8 +226,13 @@ def test_a_pause_in_opus_is_silence(tmp_path, name):
     audio = Audio.open(without_packets(whole, range(100, 120)))  # of 20 ms each
     assert audio.duration == pytest.approx(Audio.open(whole).duration, abs=0.02)
     samples = heard(audio)
-    assert np.abs(samples[round(2.1 * SAMPLE_RATE) : round(2.3 * SAMPLE_RATE)]).max() < 1e-3
-    assert np.abs(samples[round(2.6 * SAMPLE_RATE) : round(2.8 * SAMPLE_RATE)]).max() > 0.1
+    assert (
+        np.abs(samples[round(2.1 * SAMPLE_RATE) : round(2.3 * SAMPLE_RATE)]).max()
+        < 1e-3
+    )
+    assert (
+        np.abs(samples[round(2.6 * SAMPLE_RATE) : round(2.8 * SAMPLE_RATE)]).max() > 0.1
+    )
     with pytest.raises(ValueError, match=r"lacks its sound from 1\.\d+ to 3\.\d+ s"):
         Audio.open(without_packets(whole, range(100, 160)))
 
@@ -209,7 +254,9 @@ def test_samples_of_any_rate(rate):
 def test_samples_of_any_type():
     tone = tones(0.2, 16_000, 1)[:, 0]
     for samples in (tone.astype(np.float64), np.round(tone * 2**15).astype(np.int16)):
-        np.testing.assert_allclose(heard(Audio.from_samples(samples, 16_000)), tone, atol=2**-15)
+        np.testing.assert_allclose(
+            heard(Audio.from_samples(samples, 16_000)), tone, atol=2**-15
+        )
 
 
 def test_silence_is_legal():
@@ -220,7 +267,11 @@ def test_silence_is_legal():
     ("samples", "rate", "complaint"),
     [
         (np.zeros(0, np.float32), 16_000, r"lasts 0\.0000 s"),
-        (np.zeros((2, 16_000), np.float32), 16_000, r"1 to 8 channels, got \(2, 16000\)"),
+        (
+            np.zeros((2, 16_000), np.float32),
+            16_000,
+            r"1 to 8 channels, got \(2, 16000\)",
+        ),
         (np.zeros(9, np.uint8), 16_000, "signed integers, got uint8"),
         (np.full(9, np.nan, np.float32), 16_000, "must be finite"),
         (np.zeros(9, np.float32), 0, "must be positive, got 0 Hz"),
@@ -234,7 +285,9 @@ def test_samples_that_are_no_sound(samples, rate, complaint):
 @pytest.mark.parametrize("channels", [2, 3, 6, 8])
 def test_a_mix_to_stereo_does_not_clip(channels):
     audio = Audio.from_samples(np.ones((9_600, channels), np.float32), 48_000)
-    mix = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in audio.frames(48_000, "stereo")])
+    mix = np.concatenate(
+        [frame.to_ndarray().reshape(-1, 2) for frame in audio.frames(48_000, "stereo")]
+    )
     np.testing.assert_allclose(mix, 1, atol=1e-6)
 
 
@@ -243,4 +296,7 @@ def test_a_recording_may_change_its_format():
         yield from Audio.from_samples(tones(1.0, 44_100, 2), 44_100).decode()
         yield from Audio.from_samples(tones(0.5, 8_000, 1), 8_000).decode()
 
-    assert sum(frame.samples for frame in resample(frames(), SAMPLE_RATE, "mono")) == 24_000
+    assert (
+        sum(frame.samples for frame in resample(frames(), SAMPLE_RATE, "mono"))
+        == 24_000
+    )

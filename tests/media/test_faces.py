@@ -24,20 +24,37 @@ from tests.media.graphs import (
     save_yunet,
 )
 
-# The drawn face, in half widths of it: where it starts and ends, its eyes and its mouth.
+# The drawn face, in half widths of it: where it starts and ends, its eyes and its
+# mouth.
 BROWS, CHIN, EYES, MOUTH = -0.35, 1.5, (0.42, 0.0), 0.85
 
 
-def draw_face(image: np.ndarray, center: tuple[float, float], half: float, angle: float = 0.0) -> np.ndarray:
-    """Draw a face that cascades take for one; returns its eyes (left, right) and mouth in pixels."""
+def draw_face(
+    image: np.ndarray, center: tuple[float, float], half: float, angle: float = 0.0
+) -> np.ndarray:
+    """Draw a face that cascades take for one; returns its eyes (left, right) and mouth
+    in pixels."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
     def place(x, y):
         return turn @ (np.array([x, y]) * half) + center
 
     def ellipse(x, y, width, height, colour):
-        middle, axes = np.rint(place(x, y)).astype(int).tolist(), (int(width * half), int(height * half))
-        cv2.ellipse(image, middle, axes, float(np.degrees(angle)), 0, 360, colour, -1, cv2.LINE_AA)
+        middle, axes = (
+            np.rint(place(x, y)).astype(int).tolist(),
+            (int(width * half), int(height * half)),
+        )
+        cv2.ellipse(
+            image,
+            middle,
+            axes,
+            float(np.degrees(angle)),
+            0,
+            360,
+            colour,
+            -1,
+            cv2.LINE_AA,
+        )
 
     ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
     ellipse(0, 0.15, 1, 1.35, (220, 180, 160))
@@ -57,7 +74,9 @@ def canvas(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 90, np.uint8)
 
 
-def spot(height: int, width: int, column: int, row: int, size: int, colour=(255, 0, 0)) -> np.ndarray:
+def spot(
+    height: int, width: int, column: int, row: int, size: int, colour=(255, 0, 0)
+) -> np.ndarray:
     """A square of `size` pixels a side in cell (column, row), on black."""
     image = np.zeros((height, width, 3), np.uint8)
     image[row * size : (row + 1) * size, column * size : (column + 1) * size] = colour
@@ -85,11 +104,17 @@ def test_haar_finds_a_drawn_face_and_its_turn(haar, half, degrees):
 
 
 def test_haar_speaks_of_the_full_picture(haar):
-    """A picture is reduced to look for faces; what is found is told in its own pixels."""
+    """A picture is reduced to look for faces; what is found is told in its own
+    pixels."""
     image = canvas(1600, 2000)
     draw_face(image, (1300, 700), 300)
     (face,) = detect_faces(image, haar)
-    assert np.abs(np.array(face.hull.center) - (1300, 700 + 300 * (BROWS + CHIN) / 2)).max() < 45
+    assert (
+        np.abs(
+            np.array(face.hull.center) - (1300, 700 + 300 * (BROWS + CHIN) / 2)
+        ).max()
+        < 45
+    )
     assert face.hull.size == pytest.approx(600, rel=0.15)
 
 
@@ -120,7 +145,9 @@ def test_crops_are_alike_whichever_found_the_face(haar, tmp_path):
     truth = FaceRectangle((328, 200 + half * (BROWS + CHIN) / 2), 2 * half)
     image[:16, :16] = (255, 0, 0)  # what the generated graph takes for a face
     corner = np.array([0.3 * half, 0])
-    points = np.array([left, right, (left + right + mouth) / 3, mouth - corner, mouth + corner])
+    points = np.array(
+        [left, right, (left + right + mouth) / 3, mouth - corner, mouth + corner]
+    )
     save_yunet(tmp_path / "face_detection_yunet_test.onnx", points / 16)
     by_points = detect_faces(image, open_detector("yunet", tmp_path))[0]
     for hull in (by_points.hull, detect_faces(image, haar)[0].hull):
@@ -129,12 +156,18 @@ def test_crops_are_alike_whichever_found_the_face(haar, tmp_path):
 
 
 def test_no_face(haar):
-    with pytest.raises(NoFaceError, match=r"no face found in the 60x40 picture by haar: .*--detector none"):
+    with pytest.raises(
+        NoFaceError,
+        match=r"no face found in the 60x40 picture by haar: .*--detector none",
+    ):
         detect_faces(canvas(40, 60), haar)
 
 
 def test_no_face_names_the_detectors_that_were_passed_over():
-    with pytest.raises(NoFaceError, match=r"by haar \(passed over: insightface needs det_10g.onnx.*yunet needs"):
+    with pytest.raises(
+        NoFaceError,
+        match=r"by haar \(passed over: insightface needs det_10g.onnx.*yunet needs",
+    ):
         detect_faces(canvas(40, 60), open_detector())
 
 
@@ -146,7 +179,9 @@ def test_cropped_pictures_are_the_crop():
 
 
 def test_choice():
-    faces = [Face((0, 0, size, size), 1.0, FaceRectangle((0, 0), size)) for size in (30, 20)]
+    faces = [
+        Face((0, 0, size, size), 1.0, FaceRectangle((0, 0), size)) for size in (30, 20)
+    ]
     assert choose_face(faces) == faces[0]
     assert choose_face(faces, 1) == faces[1]
     for index in (-1, 2):
@@ -155,14 +190,18 @@ def test_choice():
 
 
 def outline(turned: float) -> np.ndarray:
-    """106 points whose eyes and mouth say that the face is turned, in [-1, 1] of the detector's crop."""
+    """106 points whose eyes and mouth say that the face is turned, in [-1, 1] of the
+    detector's crop."""
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (106, 2))
     left, right, mouth = [33, 35, 39, 40], [87, 89, 93, 94], [52, 61]
     points[left], points[right], points[mouth] = (-0.2, -0.15), (0.2, -0.15), (0, 0.3)
-    return points @ np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
+    return points @ np.array(
+        [[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]]
+    )
 
 
-# 203 points in sides of a crop: the first 100 are told from the spot, the rest from the crop's corner.
+# 203 points in sides of a crop: the first 100 are told from the spot, the rest from the
+# crop's corner.
 FINE_OUTLINE = np.random.default_rng(1).uniform(-0.3, 0.3, (203, 2))
 FOLLOW = np.arange(203) < 100
 
@@ -170,7 +209,10 @@ FOLLOW = np.arange(203) < 100
 @pytest.fixture
 def models(tmp_path):
     """LivePortrait's folder of weights, with generated graphs."""
-    buffalo, liveportrait = tmp_path / "insightface/models/buffalo_l", tmp_path / "liveportrait"
+    buffalo, liveportrait = (
+        tmp_path / "insightface/models/buffalo_l",
+        tmp_path / "liveportrait",
+    )
     buffalo.mkdir(parents=True)
     liveportrait.mkdir()
     save_scrfd(buffalo / "det_10g.onnx")
@@ -179,8 +221,11 @@ def models(tmp_path):
     return tmp_path
 
 
-# 640x320 is letterboxed to 512x256, 20 pixels to a cell of stride 16; 320x640 to 256x512 likewise.
-@pytest.mark.parametrize(("height", "width", "column", "row"), [(320, 640, 20, 6), (640, 320, 5, 18)])
+# 640x320 is letterboxed to 512x256, 20 pixels to a cell of stride 16; 320x640 to
+# 256x512 likewise.
+@pytest.mark.parametrize(
+    ("height", "width", "column", "row"), [(320, 640, 20, 6), (640, 320, 5, 18)]
+)
 def test_insightface_end_to_end(models, height, width, column, row):
     image = spot(height, width, column, row, 20)
     (face,) = detect_faces(image, open_detector("insightface", models))
@@ -204,7 +249,9 @@ def test_insightface_end_to_end(models, height, width, column, row):
     turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
     corner = framed.center - framed.size * np.array([0.5, 0.5]) @ turn
     start = np.where(FOLLOW[:, None], middle, corner)
-    np.testing.assert_allclose(face.fine_landmarks, start + framed.size * FINE_OUTLINE @ turn, atol=0.3)
+    np.testing.assert_allclose(
+        face.fine_landmarks, start + framed.size * FINE_OUTLINE @ turn, atol=0.3
+    )
 
 
 def test_insightface_suppresses_overlaps_but_no_other_faces(models):
@@ -216,12 +263,17 @@ def test_insightface_suppresses_overlaps_but_no_other_faces(models):
 
 def test_insightface_reads_red_green_blue(models):
     with pytest.raises(NoFaceError, match="by insightface"):
-        detect_faces(spot(320, 640, 20, 6, 20, colour=(0, 0, 255)), open_detector("insightface", models))
+        detect_faces(
+            spot(320, 640, 20, 6, 20, colour=(0, 0, 255)),
+            open_detector("insightface", models),
+        )
 
 
 def test_insightface_without_fine_landmarks(models):
     (models / "liveportrait/landmark.onnx").unlink()
-    (face,) = detect_faces(spot(320, 640, 20, 6, 20), open_detector("insightface", models))
+    (face,) = detect_faces(
+        spot(320, 640, 20, 6, 20), open_detector("insightface", models)
+    )
     assert face.fine_landmarks is None
 
 
@@ -229,21 +281,28 @@ def test_insightface_without_fine_landmarks(models):
 def test_yunet_end_to_end(tmp_path, height, width):
     points = np.array([[-0.5, 0], [1.5, 0], [0.5, 0.7], [-0.2, 2], [1.2, 2]])
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", points)
-    (face,) = detect_faces(spot(height, width, 10, 8, 16), open_detector("yunet", tmp_path))
+    (face,) = detect_faces(
+        spot(height, width, 10, 8, 16), open_detector("yunet", tmp_path)
+    )
     assert face.landmarks is not None
     assert face.eyes is not None
     np.testing.assert_allclose(face.box, (136, 96, 200, 176), atol=1e-3)
-    np.testing.assert_allclose(face.landmarks, (points + np.array([10, 8])) * 16, atol=1e-3)
+    np.testing.assert_allclose(
+        face.landmarks, (points + np.array([10, 8])) * 16, atol=1e-3
+    )
     np.testing.assert_allclose(face.eyes, [(152, 128), (184, 128)], atol=1e-3)
     assert face.score == pytest.approx(1)
     assert face.hull.angle == pytest.approx(0)
 
 
 def test_yunet_speaks_of_the_full_picture(tmp_path):
-    """1280 pixels are reduced to 640: a cell of 16 is 32 of them, and the middle of a pixel moves by half."""
+    """1280 pixels are reduced to 640: a cell of 16 is 32 of them, and the middle of a
+    pixel moves by half."""
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
     (face,) = detect_faces(spot(960, 1280, 10, 8, 32), open_detector("yunet", tmp_path))
-    np.testing.assert_allclose(face.box, np.array((136, 96, 200, 176)) * 2 + 0.5, atol=1e-3)
+    np.testing.assert_allclose(
+        face.box, np.array((136, 96, 200, 176)) * 2 + 0.5, atol=1e-3
+    )
 
 
 def test_auto_takes_the_best_at_hand(models, tmp_path):
@@ -264,7 +323,9 @@ def test_auto_goes_on_without_onnx_runtime(models, monkeypatch):
         open_detector("insightface", models)
 
 
-@pytest.mark.parametrize("layout", ["", "buffalo_l", "models/buffalo_l", "insightface/models/buffalo_l"])
+@pytest.mark.parametrize(
+    "layout", ["", "buffalo_l", "models/buffalo_l", "insightface/models/buffalo_l"]
+)
 def test_model_files_are_found_in_the_usual_layouts(tmp_path, layout):
     (tmp_path / layout).mkdir(parents=True, exist_ok=True)
     save_scrfd(tmp_path / layout / "det_10g.onnx")
@@ -274,26 +335,38 @@ def test_model_files_are_found_in_the_usual_layouts(tmp_path, layout):
 
 @pytest.mark.parametrize("name", ["insightface", "yunet"])
 def test_detector_without_its_files(tmp_path, name):
-    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .* no folder of models was given: name"):
+    with pytest.raises(
+        DetectorUnavailableError,
+        match=rf"{name} needs .* no folder of models was given: name",
+    ):
         open_detector(name)
-    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .* holds none: name"):
+    with pytest.raises(
+        DetectorUnavailableError, match=rf"{name} needs .* holds none: name"
+    ):
         open_detector(name, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("insightface", "det_10g.onnx"), ("yunet", "face_detection_yunet_2023mar.onnx")]
+    ("name", "file"),
+    [("insightface", "det_10g.onnx"), ("yunet", "face_detection_yunet_2023mar.onnx")],
 )
 def test_unreadable_model_files(tmp_path, name, file):
     (tmp_path / "2d106det.onnx").write_bytes(b"not a network")
     (tmp_path / file).write_bytes(b"not a network")
-    with pytest.raises(DetectorUnavailableError, match=rf"{name} needs .*{file}, which .* cannot (read|use): download"):
+    with pytest.raises(
+        DetectorUnavailableError,
+        match=rf"{name} needs .*{file}, which .* cannot (read|use): download",
+    ):
         open_detector(name, tmp_path)
     assert open_detector("auto", tmp_path).name == "haar"
 
 
 def test_file_of_another_network(tmp_path):
     save_scrfd(tmp_path / "face_detection_yunet_2022mar.onnx")
-    with pytest.raises(DetectorUnavailableError, match=r"yunet needs .*2022mar\.onnx, which OpenCV cannot use"):
+    with pytest.raises(
+        DetectorUnavailableError,
+        match=r"yunet needs .*2022mar\.onnx, which OpenCV cannot use",
+    ):
         open_detector("yunet", tmp_path)
 
 
@@ -303,16 +376,22 @@ def test_narrow_pictures_are_searched_too(models):
 
 
 def test_missing_folder_of_models(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*absent of detector models"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder .*absent of detector models"
+    ):
         open_detector("auto", tmp_path / "absent")
 
 
 def test_unknown_detector():
-    with pytest.raises(ValueError, match="no detector 'dlib': choose one of auto, insightface"):
+    with pytest.raises(
+        ValueError, match="no detector 'dlib': choose one of auto, insightface"
+    ):
         open_detector("dlib")  # pyright: ignore[reportArgumentType]
 
 
 def test_opencv_without_its_cascades(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
-    with pytest.raises(DetectorUnavailableError, match=r"install opencv-python-headless>=4\.10,<5"):
+    with pytest.raises(
+        DetectorUnavailableError, match=r"install opencv-python-headless>=4\.10,<5"
+    ):
         open_detector("haar")

@@ -30,22 +30,38 @@ def exif(orientation: int, order: str = "<") -> bytes:
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return (
+        struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+    )
 
 
 def add_exif(path, orientation: int, order: str = "<"):
     """Insert an EXIF orientation into a JPEG, PNG or WebP file."""
     data, tags = path.read_bytes(), exif(orientation, order)
     if path.suffix == ".jpg":
-        data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(tags) + 8) + b"Exif\0\0" + tags + data[2:]
+        data = (
+            data[:2]
+            + b"\xff\xe1"
+            + struct.pack(">H", len(tags) + 8)
+            + b"Exif\0\0"
+            + tags
+            + data[2:]
+        )
     elif path.suffix == ".png":
         data = data[:33] + chunk(b"eXIf", tags) + data[33:]
     else:
         height, width = read_image(path).shape[:2]
         sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
         header = b"VP8X" + struct.pack("<I", 10) + bytes([0x18, 0, 0, 0]) + sizes
-        tags = tags if order == "<" else b"Exif\0\0" + tags  # some writers put the mark of JPEG before it
-        body = b"WEBP" + header + data[12:] + b"EXIF" + struct.pack("<I", len(tags)) + tags
+        tags = (
+            tags if order == "<" else b"Exif\0\0" + tags
+        )  # some writers put the mark of JPEG before it
+        body = (
+            b"WEBP" + header + data[12:] + b"EXIF" + struct.pack("<I", len(tags)) + tags
+        )
         data = b"RIFF" + struct.pack("<I", len(body)) + body
     path.write_bytes(data)
     return path
@@ -74,7 +90,9 @@ def test_lossless_kinds_keep_their_pixels(tmp_path, suffix):
 
 
 def test_jpeg_is_read_as_rgb(tmp_path):
-    read = read_image(write(tmp_path / "picture.jpg", ramp(), cv2.IMWRITE_JPEG_QUALITY, 98))
+    read = read_image(
+        write(tmp_path / "picture.jpg", ramp(), cv2.IMWRITE_JPEG_QUALITY, 98)
+    )
     assert np.abs(read.astype(int) - ramp()).mean() < 3
 
 
@@ -88,7 +106,9 @@ def test_any_name_is_read(tmp_path):
 def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
     path = write(tmp_path / f"picture{suffix}", ramp())
     stored = read_image(path)
-    np.testing.assert_array_equal(read_image(add_exif(path, orientation)), UPRIGHT[orientation](stored))
+    np.testing.assert_array_equal(
+        read_image(add_exif(path, orientation)), UPRIGHT[orientation](stored)
+    )
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -97,7 +117,11 @@ def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
 def test_opacity_turns_with_the_colours(tmp_path, orientation, suffix, order):
     image = np.dstack([ramp(), np.full((40, 60), 255, np.uint8)])
     image[:10, :20, 3] = 0
-    path = add_exif(write(tmp_path / f"picture{suffix}", image, cv2.IMWRITE_WEBP_QUALITY, 101), orientation, order)
+    path = add_exif(
+        write(tmp_path / f"picture{suffix}", image, cv2.IMWRITE_WEBP_QUALITY, 101),
+        orientation,
+        order,
+    )
     expected = ramp()
     expected[:10, :20] = 255
     np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](expected))
@@ -115,21 +139,32 @@ def test_transparent_parts_are_white(tmp_path, dtype):
 
 def test_grey_becomes_rgb(tmp_path):
     grey = ramp()[..., 0]
-    np.testing.assert_array_equal(read_image(write(tmp_path / "g.png", grey)), np.dstack([grey] * 3))
+    np.testing.assert_array_equal(
+        read_image(write(tmp_path / "g.png", grey)), np.dstack([grey] * 3)
+    )
 
 
 def test_sixteen_bits_become_eight(tmp_path):
     deep = ramp().astype(np.uint16) * 257
-    assert np.abs(read_image(write(tmp_path / "deep.png", deep)).astype(int) - ramp()).max() <= 1
+    assert (
+        np.abs(
+            read_image(write(tmp_path / "deep.png", deep)).astype(int) - ramp()
+        ).max()
+        <= 1
+    )
 
 
 def test_odd_sides_are_trimmed(tmp_path):
-    np.testing.assert_array_equal(read_image(write(tmp_path / "p.png", ramp(41, 63))), ramp(41, 63)[:40, :62])
+    np.testing.assert_array_equal(
+        read_image(write(tmp_path / "p.png", ramp(41, 63))), ramp(41, 63)[:40, :62]
+    )
 
 
 def test_animation_gives_its_first_frame(tmp_path):
     frames = cv2.Animation()
-    frames.frames = [np.full((8, 8, 4), value, np.uint8) for value in ((255,) * 4, (0, 0, 0, 255))]
+    frames.frames = [
+        np.full((8, 8, 4), value, np.uint8) for value in ((255,) * 4, (0, 0, 0, 255))
+    ]
     frames.durations = [100, 100]
     path = tmp_path / "animated.webp"
     assert cv2.imwriteanimation(str(path), frames)
@@ -160,7 +195,10 @@ def test_empty_file(tmp_path):
         read_image(tmp_path / "empty.png")
 
 
-@pytest.mark.parametrize("content", [b"not a picture at all", b"RIFF\x24\0\0\0WAVEfmt ", b"\0\0\0\x18ftypheic"])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a picture at all", b"RIFF\x24\0\0\0WAVEfmt ", b"\0\0\0\x18ftypheic"],
+)
 def test_other_files_are_no_pictures(tmp_path, capfd, content):
     (tmp_path / "notes.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"notes\.jpg is not a picture"):
@@ -182,7 +220,8 @@ def test_cut_short(tmp_path, capfd, suffix, share):
 
 @pytest.mark.parametrize("progressive", [0, 1])
 def test_jpeg_with_lost_blocks(tmp_path, progressive):
-    """OpenCV alone reads such a file and fills the rest with grey, since the end marker is in place."""
+    """OpenCV alone reads such a file and fills the rest with grey, since the end marker
+    is in place."""
     path = write(tmp_path / "p.jpg", ramp(), cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4] + b"\xff\xd9")
@@ -211,7 +250,11 @@ def test_png_with_a_wrong_byte(tmp_path, capfd):
 
 def test_picture_larger_than_opencv_decodes(tmp_path):
     size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    chunks = (
+        chunk(b"IHDR", size)
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     with pytest.raises(ValueError, match=r"large\.png cannot be decoded .*smaller"):
         read_image(tmp_path / "large.png")
@@ -226,5 +269,7 @@ def test_reduce_keeps_the_shape_of_things():
     image = cv2.resize(ramp(), (1500, 1000), interpolation=cv2.INTER_LINEAR)
     small = reduce(image, 300)
     assert small.shape == (200, 300, 3)
-    np.testing.assert_allclose(small, image.reshape(200, 5, 300, 5, 3).mean(axis=(1, 3)), atol=0.51)
+    np.testing.assert_allclose(
+        small, image.reshape(200, 5, 300, 5, 3).mean(axis=(1, 3)), atol=0.51
+    )
     assert reduce(small, 300) is small

@@ -1,4 +1,5 @@
-"""Pasting a frame back: against the published code, against exact arithmetic, and at the edges."""
+"""Pasting a frame back: against the published code, against exact arithmetic, and at
+the edges."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,13 +30,17 @@ def stripes() -> np.ndarray:
 
 def blurred_ellipse() -> np.ndarray:
     """The mask that the golden pictures were pasted with, 0 to 255."""
-    ellipse = cv2.ellipse(np.zeros((512, 512), np.uint8), (256, 256), (200, 220), 0, 0, 360, (255,), -1)
+    ellipse = cv2.ellipse(
+        np.zeros((512, 512), np.uint8), (256, 256), (200, 220), 0, 0, 360, (255,), -1
+    )
     return cv2.GaussianBlur(ellipse, (61, 61), 0)
 
 
 def sample(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear in float64, zero outside."""
-    padded = np.pad(values.astype(np.float64), [(1, 2), (1, 2)] + [(0, 0)] * (values.ndim - 2))
+    padded = np.pad(
+        values.astype(np.float64), [(1, 2), (1, 2)] + [(0, 0)] * (values.ndim - 2)
+    )
     height, width = values.shape[:2]
     x, y = np.clip(x, -1, width) + 1, np.clip(y, -1, height) + 1
     left, top = x.astype(int), y.astype(int)
@@ -43,11 +48,16 @@ def sample(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if values.ndim == 3:
         right_share, bottom_share = right_share[..., None], bottom_share[..., None]
     upper = padded[top, left] * (1 - right_share) + padded[top, left + 1] * right_share
-    lower = padded[top + 1, left] * (1 - right_share) + padded[top + 1, left + 1] * right_share
+    lower = (
+        padded[top + 1, left] * (1 - right_share)
+        + padded[top + 1, left + 1] * right_share
+    )
     return upper * (1 - bottom_share) + lower * bottom_share
 
 
-def blend(image: np.ndarray, frame: np.ndarray, crop_to_image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def blend(
+    image: np.ndarray, frame: np.ndarray, crop_to_image: np.ndarray, mask: np.ndarray
+) -> np.ndarray:
     """The whole picture in float64, for a frame of the crop's own size."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     (xx, xy, x0), (yx, yy, y0) = np.linalg.inv(crop_to_image)[:2]
@@ -65,12 +75,15 @@ def is_inside(crop_to_image: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("case", [0, 1, 3])
 def test_pasted_pictures_are_the_published_ones(golden, case):
-    """The published code cuts the fraction off, so its true value lies up to a level above; OpenCV 4 samples at
-    1/32 px, which adds a rare half level: 0.2 % of pixels differ by two levels from the figure, none by more."""
+    """The published code cuts the fraction off, so its true value lies up to a level
+    above; OpenCV 4 samples at 1/32 px, which adds a rare half level: 0.2 % of pixels
+    differ by two levels from the figure, none by more."""
     figures = np.load(golden / "geometry.npz")
     assert np.abs(blurred_ellipse()[::8, ::8].astype(int) - figures["mask"]).max() == 0
     mask = blurred_ellipse().astype(np.float32) / 255
-    paste = PasteBack(formula_picture(), figures[f"crop{case}/crop_to_image"], 512, mask)
+    paste = PasteBack(
+        formula_picture(), figures[f"crop{case}/crop_to_image"], 512, mask
+    )
     above_cut = paste(stripes())[::6, ::6].astype(int) - figures[f"crop{case}/pasted"]
     assert set(np.unique(above_cut)) <= {-1, 0, 1, 2}
     assert np.mean(np.abs(above_cut) > 1) < 0.002
@@ -79,7 +92,10 @@ def test_pasted_pictures_are_the_published_ones(golden, case):
 @pytest.mark.parametrize("matrix", [TURNED, PARTLY_OUTSIDE])
 def test_blend_is_exact_to_rounding(matrix):
     image = formula_picture()
-    difference = np.abs(PasteBack(image, matrix)(stripes()) - blend(image, stripes(), matrix, soft_mask()))
+    difference = np.abs(
+        PasteBack(image, matrix)(stripes())
+        - blend(image, stripes(), matrix, soft_mask())
+    )
     assert difference.max() < 1.1
     assert difference.mean() < 0.3
 
@@ -97,21 +113,31 @@ def test_outside_the_crop_nothing_changes():
 @pytest.mark.parametrize("matrix", [TURNED, PARTLY_OUTSIDE])
 def test_all_of_the_crop_is_pasted(matrix):
     whole = np.ones((512, 512), np.float32)
-    pasted = PasteBack(np.zeros((480, 640, 3), np.uint8), matrix, mask=whole)(np.full((512, 512, 3), 255, np.uint8))
+    pasted = PasteBack(np.zeros((480, 640, 3), np.uint8), matrix, mask=whole)(
+        np.full((512, 512, 3), 255, np.uint8)
+    )
     assert (pasted[is_inside(matrix)] > 250).all()
 
 
 def test_what_was_cut_out_goes_back_in():
     image = formula_picture()
     crop = crop_face(image, FaceRectangle((300, 240), 400, 0.2))
-    assert np.abs(PasteBack(image, crop.crop_to_image)(crop.image).astype(int) - image).max() <= 2
+    assert (
+        np.abs(
+            PasteBack(image, crop.crop_to_image)(crop.image).astype(int) - image
+        ).max()
+        <= 2
+    )
 
 
 @pytest.mark.parametrize("side", [64, 256, 512, 1024])
 def test_frames_of_any_size_cover_the_crop(side):
-    """A ramp along the crop's x axis, drawn at the centres of the frame's pixels, lands at the crop's coordinates."""
+    """A ramp along the crop's x axis, drawn at the centres of the frame's pixels, lands
+    at the crop's coordinates."""
     columns = (np.arange(side) + 0.5) * 512 / side - 0.5
-    frame = np.repeat(np.tile(np.rint(columns / 4)[None, :, None], (side, 1, 1)), 3, axis=2).astype(np.uint8)
+    frame = np.repeat(
+        np.tile(np.rint(columns / 4)[None, :, None], (side, 1, 1)), 3, axis=2
+    ).astype(np.uint8)
     matrix = np.array([[0.5, 0, 40], [0, 0.5, 30], [0, 0, 1.0]])
     pasted = PasteBack(np.zeros((400, 500, 3), np.uint8), matrix)(frame)
     x = np.arange(60, 280)
@@ -152,7 +178,8 @@ def test_mask_fades_to_nothing_at_the_border(size):
 
 
 def test_mask_has_the_published_shape():
-    """Along an axis the published mask rises evenly over 16 pixels, half way at the eighth."""
+    """Along an axis the published mask rises evenly over 16 pixels, half way at the
+    eighth."""
     rise = soft_mask()[256, :17]
     assert rise[8] == 0.5
     assert np.abs(rise - np.arange(17) / 16).max() < 0.1
@@ -168,28 +195,45 @@ def test_a_tight_crop_ends_more_softly():
 
 def test_the_rim_that_a_tight_crop_lacks():
     assert motion_border(1.0) == motion_border(0.5) == 0
-    assert motion_border(2.0) == 0.25  # of a crop twice as wide, this one is the middle half
+    assert (
+        motion_border(2.0) == 0.25
+    )  # of a crop twice as wide, this one is the middle half
 
 
 def test_colors_are_corrected_and_details_are_not():
     source = np.random.default_rng(0).integers(100, 140, (64, 64, 3)).astype(np.uint8)
     lacking = np.array([9, -4, 0])
     fine = 20 * (np.indices((128, 128)).sum(axis=0) % 2 * 2 - 1)[..., None]
-    rest = cv2.resize(source, (128, 128), interpolation=cv2.INTER_CUBIC) - lacking + fine
+    rest = (
+        cv2.resize(source, (128, 128), interpolation=cv2.INTER_CUBIC) - lacking + fine
+    )
     correction = color_correction(source, rest.astype(np.uint8))
-    np.testing.assert_array_equal(correction, np.broadcast_to(lacking, correction.shape))
+    np.testing.assert_array_equal(
+        correction, np.broadcast_to(lacking, correction.shape)
+    )
 
 
 def test_a_correction_is_added_to_every_frame_without_wrapping():
     matrix, whole = np.eye(3), np.ones((64, 64), np.float32)
-    correction = np.stack([np.full((64, 64), value) for value in (7, -7, 0)], axis=-1).astype(np.int16)
+    correction = np.stack(
+        [np.full((64, 64), value) for value in (7, -7, 0)], axis=-1
+    ).astype(np.int16)
     paste = PasteBack(np.zeros((64, 64, 3), np.uint8), matrix, 64, whole, correction)
-    for level, expected in ((100, [107, 93, 100]), (252, [255, 245, 252]), (3, [10, 0, 3])):
+    for level, expected in (
+        (100, [107, 93, 100]),
+        (252, [255, 245, 252]),
+        (3, [10, 0, 3]),
+    ):
         assert (paste(np.full((64, 64, 3), level, np.uint8)) == expected).all()
 
 
 def test_a_frame_that_the_correction_does_not_fit_is_named():
     correction = np.zeros((64, 64, 3), np.int16)
-    paste = PasteBack(np.zeros((64, 64, 3), np.uint8), np.eye(3), 64, correction=correction)
-    with pytest.raises(ValueError, match=r"the frame is \(32, 32, 3\), and the correction is for \(64, 64, 3\)"):
+    paste = PasteBack(
+        np.zeros((64, 64, 3), np.uint8), np.eye(3), 64, correction=correction
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"the frame is \(32, 32, 3\), and the correction is for \(64, 64, 3\)",
+    ):
         paste(np.zeros((32, 32, 3), np.uint8))

@@ -1,4 +1,5 @@
-"""Videos written and read back as files: colours, clocks, sound, and what is left after a failure."""
+"""Videos written and read back as files: colours, clocks, sound, and what is left after
+a failure."""
 
 import dataclasses
 import resource
@@ -33,11 +34,20 @@ def noise_frames(count: int, size: int = 64) -> np.ndarray:
 
 
 def noise_sound(seconds: float, rate: int = 48_000, channels: int = 1) -> Audio:
-    samples = 0.1 * np.random.default_rng(1).standard_normal((round(seconds * rate), channels))
+    samples = 0.1 * np.random.default_rng(1).standard_normal(
+        (round(seconds * rate), channels)
+    )
     return Audio.from_samples(samples, rate)
 
 
-def write(path: Path, frames: Iterable[np.ndarray], size=(64, 64), fps=30, audio=None, **options) -> Path:
+def write(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    size=(64, 64),
+    fps=30,
+    audio=None,
+    **options,
+) -> Path:
     with VideoWriter(path, size=size, fps=fps, audio=audio, **options) as writer:
         for frame in frames:
             writer.write(frame)
@@ -54,7 +64,12 @@ def test_colours_do_not_shift(tmp_path):
     with av.open(str(path)) as container:
         coding = container.streams.video[0].codec_context
         assert coding.pix_fmt == "yuv420p"
-        tags = (coding.colorspace, coding.color_primaries, coding.color_trc, coding.color_range)
+        tags = (
+            coding.colorspace,
+            coding.color_primaries,
+            coding.color_trc,
+            coding.color_range,
+        )
         assert tags == (1, 1, 1, 1)  # BT.709 thrice, limited range
     for _, frame in VideoReader(path):
         centres = frame[16::32, 16::32].reshape(-1, 3).astype(int)
@@ -63,8 +78,12 @@ def test_colours_do_not_shift(tmp_path):
 
 def test_smooth_pictures_keep_their_light(tmp_path):
     y, x = np.mgrid[:96, :128] / 60
-    picture = np.stack([127 + 100 * np.sin(x + k) * np.cos(y - k) for k in range(3)], axis=-1).astype(np.uint8)
-    (_, first), *_ = VideoReader(write(tmp_path / "a.mp4", [picture], (128, 96), crf=10))
+    picture = np.stack(
+        [127 + 100 * np.sin(x + k) * np.cos(y - k) for k in range(3)], axis=-1
+    ).astype(np.uint8)
+    (_, first), *_ = VideoReader(
+        write(tmp_path / "a.mp4", [picture], (128, 96), crf=10)
+    )
     error = first.astype(float) - picture
     assert np.abs(error.mean((0, 1))).max() < 0.5
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 44
@@ -90,7 +109,9 @@ def test_sound_lies_where_it_was(tmp_path):
     audio = noise_sound(1.0, SAMPLE_RATE)
     path = write(tmp_path / "a.mp4", noise_frames(30), audio=audio)
     before = np.concatenate(list(audio.stream()))
-    after = np.concatenate(list(Audio.open(path, allow_video=True).stream()))[: len(before)]
+    after = np.concatenate(list(Audio.open(path, allow_video=True).stream()))[
+        : len(before)
+    ]
     lags = np.fft.irfft(np.conj(np.fft.rfft(before)) * np.fft.rfft(after))
     assert np.argmax(lags) == 0
     assert np.corrcoef(before, after)[0, 1] > 0.9
@@ -104,10 +125,18 @@ def test_sound_is_cut_with_the_pictures(tmp_path):
 
 @pytest.mark.parametrize(
     ("rate", "channels", "rate_kept", "layout"),
-    [(16_000, 1, 16_000, "mono"), (37_800, 2, 48_000, "stereo"), (48_000, 6, 48_000, "stereo")],
+    [
+        (16_000, 1, 16_000, "mono"),
+        (37_800, 2, 48_000, "stereo"),
+        (48_000, 6, 48_000, "stereo"),
+    ],
 )
-def test_sound_keeps_the_rate_that_aac_knows(tmp_path, rate, channels, rate_kept, layout):
-    path = write(tmp_path / "a.mp4", noise_frames(5), audio=noise_sound(0.3, rate, channels))
+def test_sound_keeps_the_rate_that_aac_knows(
+    tmp_path, rate, channels, rate_kept, layout
+):
+    path = write(
+        tmp_path / "a.mp4", noise_frames(5), audio=noise_sound(0.3, rate, channels)
+    )
     with av.open(str(path)) as container:
         sound = container.streams.audio[0]
         assert (sound.rate, sound.layout.name) == (rate_kept, layout)
@@ -121,7 +150,11 @@ def test_sound_is_decoded_only_as_far_as_frames_have_come(tmp_path):
             decoded.append(frame.samples / frame.sample_rate)
             yield frame
 
-    write(tmp_path / "a.mp4", noise_frames(60), audio=dataclasses.replace(audio, decode=counted))
+    write(
+        tmp_path / "a.mp4",
+        noise_frames(60),
+        audio=dataclasses.replace(audio, decode=counted),
+    )
     assert sum(decoded) < 4
 
 
@@ -133,7 +166,11 @@ def test_sound_may_start_late_on_its_own_clock(tmp_path):
             frame.pts = (frame.pts or 0) + 1105  # as in an mp3
             yield frame
 
-    path = write(tmp_path / "a.mp4", noise_frames(6), audio=dataclasses.replace(audio, decode=late))
+    path = write(
+        tmp_path / "a.mp4",
+        noise_frames(6),
+        audio=dataclasses.replace(audio, decode=late),
+    )
     with av.open(str(path)) as container:
         assert container.streams.audio[0].start_time == 0
 
@@ -176,7 +213,9 @@ def test_a_full_disk_is_one_clear_error(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"a\.mp4 cannot be written \(File too large\): free space"):
+        with pytest.raises(
+            OSError, match=r"a\.mp4 cannot be written \(File too large\): free space"
+        ):
             write(tmp_path / "a.mp4", noise_frames(100), audio=noise_sound(4.0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -197,25 +236,37 @@ def test_a_video_without_frames_is_an_error(tmp_path):
         ({"fps": 0}, "frame rate must be from 1 to 1000, got 0"),
         ({"fps": float("inf")}, "frame rate must be from 1 to 1000, got inf"),
         ({"crf": 52}, "crf must be from 0 to 51, got 52"),
-        ({"encoder": "h264_nvenc", "size": (16, 16)}, "h264_nvenc does not open on this machine at 16x16"),
+        (
+            {"encoder": "h264_nvenc", "size": (16, 16)},
+            "h264_nvenc does not open on this machine at 16x16",
+        ),
     ],
 )
 def test_options_that_cannot_be_had(tmp_path, option, complaint):
     with pytest.raises(ValueError, match=complaint):
-        VideoWriter(tmp_path / "a.mp4", **{"size": (64, 64), "fps": 30, "audio": None} | option)
+        VideoWriter(
+            tmp_path / "a.mp4", **{"size": (64, 64), "fps": 30, "audio": None} | option
+        )
 
 
 def test_auto_falls_back_to_libx264(tmp_path):
     # NVENC refuses so small a picture on any card.
-    assert VideoWriter(tmp_path / "a.mp4", size=(16, 16), fps=30, audio=None).encoder == "libx264"
+    assert (
+        VideoWriter(tmp_path / "a.mp4", size=(16, 16), fps=30, audio=None).encoder
+        == "libx264"
+    )
 
 
 def test_a_higher_crf_makes_a_smaller_file(tmp_path):
-    fine, coarse = (write(tmp_path / f"{crf}.mp4", noise_frames(3), crf=crf) for crf in (10, 40))
+    fine, coarse = (
+        write(tmp_path / f"{crf}.mp4", noise_frames(3), crf=crf) for crf in (10, 40)
+    )
     assert coarse.stat().st_size < fine.stat().st_size / 2
 
 
-@pytest.mark.parametrize("frame", [np.zeros((64, 32, 3), np.uint8), np.zeros((32, 64, 3), np.float32)])
+@pytest.mark.parametrize(
+    "frame", [np.zeros((64, 32, 3), np.uint8), np.zeros((32, 64, 3), np.float32)]
+)
 def test_a_frame_must_be_as_announced(tmp_path, frame):
     with (
         pytest.raises(ValueError, match=r"must be uint8 \(32, 64, 3\), got"),
@@ -236,8 +287,12 @@ def test_reader_turns_frames_upright(tmp_path):
     lying[:16, :32] = 255
     path = write(tmp_path / "a.mp4", [lying], (64, 32))
     data = bytearray(path.read_bytes())
-    matrix = data.index(b"tkhd") + 44  # a quarter turn clockwise, as telephones write it
-    quarter = np.array([[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4")
+    matrix = (
+        data.index(b"tkhd") + 44
+    )  # a quarter turn clockwise, as telephones write it
+    quarter = np.array(
+        [[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4"
+    )
     data[matrix : matrix + 36] = quarter.tobytes()
     path.write_bytes(data)
     reader = VideoReader(path)
@@ -256,7 +311,13 @@ def test_a_bare_stream_is_timed_by_its_rate(tmp_path):
             picture.pts, picture.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-    assert [seconds for seconds, _ in VideoReader(path)] == [0.0, 0.04, 0.08, 0.12, 0.16]
+    assert [seconds for seconds, _ in VideoReader(path)] == [
+        0.0,
+        0.04,
+        0.08,
+        0.12,
+        0.16,
+    ]
 
 
 def test_damage_in_the_middle_is_an_error(tmp_path):
@@ -272,7 +333,11 @@ def test_damage_in_the_middle_is_an_error(tmp_path):
 def test_a_video_cut_within_a_packet_is_an_error(tmp_path, kind):
     path = write(tmp_path / "a.mp4", noise_frames(30), audio=noise_sound(1.0))
     with av.open(str(path)) as container:
-        packets = [packet for packet in container.demux() if packet.size and packet.stream.type == kind]
+        packets = [
+            packet
+            for packet in container.demux()
+            if packet.size and packet.stream.type == kind
+        ]
         half = packets[len(packets) // 2]
         end = (half.pos or 0) + half.size // 2
     path.write_bytes(path.read_bytes()[:end])

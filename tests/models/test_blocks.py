@@ -7,7 +7,15 @@ import pytest
 import torch
 from flax import nnx
 
-from jaxportrait.models.blocks import Conv, ConvNorm, GatedConvMLP, SpectralConv, channelwise, fold, join
+from jaxportrait.models.blocks import (
+    Conv,
+    ConvNorm,
+    GatedConvMLP,
+    SpectralConv,
+    channelwise,
+    fold,
+    join,
+)
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -20,7 +28,9 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def rngs() -> nnx.Rngs:
-    return nnx.Rngs(jax.random.key(0, impl="rbg"))  # compiles in a third of threefry's time
+    return nnx.Rngs(
+        jax.random.key(0, impl="rbg")
+    )  # compiles in a third of threefry's time
 
 
 def channels_first(x: np.ndarray) -> torch.Tensor:
@@ -45,7 +55,9 @@ def as_torch(conv: Conv, **options) -> torch.nn.Module:
         **options,
     )
     with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(np.moveaxis(kernel, (-1, -2), (0, 1)).copy()))
+        module.weight.copy_(
+            torch.from_numpy(np.moveaxis(kernel, (-1, -2), (0, 1)).copy())
+        )
         if conv.bias is not None:
             module.bias.copy_(torch.from_numpy(np.array(conv.bias[...])))
     return module
@@ -56,8 +68,14 @@ def randomise_statistics(network: nnx.Module):
     for _, module in nnx.iter_modules(network):
         if isinstance(module, nnx.BatchNorm):
             channels = module.mean[...].size
-            module.mean[...], module.bias[...] = draw(channels, seed=1), draw(channels, seed=2)
-            module.var[...], module.scale[...] = 0.5 + draw(channels, seed=3) ** 2, 1 + 0.1 * draw(channels, seed=4)
+            module.mean[...], module.bias[...] = (
+                draw(channels, seed=1),
+                draw(channels, seed=2),
+            )
+            module.var[...], module.scale[...] = (
+                0.5 + draw(channels, seed=3) ** 2,
+                1 + 0.1 * draw(channels, seed=4),
+            )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +91,11 @@ def randomise_statistics(network: nnx.Module):
 )
 def test_convolutions_are_those_of_torch(shape, outputs, taps, options):
     conv, x = Conv(shape[-1], outputs, taps, rngs=rngs(), **options), draw(*shape)
-    assert_close(conv(jnp.asarray(x)), channels_last(as_torch(conv, **options)(channels_first(x))), BOUND)
+    assert_close(
+        conv(jnp.asarray(x)),
+        channels_last(as_torch(conv, **options)(channels_first(x))),
+        BOUND,
+    )
 
 
 @pytest.mark.parametrize("taps", [(3, 3), (3, 3, 3)])
@@ -81,7 +103,9 @@ def test_an_upsampling_convolution_repeats_height_and_width_alone(taps):
     depth = (3,) * (len(taps) - 2)
     conv, x = Conv(4, 6, taps, upsample=2, rngs=rngs()), draw(1, *depth, 4, 5, 4)
     fine = x.repeat(2, axis=-3).repeat(2, axis=-2)
-    assert_close(conv(jnp.asarray(x)), channels_last(as_torch(conv)(channels_first(fine))), BOUND)
+    assert_close(
+        conv(jnp.asarray(x)), channels_last(as_torch(conv)(channels_first(fine))), BOUND
+    )
 
 
 def test_weights_begin_as_those_of_torch():
@@ -89,29 +113,44 @@ def test_weights_begin_as_those_of_torch():
     edge = 1 / np.sqrt(5 * 64)
     for leaf in (conv.kernel[...], conv.bias[...]):
         assert np.abs(leaf).max() <= edge
-        np.testing.assert_allclose(np.std(leaf), edge / np.sqrt(3), rtol=0.15)  # uniform
+        np.testing.assert_allclose(
+            np.std(leaf), edge / np.sqrt(3), rtol=0.15
+        )  # uniform
 
 
 def test_batch_norm_is_that_of_torch_in_training_and_after():
     layer, x = ConvNorm(4, 6, (3, 3), rngs=rngs()), 3 + 2 * draw(4, 8, 8, 4)
     reference = torch.nn.Sequential(as_torch(layer.conv), torch.nn.BatchNorm2d(6))
     for _ in range(3):
-        assert_close(layer(jnp.asarray(x)), channels_last(reference(channels_first(x))), NORMED)
+        assert_close(
+            layer(jnp.asarray(x)), channels_last(reference(channels_first(x))), NORMED
+        )
     assert_close(layer.norm.mean[...], reference[1].running_mean, NORMED)
-    unbiased = 256 / 255  # PyTorch's variance of a batch of 256 values a channel; flax keeps the biased one
-    assert_close(0.729 + (layer.norm.var[...] - 0.729) * unbiased, reference[1].running_var, NORMED)
+    unbiased = (
+        256 / 255
+    )  # PyTorch's variance of a batch of 256 values a channel; flax keeps the biased one
+    assert_close(
+        0.729 + (layer.norm.var[...] - 0.729) * unbiased,
+        reference[1].running_var,
+        NORMED,
+    )
     layer.eval()
     reference.eval()
     before = np.asarray(layer.norm.mean[...])
     with torch.no_grad():
         reference[1].running_var.copy_(torch.from_numpy(np.array(layer.norm.var[...])))
-    assert_close(layer(jnp.asarray(x)), channels_last(reference(channels_first(x))), NORMED)
+    assert_close(
+        layer(jnp.asarray(x)), channels_last(reference(channels_first(x))), NORMED
+    )
     np.testing.assert_array_equal(layer.norm.mean[...], before)
 
 
 @pytest.mark.parametrize("upsample", [1, 2])
 def test_a_folded_norm_leaves_the_convolution_alone(upsample):
-    layer, x = ConvNorm(4, 6, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 6, 6, 4))
+    layer, x = (
+        ConvNorm(4, 6, (3, 3), upsample=upsample, rngs=rngs()),
+        jnp.asarray(draw(2, 6, 6, 4)),
+    )
     randomise_statistics(layer)
     layer.eval()
     before = layer(x)
@@ -124,12 +163,15 @@ def test_a_folded_norm_leaves_the_convolution_alone(upsample):
 
 
 def spectral(use_bias: bool) -> tuple[SpectralConv, torch.nn.Module]:
-    """A layer whose singular vectors have not converged, and PyTorch's with the same."""
+    """A layer whose singular vectors have not converged, and PyTorch's with the
+    same."""
     layer = SpectralConv(4, 6, (3, 3), use_bias=use_bias, rngs=rngs())
     reference = torch.nn.utils.spectral_norm(as_torch(layer.conv)).eval()
     with torch.no_grad():
         reference.weight_u.copy_(torch.from_numpy(np.array(layer.u[...])))
-        reference.weight_v.copy_(torch.from_numpy(np.moveaxis(np.array(layer.v[...]), -1, 0).ravel()))
+        reference.weight_v.copy_(
+            torch.from_numpy(np.moveaxis(np.array(layer.v[...]), -1, 0).ravel())
+        )
     return layer, reference
 
 
@@ -156,7 +198,10 @@ def test_singular_vectors_may_be_averages():
 
 @pytest.mark.parametrize("upsample", [1, 2])
 def test_a_kernel_that_no_longer_changes_is_prepared_once(upsample):
-    conv, x = Conv(64, 64, (3, 3), upsample=upsample, rngs=rngs()), jnp.asarray(draw(2, 9, 6, 64))
+    conv, x = (
+        Conv(64, 64, (3, 3), upsample=upsample, rngs=rngs()),
+        jnp.asarray(draw(2, 9, 6, 64)),
+    )
     before = conv(x)
     fold(conv)
     assert conv.kernel is None
@@ -173,19 +218,26 @@ def test_half_precision_is_not_transformed():
 
 
 def test_joined_convolutions_give_the_outputs_of_each():
-    convs, x = [Conv(4, outputs, (3, 3), rngs=rngs()) for outputs in (6, 3)], jnp.asarray(draw(1, 6, 6, 4))
+    convs, x = (
+        [Conv(4, outputs, (3, 3), rngs=rngs()) for outputs in (6, 3)],
+        jnp.asarray(draw(1, 6, 6, 4)),
+    )
     expected = jnp.concatenate([conv(x) for conv in convs], axis=-1)
     assert_close(join(convs)(x), expected, BOUND)
     assert convs[0].bias[...].size == 6
 
 
 def test_folding_weights_on_the_host_keeps_them_there():
-    network = nnx.List([ConvNorm(4, 6, (3, 3), rngs=rngs()), SpectralConv(6, 4, (3, 3), rngs=rngs())])
+    network = nnx.List(
+        [ConvNorm(4, 6, (3, 3), rngs=rngs()), SpectralConv(6, 4, (3, 3), rngs=rngs())]
+    )
     for _, leaf in nnx.to_flat_state(nnx.state(network)):
         leaf.set_value(np.array(leaf.get_value()))
     network.eval()
     fold(network)
-    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(nnx.state(network)))
+    assert all(
+        isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(nnx.state(network))
+    )
 
 
 def test_a_gated_mlp_multiplies_a_silu_with_a_linear_half():
@@ -199,12 +251,17 @@ def test_a_gated_mlp_multiplies_a_silu_with_a_linear_half():
 
 @pytest.mark.parametrize("layer_type", [Conv, ConvNorm, SpectralConv])
 def test_half_precision_computes_in_it_and_keeps_float32_weights(layer_type):
-    layer, x = layer_type(4, 6, (3, 3), dtype=jnp.bfloat16, rngs=rngs()), jnp.asarray(draw(2, 6, 6, 4))
+    layer, x = (
+        layer_type(4, 6, (3, 3), dtype=jnp.bfloat16, rngs=rngs()),
+        jnp.asarray(draw(2, 6, 6, 4)),
+    )
     wide = layer_type(4, 6, (3, 3), rngs=rngs())
     layer.eval()
     wide.eval()
     assert layer(x).dtype == jnp.bfloat16
-    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(layer))} == {jnp.dtype(jnp.float32)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(layer))} == {
+        jnp.dtype(jnp.float32)
+    }
     assert_close(layer(x).astype(jnp.float32), wide(x), 2e-2)  # bfloat16 has 8 bits
 
 

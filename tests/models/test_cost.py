@@ -1,4 +1,5 @@
-"""What a frame costs, counted and not timed: a saving that is lost by accident fails here."""
+"""What a frame costs, counted and not timed: a saving that is lost by accident fails
+here."""
 
 from dataclasses import replace
 
@@ -12,11 +13,13 @@ from jaxportrait.models.config import GeneratorConfig, WarpingConfig
 from tests.models.test_networks import drawn, inputs_of
 
 FLOPS, BYTES = 6.661e9, 5.843e8
-"""Of two frames of small networks, wide enough for every saving, in their inference form, as compiled for a CPU.
+"""Of two frames of small networks, wide enough for every saving, in their inference
+form, as compiled for a CPU.
 
 Renew them with a new saving.
 
-The mask convolution counts depth taps beyond the volume too, and is the faster for it (docs/performance.md).
+The mask convolution counts depth taps beyond the volume too, and is the faster for it
+(docs/performance.md).
 """
 
 
@@ -28,15 +31,21 @@ def frames(warping, generator, volume, source, driving, compressed):
 def cost_of(warping: nnx.Module, generator: nnx.Module) -> dict[str, float]:
     """The compiled operations and bytes of two frames of one source."""
     volume, source, driving = inputs_of("warping")
-    compressed = jnp.zeros((1, *volume.shape[1:-1], warping.dense_motion.compress.conv.bias.size))
-    compiled = frames.lower(warping, generator, volume[:1], source[:1], driving, compressed).compile()
+    compressed = jnp.zeros(
+        (1, *volume.shape[1:-1], warping.dense_motion.compress.conv.bias.size)
+    )
+    compiled = frames.lower(
+        warping, generator, volume[:1], source[:1], driving, compressed
+    ).compile()
     return compiled.cost_analysis()
 
 
 def test_a_frame_costs_what_it_did():
     configs = {
         "warping": replace(WarpingConfig.tiny(), features=64),
-        "generator": replace(GeneratorConfig.tiny(), features=64, hidden=64, output_channels=64),
+        "generator": replace(
+            GeneratorConfig.tiny(), features=64, hidden=64, output_channels=64
+        ),
     }
     networks = [drawn(part, config) for part, config in configs.items()]
     plain = cost_of(*networks)

@@ -1,4 +1,5 @@
-"""Every network: its published size, its inference form, its dtypes, and its state under jit, vmap and sharding."""
+"""Every network: its published size, its inference form, its dtypes, and its state
+under jit, vmap and sharding."""
 
 import json
 import math
@@ -36,7 +37,10 @@ from tests.closeness import assert_close
 from tests.models.test_blocks import draw, rngs
 
 SMALL_BOUND = 3e-5
-HALF_BOUNDS = {"bfloat16": 6e-2, "float16": 1e-2}  # of 8 and 11 bits, and a network rounds at every layer
+HALF_BOUNDS = {
+    "bfloat16": 6e-2,
+    "float16": 1e-2,
+}  # of 8 and 11 bits, and a network rounds at every layer
 COMPONENTS = {
     "appearance": "full/appearance_feature_extractor",
     "motion": "full/motion_extractor",
@@ -76,10 +80,17 @@ def tiny(part: str, dtype: str = "float32") -> Any:
 def drawn(part: str, config: Any, dtype: str = "float32") -> Any:
     """A network with every leaf drawn (fresh ones hold zeros).
 
-    Its spectral norms are near the truth, as in any network: a drawn pair of vectors would divide by next to nothing.
+    Its spectral norms are near the truth, as in any network: a drawn pair of vectors
+    would divide by next to nothing.
     """
     network = abstract(part, config, dtype=jnp.dtype(dtype))
-    fill(network, {name: draw_leaf(name, leaf.shape) for name, leaf in leaf_shapes(network).items()})
+    fill(
+        network,
+        {
+            name: draw_leaf(name, leaf.shape)
+            for name, leaf in leaf_shapes(network).items()
+        },
+    )
     nnx.update(network, jax.tree.map(jnp.asarray, nnx.state(network)))
     for _, module in nnx.iter_graph(network):
         if isinstance(module, SpectralConv):
@@ -90,17 +101,23 @@ def drawn(part: str, config: Any, dtype: str = "float32") -> Any:
 
 
 def draw_leaf(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Kernels that keep the size of what they meet; scales and variances about one; the rest about zero."""
+    """Kernels that keep the size of what they meet; scales and variances about one; the
+    rest about zero."""
     rng = np.random.default_rng(list(name.encode()))
     if name.endswith(("kernel", ".u", ".v")):
-        return rng.standard_normal(shape, np.float32) / np.sqrt(np.float32(np.prod(shape[:-1])))
+        return rng.standard_normal(shape, np.float32) / np.sqrt(
+            np.float32(np.prod(shape[:-1]))
+        )
     if name.endswith((".scale", ".var")) or name == "scale.bias":  # a head's scale, too
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return 0.1 * rng.standard_normal(shape, np.float32)
 
 
 def inputs_of(part: str, batch: int = 2) -> list[jax.Array]:
-    return [jnp.asarray(0.3 * draw(batch, *shape, seed=i)) for i, shape in enumerate(INPUTS[part])]
+    return [
+        jnp.asarray(0.3 * draw(batch, *shape, seed=i))
+        for i, shape in enumerate(INPUTS[part])
+    ]
 
 
 @jax.jit
@@ -109,7 +126,8 @@ def program(network: Callable, inputs: list[jax.Array]) -> Any:
 
 
 def call(network: Callable, inputs: list[jax.Array]) -> list[jax.Array]:
-    """The leaves of a network's output, from one jitted program of which the network is an argument."""
+    """The leaves of a network's output, from one jitted program of which the network is
+    an argument."""
     return jax.tree.leaves(program(network, inputs))
 
 
@@ -121,13 +139,16 @@ def outputs_of(part: str) -> list[jax.Array]:
 
 @pytest.fixture
 def lenient_promotion():
-    """Flax's norms ask JAX to promote bfloat16 to float32, which the strict rules forbid."""
+    """Flax's norms ask JAX to promote bfloat16 to float32, which the strict rules
+    forbid."""
     with jax.numpy_dtype_promotion("standard"):
         yield
 
 
 def statistics_of(network: nnx.Module) -> list[np.ndarray]:
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(network, nnx.BatchStat))]
+    return [
+        np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(network, nnx.BatchStat))
+    ]
 
 
 @pytest.mark.parametrize("part", COMPONENTS)
@@ -146,13 +167,19 @@ def test_full_networks_have_the_published_parameters(part, golden):
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network))) == published
 
 
-@pytest.mark.parametrize("part", ["appearance", "motion", "warping", "generator", "flow_transformer"])
+@pytest.mark.parametrize(
+    "part", ["appearance", "motion", "warping", "generator", "flow_transformer"]
+)
 def test_the_inference_form_is_the_same_function(part):
     folded = nnx.clone(tiny(part))
     fold(folded)
-    for ours, reference in zip(call(folded, inputs_of(part)), outputs_of(part), strict=True):
+    for ours, reference in zip(
+        call(folded, inputs_of(part)), outputs_of(part), strict=True
+    ):
         assert_close(ours, reference, SMALL_BOUND)
-    assert not statistics_of(folded) or part == "appearance"  # whose residual blocks norm before they convolve
+    assert (
+        not statistics_of(folded) or part == "appearance"
+    )  # whose residual blocks norm before they convolve
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(nnx.state(folded)))
 
 
@@ -161,9 +188,19 @@ def test_training_uses_the_statistics_of_the_batch_and_remembers_them(part):
     network, inputs = nnx.clone(tiny(part)), inputs_of(part)
     evaluated, stored = outputs_of(part), statistics_of(network)
     network.train()
-    trained = jax.tree.leaves(nnx.jit(lambda network, inputs: network(*inputs))(network, inputs))
-    assert max(float(jnp.abs(a - b).max()) for a, b in zip(trained, evaluated, strict=True)) > 1e-2
-    assert all(np.any(new != old) for new, old in zip(statistics_of(network), stored, strict=True))
+    trained = jax.tree.leaves(
+        nnx.jit(lambda network, inputs: network(*inputs))(network, inputs)
+    )
+    assert (
+        max(
+            float(jnp.abs(a - b).max()) for a, b in zip(trained, evaluated, strict=True)
+        )
+        > 1e-2
+    )
+    assert all(
+        np.any(new != old)
+        for new, old in zip(statistics_of(network), stored, strict=True)
+    )
 
 
 @pytest.mark.usefixtures("lenient_promotion")
@@ -177,7 +214,9 @@ def test_half_precision_keeps_its_weights_and_meets_float32(part, dtype):
     half, wide = call(network, inputs_of(part)), outputs_of(part)
     for ours, reference in zip(half, wide, strict=True):
         assert_close(ours.astype(jnp.float32), reference, HALF_BOUNDS[dtype])
-    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(network))} == {jnp.dtype(jnp.float32)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(network))} == {
+        jnp.dtype(jnp.float32)
+    }
 
 
 @pytest.mark.usefixtures("lenient_promotion")
@@ -195,7 +234,9 @@ def test_half_precision_keeps_its_weights_and_meets_float32(part, dtype):
 )
 def test_what_must_be_exact_is_float32_in_half_precision_too(part, dtypes):
     network = abstract(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.bfloat16)
-    outputs = nnx.eval_shape(lambda network, inputs: network(*inputs), network, inputs_of(part))
+    outputs = nnx.eval_shape(
+        lambda network, inputs: network(*inputs), network, inputs_of(part)
+    )
     assert [leaf.dtype.name for leaf in jax.tree.leaves(outputs)] == dtypes
 
 
@@ -205,7 +246,9 @@ def test_a_vmapped_network_is_a_batched_one(part):
 
     @jax.jit
     def one_by_one(state, inputs):
-        return jax.vmap(lambda *x: nnx.merge(graph, state)(*(leaf[None] for leaf in x)))(*inputs)
+        return jax.vmap(
+            lambda *x: nnx.merge(graph, state)(*(leaf[None] for leaf in x))
+        )(*inputs)
 
     inputs = inputs_of(part)
     outputs = jax.tree.leaves(one_by_one(state, inputs))
@@ -214,8 +257,11 @@ def test_a_vmapped_network_is_a_batched_one(part):
 
 
 def compare_sharded():
-    """Every network with its weights split over 4 devices and its batch over 2, against one device."""
-    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    """Every network with its weights split over 4 devices and its batch over 2, against
+    one device."""
+    mesh = jax.make_mesh(
+        (2, 4), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2
+    )
 
     def split_weights(leaf: jax.Array) -> jax.Array:
         whole = leaf.ndim == 0 or leaf.shape[-1] % mesh.shape["model"]
@@ -225,29 +271,53 @@ def compare_sharded():
     for part in ("appearance", "flow_transformer"):
         graph, state = nnx.split(tiny(part))
         sharded = nnx.merge(graph, jax.tree.map(split_weights, state))
-        inputs = [jax.device_put(x, NamedSharding(mesh, P("data"))) for x in inputs_of(part)]
+        inputs = [
+            jax.device_put(x, NamedSharding(mesh, P("data"))) for x in inputs_of(part)
+        ]
         assert (
-            len({shard.device for leaf in jax.tree.leaves(nnx.state(sharded)) for shard in leaf.addressable_shards})
+            len(
+                {
+                    shard.device
+                    for leaf in jax.tree.leaves(nnx.state(sharded))
+                    for shard in leaf.addressable_shards
+                }
+            )
             == 8
         )
-        for ours, reference in zip(call(sharded, inputs), outputs_of(part), strict=True):
+        for ours, reference in zip(
+            call(sharded, inputs), outputs_of(part), strict=True
+        ):
             assert_close(ours, reference, SMALL_BOUND)
 
 
 def test_sharded_networks_equal_those_on_one_device():
     command = "import tests.conftest; from tests.models.test_networks import compare_sharded; compare_sharded()"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
     root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
 
 
 def test_one_source_compressed_beforehand_serves_every_frame():
     network, (volume, source, driving) = tiny("warping"), inputs_of("warping")
     one = [volume[:1], source[:1]]
-    shared = call(network, [*one, driving, network.dense_motion.compress_volume(one[0])])
+    shared = call(
+        network, [*one, driving, network.dense_motion.compress_volume(one[0])]
+    )
     repeated = [jnp.repeat(x, 2, axis=0) for x in one]
-    for ours, reference in zip(shared, call(network, [*repeated, driving]), strict=True):
+    for ours, reference in zip(
+        shared, call(network, [*repeated, driving]), strict=True
+    ):
         assert_close(ours, reference, SMALL_BOUND)
 
 
@@ -256,10 +326,17 @@ def test_what_is_not_mobile_stays_where_the_source_has_it():
     compressed = network.dense_motion.compress_volume(volume)
     height, width = volume.shape[2:4]
     mobility = jnp.ones((1, height, width)).at[:, : height // 2].set(0)
-    free, held = (network.dense_motion(compressed, source, driving, own) for own in (None, mobility))
+    free, held = (
+        network.dense_motion(compressed, source, driving, own)
+        for own in (None, mobility)
+    )
     own_places = coordinate_grid(*volume.shape[1:4])
-    np.testing.assert_array_equal(held.deformation[:, :, height // 2 :], free.deformation[:, :, height // 2 :])
-    np.testing.assert_array_equal(held.deformation[0, :, : height // 2], own_places[:, : height // 2])
+    np.testing.assert_array_equal(
+        held.deformation[:, :, height // 2 :], free.deformation[:, :, height // 2 :]
+    )
+    np.testing.assert_array_equal(
+        held.deformation[0, :, : height // 2], own_places[:, : height // 2]
+    )
     assert np.abs(free.deformation - own_places[None]).max() > 0.01
 
 
@@ -269,16 +346,29 @@ def test_a_fresh_flow_transformer_stands_still():
 
 
 def test_a_dropped_condition_is_the_null_vector_in_place_of_all_audio():
-    network, (motion, time, audio) = tiny("flow_transformer"), inputs_of("flow_transformer")
+    network, (motion, time, audio) = (
+        tiny("flow_transformer"),
+        inputs_of("flow_transformer"),
+    )
     null = jnp.broadcast_to(network.null_audio[...][None, None], audio.shape)
-    condition = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, *leaf.shape[1:])), network.encode_null())
-    assert_close(network.velocity(motion, time, condition), network(motion, time, null), SMALL_BOUND)
+    condition = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (2, *leaf.shape[1:])), network.encode_null()
+    )
+    assert_close(
+        network.velocity(motion, time, condition),
+        network(motion, time, null),
+        SMALL_BOUND,
+    )
 
 
 def test_configs_survive_json():
-    config = PortraitConfig(image_size=64, warping=WarpingConfig.tiny(), motion=PortraitConfig.tiny().motion)
+    config = PortraitConfig(
+        image_size=64, warping=WarpingConfig.tiny(), motion=PortraitConfig.tiny().motion
+    )
     assert config_from_json(json.loads(json.dumps(asdict(config)))) == config
-    assert config_from_json({"log_mel": {"mel_bins": 40}}) == PortraitConfig(log_mel=LogMelConfig(40))
+    assert config_from_json({"log_mel": {"mel_bins": 40}}) == PortraitConfig(
+        log_mel=LogMelConfig(40)
+    )
 
 
 def test_a_checkpoint_has_one_audio_encoder():

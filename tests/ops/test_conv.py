@@ -9,7 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jaxportrait.ops.conv import FORMS_3D, aligned, as_written, convolve, cpu_form, half_padding
+from jaxportrait.ops.conv import (
+    FORMS_3D,
+    aligned,
+    as_written,
+    convolve,
+    cpu_form,
+    half_padding,
+)
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -19,7 +26,8 @@ WIDTHS_OF_FORMS = {
     "taps_as_inputs": (20, 6, 5),
     "sum_of_taps": (20, 70, 3),
 }
-"""Form -> (width, input channels, output channels) of a 3 x 3 x 3 convolution for which a CPU takes it."""
+"""Form -> (width, input channels, output channels) of a 3 x 3 x 3 convolution for which
+a CPU takes it."""
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -54,13 +62,22 @@ def torch_convolve(x: np.ndarray, kernel: np.ndarray, padding, **options) -> np.
 def test_convolutions_are_those_of_torch(shape, kernel_shape, options):
     x, kernel = draw(*shape), draw_kernel(*kernel_shape)
     padding = half_padding(jnp.asarray(kernel))
-    assert_close(convolve(x, kernel, padding=padding, **options), torch_convolve(x, kernel, padding, **options), BOUND)
+    assert_close(
+        convolve(x, kernel, padding=padding, **options),
+        torch_convolve(x, kernel, padding, **options),
+        BOUND,
+    )
 
 
-ALIGNED = {f"{name}, aligned": partial(aligned, FORMS_3D[name]) for name in ("taps_as_inputs", "taps_as_outputs")}
+ALIGNED = {
+    f"{name}, aligned": partial(aligned, FORMS_3D[name])
+    for name in ("taps_as_inputs", "taps_as_outputs")
+}
 
 
-@pytest.mark.parametrize("form", [*FORMS_3D.values(), *ALIGNED.values()], ids=[*FORMS_3D, *ALIGNED])
+@pytest.mark.parametrize(
+    "form", [*FORMS_3D.values(), *ALIGNED.values()], ids=[*FORMS_3D, *ALIGNED]
+)
 @pytest.mark.parametrize(
     ("size", "channels", "taps", "padding"),
     [
@@ -76,7 +93,9 @@ def test_every_form_is_the_convolution_of_torch(form, size, channels, taps, padd
     assert_close(ours, torch_convolve(x, kernel, padding), BOUND)
 
 
-@pytest.mark.parametrize(("form", "widths"), WIDTHS_OF_FORMS.items(), ids=WIDTHS_OF_FORMS)
+@pytest.mark.parametrize(
+    ("form", "widths"), WIDTHS_OF_FORMS.items(), ids=WIDTHS_OF_FORMS
+)
 def test_a_cpu_takes_each_form_where_it_is_fastest_with_equal_gradients(form, widths):
     width, inputs, outputs = widths
     x, kernel = draw(1, 3, 4, width, inputs), draw_kernel(3, 3, 3, inputs, outputs)
@@ -84,9 +103,12 @@ def test_a_cpu_takes_each_form_where_it_is_fastest_with_equal_gradients(form, wi
     assert cpu_form(x.shape, kernel.shape) == form
 
     def gradients(convolution):
-        return jax.jit(jax.grad(lambda x, k: jnp.sum(convolution(x, k, padding=padding) * cotangent), (0, 1)))(
-            x, kernel
-        )
+        return jax.jit(
+            jax.grad(
+                lambda x, k: jnp.sum(convolution(x, k, padding=padding) * cotangent),
+                (0, 1),
+            )
+        )(x, kernel)
 
     for ours, reference in zip(gradients(convolve), gradients(as_written), strict=True):
         assert_close(ours, reference, BOUND)
@@ -99,7 +121,9 @@ def test_the_mask_convolution_sums_its_taps_after_one_wide_convolution():
 def lowered_convolutions(platform: str, outputs: int) -> list[str]:
     """The convolutions of the StableHLO of a 3 x 3 x 3 one."""
     x, kernel = draw(1, 3, 4, 20, 6), draw_kernel(3, 3, 3, 6, outputs)
-    program = jax.jit(lambda x, k: convolve(x, k, padding=[(1, 1)] * 3)).trace(x, kernel)
+    program = jax.jit(lambda x, k: convolve(x, k, padding=[(1, 1)] * 3)).trace(
+        x, kernel
+    )
     lines = program.lower(lowering_platforms=(platform,)).as_text().splitlines()
     return [line for line in lines if "stablehlo.convolution" in line]
 
@@ -114,7 +138,9 @@ def test_a_tpu_runs_three_dimensional_convolutions_as_written():
     [(5, "3x3x8x24"), (64, "3x3x24x64")],
     ids=["few outputs: taps as outputs", "many: taps as inputs"],
 )
-def test_an_nvidia_gpu_runs_them_as_one_two_dimensional_one_of_whole_eights(outputs, kernel):
+def test_an_nvidia_gpu_runs_them_as_one_two_dimensional_one_of_whole_eights(
+    outputs, kernel
+):
     (convolution,) = lowered_convolutions("cuda", outputs)
     assert "[b, 0, 1, f]" in convolution
     assert f"tensor<{kernel}xf32>" in convolution
@@ -123,8 +149,13 @@ def test_an_nvidia_gpu_runs_them_as_one_two_dimensional_one_of_whole_eights(outp
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_no_platform_runs_one_dimensional_convolutions_as_such(platform, stride):
-    x, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (draw(2, 9, 6), draw_kernel(3, 6, 5)))
-    program = jax.jit(lambda x, k: convolve(x, k, stride=stride, padding=[(1, 1)])).trace(x, kernel)
+    x, kernel = (
+        jnp.asarray(array, jnp.bfloat16)
+        for array in (draw(2, 9, 6), draw_kernel(3, 6, 5))
+    )
+    program = jax.jit(
+        lambda x, k: convolve(x, k, stride=stride, padding=[(1, 1)])
+    ).trace(x, kernel)
     text = program.lower(lowering_platforms=(platform,)).as_text()
     assert "stablehlo.dot_general" in text
     assert "stablehlo.convolution" not in text
@@ -132,11 +163,19 @@ def test_no_platform_runs_one_dimensional_convolutions_as_such(platform, stride)
 
 def test_forms_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="a 3-D convolution of stride 2 and 1 groups"):
-        convolve(draw(1, 3, 4, 5, 6), draw_kernel(3, 3, 3, 6, 5), stride=2, padding=[(1, 1)] * 3)
+        convolve(
+            draw(1, 3, 4, 5, 6),
+            draw_kernel(3, 3, 3, 6, 5),
+            stride=2,
+            padding=[(1, 1)] * 3,
+        )
     with pytest.raises(ValueError, match="a 1-D convolution of stride 1 and 2 groups"):
         convolve(draw(1, 9, 6), draw_kernel(3, 3, 4), groups=2, padding=[(1, 1)])
 
 
 def test_half_precision_stays_half_precision():
-    x, kernel = jnp.asarray(draw(1, 3, 4, 20, 6), jnp.bfloat16), jnp.asarray(draw_kernel(3, 3, 3, 6, 5), jnp.bfloat16)
+    x, kernel = (
+        jnp.asarray(draw(1, 3, 4, 20, 6), jnp.bfloat16),
+        jnp.asarray(draw_kernel(3, 3, 3, 6, 5), jnp.bfloat16),
+    )
     assert convolve(x, kernel, padding=[(1, 1)] * 3).dtype == jnp.bfloat16

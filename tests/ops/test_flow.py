@@ -39,5 +39,9 @@ def test_guidance_goes_from_the_unconditional_past_the_conditional(scale, expect
 def test_times_are_bit_for_bit_those_of_torch():
     steps = range(1, 65)
     assert euler_times(25).dtype == np.float32
-    differing = [n for n in steps if not np.array_equal(euler_times(n), torch.linspace(0, 1, n + 1))]
+    differing = [
+        n
+        for n in steps
+        if not np.array_equal(euler_times(n), torch.linspace(0, 1, n + 1))
+    ]
     assert not differing

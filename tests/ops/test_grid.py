@@ -17,7 +17,9 @@ from jaxportrait.ops.grid import (
 from tests.closeness import assert_close
 
 SAMPLING = 1e-5
-GAUSSIAN = 3e-6  # a position is rounded to 1e-7, and the flanks rise by 6 a unit an axis
+GAUSSIAN = (
+    3e-6  # a position is rounded to 1e-7, and the flanks rise by 6 a unit an axis
+)
 
 sample, translate = jax.jit(sample_volume), jax.jit(translate_volume)
 
@@ -30,11 +32,19 @@ def volume() -> np.ndarray:
 @pytest.fixture
 def grid() -> np.ndarray:
     """Positions of which a good part lies outside."""
-    return np.random.default_rng(1).uniform(-1.5, 1.5, (2, 3, 4, 5, 3)).astype(np.float32)
+    return (
+        np.random.default_rng(1).uniform(-1.5, 1.5, (2, 3, 4, 5, 3)).astype(np.float32)
+    )
 
 
 def torch_sample(volume: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    sampled = F.grid_sample(volume.movedim(-1, 1), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    sampled = F.grid_sample(
+        volume.movedim(-1, 1),
+        grid,
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
     return sampled.movedim(1, -1)
 
 
@@ -50,34 +60,48 @@ def test_a_grid_point_is_x_then_y_then_z():
 
 def test_gaussians_have_a_deviation_of_a_tenth_and_one_of_their_own_along_the_depth():
     keypoints = np.random.default_rng(0).uniform(-1, 1, (2, 3, 3)).astype(np.float32)
-    z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in (4, 16, 20)), indexing="ij")
+    z, y, x = np.meshgrid(
+        *(np.linspace(-1, 1, size) for size in (4, 16, 20)), indexing="ij"
+    )
     points = np.stack([x, y, z], axis=-1)[None, ..., None, :]
     for deviation, made in (
         (0.1, keypoint_gaussians(keypoints, (4, 16, 20))),
         (0.5, keypoint_gaussians(keypoints, (4, 16, 20), 0.5)),
     ):
-        distance = (points - keypoints[:, None, None, None]) / np.array([0.1, 0.1, deviation])
+        distance = (points - keypoints[:, None, None, None]) / np.array(
+            [0.1, 0.1, deviation]
+        )
         assert_close(made, np.exp(-0.5 * (distance**2).sum(-1)), GAUSSIAN)
 
 
 def test_minus_one_is_the_outer_edge_of_the_first_voxel():
     volume = np.ones((1, 2, 2, 2, 1), np.float32)
-    points = np.array([[-1, -1, -1], [-0.5, -0.5, -0.5], [-0.5, -1, -0.5], [-3, 0, 0]], np.float32)
+    points = np.array(
+        [[-1, -1, -1], [-0.5, -0.5, -0.5], [-0.5, -1, -0.5], [-3, 0, 0]], np.float32
+    )
     sampled = sample(volume, points.reshape(1, 1, 1, 4, 3))
     np.testing.assert_allclose(sampled.ravel(), [1 / 8, 1, 1 / 2, 0])
 
 
 def test_sampling_is_that_of_torch_outside_too(volume, grid):
-    reference = torch_sample(torch.from_numpy(volume).double(), torch.from_numpy(grid).double())
+    reference = torch_sample(
+        torch.from_numpy(volume).double(), torch.from_numpy(grid).double()
+    )
     assert (np.abs(grid) > 1).any(-1).mean() > 0.5
     assert_close(sample(volume, grid), reference, SAMPLING)
 
 
 def test_gradients_of_sampling_are_those_of_torch(volume, grid):
-    cotangent = np.random.default_rng(2).standard_normal((*grid.shape[:-1], 3), np.float32)
-    leaves = [torch.from_numpy(array).double().requires_grad_() for array in (volume, grid)]
+    cotangent = np.random.default_rng(2).standard_normal(
+        (*grid.shape[:-1], 3), np.float32
+    )
+    leaves = [
+        torch.from_numpy(array).double().requires_grad_() for array in (volume, grid)
+    ]
     (torch_sample(*leaves) * torch.from_numpy(cotangent)).sum().backward()
-    gradients = jax.jit(jax.grad(lambda v, g: jnp.sum(sample(v, g) * cotangent), (0, 1)))(volume, grid)
+    gradients = jax.jit(
+        jax.grad(lambda v, g: jnp.sum(sample(v, g) * cotangent), (0, 1))
+    )(volume, grid)
     for ours, leaf in zip(gradients, leaves, strict=True):
         assert leaf.grad is not None
         assert_close(ours, leaf.grad, SAMPLING)
@@ -106,5 +130,7 @@ def test_positions_stay_float32_over_half_precision_volumes(volume, grid):
     half = jnp.asarray(volume, jnp.bfloat16)
     sampled, moved = sample(half, grid), translate(half, grid[:, 0, 0])
     assert sampled.dtype == moved.dtype == jnp.bfloat16
-    assert_close(sampled.astype(jnp.float32), sample(volume, grid), 2e-2)  # bfloat16 has 8 bits
+    assert_close(
+        sampled.astype(jnp.float32), sample(volume, grid), 2e-2
+    )  # bfloat16 has 8 bits
     assert_close(moved.astype(jnp.float32), translate(volume, grid[:, 0, 0]), 2e-2)

@@ -24,13 +24,27 @@ def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
     kernels = prepare(kernel, upsample, toom_cook=toom_cook)
     assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
     assert all(isinstance(prepared, np.ndarray) for prepared in kernels)
-    ours = jax.jit(lambda x, kernels: convolve_prepared(x, kernels, upsample, padding))(x, kernels)
+    ours = jax.jit(lambda x, kernels: convolve_prepared(x, kernels, upsample, padding))(
+        x, kernels
+    )
     fine = np.asarray(upsample_nearest(x, upsample))
-    assert_close(ours, torch_convolve(fine, kernel, padding), TOOM_COOK_BOUND if toom_cook else BOUND)
+    assert_close(
+        ours,
+        torch_convolve(fine, kernel, padding),
+        TOOM_COOK_BOUND if toom_cook else BOUND,
+    )
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 512, 256), (3, 3, 32, 64), (3, 3, 64, 12), (3, 3, 3, 512, 1024), (3, 384, 384), (5, 5, 64, 64)]
+    "shape",
+    [
+        (1, 1, 512, 256),
+        (3, 3, 32, 64),
+        (3, 3, 64, 12),
+        (3, 3, 3, 512, 1024),
+        (3, 384, 384),
+        (5, 5, 64, 64),
+    ],
 )
 def test_kernels_that_gain_nothing_are_left_as_they_are(shape):
     kernel = np.zeros(shape, np.float32)

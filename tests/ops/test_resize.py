@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jaxportrait.ops.resize import max_pool, mean_pool, pixel_shuffle, resize_linear, upsample_nearest
+from jaxportrait.ops.resize import (
+    max_pool,
+    mean_pool,
+    pixel_shuffle,
+    resize_linear,
+    upsample_nearest,
+)
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -23,13 +29,17 @@ def channels_first(maps: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_nearest_upsampling_is_that_of_torch(maps, factor):
-    reference = F.interpolate(channels_first(maps), scale_factor=factor, mode="nearest").movedim(1, -1)
+    reference = F.interpolate(
+        channels_first(maps), scale_factor=factor, mode="nearest"
+    ).movedim(1, -1)
     np.testing.assert_array_equal(upsample_nearest(maps, factor), reference)
 
 
 def test_nearest_upsampling_leaves_depth_alone(maps):
     volume = maps[:, None]
-    np.testing.assert_array_equal(upsample_nearest(volume, 2)[:, 0], upsample_nearest(maps, 2))
+    np.testing.assert_array_equal(
+        upsample_nearest(volume, 2)[:, 0], upsample_nearest(maps, 2)
+    )
 
 
 @pytest.mark.parametrize("height", [4, 3])
@@ -44,10 +54,14 @@ def test_mean_pooling_is_that_of_torch_with_any_leading_axes(maps):
     assert_close(mean_pool(maps[:, None]), reference[:, None], BOUND)
 
 
-@pytest.mark.parametrize(("frames", "length"), [(50, 30), (30, 50), (7, 7), (1, 5), (5, 1)])
+@pytest.mark.parametrize(
+    ("frames", "length"), [(50, 30), (30, 50), (7, 7), (1, 5), (5, 1)]
+)
 def test_linear_resizing_is_that_of_torch_with_aligned_corners(frames, length):
     sequence = np.random.default_rng(0).standard_normal((2, frames, 3), np.float32)
-    reference = F.interpolate(channels_first(sequence), length, mode="linear", align_corners=True).movedim(1, -1)
+    reference = F.interpolate(
+        channels_first(sequence), length, mode="linear", align_corners=True
+    ).movedim(1, -1)
     assert_close(resize_linear(jnp.asarray(sequence), length), reference, BOUND)
 
 

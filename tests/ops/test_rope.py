@@ -19,7 +19,9 @@ def test_angles_are_positions_times_falling_frequencies():
 
 def test_audio_and_motion_of_the_same_time_have_the_same_angle():
     motion, audio = rotary_table(30, DIM), rotary_table(50, DIM, position_scale=30 / 50)
-    assert_close(audio[::5], motion[::3], 5e-6)  # position 30 * 0.6 is rounded in float32
+    assert_close(
+        audio[::5], motion[::3], 5e-6
+    )  # position 30 * 0.6 is rounded in float32
 
 
 def test_neighbouring_pairs_turn():
@@ -34,7 +36,10 @@ def test_products_depend_on_the_distance_of_positions_alone():
     table = rotary_table(40, DIM)
 
     def products(shift: int) -> np.ndarray:
-        turned = rotate(query, table[7 + shift][None]), rotate(key, table[2 + shift][None])
+        turned = (
+            rotate(query, table[7 + shift][None]),
+            rotate(key, table[2 + shift][None]),
+        )
         return np.asarray(jnp.sum(turned[0] * turned[1], axis=-1))
 
     assert_close(products(20), products(0), 1e-5)  # angles to 40 rad, sums of 64
@@ -42,8 +47,12 @@ def test_products_depend_on_the_distance_of_positions_alone():
 
 
 def test_half_precision_is_turned_in_float32():
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 30, 2, DIM)), jnp.bfloat16)
+    x = jnp.asarray(
+        np.random.default_rng(0).standard_normal((1, 30, 2, DIM)), jnp.bfloat16
+    )
     table = rotary_table(30, DIM)
     turned = rotate(x, table)
     assert turned.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(turned, rotate(x.astype(jnp.float32), table).astype(jnp.bfloat16))
+    np.testing.assert_array_equal(
+        turned, rotate(x.astype(jnp.float32), table).astype(jnp.bfloat16)
+    )

@@ -7,14 +7,22 @@ import whisper
 
 from convert_weights.recipe import Recipe
 from convert_weights.verify import compare, golden_waveform
-from jaxportrait.ops.spectrogram import HOP, MARGIN, SAMPLE_RATE, log_mel, mel_filters, scale_log_mel
+from jaxportrait.ops.spectrogram import (
+    HOP,
+    MARGIN,
+    SAMPLE_RATE,
+    log_mel,
+    mel_filters,
+    scale_log_mel,
+)
 from tests.closeness import assert_close
 
 BOUND, GOLDEN_BOUND = 1e-5, 2e-5
 
 
 def spectrogram(wave: np.ndarray, mel_bins: int = 80) -> np.ndarray:
-    """Of a whole clip, mirrored at both ends, its last frame dropped: (mel bins, frames)."""
+    """Of a whole clip, mirrored at both ends, its last frame dropped: (mel bins,
+    frames)."""
     values = log_mel(np.pad(wave, MARGIN, mode="reflect")[None], mel_bins)[0, :-1]
     return np.asarray(scale_log_mel(values, values.max())).T
 
@@ -29,7 +37,9 @@ def test_filters_are_those_that_whisper_stores(mel_bins):
 def test_spectrograms_are_those_of_whisper(samples):
     time = np.arange(samples) / SAMPLE_RATE
     noise = np.random.default_rng(0).standard_normal(samples)
-    wave = (0.3 * np.sin(2 * np.pi * (200 + 900 * time) * time) + 0.05 * noise).astype(np.float32)
+    wave = (0.3 * np.sin(2 * np.pi * (200 + 900 * time) * time) + 0.05 * noise).astype(
+        np.float32
+    )
     assert_close(spectrogram(wave), whisper.log_mel_spectrogram(wave), BOUND)
 
 
@@ -42,7 +52,9 @@ def test_spectrograms_are_the_golden_ones(golden, seconds):
 
 
 def test_a_frame_reads_its_own_window_alone():
-    wave = np.random.default_rng(0).standard_normal((1, 2 * MARGIN + 9 * HOP), np.float32)
+    wave = np.random.default_rng(0).standard_normal(
+        (1, 2 * MARGIN + 9 * HOP), np.float32
+    )
     frames = log_mel(wave, 80)
     assert frames.shape == (1, 10, 80)
     alone = log_mel(wave[:, 4 * HOP : 4 * HOP + 2 * MARGIN], 80)
@@ -56,4 +68,7 @@ def test_silence_is_finite_and_flat():
 
 
 def test_values_are_floored_eight_below_the_maximum():
-    np.testing.assert_allclose(scale_log_mel(jnp.asarray([-9.0, -5.0, 2.0]), jnp.asarray(2.0)), [-0.5, -0.25, 1.5])
+    np.testing.assert_allclose(
+        scale_log_mel(jnp.asarray([-9.0, -5.0, 2.0]), jnp.asarray(2.0)),
+        [-0.5, -0.25, 1.5],
+    )

@@ -23,13 +23,19 @@ def test_merged_taps_equal_upsampling_and_then_convolving(factor, depth):
 
 
 def test_merged_taps_have_the_gradients_of_upsampling_and_then_convolving():
-    x, kernel, cotangent = draw(1, 4, 5, 6), draw_kernel(3, 3, 6, 5), draw(1, 8, 10, 5, seed=2)
+    x, kernel, cotangent = (
+        draw(1, 4, 5, 6),
+        draw_kernel(3, 3, 6, 5),
+        draw(1, 8, 10, 5, seed=2),
+    )
 
     def plain(x, k):
         return convolve(upsample_nearest(x, 2), k, padding=half_padding(k))
 
     def gradients(convolution):
-        return jax.jit(jax.grad(lambda x, k: jnp.sum(convolution(x, k) * cotangent), (0, 1)))(x, kernel)
+        return jax.jit(
+            jax.grad(lambda x, k: jnp.sum(convolution(x, k) * cotangent), (0, 1))
+        )(x, kernel)
 
     merged = gradients(lambda x, k: convolve_upsampled(x, k, 2))
     for ours, reference in zip(merged, gradients(plain), strict=True):
@@ -37,5 +43,8 @@ def test_merged_taps_have_the_gradients_of_upsampling_and_then_convolving():
 
 
 def test_half_precision_stays_half_precision():
-    x, kernel = (jnp.asarray(array, jnp.bfloat16) for array in (draw(1, 4, 5, 6), draw_kernel(3, 3, 6, 5)))
+    x, kernel = (
+        jnp.asarray(array, jnp.bfloat16)
+        for array in (draw(1, 4, 5, 6), draw_kernel(3, 3, 6, 5))
+    )
     assert convolve_upsampled(x, kernel, 2).dtype == jnp.bfloat16

@@ -20,17 +20,22 @@ def figures(golden):
 @pytest.fixture(scope="module")
 def source(figures) -> Source:
     read = {
-        name: jnp.asarray(figures[f"source/{name}"]) for name in ("kp", "exp", "pitch", "yaw", "roll", "t", "scale")
+        name: jnp.asarray(figures[f"source/{name}"])
+        for name in ("kp", "exp", "pitch", "yaw", "roll", "t", "scale")
     }
     pose = jnp.concatenate([read["pitch"], read["yaw"], read["roll"]], axis=1)
     motion = Motion(read["kp"], read["exp"], pose, read["t"], read["scale"])
-    return Source(jnp.zeros(()), jnp.zeros(()), jnp.asarray(figures["x_s"]), motion, jnp.zeros(()))
+    return Source(
+        jnp.zeros(()), jnp.zeros(()), jnp.asarray(figures["x_s"]), motion, jnp.zeros(())
+    )
 
 
 @pytest.mark.parametrize("relative", [True, False])
 def test_original_composition_is_golden(figures, source, relative):
     motion = jnp.asarray(figures["audio_driven/motion"].reshape(-1, 18))
-    keypoints = compose(source, motion, motion[0], space=LIP, composition="original", relative=relative)
+    keypoints = compose(
+        source, motion, motion[0], space=LIP, composition="original", relative=relative
+    )
     expected = figures[f"audio_driven/relative_{relative}"]
     assert np.abs(keypoints - expected).max() <= 1e-6 * np.abs(expected).max()
 
@@ -43,7 +48,9 @@ def test_the_first_frame_is_the_source(figures, source):
 
 def test_lips_alone_move(figures, source):
     motion = jnp.asarray(figures["audio_driven/motion"].reshape(-1, 18))
-    moved = np.abs(np.asarray(compose(source, motion, motion[0], space=LIP)) - figures["x_s"]).max(axis=(0, 2))
+    moved = np.abs(
+        np.asarray(compose(source, motion, motion[0], space=LIP)) - figures["x_s"]
+    ).max(axis=(0, 2))
     lips = np.isin(np.arange(21), LIP_KEYPOINTS)
     assert (moved[lips] > 1e-3).all()
     assert (moved[~lips] < 1e-6).all()
@@ -78,7 +85,9 @@ def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
     motion[0, 63:66] = 20.0  # looks aside
     motion[0, [3 * keypoint + 1 for keypoint in UPPER_KEYPOINTS]] = 0.5  # lids shut
     rest = rest_motion(motion, FACE)
-    eyes = np.array([3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)])
+    eyes = np.array(
+        [3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)]
+    )
     np.testing.assert_array_equal(rest[eyes], np.median(motion, axis=0)[eyes])
     np.testing.assert_array_equal(rest[63:], np.median(motion, axis=0)[63:])
     others = np.setdiff1d(np.arange(63), eyes)

@@ -13,19 +13,26 @@ SIZE = 32
 
 
 def record_of(clip: str, frames: int, points: int = 4) -> FrameRecord:
-    """Grey pictures whose level is ten times their number, which is also all of their landmarks and their pose."""
+    """Grey pictures whose level is ten times their number, which is also all of their
+    landmarks and their pose."""
     numbers = np.arange(frames, dtype=np.float32)
     return FrameRecord(
         clip,
         clip.split("/")[0],
-        [encode_image(np.full((SIZE, SIZE, 3), 10 * frame, np.uint8)) for frame in range(frames)],
+        [
+            encode_image(np.full((SIZE, SIZE, 3), 10 * frame, np.uint8))
+            for frame in range(frames)
+        ],
         np.tile(numbers[:, None, None], (1, points, 2)),
         np.tile(numbers[:, None], (1, 3)),
     )
 
 
-def make_frames(path: Path, train: int = 5, validation: int = 2, points: int = 4) -> FrameDataset:
-    """A data set whose clips differ in length; the first one of each split has no landmarks."""
+def make_frames(
+    path: Path, train: int = 5, validation: int = 2, points: int = 4
+) -> FrameDataset:
+    """A data set whose clips differ in length; the first one of each split has no
+    landmarks."""
     path.mkdir(parents=True)
     splits = {"train": train, "validation": validation}
     records = {
@@ -34,7 +41,12 @@ def make_frames(path: Path, train: int = 5, validation: int = 2, points: int = 4
         for i in range(count)
     }
     pieces = [
-        Piece(clip, "train" if clip.startswith("train") else "validation", 0, record.frames)
+        Piece(
+            clip,
+            "train" if clip.startswith("train") else "validation",
+            0,
+            record.frames,
+        )
         for clip, record in records.items()
     ]
     return write_frames(path, pieces, records.__getitem__, FrameRecipe(SIZE))

@@ -1,4 +1,5 @@
-"""A checkpoint of networks so small that their programs compile in seconds, from a seed."""
+"""A checkpoint of networks so small that their programs compile in seconds, from a
+seed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,15 +30,21 @@ SMALL = PortraitConfig(
     GeneratorConfig(8, hidden=8, output_channels=8, middle_blocks=1),
     log_mel=LogMelConfig(20),
     flow_transformer=replace(
-        FlowTransformerConfig.tiny(), motion_width=MOTION_WIDTH, audio_width=40, motion_space="face"
+        FlowTransformerConfig.tiny(),
+        motion_width=MOTION_WIDTH,
+        audio_width=40,
+        motion_space="face",
     ),
 )
 PARTS = ("appearance", "motion", "warping", "generator", "flow_transformer")
 
 
 def save_small_checkpoint(path: Path) -> Path:
-    """Everything that makes a picture speak, with all of the face's motion, untrained."""
+    """Everything that makes a picture speak, with all of the face's motion,
+    untrained."""
     leaves = {part: draw_leaves(part, getattr(SMALL, part)) for part in PARTS}
-    statistics = MotionStatistics(np.zeros(MOTION_WIDTH, np.float32), np.full(MOTION_WIDTH, 0.01, np.float32))
+    statistics = MotionStatistics(
+        np.zeros(MOTION_WIDTH, np.float32), np.full(MOTION_WIDTH, 0.01, np.float32)
+    )
     save_checkpoint(path, SMALL, leaves | {"log_mel": {}}, statistics)
     return path

@@ -1,4 +1,5 @@
-"""A recipe without networks, whose extractor or clips fail as they are told to, for tests of who does the work."""
+"""A recipe without networks, whose extractor or clips fail as they are told to, for
+tests of who does the work."""
 
 import os
 import signal
@@ -28,7 +29,8 @@ class Named:
 
 @dataclass(frozen=True)
 class NameRecipe(Recipe):
-    """Records names; the extractor of a `broken` one raises an error, that of a `fatal` one ends its process."""
+    """Records names; the extractor of a `broken` one raises an error, that of a `fatal`
+    one ends its process."""
 
     description: ClassVar[str] = "names.json"
     least_frames: ClassVar[int] = 1
@@ -51,7 +53,8 @@ class NameRecipe(Recipe):
 
 
 class NameExtractor(ClipExtractor):
-    """Is killed by a clip named `deadly`; hangs up at one named `last`, and then takes a while to end."""
+    """Is killed by a clip named `deadly`; hangs up at one named `last`, and then takes
+    a while to end."""
 
     def record(self, clip: Clip) -> tuple[Named, float]:
         if clip.name == "deadly":

@@ -1,4 +1,5 @@
-"""A made data set, a checkpoint of frozen parts, and training programs in processes of their own."""
+"""A made data set, a checkpoint of frozen parts, and training programs in processes of
+their own."""
 
 import os
 import subprocess
@@ -33,18 +34,32 @@ FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """XLA flags for renderers, compiling which takes most of a test's time."""
-TINY = ("--width", "16", "--heads", "2", "--joint-blocks", "1", "--fused-blocks", "1", "--accumulation", "1")
+TINY = (
+    "--width",
+    "16",
+    "--heads",
+    "2",
+    "--joint-blocks",
+    "1",
+    "--fused-blocks",
+    "1",
+    "--accumulation",
+    "1",
+)
 
 
 def make_checkpoint(path: Path) -> Path:
     """A checkpoint of frozen parts: an audio encoder of width 8, and nothing more."""
     encoder = build("whisper", ENCODER, rngs=nnx.Rngs(0))
-    save_checkpoint(path, PortraitConfig(64, whisper=ENCODER), {"whisper": leaves_of(encoder)})
+    save_checkpoint(
+        path, PortraitConfig(64, whisper=ENCODER), {"whisper": leaves_of(encoder)}
+    )
     return path
 
 
 def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
-    """Motion that swings as the features do, so that there is something to learn; its first value is the frame."""
+    """Motion that swings as the features do, so that there is something to learn; its
+    first value is the frame."""
     rng = np.random.default_rng(seed)
     rate, phases = rng.uniform(0.5, 2), np.linspace(0, 3, FEATURE_WIDTH)
     heard = 2 * np.pi * rate * np.arange(features_needed(frames))[:, None] / 50
@@ -53,30 +68,47 @@ def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
     motion[:, 0] = np.arange(frames)
     features = np.sin(heard + phases[None])
     return ClipRecord(
-        name, name.split("/")[0], "", 0, np.float32(motion), np.float16(features), np.zeros(frames, np.float32)
+        name,
+        name.split("/")[0],
+        "",
+        0,
+        np.float32(motion),
+        np.float16(features),
+        np.zeros(frames, np.float32),
     )
 
 
-def make_dataset(path: Path, encoder: str, train: int = 5, validation: int = 2) -> Dataset:
-    """A data set whose clips differ in length; motion is also unlike from clip to clip."""
+def make_dataset(
+    path: Path, encoder: str, train: int = 5, validation: int = 2
+) -> Dataset:
+    """A data set whose clips differ in length; motion is also unlike from clip to
+    clip."""
     path.mkdir(parents=True)
     sizes, motion = {}, []
     for split, count in (("train", train), ("validation", validation)):
-        clips = [make_clip(f"{split}/{i}.mp4", 60 + 7 * i, seed=i) for i in range(count)]
+        clips = [
+            make_clip(f"{split}/{i}.mp4", 60 + 7 * i, seed=i) for i in range(count)
+        ]
         writer = ArrayRecordWriter(str(path / shard_name(split, 0, 1)), "group_size:1")
         for clip in clips:
             writer.write(encode_record(clip))
         writer.close()
         frames = [clip.frames for clip in clips]
-        sizes[split] = WindowSplitSize(1, count, sum(frames), sum(map(window_count, frames)))
+        sizes[split] = WindowSplitSize(
+            1, count, sum(frames), sum(map(window_count, frames))
+        )
         motion += [clip.motion for clip in clips] if split == "train" else []
     values = np.concatenate(motion).astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1)
-    write_description(Dataset(path, sizes, FEATURE_WIDTH, encoder, "lip", mean, deviation))
+    write_description(
+        Dataset(path, sizes, FEATURE_WIDTH, encoder, "lip", mean, deviation)
+    )
     return open_dataset(path)
 
 
-def weights_of(run: Path, kind: Literal["ema", "raw"] = "ema") -> tuple[dict[str, Any], MotionStatistics | None]:
+def weights_of(
+    run: Path, kind: Literal["ema", "raw"] = "ema"
+) -> tuple[dict[str, Any], MotionStatistics | None]:
     """The weights and statistics that a run saved last."""
     checkpoints = Checkpoints(run)
     try:
@@ -87,7 +119,8 @@ def weights_of(run: Path, kind: Literal["ema", "raw"] = "ema") -> tuple[dict[str
 
 @dataclass(frozen=True)
 class World:
-    """Everything that a training program reads, and a cache by which the later of equal ones start sooner."""
+    """Everything that a training program reads, and a cache by which the later of equal
+    ones start sooner."""
 
     root: Path
 
@@ -99,7 +132,16 @@ class World:
 
     def arguments(self, run: str, *more: str) -> list[str]:
         paths = ["--dataset-path", "clips", "--checkpoint", "base", "--work-dir", run]
-        return [sys.executable, "-m", "train", *paths, "--peak-tflops", "0.1", *TINY, *more]
+        return [
+            sys.executable,
+            "-m",
+            "train",
+            *paths,
+            "--peak-tflops",
+            "0.1",
+            *TINY,
+            *more,
+        ]
 
     def start(self, command: list[str], *, flags: str = "") -> subprocess.Popen[str]:
         environment = os.environ | {
@@ -110,7 +152,12 @@ class World:
             "XLA_FLAGS": flags,
         }
         return subprocess.Popen(
-            command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.root,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def finish(self, command: list[str], *, flags: str = "") -> tuple[int, str, str]:

@@ -1,4 +1,5 @@
-"""Ten updates on a mesh, in a process of its own: losses, gradients and weights go into a file.
+"""Ten updates on a mesh, in a process of its own: losses, gradients and weights go into
+a file.
 
 python -m tests.train.ten_steps DATASET OUTPUT FSDP [HOST:PORT PROCESSES PROCESS]
 """
@@ -39,23 +40,41 @@ def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     state = program.initial_state(mesh, weights(program.abstract_state(mesh).params))
     before = process_allgather(state.params, tiled=True)
 
-    update, losses, vectors, mean = program.lower_update(BATCH, mesh).compile(), [], [], 0.0
+    update, losses, vectors, mean = (
+        program.lower_update(BATCH, mesh).compile(),
+        [],
+        [],
+        0.0,
+    )
     for _ in range(STEPS):
         state, metrics = update(key, state, program.place(next(iterator), mesh))
         losses.append(float(metrics["loss"]))
-        previous, mean = mean, flat(process_allgather(optax.tree.get(state.optimizer, "mu"), tiled=True))
-        vectors.append((mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1))  # the clipped gradient
+        previous, mean = (
+            mean,
+            flat(process_allgather(optax.tree.get(state.optimizer, "mu"), tiled=True)),
+        )
+        vectors.append(
+            (mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1)
+        )  # the clipped gradient
     after = process_allgather(state.params, tiled=True)
-    spread = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
+    spread = sum(
+        not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state)
+    )
     if jax.process_index() == 0:
         first_and_last = {"fresh": fresh, "before": flat(before), "after": flat(after)}
-        np.savez(output, losses=losses, gradients=vectors, spread=spread, **first_and_last)
+        np.savez(
+            output, losses=losses, gradients=vectors, spread=spread, **first_and_last
+        )
 
 
 def weights(shapes: Params) -> dict[str, np.ndarray]:
-    """Weights of which none is zero, so that every layer has a gradient from the start."""
+    """Weights of which none is zero, so that every layer has a gradient from the
+    start."""
     rng = np.random.default_rng(0)
-    return {name: np.float32(0.1 * rng.standard_normal(leaf.shape)) for name, leaf in shapes.items()}
+    return {
+        name: np.float32(0.1 * rng.standard_normal(leaf.shape))
+        for name, leaf in shapes.items()
+    }
 
 
 def flat(tree: dict[str, np.ndarray]) -> np.ndarray:

@@ -21,8 +21,12 @@ TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
 
 @pytest.fixture
 def run(tmp_path: Path, optax_promotion) -> Path:
-    """The folder of a run of no updates, as a run that was killed leaves it: a step is half written."""
-    params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves("flow_transformer", TINY).items()}
+    """The folder of a run of no updates, as a run that was killed leaves it: a step is
+    half written."""
+    params = {
+        name: jnp.asarray(leaf)
+        for name, leaf in draw_leaves("flow_transformer", TINY).items()
+    }
     content = {
         "config": {"export_weights": "raw"},
         "trained": {"flow_transformer": asdict(TINY)},
@@ -37,13 +41,33 @@ def run(tmp_path: Path, optax_promotion) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+    }
 
 
 def test_export_says_one_line_and_leaves_the_run_as_it_is(run: Path, tmp_path: Path):
     before = files_of(run)
-    command = [sys.executable, "-m", "train.export", "--work-dir", run, "--output", tmp_path / "exported"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "train.export",
+        "--work-dir",
+        run,
+        "--output",
+        tmp_path / "exported",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stderr == ""
-    assert done.stdout == f"{tmp_path / 'exported'}: raw weights of step 0, with nothing else\n"
+    assert (
+        done.stdout
+        == f"{tmp_path / 'exported'}: raw weights of step 0, with nothing else\n"
+    )
     assert files_of(run) == before

@@ -1,4 +1,5 @@
-"""Measures against figures known by hand, the sweep on a perfect sampler, and the program as a user runs it."""
+"""Measures against figures known by hand, the sweep on a perfect sampler, and the
+program as a user runs it."""
 
 import json
 import sys
@@ -21,11 +22,26 @@ from train.evaluate import metrics
 from train.evaluate.__main__ import main
 from train.evaluate.lips import LIPS, learn_lip_axis
 from train.evaluate.run import Options, evaluate
-from train.evaluate.sweep import NotFiniteError, Scale, hold_out, make_sampler, measure, measure_truth, sweep
+from train.evaluate.sweep import (
+    NotFiniteError,
+    Scale,
+    hold_out,
+    make_sampler,
+    measure,
+    measure_truth,
+    sweep,
+)
 from train.flow.silence import quietest_feature, with_silence
 from train.process.shards import write_dataset
 from train.process.split import Piece
-from train.records import ClipRecord, Split, feature_at, features_needed, network_identity, open_dataset
+from train.records import (
+    ClipRecord,
+    Split,
+    feature_at,
+    features_needed,
+    network_identity,
+    open_dataset,
+)
 from train.shards import DatasetError
 
 LIP = MOTION_SPACES["lip"]
@@ -34,7 +50,8 @@ TINY = FlowTransformerConfig.tiny()
 
 
 def speech(clip: str, frames: int = 96, seed: int = 0, lag: int = 0) -> ClipRecord:
-    """Lips that open with the sound, `lag` frames after it, along one direction, and a little noise."""
+    """Lips that open with the sound, `lag` frames after it, along one direction, and a
+    little noise."""
     rng = np.random.default_rng(seed)
     smooth = np.convolve(rng.standard_normal(frames + 40), np.hanning(7), "same")
     envelope = np.abs(smooth[20 : 20 + frames])
@@ -42,19 +59,32 @@ def speech(clip: str, frames: int = 96, seed: int = 0, lag: int = 0) -> ClipReco
     motion = 1e-4 * rng.standard_normal((frames, 70))
     motion[:, list(LIPS)] += opening[:, None] * np.linspace(-0.01, 0.02, 18) + 0.3
     features = rng.standard_normal((features_needed(frames), 32)).astype(np.float16)
-    return ClipRecord(clip, clip[:1], "", 0, motion.astype(np.float32), features, envelope.astype(np.float32))
+    return ClipRecord(
+        clip,
+        clip[:1],
+        "",
+        0,
+        motion.astype(np.float32),
+        features,
+        envelope.astype(np.float32),
+    )
 
 
 @pytest.fixture(scope="module")
 def clips():
     return [
-        speech(f"{name}.mp4", frames, seed) for seed, (name, frames) in enumerate({"a": 96, "b": 70, "c": 90}.items())
+        speech(f"{name}.mp4", frames, seed)
+        for seed, (name, frames) in enumerate({"a": 96, "b": 70, "c": 90}.items())
     ]
 
 
 def scale_of(clips, space=LIP) -> Scale:
     motion = np.concatenate([clip.motion for clip in clips])[:, list(space.columns)]
-    return Scale(space, MotionStatistics(motion.mean(axis=0), motion.std(axis=0, ddof=1)), learn_lip_axis(clips))
+    return Scale(
+        space,
+        MotionStatistics(motion.mean(axis=0), motion.std(axis=0, ddof=1)),
+        learn_lip_axis(clips),
+    )
 
 
 # Measures
@@ -85,7 +115,9 @@ def test_movement_of_a_parabola():
 def test_frechet_distance_of_shifted_and_stretched_normals():
     frames = np.random.default_rng(0).standard_normal((5000, 3))
     assert metrics.frechet_distance(frames, frames) == pytest.approx(0, abs=1e-9)
-    assert metrics.frechet_distance(frames, frames + np.array([3, 0, 4])) == pytest.approx(25)
+    assert metrics.frechet_distance(
+        frames, frames + np.array([3, 0, 4])
+    ) == pytest.approx(25)
     deviations = frames.std(axis=0, ddof=1)
     assert metrics.frechet_distance(frames, 3 * frames) == pytest.approx(
         np.square(2 * frames.mean(axis=0)).sum() + np.square(2 * deviations).sum()
@@ -93,14 +125,23 @@ def test_frechet_distance_of_shifted_and_stretched_normals():
 
 
 def test_diversity_of_two_seeds():
-    assert metrics.diversity(np.stack([np.zeros((4, 2)), np.full((4, 2), 2.0)])) == pytest.approx(np.sqrt(2))
+    assert metrics.diversity(
+        np.stack([np.zeros((4, 2)), np.full((4, 2), 2.0)])
+    ) == pytest.approx(np.sqrt(2))
 
 
-@pytest.mark.parametrize(("mode", "borders"), [("fused", (15, 30, 45, 60, 75)), ("independent", (30, 60))])
+@pytest.mark.parametrize(
+    ("mode", "borders"), [("fused", (15, 30, 45, 60, 75)), ("independent", (30, 60))]
+)
 def test_seams_are_where_windows_start_and_end(mode, borders):
     seams = metrics.at_seams(*plan_windows(80, TINY, mode), 80)
-    assert set(np.flatnonzero(seams) + 1) == {frame for border in borders for frame in (border - 1, border)}
-    jumps = np.cumsum(np.isin(np.arange(80), borders)).astype(float)[:, None] + 0.01 * np.arange(80.0)[:, None] ** 2
+    assert set(np.flatnonzero(seams) + 1) == {
+        frame for border in borders for frame in (border - 1, border)
+    }
+    jumps = (
+        np.cumsum(np.isin(np.arange(80), borders)).astype(float)[:, None]
+        + 0.01 * np.arange(80.0)[:, None] ** 2
+    )
     assert metrics.seam_ratio([jumps], [seams]) == pytest.approx(1 / 0.02, rel=0.02)
     smooth = np.arange(80.0)[:, None] ** 2
     assert metrics.seam_ratio([smooth], [seams]) == pytest.approx(1)
@@ -108,7 +149,10 @@ def test_seams_are_where_windows_start_and_end(mode, borders):
 
 def test_one_window_has_no_seam():
     seams = metrics.at_seams(*plan_windows(30, TINY, "fused"), 30)
-    assert metrics.seam_ratio([np.random.default_rng(0).standard_normal((30, 1))], [seams]) is None
+    assert (
+        metrics.seam_ratio([np.random.default_rng(0).standard_normal((30, 1))], [seams])
+        is None
+    )
 
 
 def test_what_rests_has_no_seam():
@@ -149,7 +193,10 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
         return held_out[0].truth[np.arange(frames) % 96] if truth is None else truth
 
     ((_, sampled),) = sweep(perfect, held_out, [5], [2.0], 2)
-    broken = [replace(each, wrong=each.wrong + 0.1, samples=each.samples + 1e-3) for each in sampled]
+    broken = [
+        replace(each, wrong=each.wrong + 0.1, samples=each.samples + 1e-3)
+        for each in sampled
+    ]
     measures, truth = measure(held_out, broken, scale), measure_truth(held_out, scale)
     assert measures["keypoint_error"] == pytest.approx(np.sqrt(3) * 1e-3)
     assert measures["velocity_ratio"] == pytest.approx(1)
@@ -164,7 +211,9 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
 
 def test_late_lips_show_as_a_lag(clips):
     late = [speech("a.mp4", 200, 5, lag=3)]
-    assert measure_truth(hold_out(late, TINY, "fused"), scale_of(clips))["lip_lag_milliseconds"] == pytest.approx(100)
+    assert measure_truth(hold_out(late, TINY, "fused"), scale_of(clips))[
+        "lip_lag_milliseconds"
+    ] == pytest.approx(100)
 
 
 def test_wrong_sound_is_as_long_and_of_another_clip(clips):
@@ -179,12 +228,16 @@ def test_wrong_sound_is_as_long_and_of_another_clip(clips):
 def test_sampler_depends_on_seed_sound_and_setting_alone(checkpoint, clips):
     opened = open_checkpoint(checkpoint)
     network, statistics = opened.network("flow_transformer"), opened.statistics
-    sampler = make_sampler(cast(FlowTransformer, network), cast(MotionStatistics, statistics), "fused")
+    sampler = make_sampler(
+        cast(FlowTransformer, network), cast(MotionStatistics, statistics), "fused"
+    )
     clip = hold_out(clips[:2], TINY, "fused")[0]
     ((setting, (sampled,)),) = sweep(sampler, [clip], [2], [3.0], 2)
     assert sampled.samples.shape == (2, 96, 18)
     first = jax.random.fold_in(jax.random.key(0), 0)
-    np.testing.assert_array_equal(sampled.samples[0], sampler(clip.features, 96, first, setting))
+    np.testing.assert_array_equal(
+        sampled.samples[0], sampler(clip.features, 96, first, setting)
+    )
     assert np.abs(sampled.samples[0] - sampled.samples[1]).max() > 1e-3
     assert np.abs(sampled.samples[0] - sampled.wrong).max() > 1e-6
 
@@ -206,15 +259,31 @@ def test_every_clip_and_seed_has_noise_of_its_own(clips):
 def test_a_clip_that_rests_and_one_that_is_met_have_no_ratios(clips):
     still = [replace(clip, motion=np.zeros_like(clip.motion)) for clip in clips]
     held_out, scale = hold_out(still, TINY, "fused"), scale_of(clips)
-    ((_, sampled),) = sweep(lambda features, frames, key, setting: np.zeros((frames, 18)), held_out, [1], [2.0], 2)
+    ((_, sampled),) = sweep(
+        lambda features, frames, key, setting: np.zeros((frames, 18)),
+        held_out,
+        [1],
+        [2.0],
+        2,
+    )
     measures, truth = measure(held_out, sampled, scale), measure_truth(held_out, scale)
-    without = {"pose_error", "velocity_ratio", "acceleration_ratio", "seam_ratio", "wrong_audio_ratio"}
+    without = {
+        "pose_error",
+        "velocity_ratio",
+        "acceleration_ratio",
+        "seam_ratio",
+        "wrong_audio_ratio",
+    }
     assert {name for name, value in measures.items() if value is None} == without
-    assert {name for name, value in truth.items() if value is None} == without & set(truth)
+    assert {name for name, value in truth.items() if value is None} == without & set(
+        truth
+    )
 
 
 def test_a_value_that_never_changes_counts_for_nothing(clips):
-    still = [replace(clip, motion=clip.motion * (np.arange(70) != LIPS[0])) for clip in clips]
+    still = [
+        replace(clip, motion=clip.motion * (np.arange(70) != LIPS[0])) for clip in clips
+    ]
     scale = scale_of(still)
     assert scale.statistics.std[0] == 0
     assert np.isfinite(scale.normalise(still[0].motion[:, list(LIP.columns)])).all()
@@ -222,19 +291,34 @@ def test_a_value_that_never_changes_counts_for_nothing(clips):
 
 def test_motion_that_is_not_finite_is_named(clips):
     held_out = hold_out(clips, TINY, "fused")
-    with pytest.raises(NotFiniteError, match=r"for a\.mp4 is not finite \(5 steps, guidance 2\)"):
-        list(sweep(lambda features, frames, key, setting: np.full((frames, 18), np.nan), held_out, [5], [2.0], 2))
+    with pytest.raises(
+        NotFiniteError, match=r"for a\.mp4 is not finite \(5 steps, guidance 2\)"
+    ):
+        list(
+            sweep(
+                lambda features, frames, key, setting: np.full((frames, 18), np.nan),
+                held_out,
+                [5],
+                [2.0],
+                2,
+            )
+        )
 
 
 def test_silence_follows_a_clip_to_the_end_of_its_last_window(clips):
     clip = clips[1]  # 70 frames: four windows, to frame 75
     quiet = clip.features[feature_at(int(clip.envelope.argmin()))]
     np.testing.assert_array_equal(quietest_feature(clip), quiet)
-    for features in (hold_out(clips, TINY, "fused")[1].features, hold_out(clips[::-1], TINY, "fused")[1].features):
+    for features in (
+        hold_out(clips, TINY, "fused")[1].features,
+        hold_out(clips[::-1], TINY, "fused")[1].features,
+    ):
         assert features.shape == (125, 32)
         np.testing.assert_array_equal(features[:117], clip.features)
         np.testing.assert_array_equal(features[117:], np.tile(quiet, (8, 1)))
-    np.testing.assert_array_equal(with_silence(np.eye(3, dtype=np.float32), np.ones(3), 2), np.eye(3)[:2])
+    np.testing.assert_array_equal(
+        with_silence(np.eye(3, dtype=np.float32), np.ones(3), 2), np.eye(3)[:2]
+    )
 
 
 # The program
@@ -242,15 +326,23 @@ def test_silence_follows_a_clip_to_the_end_of_its_last_window(clips):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny", ("whisper", "flow_transformer"))
+    return save_tiny_checkpoint(
+        tmp_path_factory.mktemp("checkpoint") / "tiny", ("whisper", "flow_transformer")
+    )
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory, clips, checkpoint) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
     by_name = {clip.clip: clip for clip in clips}
-    splits: dict[str, Split] = {"a.mp4": "validation", "b.mp4": "train", "c.mp4": "validation"}
-    pieces = [Piece(name, split, 0, by_name[name].frames) for name, split in splits.items()]
+    splits: dict[str, Split] = {
+        "a.mp4": "validation",
+        "b.mp4": "train",
+        "c.mp4": "validation",
+    }
+    pieces = [
+        Piece(name, split, 0, by_name[name].frames) for name, split in splits.items()
+    ]
     write_dataset(
         folder,
         pieces,
@@ -266,21 +358,44 @@ def test_clips_are_spread_over_a_split(tmp_path, clips):
     names = [f"{index}.mp4" for index in range(10)]
     records = {name: replace(clips[1], clip=name) for name in names}
     pieces = [Piece(name, "train", 0, 70) for name in names]
-    write_dataset(tmp_path, pieces, records.__getitem__, feature_width=32, audio_encoder="", motion_space="lip")
+    write_dataset(
+        tmp_path,
+        pieces,
+        records.__getitem__,
+        feature_width=32,
+        audio_encoder="",
+        motion_space="lip",
+    )
     dataset = open_dataset(tmp_path)
-    assert [record.clip for record in dataset.spread("train", 3)] == ["1.mp4", "5.mp4", "8.mp4"]
+    assert [record.clip for record in dataset.spread("train", 3)] == [
+        "1.mp4",
+        "5.mp4",
+        "8.mp4",
+    ]
     assert [record.clip for record in dataset.spread("train", 99)] == names
     assert list(dataset.spread("validation", 3)) == []
 
 
-def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, monkeypatch, capsys):
+def test_program_writes_table_figures_and_plots(
+    dataset, checkpoint, tmp_path, monkeypatch, capsys
+):
     output = tmp_path / "out"
-    arguments = ["--dataset-path", dataset, "--checkpoint", checkpoint, "--output", output]
+    arguments = [
+        "--dataset-path",
+        dataset,
+        "--checkpoint",
+        checkpoint,
+        "--output",
+        output,
+    ]
     arguments += ["--steps", 1, 2, "--guidance", 3, "--seeds", 2]
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     main()
     report = json.loads((output / "evaluation.json").read_text())
-    assert [(row["steps"], row["guidance"]) for row in report["results"]] == [(1, 3), (2, 3)]
+    assert [(row["steps"], row["guidance"]) for row in report["results"]] == [
+        (1, 3),
+        (2, 3),
+    ]
     assert all(row.pop("pose_error") is None for row in report["results"])
     assert all(np.isfinite(list(row.values())).all() for row in report["results"])
     assert (report["clips"], report["frames"]) == (["a.mp4", "c.mp4"], 186)
@@ -289,10 +404,16 @@ def test_program_writes_table_figures_and_plots(dataset, checkpoint, tmp_path, m
     assert "2 of 2 settings sampled: 2 steps, guidance 3" in said
     assert "2 held-out clips, 186 frames" in said
     assert "pose" not in said
-    assert {path.name for path in output.iterdir()} == {"evaluation.json", "measures.png", "lips.png"}
+    assert {path.name for path in output.iterdir()} == {
+        "evaluation.json",
+        "measures.png",
+        "lips.png",
+    }
 
 
-def test_a_wrong_folder_is_one_line_and_status_2(checkpoint, tmp_path, monkeypatch, capsys):
+def test_a_wrong_folder_is_one_line_and_status_2(
+    checkpoint, tmp_path, monkeypatch, capsys
+):
     arguments = ["--dataset-path", tmp_path, "--checkpoint", checkpoint]
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     with pytest.raises(SystemExit) as status:
@@ -303,19 +424,26 @@ def test_a_wrong_folder_is_one_line_and_status_2(checkpoint, tmp_path, monkeypat
 
 def test_what_does_not_fit_is_refused(dataset, checkpoint, tmp_path):
     def run(**options):
-        evaluate(Options(dataset, checkpoint, tmp_path / "out", **options), Console(quiet=True))
+        evaluate(
+            Options(dataset, checkpoint, tmp_path / "out", **options),
+            Console(quiet=True),
+        )
 
     with pytest.raises(ValueError, match="--seeds must be at least 2, got 1"):
         run(seeds=1)
     with pytest.raises(ValueError, match="--steps must be at least 1, got 0"):
         run(steps=(0,))
     for given, said in (((2.0, -1.0), "2 -1"), ((float("nan"),), "nan"), ((), "none")):
-        with pytest.raises(ValueError, match=f"--guidance must be finite scales from 0, got {said}"):
+        with pytest.raises(
+            ValueError, match=f"--guidance must be finite scales from 0, got {said}"
+        ):
             run(guidance=given)
     description = dataset / "dataset.json"
     good = description.read_text()
     try:
-        description.write_text(json.dumps(json.loads(good) | {"audio_encoder": "another"}))
+        description.write_text(
+            json.dumps(json.loads(good) | {"audio_encoder": "another"})
+        )
         with pytest.raises(DatasetError, match="made by audio encoder another"):
             run()
     finally:

@@ -21,15 +21,23 @@ FRAMES, READ = 40, 75
 
 def test_silence_follows_a_clip_that_ends_within_its_last_window():
     transformer = TransformerSize(16, 2, 1, 1).config("lip", FEATURE_WIDTH)
-    params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves("flow_transformer", transformer).items()}
+    params = {
+        name: jnp.asarray(leaf)
+        for name, leaf in draw_leaves("flow_transformer", transformer).items()
+    }
     statistics = MotionStatistics(np.zeros(18, np.float32), np.ones(18, np.float32))
     config = StepConfig(transformer, OptimizerConfig())
     clip = make_clip("a/b.mp4", FRAMES, seed=0)
 
     silence = quietest_feature(clip)
     assert np.abs(silence).max() > 0.1
-    longer = replace(clip, features=with_silence(clip.features.astype(np.float32), silence, READ))
+    longer = replace(
+        clip, features=with_silence(clip.features.astype(np.float32), silence, READ)
+    )
     sample = partial(sample_average, config, params)
-    motion, expected = (sample_clip(transformer, sample, record, FRAMES, statistics) for record in (clip, longer))
+    motion, expected = (
+        sample_clip(transformer, sample, record, FRAMES, statistics)
+        for record in (clip, longer)
+    )
     assert motion.shape == (FRAMES, 18)
     np.testing.assert_array_equal(motion, expected)

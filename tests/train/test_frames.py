@@ -1,4 +1,5 @@
-"""Frames for renderer training as a user takes them, from a drawn tree in MEAD's shape, and the steps by hand."""
+"""Frames for renderer training as a user takes them, from a drawn tree in MEAD's shape,
+and the steps by hand."""
 
 import json
 import sys
@@ -14,7 +15,13 @@ from jaxportrait.media.video import VideoReader
 from tests.train.videos import HEIGHT, WIDTH, voice, write_head, write_mead_clip
 from train.frames.__main__ import main
 from train.frames.extract import FrameExtractor, FrameRecipe, spread
-from train.frames.landmarks import find_landmarks, normalise, read_truth, stack_landmarks, truth_path
+from train.frames.landmarks import (
+    find_landmarks,
+    normalise,
+    read_truth,
+    stack_landmarks,
+    truth_path,
+)
 from train.frames.run import cut_frames, make_frames, write_frames
 from train.process.gather import Job
 from train.process.split import Piece
@@ -34,17 +41,29 @@ FRAMES, SIZE, VIDEO_FRAMES = 6, 96, 20
 def pupils(seconds: np.ndarray) -> np.ndarray:
     """Where `draw_head` puts them, (f, 2, 2)."""
     x = WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds)
-    return np.stack([np.stack([x + side * 36, np.full_like(x, HEIGHT / 2 - 6)], -1) for side in (-0.42, 0.42)], 1)
+    return np.stack(
+        [
+            np.stack([x + side * 36, np.full_like(x, HEIGHT / 2 - 6)], -1)
+            for side in (-0.42, 0.42)
+        ],
+        1,
+    )
 
 
 def save_truth(video: Path, frames: int = VIDEO_FRAMES) -> None:
     turned = np.arange(3 * frames).reshape(-1, 3)
-    np.savez(truth_path(video), landmarks=pupils(np.arange(frames) / 30), pose=turned, opening=np.zeros(frames))
+    np.savez(
+        truth_path(video),
+        landmarks=pupils(np.arange(frames) / 30),
+        pose=turned,
+        opening=np.zeros(frames),
+    )
 
 
 @pytest.fixture(scope="module")
 def mead(tmp_path_factory) -> Path:
-    """Three subjects, all silent; one clip with its truth, one with another's, one corrupt, one of few frames."""
+    """Three subjects, all silent; one clip with its truth, one with another's, one
+    corrupt, one of few frames."""
     root = tmp_path_factory.mktemp("mead")
     options = {"sound": False, "seconds": VIDEO_FRAMES / 30}
     save_truth(write_mead_clip(root, "M003", "angry", 1, "001", **options))
@@ -73,26 +92,49 @@ def files_of(output: Path) -> dict[str, bytes]:
 
 def records_of(output: Path) -> dict[str, FrameRecord]:
     dataset = open_frames(output)
-    return {record.clip: record for split in ("train", "validation") for record in dataset.clips(split)}
+    return {
+        record.clip: record
+        for split in ("train", "validation")
+        for record in dataset.clips(split)
+    }
 
 
 def test_manifest_says_what_became_of_every_clip(made):
-    entries = map(json.loads, (made / "manifest.jsonl").read_text(encoding="utf-8").splitlines())
+    entries = map(
+        json.loads, (made / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     manifest = {entry["clip"]: entry for entry in entries}
-    assert {clip for clip, entry in manifest.items() if not entry["reason"]} == {KNOWN, PLAIN, SHORT}
+    assert {clip for clip, entry in manifest.items() if not entry["reason"]} == {
+        KNOWN,
+        PLAIN,
+        SHORT,
+    }
     assert "001.npz" not in manifest[STRANGE]["reason"]
-    assert "level_1/002.npz are of shape (7, 2, 2), the video has 20 frames" in manifest[STRANGE]["reason"]
+    assert (
+        "level_1/002.npz are of shape (7, 2, 2), the video has 20 frames"
+        in manifest[STRANGE]["reason"]
+    )
     assert "truncated or corrupt" in manifest[CORRUPT]["reason"]
-    assert [manifest[clip]["frames"] for clip in (KNOWN, PLAIN, SHORT)] == [FRAMES, FRAMES, 3]
-    assert manifest[KNOWN]["seconds"] == pytest.approx((VIDEO_FRAMES - 1) / 30, abs=1e-3)
+    assert [manifest[clip]["frames"] for clip in (KNOWN, PLAIN, SHORT)] == [
+        FRAMES,
+        FRAMES,
+        3,
+    ]
+    assert manifest[KNOWN]["seconds"] == pytest.approx(
+        (VIDEO_FRAMES - 1) / 30, abs=1e-3
+    )
 
 
 def test_pictures_are_crops_as_published(made, mead):
     video = VideoReader(mead / PLAIN)
     track = track_face(video, open_detector("haar"))
     images = [image for _, image in video]
-    for data, index in zip(records_of(made)[PLAIN].images, spread(VIDEO_FRAMES, FRAMES), strict=True):
-        expected = network_input(crop_face(images[index], track.rectangle), SIZE).astype(int)
+    for data, index in zip(
+        records_of(made)[PLAIN].images, spread(VIDEO_FRAMES, FRAMES), strict=True
+    ):
+        expected = network_input(
+            crop_face(images[index], track.rectangle), SIZE
+        ).astype(int)
         assert np.abs(decode_image(data) - expected).mean() < 1
 
 
@@ -102,8 +144,12 @@ def test_landmarks_sit_on_the_face(made):
     places = np.rint((record.landmarks + 1) / 2 * (SIZE - 1)).astype(int)
     for data, ((left, top), (right, bottom)) in zip(record.images, places, strict=True):
         image = decode_image(data)
-        assert max(image[top, left].max(), image[bottom, right].max()) < 90  # pupils: the whites are 240, skin 150
-    np.testing.assert_array_equal(record.pose[:, 0], 3 * np.array(spread(VIDEO_FRAMES, FRAMES)))
+        assert (
+            max(image[top, left].max(), image[bottom, right].max()) < 90
+        )  # pupils: the whites are 240, skin 150
+    np.testing.assert_array_equal(
+        record.pose[:, 0], 3 * np.array(spread(VIDEO_FRAMES, FRAMES))
+    )
 
 
 def test_what_is_not_known_is_said_to_be_unknown(made):
@@ -113,7 +159,9 @@ def test_what_is_not_known_is_said_to_be_unknown(made):
     assert open_frames(made).landmarks == 2
 
 
-def test_a_run_that_was_interrupted_goes_on_to_the_same_files(made, mead, tmp_path, monkeypatch):
+def test_a_run_that_was_interrupted_goes_on_to_the_same_files(
+    made, mead, tmp_path, monkeypatch
+):
     output, done = tmp_path / "out", []
     extract = FrameExtractor.extract
 
@@ -129,7 +177,11 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_files(made, mead, tmp_pa
     with pytest.raises(FileNotFoundError, match="make or finish it"):
         open_frames(output)
     again = []
-    monkeypatch.setattr(FrameExtractor, "extract", lambda self, clip: again.append(clip.name) or extract(self, clip))
+    monkeypatch.setattr(
+        FrameExtractor,
+        "extract",
+        lambda self, clip: again.append(clip.name) or extract(self, clip),
+    )
     make_frames(job_of(mead, output), Console(quiet=True))
     assert done[0] not in again
     assert files_of(output) == files_of(made)
@@ -156,9 +208,17 @@ def test_other_truth_makes_another_record(mead, made, tmp_path):
 
 def test_a_single_subject_is_split_by_time(tmp_path):
     write_head(tmp_path / "videos" / "speaker" / "a.mp4", seconds=1, sound=voice(1))
-    job = Job(tmp_path / "videos", tmp_path / "out", FrameRecipe(64, 30, detector="haar"), layout="folder")
+    job = Job(
+        tmp_path / "videos",
+        tmp_path / "out",
+        FrameRecipe(64, 30, detector="haar"),
+        layout="folder",
+    )
     dataset, (entry,) = make_frames(job, Console(quiet=True))
-    (train,), (validation,) = list(dataset.clips("train")), list(dataset.clips("validation"))
+    (train,), (validation,) = (
+        list(dataset.clips("train")),
+        list(dataset.clips("validation")),
+    )
     assert entry.splits == ("train", "validation")
     assert (train.frames, validation.frames) == (27, 3)
 
@@ -171,7 +231,9 @@ def test_a_single_subject_is_split_by_time(tmp_path):
         (["--workers", "0"], "--workers must be at least 1, got 0"),
     ],
 )
-def test_a_wrong_option_is_one_line_and_status_2(arguments, message, mead, tmp_path, monkeypatch, capsys):
+def test_a_wrong_option_is_one_line_and_status_2(
+    arguments, message, mead, tmp_path, monkeypatch, capsys
+):
     paths = ["--dataset-path", str(mead), "--output-path", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["frames", *paths, *arguments])
     with pytest.raises(SystemExit) as status:
@@ -182,7 +244,10 @@ def test_a_wrong_option_is_one_line_and_status_2(arguments, message, mead, tmp_p
 
 def test_a_motion_data_set_is_not_written_over(mead, tmp_path):
     (tmp_path / "dataset.json").touch()
-    with pytest.raises(ValueError, match=r"data set of another kind \(dataset.json\): choose another --output-path"):
+    with pytest.raises(
+        ValueError,
+        match=r"data set of another kind \(dataset.json\): choose another --output-path",
+    ):
         make_frames(job_of(mead, tmp_path), Console(quiet=True))
 
 
@@ -200,20 +265,42 @@ def test_frames_are_spread_evenly():
 def test_the_centres_of_corner_pixels_are_one():
     rectangle = FaceRectangle((100, 60), 256)
     corners = np.array([[-28 + 0.25, -68 + 0.25], [227.25, 187.25]])
-    np.testing.assert_allclose(normalise(corners, rectangle, 256), [[-1, -1], [1, 1]], atol=1e-6)
+    np.testing.assert_allclose(
+        normalise(corners, rectangle, 256), [[-1, -1], [1, 1]], atol=1e-6
+    )
 
 
 def test_the_detectors_points_of_the_face_in_the_crop_are_taken():
     def face(x: float, fine: bool) -> Face:
         points = np.full((5, 2), x)
-        return Face((0, 0, 1, 1), 1.0, FaceRectangle((x, 50), 20), None, points, points[:3] if fine else None)
+        return Face(
+            (0, 0, 1, 1),
+            1.0,
+            FaceRectangle((x, 50), 20),
+            None,
+            points,
+            points[:3] if fine else None,
+        )
 
     image, rectangle = np.zeros((8, 8, 3), np.uint8), FaceRectangle((50, 50), 44)
     for fine, count in ((False, 5), (True, 3)):
-        detector = Detector("insightface", lambda _, fine=fine: [face(80, fine), face(58, fine), face(45, fine)])
-        np.testing.assert_array_equal(find_landmarks(image, rectangle, detector), np.full((count, 2), 45))
-    assert find_landmarks(image, rectangle, Detector("insightface", lambda _: [face(80, False)])) is None
-    assert find_landmarks(image, rectangle, Detector("haar", lambda _: [face(45, False)])) is None
+        detector = Detector(
+            "insightface",
+            lambda _, fine=fine: [face(80, fine), face(58, fine), face(45, fine)],
+        )
+        np.testing.assert_array_equal(
+            find_landmarks(image, rectangle, detector), np.full((count, 2), 45)
+        )
+    assert (
+        find_landmarks(
+            image, rectangle, Detector("insightface", lambda _: [face(80, False)])
+        )
+        is None
+    )
+    assert (
+        find_landmarks(image, rectangle, Detector("haar", lambda _: [face(45, False)]))
+        is None
+    )
 
 
 def test_frames_without_points_are_nan():
@@ -237,7 +324,9 @@ def test_damaged_truth_is_named(tmp_path):
 
 def record_of(clip: str, points: int) -> FrameRecord:
     landmarks = np.arange(6 * points, dtype=np.float32).reshape(3, points, 2)
-    return FrameRecord(clip, "s", [b"1", b"2", b"3"], landmarks, np.zeros((3, 3), np.float32))
+    return FrameRecord(
+        clip, "s", [b"1", b"2", b"3"], landmarks, np.zeros((3, 3), np.float32)
+    )
 
 
 def test_a_piece_has_its_own_frames():
@@ -249,7 +338,12 @@ def test_a_piece_has_its_own_frames():
 def test_landmarks_of_one_kind_alone(tmp_path):
     records = {"a": record_of("a", 2), "b": record_of("b", 0), "c": record_of("c", 5)}
     pieces = [Piece(clip, "train", 0, 3) for clip in records]
-    assert write_frames(tmp_path, pieces[:2], records.__getitem__, FrameRecipe(64)).landmarks == 2
+    assert (
+        write_frames(
+            tmp_path, pieces[:2], records.__getitem__, FrameRecipe(64)
+        ).landmarks
+        == 2
+    )
     with pytest.raises(DatasetError, match="some clips have 2 landmarks and others 5"):
         write_frames(tmp_path, pieces, records.__getitem__, FrameRecipe(64))
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,5 @@
-"""The log-mel alone as audio encoder, from videos to motion: process, train, export, infer, evaluate."""
+"""The log-mel alone as audio encoder, from videos to motion: process, train, export,
+infer, evaluate."""
 
 import os
 import subprocess
@@ -12,10 +13,20 @@ from rich.console import Console
 
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
-from jaxportrait.checkpoint import Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
+from jaxportrait.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
-from jaxportrait.models.config import FlowTransformerConfig, LogMelConfig, PortraitConfig, WhisperConfig
+from jaxportrait.models.config import (
+    FlowTransformerConfig,
+    LogMelConfig,
+    PortraitConfig,
+    WhisperConfig,
+)
 from jaxportrait.pipeline.encode import encode_audio
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
@@ -35,18 +46,29 @@ SHORT = "--steps 3 --validate-every 3 --save-every 3 --validation-batches 1 --le
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    """What inference needs but the flow transformer, with log-mels of 8 bins in place of Whisper."""
+    """What inference needs but the flow transformer, with log-mels of 8 bins in place
+    of Whisper."""
     tiny = PortraitConfig.tiny()
-    renderer = {part: getattr(tiny, part) for part in ("appearance", "motion", "warping", "generator")}
-    return save(tmp_path_factory.mktemp("checkpoints") / "base", PortraitConfig(64, **renderer, log_mel=FEATURES))
+    renderer = {
+        part: getattr(tiny, part)
+        for part in ("appearance", "motion", "warping", "generator")
+    }
+    return save(
+        tmp_path_factory.mktemp("checkpoints") / "base",
+        PortraitConfig(64, **renderer, log_mel=FEATURES),
+    )
 
 
 def save(path: Path, config: PortraitConfig) -> Path:
     checkpoint, statistics = Checkpoint(path, config, None), None
     if config.flow_transformer is not None:
         width = config.flow_transformer.motion_width
-        statistics = MotionStatistics(np.zeros(width, np.float32), np.ones(width, np.float32))
-    params = {part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts}
+        statistics = MotionStatistics(
+            np.zeros(width, np.float32), np.ones(width, np.float32)
+        )
+    params = {
+        part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts
+    }
     save_checkpoint(path, config, params, statistics)
     return path
 
@@ -70,8 +92,20 @@ def trained(base, dataset, tmp_path) -> Path:
     """A run of three updates, exported in half precision."""
     run, output = tmp_path / "run", tmp_path / "trained"
     paths = ("--dataset-path", dataset.path, "--checkpoint", base, "--work-dir", run)
-    command = [sys.executable, "-m", "train", *map(str, paths), *f"{TINY} {SHORT} --peak-tflops 0.1".split()]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu"}, check=True, capture_output=True)
+    command = [
+        sys.executable,
+        "-m",
+        "train",
+        *map(str, paths),
+        *f"{TINY} {SHORT} --peak-tflops 0.1".split(),
+    ]
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        check=True,
+        capture_output=True,
+    )
     export(Options(run, output, dtype="float16"))
     return output
 
@@ -81,8 +115,12 @@ def test_records_hold_the_features_of_inference(base, mead, dataset):
     assert dataset.feature_width == 16
     for split in ("train", "validation"):
         (record,) = dataset.clips(split)
-        audio = Audio.open(mead / record.clip.replace("video/front", "audio").replace(".mp4", ".m4a"))
-        features = encode_audio(encoder, audio.stream, audio.sample_count, features=len(record.features))
+        audio = Audio.open(
+            mead / record.clip.replace("video/front", "audio").replace(".mp4", ".m4a")
+        )
+        features = encode_audio(
+            encoder, audio.stream, audio.sample_count, features=len(record.features)
+        )
         np.testing.assert_array_equal(record.features, features.astype(np.float16))
 
 
@@ -93,7 +131,8 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
     check_fit(dataset, checkpoint)
     animator = Animator(checkpoint, detector=open_detector("none"))
     right, wrong = (
-        animator.sample(Audio.from_samples(sound, 16_000), 15, Sampling(steps=2)) for sound in (voice, 0 * voice)
+        animator.sample(Audio.from_samples(sound, 16_000), 15, Sampling(steps=2))
+        for sound in (voice, 0 * voice)
     )
     assert right.shape == (15, 18)
     assert np.abs(right - wrong).max() > 0
@@ -101,12 +140,17 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
 
 def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
     finer = replace(open_checkpoint(base).config, log_mel=LogMelConfig(40))
-    for other in (save_tiny_checkpoint(tmp_path / "whisper", ("whisper",)), save(tmp_path / "finer", finer)):
+    for other in (
+        save_tiny_checkpoint(tmp_path / "whisper", ("whisper",)),
+        save(tmp_path / "finer", finer),
+    ):
         with pytest.raises(DatasetError, match="made by audio encoder"):
             check_encoder(dataset, open_checkpoint(other))
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
     heard = replace(WhisperConfig.tiny(), width=FEATURES.width)
-    reader = save(tmp_path / "reader", PortraitConfig(whisper=heard, flow_transformer=transformer))
+    reader = save(
+        tmp_path / "reader", PortraitConfig(whisper=heard, flow_transformer=transformer)
+    )
     with pytest.raises(DatasetError, match="made by audio encoder"):
         check_fit(dataset, open_checkpoint(reader))
 
@@ -117,7 +161,9 @@ def test_the_log_mel_takes_the_place_of_whisper():
     config, parts = with_log_mel(both, {"motion": {}, "whisper": {}}, 40)
     assert config == PortraitConfig(motion=tiny.motion, log_mel=LogMelConfig(40))
     assert list(parts) == ["motion", "log_mel"]
-    with pytest.raises(CheckpointError, match="would change what the flow transformer hears"):
+    with pytest.raises(
+        CheckpointError, match="would change what the flow transformer hears"
+    ):
         with_log_mel(tiny, {}, 40)
     with pytest.raises(ValueError, match="of 0 bins"):
         with_log_mel(both, {}, 0)

@@ -38,11 +38,16 @@ def events(work_dir: Path) -> Iterator[Event]:
 
 def written(work_dir: Path) -> dict[tuple[str, int], Summary.Value]:
     """(name, step) -> value."""
-    return {(value.tag, event.step): value for event in events(work_dir) for value in event.summary.value}
+    return {
+        (value.tag, event.step): value
+        for event in events(work_dir)
+        for value in event.summary.value
+    }
 
 
 def shown(work_dir: Path) -> list[tuple[int, float]]:
-    """(step, value) as TensorBoard shows them: where a session starts, what lies at its step and later is hidden."""
+    """(step, value) as TensorBoard shows them: where a session starts, what lies at its
+    step and later is hidden."""
     values = []
     for event in events(work_dir):
         if event.session_log.status == SessionLog.START:
@@ -51,10 +56,14 @@ def shown(work_dir: Path) -> list[tuple[int, float]]:
     return values
 
 
-def wait_for(work_dir: Path, name: str, step: int) -> dict[tuple[str, int], Summary.Value]:
+def wait_for(
+    work_dir: Path, name: str, step: int
+) -> dict[tuple[str, int], Summary.Value]:
     """What is on disk as soon as a value is, or a while after it should be."""
     limit = time.monotonic() + 5 * FLUSH_SECONDS
-    while (name, step) not in (values := written(work_dir)) and time.monotonic() < limit:
+    while (name, step) not in (
+        values := written(work_dir)
+    ) and time.monotonic() < limit:
         time.sleep(0.05)
     return values
 
@@ -65,7 +74,10 @@ def test_scalars_are_on_disk_while_the_run_goes_on(journal: Journal, tmp_path: P
         journal.log(step, steps=4)
         journal.scalar("validation_loss", loss / 2, step)
         values = wait_for(tmp_path, "validation_loss", step)
-        found = {name: values[name, step].simple_value for name in (*METRICS, "validation_loss")}
+        found = {
+            name: values[name, step].simple_value
+            for name in (*METRICS, "validation_loss")
+        }
         assert found == METRICS | {"loss": loss, "validation_loss": loss / 2}
 
 
@@ -74,13 +86,22 @@ def test_a_picture_is_kept_as_it_is(journal: Journal, tmp_path: Path):
     journal.image("grid", picture, 6)
     value = wait_for(tmp_path, "grid", 6)["grid", 6].image
     assert (value.height, value.width) == picture.shape[:2]
-    decoded = cv2.imdecode(np.frombuffer(value.encoded_image_string, np.uint8), cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(
+        np.frombuffer(value.encoded_image_string, np.uint8), cv2.IMREAD_COLOR_RGB
+    )
     np.testing.assert_array_equal(decoded, picture)
 
 
 def test_a_resumed_run_hides_the_steps_that_it_writes_again(tmp_path: Path):
     for first, steps in ((1, (1, 2, 3, 4)), (3, (3, 4))):
-        journal = Journal(tmp_path, Console(quiet=True), samples=1, flops=1.0, peak=1.0, first_step=first)
+        journal = Journal(
+            tmp_path,
+            Console(quiet=True),
+            samples=1,
+            flops=1.0,
+            peak=1.0,
+            first_step=first,
+        )
         for step in steps:
             journal.scalar("loss", first, step)
         journal.close()

@@ -28,11 +28,14 @@ from train.state import begin, mean_gradients, update
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 OPTIMIZER = OptimizerConfig(learning_rate=0.1, warmup_steps=0, drop_steps=())
-LOOP = LoopConfig(steps=6, log_every=2, validate_every=2, save_every=2, plot_every=4, keep=2)
+LOOP = LoopConfig(
+    steps=6, log_every=2, validate_every=2, save_every=2, plot_every=4, keep=2
+)
 
 
 class Numbers:
-    """Batches of one number, the count of batches before it; `surprise` is called on the way."""
+    """Batches of one number, the count of batches before it; `surprise` is called on
+    the way."""
 
     def __init__(self, surprise: Callable[[int], float] = float):
         self.count, self.surprise = 0, surprise
@@ -51,9 +54,15 @@ class Numbers:
 @jax.jit
 def follow(state, batch):
     """One weight that learns the mean of its targets."""
-    loss, gradients = mean_gradients(lambda p, b: jnp.mean((p["w"] - b["target"]) ** 2), state.params, batch, 1)
+    loss, gradients = mean_gradients(
+        lambda p, b: jnp.mean((p["w"] - b["target"]) ** 2), state.params, batch, 1
+    )
     state, norm = update(state, gradients, OPTIMIZER)
-    return state, {"loss": loss, "gradient_norm": norm, "learning_rate": jnp.float32(0.1)}
+    return state, {
+        "loss": loss,
+        "gradient_norm": norm,
+        "learning_rate": jnp.float32(0.1),
+    }
 
 
 def figure(state):
@@ -71,7 +80,8 @@ TASK = Task(
 
 @pytest.fixture
 def work(tmp_path: Path):
-    """Runs the loop in a folder, and returns state, whether it finished, and the checkpoints."""
+    """Runs the loop in a folder, and returns state, whether it finished, and the
+    checkpoints."""
     opened = []
 
     def start(batches: Numbers, config: LoopConfig = LOOP) -> SimpleNamespace:
@@ -79,12 +89,17 @@ def work(tmp_path: Path):
         opened.append(checkpoints)
         state = begin({"w": jnp.zeros(1)}, OPTIMIZER)
         if checkpoints.steps:
-            like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+            like = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+                state,
+            )
             state, data = checkpoints.restore(checkpoints.steps[-1], like)
             batches.set_state(dict(data))
         journal = Journal(tmp_path, Console(quiet=True), samples=1, flops=1.0, peak=1.0)
         try:
-            state, finished = Loop(TASK, batches, checkpoints, journal, config).run(state)
+            state, finished = Loop(TASK, batches, checkpoints, journal, config).run(
+                state
+            )
         finally:
             journal.close()
             checkpoints.wait()
@@ -129,7 +144,9 @@ def test_ctrl_c_saves_and_stops(work, tmp_path: Path):
             os.kill(os.getpid(), signal.SIGINT)
         return 1.0
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a program in the background lacks
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which a program in the background lacks
     try:
         with pytest.raises(KeyboardInterrupt):
             work(Numbers(surprise), LOOP)
@@ -148,10 +165,15 @@ def test_steps_left_behind_are_deleted_by_the_next_save(work, tmp_path: Path):
     again = Checkpoints(tmp_path, keep=3)
     again.go_on_from(2)
     assert again.steps == [2]
-    kept = Checkpoints(tmp_path)  # as another process finds them if this one is lost before it saves
+    kept = Checkpoints(
+        tmp_path
+    )  # as another process finds them if this one is lost before it saves
     assert kept.steps == [2, 4, 6]
     kept.close()
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), done.state)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+        done.state,
+    )
     state, data = again.restore(2, like)
     again.save(replace(state, step=state.step + 1), Saved({}, data))
     again.wait()
@@ -187,14 +209,28 @@ def test_where_a_run_goes_on(tmp_path: Path):
 
 
 def test_a_changed_run_is_shown():
-    stage = SimpleNamespace(config=FlowConfig(), run={"stage": "flow", "dataset": {"audio_encoder": "a"}})
+    stage = SimpleNamespace(
+        config=FlowConfig(), run={"stage": "flow", "dataset": {"audio_encoder": "a"}}
+    )
     saved = {"stage": "flow", "config": {"seed": 1}, "dataset": {"audio_encoder": "b"}}
-    with pytest.raises(ConfigError, match=r"seed: the run has 1, now 0.*audio_encoder: the run has b, now a"):
+    with pytest.raises(
+        ConfigError,
+        match=r"seed: the run has 1, now 0.*audio_encoder: the run has b, now a",
+    ):
         check_unchanged(saved, stage)
 
 
 STEPS = "40"
-OFTEN = ("--log-every", "1", "--validate-every", "5", "--save-every", "5", "--batch-size", "4")
+OFTEN = (
+    "--log-every",
+    "1",
+    "--validate-every",
+    "5",
+    "--save-every",
+    "5",
+    "--batch-size",
+    "4",
+)
 
 
 @pytest.fixture(scope="module")
@@ -213,8 +249,12 @@ def whole(world: World) -> Path:
 
 
 def interrupt(world: World, run: str, kills: int) -> None:
-    """Start a run and kill it, at random moments after random steps, so many times; then let it finish."""
-    chance, command = random.Random(0), world.arguments(run, "--steps", STEPS, "--plot-every", "40", *OFTEN)
+    """Start a run and kill it, at random moments after random steps, so many times;
+    then let it finish."""
+    chance, command = (
+        random.Random(0),
+        world.arguments(run, "--steps", STEPS, "--plot-every", "40", *OFTEN),
+    )
     for _ in range(kills):
         process = world.start(command)
         assert process.stdout is not None
@@ -232,17 +272,31 @@ def interrupt(world: World, run: str, kills: int) -> None:
 def test_a_killed_run_ends_as_one_that_was_not(world: World, whole: Path, kills: int):
     interrupt(world, f"killed{kills}", kills)
     for kind in ("raw", "ema"):
-        (ours, _), (expected, _) = (weights_of(folder, kind) for folder in (world.root / f"killed{kills}", whole))
+        (ours, _), (expected, _) = (
+            weights_of(folder, kind)
+            for folder in (world.root / f"killed{kills}", whole)
+        )
         assert ours.keys() == expected.keys()
         for name, leaf in expected.items():
             np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
 
 
-def test_a_run_becomes_a_checkpoint_that_inference_opens(world: World, whole: Path, tmp_path: Path):
+def test_a_run_becomes_a_checkpoint_that_inference_opens(
+    world: World, whole: Path, tmp_path: Path
+):
     for kind in ("raw", "ema"):
-        said = export(Options(whole, tmp_path / kind, weights=kind, checkpoint=world.root / "base"))
-        assert said.startswith(f"{tmp_path / kind}: {kind} weights of step 40, with whisper")
-        checkpoint, (trained, statistics) = open_checkpoint(tmp_path / kind), weights_of(whole, kind)
+        said = export(
+            Options(
+                whole, tmp_path / kind, weights=kind, checkpoint=world.root / "base"
+            )
+        )
+        assert said.startswith(
+            f"{tmp_path / kind}: {kind} weights of step 40, with whisper"
+        )
+        checkpoint, (trained, statistics) = (
+            open_checkpoint(tmp_path / kind),
+            weights_of(whole, kind),
+        )
         assert checkpoint.parts == ["whisper", "flow_transformer"]
         for name, leaf in checkpoint.leaves("flow_transformer").items():
             np.testing.assert_array_equal(leaf, trained[name])
@@ -254,7 +308,9 @@ def test_a_run_becomes_a_checkpoint_that_inference_opens(world: World, whole: Pa
 
 
 def test_a_changed_option_is_an_error_of_one_line(world: World, whole: Path):
-    status, _, err = world.finish(world.arguments("whole", "--steps", "50", "--seed", "5", *OFTEN))
+    status, _, err = world.finish(
+        world.arguments("whole", "--steps", "50", "--seed", "5", *OFTEN)
+    )
     assert status == 2
     assert [line for line in err.splitlines() if "seed: the run has 0, now 5" in line]
     assert "Traceback" not in err

@@ -1,4 +1,5 @@
-"""Who does the work of processing, and what becomes of a job whose workers cannot begin, or are killed."""
+"""Who does the work of processing, and what becomes of a job whose workers cannot
+begin, or are killed."""
 
 import json
 import os
@@ -26,13 +27,19 @@ def test_an_extractor_that_cannot_be_made_stops_the_job(workers):
 
 
 def test_a_worker_that_ends_before_its_first_clip_stops_the_job():
-    with pytest.raises(ExtractorError, match=r"a worker ended while it loaded \(exit status 7\).*fewer --workers"):
+    with pytest.raises(
+        ExtractorError,
+        match=r"a worker ended while it loaded \(exit status 7\).*fewer --workers",
+    ):
         list(extract_locally(NameRecipe("fatal"), CLIPS, 2))
 
 
 def test_a_killed_worker_is_replaced_and_one_that_ends_has_its_own_status():
     clips = [clip_of("deadly"), clip_of("last"), *CLIPS]
-    reasons = {clip.name: outcome.entry.reason for clip, outcome in extract_locally(NameRecipe(), clips, 2)}
+    reasons = {
+        clip.name: outcome.entry.reason
+        for clip, outcome in extract_locally(NameRecipe(), clips, 2)
+    }
     assert reasons.pop("deadly") == "its worker was killed (exit status -9)"
     assert reasons.pop("last") == "its worker was killed (exit status 3)"
     assert reasons == {"a": "", "b": "", "c": ""}
@@ -58,7 +65,8 @@ def test_a_worker_that_was_killed_at_rest_is_noticed_at_its_next_clip():
 
 
 @pytest.mark.parametrize(
-    ("gpus", "workers", "share"), [(2, 3, 1 / 2), (2, 2, 1), (4, 2, 1), (1, 3, 1 / 3), (8, 9, 1 / 2), (0, 3, 0)]
+    ("gpus", "workers", "share"),
+    [(2, 3, 1 / 2), (2, 2, 1), (4, 2, 1), (1, 3, 1 / 3), (8, 9, 1 / 2), (0, 3, 0)],
 )
 def test_every_worker_has_its_part_of_one_gpu(gpus, workers, share):
     assert gpu_share({"CPU": 16.0, "GPU": gpus}, workers) == pytest.approx(share)
@@ -66,7 +74,10 @@ def test_every_worker_has_its_part_of_one_gpu(gpus, workers, share):
 
 
 def test_more_workers_than_cpus_are_refused():
-    with pytest.raises(ValueError, match="--workers 5 need a CPU each, and the Ray cluster has 4: take --workers 4"):
+    with pytest.raises(
+        ValueError,
+        match="--workers 5 need a CPU each, and the Ray cluster has 4: take --workers 4",
+    ):
         gpu_share({"CPU": 4.0, "memory": 1e9}, 5)
 
 
@@ -93,7 +104,9 @@ print(json.dumps(reasons))
 """
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)")
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
+)
 def test_what_a_cluster_says_is_the_same_in_every_run():
     root = str(Path(__file__).parents[2])
     run = subprocess.run(
@@ -103,7 +116,9 @@ def test_what_a_cluster_says_is_the_same_in_every_run():
         text=True,
         env=os.environ | {"PYTHONPATH": root},
     )
-    said = next(line for line in run.stdout.splitlines() if line.startswith("{"))  # Ray prints beside it
+    said = next(
+        line for line in run.stdout.splitlines() if line.startswith("{")
+    )  # Ray prints beside it
     assert json.loads(said) == {
         "a": "",
         "deadly": "its worker was killed in each of 3 tries",
@@ -114,8 +129,14 @@ def test_what_a_cluster_says_is_the_same_in_every_run():
 def test_paths_hold_wherever_the_work_is_done(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = Options(
-        dataset_path=Path("videos"), output_path=Path("out"), checkpoint=Path("base"), detector_models=Path("models")
+        dataset_path=Path("videos"),
+        output_path=Path("out"),
+        checkpoint=Path("base"),
+        detector_models=Path("models"),
     )
     job = options.job(options.settings())
     assert job.dataset_path == tmp_path / "videos"
-    assert (job.recipe.checkpoint, job.recipe.detector_models) == (tmp_path / "base", tmp_path / "models")
+    assert (job.recipe.checkpoint, job.recipe.detector_models) == (
+        tmp_path / "base",
+        tmp_path / "models",
+    )

@@ -16,10 +16,15 @@ pytestmark = pytest.mark.usefixtures("optax_promotion")
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return flow_program(StepConfig(TransformerSize(16, 2, 1, 1).config("lip", 8), OptimizerConfig()), seed=3)
+    return flow_program(
+        StepConfig(TransformerSize(16, 2, 1, 1).config("lip", 8), OptimizerConfig()),
+        seed=3,
+    )
 
 
-def test_given_weights_stand_in_place_of_fresh_ones_and_the_rest_is_fresh(program: Program):
+def test_given_weights_stand_in_place_of_fresh_ones_and_the_rest_is_fresh(
+    program: Program,
+):
     mesh, name = make_mesh(1), "time.expand.kernel"
     fresh = program.initial_state(mesh)
     given = np.full(fresh.params[name].shape, 7, np.float32)
@@ -35,5 +40,8 @@ def test_given_weights_stand_in_place_of_fresh_ones_and_the_rest_is_fresh(progra
 
 
 def test_weights_that_no_network_has_are_named(program: Program):
-    with pytest.raises(ConfigError, match=r"the weights to start from hold time\.extra, which the networks"):
+    with pytest.raises(
+        ConfigError,
+        match=r"the weights to start from hold time\.extra, which the networks",
+    ):
         program.initial_state(make_mesh(1), {"time.extra": np.zeros(3)})

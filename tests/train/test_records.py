@@ -28,13 +28,28 @@ def record_of(clip: str, frames: int, seed: int = 0) -> ClipRecord:
     rng = np.random.default_rng(seed)
     motion = rng.standard_normal((frames, 70)).astype(np.float32)
     features = rng.standard_normal((features_needed(frames), 4)).astype(np.float16)
-    return ClipRecord(clip, clip[:1], "happy", 2, motion, features, rng.uniform(size=frames).astype(np.float32), 3)
+    return ClipRecord(
+        clip,
+        clip[:1],
+        "happy",
+        2,
+        motion,
+        features,
+        rng.uniform(size=frames).astype(np.float32),
+        3,
+    )
 
 
 def write(folder, frames=(60, 45, 31)) -> tuple[Dataset, dict[str, ClipRecord]]:
     folder.mkdir(exist_ok=True)
-    records = {f"{name}.mp4": record_of(f"{name}.mp4", count, count) for name, count in zip("abc", frames, strict=True)}
-    pieces = [Piece("a.mp4", "train", 0, frames[0]), Piece("c.mp4", "train", 0, frames[2])]
+    records = {
+        f"{name}.mp4": record_of(f"{name}.mp4", count, count)
+        for name, count in zip("abc", frames, strict=True)
+    }
+    pieces = [
+        Piece("a.mp4", "train", 0, frames[0]),
+        Piece("c.mp4", "train", 0, frames[2]),
+    ]
     pieces.append(Piece("b.mp4", "validation", 3, frames[1]))
     options = {"feature_width": 4, "audio_encoder": "abc", "motion_space": "face"}
     return write_dataset(folder, pieces, records.__getitem__, **options), records
@@ -53,14 +68,17 @@ def test_a_record_comes_back_as_it_was():
     assert encode_record(replace(record)) == encode_record(record)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", encode_record(record_of("a", 30))[:-9], b"\x81\xa1x\x01"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", encode_record(record_of("a", 30))[:-9], b"\x81\xa1x\x01"]
+)
 def test_other_bytes_are_no_record(data):
     with pytest.raises(DatasetError, match="process the videos again"):
         decode_record(data)
 
 
 @pytest.mark.parametrize(
-    ("frames", "windows", "features"), [(29, 0, 49), (30, 1, 50), (32, 1, 54), (33, 2, 55), (60, 11, 100)]
+    ("frames", "windows", "features"),
+    [(29, 0, 49), (30, 1, 50), (32, 1, 54), (33, 2, 55), (60, 11, 100)],
 )
 def test_windows_and_their_features(frames, windows, features):
     assert window_count(frames) == windows
@@ -73,8 +91,14 @@ def test_a_data_set_comes_back_as_it_was(tmp_path):
     written, records = write(tmp_path / "set")
     dataset = open_dataset(tmp_path / "set")
     assert dataset.sizes == written.sizes
-    assert (dataset.feature_width, dataset.audio_encoder, dataset.motion_space) == (4, "abc", "face")
-    assert [shard.name for shard in dataset.shards("train")] == ["train-00000-of-00001.array_record"]
+    assert (dataset.feature_width, dataset.audio_encoder, dataset.motion_space) == (
+        4,
+        "abc",
+        "face",
+    )
+    assert [shard.name for shard in dataset.shards("train")] == [
+        "train-00000-of-00001.array_record"
+    ]
     for record, clip in zip(dataset.clips("train"), ("a.mp4", "c.mp4"), strict=True):
         assert_equal(record, records[clip])
     (validation,) = dataset.clips("validation")
@@ -85,11 +109,19 @@ def test_a_data_set_comes_back_as_it_was(tmp_path):
 
 def test_statistics_of_a_motion_space_are_its_columns(tmp_path):
     dataset, records = write(tmp_path / "set")
-    motion = np.concatenate([records["a.mp4"].motion, records["c.mp4"].motion]).astype(np.float64)
+    motion = np.concatenate([records["a.mp4"].motion, records["c.mp4"].motion]).astype(
+        np.float64
+    )
     lips = open_dataset(tmp_path / "set").statistics("lip")
-    columns = [3 * keypoint + axis for keypoint in (6, 12, 14, 17, 19, 20) for axis in range(3)]
-    np.testing.assert_array_equal(lips.mean, motion.mean(axis=0)[columns].astype(np.float32))
-    np.testing.assert_array_equal(lips.std, motion.std(axis=0, ddof=1)[columns].astype(np.float32))
+    columns = [
+        3 * keypoint + axis for keypoint in (6, 12, 14, 17, 19, 20) for axis in range(3)
+    ]
+    np.testing.assert_array_equal(
+        lips.mean, motion.mean(axis=0)[columns].astype(np.float32)
+    )
+    np.testing.assert_array_equal(
+        lips.std, motion.std(axis=0, ddof=1)[columns].astype(np.float32)
+    )
     assert dataset.statistics("face").mean.shape == (70,)
 
 
@@ -98,11 +130,15 @@ def test_writing_again_replaces_and_gives_the_same_bytes(tmp_path):
     first = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
     (tmp_path / "set" / "train-00001-of-00002.array_record").touch()
     write(tmp_path / "set")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == first
+    assert {
+        path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()
+    } == first
 
 
 def test_damaged_data_sets_say_what_is_wrong(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no data set at .*dataset\.json is missing"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no data set at .*dataset\.json is missing"
+    ):
         open_dataset(tmp_path)
     write(tmp_path / "set")
     description = tmp_path / "set" / "dataset.json"

@@ -20,25 +20,38 @@ WIDTH, HEIGHT = 160, 128
 VOICE_RATE = 16_000
 
 
-def save_tiny_checkpoint(path: Path, parts: Sequence[str] = ("motion", "whisper")) -> Path:
-    """Tiny networks with weights from a seed; the audio encoder reads two seconds at a time, not thirty."""
+def save_tiny_checkpoint(
+    path: Path, parts: Sequence[str] = ("motion", "whisper")
+) -> Path:
+    """Tiny networks with weights from a seed; the audio encoder reads two seconds at a
+    time, not thirty."""
     tiny = PortraitConfig.tiny()
     kept = {part: getattr(tiny, part) for part in parts}
     if "whisper" in kept:
         kept["whisper"] = replace(kept["whisper"], context=100)
     config = PortraitConfig(image_size=tiny.image_size, **kept)
     params = {part: draw_leaves(part, kept[part]) for part in parts}
-    statistics = MotionStatistics(np.zeros(18, np.float32), np.full(18, 0.01, np.float32))
-    save_checkpoint(path, config, params, statistics if "flow_transformer" in parts else None)
+    statistics = MotionStatistics(
+        np.zeros(18, np.float32), np.full(18, 0.01, np.float32)
+    )
+    save_checkpoint(
+        path, config, params, statistics if "flow_transformer" in parts else None
+    )
     return path
 
 
 def draw_leaves(part: str, config: Any) -> Leaves:
     """Weights that keep the scale of what passes through them."""
     draw = np.random.default_rng(0).standard_normal
-    shapes = {name: leaf.shape for name, leaf in leaf_shapes(abstract(part, config)).items()}
+    shapes = {
+        name: leaf.shape for name, leaf in leaf_shapes(abstract(part, config)).items()
+    }
     return {
-        name: np.float32(draw(shape) / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else 0.5 + 0.1 * draw(shape))
+        name: np.float32(
+            draw(shape) / np.sqrt(np.prod(shape[:-1]))
+            if len(shape) > 1
+            else 0.5 + 0.1 * draw(shape)
+        )
         for name, shape in shapes.items()
     }
 
@@ -48,12 +61,24 @@ def draw_head(seconds: float, *, half: float = 36, face: bool = True) -> np.ndar
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     if not face:
         return image
-    center = np.array([WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds), HEIGHT / 2 - 6])
+    center = np.array(
+        [WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds), HEIGHT / 2 - 6]
+    )
     opening = 0.1 + 0.08 * np.sin(2 * np.pi * 3 * seconds)
 
     def ellipse(x, y, width, height, colour):
         middle = np.rint(center + np.array([x, y]) * half).astype(int).tolist()
-        cv2.ellipse(image, middle, (int(width * half), max(1, int(height * half))), 0, 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            image,
+            middle,
+            (int(width * half), max(1, int(height * half))),
+            0,
+            0,
+            360,
+            colour,
+            -1,
+            cv2.LINE_AA,
+        )
 
     ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
     ellipse(0, 0.15, 1, 1.35, (220, 180, 160))
@@ -77,7 +102,12 @@ def voice(seconds: float, pitch: float = 150.0) -> Audio:
 
 
 def write_head(
-    path: Path, *, seconds: float = 1.2, fps: float = 30, sound: Audio | None = None, face: bool = True
+    path: Path,
+    *,
+    seconds: float = 1.2,
+    fps: float = 30,
+    sound: Audio | None = None,
+    face: bool = True,
 ) -> Path:
     """A video of a drawn head; of an empty room if `face` is False."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +129,15 @@ def write_sound(path: Path, sound: Audio) -> Path:
 
 
 def write_mead_clip(
-    root: Path, subject: str, emotion: str, level: int, name: str, *, angle: str = "front", sound: bool = True, **video
+    root: Path,
+    subject: str,
+    emotion: str,
+    level: int,
+    name: str,
+    *,
+    angle: str = "front",
+    sound: bool = True,
+    **video,
 ) -> Path:
     """A clip where MEAD has it, with its sound beside."""
     path = root / subject / "video" / angle / emotion / f"level_{level}" / f"{name}.mp4"

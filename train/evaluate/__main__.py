@@ -1,4 +1,5 @@
-"""`python -m train.evaluate --dataset-path OUT --checkpoint CKPT`: how good sampled motion is on held-out subjects."""
+"""`python -m train.evaluate --dataset-path OUT --checkpoint CKPT`: how good sampled
+motion is on held-out subjects."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""How sampled motion differs from the truth: pure functions on motion at 30 frames a second."""
+"""How sampled motion differs from the truth: pure functions on motion at 30 frames a
+second."""
 
 from collections.abc import Sequence
 
@@ -18,11 +19,16 @@ LARGEST_LAG = 10
 
 
 def keypoint_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
-    """Mean distance between the keypoints' offsets of two motions, in the network's units.
+    """Mean distance between the keypoints' offsets of two motions, in the network's
+    units.
 
     Offsets are expression alone: pose, translation and scale do not count.
     """
-    return float(np.linalg.norm(_offsets(sampled, space) - _offsets(truth, space), axis=-1).mean())
+    return float(
+        np.linalg.norm(
+            _offsets(sampled, space) - _offsets(truth, space), axis=-1
+        ).mean()
+    )
 
 
 def has_pose(space: MotionSpace) -> bool:
@@ -30,13 +36,17 @@ def has_pose(space: MotionSpace) -> bool:
 
 
 def pose_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
-    """Mean distance between pitch, yaw and roll of two motions, in degrees; of a space that has them."""
+    """Mean distance between pitch, yaw and roll of two motions, in degrees; of a space
+    that has them."""
     angles = np.isin(space.columns, POSE)
-    return float(np.linalg.norm(sampled[..., angles] - truth[..., angles], axis=-1).mean())
+    return float(
+        np.linalg.norm(sampled[..., angles] - truth[..., angles], axis=-1).mean()
+    )
 
 
 def movement(motion: Motion, order: int) -> float:
-    """Mean magnitude of a motion's differences: velocities for order 1, accelerations for order 2."""
+    """Mean magnitude of a motion's differences: velocities for order 1, accelerations
+    for order 2."""
     return float(np.abs(np.diff(motion, order, axis=0)).mean())
 
 
@@ -48,12 +58,18 @@ def ratio(value: float, reference: float) -> float | None:
 def frechet_distance(first: Motion, second: Motion) -> float:
     """Fréchet distance between the normal distributions that two sets of frames have.
 
-    Source: Dowson and Landau, "The Fréchet distance between multivariate normal distributions", 1982.
+    Source: Dowson and Landau, "The Fréchet distance between multivariate normal
+    distributions", 1982.
     """
-    means, (a, b) = (first.mean(axis=0), second.mean(axis=0)), (_covariance(first), _covariance(second))
+    means, (a, b) = (
+        (first.mean(axis=0), second.mean(axis=0)),
+        (_covariance(first), _covariance(second)),
+    )
     root = _square_root(a)
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
-    return float(np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * cross)
+    return float(
+        np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * cross
+    )
 
 
 def diversity(samples: Samples) -> float:
@@ -61,15 +77,20 @@ def diversity(samples: Samples) -> float:
     return float(np.sqrt(samples.var(axis=0, ddof=1).mean()))
 
 
-def at_seams(plan: WindowPlan, count: int, frames: int) -> Bool[np.ndarray, " inner_frames"]:
-    """Which of the frames 1 to n - 2 lie right before or after the start or the end of one of `count` windows."""
+def at_seams(
+    plan: WindowPlan, count: int, frames: int
+) -> Bool[np.ndarray, " inner_frames"]:
+    """Which of the frames 1 to n - 2 lie right before or after the start or the end of
+    one of `count` windows."""
     starts = np.arange(count) * plan.stride
     borders = np.concatenate([starts, starts + plan.motion_frames])
     inner = np.arange(1, frames - 1)
     return np.isin(inner, borders) | np.isin(inner + 1, borders)
 
 
-def seam_ratio(motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inner_frames"]]) -> float | None:
+def seam_ratio(
+    motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inner_frames"]]
+) -> float | None:
     """Mean magnitude of second differences at window borders divided by that elsewhere.
 
     None where there is no border, or no second difference elsewhere.
@@ -77,7 +98,9 @@ def seam_ratio(motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inn
     Args:
       seams: of each motion, by `at_seams`.
     """
-    bends = np.concatenate([np.abs(np.diff(motion, 2, axis=0)).mean(axis=1) for motion in motions])
+    bends = np.concatenate(
+        [np.abs(np.diff(motion, 2, axis=0)).mean(axis=1) for motion in motions]
+    )
     where = np.concatenate(list(seams))
     if where.all() or not where.any():
         return None
@@ -87,10 +110,16 @@ def seam_ratio(motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inn
 def lagged_correlations(
     signal: Float[np.ndarray, " frames"], sound: Float[np.ndarray, " frames"]
 ) -> Float[np.ndarray, " lags"]:
-    """Correlation of a signal with a sound that it follows by -10 to 10 frames; 0 where either is constant."""
+    """Correlation of a signal with a sound that it follows by -10 to 10 frames; 0 where
+    either is constant."""
     n = len(sound)
     lags = range(-LARGEST_LAG, LARGEST_LAG + 1)
-    return np.array([correlation(signal[max(lag, 0) : n + lag], sound[max(-lag, 0) : n - lag]) for lag in lags])
+    return np.array(
+        [
+            correlation(signal[max(lag, 0) : n + lag], sound[max(-lag, 0) : n - lag])
+            for lag in lags
+        ]
+    )
 
 
 def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float:
@@ -98,14 +127,18 @@ def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float:
     return (int(np.argmax(correlations)) - LARGEST_LAG) * 1000 / MOTION_FPS
 
 
-def correlation(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> float:
+def correlation(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]
+) -> float:
     """Pearson's; 0 where either is constant."""
     a, b = first - first.mean(), second - second.mean()
     scale = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / scale) if scale > 0 else 0.0
 
 
-def _offsets(motion: Samples, space: MotionSpace) -> Float[np.ndarray, "*seeds frames k 3"]:
+def _offsets(
+    motion: Samples, space: MotionSpace
+) -> Float[np.ndarray, "*seeds frames k 3"]:
     expression = np.array(space.columns) < 3 * KEYPOINTS
     return motion[..., expression].reshape(*motion.shape[:-1], -1, 3)
 

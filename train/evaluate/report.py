@@ -26,24 +26,35 @@ COLUMNS = {
 
 
 def table(rows: Rows, truth: Measures) -> Table:
-    """A row a setting; the last row is what the truth has. What the motion space has none of is left out.
+    """A row a setting; the last row is what the truth has. What the motion space has
+    none of is left out.
 
-    `keypoints` and `pose` are errors, `velocity` and `accel.` are ratios to the truth, `seams` is the bend at window
-    borders to that elsewhere, `lips r` and `lag` compare lip opening with loudness, `audio` is the error with the wrong
-    sound to that with the right one.
+    `keypoints` and `pose` are errors, `velocity` and `accel.` are ratios to the truth,
+    `seams` is the bend at window borders to that elsewhere, `lips r` and `lag` compare
+    lip opening with loudness, `audio` is the error with the wrong sound to that with
+    the right one.
     """
     names = _measured(rows)
     result = Table("steps", "guidance", *(COLUMNS[name] for name in names))
     for setting, measures in rows:
-        result.add_row(str(setting.steps), f"{setting.guidance:g}", *(_text(measures[name]) for name in names))
+        result.add_row(
+            str(setting.steps),
+            f"{setting.guidance:g}",
+            *(_text(measures[name]) for name in names),
+        )
     result.add_section()
     result.add_row("truth", "", *(_text(truth.get(name)) for name in names))
     return result
 
 
-def content(rows: Rows, truth: Measures, facts: Mapping[str, object]) -> dict[str, object]:
+def content(
+    rows: Rows, truth: Measures, facts: Mapping[str, object]
+) -> dict[str, object]:
     """All measures, with the facts under which they were taken, as JSON keeps them."""
-    results = [{"steps": setting.steps, "guidance": setting.guidance, **measures} for setting, measures in rows]
+    results = [
+        {"steps": setting.steps, "guidance": setting.guidance, **measures}
+        for setting, measures in rows
+    ]
     return {**facts, "truth": truth, "results": results}
 
 
@@ -55,9 +66,18 @@ def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
     for panel, name in enumerate(names, start=1):
         axes = figure.add_subplot(-(-len(names) // 3), 3, panel)
         for steps in sorted({setting.steps for setting, _ in rows}):
-            line = [(setting.guidance, measures[name]) for setting, measures in rows if setting.steps == steps]
+            line = [
+                (setting.guidance, measures[name])
+                for setting, measures in rows
+                if setting.steps == steps
+            ]
             guidance, values = zip(*line, strict=True)
-            axes.plot(guidance, [np.nan if value is None else value for value in values], "o-", label=f"{steps} steps")
+            axes.plot(
+                guidance,
+                [np.nan if value is None else value for value in values],
+                "o-",
+                label=f"{steps} steps",
+            )
         if (wanted := truth.get(name)) is not None:
             axes.axhline(wanted, color="black", linestyle="--", linewidth=1)
         axes.set(title=COLUMNS[name], xlabel="guidance")
@@ -65,16 +85,25 @@ def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
     figure.savefig(path)
 
 
-def plot_lips(path: Path, clip: HeldOut, sampled: Sampled, setting: Setting, scale: Scale) -> None:
+def plot_lips(
+    path: Path, clip: HeldOut, sampled: Sampled, setting: Setting, scale: Scale
+) -> None:
     """Lip opening of a clip, true and sampled, over the loudness of its sound."""
     from matplotlib.figure import Figure
 
     seconds = np.arange(len(clip.truth)) / MOTION_FPS
     figure = Figure(figsize=(13, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(seconds, scale.lips.opening(clip.truth, scale.space), "black", label="truth")
+    axes.plot(
+        seconds, scale.lips.opening(clip.truth, scale.space), "black", label="truth"
+    )
     for index, sample in enumerate(sampled.samples):
-        axes.plot(seconds, scale.lips.opening(sample, scale.space), linewidth=1, label=f"seed {index}")
+        axes.plot(
+            seconds,
+            scale.lips.opening(sample, scale.space),
+            linewidth=1,
+            label=f"seed {index}",
+        )
     axes.set(
         title=f"{clip.clip}: {setting.steps} Euler steps, guidance {setting.guidance:g}",
         xlabel="s",
@@ -89,7 +118,11 @@ def plot_lips(path: Path, clip: HeldOut, sampled: Sampled, setting: Setting, sca
 
 def _measured(rows: Rows) -> list[str]:
     """The measures that have a value at any setting."""
-    return [name for name in COLUMNS if any(measures[name] is not None for _, measures in rows)]
+    return [
+        name
+        for name in COLUMNS
+        if any(measures[name] is not None for _, measures in rows)
+    ]
 
 
 def _text(value: float | None) -> str:

@@ -17,7 +17,17 @@ from jaxportrait.pipeline.sample import WindowMode
 from jaxportrait.types import MotionStatistics
 from train.evaluate.lips import learn_lip_axis
 from train.evaluate.report import Rows, content, plot_lips, plot_measures, table
-from train.evaluate.sweep import HeldOut, Sampled, Scale, Setting, hold_out, make_sampler, measure, measure_truth, sweep
+from train.evaluate.sweep import (
+    HeldOut,
+    Sampled,
+    Scale,
+    Setting,
+    hold_out,
+    make_sampler,
+    measure,
+    measure_truth,
+    sweep,
+)
 from train.records import Dataset, check_encoder, open_dataset
 from train.shards import DatasetError, write_json
 
@@ -25,20 +35,23 @@ Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]
 
 LEARNT_CLIPS = 1000
-"""Of the train split at most, for the lip axis: records hold audio features too, and all of them may be many GB."""
+"""Of the train split at most, for the lip axis: records hold audio features too, and
+all of them may be many GB."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure a trained checkpoint on the clips that were held out, over steps and guidance.
+    """Measure a trained checkpoint on the clips that were held out, over steps and
+    guidance.
 
     Attributes:
       dataset_path: made by `python -m train.process`.
-      checkpoint: with a flow transformer and the audio encoder that it reads, as `python -m train.export` writes it.
+      checkpoint: with a flow transformer and the audio encoder that it reads, as
+        `python -m train.export` writes it.
       output: folder for `evaluation.json` and the plots.
       steps: Euler steps to try.
-      guidance: scales of classifier-free guidance to try, from 0; 1 and below take the conditional velocity alone, and
-        so give the same motion.
+      guidance: scales of classifier-free guidance to try, from 0; 1 and below take the
+        conditional velocity alone, and so give the same motion.
       clips: take so many held-out clips, evenly spaced over all.
       seeds: samples a clip, at least 2, over which diversity is measured.
       windows: `fused` as in inference, or `independent` as in the original.
@@ -61,7 +74,10 @@ def evaluate(options: Options, console: Console) -> None:
       ValueError, OSError: options, a data set or a checkpoint that do not fit together.
     """
     _check(options)
-    dataset, checkpoint = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
+    dataset, checkpoint = (
+        open_dataset(options.dataset_path),
+        open_checkpoint(options.checkpoint),
+    )
     check_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
@@ -71,10 +87,16 @@ def evaluate(options: Options, console: Console) -> None:
     clips = hold_out(held_out, network.config, options.windows)
     options.output.mkdir(parents=True, exist_ok=True)
     runs = sweep(
-        make_sampler(network, statistics, options.windows), clips, options.steps, options.guidance, options.seeds
+        make_sampler(network, statistics, options.windows),
+        clips,
+        options.steps,
+        options.guidance,
+        options.seeds,
     )
     rows, examples = [], []
-    for setting, sampled in _show_progress(runs, len(options.steps) * len(options.guidance), console):
+    for setting, sampled in _show_progress(
+        runs, len(options.steps) * len(options.guidance), console
+    ):
         rows.append((setting, measure(clips, sampled, scale)))
         examples.append((clips[0], sampled[0], setting))
     best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
@@ -112,23 +134,34 @@ def _report(
     plot_measures(options.output / "measures.png", rows, truth)
     plot_lips(options.output / "lips.png", *example, scale)
     console.print(table(rows, truth))
-    console.print(f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output}")
+    console.print(
+        f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output}"
+    )
 
 
 def _check(options: Options) -> None:
     if not options.steps or min(options.steps) < 1:
-        raise ValueError(f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}")
-    if not options.guidance or not all(np.isfinite(scale) and scale >= 0 for scale in options.guidance):
+        raise ValueError(
+            f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}"
+        )
+    if not options.guidance or not all(
+        np.isfinite(scale) and scale >= 0 for scale in options.guidance
+    ):
         given = " ".join(f"{scale:g}" for scale in options.guidance) or "none"
         raise ValueError(f"--guidance must be finite scales from 0, got {given}")
     for name, least in (("clips", 1), ("seeds", 2)):
         if getattr(options, name) < least:
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+            raise ValueError(
+                f"--{name} must be at least {least}, got {getattr(options, name)}"
+            )
 
 
 def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise unless the checkpoint's audio encoder made the data set, and some of it is held out."""
+    """Raise unless the checkpoint's audio encoder made the data set, and some of it is
+    held out."""
     checkpoint.require(["flow_transformer"])
     check_encoder(dataset, checkpoint)
     if dataset.sizes["validation"].clips == 0:
-        raise DatasetError(f"data set {dataset.path} holds no clip out: process more subjects, or longer clips")
+        raise DatasetError(
+            f"data set {dataset.path} holds no clip out: process more subjects, or longer clips"
+        )

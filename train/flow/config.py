@@ -1,6 +1,7 @@
 """What a run of flow-matching training is.
 
-The defaults are the published recipe: MEAD, 30k updates of 64 windows (Hekenye/LivePortrait_AudioDriven).
+The defaults are the published recipe: MEAD, 30k updates of 64 windows
+(Hekenye/LivePortrait_AudioDriven).
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from train.config import CHANGEABLE, NO_PREFIX, ConfigError, StageConfig
 
 @dataclass(frozen=True)
 class TransformerSize:
-    """Size of the flow transformer; the rest follows from the motion space and the data set.
+    """Size of the flow transformer; the rest follows from the motion space and the data
+    set.
 
     Attributes:
       width: width of the tokens.
@@ -29,7 +31,13 @@ class TransformerSize:
     def config(self, motion_space: str, audio_width: int) -> FlowTransformerConfig:
         width = MOTION_SPACES[motion_space].width
         return FlowTransformerConfig(
-            width, audio_width, self.width, self.heads, self.joint_blocks, self.fused_blocks, motion_space=motion_space
+            width,
+            audio_width,
+            self.width,
+            self.heads,
+            self.joint_blocks,
+            self.fused_blocks,
+            motion_space=motion_space,
         )
 
 
@@ -39,15 +47,19 @@ class FlowConfig(StageConfig):
 
     Attributes:
       motion_space: what the transformer makes; the data set's where none is given.
-      accumulation: parts into which a batch is cut, one after the other, to save memory.
-      condition_dropout: probability with which a window's audio is replaced by the learned vector.
+      accumulation: parts into which a batch is cut, one after the other, to save
+        memory.
+      condition_dropout: probability with which a window's audio is replaced by the
+        learned vector.
       transformer: its size.
     """
 
     motion_space: Literal["lip", "face"] | None = None
     accumulation: int = field(default=4, metadata=CHANGEABLE)
     condition_dropout: float = 0.1
-    transformer: Annotated[TransformerSize, NO_PREFIX] = field(default_factory=TransformerSize)
+    transformer: Annotated[TransformerSize, NO_PREFIX] = field(
+        default_factory=TransformerSize
+    )
 
     @property
     def parts(self) -> int:
@@ -61,7 +73,9 @@ class FlowConfig(StageConfig):
                 "choose an accumulation that divides it"
             )
         if not 0 <= self.condition_dropout < 1:
-            raise ConfigError(f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed")
+            raise ConfigError(
+                f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed"
+            )
         if self.transformer.width % (2 * self.transformer.heads):
             raise ConfigError(
                 f"width {self.transformer.width} gives {self.transformer.heads} heads no even width: "

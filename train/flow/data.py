@@ -1,4 +1,5 @@
-"""Windows of motion and audio features, in batches; `train.batches` says in which order they come."""
+"""Windows of motion and audio features, in batches; `train.batches` says in which order
+they come."""
 
 from dataclasses import dataclass
 
@@ -6,7 +7,12 @@ import grain
 import numpy as np
 from jaxtyping import Float32
 
-from jaxportrait.models.config import FEATURES_PER_SECOND, MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
+from jaxportrait.models.config import (
+    FEATURES_PER_SECOND,
+    MOTION_FPS,
+    MOTION_SPACES,
+    FlowTransformerConfig,
+)
 from jaxportrait.types import MotionStatistics
 from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
 from train.program import Inputs
@@ -28,7 +34,9 @@ class WindowCrop(grain.transforms.RandomMap):
     columns: tuple[int, ...]
     statistics: MotionStatistics
 
-    def random_map(self, element: tuple[int, ClipRecord], rng: np.random.Generator) -> Sample:
+    def random_map(
+        self, element: tuple[int, ClipRecord], rng: np.random.Generator
+    ) -> Sample:
         index, record = element
         if record.windows == 0:
             raise DatasetError(
@@ -36,13 +44,20 @@ class WindowCrop(grain.transforms.RandomMap):
                 "process the videos again"
             )
         start = WINDOW_STEP * int(rng.integers(record.windows))
-        return {**window(record, start, self.columns, self.statistics), "clip": np.asarray(index, np.int32)}
+        return {
+            **window(record, start, self.columns, self.statistics),
+            "clip": np.asarray(index, np.int32),
+        }
 
 
 def window(
-    record: ClipRecord, start: int, columns: tuple[int, ...], statistics: MotionStatistics
+    record: ClipRecord,
+    start: int,
+    columns: tuple[int, ...],
+    statistics: MotionStatistics,
 ) -> dict[str, np.ndarray]:
-    """The window of a clip that starts with frame `start`: `motion` (30, d), `features` (50, a) and `start`."""
+    """The window of a clip that starts with frame `start`: `motion` (30, d), `features`
+    (50, a) and `start`."""
     first = feature_at(start)
     features = record.features[first : first + WINDOW_FEATURES]
     if len(features) < WINDOW_FEATURES:
@@ -51,13 +66,22 @@ def window(
             "process the videos again"
         )
     motion = record.motion[start : start + WINDOW_FRAMES, list(columns)]
-    return {"motion": normalise(motion, statistics), "features": features, "start": np.asarray(start, np.int32)}
+    return {
+        "motion": normalise(motion, statistics),
+        "features": features,
+        "start": np.asarray(start, np.int32),
+    }
 
 
-def normalise(motion: Float32[np.ndarray, "t d"], statistics: MotionStatistics) -> Float32[np.ndarray, "t d"]:
+def normalise(
+    motion: Float32[np.ndarray, "t d"], statistics: MotionStatistics
+) -> Float32[np.ndarray, "t d"]:
     """Motion in units of its deviation; a value that never changes stays 0."""
     deviation = np.asarray(statistics.std)
-    return np.asarray((motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1), np.float32)
+    return np.asarray(
+        (motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1),
+        np.float32,
+    )
 
 
 def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
@@ -70,31 +94,50 @@ def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
 
 
 def windows(
-    dataset: Dataset, split: Split, motion_space: str, seed: int, rows: Rows, *, shuffle: bool = True
+    dataset: Dataset,
+    split: Split,
+    motion_space: str,
+    seed: int,
+    rows: Rows,
+    *,
+    shuffle: bool = True,
 ) -> grain.MapDataset:
-    """The endless sequence of this process's batches: `motion`, `features`, `row`, `clip`, `start`.
+    """The endless sequence of this process's batches: `motion`, `features`, `row`,
+    `clip`, `start`.
 
     Args:
       shuffle: the clips anew every time round; otherwise they keep their order.
     """
-    crop = WindowCrop(MOTION_SPACES[motion_space].columns, dataset.statistics(motion_space))
+    crop = WindowCrop(
+        MOTION_SPACES[motion_space].columns, dataset.statistics(motion_space)
+    )
     return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
 
 
-def batches(dataset: Dataset, motion_space: str, seed: int, rows: Rows) -> grain.DatasetIterator:
-    """An endless iterator over training batches, read ahead by threads; its state says where it is."""
+def batches(
+    dataset: Dataset, motion_space: str, seed: int, rows: Rows
+) -> grain.DatasetIterator:
+    """An endless iterator over training batches, read ahead by threads; its state says
+    where it is."""
     return read_ahead(windows(dataset, "train", motion_space, seed, rows))
 
 
-def validation_batches(dataset: Dataset, motion_space: str, rows: Rows, count: int) -> list[Sample]:
-    """The same `count` batches every time: a window of every validation clip, and another, in an order that mixes
-    subjects."""
+def validation_batches(
+    dataset: Dataset, motion_space: str, rows: Rows, count: int
+) -> list[Sample]:
+    """The same `count` batches every time: a window of every validation clip, and
+    another, in an order that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
-    return first_batches(windows(dataset, "validation", motion_space, 0, rows), rows, count)
+    return first_batches(
+        windows(dataset, "validation", motion_space, 0, rows), rows, count
+    )
 
 
 def describe(batch: Sample, dataset: Dataset) -> str:
     """The clips of a batch and where its windows start, for messages."""
     names = clip_names(dataset, batch["clip"])
-    return ", ".join(f"{name} at frame {start}" for name, start in zip(names, batch["start"].tolist(), strict=True))
+    return ", ".join(
+        f"{name} at frame {start}"
+        for name, start in zip(names, batch["start"].tolist(), strict=True)
+    )

@@ -1,4 +1,5 @@
-"""The motion that a run's averaged weights make of a held-out clip's sound, as a picture."""
+"""The motion that a run's averaged weights make of a held-out clip's sound, as a
+picture."""
 
 from collections.abc import Callable
 
@@ -23,7 +24,8 @@ PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.
 def plot_sample(
     transformer: FlowTransformerConfig, dataset: Dataset, sample: Callable[..., Array]
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-    """The first held-out clip's motion, sampled from its sound, against the truth: `motion`.
+    """The first held-out clip's motion, sampled from its sound, against the truth:
+    `motion`.
 
     The values that vary most are shown.
 
@@ -31,12 +33,25 @@ def plot_sample(
       sample: `sample_average` of the weights that are looked at.
     """
     split = "validation" if dataset.sizes["validation"].clips else "train"
-    record, columns = next(dataset.clips(split)), list(MOTION_SPACES[transformer.motion_space].columns)
+    record, columns = (
+        next(dataset.clips(split)),
+        list(MOTION_SPACES[transformer.motion_space].columns),
+    )
     truth = record.motion[:PLOTTED_FRAMES, columns]
-    sampled = sample_clip(transformer, sample, record, len(truth), dataset.statistics(transformer.motion_space))
+    sampled = sample_clip(
+        transformer,
+        sample,
+        record,
+        len(truth),
+        dataset.statistics(transformer.motion_space),
+    )
     shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
     names = [value_name(columns[index]) for index in shown]
-    return {"motion": pixels(plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS))}
+    return {
+        "motion": pixels(
+            plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS)
+        )
+    }
 
 
 def sample_clip(
@@ -46,11 +61,14 @@ def sample_clip(
     frames: int,
     statistics: MotionStatistics,
 ) -> Float[np.ndarray, "frames d"]:
-    """The motion of a clip's first `frames` frames; `quietest_feature` follows its sound."""
+    """The motion of a clip's first `frames` frames; `quietest_feature` follows its
+    sound."""
     plan, count = plan_windows(frames, transformer)
     used = plan.features_of(count)
     padded = np.zeros((plan.features, transformer.audio_width), np.float32)
-    padded[:used] = with_silence(record.features.astype(np.float32), quietest_feature(record), used)
+    padded[:used] = with_silence(
+        record.features.astype(np.float32), quietest_feature(record), used
+    )
     return np.asarray(sample(statistics, padded, np.int32(count), plan=plan))[:frames]
 
 
@@ -63,7 +81,8 @@ def sample_average(
     *,
     plan: WindowPlan,
 ) -> Float[Array, "frames d"]:
-    """Motion by a transformer with these weights, of audio features; `sample_motion` says the same more generally."""
+    """Motion by a transformer with these weights, of audio features; `sample_motion`
+    says the same more generally."""
     return sample_motion(
         network_of(abstract("flow_transformer", config.transformer), params),
         statistics,
@@ -81,4 +100,12 @@ def value_name(column: int) -> str:
     """What one of the 70 values of a frame is."""
     if column < 63:
         return f"expression {column // 3} {'xyz'[column % 3]}"
-    return ("pitch", "yaw", "roll", "translation x", "translation y", "translation z", "scale")[column - 63]
+    return (
+        "pitch",
+        "yaw",
+        "roll",
+        "translation x",
+        "translation y",
+        "translation z",
+        "scale",
+    )[column - 63]

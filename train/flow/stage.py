@@ -29,7 +29,8 @@ from train.run import Run, RunOptions, train_stage
 from train.state import Params, parameters_of
 
 FAR = 1.0
-"""Deviations by which the motion of a checkpoint may differ from the data set's, without a word."""
+"""Deviations by which the motion of a checkpoint may differ from the data set's,
+without a word."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,17 @@ class FlowStage:
     initial: dict[str, np.ndarray]
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(self.dataset, self.step.transformer.motion_space, self.config.seed, rows)
+        return batches(
+            self.dataset, self.step.transformer.motion_space, self.config.seed, rows
+        )
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         transformer, dataset = self.step.transformer, self.dataset
         space, count = transformer.motion_space, self.config.validation_batches
         sample = jax.jit(
-            partial(sample_average, self.step), static_argnames="plan", out_shardings=NamedSharding(mesh, P())
+            partial(sample_average, self.step),
+            static_argnames="plan",
+            out_shardings=NamedSharding(mesh, P()),
         )
         return make_task(
             self.program,
@@ -61,7 +66,9 @@ class FlowStage:
             seed=self.config.seed,
             held_out=validation_batches(dataset, space, rows, count),
             mesh=mesh,
-            plot=lambda _, average, __: plot_sample(transformer, dataset, partial(sample, average)),
+            plot=lambda _, average, __: plot_sample(
+                transformer, dataset, partial(sample, average)
+            ),
             describe=partial(describe, dataset=dataset),
             run=self.run,
             statistics=dataset.statistics(space),
@@ -74,11 +81,17 @@ class FlowStage:
 
 def flow_program(config: StepConfig, seed: int) -> Program:
     def fresh() -> tuple[Params, Params]:
-        network = build("flow_transformer", config.transformer, rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)))
+        network = build(
+            "flow_transformer",
+            config.transformer,
+            rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)),
+        )
         return parameters_of(network), {}
 
     step, error = partial(train_step, config), partial(validation_loss, config)
-    return Program(step, error, fresh, config.optimizer, window_inputs(config.transformer))
+    return Program(
+        step, error, fresh, config.optimizer, window_inputs(config.transformer)
+    )
 
 
 def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> bool:
@@ -95,12 +108,15 @@ def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> boo
 
 
 def statistics_apart(checkpoint: Checkpoint, stage: FlowStage) -> float:
-    """How far a checkpoint's mean motion is from the data set's, in the latter's deviations, where it is farthest."""
+    """How far a checkpoint's mean motion is from the data set's, in the latter's
+    deviations, where it is farthest."""
     if checkpoint.statistics is None:
         return 0.0
     own = stage.dataset.statistics(stage.step.transformer.motion_space)
     deviation = np.where(np.asarray(own.std) > 0, own.std, 1)
-    return float(np.max(np.abs(np.asarray(checkpoint.statistics.mean) - own.mean) / deviation))
+    return float(
+        np.max(np.abs(np.asarray(checkpoint.statistics.mean) - own.mean) / deviation)
+    )
 
 
 def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
@@ -110,14 +126,23 @@ def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
       ConfigError, DatasetError: they do not belong together, or there is no checkpoint.
     """
     if options.checkpoint is None:
-        raise ConfigError("--checkpoint is missing: pass the checkpoint that the videos were processed with")
-    dataset, frozen = open_dataset(options.dataset_path), open_checkpoint(options.checkpoint)
+        raise ConfigError(
+            "--checkpoint is missing: pass the checkpoint that the videos were processed with"
+        )
+    dataset, frozen = (
+        open_dataset(options.dataset_path),
+        open_checkpoint(options.checkpoint),
+    )
     check_encoder(dataset, frozen)
     space = config.motion_space or dataset.motion_space
     config = apply(config, {"motion_space": space}, str(dataset.path))
     transformer = config.transformer.config(space, dataset.feature_width)
     part = "flow_transformer"
-    initial = {} if options.init is None else initial_weights(options.init, {part: transformer})[part]
+    initial = (
+        {}
+        if options.init is None
+        else initial_weights(options.init, {part: transformer})[part]
+    )
     run = describe_run(config, transformer, dataset, frozen)
     step = StepConfig(
         transformer,
@@ -129,14 +154,23 @@ def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
     return FlowStage(config, step, dataset, run, initial)
 
 
-def describe_run(config: FlowConfig, transformer: FlowTransformerConfig, dataset: Dataset, frozen: Checkpoint) -> Run:
+def describe_run(
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    dataset: Dataset,
+    frozen: Checkpoint,
+) -> Run:
     """What a run is; `check_unchanged` compares its config and its data set."""
     sizes = {split: asdict(size) for split, size in dataset.sizes.items()}
     content = {
         "stage": "flow",
         "config": asdict(config),
         "trained": {"flow_transformer": asdict(transformer)},
-        "dataset": {"audio_encoder": dataset.audio_encoder, "sizes": sizes, "mean": dataset.mean.tolist()},
+        "dataset": {
+            "audio_encoder": dataset.audio_encoder,
+            "sizes": sizes,
+            "mean": dataset.mean.tolist(),
+        },
         "checkpoint": str(frozen.path),
     }
     return json.loads(json.dumps(content))

@@ -1,8 +1,9 @@
 """One update of the flow transformer: pure, and the same on any number of devices.
 
-Every random draw belongs to a sample's row in the global batch, whatever device or process holds it.
-Source: Lipman et al., "Flow matching for generative modeling", 2022; times as in Esser et al., "Scaling rectified flow
-transformers", 2024; dropped conditions as in Ho and Salimans, "Classifier-free diffusion guidance", 2022.
+Every random draw belongs to a sample's row in the global batch, whatever device or
+process holds it. Source: Lipman et al., "Flow matching for generative modeling", 2022;
+times as in Esser et al., "Scaling rectified flow transformers", 2024; dropped
+conditions as in Ho and Salimans, "Classifier-free diffusion guidance", 2022.
 """
 
 from collections.abc import Mapping
@@ -21,14 +22,23 @@ from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree
 from train.config import OptimizerConfig
 from train.keys import Purpose, root_key
-from train.state import Params, TrainState, learning_rate, mean_gradients, network_of, update
+from train.state import (
+    Params,
+    TrainState,
+    learning_rate,
+    mean_gradients,
+    network_of,
+    update,
+)
 
 GOLDEN_RATIO = 0.618034
-"""Multiples of it, without their whole part, fill [0, 1) evenly however many there are."""
+"""Multiples of it, without their whole part, fill [0, 1) evenly however many there
+are."""
 VALIDATION_SEED = 0
 
 Batch = Mapping[str, Array]
-"""`motion` (n, 30, d) normalised, `features` (n, 50, a), `row` (n,): each sample's place in the global batch."""
+"""`motion` (n, 30, d) normalised, `features` (n, 50, a), `row` (n,): each sample's
+place in the global batch."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +79,45 @@ def train_step(
     Returns:
       The next state, and `loss`, `gradient_norm` (before the clip) and `learning_rate`.
     """
-    draws = draw(jax.random.fold_in(key, state.step), batch["row"], batch["motion"].shape[1:], config.condition_dropout)
+    draws = draw(
+        jax.random.fold_in(key, state.step),
+        batch["row"],
+        batch["motion"].shape[1:],
+        config.condition_dropout,
+    )
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
         return flow_loss(build(config, params), *part)
 
-    value, gradients = mean_gradients(loss, state.params, (dict(batch), draws), config.accumulation)
+    value, gradients = mean_gradients(
+        loss, state.params, (dict(batch), draws), config.accumulation
+    )
     rate = jnp.asarray(learning_rate(config.optimizer)(state.step), jnp.float32)
     state, norm = update(state, gradients, config.optimizer)
     return state, {"loss": value, "gradient_norm": norm, "learning_rate": rate}
 
 
-def validation_loss(config: StepConfig, params: Params, batch: Batch) -> Float[Array, ""]:
-    """The loss with the audio kept, at noise and times that depend on nothing but a sample's row."""
-    drawn = draw(root_key(VALIDATION_SEED, Purpose.VALIDATION), batch["row"], batch["motion"].shape[1:], 0.0)
+def validation_loss(
+    config: StepConfig, params: Params, batch: Batch
+) -> Float[Array, ""]:
+    """The loss with the audio kept, at noise and times that depend on nothing but a
+    sample's row."""
+    drawn = draw(
+        root_key(VALIDATION_SEED, Purpose.VALIDATION),
+        batch["row"],
+        batch["motion"].shape[1:],
+        0.0,
+    )
     spread = jnp.modf((batch["row"].astype(jnp.float32) + 0.5) * GOLDEN_RATIO)[0]
     draws = Draws(drawn.noise, jax.nn.sigmoid(ndtri(spread)), drawn.dropped)
     return flow_loss(build(config, params), batch, draws)
 
 
-def draw(key: PRNGKeyArray, rows: Int[Array, " n"], shape: tuple[int, ...], dropout: float) -> Draws:
-    """Noise from N(0, 1), time from sigmoid(N(0, 1)), and what is dropped with probability `dropout`, row by row."""
+def draw(
+    key: PRNGKeyArray, rows: Int[Array, " n"], shape: tuple[int, ...], dropout: float
+) -> Draws:
+    """Noise from N(0, 1), time from sigmoid(N(0, 1)), and what is dropped with
+    probability `dropout`, row by row."""
 
     def draw_row(row: Array) -> Draws:
         noise, time, dropped = jax.random.split(jax.random.fold_in(key, row), 3)
@@ -105,11 +133,16 @@ def draw(key: PRNGKeyArray, rows: Int[Array, " n"], shape: tuple[int, ...], drop
 def flow_loss(network: FlowTransformer, batch: Batch, draws: Draws) -> Float[Array, ""]:
     """Mean squared error of the velocity, over samples, frames and values."""
     motion, features = batch["motion"], batch["features"].astype(jnp.float32)
-    audio = jnp.where(draws.dropped[:, None, None], network.null_audio[...][None, None], features)
+    audio = jnp.where(
+        draws.dropped[:, None, None], network.null_audio[...][None, None], features
+    )
     velocity = network(interpolate(draws.noise, motion, draws.time), draws.time, audio)
     return jnp.mean(jnp.square(velocity - target_velocity(draws.noise, motion)))
 
 
 def build(config: StepConfig, params: Params) -> Any:
     """The flow transformer with these parameters, computing in the config's dtype."""
-    return network_of(abstract("flow_transformer", config.transformer, dtype=jnp.dtype(config.dtype)), params)
+    return network_of(
+        abstract("flow_transformer", config.transformer, dtype=jnp.dtype(config.dtype)),
+        params,
+    )

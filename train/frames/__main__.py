@@ -1,4 +1,5 @@
-"""`python -m train.frames --dataset-path VIDEOS --output-path FRAMES`: videos -> frames for renderer training."""
+"""`python -m train.frames --dataset-path VIDEOS --output-path FRAMES`: videos -> frames
+for renderer training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from train.renderer.records import FrameDataset
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ClipOptions):
-    """Cut faces out of videos, to train a renderer on. An interrupted run goes on when it is started again.
+    """Cut faces out of videos, to train a renderer on. An interrupted run goes on when
+    it is started again.
 
     Attributes:
       size: side of the pictures in pixels, 512 at most.
       frames: of each clip, evenly spread over it.
-      zoom: how many times tighter to cut the faces out than LivePortrait does; small networks draw larger faces better.
+      zoom: how many times tighter to cut the faces out than LivePortrait does; small
+        networks draw larger faces better.
     """
 
     size: int = 256
@@ -29,7 +32,9 @@ class Options(ClipOptions):
     zoom: float = 1.0
 
     def recipe(self) -> FrameRecipe:
-        return FrameRecipe(self.size, self.frames, self.zoom, self.detector, self.models_folder)
+        return FrameRecipe(
+            self.size, self.frames, self.zoom, self.detector, self.models_folder
+        )
 
 
 def run(options: Options, console: Console) -> Iterable[Table]:
@@ -40,7 +45,11 @@ def run(options: Options, console: Console) -> Iterable[Table]:
 def facts(dataset: FrameDataset) -> Facts:
     """What the table says of the splits."""
     return {
-        split: {"clips": str(size.clips), "frames": str(size.frames), "landmarks": str(dataset.landmarks)}
+        split: {
+            "clips": str(size.clips),
+            "frames": str(size.frames),
+            "landmarks": str(dataset.landmarks),
+        }
         for split, size in dataset.sizes.items()
     }
 

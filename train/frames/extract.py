@@ -13,7 +13,13 @@ from jaxtyping import UInt8
 from jaxportrait.media.crop import CROP_SIZE, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
 from jaxportrait.media.video import VideoReader
-from train.frames.landmarks import find_landmarks, normalise, read_truth, stack_landmarks, truth_path
+from train.frames.landmarks import (
+    find_landmarks,
+    normalise,
+    read_truth,
+    stack_landmarks,
+    truth_path,
+)
 from train.process.layouts import Clip
 from train.process.recipe import ClipExtractor, Recipe
 from train.process.track import track_face
@@ -49,21 +55,32 @@ class FrameRecipe(Recipe):
     def check(self) -> None:
         """Raise a ValueError if there are no such frames."""
         if not SMALLEST_SIZE <= self.size <= CROP_SIZE:
-            raise ValueError(f"--size must be from {SMALLEST_SIZE} to {CROP_SIZE}, got {self.size}")
+            raise ValueError(
+                f"--size must be from {SMALLEST_SIZE} to {CROP_SIZE}, got {self.size}"
+            )
         if self.frames < PAIR:
             raise ValueError(f"--frames must be at least {PAIR}, got {self.frames}")
         if not 0 < self.zoom <= LARGEST_ZOOM:
-            raise ValueError(f"--zoom must be over 0 and at most {LARGEST_ZOOM:g}, got {self.zoom:g}")
+            raise ValueError(
+                f"--zoom must be over 0 and at most {LARGEST_ZOOM:g}, got {self.zoom:g}"
+            )
         if self.detector == "none" and self.zoom != 1:
-            raise ValueError("--detector none takes pictures as they are, and --zoom crops tighter: leave out either")
+            raise ValueError(
+                "--detector none takes pictures as they are, and --zoom crops tighter: leave out either"
+            )
 
     def fingerprint(self) -> str:
-        detector = [open_detector(self.detector, self.detector_models).name, str(self.detector_models)]
+        detector = [
+            open_detector(self.detector, self.detector_models).name,
+            str(self.detector_models),
+        ]
         facts = [DESCRIPTION, FORMAT, self.size, self.frames, self.zoom, *detector]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
-        return tuple(path for path in (clip.video, truth_path(clip.video)) if path.is_file())
+        return tuple(
+            path for path in (clip.video, truth_path(clip.video)) if path.is_file()
+        )
 
     def extractor(self) -> "FrameExtractor":
         return FrameExtractor(self)
@@ -78,10 +95,12 @@ class FrameExtractor(ClipExtractor):
         self._size, self._frames, self._zoom = recipe.size, recipe.frames, recipe.zoom
 
     def record(self, clip: Clip) -> tuple[FrameRecord, float]:
-        """Read the clip twice, once to find the face and once to crop it, so that its pictures are never held.
+        """Read the clip twice, once to find the face and once to crop it, so that its
+        pictures are never held.
 
         Raises:
-          ValueError: no steady face, a corrupt file, a single frame, a truth file of another video.
+          ValueError: no steady face, a corrupt file, a single frame, a truth file of
+            another video.
           OSError: a file is missing or cannot be read.
         """
         video = VideoReader(clip.video)
@@ -96,14 +115,23 @@ class FrameExtractor(ClipExtractor):
                 seen = find_landmarks(image, track.rectangle, self._detector)
             else:
                 seen = truth.landmarks[index]
-            points.append(None if seen is None else normalise(seen, track.rectangle, self._size))
-        pose = np.full((len(chosen), 3), np.nan, np.float32) if truth.pose is None else truth.pose[chosen]
-        record = FrameRecord(clip.name, clip.subject, images, stack_landmarks(points), pose)
+            points.append(
+                None if seen is None else normalise(seen, track.rectangle, self._size)
+            )
+        pose = (
+            np.full((len(chosen), 3), np.nan, np.float32)
+            if truth.pose is None
+            else truth.pose[chosen]
+        )
+        record = FrameRecord(
+            clip.name, clip.subject, images, stack_landmarks(points), pose
+        )
         return record, float(track.times[-1] - track.times[0])
 
 
 def spread(total: int, count: int) -> list[int]:
-    """`count` of `total` frames, in the middles of as many equal parts; all of them if there are fewer.
+    """`count` of `total` frames, in the middles of as many equal parts; all of them if
+    there are fewer.
 
     Raises:
       ValueError: too few for a pair.
@@ -114,7 +142,9 @@ def spread(total: int, count: int) -> list[int]:
     return [(2 * part + 1) * total // (2 * count) for part in range(count)]
 
 
-def pick(video: VideoReader, chosen: Sequence[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+def pick(
+    video: VideoReader, chosen: Sequence[int]
+) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
     """The chosen frames of a video, with their numbers."""
     wanted = set(chosen)
     for index, (_, image) in enumerate(video):

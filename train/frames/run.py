@@ -25,20 +25,32 @@ from train.shards import DatasetError
 SHARD_RECORDS = 128  # a record is near to a megabyte
 
 
-def make_frames(job: Job[FrameRecipe], console: Console) -> tuple[FrameDataset, list[Entry]]:
-    """Take the frames of the clips that are not done yet, and write the data set of all.
+def make_frames(
+    job: Job[FrameRecipe], console: Console
+) -> tuple[FrameDataset, list[Entry]]:
+    """Take the frames of the clips that are not done yet, and write the data set of
+    all.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors are in its entry.
+      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
+        are in its entry.
     """
     job.recipe.check()
     found = gather(job, console)
-    dataset = write_frames(job.output_path, found.pieces, lambda name: decode_record(found.read(name)), job.recipe)
+    dataset = write_frames(
+        job.output_path,
+        found.pieces,
+        lambda name: decode_record(found.read(name)),
+        job.recipe,
+    )
     return dataset, found.entries
 
 
 def write_frames(
-    folder: Path, pieces: Sequence[Piece], read: Callable[[str], FrameRecord], recipe: FrameRecipe
+    folder: Path,
+    pieces: Sequence[Piece],
+    read: Callable[[str], FrameRecord],
+    recipe: FrameRecipe,
 ) -> FrameDataset:
     """Write shards and description; the same pieces give the same bytes.
 
@@ -60,7 +72,14 @@ def write_frames(
         return data
 
     sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
-    dataset = FrameDataset(folder, sizes, recipe.size, recipe.zoom, _landmark_count(counts), digest.hexdigest()[:16])
+    dataset = FrameDataset(
+        folder,
+        sizes,
+        recipe.size,
+        recipe.zoom,
+        _landmark_count(counts),
+        digest.hexdigest()[:16],
+    )
     write_description(dataset)
     return dataset
 
@@ -68,7 +87,12 @@ def write_frames(
 def cut_frames(record: FrameRecord, piece: Piece) -> FrameRecord:
     """The frames of a piece."""
     part = slice(piece.start, piece.stop)
-    return replace(record, images=record.images[part], landmarks=record.landmarks[part], pose=record.pose[part])
+    return replace(
+        record,
+        images=record.images[part],
+        landmarks=record.landmarks[part],
+        pose=record.pose[part],
+    )
 
 
 def _landmark_count(counts: set[int]) -> int:

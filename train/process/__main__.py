@@ -1,4 +1,5 @@
-"""`python -m train.process --dataset-path MEAD --output-path OUT --checkpoint CKPT`: videos -> motion shards."""
+"""`python -m train.process --dataset-path MEAD --output-path OUT --checkpoint CKPT`:
+videos -> motion shards."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from train.records import Dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ClipOptions):
-    """Make a data set for training out of talking-head videos. An interrupted run goes on when it is started again.
+    """Make a data set for training out of talking-head videos. An interrupted run goes
+    on when it is started again.
 
     Attributes:
       checkpoint: with a motion extractor and an audio encoder; every worker holds them.
-      motion: the motion space that training takes where it is told no other; all of the motion is stored.
+      motion: the motion space that training takes where it is told no other; all of the
+        motion is stored.
       batch_size: pictures that the motion extractor reads at once.
     """
 
@@ -32,7 +35,12 @@ class Options(ClipOptions):
     batch_size: int = 16
 
     def settings(self) -> Settings:
-        return Settings(self.checkpoint.absolute(), self.detector, self.models_folder, self.batch_size)
+        return Settings(
+            self.checkpoint.absolute(),
+            self.detector,
+            self.models_folder,
+            self.batch_size,
+        )
 
 
 def run(options: Options, console: Console) -> Iterable[Table]:

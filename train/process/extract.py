@@ -1,4 +1,5 @@
-"""From a clip to its record: crop, motion, audio features. The same work whichever engine runs it."""
+"""From a clip to its record: crop, motion, audio features. The same work whichever
+engine runs it."""
 
 import hashlib
 import json
@@ -67,8 +68,14 @@ class Settings(Recipe):
     def fingerprint(self) -> str:
         checkpoint = open_checkpoint(self.checkpoint)
         checkpoint.require(parts_needed(checkpoint.config))
-        networks = [network_identity(checkpoint, part) for part in parts_needed(checkpoint.config)]
-        detector = [open_detector(self.detector, self.detector_models).name, str(self.detector_models)]
+        networks = [
+            network_identity(checkpoint, part)
+            for part in parts_needed(checkpoint.config)
+        ]
+        detector = [
+            open_detector(self.detector, self.detector_models).name,
+            str(self.detector_models),
+        ]
         framing = [checkpoint.config.image_size, checkpoint.config.crop_zoom]
         facts = [FORMAT, *networks, *framing, *detector, self.batch_size]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -81,23 +88,31 @@ class Settings(Recipe):
 
 
 class Extractor(ClipExtractor):
-    """Makes records of motion and audio features; it holds the networks and the detector."""
+    """Makes records of motion and audio features; it holds the networks and the
+    detector."""
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
         checkpoint = open_checkpoint(settings.checkpoint)
         checkpoint.require(parts_needed(checkpoint.config))
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
-        self._audio_encoder = cast(AudioEncoder, checkpoint.network(checkpoint.config.audio_encoder))
+        self._audio_encoder = cast(
+            AudioEncoder, checkpoint.network(checkpoint.config.audio_encoder)
+        )
         self._detector = open_detector(settings.detector, settings.detector_models)
-        self._size, self._zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
+        self._size, self._zoom = (
+            checkpoint.config.image_size,
+            checkpoint.config.crop_zoom,
+        )
         self._batch_size = settings.batch_size
 
     def record(self, clip: Clip) -> tuple[ClipRecord, float]:
-        """Read the clip twice, once to find the face and once to crop it, so that its pictures are never held.
+        """Read the clip twice, once to find the face and once to crop it, so that its
+        pictures are never held.
 
         Raises:
-          ValueError: no steady face, no sound, a corrupt file, less than a second of both.
+          ValueError: no steady face, no sound, a corrupt file, less than a second of
+            both.
           OSError: a file is missing or cannot be read.
         """
         audio = Audio.open(clip.sound, allow_video=True)
@@ -107,10 +122,17 @@ class Extractor(ClipExtractor):
         frames = common_frames(track.times, sound_start, audio.duration)
         images = _crops(video, track.rectangle, self._size)
         motion = motion_at(
-            read_motion(self._motion, images, self._batch_size), track.times, sound_start + frames / MOTION_FPS
+            read_motion(self._motion, images, self._batch_size),
+            track.times,
+            sound_start + frames / MOTION_FPS,
         )
         start, stop = int(frames[0]), int(frames[-1]) + 1
-        features = encode_audio(self._audio_encoder, audio.stream, audio.sample_count, features=features_needed(stop))
+        features = encode_audio(
+            self._audio_encoder,
+            audio.stream,
+            audio.sample_count,
+            features=features_needed(stop),
+        )
         record = ClipRecord(
             clip.name,
             clip.subject,
@@ -126,23 +148,36 @@ class Extractor(ClipExtractor):
 
 
 def read_motion(
-    network: MotionExtractor, images: Iterable[UInt8[np.ndarray, "h w 3"]], batch_size: int
+    network: MotionExtractor,
+    images: Iterable[UInt8[np.ndarray, "h w 3"]],
+    batch_size: int,
 ) -> Float32[np.ndarray, "pictures 70"]:
-    """The motion of pictures cropped to a face, in batches of one size; the last one is padded."""
+    """The motion of pictures cropped to a face, in batches of one size; the last one is
+    padded."""
     pending, source = [], iter(images)
     while batch := list(islice(source, batch_size)):
         padded = np.stack(batch + [batch[-1]] * (batch_size - len(batch)))
-        pending.append((extract_motion(network, padded), len(batch)))  # not waited for: the next is decoded meanwhile
-    return np.concatenate([motion_columns(jax.device_get(motion))[:count] for motion, count in pending])
+        pending.append(
+            (extract_motion(network, padded), len(batch))
+        )  # not waited for: the next is decoded meanwhile
+    return np.concatenate(
+        [motion_columns(jax.device_get(motion))[:count] for motion, count in pending]
+    )
 
 
 def motion_columns(motion: Motion) -> Float32[np.ndarray, "n 70"]:
     """The values of each frame side by side, in the order of `MotionSpace`."""
     parts = (motion.expression, motion.pose, motion.translation, motion.scale)
-    return np.concatenate([np.reshape(part, (len(motion.scale), -1)) for part in parts], axis=1, dtype=np.float32)
+    return np.concatenate(
+        [np.reshape(part, (len(motion.scale), -1)) for part in parts],
+        axis=1,
+        dtype=np.float32,
+    )
 
 
-def _crops(video: VideoReader, rectangle: FaceRectangle, size: int) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+def _crops(
+    video: VideoReader, rectangle: FaceRectangle, size: int
+) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     for _, image in video:
         yield network_input(crop_face(image, rectangle), size)
 
@@ -150,4 +185,6 @@ def _crops(video: VideoReader, rectangle: FaceRectangle, size: int) -> Iterator[
 def _require_finite(record: ClipRecord) -> None:
     for name in ("motion", "features", "envelope"):
         if not np.isfinite(getattr(record, name)).all():
-            raise ValueError(f"the {name} are not all finite: the checkpoint does not fit, or its weights are damaged")
+            raise ValueError(
+                f"the {name} are not all finite: the checkpoint does not fit, or its weights are damaged"
+            )

@@ -1,4 +1,5 @@
-"""From videos to records of clips, by any recipe: find clips, extract what is not done yet, divide them."""
+"""From videos to records of clips, by any recipe: find clips, extract what is not done
+yet, divide them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,9 @@ EngineName = Literal["local", "ray"]
 STORE = "clips"
 DESCRIPTIONS = (records.DESCRIPTION, frames.DESCRIPTION)
 
-ENGINES: dict[EngineName, Callable[[Recipe, Sequence[Clip], int], Iterator[tuple[Clip, Outcome]]]] = {
+ENGINES: dict[
+    EngineName, Callable[[Recipe, Sequence[Clip], int], Iterator[tuple[Clip, Outcome]]]
+] = {
     "local": extract_locally,
     "ray": extract_on_cluster,
 }
@@ -63,12 +66,14 @@ class Gathered:
 
 
 def gather(job: Job[Recipe], console: Console) -> Gathered:
-    """Process the clips that are not done yet, divide all of them and write the manifest.
+    """Process the clips that are not done yet, divide all of them and write the
+    manifest.
 
     Until a description is written, the output folder counts as unfinished.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors are in its entry.
+      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
+        are in its entry.
     """
     _check(job)
     clips = find_clips(job.dataset_path, job.layout, job.selection)[: job.limit or None]
@@ -76,7 +81,9 @@ def gather(job: Job[Recipe], console: Console) -> Gathered:
     failed = _extract_missing(job, clips, store, console)
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]
     used = [entry for entry in entries if not entry.reason]
-    pieces = split_clips(used, job.recipe.least_frames, job.recipe.frame_step, job.recipe.most_frames)
+    pieces = split_clips(
+        used, job.recipe.least_frames, job.recipe.frame_step, job.recipe.most_frames
+    )
     entries = _with_splits(entries, pieces)
     (job.output_path / job.recipe.description).unlink(missing_ok=True)
     write_manifest(job.output_path, entries)
@@ -92,24 +99,36 @@ def gather(job: Job[Recipe], console: Console) -> Gathered:
 def _check(job: Job[Recipe]) -> None:
     for name, least in (("workers", 1), ("limit", 0)):
         if getattr(job, name) < least:
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(job, name)}")
+            raise ValueError(
+                f"--{name} must be at least {least}, got {getattr(job, name)}"
+            )
     for description in DESCRIPTIONS:
-        if description != job.recipe.description and (job.output_path / description).exists():
+        if (
+            description != job.recipe.description
+            and (job.output_path / description).exists()
+        ):
             raise ValueError(
                 f"{job.output_path} holds a data set of another kind ({description}): choose another --output-path"
             )
 
 
-def _extract_missing(job: Job[Recipe], clips: Sequence[Clip], store: ClipStore, console: Console) -> dict[str, Entry]:
+def _extract_missing(
+    job: Job[Recipe], clips: Sequence[Clip], store: ClipStore, console: Console
+) -> dict[str, Entry]:
     """Extract what the store lacks; returns the entries of the clips that failed."""
     failed: dict[str, Entry] = {}
     missing = [clip for clip in clips if not store.has(clip)]
     if len(missing) < len(clips):
-        console.print(f"{len(clips) - len(missing)} of {len(clips)} clips are done already", highlight=False)
+        console.print(
+            f"{len(clips) - len(missing)} of {len(clips)} clips are done already",
+            highlight=False,
+        )
     if not missing:
         return failed
     with show_progress(console, len(missing)) as advance:
-        for clip, outcome in ENGINES[job.engine](job.recipe, missing, min(job.workers, len(missing))):
+        for clip, outcome in ENGINES[job.engine](
+            job.recipe, missing, min(job.workers, len(missing))
+        ):
             store.put(clip, outcome)
             if outcome.record is None:
                 failed[clip.name] = outcome.entry

@@ -9,15 +9,24 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
 from train.process.layouts import Clip
-from train.process.recipe import ExtractorError, Outcome, Recipe, failure, load_extractor
+from train.process.recipe import (
+    ExtractorError,
+    Outcome,
+    Recipe,
+    failure,
+    load_extractor,
+)
 
 LAST_BREATH = 5.0  # seconds in which a process that has hung up ends by itself
 
 
-def extract_locally(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iterator[tuple[Clip, Outcome]]:
+def extract_locally(
+    recipe: Recipe, clips: Sequence[Clip], workers: int
+) -> Iterator[tuple[Clip, Outcome]]:
     """Yield the outcome of every clip as it is ready, in any order.
 
-    A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left out, and the worker replaced.
+    A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left
+    out, and the worker replaced.
 
     Raises:
       ExtractorError: no worker can be made ready.
@@ -31,17 +40,21 @@ def extract_locally(recipe: Recipe, clips: Sequence[Clip], workers: int) -> Iter
 
 
 class Worker:
-    """A process that works on one clip at a time; it ends with its parent, however that ends."""
+    """A process that works on one clip at a time; it ends with its parent, however that
+    ends."""
 
     def __init__(self, recipe: Recipe):
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, recipe), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, recipe), daemon=True
+        )
         self._process.start()
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Return when the extractor is loaded; raise an ExtractorError if that fails."""
+        """Return when the extractor is loaded; raise an ExtractorError if that
+        fails."""
         try:
             problem = self.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -54,7 +67,9 @@ class Worker:
 
     def begin(self, clip: Clip) -> None:
         self._clip = clip
-        with suppress(ConnectionError):  # it has died since its last clip, which `finish` finds
+        with suppress(
+            ConnectionError
+        ):  # it has died since its last clip, which `finish` finds
             self.connection.send(clip)
 
     def finish(self) -> tuple[Clip, Outcome | None]:
@@ -77,9 +92,14 @@ class Worker:
         self.connection.close()
 
 
-def _share_out(recipe: Recipe, clips: Sequence[Clip], count: int) -> Iterator[tuple[Clip, Outcome]]:
+def _share_out(
+    recipe: Recipe, clips: Sequence[Clip], count: int
+) -> Iterator[tuple[Clip, Outcome]]:
     """Give each worker a clip, and the next one when it is done."""
-    waiting, workers = deque(clips), [Worker(recipe) for _ in range(min(count, len(clips)))]
+    waiting, workers = (
+        deque(clips),
+        [Worker(recipe) for _ in range(min(count, len(clips)))],
+    )
     busy: dict[Connection, Worker] = {}
 
     def begin(worker: Worker) -> None:
@@ -103,7 +123,12 @@ def _share_out(recipe: Recipe, clips: Sequence[Clip], count: int) -> Iterator[tu
                 clip, outcome = worker.finish()
                 died = outcome is None
                 if outcome is None:
-                    outcome = failure(clip, ChildProcessError(f"its worker was killed (exit status {worker.status()})"))
+                    outcome = failure(
+                        clip,
+                        ChildProcessError(
+                            f"its worker was killed (exit status {worker.status()})"
+                        ),
+                    )
                 if waiting:
                     begin(replace(worker) if died else worker)
                 yield clip, outcome
@@ -113,7 +138,8 @@ def _share_out(recipe: Recipe, clips: Sequence[Clip], count: int) -> Iterator[tu
 
 
 def _serve(connection: Connection, recipe: Recipe) -> None:
-    """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers share a GPU's memory."""
+    """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers
+    share a GPU's memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     with suppress(EOFError, BrokenPipeError):

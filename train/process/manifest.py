@@ -1,4 +1,5 @@
-"""The manifest: every clip that was seen, and what became of it, a line of JSON each."""
+"""The manifest: every clip that was seen, and what became of it, a line of JSON
+each."""
 
 import json
 from collections.abc import Iterable

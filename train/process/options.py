@@ -24,7 +24,8 @@ class ClipOptions:
 
     Attributes:
       dataset_path: folder of the videos.
-      output_path: folder of the data set; its subfolder `clips` keeps what is done and may be deleted at the end.
+      output_path: folder of the data set; its subfolder `clips` keeps what is done and
+        may be deleted at the end.
       layout: `mead` for MEAD's tree; `folder` for any tree of videos.
       subjects: take these alone.
       emotions: take these alone (MEAD).
@@ -71,8 +72,11 @@ class ClipOptions:
 
 
 def run_program(program: Callable[[Console], Iterable[Table]]) -> None:
-    """Run a program and show its tables; what stops it is one line and an exit status."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers share a GPU with this process
+    """Run a program and show its tables; what stops it is one line and an exit
+    status."""
+    os.environ.setdefault(
+        "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
+    )  # workers share a GPU with this process
     console = Console()
     try:
         tables = program(console)

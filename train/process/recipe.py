@@ -1,4 +1,5 @@
-"""Work on clips, whatever their records hold: a recipe says how, and its extractor, made once a worker, does it."""
+"""Work on clips, whatever their records hold: a recipe says how, and its extractor,
+made once a worker, does it."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,7 +14,8 @@ from train.shards import pack
 
 
 class ExtractorError(ValueError):
-    """What the work on every clip needs cannot be had, so that none can be worked on."""
+    """What the work on every clip needs cannot be had, so that none can be worked
+    on."""
 
 
 class Record(Protocol):
@@ -25,7 +27,8 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a clip, and the whole of it as a packed record, unless it was left out."""
+    """What became of a clip, and the whole of it as a packed record, unless it was left
+    out."""
 
     entry: Entry
     record: bytes | None
@@ -37,8 +40,8 @@ class Recipe(ABC):
     Attributes:
       description: the file by which the data set is known to be complete.
       least_frames: of which something can be learned.
-      most_frames: of a record that trains, where there is a limit: of every record one sample is drawn a round, and a
-        sample is read with its whole record.
+      most_frames: of a record that trains, where there is a limit: of every record one
+        sample is drawn a round, and a sample is read with its whole record.
       frame_step: frames are divided between train and validation at multiples of it.
     """
 
@@ -75,7 +78,8 @@ class ClipExtractor(ABC):
         """
 
     def extract(self, clip: Clip) -> Outcome:
-        """The clip's record, or why there is none: one clip must not stop thousands, whatever is wrong with it."""
+        """The clip's record, or why there is none: one clip must not stop thousands,
+        whatever is wrong with it."""
         try:
             record, seconds = self.record(clip)
             checksum = file_checksum(self._recipe.files(clip))
@@ -105,7 +109,11 @@ def failure(clip: Clip, error: Exception) -> Outcome:
 def _one_line(error: Exception) -> str:
     """What an error says; one that nobody foresaw is named by its type."""
     text = _squeezed(str(error)) or "no message"
-    return text if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {text}"
+    return (
+        text
+        if isinstance(error, (ValueError, OSError))
+        else f"{type(error).__name__}: {text}"
+    )
 
 
 def _squeezed(text: str) -> str:
@@ -122,5 +130,16 @@ def file_checksum(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _entry(clip: Clip, frames: int, seconds: float, checksum: str, reason: str = "") -> Entry:
-    return Entry(clip.name, clip.subject, clip.emotion, clip.level, frames, round(seconds, 3), checksum, reason=reason)
+def _entry(
+    clip: Clip, frames: int, seconds: float, checksum: str, reason: str = ""
+) -> Entry:
+    return Entry(
+        clip.name,
+        clip.subject,
+        clip.emotion,
+        clip.level,
+        frames,
+        round(seconds, 3),
+        checksum,
+        reason=reason,
+    )

@@ -1,4 +1,5 @@
-"""What a run says at its end: a table of what the splits hold, and one of the clips that were left out."""
+"""What a run says at its end: a table of what the splits hold, and one of the clips
+that were left out."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,14 @@ def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:
 
 def failure_table(entries: Sequence[Entry]) -> Table:
     """Clips left out, an example a reason; the manifest has them all."""
-    reasons = Counter(entry.reason.replace(entry.clip, "...") for entry in entries if entry.reason)
-    examples = {entry.reason.replace(entry.clip, "..."): entry.clip for entry in entries if entry.reason}
+    reasons = Counter(
+        entry.reason.replace(entry.clip, "...") for entry in entries if entry.reason
+    )
+    examples = {
+        entry.reason.replace(entry.clip, "..."): entry.clip
+        for entry in entries
+        if entry.reason
+    }
     table = Table("left out", "reason", "such as")
     for reason, count in reasons.most_common():
         table.add_row(str(count), reason, examples[reason])

@@ -1,4 +1,5 @@
-"""A run of processing: videos -> motion and audio features of their clips, as a data set."""
+"""A run of processing: videos -> motion and audio features of their clips, as a data
+set."""
 
 from typing import Literal
 
@@ -14,18 +15,23 @@ from train.records import Dataset, decode_record, network_identity
 MotionName = Literal["lip", "face"]
 
 
-def process(job: Job[Settings], console: Console, motion: MotionName = "lip") -> tuple[Dataset, list[Entry]]:
+def process(
+    job: Job[Settings], console: Console, motion: MotionName = "lip"
+) -> tuple[Dataset, list[Entry]]:
     """Process the clips that are not done yet, and write the data set of all.
 
     Args:
-      motion: the motion space that training takes from the data set where it is told no other; all of the motion is
-        stored.
+      motion: the motion space that training takes from the data set where it is told no
+        other; all of the motion is stored.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors are in its entry.
+      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
+        are in its entry.
     """
     if job.recipe.batch_size < 1:
-        raise ValueError(f"--batch-size must be at least 1, got {job.recipe.batch_size}")
+        raise ValueError(
+            f"--batch-size must be at least 1, got {job.recipe.batch_size}"
+        )
     found = gather(job, console)
     checkpoint = open_checkpoint(job.recipe.checkpoint)
     encoder = checkpoint.config.audio_encoder

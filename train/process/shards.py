@@ -1,4 +1,5 @@
-"""Write the data set: pieces of records into ArrayRecord shards, and the statistics of those that train."""
+"""Write the data set: pieces of records into ArrayRecord shards, and the statistics of
+those that train."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, replace
@@ -34,7 +35,8 @@ def write_dataset(
 ) -> Dataset:
     """Write shards, statistics and description; the same pieces give the same bytes.
 
-    Until the description stands, which is written last, the folder counts as unfinished.
+    Until the description stands, which is written last, the folder counts as
+    unfinished.
 
     Args:
       pieces: in the order in which they are to lie; one at least trains.
@@ -49,11 +51,23 @@ def write_dataset(
         return encode_record(record)
 
     sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
-    windows = {split: sum(window_count(piece.frames) for piece in _of(pieces, split)) for split in SPLITS}
-    counted: dict[Split, WindowSplitSize] = {
-        split: WindowSplitSize(*astuple(sizes[split]), windows=windows[split]) for split in SPLITS
+    windows = {
+        split: sum(window_count(piece.frames) for piece in _of(pieces, split))
+        for split in SPLITS
     }
-    dataset = Dataset(folder, counted, feature_width, audio_encoder, motion_space, moments.mean, moments.deviation)
+    counted: dict[Split, WindowSplitSize] = {
+        split: WindowSplitSize(*astuple(sizes[split]), windows=windows[split])
+        for split in SPLITS
+    }
+    dataset = Dataset(
+        folder,
+        counted,
+        feature_width,
+        audio_encoder,
+        motion_space,
+        moments.mean,
+        moments.deviation,
+    )
     write_description(dataset)
     return dataset
 
@@ -64,16 +78,23 @@ def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
     return replace(
         record,
         motion=record.motion[piece.start : piece.stop],
-        features=record.features[first : first + features_needed(piece.stop - piece.start)],
+        features=record.features[
+            first : first + features_needed(piece.stop - piece.start)
+        ],
         envelope=record.envelope[piece.start : piece.stop],
         start=record.start + piece.start,
     )
 
 
 def write_splits(
-    folder: Path, description: str, pieces: Sequence[Piece], cut: Callable[[Piece], bytes], shard_records: int
+    folder: Path,
+    description: str,
+    pieces: Sequence[Piece],
+    cut: Callable[[Piece], bytes],
+    shard_records: int,
 ) -> dict[Split, SplitSize]:
-    """Write the shards of both splits in place of what stood there; the description is yet to be written.
+    """Write the shards of both splits in place of what stood there; the description is
+    yet to be written.
 
     Args:
       description: the file that says that the data set is complete.
@@ -84,7 +105,10 @@ def write_splits(
     (folder / description).unlink(missing_ok=True)
     for stale in folder.glob("*.array_record*"):
         stale.unlink()
-    return {split: _write_split(folder, split, _of(pieces, split), cut, shard_records) for split in SPLITS}
+    return {
+        split: _write_split(folder, split, _of(pieces, split), cut, shard_records)
+        for split in SPLITS
+    }
 
 
 def _of(pieces: Iterable[Piece], split: Split) -> list[Piece]:
@@ -92,10 +116,17 @@ def _of(pieces: Iterable[Piece], split: Split) -> list[Piece]:
 
 
 def _write_split(
-    folder: Path, split: Split, pieces: Sequence[Piece], cut: Callable[[Piece], bytes], shard_records: int
+    folder: Path,
+    split: Split,
+    pieces: Sequence[Piece],
+    cut: Callable[[Piece], bytes],
+    shard_records: int,
 ) -> SplitSize:
     count = -(-len(pieces) // shard_records)
     source = iter(pieces)
     for index in range(count):
-        write_shard(folder / shard_name(split, index, count), map(cut, islice(source, shard_records)))
+        write_shard(
+            folder / shard_name(split, index, count),
+            map(cut, islice(source, shard_records)),
+        )
     return SplitSize(count, len(pieces), sum(piece.frames for piece in pieces))

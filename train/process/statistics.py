@@ -12,19 +12,26 @@ from jaxportrait.models.config import MOTION_WIDTH
 class MotionMoments:
     """Count, mean and squared deviations of the frames seen so far.
 
-    Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+    computing sample variances", 1979.
     """
 
     count: int = 0
-    mean: Float64[np.ndarray, "70"] = field(default_factory=lambda: np.zeros(MOTION_WIDTH))
-    squares: Float64[np.ndarray, "70"] = field(default_factory=lambda: np.zeros(MOTION_WIDTH))
+    mean: Float64[np.ndarray, "70"] = field(
+        default_factory=lambda: np.zeros(MOTION_WIDTH)
+    )
+    squares: Float64[np.ndarray, "70"] = field(
+        default_factory=lambda: np.zeros(MOTION_WIDTH)
+    )
 
     def add(self, motion: Float[np.ndarray, "frames 70"]) -> None:
         """Take the frames of a record into account."""
         values = motion.astype(np.float64)
         mean, total = values.mean(axis=0), self.count + len(values)
         shift = mean - self.mean
-        self.squares += np.square(values - mean).sum(axis=0) + shift**2 * (self.count * len(values) / total)
+        self.squares += np.square(values - mean).sum(axis=0) + shift**2 * (
+            self.count * len(values) / total
+        )
         self.mean += shift * (len(values) / total)
         self.count = total
 

@@ -1,4 +1,5 @@
-"""Records of clips that are done, a file each, so that an interrupted run goes on where it was."""
+"""Records of clips that are done, a file each, so that an interrupted run goes on where
+it was."""
 
 import hashlib
 import json
@@ -13,8 +14,9 @@ from train.process.recipe import Outcome, Recipe
 class ClipStore:
     """Outcomes by clip, file state and recipe; a changed file or recipe is another key.
 
-    Failures are not kept: what caused them, such as a lack of memory, may have been mended. The next run meets them
-    again, and looks once more for the face that a clip does not show.
+    Failures are not kept: what caused them, such as a lack of memory, may have been
+    mended. The next run meets them again, and looks once more for the face that a clip
+    does not show.
     """
 
     def __init__(self, folder: Path, recipe: Recipe):
@@ -27,7 +29,8 @@ class ClipStore:
             leftover.unlink()
 
     def path(self, clip: Clip) -> Path:
-        """The file that holds the clip's outcome once it is done; a clip that changes while the run lasts keeps it."""
+        """The file that holds the clip's outcome once it is done; a clip that changes
+        while the run lasts keeps it."""
         if clip.name not in self._paths:
             self._paths[clip.name] = self._folder / f"{self._key(clip)}.clip"
         return self._paths[clip.name]
@@ -37,12 +40,15 @@ class ClipStore:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
     def put(self, clip: Clip, outcome: Outcome) -> None:
-        """Keep an outcome that has a record, whole or not at all: a line of JSON, then the record."""
+        """Keep an outcome that has a record, whole or not at all: a line of JSON, then
+        the record."""
         if outcome.record is None:
             return
         path = self.path(clip)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(json.dumps(asdict(outcome.entry)).encode() + b"\n" + outcome.record)
+        partial.write_bytes(
+            json.dumps(asdict(outcome.entry)).encode() + b"\n" + outcome.record
+        )
         partial.replace(path)
 
     def has(self, clip: Clip) -> bool:

@@ -32,9 +32,12 @@ class Track:
 
 
 def track_face(
-    frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detector: Detector, zoom: float = 1.0
+    frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]],
+    detector: Detector,
+    zoom: float = 1.0,
 ) -> Track:
-    """Follow the face that is largest at first; it is sought five times a second and interpolated between.
+    """Follow the face that is largest at first; it is sought five times a second and
+    interpolated between.
 
     Args:
       frames: times and RGB pictures, in order.
@@ -43,7 +46,8 @@ def track_face(
     Raises:
       NoFaceError: not found in at least half of the looks.
 
-    Source: LivePortrait frames a driving video by the mean of its faces' squares: scale 2.2, vy -0.1, not turned.
+    Source: LivePortrait frames a driving video by the mean of its faces' squares: scale
+    2.2, vy -0.1, not turned.
     """
     times: list[float] = []
     looks: list[float] = []
@@ -64,11 +68,16 @@ def track_face(
 
 
 def _follow(faces: list[Face], seen: list[Look]) -> Face:
-    """The largest of the faces near to where most were seen so far; the largest of all where none is near."""
+    """The largest of the faces near to where most were seen so far; the largest of all
+    where none is near."""
     if not seen:
         return _largest(faces)
     x, y, size = np.median(_rows(seen), axis=0)
-    near = [face for face in faces if np.hypot(*np.subtract(face.hull.center, (x, y))) <= FARTHEST_STRAY * size]
+    near = [
+        face
+        for face in faces
+        if np.hypot(*np.subtract(face.hull.center, (x, y))) <= FARTHEST_STRAY * size
+    ]
     return _largest(near or faces)
 
 
@@ -77,13 +86,16 @@ def _largest(faces: list[Face]) -> Face:
 
 
 def _without_strays(seen: list[Look]) -> list[Look]:
-    """Leave out what lies far from the median or is of another size: the detector's errors."""
+    """Leave out what lies far from the median or is of another size: the detector's
+    errors."""
     if not seen:
         return []
     rows = _rows(seen)
     x, y, size = np.median(rows, axis=0)
     near = np.hypot(rows[:, 0] - x, rows[:, 1] - y) <= FARTHEST_STRAY * size
-    alike = (rows[:, 2] <= LARGEST_GROWTH * size) & (rows[:, 2] * LARGEST_GROWTH >= size)
+    alike = (rows[:, 2] <= LARGEST_GROWTH * size) & (
+        rows[:, 2] * LARGEST_GROWTH >= size
+    )
     return [look for look, keep in zip(seen, near & alike, strict=True) if keep]
 
 
@@ -91,11 +103,18 @@ def _rows(seen: list[Look]) -> Float64[np.ndarray, "looks 3"]:
     return np.array([(*hull.center, hull.size) for _, hull in seen])
 
 
-def _frame(times: Float64[np.ndarray, " frames"], seen: list[Look], detector: Detector, zoom: float) -> FaceRectangle:
+def _frame(
+    times: Float64[np.ndarray, " frames"],
+    seen: list[Look],
+    detector: Detector,
+    zoom: float,
+) -> FaceRectangle:
     """The square to cut out; clips that are already cropped stay as they are."""
     if detector.keeps_crop:
         return frame_face(seen[0][1], upright=False)
     looks = [seconds for seconds, _ in seen]
     x, y, size = (np.interp(times, looks, column).tolist() for column in _rows(seen).T)
-    hulls = [FaceRectangle(center[:2], center[2]) for center in zip(x, y, size, strict=True)]
+    hulls = [
+        FaceRectangle(center[:2], center[2]) for center in zip(x, y, size, strict=True)
+    ]
     return clip_rectangle(hulls, CLIP_SCALE / zoom)

@@ -1,14 +1,27 @@
-"""What a run of renderer training is; the defaults are LivePortrait's sizes and the losses' published weights.
+"""What a run of renderer training is; the defaults are LivePortrait's sizes and the
+losses' published weights.
 
-Source: Guo et al., "LivePortrait", 2024, stage I; Wang et al., "One-shot free-view neural talking-head synthesis",
-2021.
+Source: Guo et al., "LivePortrait", 2024, stage I; Wang et al., "One-shot free-view
+neural talking-head synthesis", 2021.
 """
 
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from jaxportrait.models.config import AppearanceConfig, GeneratorConfig, MotionConfig, PortraitConfig, WarpingConfig
-from train.config import NO_PREFIX, ConfigError, LoopConfig, OptimizerConfig, StageConfig
+from jaxportrait.models.config import (
+    AppearanceConfig,
+    GeneratorConfig,
+    MotionConfig,
+    PortraitConfig,
+    WarpingConfig,
+)
+from train.config import (
+    NO_PREFIX,
+    ConfigError,
+    LoopConfig,
+    OptimizerConfig,
+    StageConfig,
+)
 
 PARTS = ("appearance", "motion", "warping", "generator")
 DISCRIMINATOR = "discriminator"
@@ -20,18 +33,22 @@ class LossWeights:
 
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
-      focus: how much more `focused` landmarks count, and the pixels at them, where landmarks are known.
-      perceptual: difference of the pictures' feature maps, over scales; of a VGG that `--perceptual` names.
+      focus: how much more `focused` landmarks count, and the pixels at them, where
+        landmarks are known.
+      perceptual: difference of the pictures' feature maps, over scales; of a VGG that
+        `--perceptual` names.
       adversarial: the patch discriminator's opinion.
       feature_matching: its feature maps of the made picture and the true one.
       equivariance: keypoints of a warped picture are the warped keypoints.
       spread: keypoints keep a distance from each other.
       depth: keypoints lie around depth 0.
-      expression: expressions are small, so that what lasts goes into the canonical keypoints.
+      expression: expressions are small, so that what lasts goes into the canonical
+        keypoints.
       pose: mean absolute error in degrees, where the pose is known.
       landmarks: guided keypoints lie on their landmarks, where these are known.
       gaps: so do they relative to each other, by the pairs that `gaps` names.
-      correspondence: the deformation takes each landmark from where it lies in the source, where these are known.
+      correspondence: the deformation takes each landmark from where it lies in the
+        source, where these are known.
     """
 
     reconstruction: float = 10.0
@@ -51,7 +68,8 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """A patch discriminator: convolutions, each followed by a mean pool, and a map of opinions.
+    """A patch discriminator: convolutions, each followed by a mean pool, and a map of
+    opinions.
 
     Attributes:
       channels: of its first map; doubled by every layer, to `max_channels` at most.
@@ -70,13 +88,17 @@ class RendererConfig(StageConfig):
     Attributes:
       image_size: side of the square picture that F and M read.
       scales: of the reconstruction, each half as fine as the one before.
-      color_jitter: standard deviation of each colour's gain (natural logarithm), the same for both frames of a pair.
+      color_jitter: standard deviation of each colour's gain (natural logarithm), the
+        same for both frames of a pair.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
-      gaps: pairs of guided keypoints, such as both lips, the way between which counts by itself.
-      contrast: share of the pairs that are drawn by how much a gap differs between their frames, where landmarks are
-        known; the others are any two frames of a clip.
+      gaps: pairs of guided keypoints, such as both lips, the way between which counts
+        by itself.
+      contrast: share of the pairs that are drawn by how much a gap differs between
+        their frames, where landmarks are known; the others are any two frames of a
+        clip.
       focused: landmarks at which pixels count more.
-      folds: pairs of landmarks that meet when lids or lips shut; the correspondence asks for each on its own side.
+      folds: pairs of landmarks that meet when lids or lips shut; the correspondence
+        asks for each on its own side.
     """
 
     image_size: int = 256
@@ -96,33 +118,65 @@ class RendererConfig(StageConfig):
     losses: LossWeights = field(default_factory=LossWeights)
     optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
         default_factory=lambda: OptimizerConfig(
-            learning_rate=2e-4, drop_steps=(), beta1=0.5, beta2=0.999, weight_decay=0.0, clip_apart=(DISCRIMINATOR,)
+            learning_rate=2e-4,
+            drop_steps=(),
+            beta1=0.5,
+            beta2=0.999,
+            weight_decay=0.0,
+            clip_apart=(DISCRIMINATOR,),
         )
     )
-    loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=lambda: LoopConfig(steps=200_000))
+    loop: Annotated[LoopConfig, NO_PREFIX] = field(
+        default_factory=lambda: LoopConfig(steps=200_000)
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_sizes()
-        if unknown := [name for name in self.optimizer.clip_apart if name not in (*PARTS, DISCRIMINATOR)]:
-            raise ConfigError(f"clip_apart names {unknown[0]}; there are {', '.join((*PARTS, DISCRIMINATOR))}")
+        if unknown := [
+            name
+            for name in self.optimizer.clip_apart
+            if name not in (*PARTS, DISCRIMINATOR)
+        ]:
+            raise ConfigError(
+                f"clip_apart names {unknown[0]}; there are {', '.join((*PARTS, DISCRIMINATOR))}"
+            )
         if self.losses.focus and not self.focused:
-            raise ConfigError(f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none")
+            raise ConfigError(
+                f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none"
+            )
         if self.losses.gaps and not self.gaps:
-            raise ConfigError(f"losses.gaps is {self.losses.gaps}, between pairs of keypoints, and gaps names none")
+            raise ConfigError(
+                f"losses.gaps is {self.losses.gaps}, between pairs of keypoints, and gaps names none"
+            )
         if not 0 <= self.contrast <= 1:
-            raise ConfigError(f"contrast is a share of the pairs, from 0 to 1, got {self.contrast}")
+            raise ConfigError(
+                f"contrast is a share of the pairs, from 0 to 1, got {self.contrast}"
+            )
         if self.contrast and not self.gaps:
-            raise ConfigError(f"contrast is {self.contrast}, by how gaps differ, and gaps names none")
+            raise ConfigError(
+                f"contrast is {self.contrast}, by how gaps differ, and gaps names none"
+            )
         guided = [keypoint for keypoint, _ in self.guided]
-        if unguided := [keypoint for pair in self.gaps for keypoint in pair if keypoint not in guided]:
-            raise ConfigError(f"gaps names keypoint {unguided[0]}, which guided does not: add it there")
-        if unknown := [keypoint for keypoint in guided if not 0 <= keypoint < self.motion.keypoints]:
+        if unguided := [
+            keypoint
+            for pair in self.gaps
+            for keypoint in pair
+            if keypoint not in guided
+        ]:
+            raise ConfigError(
+                f"gaps names keypoint {unguided[0]}, which guided does not: add it there"
+            )
+        if unknown := [
+            keypoint for keypoint in guided if not 0 <= keypoint < self.motion.keypoints
+        ]:
             raise ConfigError(
                 f"guided names keypoint {unknown[0]}, and there are {self.motion.keypoints}: leave it out"
             )
         if not (self.draws or self.warps or self.guided):
-            raise ConfigError("neither a loss on pictures nor on landmarks: there is nothing to learn from")
+            raise ConfigError(
+                "neither a loss on pictures nor on landmarks: there is nothing to learn from"
+            )
         volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
         if volumes != (self.warping.volume_channels, self.warping.volume_depth):
             raise ConfigError(
@@ -136,14 +190,17 @@ class RendererConfig(StageConfig):
             )
 
     def _check_sizes(self) -> None:
-        """Raise a ConfigError unless pictures can be halved as often as networks and losses halve them."""
+        """Raise a ConfigError unless pictures can be halved as often as networks and
+        losses halve them."""
         halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
         if self.image_size < 1 or self.image_size % 2**halvings:
             raise ConfigError(
                 f"image_size is {self.image_size}: appearance.down_blocks and warping.hourglass_blocks halve it "
                 f"{halvings} times, so choose a multiple of {2**halvings}"
             )
-        most = (self.output_size & -self.output_size).bit_length()  # its factors of two, and the size itself
+        most = (
+            self.output_size & -self.output_size
+        ).bit_length()  # its factors of two, and the size itself
         if not 1 <= self.scales <= most:
             raise ConfigError(
                 f"scales is {self.scales}: each after the first halves the generator's {self.output_size} pixels, so "
@@ -158,12 +215,14 @@ class RendererConfig(StageConfig):
 
     @property
     def draws(self) -> bool:
-        """Whether pictures are made; without a loss on them, F, M and W learn from landmarks and poses."""
+        """Whether pictures are made; without a loss on them, F, M and W learn from
+        landmarks and poses."""
         return bool(self.losses.reconstruction or self.losses.perceptual or self.judged)
 
     @property
     def warps(self) -> bool:
-        """Whether the source is warped; without that, M alone learns, from landmarks and poses."""
+        """Whether the source is warped; without that, M alone learns, from landmarks
+        and poses."""
         return self.draws or bool(self.losses.correspondence)
 
     @property
@@ -174,7 +233,12 @@ class RendererConfig(StageConfig):
     @property
     def output_size(self) -> int:
         """Side of the picture that G makes."""
-        return self.image_size // 2**self.appearance.down_blocks * 4 * self.generator.upscale
+        return (
+            self.image_size
+            // 2**self.appearance.down_blocks
+            * 4
+            * self.generator.upscale
+        )
 
     @property
     def target_size(self) -> int:
@@ -184,4 +248,6 @@ class RendererConfig(StageConfig):
     @property
     def portrait(self) -> PortraitConfig:
         """The networks as a checkpoint records them."""
-        return PortraitConfig(self.image_size, self.appearance, self.motion, self.warping, self.generator)
+        return PortraitConfig(
+            self.image_size, self.appearance, self.motion, self.warping, self.generator
+        )

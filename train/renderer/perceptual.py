@@ -1,4 +1,5 @@
-"""The VGG that renderer training may ask how alike two pictures look; its weights are given and stay as they are."""
+"""The VGG that renderer training may ask how alike two pictures look; its weights are
+given and stay as they are."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from train.renderer.config import RendererConfig
 PART = "perceptual"
 
 
-def open_vgg(path: Path | None, config: RendererConfig) -> tuple[VGG | None, dict[str, str]]:
-    """The network of the perceptual loss, its weights on the host, and its part and the identity of its weights.
+def open_vgg(
+    path: Path | None, config: RendererConfig
+) -> tuple[VGG | None, dict[str, str]]:
+    """The network of the perceptual loss, its weights on the host, and its part and the
+    identity of its weights.
 
     Args:
       path: of a checkpoint that holds it; None where the loss does not count.
 
     Raises:
-      ConfigError: the loss counts and there is no checkpoint, or the other way round, or pictures are too small.
+      ConfigError: the loss counts and there is no checkpoint, or the other way round,
+        or pictures are too small.
     """
     weight = config.losses.perceptual
     if path is None:
@@ -51,7 +56,8 @@ def read_vgg(checkpoint: Checkpoint, config: RendererConfig) -> VGG:
 
 
 def check_size(config: RendererConfig, vgg: VGGConfig) -> None:
-    """Raise a ConfigError if the coarsest picture that is compared is too small for the network."""
+    """Raise a ConfigError if the coarsest picture that is compared is too small for the
+    network."""
     coarsest = config.output_size // 2 ** (config.scales - 1)
     if coarsest < 2**vgg.halvings:
         raise ConfigError(

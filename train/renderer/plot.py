@@ -19,11 +19,14 @@ def plot_pairs(picture: Callable[..., Any], mesh: Mesh) -> Plot:
     """The first held-out pairs, a row each: `pairs`.
 
     Args:
-      picture: (*given, average, batch) -> a picture of as many rows, of equal height, as the batch has pairs.
+      picture: (*given, average, batch) -> a picture of as many rows, of equal height,
+        as the batch has pairs.
     """
     draw = jax.jit(picture, out_shardings=NamedSharding(mesh, P()))
 
-    def plot(given: Given, average: Params, held_out: HeldOut) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+    def plot(
+        given: Given, average: Params, held_out: HeldOut
+    ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
         if not held_out:
             return {}
         drawn = np.asarray(draw(*given, average, held_out[0]))

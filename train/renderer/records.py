@@ -1,7 +1,9 @@
-"""The contract between `train.frames` and renderer training: what the frames of a clip are, and where they lie on disk.
+"""The contract between `train.frames` and renderer training: what the frames of a clip
+are, and where they lie on disk.
 
-A data set of frames is a folder of ArrayRecord shards, one record a clip, with `frames.json` (what it is) and
-`manifest.jsonl` (every clip seen, and what became of it).
+A data set of frames is a folder of ArrayRecord shards, one record a clip, with
+`frames.json` (what it is) and `manifest.jsonl` (every clip seen, and what became of
+it).
 """
 
 from dataclasses import asdict, dataclass
@@ -32,21 +34,27 @@ DESCRIPTION = "frames.json"
 JPEG_QUALITY = 95
 JPEG_OPTIONS = (
     *(cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # lips are thin and red
+    *(
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ),  # lips are thin and red
 )
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """Frames of one clip, cut out by one square, or those of them which belong to a split.
+    """Frames of one clip, cut out by one square, or those of them which belong to a
+    split.
 
     Attributes:
       clip: path of its video below the data set's root, with slashes.
       subject: who is seen.
       images: JPEG files of square RGB pictures, in order of time.
-      landmarks: x and y of the face's points, -1 and 1 being the centres of the first and last pixel of the picture;
-        l is 0 where none are known of the clip, and a frame without them is NaN.
-      pose: pitch, yaw and roll in degrees as the truth file has them; NaN where they are unknown.
+      landmarks: x and y of the face's points, -1 and 1 being the centres of the first
+        and last pixel of the picture; l is 0 where none are known of the clip, and a
+        frame without them is NaN.
+      pose: pitch, yaw and roll in degrees as the truth file has them; NaN where they
+        are unknown.
     """
 
     clip: str
@@ -81,7 +89,8 @@ class FrameDataset(ClipShards[FrameRecord]):
         return decode_record(data)
 
     def gives(self, size: int) -> bool:
-        """Whether pictures of `size` pixels can be had by halving those of the data set."""
+        """Whether pictures of `size` pixels can be had by halving those of the data
+        set."""
         return self.size % size == 0 and (self.size // size).bit_count() == 1
 
     @property
@@ -102,7 +111,8 @@ def encode_record(record: FrameRecord) -> bytes:
 
 
 def decode_record(data: bytes) -> FrameRecord:
-    """The record that `encode_record` wrote, its pictures still JPEG; its arrays are read-only.
+    """The record that `encode_record` wrote, its pictures still JPEG; its arrays are
+    read-only.
 
     Raises:
       DatasetError: bytes that are no such record.
@@ -122,9 +132,13 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
     Raises:
       DatasetError: it is damaged.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    )
     if image is None:
-        raise DatasetError(f"a picture of {len(data)} bytes is no JPEG: process the videos again")
+        raise DatasetError(
+            f"a picture of {len(data)} bytes is no JPEG: process the videos again"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -144,7 +158,13 @@ def open_frames(path: str | Path) -> FrameDataset:
     require_complete(path, DESCRIPTION, "train.frames")
     with reading(path):
         description = read_description(path / DESCRIPTION, FORMAT)
-        sizes: dict[Split, SplitSize] = {split: SplitSize(**description["sizes"][split]) for split in SPLITS}
-        dataset = FrameDataset(path, sizes, *(description[name] for name in ("size", "zoom", "landmarks", "digest")))
+        sizes: dict[Split, SplitSize] = {
+            split: SplitSize(**description["sizes"][split]) for split in SPLITS
+        }
+        dataset = FrameDataset(
+            path,
+            sizes,
+            *(description[name] for name in ("size", "zoom", "landmarks", "digest")),
+        )
     dataset.require_shards()
     return dataset

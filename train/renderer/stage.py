@@ -21,7 +21,13 @@ from train.keys import Purpose, root_key
 from train.loop import Batches, Task
 from train.program import Program, make_task
 from train.renderer.config import PARTS, RendererConfig
-from train.renderer.data import Contrast, batches, describe, pair_inputs, validation_batches
+from train.renderer.data import (
+    Contrast,
+    batches,
+    describe,
+    pair_inputs,
+    validation_batches,
+)
 from train.renderer.networks import Networks
 from train.renderer.perceptual import open_vgg
 from train.renderer.plot import plot_pairs
@@ -36,7 +42,8 @@ class RendererStage:
     """F, M, W, G and a discriminator, trained on pairs of frames.
 
     Attributes:
-      initial: weights and batch statistics to start from, by dotted path; what is not among them starts fresh.
+      initial: weights and batch statistics to start from, by dotted path; what is not
+        among them starts fresh.
       vgg: of the perceptual loss, on the host, where that counts.
     """
 
@@ -58,7 +65,9 @@ class RendererStage:
             seed=config.seed,
             held_out=validation_batches(self.dataset, rows, config.validation_batches),
             mesh=mesh,
-            plot=plot_pairs(lambda _, average, batch: picture(config, average, batch), mesh),
+            plot=plot_pairs(
+                lambda _, average, batch: picture(config, average, batch), mesh
+            ),
             describe=partial(describe, dataset=self.dataset),
             run=self.run,
         )
@@ -82,7 +91,9 @@ def fresh_leaves(config: RendererConfig) -> tuple[Params, Params]:
     return parameters_of(networks), batch_statistics_of(networks)
 
 
-def train_renderer(options: RunOptions, config: RendererConfig, console: Console) -> bool:
+def train_renderer(
+    options: RunOptions, config: RendererConfig, console: Console
+) -> bool:
     """Train a renderer; whether its last step is done."""
     return train_stage(open_renderer(options, config), options, console)
 
@@ -91,13 +102,18 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
     """The stage of a data set of frames.
 
     Raises:
-      ConfigError: sizes of data and networks that do not fit, or a VGG without its loss, or the other way round.
+      ConfigError: sizes of data and networks that do not fit, or a VGG without its
+        loss, or the other way round.
       CheckpointError: there is none to take the other parts from, where one is named.
     """
     dataset = open_frames(options.dataset_path)
     check_sizes(config, dataset)
     vgg, frozen = open_vgg(options.perceptual, config)
-    initial = {} if options.init is None else by_path(initial_weights(options.init, sizes_of(config.portrait)))
+    initial = (
+        {}
+        if options.init is None
+        else by_path(initial_weights(options.init, sizes_of(config.portrait)))
+    )
     portrait = config.portrait
     content = {
         "stage": "renderer",
@@ -109,7 +125,9 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
         },
         "dataset": dataset.identity,
         "frozen": frozen,
-        "checkpoint": None if options.checkpoint is None else str(open_checkpoint(options.checkpoint).path),
+        "checkpoint": None
+        if options.checkpoint is None
+        else str(open_checkpoint(options.checkpoint).path),
     }
     return RendererStage(config, dataset, json.loads(json.dumps(content)), initial, vgg)
 
@@ -120,8 +138,12 @@ def sizes_of(portrait: PortraitConfig) -> dict[str, Any]:
 
 
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
-    """Raise a ConfigError unless the frames can be halved to what the networks read and make."""
-    for name, size in (("image_size", config.image_size), ("the generator's pictures", config.target_size)):
+    """Raise a ConfigError unless the frames can be halved to what the networks read and
+    make."""
+    for name, size in (
+        ("image_size", config.image_size),
+        ("the generator's pictures", config.target_size),
+    ):
         if not dataset.gives(size):
             raise ConfigError(
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
@@ -133,9 +155,13 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
         "folds": [landmark for fold in config.folds for landmark in fold],
     }
     for name, landmarks in named.items():
-        if unknown := [landmark for landmark in landmarks if not 0 <= landmark < dataset.landmarks]:
+        if unknown := [
+            landmark for landmark in landmarks if not 0 <= landmark < dataset.landmarks
+        ]:
             raise ConfigError(
                 f"{name} names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
             )
     if config.losses.correspondence and not dataset.landmarks:
-        raise ConfigError(f"losses.correspondence needs landmarks, and {dataset.path} has none: set it to 0")
+        raise ConfigError(
+            f"losses.correspondence needs landmarks, and {dataset.path} has none: set it to 0"
+        )

@@ -1,4 +1,5 @@
-"""`python -m train.spoken --heads DIR --training-heads DIR --output DIR`: whether rendered heads say what they hear."""
+"""`python -m train.spoken --heads DIR --training-heads DIR --output DIR`: whether
+rendered heads say what they hear."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""What mouths, lids and heads did: pure functions on curves over frames at 30 a second."""
+"""What mouths, lids and heads did: pure functions on curves over frames at 30 a
+second."""
 
 from collections.abc import Sequence
 
@@ -13,13 +14,19 @@ Curve = Float[np.ndarray, " f"]
 CLOSED = 0.15
 """Of a clip's largest opening; below it lips count as shut."""
 BLINK_SHUT, BLINK_OPEN = 0.5, 0.3
-"""A blink begins where lids shut beyond the one, and ends where they open beyond the other."""
+"""A blink begins where lids shut beyond the one, and ends where they open beyond the
+other."""
 
 
-def agreement(measured: Curve, truth: Curve) -> tuple[float, Float[np.ndarray, " lags"]]:
-    """Correlation of two curves, cut to the shorter one, and their correlations at lags of -10 to 10 frames."""
+def agreement(
+    measured: Curve, truth: Curve
+) -> tuple[float, Float[np.ndarray, " lags"]]:
+    """Correlation of two curves, cut to the shorter one, and their correlations at lags
+    of -10 to 10 frames."""
     n = min(len(measured), len(truth))
-    return correlation(measured[:n], truth[:n]), lagged_correlations(measured[:n], truth[:n])
+    return correlation(measured[:n], truth[:n]), lagged_correlations(
+        measured[:n], truth[:n]
+    )
 
 
 def best_lag(correlations: Float[np.ndarray, " lags"]) -> int:
@@ -32,8 +39,11 @@ def disagreement(measured: Curve, others: Sequence[Curve]) -> float:
     return float(np.mean([agreement(measured, other)[0] for other in others]))
 
 
-def shut_closures(opening: Curve, closures: Float[np.ndarray, "k 2"]) -> Bool[np.ndarray, " k"]:
-    """Which closures have a frame with shut lips, among the frames that they touch; those beyond the end are left out.
+def shut_closures(
+    opening: Curve, closures: Float[np.ndarray, "k 2"]
+) -> Bool[np.ndarray, " k"]:
+    """Which closures have a frame with shut lips, among the frames that they touch;
+    those beyond the end are left out.
 
     Args:
       closures: start and end in seconds.
@@ -62,6 +72,7 @@ def blink_rate(curves: Sequence[Curve]) -> float:
 
 
 def deviation(curves: Sequence[Float[np.ndarray, "f d"]]) -> Float[np.ndarray, " d"]:
-    """Standard deviation within clips: of each value about its clip's mean, over the frames of all."""
+    """Standard deviation within clips: of each value about its clip's mean, over the
+    frames of all."""
     centered = np.concatenate([curve - curve.mean(axis=0) for curve in curves])
     return np.sqrt(np.square(centered).mean(axis=0))

@@ -1,4 +1,5 @@
-"""The two regressors by which heads are read, learnt from truth frames of drawn people."""
+"""The two regressors by which heads are read, learnt from truth frames of drawn
+people."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,15 @@ from jaxtyping import Float
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, NoFaceError
 from train.process.layouts import Clip
-from train.spoken.heads import EYE, MOUTH, Region, cut_region, find_face, pictures_of, read_truth
+from train.spoken.heads import (
+    EYE,
+    MOUTH,
+    Region,
+    cut_region,
+    find_face,
+    pictures_of,
+    read_truth,
+)
 from train.spoken.regressor import PATCH_SIDE, STEPS, Patches, Reader, train_reader
 
 REGIONS: dict[str, Region] = {"opening": MOUTH, "blink": EYE}
@@ -42,12 +51,16 @@ def cut_patches(video: Path, box: FaceRectangle) -> dict[str, Patches]:
     """The regions of every frame, by what is read there."""
     pictures = pictures_of(video)
     return {
-        name: np.stack([cut_region(picture, box, region, PATCH_SIDE) for picture in pictures])
+        name: np.stack(
+            [cut_region(picture, box, region, PATCH_SIDE) for picture in pictures]
+        )
         for name, region in REGIONS.items()
     }
 
 
-def train_readers(clips: Iterable[Clip], detector: Detector, *, steps: int = STEPS) -> Readers:
+def train_readers(
+    clips: Iterable[Clip], detector: Detector, *, steps: int = STEPS
+) -> Readers:
     """Learn from the truth frames of clips; those without a steady face are left out.
 
     Raises:
@@ -66,8 +79,13 @@ def train_readers(clips: Iterable[Clip], detector: Detector, *, steps: int = STE
             patches[name].append(cut[name])
             values[name].append(getattr(truth, name))
     if not values["opening"]:
-        raise NoFaceError(f"the {detector.name} detector finds a steady face in none of the training clips")
+        raise NoFaceError(
+            f"the {detector.name} detector finds a steady face in none of the training clips"
+        )
     trained = {
-        name: train_reader(np.concatenate(patches[name]), np.concatenate(values[name]), steps=steps) for name in REGIONS
+        name: train_reader(
+            np.concatenate(patches[name]), np.concatenate(values[name]), steps=steps
+        )
+        for name in REGIONS
     }
     return Readers(**trained)

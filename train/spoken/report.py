@@ -8,21 +8,37 @@ from rich.table import Table
 
 from train.evaluate.metrics import correlation
 from train.spoken.heads import Truth
-from train.spoken.measures import agreement, best_lag, blink_rate, deviation, disagreement, shut_closures
+from train.spoken.measures import (
+    agreement,
+    best_lag,
+    blink_rate,
+    deviation,
+    disagreement,
+    shut_closures,
+)
 from train.spoken.readers import REGIONS, Reading
 
 Measures = Mapping[str, float]
 MOTION = ("pitch", "yaw", "roll", "x", "y")
 LEAST_DEVIATION = 0.01
-"""Of a curve with which a clip's reading is correlated; who does not blink at all has less."""
+"""Of a curve with which a clip's reading is correlated; who does not blink at all has
+less."""
 
 
-def quality(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str, dict[str, float]]:
-    """How well each regressor reads the truth: mean correlation within clips that move, and over all frames."""
+def quality(
+    readings: Sequence[Reading], truths: Sequence[Truth]
+) -> dict[str, dict[str, float]]:
+    """How well each regressor reads the truth: mean correlation within clips that move,
+    and over all frames."""
     found = {}
     for name in REGIONS:
-        pairs = [(getattr(r, name), getattr(t, name)) for r, t in zip(readings, truths, strict=True)]
-        within = [correlation(*pair) for pair in pairs if pair[1].std() > LEAST_DEVIATION]
+        pairs = [
+            (getattr(r, name), getattr(t, name))
+            for r, t in zip(readings, truths, strict=True)
+        ]
+        within = [
+            correlation(*pair) for pair in pairs if pair[1].std() > LEAST_DEVIATION
+        ]
         read, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
         found[name] = {
             "correlation": float(np.mean(within)) if within else 0.0,
@@ -33,15 +49,25 @@ def quality(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str, d
 
 
 def speech(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str, float]:
-    """How well lips say what their clips' truth says: means over clips; closures are counted over all.
+    """How well lips say what their clips' truth says: means over clips; closures are
+    counted over all.
 
-    `correlation` and `least_correlation` are with the opening in the truth of the same sentence, `wrong_correlation`
-    with that of the other clips; `lag_frames` is where the mean correlation is largest. `closed` is the share of the
-    closures of p, b and m in which lips are seen shut, `closed_by_chance` that of another clip's closures.
+    `correlation` and `least_correlation` are with the opening in the truth of the same
+    sentence, `wrong_correlation` with that of the other clips; `lag_frames` is where
+    the mean correlation is largest. `closed` is the share of the closures of p, b and m
+    in which lips are seen shut, `closed_by_chance` that of another clip's closures.
     """
-    openings, wanted = [reading.opening for reading in readings], [truth.opening for truth in truths]
-    agreed, lagged = zip(*(agreement(*pair) for pair in zip(openings, wanted, strict=True)), strict=True)
-    wrong = [disagreement(opening, wanted[:i] + wanted[i + 1 :]) for i, opening in enumerate(openings)]
+    openings, wanted = (
+        [reading.opening for reading in readings],
+        [truth.opening for truth in truths],
+    )
+    agreed, lagged = zip(
+        *(agreement(*pair) for pair in zip(openings, wanted, strict=True)), strict=True
+    )
+    wrong = [
+        disagreement(opening, wanted[:i] + wanted[i + 1 :])
+        for i, opening in enumerate(openings)
+    ]
     return {
         "correlation": float(np.mean(agreed)),
         "least_correlation": float(np.min(agreed)),
@@ -52,20 +78,32 @@ def speech(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str, fl
     }
 
 
-def _closed(openings: Sequence[Float[np.ndarray, " f"]], truths: Sequence[Truth]) -> float:
-    shut = np.concatenate([shut_closures(*each) for each in zip(openings, (t.closures for t in truths), strict=True)])
+def _closed(
+    openings: Sequence[Float[np.ndarray, " f"]], truths: Sequence[Truth]
+) -> float:
+    shut = np.concatenate(
+        [
+            shut_closures(*each)
+            for each in zip(openings, (t.closures for t in truths), strict=True)
+        ]
+    )
     return float(shut.mean()) if shut.size else 0.0
 
 
-def motion(blink: Sequence[Float[np.ndarray, " f"]], head: Sequence[Float[np.ndarray, "f 5"]]) -> dict[str, float]:
-    """Blinks a minute, and deviations of head pose (degrees) and place (parts of the picture) within clips."""
+def motion(
+    blink: Sequence[Float[np.ndarray, " f"]], head: Sequence[Float[np.ndarray, "f 5"]]
+) -> dict[str, float]:
+    """Blinks a minute, and deviations of head pose (degrees) and place (parts of the
+    picture) within clips."""
     deviations = zip(MOTION, deviation(head).tolist(), strict=True)
     return {"blinks_a_minute": blink_rate(blink), **dict(deviations)}
 
 
 def true_motion(truths: Sequence[Truth]) -> dict[str, float]:
     """The same of truth files."""
-    places = [np.concatenate([truth.pose, truth.translation], axis=1) for truth in truths]
+    places = [
+        np.concatenate([truth.pose, truth.translation], axis=1) for truth in truths
+    ]
     return motion([truth.blink for truth in truths], places)
 
 
@@ -78,19 +116,47 @@ def quality_table(found: Mapping[str, Measures]) -> Table:
 
 
 def speech_table(rows: Mapping[str, Measures]) -> Table:
-    """A row a kind of video: mouth opening against the truth of the sentence, and closures of p, b and m."""
-    table = Table("mouths of", "r", "least r", "lag, frames", "r, wrong sentence", "p b m shut", "by chance")
+    """A row a kind of video: mouth opening against the truth of the sentence, and
+    closures of p, b and m."""
+    table = Table(
+        "mouths of",
+        "r",
+        "least r",
+        "lag, frames",
+        "r, wrong sentence",
+        "p b m shut",
+        "by chance",
+    )
     for name, m in rows.items():
         curves = (f"{m[key]:.3f}" for key in ("correlation", "least_correlation"))
         shares = (f"{m[key]:.0%}" for key in ("closed", "closed_by_chance"))
-        table.add_row(name, *curves, f"{m['lag_frames']:+d}", f"{m['wrong_correlation']:.3f}", *shares)
+        table.add_row(
+            name,
+            *curves,
+            f"{m['lag_frames']:+d}",
+            f"{m['wrong_correlation']:.3f}",
+            *shares,
+        )
     return table
 
 
 def motion_table(rows: Mapping[str, Measures]) -> Table:
     """A row a kind of video: blinks, and how far the head moves."""
-    table = Table("heads of", "blinks a minute", "pitch, deg", "yaw", "roll", "x, % of picture", "y")
+    table = Table(
+        "heads of",
+        "blinks a minute",
+        "pitch, deg",
+        "yaw",
+        "roll",
+        "x, % of picture",
+        "y",
+    )
     for name, m in rows.items():
         angles = (f"{m[key]:.2f}" for key in MOTION[:3])
-        table.add_row(name, f"{m['blinks_a_minute']:.1f}", *angles, *(f"{100 * m[key]:.2f}" for key in MOTION[3:]))
+        table.add_row(
+            name,
+            f"{m['blinks_a_minute']:.1f}",
+            *angles,
+            *(f"{100 * m[key]:.2f}" for key in MOTION[3:]),
+        )
     return table

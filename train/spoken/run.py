@@ -1,4 +1,5 @@
-"""The evaluation: learn to read truth frames, let held-out heads speak, read them, and report."""
+"""The evaluation: learn to read truth frames, let held-out heads speak, read them, and
+report."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,17 +33,22 @@ Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 @dataclass(frozen=True)
 class Options:
-    """Measure mouths, blinks and head motion of drawn heads that a checkpoint makes speak.
+    """Measure mouths, blinks and head motion of drawn heads that a checkpoint makes
+    speak.
 
     Attributes:
-      heads: held-out heads, made by `python -m train.synthetic` with another seed than the training heads.
-      training_heads: those that the checkpoint was trained on; the regressors learn from their truth alone.
+      heads: held-out heads, made by `python -m train.synthetic` with another seed than
+        the training heads.
+      training_heads: those that the checkpoint was trained on; the regressors learn
+        from their truth alone.
       output: folder for `spoken.json`, the rendered videos and the figures.
-      checkpoint: as `infer` reads it; where left out, only the regressors are measured, on the held-out truth.
+      checkpoint: as `infer` reads it; where left out, only the regressors are measured,
+        on the held-out truth.
       clips: of the held-out heads, evenly spread, at least 2.
       training_clips: of the training heads, evenly spread.
       regressor_steps: updates of each regressor.
-      sampling: how motion is made of sound; each clip has a seed of its own, counted from this one.
+      sampling: how motion is made of sound; each clip has a seed of its own, counted
+        from this one.
       detector: how faces are found; `none` for videos already cropped.
       detector_models: folder of the detector's files.
     """
@@ -64,7 +70,8 @@ class Head:
     """A held-out clip.
 
     Attributes:
-      box: of the face, in its own video and in what is rendered: one for both, so that no detector decides.
+      box: of the face, in its own video and in what is rendered: one for both, so that
+        no detector decides.
       seen: what the regressors read of its own video.
     """
 
@@ -82,24 +89,49 @@ def evaluate(options: Options, console: Console) -> None:
     """
     _check(options)
     detector = open_detector(options.detector, options.detector_models)
-    animator = None if options.checkpoint is None else Animator(open_checkpoint(options.checkpoint), detector=detector)
-    held_out, training = find_heads(options.heads, options.clips), find_heads(options.training_heads)
+    animator = (
+        None
+        if options.checkpoint is None
+        else Animator(open_checkpoint(options.checkpoint), detector=detector)
+    )
+    held_out, training = (
+        find_heads(options.heads, options.clips),
+        find_heads(options.training_heads),
+    )
     if len(held_out) < 2:
-        raise ValueError(f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more")
+        raise ValueError(
+            f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
+        )
     options.output.mkdir(parents=True, exist_ok=True)
     learned = find_heads(options.training_heads, options.training_clips)
-    readers = train_readers(_show(learned, "training clips", console), detector, steps=options.regressor_steps)
-    heads = [read_head(clip, readers, detector) for clip in _show(held_out, "held-out clips", console)]
+    readers = train_readers(
+        _show(learned, "training clips", console),
+        detector,
+        steps=options.regressor_steps,
+    )
+    heads = [
+        read_head(clip, readers, detector)
+        for clip in _show(held_out, "held-out clips", console)
+    ]
     found: dict[str, Any] = {
         "heads": [head.clip.name for head in heads],
         "training_clips": len(learned),
-        "regressors": report.quality([head.seen for head in heads], [head.truth for head in heads]),
+        "regressors": report.quality(
+            [head.seen for head in heads], [head.truth for head in heads]
+        ),
     }
     console.print(report.quality_table(found["regressors"]))
     if animator is not None:
-        found |= {"checkpoint": str(options.checkpoint), **_speak(options, console, animator, readers, heads, training)}
+        found |= {
+            "checkpoint": str(options.checkpoint),
+            **_speak(options, console, animator, readers, heads, training),
+        }
     write_json(options.output / "spoken.json", found)
-    console.print(f"{len(heads)} held-out clips; figures are in {options.output}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(heads)} held-out clips; figures are in {options.output}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def read_head(clip: Clip, readers: Readers, detector: Detector) -> Head:
@@ -121,9 +153,11 @@ def _speak(
     heads: Sequence[Head],
     training: Sequence[Clip],
 ) -> dict[str, Any]:
-    """Let heads speak, each by a seed of its own, and compare their mouths, lids and poses with the truth.
+    """Let heads speak, each by a seed of its own, and compare their mouths, lids and
+    poses with the truth.
 
-    Of one seed all clips would blink at the same moments: what is random would be counted once.
+    Of one seed all clips would blink at the same moments: what is random would be
+    counted once.
     """
     videos = {}
     for number, head in enumerate(_show(heads, "rendered clips", console)):
@@ -132,22 +166,40 @@ def _speak(
         render_clip(animator, head.clip, head.truth, path, sampling)
         videos[head.clip.video] = path
     truths, seen = [head.truth for head in heads], [head.seen for head in heads]
-    made = [readers.read(path, head.box) for head, path in zip(heads, videos.values(), strict=True)]
-    speech = {"truth frames": report.speech(seen, truths), "rendered": report.speech(made, truths)}
-    motion = {"training heads, truth": report.true_motion([read_truth(clip) for clip in training])}
+    made = [
+        readers.read(path, head.box)
+        for head, path in zip(heads, videos.values(), strict=True)
+    ]
+    speech = {
+        "truth frames": report.speech(seen, truths),
+        "rendered": report.speech(made, truths),
+    }
+    motion = {
+        "training heads, truth": report.true_motion(
+            [read_truth(clip) for clip in training]
+        )
+    }
     motion["held-out heads, truth"] = report.true_motion(truths)
     for name, paths, readings in (
         ("held-out heads, as read", list(videos), seen),
         ("rendered, as read", list(videos.values()), made),
     ):
-        moved = [head_motion(animator, path, head.box) for path, head in zip(paths, heads, strict=True)]
+        moved = [
+            head_motion(animator, path, head.box)
+            for path, head in zip(paths, heads, strict=True)
+        ]
         motion[name] = report.motion([reading.blink for reading in readings], moved)
     console.print(report.speech_table(speech))
     console.print(report.motion_table(motion))
     shown = list(zip(heads, made, strict=True))[:SHOWN]
-    curves = {head.clip.name: (head.truth.opening, reading.opening) for head, reading in shown}
+    curves = {
+        head.clip.name: (head.truth.opening, reading.opening) for head, reading in shown
+    }
     plot_openings(options.output / "openings.png", curves)
-    draw_frames(options.output / "frames.png", {head.clip.video: videos[head.clip.video] for head, _ in shown})
+    draw_frames(
+        options.output / "frames.png",
+        {head.clip.video: videos[head.clip.video] for head, _ in shown},
+    )
     return {"speech": speech, "motion": motion}
 
 
@@ -155,7 +207,9 @@ def _check(options: Options) -> None:
     """Raise a ValueError for numbers that measure nothing."""
     for name, least in (("clips", 2), ("training_clips", 1), ("regressor_steps", 1)):
         if getattr(options, name) < least:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(options, name)}")
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be at least {least}, got {getattr(options, name)}"
+            )
 
 
 def _show(items: Sequence[T], name: str, console: Console) -> Iterable[T]:

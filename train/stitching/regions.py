@@ -1,4 +1,5 @@
-"""Where landmarks say that shoulders, eyes and lips are, and how far eyes and lips are open.
+"""Where landmarks say that shoulders, eyes and lips are, and how far eyes and lips are
+open.
 
 Positions (x, y) are in [-1, 1]; a face whose landmarks are not known has NaN there.
 """
@@ -36,19 +37,29 @@ class Organ:
     surroundings: Float[Array, "n h w 1"]
 
 
-def shoulders(config: StitchingTrainConfig, landmarks: Float[Array, "n l 2"], size: int) -> Float[Array, "n h w 1"]:
+def shoulders(
+    config: StitchingTrainConfig, landmarks: Float[Array, "n l 2"], size: int
+) -> Float[Array, "n h w 1"]:
     """1 below the chin; where no jaw is known, in the lowest band."""
     top = jnp.full(len(landmarks), 1 - 2 * config.band)
     if config.jaw:
-        chin = jnp.max(landmarks[:, jnp.array(config.jaw), 1], axis=1)  # NaN where a landmark is
+        chin = jnp.max(
+            landmarks[:, jnp.array(config.jaw), 1], axis=1
+        )  # NaN where a landmark is
         top = jnp.where(jnp.isfinite(chin), chin, top)
     below = axis_positions(size)[None, :] > top[:, None]
-    return jnp.broadcast_to(below[:, :, None, None], (len(top), size, size, 1)).astype(jnp.float32)
+    return jnp.broadcast_to(below[:, :, None, None], (len(top), size, size, 1)).astype(
+        jnp.float32
+    )
 
 
-def find_organ(config: OrganConfig, landmarks: Float[Array, "n l 2"], size: int) -> Organ:
+def find_organ(
+    config: OrganConfig, landmarks: Float[Array, "n l 2"], size: int
+) -> Organ:
     """Eyes or lips in pictures of `size` pixels a side."""
-    points = landmarks[:, jnp.array(config.openings)]  # n, openings, (above, below, corner, corner), 2
+    points = landmarks[
+        :, jnp.array(config.openings)
+    ]  # n, openings, (above, below, corner, corner), 2
     known = jnp.isfinite(points).all(axis=(1, 2, 3))
     points = jnp.where(known[:, None, None, None], points, 0.0)
     above, below, left, right = jnp.moveaxis(points, 2, 0)
@@ -58,14 +69,21 @@ def find_organ(config: OrganConfig, landmarks: Float[Array, "n l 2"], size: int)
 
 
 def seen_openness(
-    config: StitchingTrainConfig, organ: OrganConfig, keypoints: Float[Array, "n k 3"], width: Float[Array, "n o"]
+    config: StitchingTrainConfig,
+    organ: OrganConfig,
+    keypoints: Float[Array, "n k 3"],
+    width: Float[Array, "n o"],
 ) -> Float[Array, "n o"]:
     """How far eyes or lips are open by the keypoints that lie on them.
 
     Args:
-      width: of each opening; the corners have no keypoints, and stay where they are in the source.
+      width: of each opening; the corners have no keypoints, and stay where they are in
+        the source.
     """
-    above, below = (jnp.array([config.keypoint(opening[side]) for opening in organ.openings]) for side in (0, 1))
+    above, below = (
+        jnp.array([config.keypoint(opening[side]) for opening in organ.openings])
+        for side in (0, 1)
+    )
     return distance(keypoints[:, above, :2], keypoints[:, below, :2]) / width
 
 
@@ -73,7 +91,9 @@ def distance(a: Float[Array, "*n 2"], b: Float[Array, "*n 2"]) -> Float[Array, "
     return jnp.sqrt(jnp.square(a - b).sum(axis=-1) + LEAST_GAP**2)
 
 
-def discs(centre: Float[Array, "n o 2"], radius: Float[Array, "n o"], size: int) -> Float[Array, "n h w 1"]:
+def discs(
+    centre: Float[Array, "n o 2"], radius: Float[Array, "n o"], size: int
+) -> Float[Array, "n h w 1"]:
     """1 within any of a picture's discs, 0 outside."""
     axis = axis_positions(size)[None, None]
     x, y = (jnp.square(axis - centre[:, :, each, None]) for each in (0, 1))

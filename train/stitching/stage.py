@@ -57,7 +57,9 @@ class StitchingStage:
             self.program,
             update,
             seed=self.config.seed,
-            held_out=validation_batches(self.dataset, rows, self.config.validation_batches),
+            held_out=validation_batches(
+                self.dataset, rows, self.config.validation_batches
+            ),
             mesh=mesh,
             plot=plot_pairs(partial(picture, self.step), mesh),
             describe=partial(describe, dataset=self.dataset),
@@ -67,17 +69,28 @@ class StitchingStage:
 
     @property
     def program(self) -> Program:
-        step, error = partial(train_step, self.step), partial(validation_error, self.step)
+        step, error = (
+            partial(train_step, self.step),
+            partial(validation_error, self.step),
+        )
         fresh, inputs = partial(fresh_leaves, self.step), pair_inputs(self.dataset)
-        return Program(step, error, fresh, self.config.optimizer, inputs, given=(self.frozen,))
+        return Program(
+            step, error, fresh, self.config.optimizer, inputs, given=(self.frozen,)
+        )
 
 
 def fresh_leaves(config: StepConfig) -> tuple[Params, Params]:
     """Weights of newly initialised S and R, which measure nothing."""
-    return parameters_of(Corrections(config, rngs=nnx.Rngs(root_key(config.training.seed, Purpose.WEIGHTS)))), {}
+    return parameters_of(
+        Corrections(
+            config, rngs=nnx.Rngs(root_key(config.training.seed, Purpose.WEIGHTS))
+        )
+    ), {}
 
 
-def train_stitching(options: RunOptions, config: StitchingTrainConfig, console: Console) -> bool:
+def train_stitching(
+    options: RunOptions, config: StitchingTrainConfig, console: Console
+) -> bool:
     """Train stitching and retargeting networks; whether their last step is done."""
     return train_stage(open_stitching(options, config), options, console)
 
@@ -89,8 +102,13 @@ def open_stitching(options: RunOptions, config: StitchingTrainConfig) -> Stitchi
       ConfigError: they do not belong together, or there is no checkpoint.
     """
     if options.checkpoint is None:
-        raise ConfigError("--checkpoint is missing: pass one that holds a renderer, as `train.export` makes it")
-    dataset, checkpoint = open_frames(options.dataset_path), open_checkpoint(options.checkpoint)
+        raise ConfigError(
+            "--checkpoint is missing: pass one that holds a renderer, as `train.export` makes it"
+        )
+    dataset, checkpoint = (
+        open_frames(options.dataset_path),
+        open_checkpoint(options.checkpoint),
+    )
     checkpoint.require(PARTS)
     check_frames(config, dataset, checkpoint)
     step = StepConfig(config, renderer_of(checkpoint.config))
@@ -100,17 +118,23 @@ def open_stitching(options: RunOptions, config: StitchingTrainConfig) -> Stitchi
         dataset,
         describe_run(step, dataset, checkpoint),
         by_path({part: checkpoint.leaves(part) for part in PARTS}),
-        {} if options.init is None else by_path(initial_weights(options.init, step.sizes)),
+        {}
+        if options.init is None
+        else by_path(initial_weights(options.init, step.sizes)),
         checkpoint.statistics,
     )
 
 
 def renderer_of(portrait: PortraitConfig) -> PortraitConfig:
     """F, M, W and G alone."""
-    return PortraitConfig(portrait.image_size, **{part: getattr(portrait, part) for part in PARTS})
+    return PortraitConfig(
+        portrait.image_size, **{part: getattr(portrait, part) for part in PARTS}
+    )
 
 
-def describe_run(step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint) -> Run:
+def describe_run(
+    step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint
+) -> Run:
     """What a run is; `check_unchanged` compares its config and its data set."""
     content = {
         "stage": "stitching",
@@ -123,8 +147,11 @@ def describe_run(step: StepConfig, dataset: FrameDataset, checkpoint: Checkpoint
     return json.loads(json.dumps(content))
 
 
-def check_frames(config: StitchingTrainConfig, dataset: FrameDataset, checkpoint: Checkpoint) -> None:
-    """Raise a ConfigError unless the frames are as the renderer reads them, and have the landmarks that are named."""
+def check_frames(
+    config: StitchingTrainConfig, dataset: FrameDataset, checkpoint: Checkpoint
+) -> None:
+    """Raise a ConfigError unless the frames are as the renderer reads them, and have
+    the landmarks that are named."""
     size, zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
     if not dataset.gives(size):
         raise ConfigError(
@@ -137,9 +164,17 @@ def check_frames(config: StitchingTrainConfig, dataset: FrameDataset, checkpoint
             "pass the frames that the renderer was trained on, or make others with its zoom"
         )
     keypoints = checkpoint.sizes("motion").keypoints
-    if unknown := [keypoint for keypoint, _ in config.guided if not 0 <= keypoint < keypoints]:
-        raise ConfigError(f"guided names keypoint {unknown[0]}, and {checkpoint.path} has {keypoints}: leave it out")
-    if unknown := [landmark for landmark in config.landmarks if not 0 <= landmark < dataset.landmarks]:
+    if unknown := [
+        keypoint for keypoint, _ in config.guided if not 0 <= keypoint < keypoints
+    ]:
+        raise ConfigError(
+            f"guided names keypoint {unknown[0]}, and {checkpoint.path} has {keypoints}: leave it out"
+        )
+    if unknown := [
+        landmark
+        for landmark in config.landmarks
+        if not 0 <= landmark < dataset.landmarks
+    ]:
         raise ConfigError(
             f"jaw, guided, eyes or lips name landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: "
             "leave it out"

@@ -1,1 +1,2 @@
-"""Talking heads that the project draws itself: pictures, speech and the truth behind both."""
+"""Talking heads that the project draws itself: pictures, speech and the truth behind
+both."""

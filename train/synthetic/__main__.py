@@ -1,4 +1,5 @@
-"""`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking heads, a tree in MEAD's shape."""
+"""`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking
+heads, a tree in MEAD's shape."""
 
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Options:
-    """Draw people who speak, with the truth of every frame. An interrupted run goes on when it is started again.
+    """Draw people who speak, with the truth of every frame. An interrupted run goes on
+    when it is started again.
 
     Attributes:
       output_path: folder of the data set.
@@ -24,7 +26,8 @@ class Options:
       clips: number of clips of each.
       seconds: a clip lasts at least so long; it ends with a sentence.
       size: of the square pictures.
-      seed: decides everything; the same seed draws the same people, and more subjects or clips only add to them.
+      seed: decides everything; the same seed draws the same people, and more subjects
+        or clips only add to them.
       workers: processes at work.
     """
 
@@ -56,7 +59,10 @@ def run(options: Options, console: Console) -> None:
     prepare_folder(options.output_path, settings)
     missing = [plan for plan in plans if not plan.is_done(options.output_path)]
     if len(missing) < len(plans):
-        console.print(f"{len(plans) - len(missing)} of {len(plans)} clips are done already", highlight=False)
+        console.print(
+            f"{len(plans) - len(missing)} of {len(plans)} clips are done already",
+            highlight=False,
+        )
     with show_progress(console, len(missing)) as advance:
         for _, frames in make_clips(missing, options.output_path, options.workers):
             advance(frames)

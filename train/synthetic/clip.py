@@ -45,7 +45,8 @@ class ClipPlan:
     size: int
 
     def random(self, purpose: int) -> np.random.Generator:
-        """A stream of random numbers: of the person's, alike in all clips, or of the clip's own."""
+        """A stream of random numbers: of the person's, alike in all clips, or of the
+        clip's own."""
         own = (self.clip,) if purpose in (FEELING, SPEECH) else ()
         return np.random.default_rng([self.seed, self.subject, purpose, *own])
 
@@ -54,20 +55,35 @@ class ClipPlan:
         """Name, looks and voice of the subject."""
         random = self.random(PERSON)
         sex: Sex = "M" if random.random() < 0.5 else "W"
-        return f"{sex}{self.subject + 1:03d}", draw_identity(sex, random), draw_voice(sex, random)
+        return (
+            f"{sex}{self.subject + 1:03d}",
+            draw_identity(sex, random),
+            draw_voice(sex, random),
+        )
 
     @cached_property
     def feeling(self) -> tuple[str, int]:
         """Emotion and level; neutral has level 1 alone."""
         random = self.random(FEELING)
-        emotion, level = list(EMOTIONS)[int(random.integers(len(EMOTIONS)))], int(random.integers(1, LEVELS + 1))
+        emotion, level = (
+            list(EMOTIONS)[int(random.integers(len(EMOTIONS)))],
+            int(random.integers(1, LEVELS + 1)),
+        )
         return emotion, 1 if emotion == "neutral" else level
 
     def path(self, root: Path, suffix: str) -> Path:
-        """Where MEAD would keep the clip's .mp4 or .m4a; the truth lies beside the video."""
+        """Where MEAD would keep the clip's .mp4 or .m4a; the truth lies beside the
+        video."""
         emotion, level = self.feeling
         kind = Path("audio") if suffix == ".m4a" else Path("video", "front")
-        return root / self.person[0] / kind / emotion / f"level_{level}" / f"{self.clip + 1:03d}{suffix}"
+        return (
+            root
+            / self.person[0]
+            / kind
+            / emotion
+            / f"level_{level}"
+            / f"{self.clip + 1:03d}{suffix}"
+        )
 
     def is_done(self, root: Path) -> bool:
         """Whether the clip is there; its video comes last."""
@@ -94,13 +110,16 @@ def make_clip(plan: ClipPlan, root: Path) -> int:
 
 
 def write_clip(plan: ClipPlan, stem: Path) -> int:
-    """Write a clip's three files, whose names are `stem` with a suffix; returns the number of frames."""
+    """Write a clip's three files, whose names are `stem` with a suffix; returns the
+    number of frames."""
     speech, performance = act(plan)
     scene = Scene(plan.person[1], plan.size, plan.random(PAINT))
     points = np.empty((len(performance), COUNT, 2), np.float32)
     audio = Audio.from_samples(speech.samples, speech.sample_rate)
     size = (plan.size, plan.size)
-    with VideoWriter(stem.with_suffix(".mp4"), size=size, fps=FPS, audio=audio, encoder="libx264") as video:
+    with VideoWriter(
+        stem.with_suffix(".mp4"), size=size, fps=FPS, audio=audio, encoder="libx264"
+    ) as video:
         for frame in range(len(performance)):
             moment = performance.moment(frame)
             video.write(scene.draw(moment))
@@ -115,12 +134,18 @@ def act(plan: ClipPlan) -> tuple[Speech, Performance]:
     _, _, voice = plan.person
     random = plan.random(SPEECH)
     count = 1 + round(plan.seconds * MOST_SENTENCES_A_SECOND)
-    speech = speak([draw_sentence(random) for _ in range(count)], voice, plan.seconds, random)
+    speech = speak(
+        [draw_sentence(random) for _ in range(count)], voice, plan.seconds, random
+    )
     return speech, perform(speech, *plan.feeling, random)
 
 
 def write_truth(
-    path: Path, plan: ClipPlan, speech: Speech, performance: Performance, points: Float32[np.ndarray, "f 82 2"]
+    path: Path,
+    plan: ClipPlan,
+    speech: Speech,
+    performance: Performance,
+    points: Float32[np.ndarray, "f 82 2"],
 ) -> None:
     """Write all that is known of a clip; docs/synthetic.md describes the arrays."""
     subject, _, voice = plan.person
@@ -134,8 +159,13 @@ def write_truth(
         "level": level,
         "text": speech.text,
         "voice": voice.name,
-        **{name: getattr(performance, name) for name in performance.__dataclass_fields__},
-        "opening": [performance.moment(frame).mouth.opening for frame in range(len(performance))],
+        **{
+            name: getattr(performance, name)
+            for name in performance.__dataclass_fields__
+        },
+        "opening": [
+            performance.moment(frame).mouth.opening for frame in range(len(performance))
+        ],
         "landmarks": points,
         "phonemes": [each.name for each in speech.phonemes],
         "phoneme_times": [(each.start, each.end) for each in speech.phonemes],
@@ -143,13 +173,21 @@ def write_truth(
         "viseme_times": [(each.start, each.end) for each in segments],
         "closures": np.reshape(closures_of(speech.phonemes), (-1, 2)),
     }
-    np.savez_compressed(path, allow_pickle=False, **{name: np.asarray(value) for name, value in truth.items()})
+    np.savez_compressed(
+        path,
+        allow_pickle=False,
+        **{name: np.asarray(value) for name, value in truth.items()},
+    )
 
 
 def write_sound(path: Path, speech: Speech) -> None:
     """Write a mono .m4a (AAC)."""
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=speech.sample_rate, layout="mono", bit_rate=SOUND_BIT_RATE)
-        for frame in Audio.from_samples(speech.samples, speech.sample_rate).frames(speech.sample_rate, "mono"):
+        stream = container.add_stream(
+            "aac", rate=speech.sample_rate, layout="mono", bit_rate=SOUND_BIT_RATE
+        )
+        for frame in Audio.from_samples(speech.samples, speech.sample_rate).frames(
+            speech.sample_rate, "mono"
+        ):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

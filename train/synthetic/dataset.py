@@ -1,4 +1,5 @@
-"""A data set of clips: made by several processes, and gone on with where it was interrupted."""
+"""A data set of clips: made by several processes, and gone on with where it was
+interrupted."""
 
 import json
 import os
@@ -54,15 +55,24 @@ def plan_clips(settings: Settings, subjects: int, clips: int) -> list[ClipPlan]:
     if settings.seed < 0:
         raise ValueError(f"--seed must not be negative, got {settings.seed}")
     if not 0 < settings.seconds <= LONGEST:
-        raise ValueError(f"--seconds must be over 0 and at most {LONGEST:g}, got {settings.seconds:g}")
+        raise ValueError(
+            f"--seconds must be over 0 and at most {LONGEST:g}, got {settings.seconds:g}"
+        )
     if settings.size < SMALLEST_SIZE or settings.size % 2:
-        raise ValueError(f"--size must be even and at least {SMALLEST_SIZE}, got {settings.size}")
+        raise ValueError(
+            f"--size must be even and at least {SMALLEST_SIZE}, got {settings.size}"
+        )
     chosen = (settings.seconds, settings.size)
-    return [ClipPlan(settings.seed, subject, clip, *chosen) for subject in range(subjects) for clip in range(clips)]
+    return [
+        ClipPlan(settings.seed, subject, clip, *chosen)
+        for subject in range(subjects)
+        for clip in range(clips)
+    ]
 
 
 def prepare_folder(root: Path, settings: Settings) -> None:
-    """Make the folder and note its settings, or check that they are those of the clips already there.
+    """Make the folder and note its settings, or check that they are those of the clips
+    already there.
 
     Raises:
       ValueError: the folder holds clips of other settings.
@@ -76,19 +86,24 @@ def prepare_folder(root: Path, settings: Settings) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"{root} cannot be made ({error.strerror}): choose another --output-path") from error
+        raise OSError(
+            f"{root} cannot be made ({error.strerror}): choose another --output-path"
+        ) from error
     if not path.is_file():
         with finished_file(path) as unfinished:
             unfinished.write_text(json.dumps(description) + "\n", encoding="utf-8")
     elif (found := json.loads(path.read_text(encoding="utf-8"))) != description:
-        raise ValueError(f"{root} was made with {_words(found)}, not {_words(description)}: choose another folder")
+        raise ValueError(
+            f"{root} was made with {_words(found)}, not {_words(description)}: choose another folder"
+        )
     for leftover in root.glob(f"{UNFINISHED}*"):  # of a run that was killed
         shutil.rmtree(leftover)
 
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name that becomes `path` when the block ends well, and vanishes when it does not."""
+    """Give a temporary name that becomes `path` when the block ends well, and vanishes
+    when it does not."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial
@@ -97,7 +112,9 @@ def finished_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def make_clips(plans: Sequence[ClipPlan], root: Path, workers: int) -> Iterator[tuple[ClipPlan, int]]:
+def make_clips(
+    plans: Sequence[ClipPlan], root: Path, workers: int
+) -> Iterator[tuple[ClipPlan, int]]:
     """Make clips; yields each with its number of frames as it is done, in any order.
 
     Raises:
@@ -107,10 +124,14 @@ def make_clips(plans: Sequence[ClipPlan], root: Path, workers: int) -> Iterator[
     """
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
-    executor = ProcessPoolExecutor(min(workers, max(len(plans), 1)), get_context("spawn"), _start_worker)
+    executor = ProcessPoolExecutor(
+        min(workers, max(len(plans), 1)), get_context("spawn"), _start_worker
+    )
     try:
         running = {executor.submit(make_clip, plan, root): plan for plan in plans}
-        yield from ((running[future], future.result()) for future in as_completed(running))
+        yield from (
+            (running[future], future.result()) for future in as_completed(running)
+        )
     except BrokenProcessPool as error:
         raise ChildProcessError(
             f"one of {workers} workers was killed, perhaps for lack of memory: run again with fewer --workers to go on"
@@ -120,7 +141,8 @@ def make_clips(plans: Sequence[ClipPlan], root: Path, workers: int) -> Iterator[
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's to answer, and a worker ends with it; clips, not pictures, are what runs in parallel."""
+    """Ctrl-C is the parent's to answer, and a worker ends with it; clips, not pictures,
+    are what runs in parallel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)

@@ -1,8 +1,9 @@
 """`python espeak.py < request`: one run of espeak-ng, in a process of its own.
 
-The synthesiser's noise goes on from one text to the next, so only a fresh process says the same text the same way.
-Reads a JSON object {sentences, voice, speed, pitch, seconds}; writes a line of JSON, {rate, sentences: [{text, samples,
-phonemes: [[name, first sample], ...]}]}, then the samples, 16 bits each.
+The synthesiser's noise goes on from one text to the next, so only a fresh process says
+the same text the same way. Reads a JSON object {sentences, voice, speed, pitch,
+seconds}; writes a line of JSON, {rate, sentences: [{text, samples, phonemes: [[name,
+first sample], ...]}]}, then the samples, 16 bits each.
 """
 
 import ctypes
@@ -21,7 +22,11 @@ MISSING = 3
 
 
 class _Name(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+    _fields_ = (
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    )
 
 
 class _Event(ctypes.Structure):
@@ -39,7 +44,9 @@ class _Event(ctypes.Structure):
     )
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 def open_library() -> ctypes.CDLL | None:
@@ -53,7 +60,8 @@ def open_library() -> ctypes.CDLL | None:
 
 
 def speak(library: ctypes.CDLL, text: str) -> tuple[bytes, list[tuple[str, int]]]:
-    """Samples of a text, and its phonemes with the sample each starts at; a phoneme without a name is a pause."""
+    """Samples of a text, and its phonemes with the sample each starts at; a phoneme
+    without a name is a pause."""
     samples, phonemes = bytearray(), list[tuple[str, int]]()
 
     def receive(wave: Any, count: int, events: Any) -> int:
@@ -62,7 +70,12 @@ def speak(library: ctypes.CDLL, text: str) -> tuple[bytes, list[tuple[str, int]]
         index = 0
         while events[index].type != END_OF_EVENTS:
             if events[index].type == PHONEME:
-                phonemes.append((events[index].id.string.decode(errors="ignore"), events[index].sample))
+                phonemes.append(
+                    (
+                        events[index].id.string.decode(errors="ignore"),
+                        events[index].sample,
+                    )
+                )
             index += 1
         return 0
 
@@ -79,9 +92,13 @@ def main() -> None:
     library = open_library()
     if library is None:
         sys.exit(MISSING)
-    rate = library.espeak_Initialize(RETRIEVAL, 0, None, PHONEME_EVENTS | PHONEME_IPA | DONT_EXIT)
+    rate = library.espeak_Initialize(
+        RETRIEVAL, 0, None, PHONEME_EVENTS | PHONEME_IPA | DONT_EXIT
+    )
     if rate <= 0 or library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
-        sys.exit(f"espeak-ng has no voice {request['voice']}, or no data: install the Debian package espeak-ng whole")
+        sys.exit(
+            f"espeak-ng has no voice {request['voice']}, or no data: install the Debian package espeak-ng whole"
+        )
     library.espeak_SetParameter(RATE, request["speed"], 0)
     library.espeak_SetParameter(PITCH, request["pitch"], 0)
     said, samples = [], bytearray()
@@ -90,8 +107,12 @@ def main() -> None:
             break
         piece, phonemes = speak(library, sentence)
         samples += piece
-        said.append({"text": sentence, "samples": len(piece) // 2, "phonemes": phonemes})
-    sys.stdout.buffer.write(json.dumps({"rate": rate, "sentences": said}).encode() + b"\n" + samples)
+        said.append(
+            {"text": sentence, "samples": len(piece) // 2, "phonemes": phonemes}
+        )
+    sys.stdout.buffer.write(
+        json.dumps({"rate": rate, "sentences": said}).encode() + b"\n" + samples
+    )
 
 
 if __name__ == "__main__":

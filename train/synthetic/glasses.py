@@ -46,16 +46,25 @@ def frame_of(glasses: Glasses, head_width: float, nose_z: float) -> list[Surface
     for side in (-1, 1):
         center = np.array([side * LENS_X, 0.035, front])
         hinge = center + np.array([side * half_width, -0.3 * half_height, -0.06])
-        tubes.append(_tube(_rim(glasses.lens, center, half_width, half_height), glasses.thickness))
+        tubes.append(
+            _tube(
+                _rim(glasses.lens, center, half_width, half_height), glasses.thickness
+            )
+        )
         tubes.append(_tube(_arm(hinge, side, head_width), 0.8 * glasses.thickness))
     s = np.linspace(-1, 1, 9)
     arch = 1 - s**2
-    bridge = np.stack([(LENS_X - half_width) * s, -0.02 - 0.025 * arch, front + 0.012 * arch], axis=1)
+    bridge = np.stack(
+        [(LENS_X - half_width) * s, -0.02 - 0.025 * arch, front + 0.012 * arch], axis=1
+    )
     return [*tubes, _tube(bridge, 0.9 * glasses.thickness)]
 
 
 def _rim(
-    lens: LensShape, center: Float[np.ndarray, "3"], half_width: float, half_height: float
+    lens: LensShape,
+    center: Float[np.ndarray, "3"],
+    half_width: float,
+    half_height: float,
 ) -> Float[np.ndarray, "k 3"]:
     """A superellipse that bends back towards the temples."""
     t = np.linspace(-np.pi, np.pi, 41)
@@ -65,9 +74,14 @@ def _rim(
     return center + np.stack([x, y, -0.35 * (np.abs(x + center[0]) - 0.1) ** 2], axis=1)
 
 
-def _arm(hinge: Float[np.ndarray, "3"], side: int, head_width: float) -> Float[np.ndarray, "k 3"]:
+def _arm(
+    hinge: Float[np.ndarray, "3"], side: int, head_width: float
+) -> Float[np.ndarray, "k 3"]:
     ear = np.array([side * 0.70 * head_width, -0.02, -0.05])
-    corner, middle = hinge + np.array([side * 0.02, 0, -0.04]), (hinge + ear) / 2 + np.array([side * 0.03, 0, 0])
+    corner, middle = (
+        hinge + np.array([side * 0.02, 0, -0.04]),
+        (hinge + ear) / 2 + np.array([side * 0.03, 0, 0]),
+    )
     return smooth_curve(np.stack([hinge, corner, middle, ear]), 14)
 
 
@@ -79,5 +93,7 @@ def _tube(line: Float[np.ndarray, "k 3"], radius: float, sides: int = 7) -> Surf
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     second = np.cross(along, first)
     angle = np.linspace(0, 2 * np.pi, sides)[None, :, None]
-    points = line[:, None] + radius * (np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None])
+    points = line[:, None] + radius * (
+        np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None]
+    )
     return Surface(points, no_paint(len(line), sides), Material.FRAME, two_sided=True)

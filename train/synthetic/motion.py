@@ -31,7 +31,8 @@ class Emotion:
     """What an emotion at level 3 adds to a face.
 
     Attributes:
-      smile: -1 to 1. raised, furrowed: brows. wide: of the eyes. pitch: of the head, in degrees.
+      smile: -1 to 1. raised, furrowed: brows. wide: of the eyes. pitch: of the head, in
+        degrees.
     """
 
     smile: float = 0.0
@@ -95,23 +96,33 @@ class Performance:
         return Moment(
             Pose((pitch, yaw, roll), (dx, dy), float(self.scale[frame])),
             MouthState(jaw, width, rounding, closure, tongue, smile),
-            EyeState((gx, gy), float(self.blink[frame]), raised, furrowed, max(smile, 0.0)),
+            EyeState(
+                (gx, gy), float(self.blink[frame]), raised, furrowed, max(smile, 0.0)
+            ),
         )
 
 
-def perform(speech: Speech, emotion: str, level: int, random: np.random.Generator) -> Performance:
+def perform(
+    speech: Speech, emotion: str, level: int, random: np.random.Generator
+) -> Performance:
     """Act out a speech.
 
     Args:
       emotion: of EMOTIONS.
       level: 1 to 3; how strongly it shows.
     """
-    feeling, strength = EMOTIONS[emotion], 1.0 if emotion == "neutral" else level / LEVELS
+    feeling, strength = (
+        EMOTIONS[emotion],
+        1.0 if emotion == "neutral" else level / LEVELS,
+    )
     times = np.arange(int(speech.seconds * FPS)) / FPS
     voice = _smooth(speech.loudness(times), VOICE_SMOOTHING)
     pose = _head_pose(times, voice, random) + np.array([strength * feeling.pitch, 0, 0])
     gaze, jumps = _gaze(times, pose, random)
-    sway = np.stack([_wander(times, 0.25, random) for _ in range(2)], axis=1) * (0.008, 0.005)
+    sway = np.stack([_wander(times, 0.25, random) for _ in range(2)], axis=1) * (
+        0.008,
+        0.005,
+    )
     return Performance(
         times,
         mouth_track(speech.phonemes, times, float(random.uniform(*EFFORT))),
@@ -120,12 +131,16 @@ def perform(speech: Speech, emotion: str, level: int, random: np.random.Generato
         random.uniform(0.94, 1.06) * (1 + 0.012 * _wander(times, 0.25, random)),
         gaze,
         _blinks(times, jumps, strength * feeling.wide, random),
-        _brows(times, voice, strength * feeling.raised, strength * feeling.furrowed, random),
+        _brows(
+            times, voice, strength * feeling.raised, strength * feeling.furrowed, random
+        ),
         (strength * feeling.smile + 0.1 * _wander(times, 0.3, random)).clip(-1, 1),
     )
 
 
-def _wander(times: Float[np.ndarray, " f"], rate: float, random: np.random.Generator) -> Float[np.ndarray, " f"]:
+def _wander(
+    times: Float[np.ndarray, " f"], rate: float, random: np.random.Generator
+) -> Float[np.ndarray, " f"]:
     """A smooth random course of deviation about 1.
 
     Args:
@@ -133,47 +148,82 @@ def _wander(times: Float[np.ndarray, " f"], rate: float, random: np.random.Gener
     """
     rates = rate * random.uniform(0.3, 1.9, 5)
     phases = random.uniform(0, 2 * np.pi, 5)
-    return np.sqrt(2 / 5) * np.sin(2 * np.pi * np.outer(times, rates) + phases).sum(axis=1)
+    return np.sqrt(2 / 5) * np.sin(2 * np.pi * np.outer(times, rates) + phases).sum(
+        axis=1
+    )
 
 
-def _smooth(values: Float[np.ndarray, " f"], deviation: float) -> Float[np.ndarray, " f"]:
-    return cv2.GaussianBlur(values[None], (0, 0), deviation * FPS, borderType=cv2.BORDER_REPLICATE)[0]
+def _smooth(
+    values: Float[np.ndarray, " f"], deviation: float
+) -> Float[np.ndarray, " f"]:
+    return cv2.GaussianBlur(
+        values[None], (0, 0), deviation * FPS, borderType=cv2.BORDER_REPLICATE
+    )[0]
 
 
 def _head_pose(
-    times: Float[np.ndarray, " f"], voice: Float[np.ndarray, " f"], random: np.random.Generator
+    times: Float[np.ndarray, " f"],
+    voice: Float[np.ndarray, " f"],
+    random: np.random.Generator,
 ) -> Float[np.ndarray, "f 3"]:
     """A head that wanders around where it is held, and nods with the voice."""
     held = random.normal(0, 1, 3).clip(-2, 2) * (3.0, 6.0, 1.5)
-    slow = np.stack([_wander(times, 0.3, random) for _ in range(3)], axis=1) * (2.2, 4.0, 1.6)
-    fast = np.stack([_wander(times, 1.3, random) for _ in range(3)], axis=1) * (0.6, 0.9, 0.5)
-    nod = np.outer(voice - voice.mean(), (-random.uniform(3, 8), random.normal(0, 1.5), random.normal(0, 1)))
+    slow = np.stack([_wander(times, 0.3, random) for _ in range(3)], axis=1) * (
+        2.2,
+        4.0,
+        1.6,
+    )
+    fast = np.stack([_wander(times, 1.3, random) for _ in range(3)], axis=1) * (
+        0.6,
+        0.9,
+        0.5,
+    )
+    nod = np.outer(
+        voice - voice.mean(),
+        (-random.uniform(3, 8), random.normal(0, 1.5), random.normal(0, 1)),
+    )
     return held + slow + fast * (0.3 + voice)[:, None] + nod
 
 
 def _gaze(
-    times: Float[np.ndarray, " f"], pose: Float[np.ndarray, "f 3"], random: np.random.Generator
+    times: Float[np.ndarray, " f"],
+    pose: Float[np.ndarray, "f 3"],
+    random: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "f 2"], list[float]]:
-    """Eyes that look at the viewer or a little aside, in jumps; also the moments of wide ones."""
+    """Eyes that look at the viewer or a little aside, in jumps; also the moments of
+    wide ones."""
     target, clock, jumps = np.zeros((len(times), 2)), 0.0, []
     place = np.zeros(2)
     while clock < times[-1]:
         stay = random.uniform(*FIXATION)
         aside = random.random() < 0.4
-        new = random.normal(0, 1, 2) * (9.0, 4.0) if aside else random.normal(0, 1, 2) * 1.2
+        new = (
+            random.normal(0, 1, 2) * (9.0, 4.0)
+            if aside
+            else random.normal(0, 1, 2) * 1.2
+        )
         if np.abs(new - place).max() > 9:
             jumps.append(clock)
         target += np.outer(smoothstep(clock, clock + SACCADE, times), new - place)
         place, clock = new, clock + stay
-    held = np.stack([-pose[:, 1], pose[:, 0]], axis=1)  # what keeps the eyes on the viewer as the head turns
+    held = np.stack(
+        [-pose[:, 1], pose[:, 0]], axis=1
+    )  # what keeps the eyes on the viewer as the head turns
     return (target + 0.85 * held).clip((-28, -16), (28, 18)), jumps
 
 
 def _blinks(
-    times: Float[np.ndarray, " f"], jumps: list[float], wide: float, random: np.random.Generator
+    times: Float[np.ndarray, " f"],
+    jumps: list[float],
+    wide: float,
+    random: np.random.Generator,
 ) -> Float[np.ndarray, " f"]:
-    """Lids that shut at random, and at some wide jumps of the eyes, and are else as wide as the emotion wants."""
-    starts, clock = [jump for jump in jumps if random.random() < BLINK_AT_JUMP], random.exponential(BLINK_INTERVAL)
+    """Lids that shut at random, and at some wide jumps of the eyes, and are else as
+    wide as the emotion wants."""
+    starts, clock = (
+        [jump for jump in jumps if random.random() < BLINK_AT_JUMP],
+        random.exponential(BLINK_INTERVAL),
+    )
     while clock < times[-1]:
         starts.append(clock)
         clock += BLINK_REST + random.exponential(BLINK_INTERVAL - BLINK_REST)

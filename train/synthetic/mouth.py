@@ -24,7 +24,8 @@ class MouthShape:
     """A person's mouth.
 
     Attributes:
-      width: half of it, at rest. upper, lower: heights of the lips. bow: depth of the upper lip's dip.
+      width: half of it, at rest. upper, lower: heights of the lips. bow: depth of the
+        upper lip's dip.
       lips: their colour.
     """
 
@@ -58,7 +59,9 @@ class MouthState:
     @property
     def opening(self) -> float:
         """Height between the lips, in units."""
-        return WIDEST_OPENING * self.jaw * (1 - 0.25 * self.rounding) * (1 - self.closure)
+        return (
+            WIDEST_OPENING * self.jaw * (1 - 0.25 * self.rounding) * (1 - self.closure)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,27 +74,50 @@ class LipContours:
     outer_lower: Float[np.ndarray, "k 2"]
 
 
-def lip_contours(shape: MouthShape, state: MouthState, samples: int = 41) -> LipContours:
+def lip_contours(
+    shape: MouthShape, state: MouthState, samples: int = 41
+) -> LipContours:
     """Outlines of the lips on the face."""
     s = np.linspace(-1, 1, samples)
     dome = 1 - s**2
     bulge = dome ** (0.75 - 0.25 * state.rounding)
     corner = 0.07 * state.jaw * (1 - state.closure) - 0.05 * state.smile - 0.014
-    carried = 0.55 * JAW_DROP * state.jaw * state.closure  # closed lips go down with the jaw a little
-    seam = MOUTH_Y + corner * np.abs(s) ** (2.2 - 0.6 * state.rounding) + carried * bulge - 0.006 * dome
-    inner_upper, inner_lower = seam - 0.25 * state.opening * bulge, seam + 0.75 * state.opening * bulge
+    carried = (
+        0.55 * JAW_DROP * state.jaw * state.closure
+    )  # closed lips go down with the jaw a little
+    seam = (
+        MOUTH_Y
+        + corner * np.abs(s) ** (2.2 - 0.6 * state.rounding)
+        + carried * bulge
+        - 0.006 * dome
+    )
+    inner_upper, inner_lower = (
+        seam - 0.25 * state.opening * bulge,
+        seam + 0.75 * state.opening * bulge,
+    )
     full = (1 + 0.25 * state.rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)) * (
         1 - 0.42 * state.closure * (1 - state.rounding)
     )
-    crest = (1 - np.abs(s) ** 1.7) ** (1.15 - 0.5 * state.rounding) - shape.bow / shape.upper * bell(s, 0, 0.11)
+    crest = (1 - np.abs(s) ** 1.7) ** (
+        1.15 - 0.5 * state.rounding
+    ) - shape.bow / shape.upper * bell(s, 0, 0.11)
     outer_upper = np.minimum(inner_upper - shape.upper * full * crest, inner_upper)
-    outer_lower = inner_lower + shape.lower * full * dome ** (1.1 - 0.5 * state.rounding)
+    outer_lower = inner_lower + shape.lower * full * dome ** (
+        1.1 - 0.5 * state.rounding
+    )
     x = _half_width(shape, state) * _spaced(s, 0.5 + 0.3 * state.rounding)
-    return LipContours(*(np.stack([x, y], axis=1) for y in (outer_upper, inner_upper, inner_lower, outer_lower)))
+    return LipContours(
+        *(
+            np.stack([x, y], axis=1)
+            for y in (outer_upper, inner_upper, inner_lower, outer_lower)
+        )
+    )
 
 
 def _half_width(shape: MouthShape, state: MouthState) -> float:
-    spread = 1 + 0.2 * state.width - 0.36 * state.rounding + 0.16 * max(state.smile, 0.0)
+    spread = (
+        1 + 0.2 * state.width - 0.36 * state.rounding + 0.16 * max(state.smile, 0.0)
+    )
     return shape.width * spread - 0.03 * state.jaw * (1 - state.rounding)
 
 
@@ -110,7 +136,9 @@ class MouthPainter:
     def __init__(self, shape: MouthShape, skin: Float32[np.ndarray, "3"]):
         self.shape, self.skin = shape, skin
 
-    def paint(self, layers: Layers, state: MouthState, view: Float[np.ndarray, "3"]) -> None:
+    def paint(
+        self, layers: Layers, state: MouthState, view: Float[np.ndarray, "3"]
+    ) -> None:
         """Lay the mouth over what is painted.
 
         Args:
@@ -125,30 +153,56 @@ class MouthPainter:
         self._lips(part, lines, upper, np.maximum(np.maximum(upper, lower), hole), seam)
         if state.opening > SMALLEST_OPENING:
             part.lay(hole, paint_interior(region, lines, state, view))
-        part.height[:] += 0.030 * region.blur(upper, 0.016) + 0.050 * region.blur(lower, 0.02)
+        part.height[:] += 0.030 * region.blur(upper, 0.016) + 0.050 * region.blur(
+            lower, 0.02
+        )
         part.height[:] -= 0.022 * region.blur(np.maximum(hole, seam), 0.008)
-        part.gloss[:] += (0.5 * region.blur(lower, 0.006) + 0.2 * upper) * (1 - 0.8 * hole)
+        part.gloss[:] += (0.5 * region.blur(lower, 0.006) + 0.2 * upper) * (
+            1 - 0.8 * hole
+        )
 
-    def _lips(self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid) -> None:
-        """Red, the line between the lips, and shade at the corners and under the lower lip."""
+    def _lips(
+        self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid
+    ) -> None:
+        """Red, the line between the lips, and shade at the corners and under the lower
+        lip."""
         red, region = linear(self.shape.lips), part.region
-        below = region.soft_stroke(lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02, 0.016)
+        below = region.soft_stroke(
+            lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02, 0.016
+        )
         part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
         part.lay(0.92 * region.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
         part.lay(0.75 * seam, red * np.float32(0.13))
         for corner in (lines.inner_upper[:2], lines.inner_upper[-2:]):
-            part.lay(0.5 * region.soft_stroke(corner, 0.014, 0.010), self.skin * np.float32(0.2))
+            part.lay(
+                0.5 * region.soft_stroke(corner, 0.014, 0.010),
+                self.skin * np.float32(0.2),
+            )
 
 
-def paint_interior(region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]) -> Picture:
-    """What is seen between the lips; it lies behind them, so that it shifts as the head turns."""
+def paint_interior(
+    region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
+) -> Picture:
+    """What is seen between the lips; it lies behind them, so that it shifts as the head
+    turns."""
     shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
     lip_x, lip_y = lines.inner_upper.T
-    x, y = (axis - np.float32(offset) for axis, offset in zip(region.grid(), shift, strict=True))
+    x, y = (
+        axis - np.float32(offset)
+        for axis, offset in zip(region.grid(), shift, strict=True)
+    )
     under_lip = y - np.interp(x[0], lip_x - shift[0], lip_y - shift[1])
     drop = 0.95 * JAW_DROP * state.jaw
-    picture = THROAT * (0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y))[..., None]
-    picture = _lay_tongue(picture, x, y, MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue)
+    picture = (
+        THROAT
+        * (0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y))[..., None]
+    )
+    picture = _lay_tongue(
+        picture,
+        x,
+        y,
+        MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue,
+    )
     pixel = 1.5 / region.density
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel))
     picture = lay(picture, *_teeth(x, MOUTH_Y + 0.032 - y, 1, pixel))
@@ -165,7 +219,8 @@ def _lay_tongue(picture: Picture, x: Grid, y: Grid, tip: float) -> Picture:
 
 
 def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Picture]:
-    """Coverage and colour of a row of teeth, whose free edge is scalloped and bends away to the sides.
+    """Coverage and colour of a row of teeth, whose free edge is scalloped and bends
+    away to the sides.
 
     Args:
       above: height over the free edge of the middle teeth.
@@ -175,8 +230,18 @@ def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Picture]
     border = np.abs(np.mod(x / tooth, 1.0) - 0.5) * 2
     inside = row * above - 0.007 * smoothstep(0.55, 1.0, border) - 0.30 * x**2
     within_jaw = 1 - smoothstep(0.85 * half, half, np.abs(x))
-    cover = smoothstep(-pixel, pixel, inside) * smoothstep(-pixel, pixel, tall - inside) * within_jaw
+    cover = (
+        smoothstep(-pixel, pixel, inside)
+        * smoothstep(-pixel, pixel, tall - inside)
+        * within_jaw
+    )
     gap = 1 - 0.33 * smoothstep(0.8, 1.0, border) * smoothstep(0.075, 0.0, inside)
-    round_off = (1 - 0.72 * smoothstep(0.03, half, np.abs(x))) * (1.0 if row > 0 else 0.72)
-    colour = lay(ENAMEL * (gap * round_off)[..., None].astype(np.float32), smoothstep(0.055, 0.075, inside), GUM)
+    round_off = (1 - 0.72 * smoothstep(0.03, half, np.abs(x))) * (
+        1.0 if row > 0 else 0.72
+    )
+    colour = lay(
+        ENAMEL * (gap * round_off)[..., None].astype(np.float32),
+        smoothstep(0.055, 0.075, inside),
+        GUM,
+    )
     return (cover * (1.0 if row > 0 else 0.85)).astype(np.float32), colour

@@ -4,7 +4,9 @@ from typing import Literal
 
 Colour = tuple[float, float, float]
 """sRGB, 0 to 1."""
-HairStyle = Literal["bald", "cropped", "short", "quiff", "bob", "long", "bun", "afro", "fringe"]
+HairStyle = Literal[
+    "bald", "cropped", "short", "quiff", "bob", "long", "bun", "afro", "fringe"
+]
 Garment = Literal["crew", "v_neck", "shirt", "turtleneck"]
 
 SKINS: tuple[Colour, ...] = (

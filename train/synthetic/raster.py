@@ -1,4 +1,5 @@
-"""Which surface is seen at each pixel, and where on it: triangles painted from the farthest to the nearest."""
+"""Which surface is seen at each pixel, and where on it: triangles painted from the
+farthest to the nearest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Visible:
 
 @dataclass(frozen=True)
 class Mesh:
-    """All surfaces of a scene as one list of triangles, with what is interpolated over them."""
+    """All surfaces of a scene as one list of triangles, with what is interpolated over
+    them."""
 
     corners: Float32[np.ndarray, "t 3 2"]
     values: Float32[np.ndarray, "t 3 8"]
@@ -50,7 +52,9 @@ class Mesh:
 
 
 def rasterize(
-    surfaces: Sequence[Surface], pixels: Sequence[Float[np.ndarray, "r c 2"]], shape: tuple[int, int]
+    surfaces: Sequence[Surface],
+    pixels: Sequence[Float[np.ndarray, "r c 2"]],
+    shape: tuple[int, int],
 ) -> Visible:
     """Find what is seen.
 
@@ -59,13 +63,19 @@ def rasterize(
       pixels: where their points are seen.
       shape: rows and columns of the picture.
     """
-    mesh = _join([_facing(surface, seen) for surface, seen in zip(surfaces, pixels, strict=True)])
+    mesh = _join(
+        [_facing(surface, seen) for surface, seen in zip(surfaces, pixels, strict=True)]
+    )
     owners = _paint_owners(mesh, shape)
     where = np.flatnonzero(owners >= 0)
     owner = owners.ravel()[where]
     values = _interpolate(mesh, owner, where % shape[1], where // shape[1])
-    normals = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True).clip(1e-6)
-    return Visible(shape, where, mesh.material[owner], normals, values[:, 3:7], values[:, 7])
+    normals = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True).clip(
+        1e-6
+    )
+    return Visible(
+        shape, where, mesh.material[owner], normals, values[:, 3:7], values[:, 7]
+    )
 
 
 @lru_cache(maxsize=64)
@@ -77,7 +87,10 @@ def _facing(surface: Surface, seen: Float[np.ndarray, "r c 2"]) -> Mesh:
     """The triangles of a surface that face the viewer."""
     triangles = _grid_triangles(*seen.shape[:2])
     corners = seen.reshape(-1, 2).astype(np.float32)[triangles]
-    (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+    (ax, ay), (bx, by) = (
+        (corners[:, 1] - corners[:, 0]).T,
+        (corners[:, 2] - corners[:, 0]).T,
+    )
     area = (ax * by - ay * bx) / 2
     kept = np.abs(area) > SMALLEST_AREA if surface.two_sided else area > SMALLEST_AREA
     normals = normals_of(surface.points)
@@ -90,7 +103,10 @@ def _facing(surface: Surface, seen: Float[np.ndarray, "r c 2"]) -> Mesh:
 
 def _join(meshes: Sequence[Mesh]) -> Mesh:
     return Mesh(
-        *(np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("corners", "values", "material"))
+        *(
+            np.concatenate([getattr(mesh, name) for mesh in meshes])
+            for name in ("corners", "values", "material")
+        )
     )
 
 
@@ -105,16 +121,23 @@ def _paint_owners(mesh: Mesh, shape: tuple[int, int]) -> Int32[np.ndarray, "h w"
 
 
 def _interpolate(
-    mesh: Mesh, owner: Int[np.ndarray, " n"], x: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"]
+    mesh: Mesh,
+    owner: Int[np.ndarray, " n"],
+    x: Int[np.ndarray, " n"],
+    y: Int[np.ndarray, " n"],
 ) -> Float32[np.ndarray, "n 8"]:
-    """Values at pixels by barycentric coordinates, kept within the triangle, whose borders are painted, too."""
+    """Values at pixels by barycentric coordinates, kept within the triangle, whose
+    borders are painted, too."""
     origin, first, second = mesh.corners.swapaxes(0, 1)
     a, b = first - origin, second - origin
     area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
     inverse = np.stack([b[:, 1], -b[:, 0], -a[:, 1], a[:, 0]], axis=1) / area[:, None]
     dx, dy = x - origin[owner, 0], y - origin[owner, 1]
     m = inverse[owner]
-    s, t = (m[:, 0] * dx + m[:, 1] * dy).clip(0, 1), (m[:, 2] * dx + m[:, 3] * dy).clip(0, 1)
+    s, t = (
+        (m[:, 0] * dx + m[:, 1] * dy).clip(0, 1),
+        (m[:, 2] * dx + m[:, 3] * dy).clip(0, 1),
+    )
     excess = np.maximum(s + t, 1)
     s, t = (s / excess).astype(np.float32), (t / excess).astype(np.float32)
     start = mesh.values[:, 0]

@@ -61,26 +61,42 @@ class Scene:
         self.torso = torso(who.build)
         self.worn = hanging_hair(who.hair, who.head.width)
         self.worn += [] if who.hides_ears else ears(who.build, who.head.width)
-        self.worn += frame_of(who.glasses, who.head.width, self.head.bridge_z) if who.glasses else []
+        self.worn += (
+            frame_of(who.glasses, who.head.width, self.head.bridge_z)
+            if who.glasses
+            else []
+        )
         self.wall = paint_wall(who, size * SUPERSAMPLING, random)
 
     def draw(self, moment: Moment) -> UInt8[np.ndarray, "s s 3"]:
         """One RGB frame."""
         canvas = self.size * SUPERSAMPLING
         surfaces = self._place(moment)
-        visible = rasterize(surfaces, [self._pixels(each.points, moment.pose) for each in surfaces], (canvas, canvas))
+        visible = rasterize(
+            surfaces,
+            [self._pixels(each.points, moment.pose) for each in surfaces],
+            (canvas, canvas),
+        )
         picture = self.wall.reshape(-1, 3).copy()
         matter = self._matter(visible, moment)
-        picture[visible.pixels] = illuminate(self.who.light, matter, visible, moment.pose.rotation[:, 1])
+        picture[visible.pixels] = illuminate(
+            self.who.light, matter, visible, moment.pose.rotation[:, 1]
+        )
         picture = cv2.GaussianBlur(picture.reshape(canvas, canvas, 3), (0, 0), SOFTNESS)
-        return develop(cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA))
+        return develop(
+            cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        )
 
     def face(self, moment: Moment) -> Float[np.ndarray, "r c 3"]:
         """The surface of the face in the head's coordinates, without hair."""
         mouth = moment.mouth
-        return self.head.deform(Deformation(mouth.jaw, mouth.rounding, max(mouth.smile, 0.0)))
+        return self.head.deform(
+            Deformation(mouth.jaw, mouth.rounding, max(mouth.smile, 0.0))
+        )
 
-    def _pixels(self, points: Float[np.ndarray, "r c 3"], pose: Pose) -> Float[np.ndarray, "r c 2"]:
+    def _pixels(
+        self, points: Float[np.ndarray, "r c 3"], pose: Pose
+    ) -> Float[np.ndarray, "r c 2"]:
         """Where points lie on the large picture."""
         return (project(points, pose, self.size) + 0.5) * SUPERSAMPLING - 0.5
 
@@ -88,10 +104,19 @@ class Scene:
         """The surfaces, turned as the viewer sees them."""
         rotation = moment.pose.rotation
         face = self.face(moment)
-        paint = np.stack([face[..., 0], face[..., 1], self.head.theta, self.head.rest[..., 1]], axis=-1)
+        paint = np.stack(
+            [face[..., 0], face[..., 1], self.head.theta, self.head.rest[..., 1]],
+            axis=-1,
+        )
         head = Surface(face + self.hair, paint, Material.FACE)
-        turned = [replace(each, points=turn(each.points, rotation)) for each in (head, *self.worn)]
-        return [*turned, replace(self.torso, points=bend_neck(self.torso.points, moment.pose))]
+        turned = [
+            replace(each, points=turn(each.points, rotation))
+            for each in (head, *self.worn)
+        ]
+        return [
+            *turned,
+            replace(self.torso, points=bend_neck(self.torso.points, moment.pose)),
+        ]
 
     def _matter(self, visible: Visible, moment: Moment) -> Matter:
         """Colours and the like by what each pixel's surface is made of."""
@@ -102,21 +127,41 @@ class Scene:
             np.zeros(count, np.float32),
             visible.normals.copy(),
         )
-        of = {material: np.flatnonzero(visible.material == material) for material in Material}
+        of = {
+            material: np.flatnonzero(visible.material == material)
+            for material in Material
+        }
         first, second = visible.paint[:, 0], visible.paint[:, 1]
         self._face_matter(matter, visible, of[Material.FACE], moment)
         at = of[Material.EAR]
-        matter.albedo[at] = linear(self.who.skin.colour) * EAR_TINT * (1 - EAR_HOLLOW * first[at, None])
+        matter.albedo[at] = (
+            linear(self.who.skin.colour) * EAR_TINT * (1 - EAR_HOLLOW * first[at, None])
+        )
         at = of[Material.HAIR]
-        matter.albedo[at], matter.strands[at] = SCALP.look_up(self.scalp, first[at], second[at])[:, :3], 1
+        matter.albedo[at], matter.strands[at] = (
+            SCALP.look_up(self.scalp, first[at], second[at])[:, :3],
+            1,
+        )
         at = of[Material.BODY]
-        matter.albedo[at], matter.gloss[at] = BODY.look_up(self.body, first[at], second[at]), CLOTH_GLOSS
+        matter.albedo[at], matter.gloss[at] = (
+            BODY.look_up(self.body, first[at], second[at]),
+            CLOTH_GLOSS,
+        )
         at = of[Material.FRAME]
         if self.who.glasses:
-            matter.albedo[at], matter.gloss[at] = linear(self.who.glasses.colour), FRAME_GLOSS
+            matter.albedo[at], matter.gloss[at] = (
+                linear(self.who.glasses.colour),
+                FRAME_GLOSS,
+            )
         return matter
 
-    def _face_matter(self, matter: Matter, visible: Visible, at: Int[np.ndarray, " k"], moment: Moment) -> None:
+    def _face_matter(
+        self,
+        matter: Matter,
+        visible: Visible,
+        at: Int[np.ndarray, " k"],
+        moment: Moment,
+    ) -> None:
         """Skin, what moves on it, and the hair that covers it."""
         x, y, theta, rest_y = visible.paint[at].T
         layers = self._paint_face(moment)
@@ -127,26 +172,40 @@ class Scene:
         matter.albedo[at] = skin + scalp[:, 3:] * (scalp[:, :3] - skin)
         matter.strands[at] = scalp[:, 3]
         matter.gloss[at] += relief[:, 2]
-        bumpy = matter.normals[at] - relief[:, :2] @ moment.pose.rotation[:, :2].T.astype(np.float32)
+        bumpy = matter.normals[at] - relief[:, :2] @ moment.pose.rotation[
+            :, :2
+        ].T.astype(np.float32)
         matter.normals[at] = bumpy / np.linalg.norm(bumpy, axis=1, keepdims=True)
 
     def _paint_face(self, moment: Moment) -> Layers:
         """Eyes, brows and mouth of this moment."""
         to_head = moment.pose.rotation.T
         layers = Layers.blank(MOVING_FACE)
-        self.eyes.paint(layers, moment.eyes, to_head @ np.asarray(self.who.light.direction))
+        self.eyes.paint(
+            layers, moment.eyes, to_head @ np.asarray(self.who.light.direction)
+        )
         self.mouth.paint(layers, moment.mouth, to_head @ np.array([0.0, 0.0, 1.0]))
         return layers
 
 
-def paint_wall(who: Identity, size: int, random: np.random.Generator) -> Float32[np.ndarray, "s s 3"]:
+def paint_wall(
+    who: Identity, size: int, random: np.random.Generator
+) -> Float32[np.ndarray, "s s 3"]:
     """A wall out of focus: a gradient, soft spots and a vignette, linear."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     slope = 1.12 - 0.35 * y + 0.25 * np.sign(who.light.direction[0]) * (x - 0.5)
-    spots = 0.10 * smooth_noise(random, (size, size), (4, 4)) + 0.05 * smooth_noise(random, (size, size), (8, 8))
+    spots = 0.10 * smooth_noise(random, (size, size), (4, 4)) + 0.05 * smooth_noise(
+        random, (size, size), (8, 8)
+    )
     vignette = 1 - 0.35 * smoothstep(0.35, 0.85, np.hypot(x - 0.5, y - 0.5))
-    warmth = 1 + 0.06 * smooth_noise(random, (size, size), (3, 3))[..., None] * np.array([1, 0, -1], np.float32)
-    return (linear(who.wall) * ((slope + spots) * vignette)[..., None] * warmth).clip(0.01, 1).astype(np.float32)
+    warmth = 1 + 0.06 * smooth_noise(random, (size, size), (3, 3))[
+        ..., None
+    ] * np.array([1, 0, -1], np.float32)
+    return (
+        (linear(who.wall) * ((slope + spots) * vignette)[..., None] * warmth)
+        .clip(0.01, 1)
+        .astype(np.float32)
+    )
 
 
 def develop(light: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -30,7 +30,8 @@ WHERE = (
 
 
 def draw_sentence(random: np.random.Generator) -> str:
-    """Make up a sentence of who did what, where: one of 206,448, so that two data sets hardly share any."""
+    """Make up a sentence of who did what, where: one of 206,448, so that two data sets
+    hardly share any."""
     words = [part[int(random.integers(len(part)))] for part in (WHO, DID, WHAT, WHERE)]
     sentence = " ".join(filter(None, words))
     return sentence[0].upper() + sentence[1:] + "."

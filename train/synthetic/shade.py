@@ -1,4 +1,5 @@
-"""Light: a key light, light from all around, a rim, gloss, and shade where surfaces meet."""
+"""Light: a key light, light from all around, a rim, gloss, and shade where surfaces
+meet."""
 
 from dataclasses import dataclass
 
@@ -68,11 +69,24 @@ def illuminate(
     tone = matter.albedo.mean(axis=1)
     bare = 1 - matter.strands
     highlights = bare * matter.gloss * specular(light, matter.normals, SOFT_GLOSS)
-    highlights += 2 * bare * np.maximum(matter.gloss - MATT, 0) * specular(light, matter.normals, HARD_GLOSS)
+    highlights += (
+        2
+        * bare
+        * np.maximum(matter.gloss - MATT, 0)
+        * specular(light, matter.normals, HARD_GLOSS)
+    )
     shifts = 6 * (tone - tone.mean())  # light and dark strands gleam side by side
-    highlights += matter.strands * (0.10 + 0.9 * tone) * sheen(light, matter.normals, down, shifts)
-    result = matter.albedo * diffuse(light, matter.normals) + highlights[:, None] * _vector(light.key)
-    return open_sky * (result + rim(light, matter.normals) * (0.35 + 0.65 * matter.albedo))
+    highlights += (
+        matter.strands
+        * (0.10 + 0.9 * tone)
+        * sheen(light, matter.normals, down, shifts)
+    )
+    result = matter.albedo * diffuse(light, matter.normals) + highlights[
+        :, None
+    ] * _vector(light.key)
+    return open_sky * (
+        result + rim(light, matter.normals) * (0.35 + 0.65 * matter.albedo)
+    )
 
 
 def diffuse(light: Light, normals: Normals) -> Float32[np.ndarray, "n 3"]:
@@ -83,7 +97,9 @@ def diffuse(light: Light, normals: Normals) -> Float32[np.ndarray, "n 3"]:
     return key.clip(0) * _vector(light.key) + ground + up * (sky - ground)
 
 
-def specular(light: Light, normals: Normals, exponent: float) -> Float32[np.ndarray, " n"]:
+def specular(
+    light: Light, normals: Normals, exponent: float
+) -> Float32[np.ndarray, " n"]:
     """Gloss by the angle to the half-way direction.
 
     Source: Blinn 1977.
@@ -92,37 +108,52 @@ def specular(light: Light, normals: Normals, exponent: float) -> Float32[np.ndar
 
 
 def sheen(
-    light: Light, normals: Normals, down: Float[np.ndarray, "3"], shifts: Float32[np.ndarray, " n"]
+    light: Light,
+    normals: Normals,
+    down: Float[np.ndarray, "3"],
+    shifts: Float32[np.ndarray, " n"],
 ) -> Float32[np.ndarray, " n"]:
     """Gloss of strands that run down the surface.
 
     Source: Kajiya and Kay 1989, with the shift of Marschner et al. 2003.
     """
     fall = _vector(down)
-    strand = fall - (normals @ fall)[:, None] * normals + (0.25 * shifts)[:, None] * normals
+    strand = (
+        fall - (normals @ fall)[:, None] * normals + (0.25 * shifts)[:, None] * normals
+    )
     along = (strand @ _half_way(light)) ** 2 / (strand**2).sum(axis=1).clip(1e-8)
-    return (1 - along).clip(0) ** np.float32(STRAND_GLOSS / 2) * (normals @ _half_way(light)).clip(0)
+    return (1 - along).clip(0) ** np.float32(STRAND_GLOSS / 2) * (
+        normals @ _half_way(light)
+    ).clip(0)
 
 
 def rim(light: Light, normals: Normals) -> Float32[np.ndarray, "n 3"]:
-    """Light from behind and above, which edges catch on the side away from the key light."""
+    """Light from behind and above, which edges catch on the side away from the key
+    light."""
     edge = (1 - normals[:, 2].clip(0.15, 1)) ** 3
-    away = (0.5 - 0.5 * np.float32(np.sign(light.direction[0])) * normals[:, 0]) * (0.4 - 0.6 * normals[:, 1]).clip(0)
+    away = (0.5 - 0.5 * np.float32(np.sign(light.direction[0])) * normals[:, 0]) * (
+        0.4 - 0.6 * normals[:, 1]
+    ).clip(0)
     return (edge * away)[:, None] * _vector(light.rim)
 
 
 def occlusion(visible: Visible) -> Float32[np.ndarray, " n"]:
-    """Share of the light around that reaches points which lie behind what is near them in the picture."""
+    """Share of the light around that reaches points which lie behind what is near them
+    in the picture."""
     planes = np.zeros((2, *visible.shape), np.float32)  # depth, and where there is any
     planes[0].ravel()[visible.pixels] = visible.depth
     planes[1].ravel()[visible.pixels] = 1
     rows, columns = visible.shape
     small = (columns // OCCLUSION_SCALE, rows // OCCLUSION_SCALE)
-    depth, weight = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in planes)
+    depth, weight = (
+        cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in planes
+    )
     own, shade = depth / weight.clip(1e-3), np.zeros_like(depth)
     for share in (0.4, 1.0):
         radius = share * OCCLUSION_RADIUS * small[0]
-        around, near = (cv2.GaussianBlur(plane, (0, 0), radius) for plane in (depth, weight))
+        around, near = (
+            cv2.GaussianBlur(plane, (0, 0), radius) for plane in (depth, weight)
+        )
         shade += np.clip(around / near.clip(1e-3) - own - 0.01, 0, DEEPEST)
     full = cv2.resize(shade, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return np.exp(-OCCLUSION_STRENGTH * full.ravel()[visible.pixels])

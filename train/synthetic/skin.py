@@ -37,17 +37,26 @@ class SkinTone:
     moustache: bool = False
 
 
-def paint_skin(tone: SkinTone, shape: HeadShape, random: np.random.Generator) -> Picture:
-    """Colour of the face, linear: blush, shade in hollows, nostrils, freckles, beard."""
+def paint_skin(
+    tone: SkinTone, shape: HeadShape, random: np.random.Generator
+) -> Picture:
+    """Colour of the face, linear: blush, shade in hollows, nostrils, freckles,
+    beard."""
     x, y = FACE.grid()
     base = linear(tone.colour)
-    mottle = 0.018 * smooth_noise(random, FACE.shape, (28, 20)) + 0.012 * smooth_noise(random, FACE.shape, (110, 80))
+    mottle = 0.018 * smooth_noise(random, FACE.shape, (28, 20)) + 0.012 * smooth_noise(
+        random, FACE.shape, (110, 80)
+    )
     skin = base * (1 + mottle)[..., None]
     skin = skin * (1 - 0.30 * tone.blush * _blush(x, y, shape)[..., None] * BLUSH)
-    skin = skin * (1 - (_face_shade(x, y) + _nose_shade(x, y, shape))[..., None] * SHADE)
+    skin = skin * (
+        1 - (_face_shade(x, y) + _nose_shade(x, y, shape))[..., None] * SHADE
+    )
     skin = lay(skin, 0.85 * _nostrils(x, y, shape), base * np.float32(0.10))
     skin = lay(skin, _freckles(x, y, tone, random), base * FRECKLE)
-    return lay(skin, _beard(x, y, tone, random), linear(tone.beard_colour)).astype(np.float32)
+    return lay(skin, _beard(x, y, tone, random), linear(tone.beard_colour)).astype(
+        np.float32
+    )
 
 
 def _blush(x: Grid, y: Grid, shape: HeadShape) -> Grid:
@@ -60,13 +69,16 @@ def _blush(x: Grid, y: Grid, shape: HeadShape) -> Grid:
 
 
 def _face_shade(x: Grid, y: Grid) -> Grid:
-    """Around the eyes, beside the nose's root, along the folds to the mouth, over and under the lips."""
+    """Around the eyes, beside the nose's root, along the folds to the mouth, over and
+    under the lips."""
     side = np.abs(x)
     sockets = 0.26 * bell(side, EYE_X - 0.03, 0.13) * bell(y, -0.035, 0.075)
     roots = 0.2 * bell(side, 0.15, 0.04) * bell(y, 0.0, 0.06)
     bags = 0.16 * bell(side, EYE_X - 0.05, 0.1) * bell(y, 0.11, 0.022)
     folds = 0.14 * bell(side, 0.175 + 0.30 * (y - 0.45), 0.018) * bell(y, 0.5, 0.06)
-    lips = 0.1 * bell(x, 0, 0.022) * bell(y, 0.51, 0.03) + 0.18 * bell(x, 0, 0.12) * bell(y, MOUTH_Y + 0.15, 0.02)
+    lips = 0.1 * bell(x, 0, 0.022) * bell(y, 0.51, 0.03) + 0.18 * bell(
+        x, 0, 0.12
+    ) * bell(y, MOUTH_Y + 0.15, 0.02)
     return sockets + roots + bags + folds + lips
 
 
@@ -75,18 +87,24 @@ def _nose_shade(x: Grid, y: Grid, shape: HeadShape) -> Grid:
     width, base = 0.125 * shape.nose_width, shape.nose_base
     side = np.abs(x)
     under = 0.3 * bell(x, 0, 0.8 * width) * bell(y, base + 0.012, 0.02)
-    return under + 0.26 * bell(np.hypot(side - width, 0.7 * (y - base + 0.055)), 0.03, 0.012) * (side > width)
+    return under + 0.26 * bell(
+        np.hypot(side - width, 0.7 * (y - base + 0.055)), 0.03, 0.012
+    ) * (side > width)
 
 
 def _nostrils(x: Grid, y: Grid, shape: HeadShape) -> Grid:
     side = np.abs(x)
     down = y - shape.nose_base + 0.008 + 0.1 * (side - 0.05)
-    return 1 - smoothstep(0.7, 1.25, np.hypot((side - 0.052 * shape.nose_width) / 0.03, down / 0.0135))
+    return 1 - smoothstep(
+        0.7, 1.25, np.hypot((side - 0.052 * shape.nose_width) / 0.03, down / 0.0135)
+    )
 
 
 def _freckles(x: Grid, y: Grid, tone: SkinTone, random: np.random.Generator) -> Grid:
     spots = smoothstep(1.5, 2.2, smooth_noise(random, FACE.shape, (120, 86)))
-    return 0.55 * tone.freckles * spots * bell(np.abs(x), 0.22, 0.16) * bell(y, 0.28, 0.13)
+    return (
+        0.55 * tone.freckles * spots * bell(np.abs(x), 0.22, 0.16) * bell(y, 0.28, 0.13)
+    )
 
 
 def _beard(x: Grid, y: Grid, tone: SkinTone, random: np.random.Generator) -> Grid:
@@ -97,6 +115,13 @@ def _beard(x: Grid, y: Grid, tone: SkinTone, random: np.random.Generator) -> Gri
     beside_mouth = smoothstep(0.15, 0.23, side + 1.2 * np.maximum(y - 0.70, 0))
     jaw = smoothstep(-0.03, 0.1, y - line + 0.012 * hairs) * beside_mouth
     chin = smoothstep(0.76, 0.82, y + 0.008 * hairs)
-    lip = bell(y - 0.16 * side, 0.525, 0.026) * (1 - smoothstep(0.17, 0.26, side)) * (1 - 0.5 * bell(x, 0, 0.012))
-    cover = tone.beard * np.maximum(np.maximum(jaw, chin), lip) + 0.85 * tone.moustache * lip
+    lip = (
+        bell(y - 0.16 * side, 0.525, 0.026)
+        * (1 - smoothstep(0.17, 0.26, side))
+        * (1 - 0.5 * bell(x, 0, 0.012))
+    )
+    cover = (
+        tone.beard * np.maximum(np.maximum(jaw, chin), lip)
+        + 0.85 * tone.moustache * lip
+    )
     return (cover * (0.92 + 0.08 * hairs)).clip(0, 0.95)

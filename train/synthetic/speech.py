@@ -13,8 +13,26 @@ from jaxtyping import Float, Float32
 from train.synthetic import espeak
 
 VOICES = {
-    "M": ("en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us+m1", "en-us+m3", "en+m7", "en-us-nyc+m2"),
-    "W": ("en-us+f1", "en-us+f2", "en-us+f3", "en-us+f4", "en+f2", "en-gb-x-rp+f4", "en-gb-scotland+f3", "en-029+f2"),
+    "M": (
+        "en-us",
+        "en-gb-x-rp",
+        "en-gb-scotland",
+        "en-029",
+        "en-us+m1",
+        "en-us+m3",
+        "en+m7",
+        "en-us-nyc+m2",
+    ),
+    "W": (
+        "en-us+f1",
+        "en-us+f2",
+        "en-us+f3",
+        "en-us+f4",
+        "en+f2",
+        "en-gb-x-rp+f4",
+        "en-gb-scotland+f3",
+        "en-029+f2",
+    ),
 }
 SPEED = (130, 185)  # words a minute
 PITCH = (35, 65)  # of espeak-ng's 0 to 99
@@ -77,14 +95,21 @@ class Speech:
     def seconds(self) -> float:
         return len(self.samples) / self.sample_rate
 
-    def loudness(self, times: Float[np.ndarray, " f"], window: float = 0.05) -> Float[np.ndarray, " f"]:
+    def loudness(
+        self, times: Float[np.ndarray, " f"], window: float = 0.05
+    ) -> Float[np.ndarray, " f"]:
         """Root mean square around some times, 1 at the loudest of them."""
-        energy = np.concatenate([[0.0], np.cumsum(np.square(self.samples, dtype=np.float64))])
+        energy = np.concatenate(
+            [[0.0], np.cumsum(np.square(self.samples, dtype=np.float64))]
+        )
         low, high = (
             np.clip(np.rint((times + side) * self.sample_rate), 0, len(self.samples))
             for side in (-window / 2, window / 2)
         )
-        level = np.sqrt((energy[high.astype(int)] - energy[low.astype(int)]) / np.maximum(high - low, 1))
+        level = np.sqrt(
+            (energy[high.astype(int)] - energy[low.astype(int)])
+            / np.maximum(high - low, 1)
+        )
         return level / max(level.max(), 1e-9)
 
 
@@ -94,8 +119,11 @@ def draw_voice(sex: str, random: np.random.Generator) -> Voice:
     return Voice(name, int(random.integers(*SPEED)), int(random.integers(*PITCH)))
 
 
-def speak(sentences: Sequence[str], voice: Voice, seconds: float, random: np.random.Generator) -> Speech:
-    """Speak whole sentences until there are at least so many seconds, with pauses before, between and after them.
+def speak(
+    sentences: Sequence[str], voice: Voice, seconds: float, random: np.random.Generator
+) -> Speech:
+    """Speak whole sentences until there are at least so many seconds, with pauses
+    before, between and after them.
 
     Raises:
       SpeechError: espeak-ng is not installed, or refuses.
@@ -106,13 +134,18 @@ def speak(sentences: Sequence[str], voice: Voice, seconds: float, random: np.ran
         rest = round(rate * random.uniform(*(PAUSE if pieces else LEAD)))
         phonemes.append(Phoneme("", clock / rate, (clock + rest) / rate))
         phonemes += _timed(sentence, clock + rest, rate)
-        pieces += [np.zeros(rest, np.float32), samples[begin : begin + sentence["samples"]]]
+        pieces += [
+            np.zeros(rest, np.float32),
+            samples[begin : begin + sentence["samples"]],
+        ]
         clock += rest + sentence["samples"]
     rest = round(rate * random.uniform(*PAUSE))
     joined = np.concatenate([*pieces, np.zeros(rest, np.float32)])
     joined *= LEVEL / max(float(np.abs(joined).max()), 1e-9)
     phonemes.append(Phoneme("", clock / rate, (clock + rest) / rate))
-    return Speech(" ".join(sentence["text"] for sentence in said), joined, rate, tuple(phonemes))
+    return Speech(
+        " ".join(sentence["text"] for sentence in said), joined, rate, tuple(phonemes)
+    )
 
 
 def _starts(said: Sequence[dict]) -> list[int]:
@@ -121,7 +154,8 @@ def _starts(said: Sequence[dict]) -> list[int]:
 
 
 def _timed(sentence: dict, offset: int, rate: int) -> list[Phoneme]:
-    """Phonemes of a sentence that begins at a sample; each lasts until the next one starts."""
+    """Phonemes of a sentence that begins at a sample; each lasts until the next one
+    starts."""
     names, starts = zip(*sentence["phonemes"], strict=True)
     spans = pairwise((*starts, sentence["samples"]))
     return [
@@ -142,11 +176,19 @@ def _run_espeak(
         "seconds": seconds,
     }
     command = [sys.executable, "-I", espeak.__file__]
-    run = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, check=False)
+    run = subprocess.run(
+        command, input=json.dumps(request).encode(), capture_output=True, check=False
+    )
     if run.returncode == espeak.MISSING:
         raise SpeechError(MISSING_ESPEAK)
     if run.returncode:
-        raise SpeechError(f"espeak-ng could not speak with voice {voice.name}: {run.stderr.decode().strip()}")
+        raise SpeechError(
+            f"espeak-ng could not speak with voice {voice.name}: {run.stderr.decode().strip()}"
+        )
     head, _, body = run.stdout.partition(b"\n")
     answer = json.loads(head)
-    return answer["rate"], answer["sentences"], np.frombuffer(body, "<i2").astype(np.float32) / 32768
+    return (
+        answer["rate"],
+        answer["sentences"],
+        np.frombuffer(body, "<i2").astype(np.float32) / 32768,
+    )

@@ -21,11 +21,13 @@ class Material(IntEnum):
 
 @dataclass(frozen=True)
 class Surface:
-    """A grid of points, seen from the side from which rows x columns turn clockwise, or from both.
+    """A grid of points, seen from the side from which rows x columns turn clockwise, or
+    from both.
 
     Attributes:
       points: of the grid.
-      paint: coordinates by which colours are looked up; the material knows their meaning.
+      paint: coordinates by which colours are looked up; the material knows their
+        meaning.
       material: of the whole of it.
       two_sided: whether its back is drawn, too.
     """
@@ -43,7 +45,10 @@ def normals_of(points: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "r c 3"]
     normals = np.cross(right, down)
     lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
     normals = normals / np.maximum(lengths, TINY)
-    for end, beside in ((0, 1), (-1, -2)):  # a row that is a single point has no direction of its own
+    for end, beside in (
+        (0, 1),
+        (-1, -2),
+    ):  # a row that is a single point has no direction of its own
         normals[end] = np.where(lengths[end] > TINY, normals[end], normals[beside])
     return normals
 
@@ -52,13 +57,22 @@ def triangles_of(rows: int, columns: int) -> Int[np.ndarray, "t 3"]:
     """Indices of the corners of a grid's triangles, two a cell."""
     corner = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]
-    return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    return np.concatenate(
+        [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+    )
 
 
-def sphere(rows: int, columns: int) -> tuple[Float[np.ndarray, "2 r c"], Float[np.ndarray, "3 r c"]]:
-    """Angles from the top and around the vertical axis, and x, y, z of a unit sphere there."""
-    phi, theta = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
-    points = np.stack([np.sin(phi) * np.sin(theta), -np.cos(phi), np.sin(phi) * np.cos(theta)])
+def sphere(
+    rows: int, columns: int
+) -> tuple[Float[np.ndarray, "2 r c"], Float[np.ndarray, "3 r c"]]:
+    """Angles from the top and around the vertical axis, and x, y, z of a unit sphere
+    there."""
+    phi, theta = np.meshgrid(
+        np.linspace(0, np.pi, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij"
+    )
+    points = np.stack(
+        [np.sin(phi) * np.sin(theta), -np.cos(phi), np.sin(phi) * np.cos(theta)]
+    )
     return np.stack([phi, theta]), points
 
 

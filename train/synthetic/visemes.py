@@ -57,7 +57,8 @@ REST, LIPS = VISEMES[0], VISEMES[1]
 BY_SOUND = {sound: viseme for viseme in VISEMES for sound in viseme.sounds}
 
 REACH = np.array([0.04, 0.055, 0.07, 0.035, 0.04])
-"""Seconds over which each parameter gives way to its neighbours; the lips round early and late, the tongue is quick."""
+"""Seconds over which each parameter gives way to its neighbours; the lips round early
+and late, the tongue is quick."""
 DEEPEST = 0.06
 """Seconds into a sound after which its pull grows no more."""
 UNVOICED_CLOSURE = 0.065
@@ -76,14 +77,20 @@ class Segment:
 
 
 def segments_of(phonemes: Sequence[Phoneme]) -> list[Segment]:
-    """Visemes of phonemes; those of several sounds, such as diphthongs, share their time."""
+    """Visemes of phonemes; those of several sounds, such as diphthongs, share their
+    time."""
     segments = []
     for phoneme in phonemes:
-        visemes = [BY_SOUND[sound] for sound in phoneme.name if sound in BY_SOUND] or [REST]
+        visemes = [BY_SOUND[sound] for sound in phoneme.name if sound in BY_SOUND] or [
+            REST
+        ]
         if [each.name for each in visemes] == ["t", "sh"]:
             visemes = visemes[1:]
         bounds = np.linspace(phoneme.start, phoneme.end, len(visemes) + 1).tolist()
-        segments += [Segment(viseme, *span) for viseme, span in zip(visemes, pairwise(bounds), strict=True)]
+        segments += [
+            Segment(viseme, *span)
+            for viseme, span in zip(visemes, pairwise(bounds), strict=True)
+        ]
     return segments
 
 
@@ -97,7 +104,12 @@ def closures_of(phonemes: Sequence[Phoneme]) -> list[tuple[float, float]]:
         if phoneme.name.startswith("p"):
             spans.append((phoneme.start - UNVOICED_CLOSURE, phoneme.start))
         elif phoneme.name.startswith(("b", "m")):
-            spans.append((phoneme.start, max(phoneme.end - 0.015, phoneme.start + SHORTEST_CLOSURE)))
+            spans.append(
+                (
+                    phoneme.start,
+                    max(phoneme.end - 0.015, phoneme.start + SHORTEST_CLOSURE),
+                )
+            )
     return spans
 
 
@@ -106,8 +118,8 @@ def mouth_track(
 ) -> Float[np.ndarray, "f 5"]:
     """Mouth parameters at some times, in the order of PARAMETERS.
 
-    Every segment pulls towards its target, the less the farther it is in time; p, b and m shut the lips whatever stands
-    beside them.
+    Every segment pulls towards its target, the less the farther it is in time; p, b and
+    m shut the lips whatever stands beside them.
 
     Args:
       effort: how far the mouth moves, 1 for plain speech.
@@ -115,27 +127,42 @@ def mouth_track(
     Source: dominance functions, Cohen and Massaro 1993.
     """
     segments = segments_of(phonemes)
-    start, end = (np.array([getattr(each, name) for each in segments])[:, None] for name in ("start", "end"))
+    start, end = (
+        np.array([getattr(each, name) for each in segments])[:, None]
+        for name in ("start", "end")
+    )
     outside = np.maximum(np.maximum(start - times, times - end), 0)
-    depth = np.minimum(times - start, end - times).clip(0, DEEPEST)  # the middle of a sound is the most its own
+    depth = np.minimum(times - start, end - times).clip(
+        0, DEEPEST
+    )  # the middle of a sound is the most its own
     away = outside - depth
     targets = np.array([each.viseme.target for each in segments])
     weights = np.array([each.viseme.weight for each in segments])
     lips = np.array([each.viseme is LIPS for each in segments])
     track = np.empty((len(times), len(PARAMETERS)))
     for column, (name, reach) in enumerate(zip(PARAMETERS, REACH, strict=True)):
-        firm = weights * np.where(lips, 0.45, 1.0)  # what only shuts the lips leaves the rest to its neighbours
+        firm = weights * np.where(
+            lips, 0.45, 1.0
+        )  # what only shuts the lips leaves the rest to its neighbours
         pull = firm[:, None] * np.exp(-away / reach)
-        value = targets[:, column] * np.where(lips, 0.0, 1.0) if name == "closure" else targets[:, column]
+        value = (
+            targets[:, column] * np.where(lips, 0.0, 1.0)
+            if name == "closure"
+            else targets[:, column]
+        )
         track[:, column] = (pull * value[:, None]).sum(axis=0) / pull.sum(axis=0)
     track[:, :3] *= effort
     track[:, 3] = np.maximum(track[:, 3], _shut(closures_of(phonemes), times))
     return track.clip([0, -1, 0, 0, 0], 1)
 
 
-def _shut(closures: Sequence[tuple[float, float]], times: Float[np.ndarray, " f"]) -> Float[np.ndarray, " f"]:
+def _shut(
+    closures: Sequence[tuple[float, float]], times: Float[np.ndarray, " f"]
+) -> Float[np.ndarray, " f"]:
     shut = np.zeros(len(times))
     for start, end in closures:
-        ramp = smoothstep(start - CLOSING, start, times) * (1 - smoothstep(end, end + CLOSING, times))
+        ramp = smoothstep(start - CLOSING, start, times) * (
+            1 - smoothstep(end, end + CLOSING, times)
+        )
         shut = np.maximum(shut, ramp)
     return shut

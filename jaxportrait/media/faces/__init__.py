@@ -1,4 +1,5 @@
-"""Find faces: InsightFace, YuNet or Haar cascades, each giving the same square around a face."""
+"""Find faces: InsightFace, YuNet or Haar cascades, each giving the same square around a
+face."""
 
 from jaxportrait.media.faces.detect import (
     Detector,

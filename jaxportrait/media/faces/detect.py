@@ -17,8 +17,15 @@ from jaxportrait.media.faces.yunet import YunetDetector
 
 DetectorName = Literal["auto", "insightface", "yunet", "haar", "none"]
 
-# Where model files lie below the folder given: LivePortrait's `pretrained_weights`, InsightFace's own, or loose.
-MODEL_FOLDERS = ("", "insightface/models/buffalo_l", "models/buffalo_l", "buffalo_l", "liveportrait")
+# Where model files lie below the folder given: LivePortrait's `pretrained_weights`,
+# InsightFace's own, or loose.
+MODEL_FOLDERS = (
+    "",
+    "insightface/models/buffalo_l",
+    "models/buffalo_l",
+    "buffalo_l",
+    "liveportrait",
+)
 
 
 class NoFaceError(ValueError):
@@ -41,31 +48,45 @@ class Detector:
 
     @property
     def keeps_crop(self) -> bool:
-        """Whether pictures are taken as cropped already, so that nothing else is cut out of them."""
+        """Whether pictures are taken as cropped already, so that nothing else is cut
+        out of them."""
         return self.name == "none"
 
 
-def open_detector(name: DetectorName = "auto", models: str | Path | None = None) -> Detector:
+def open_detector(
+    name: DetectorName = "auto", models: str | Path | None = None
+) -> Detector:
     """Load a detector.
 
     Args:
-      name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped: the largest centred square is the
-        crop; `auto` for the first of the three that is available.
+      name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped: the
+        largest centred square is the crop; `auto` for the first of the three that is
+        available.
       models: the folder of the model files, which InsightFace and YuNet need.
 
     Raises:
       FileNotFoundError: `models` is no folder.
-      DetectorUnavailableError: the detector asked for by name lacks its files or runtime.
+      DetectorUnavailableError: the detector asked for by name lacks its files or
+        runtime.
       ValueError: no such detector.
     """
     folder = None if models is None else Path(models)
     if folder is not None and not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder} of detector models: check the name")
-    openers = {"insightface": _open_insightface, "yunet": _open_yunet, "haar": _open_haar, "none": _open_none}
+        raise FileNotFoundError(
+            f"there is no folder {folder} of detector models: check the name"
+        )
+    openers = {
+        "insightface": _open_insightface,
+        "yunet": _open_yunet,
+        "haar": _open_haar,
+        "none": _open_none,
+    }
     if name == "auto":
         return _open_first(folder)
     if name not in openers:
-        raise ValueError(f"there is no detector {name!r}: choose one of auto, {', '.join(openers)}")
+        raise ValueError(
+            f"there is no detector {name!r}: choose one of auto, {', '.join(openers)}"
+        )
     return Detector(name, openers[name](folder))
 
 
@@ -98,7 +119,9 @@ def choose_face(faces: list[Face], index: int | None = None) -> Face:
     if index is None:
         return faces[0]
     if not 0 <= index < len(faces):
-        raise ValueError(f"there is no face {index}: the picture has {len(faces)}, numbered from 0, largest first")
+        raise ValueError(
+            f"there is no face {index}: the picture has {len(faces)}, numbered from 0, largest first"
+        )
     return faces[index]
 
 
@@ -115,7 +138,9 @@ def _open_first(folder: Path | None) -> Detector:
 def _open_insightface(folder: Path | None) -> InsightFaceDetector:
     detector = _require_model(folder, insightface.DETECTOR_FILE, "insightface")
     landmarks = _require_model(folder, insightface.LANDMARK_FILE, "insightface")
-    return InsightFaceDetector(detector, landmarks, _find_model(folder, insightface.FINE_LANDMARK_FILE))
+    return InsightFaceDetector(
+        detector, landmarks, _find_model(folder, insightface.FINE_LANDMARK_FILE)
+    )
 
 
 def _open_yunet(folder: Path | None) -> YunetDetector:
@@ -131,7 +156,8 @@ def _open_none(_: Path | None) -> Callable[[UInt8[np.ndarray, "h w 3"]], list[Fa
 
 
 def _whole_picture(image: UInt8[np.ndarray, "h w 3"]) -> Face:
-    """The largest centred square as a face whose crop, framed as sources are, is that square."""
+    """The largest centred square as a face whose crop, framed as sources are, is that
+    square."""
     height, width = image.shape[:2]
     side = min(height, width)
     x, y = width / 2, height / 2
@@ -140,21 +166,40 @@ def _whole_picture(image: UInt8[np.ndarray, "h w 3"]) -> Face:
 
 
 def _find_model(folder: Path | None, pattern: str) -> Path | None:
-    found = () if folder is None else (path for sub in MODEL_FOLDERS for path in sorted((folder / sub).glob(pattern)))
+    found = (
+        ()
+        if folder is None
+        else (
+            path
+            for sub in MODEL_FOLDERS
+            for path in sorted((folder / sub).glob(pattern))
+        )
+    )
     return next(iter(found), None)
 
 
 def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
     path = _find_model(folder, pattern)
     if path is None:
-        where = "no folder of models was given" if folder is None else f"{folder} holds none"
-        raise DetectorUnavailableError(f"{detector} needs {pattern}, {where}", "name its folder by --detector-models")
+        where = (
+            "no folder of models was given"
+            if folder is None
+            else f"{folder} holds none"
+        )
+        raise DetectorUnavailableError(
+            f"{detector} needs {pattern}, {where}",
+            "name its folder by --detector-models",
+        )
     return path
 
 
 def _no_face_message(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> str:
     height, width = image.shape[:2]
-    passed_over = f" (passed over: {'; '.join(detector.passed_over)})" if detector.passed_over else ""
+    passed_over = (
+        f" (passed over: {'; '.join(detector.passed_over)})"
+        if detector.passed_over
+        else ""
+    )
     return (
         f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: take a picture with a larger "
         "face seen from the front, give model files by --detector-models, or, if the picture is already cropped to "

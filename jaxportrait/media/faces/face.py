@@ -12,9 +12,10 @@ from jaxportrait.media.crop import FaceRectangle
 class Face:
     """A face in a picture, in its pixels.
 
-    Whatever found it, `hull` means the same: the square along the face's axes that holds its outline from the
-    eyebrows to the chin and from ear to ear, which is what LivePortrait takes from InsightFace's 106 points. Detectors
-    that see less estimate it by constants documented beside them, so crops are alike.
+    Whatever found it, `hull` means the same: the square along the face's axes that
+    holds its outline from the eyebrows to the chin and from ear to ear, which is what
+    LivePortrait takes from InsightFace's 106 points. Detectors that see less estimate
+    it by constants documented beside them, so crops are alike.
 
     Attributes:
       box: left, top, right, bottom, as the detector reports it.
@@ -22,7 +23,8 @@ class Face:
       hull: the square that crops are framed from.
       eyes: centres of the left and right eye of the picture, if seen.
       landmarks: the detector's own points (106 or 5), if it has any.
-      fine_landmarks: 203 points, if the model for them was given; they follow eyelids and lips closely.
+      fine_landmarks: 203 points, if the model for them was given; they follow eyelids
+        and lips closely.
     """
 
     box: tuple[float, float, float, float]

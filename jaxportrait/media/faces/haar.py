@@ -1,4 +1,5 @@
-"""OpenCV's Haar cascades: no model files to fetch, a free licence, frontal faces turned by up to some 20 degrees."""
+"""OpenCV's Haar cascades: no model files to fetch, a free licence, frontal faces turned
+by up to some 20 degrees."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +16,19 @@ from jaxportrait.media.image import reduce
 FACE_CASCADE = "haarcascade_frontalface_alt2.xml"
 EYE_CASCADE = "haarcascade_eye.xml"
 
-# Faces are sought in a picture of at most this side: a larger one finds no more and takes longer.
+# Faces are sought in a picture of at most this side: a larger one finds no more and
+# takes longer.
 SEARCH_SIDE = 640
 SMALLEST_FACE = 32
 
-# The cascade's box -> the hull, in sides of the box: means over 13 faces (photographs, paintings, a statue, computer
-# graphics) whose brows, chin and cheeks were marked by hand; they deviate by 0.034 in size and 0.04 in position.
+# The cascade's box -> the hull, in sides of the box: means over 13 faces (photographs,
+# paintings, a statue, computer graphics) whose brows, chin and cheeks were marked by
+# hand; they deviate by 0.034 in size and 0.04 in position.
 HULL_SIZE = 0.82
 HULL_DOWN = 0.155
 
-# Eyes are sought in the upper part of the box, scaled to this width, and believed where faces have them.
+# Eyes are sought in the upper part of the box, scaled to this width, and believed where
+# faces have them.
 FACE_SIDE = 200
 UPPER_PART = 0.65
 SMALLEST_EYE, LARGEST_EYE = 24, 80
@@ -33,7 +37,8 @@ STEEPEST_EYES = np.radians(25)
 
 
 class HaarDetector:
-    """Find faces with the frontal cascade and turn them by their eyes, where both are found.
+    """Find faces with the frontal cascade and turn them by their eyes, where both are
+    found.
 
     Not for several threads at once: OpenCV's cascades keep state.
 
@@ -42,10 +47,14 @@ class HaarDetector:
     """
 
     def __init__(self):
-        self._faces, self._eyes = _open_cascade(FACE_CASCADE), _open_cascade(EYE_CASCADE)
+        self._faces, self._eyes = (
+            _open_cascade(FACE_CASCADE),
+            _open_cascade(EYE_CASCADE),
+        )
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        """The faces of an RGB picture; the score is the sum of the last stage's votes."""
+        """The faces of an RGB picture; the score is the sum of the last stage's
+        votes."""
         small = reduce(image, SEARCH_SIDE)
         boxes, _, scores = self._faces.detectMultiScale3(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
@@ -56,10 +65,16 @@ class HaarDetector:
         )
         enlarge = resize_matrix(small.shape, image.shape)
         return [
-            self._face(image, _enlarge(box, enlarge), float(score)) for box, score in zip(boxes, scores, strict=True)
+            self._face(image, _enlarge(box, enlarge), float(score))
+            for box, score in zip(boxes, scores, strict=True)
         ]
 
-    def _face(self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"], score: float) -> Face:
+    def _face(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        box: Float[np.ndarray, "4"],
+        score: float,
+    ) -> Face:
         eyes = self._find_eyes(image, box)
         left, top, right, bottom = box.tolist()
         return Face((left, top, right, bottom), score, _hull(box, eyes), eyes=eyes)
@@ -68,11 +83,21 @@ class HaarDetector:
         self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
     ) -> Float[np.ndarray, "2 2"] | None:
         left, top, right, bottom = np.maximum(np.rint(box), 0).astype(int)
-        part = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)[: int(UPPER_PART * (bottom - top))]
+        part = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)[
+            : int(UPPER_PART * (bottom - top))
+        ]
         scale = part.shape[1] / FACE_SIDE
-        part = cv2.resize(part, (FACE_SIDE, round(part.shape[0] / scale)), interpolation=cv2.INTER_AREA)
+        part = cv2.resize(
+            part,
+            (FACE_SIDE, round(part.shape[0] / scale)),
+            interpolation=cv2.INTER_AREA,
+        )
         found = self._eyes.detectMultiScale(
-            part, 1.05, 3, minSize=(SMALLEST_EYE, SMALLEST_EYE), maxSize=(LARGEST_EYE, LARGEST_EYE)
+            part,
+            1.05,
+            3,
+            minSize=(SMALLEST_EYE, SMALLEST_EYE),
+            maxSize=(LARGEST_EYE, LARGEST_EYE),
         )
         pair = _plausible_pair(np.reshape(found, (-1, 4)))
         return None if pair is None else (pair + 0.5) * scale - 0.5 + (left, top)
@@ -88,17 +113,27 @@ def _open_cascade(name: str) -> cv2.CascadeClassifier:
     return cascade
 
 
-def _enlarge(box: Sequence[int], enlarge: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4"]:
-    """A box of the reduced picture (x, y, width, height) as left, top, right, bottom of the full one."""
+def _enlarge(
+    box: Sequence[int], enlarge: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "4"]:
+    """A box of the reduced picture (x, y, width, height) as left, top, right, bottom of
+    the full one."""
     x, y, width, height = box
-    return np.concatenate([enlarge[:2] @ (x, y, 1), enlarge[:2] @ (x + width, y + height, 1)])
+    return np.concatenate(
+        [enlarge[:2] @ (x, y, 1), enlarge[:2] @ (x + width, y + height, 1)]
+    )
 
 
 def _plausible_pair(found: np.ndarray) -> Float[np.ndarray, "2 2"] | None:
-    """Centres of the largest eye on either side, if they are level enough to be a face's."""
+    """Centres of the largest eye on either side, if they are level enough to be a
+    face's."""
     pair = []
     for low, high in (LEFT_EYE, RIGHT_EYE):
-        there = [(w, x + w / 2, y + h / 2) for x, y, w, h in found if low <= (x + w / 2) / FACE_SIDE <= high]
+        there = [
+            (w, x + w / 2, y + h / 2)
+            for x, y, w, h in found
+            if low <= (x + w / 2) / FACE_SIDE <= high
+        ]
         if not there:
             return None
         pair.append(max(there)[1:])
@@ -111,7 +146,9 @@ def _slope(eyes: Float[np.ndarray, "2 2"]) -> float:
     return float(np.arctan2(y, x))
 
 
-def _hull(box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"] | None) -> FaceRectangle:
+def _hull(
+    box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"] | None
+) -> FaceRectangle:
     side = float(box[2] - box[0])
     angle = 0.0 if eyes is None else _slope(eyes)
     x, y = (box[:2] + box[2:]) / 2

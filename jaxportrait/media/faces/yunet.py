@@ -1,6 +1,8 @@
-"""OpenCV's YuNet: a small network with a free licence (MIT); its file is given by the user.
+"""OpenCV's YuNet: a small network with a free licence (MIT); its file is given by the
+user.
 
-Tested on generated graphs with the published inputs and outputs; its real weights could not be had to prove it on.
+Tested on generated graphs with the published inputs and outputs; its real weights could
+not be had to prove it on.
 """
 
 from pathlib import Path
@@ -15,14 +17,16 @@ from jaxportrait.media.image import reduce
 
 FILES = "face_detection_yunet*.onnx"
 
-# YuNet knows faces of 10 to 300 pixels: a portrait that fills a larger picture would be missed.
+# YuNet knows faces of 10 to 300 pixels: a portrait that fills a larger picture would be
+# missed.
 SEARCH_SIDE = 640
 SCORE_THRESHOLD = 0.6
 OVERLAP_THRESHOLD = 0.3
 
-# Five points -> the hull: means over 13 faces marked by hand, as for the Haar cascades. The centre lies this part of
-# the way from the eyes to the mouth; the side is the larger of two estimates, for a face that looks down shortens one
-# and a face that looks aside the other.
+# Five points -> the hull: means over 13 faces marked by hand, as for the Haar cascades.
+# The centre lies this part of the way from the eyes to the mouth; the side is the
+# larger of two estimates, for a face that looks down shortens one and a face that looks
+# aside the other.
 HULL_DOWN = 0.65
 HULL_IN_EYE_TO_MOUTH = 1.95
 HULL_IN_EYE_TO_EYE = 2.05
@@ -34,7 +38,8 @@ class YunetDetector:
     Not for several threads at once: OpenCV's detector keeps state.
 
     Args:
-      path: `face_detection_yunet_2023mar.onnx` or a variant of it, from OpenCV's model zoo.
+      path: `face_detection_yunet_2023mar.onnx` or a variant of it, from OpenCV's model
+        zoo.
 
     Raises:
       DetectorUnavailableError: the file is not YuNet's, or another version's.
@@ -43,11 +48,16 @@ class YunetDetector:
     def __init__(self, path: Path):
         size = (SEARCH_SIDE, SEARCH_SIDE)
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", size, SCORE_THRESHOLD, OVERLAP_THRESHOLD)
-            self._network.detect(np.zeros((*size, 3), np.uint8))  # only this tells a file of another network
+            self._network = cv2.FaceDetectorYN.create(
+                str(path), "", size, SCORE_THRESHOLD, OVERLAP_THRESHOLD
+            )
+            self._network.detect(
+                np.zeros((*size, 3), np.uint8)
+            )  # only this tells a file of another network
         except cv2.error as error:
             raise DetectorUnavailableError(
-                f"yunet needs {path}, which OpenCV cannot use", "download it again from OpenCV's model zoo"
+                f"yunet needs {path}, which OpenCV cannot use",
+                "download it again from OpenCV's model zoo",
             ) from error
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
@@ -60,13 +70,20 @@ class YunetDetector:
 
 
 def _face(row: Float[np.ndarray, "15"], enlarge: Float[np.ndarray, "3 3"]) -> Face:
-    """A row is x, y, width, height, five points, score; the first point is the left eye of the picture."""
+    """A row is x, y, width, height, five points, score; the first point is the left eye
+    of the picture."""
     corner, size, points = row[:2], row[2:4], row[4:14].reshape(5, 2)
     corners_and_points = np.concatenate([[corner, corner + size], points])
     corners_and_points = corners_and_points @ enlarge[:2, :2].T + enlarge[:2, 2]
     (left, top), (right, bottom) = corners_and_points[:2].tolist()
     points = corners_and_points[2:]
-    return Face((left, top, right, bottom), float(row[14]), _hull(points), eyes=points[:2], landmarks=points)
+    return Face(
+        (left, top, right, bottom),
+        float(row[14]),
+        _hull(points),
+        eyes=points[:2],
+        landmarks=points,
+    )
 
 
 def _hull(points: Float[np.ndarray, "5 2"]) -> FaceRectangle:
@@ -74,6 +91,7 @@ def _hull(points: Float[np.ndarray, "5 2"]) -> FaceRectangle:
     eyes = (left_eye + right_eye) / 2
     x, y = eyes + HULL_DOWN * (mouth - eyes)
     size = max(
-        HULL_IN_EYE_TO_MOUTH * np.linalg.norm(mouth - eyes), HULL_IN_EYE_TO_EYE * np.linalg.norm(right_eye - left_eye)
+        HULL_IN_EYE_TO_MOUTH * np.linalg.norm(mouth - eyes),
+        HULL_IN_EYE_TO_EYE * np.linalg.norm(right_eye - left_eye),
     )
     return FaceRectangle((float(x), float(y)), float(size), landmark_hull(points).angle)

@@ -1,4 +1,5 @@
-"""`python -m train.renderer.evaluate --dataset-path FRAMES --checkpoint CKPT`: how good a renderer's pictures are."""
+"""`python -m train.renderer.evaluate --dataset-path FRAMES --checkpoint CKPT`: how good
+a renderer's pictures are."""
 
 import sys
 
@@ -9,7 +10,9 @@ from train.renderer.evaluate.run import Options, evaluate
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__, prog="python -m train.renderer.evaluate")
+    options = tyro.cli(
+        Options, description=__doc__, prog="python -m train.renderer.evaluate"
+    )
     try:
         evaluate(options, Console())
     except (ValueError, OSError) as error:

@@ -23,20 +23,36 @@ FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 
 
 def own_sheet(pairs: Sequence[Pair]) -> Picture:
-    """A row a pair: source, driving frame, what is made, and how far it is from the driving frame."""
+    """A row a pair: source, driving frame, what is made, and how far it is from the
+    driving frame."""
     rows = []
     for pair in pairs:
         away = np.abs(pair.made.astype(int) - pair.true)
-        pictures = (pair.source, pair.true, pair.made, np.minimum(AMPLIFIED * away, 255).astype(np.uint8))
-        captions = (f"source {pair.subject}", "driving", "made", f"difference x{AMPLIFIED}")
+        pictures = (
+            pair.source,
+            pair.true,
+            pair.made,
+            np.minimum(AMPLIFIED * away, 255).astype(np.uint8),
+        )
+        captions = (
+            f"source {pair.subject}",
+            "driving",
+            "made",
+            f"difference x{AMPLIFIED}",
+        )
         rows.append(caption_row(pictures, captions))
     return np.concatenate(rows)
 
 
 def cross_sheet(
-    renderer: LoadedRenderer, sources: Sequence[FrameRecord], driving: FrameRecord, columns: int, image_size: int
+    renderer: LoadedRenderer,
+    sources: Sequence[FrameRecord],
+    driving: FrameRecord,
+    columns: int,
+    image_size: int,
 ) -> Picture:
-    """A row a source, the first frame of a clip; a column a frame of another clip, whose motion it is given.
+    """A row a source, the first frame of a clip; a column a frame of another clip,
+    whose motion it is given.
 
     Args:
       image_size: side of the pictures that F and M read.
@@ -46,11 +62,20 @@ def cross_sheet(
     motion = renderer.motion([resize(picture, image_size) for picture in pictures])
     rest = rest_motion(motion, MOTION_SPACES["face"])
     shown = (0, *chosen)
-    rows = [caption_row([pictures[i] for i in shown], [f"{driving.subject}, frame {frame}" for frame in shown])]
+    rows = [
+        caption_row(
+            [pictures[i] for i in shown],
+            [f"{driving.subject}, frame {frame}" for frame in shown],
+        )
+    ]
     for record in sources:
         still = decode_image(record.images[0])
-        made = renderer.move(renderer.encode(resize(still, image_size)), motion[list(chosen)], rest)
-        rows.append(caption_row((still, *made), (f"source {record.subject}", *[""] * len(made))))
+        made = renderer.move(
+            renderer.encode(resize(still, image_size)), motion[list(chosen)], rest
+        )
+        rows.append(
+            caption_row((still, *made), (f"source {record.subject}", *[""] * len(made)))
+        )
     return np.concatenate(rows)
 
 
@@ -75,5 +100,8 @@ def _caption(text: str, width: int) -> Picture:
         text = text[1:]
     strip = np.full((CAPTION_HEIGHT, width, 3), PAPER, np.uint8)
     return np.asarray(
-        cv2.putText(strip, text, (4, CAPTION_HEIGHT - 7), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA), np.uint8
+        cv2.putText(
+            strip, text, (4, CAPTION_HEIGHT - 7), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA
+        ),
+        np.uint8,
     )
