@@ -229,7 +229,7 @@ def test_the_hinge_teaches_the_discriminator_and_its_opinion_the_picture():
     ):
         to_state, to_made = jax.grad(
             lambda *args: term(name, *args), argnums=(0, 1), allow_int=True
-        )(state, made)  # noqa: B023
+        )(state, made)
         kernels = [leaf for leaf in jax.tree.leaves(to_state) if leaf.ndim == 4]
         assert any(bool(kernel.any()) for kernel in kernels) == teaches_discriminator
         assert bool(to_made.any()) != teaches_discriminator
