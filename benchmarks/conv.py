@@ -18,9 +18,15 @@ import numpy as np
 import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.allocator import keep_freed_memory
-from jaxportrait.ops.conv import ALIGNMENT, FORMS_3D, aligned, as_written, half_padding
-from jaxportrait.ops.prepared import convolve_prepared, prepare
+from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.ops.conv.direct import (
+    ALIGNMENT,
+    FORMS_3D,
+    aligned,
+    as_written,
+    half_padding,
+)
+from jaxportrait.ops.conv.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
 
 

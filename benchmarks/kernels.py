@@ -30,14 +30,14 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.report import publish
+from jaxportrait.drivers.windows import GROUP, plan_windows, sample_motion
 from jaxportrait.models.blocks import fold
 from jaxportrait.models.config import MOTION_FPS, FlowTransformerConfig, PortraitConfig
 from jaxportrait.models.parts import build
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
-from jaxportrait.pipeline.sample import GROUP, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
-from train.config import OptimizerConfig
+from train.engine.config import OptimizerConfig
 from train.flow.stage import flow_program
 from train.flow.step import StepConfig
 

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.networks import PARTS, StateDicts
 from convert_weights.recipe import MODULES
 from jaxportrait.models.config import MOTION_SPACES
+from train.data.records import WINDOW_FRAMES
 from train.flow.config import TransformerSize
 from train.flow.data import WINDOW_FEATURES
-from train.records import WINDOW_FRAMES
 
 EAGER, COMPILED = "original float32", "original float16, compiled"
 CLASSES = {

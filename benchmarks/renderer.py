@@ -23,9 +23,9 @@ from benchmarks.neighbour import Neighbour
 from benchmarks.networks import draw_inputs, our_networks, our_programs, recipe_weights
 from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.types import AnyArray
-from train.logging import measure_peak
+from train.engine.journal import measure_peak
 
 Letter = Literal["F", "M", "W", "G", "W+G"]
 WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}

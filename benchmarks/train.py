@@ -19,16 +19,16 @@ import tyro
 from benchmarks.neighbour import Neighbour, timed
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.models.config import MOTION_SPACES
-from train.batches import Rows
-from train.config import OptimizerConfig
+from train.data.batches import Rows
+from train.data.records import WINDOW_FRAMES, open_dataset
+from train.engine.config import OptimizerConfig
+from train.engine.mesh import make_mesh
 from train.flow.config import TransformerSize
 from train.flow.data import WINDOW_FEATURES, batches
 from train.flow.stage import flow_program
 from train.flow.step import StepConfig
-from train.mesh import make_mesh
-from train.records import WINDOW_FRAMES, open_dataset
 
 AUDIO_WIDTH = 384
 WARM_BATCHES, MEASURED_BATCHES = 20, 100

@@ -22,10 +22,10 @@ from convert_weights.bundle import convert_files, write
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.drivers.windows import WindowPlan, integrate, transformer_velocity
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.spectrogram import log_mel, scale_log_mel
 from jaxportrait.pipeline.encode import encode_audio, spectrogram_blocks
-from jaxportrait.pipeline.sample import WindowPlan, integrate, transformer_velocity
 from jaxportrait.types import AnyArray
 
 Outputs = Iterator[tuple[str, AnyArray]]

@@ -16,7 +16,7 @@ import tyro
 
 from infer.config import Options
 from infer.run import run
-from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.allocator import keep_freed_memory
 
 INTERRUPTED = 130
 FRAME = str.maketrans("╭╮╰╯│─", " " * 6)

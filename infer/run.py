@@ -7,10 +7,10 @@ from pathlib import Path
 import jax
 
 from infer.config import Options
-from infer.interrupt import remember_interrupts
-from infer.progress import Reporter
 from jaxportrait import demo
 from jaxportrait.animator import Animator, check_rate
+from jaxportrait.console.interrupts import remember_interrupts
+from jaxportrait.console.progress import Reporter
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import check_format, select_encoder

@@ -9,11 +9,11 @@ from typing import Protocol, TypeVar, get_args
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.video import Encoder, VideoWriter, to_picture
-from jaxportrait.pipeline.compose import Composition
-from jaxportrait.pipeline.sample import WindowMode
+from jaxportrait.pipeline.retarget import Composition
 from jaxportrait.types import Source
 
 T = TypeVar("T")

@@ -19,6 +19,13 @@ from jaxtyping import Array, Float, Int16, UInt8
 
 from jaxportrait.animation import Animation, Driving, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.drivers.windows import (
+    WindowPlan,
+    plan_windows,
+    plans_up_to,
+    resample_motion,
+    sample_motion,
+)
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.crop import (
     SOURCE_SCALE,
@@ -44,16 +51,9 @@ from jaxportrait.media.paste import (
 )
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.pipeline.compose import compose, rest_motion
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
-from jaxportrait.pipeline.sample import (
-    WindowPlan,
-    plan_windows,
-    plans_up_to,
-    resample_motion,
-    sample_motion,
-)
+from jaxportrait.pipeline.retarget import compose, rest_motion
 from jaxportrait.types import Source
 
 T = TypeVar("T")

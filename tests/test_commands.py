@@ -19,12 +19,12 @@ CONFIGS, SCRIPTS = (
 OPTIONS = {
     "infer": "infer.config",
     "convert_weights": "convert_weights.__main__",
-    "train.process": "train.process.__main__",
-    "train.frames": "train.frames.__main__",
+    "train.process": "train.process",
+    "train.frames": "train.frames",
     "train.synthetic": "train.synthetic.__main__",
-    "train.evaluate": "train.evaluate.run",
-    "train.renderer.evaluate": "train.renderer.evaluate.run",
-    "train.spoken": "train.spoken.run",
+    "train.evaluate": "train.evaluate.motion.run",
+    "train.renderer.evaluate": "train.evaluate.renderer.run",
+    "train.spoken": "train.evaluate.speech.run",
     "benchmarks": "benchmarks.__main__",
 }
 """Program -> the module of its `Options`, where it is not the program's own."""

@@ -13,10 +13,10 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
 from jaxportrait.models.config import UPPER_KEYPOINTS
-from jaxportrait.pipeline.compose import NEUTRAL
-from train.config import load_config
-from train.evaluate.metrics import correlation
-from train.process.timeline import loudness
+from jaxportrait.pipeline.retarget import NEUTRAL
+from train.engine.config import load_config
+from train.evaluate.motion.metrics import correlation
+from train.prepare.timeline import loudness
 from train.renderer.config import RendererConfig
 from train.synthetic.espeak import open_library
 from train.synthetic.landmarks import COUNT, GROUPS

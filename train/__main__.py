@@ -12,15 +12,15 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxportrait.allocator import keep_freed_memory
-from train.config import NO_PREFIX, StageConfig, load_config
+from jaxportrait.console.allocator import keep_freed_memory
+from train.engine.config import NO_PREFIX, StageConfig, load_config
+from train.engine.loop import DivergenceError
+from train.engine.mesh import connect
+from train.engine.run import RunOptions
 from train.flow.config import FlowConfig
 from train.flow.stage import train_flow
-from train.loop import DivergenceError
-from train.mesh import connect
 from train.renderer.config import RendererConfig
 from train.renderer.stage import train_renderer
-from train.run import RunOptions
 from train.stitching.config import StitchingTrainConfig
 from train.stitching.stage import train_stitching
 

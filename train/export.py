@@ -20,7 +20,7 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.models.config import LogMelConfig, PortraitConfig, config_from_json
 from jaxportrait.models.parts import NETWORKS
-from train.checkpoints import FOLDER, Checkpoints
+from train.engine.checkpoints import FOLDER, Checkpoints
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.types import MotionStatistics
-from train.config import OptimizerConfig
+from train.engine.config import OptimizerConfig
+from train.engine.state import Params, TrainState, begin, mean_gradients, update
 from train.flow.data import normalise
 from train.flow.step import Batch, Draws, StepConfig, build, flow_loss
-from train.state import Params, TrainState, begin, mean_gradients, update
 
 STEPS, SAMPLES, DROPPED = 5, 4, 1
 COMPONENT = "small/animate_net"

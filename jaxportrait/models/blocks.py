@@ -16,9 +16,9 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.ops.conv import convolve, half_padding
-from jaxportrait.ops.prepared import convolve_prepared, prepare, toom_cook_suits
-from jaxportrait.ops.upsampled import convolve_upsampled
+from jaxportrait.ops.conv.direct import convolve, half_padding
+from jaxportrait.ops.conv.prepared import convolve_prepared, prepare, toom_cook_suits
+from jaxportrait.ops.conv.upsampled import convolve_upsampled
 
 NORM_EPSILON = 1e-5
 SPECTRAL_EPSILON = 1e-12

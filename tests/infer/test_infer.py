@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from infer.__main__ import main
-from infer.interrupt import remember_interrupts
 from jaxportrait import demo
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
+from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import VideoReader, VideoWriter

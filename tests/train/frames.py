@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from train.frames.extract import FrameRecipe
-from train.frames.run import write_frames
-from train.process.split import Piece
-from train.renderer.records import FrameDataset, FrameRecord, encode_image
+from train.data.frames import FrameDataset, FrameRecord, encode_image
+from train.prepare.frames.extract import FrameRecipe
+from train.prepare.frames.run import write_frames
+from train.prepare.split import Piece
 
 SIZE = 32
 

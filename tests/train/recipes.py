@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from train.process.layouts import Clip
-from train.process.recipe import ClipExtractor, Recipe
+from train.prepare.layouts import Clip
+from train.prepare.recipe import ClipExtractor, Recipe
 
 LIMIT = 100
 """Open files of a worker, at most."""

@@ -16,8 +16,7 @@ from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.config import MOTION_WIDTH, PortraitConfig, WhisperConfig
 from jaxportrait.models.parts import build
 from jaxportrait.types import MotionStatistics
-from train.checkpoints import Checkpoints
-from train.records import (
+from train.data.records import (
     ClipRecord,
     Dataset,
     WindowSplitSize,
@@ -28,7 +27,8 @@ from train.records import (
     window_count,
     write_description,
 )
-from train.shards import shard_name
+from train.data.shards import shard_name
+from train.engine.checkpoints import Checkpoints
 
 FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)

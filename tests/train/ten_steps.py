@@ -12,15 +12,15 @@ import numpy as np
 import optax
 from jax.experimental.multihost_utils import process_allgather
 
-from train.batches import Rows
-from train.config import OptimizerConfig
+from train.data.batches import Rows
+from train.data.records import open_dataset
+from train.engine.config import OptimizerConfig
+from train.engine.mesh import check_batch, connect, make_mesh
+from train.engine.state import Params
 from train.flow.config import TransformerSize
 from train.flow.data import batches
 from train.flow.stage import flow_program
 from train.flow.step import StepConfig
-from train.mesh import check_batch, connect, make_mesh
-from train.records import open_dataset
-from train.state import Params
 
 STEPS, BATCH, ACCUMULATION = 10, 16, 2
 CONSTANT = OptimizerConfig(learning_rate=1e-4, warmup_steps=0, drop_steps=())

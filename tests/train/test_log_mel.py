@@ -30,12 +30,12 @@ from jaxportrait.models.config import (
 from jaxportrait.pipeline.encode import encode_audio
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
-from train.evaluate.run import check_fit
+from train.data.records import Dataset, check_encoder
+from train.data.shards import DatasetError
+from train.evaluate.motion.run import check_fit
 from train.export import Options, export, with_log_mel
-from train.process.extract import Settings
-from train.process.run import Job, process
-from train.records import Dataset, check_encoder
-from train.shards import DatasetError
+from train.prepare.extract import Settings
+from train.prepare.run import Job, process
 
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)

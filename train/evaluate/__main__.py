@@ -6,7 +6,7 @@ import sys
 import tyro
 from rich.console import Console
 
-from train.evaluate.run import Options, evaluate
+from train.evaluate.motion.run import Options, evaluate
 
 REPORT_WIDTH = 120  # characters, where there is no terminal
 

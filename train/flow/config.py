@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
-from train.config import CHANGEABLE, NO_PREFIX, ConfigError, StageConfig
+from train.engine.config import CHANGEABLE, NO_PREFIX, ConfigError, StageConfig
 
 
 @dataclass(frozen=True)

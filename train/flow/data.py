@@ -1,4 +1,4 @@
-"""Windows of motion and audio features, in batches; `train.batches` says in which order
+"""Windows of motion and audio features, in batches; `train.data.batches` says in which order
 they come."""
 
 from dataclasses import dataclass
@@ -14,10 +14,23 @@ from jaxportrait.models.config import (
     FlowTransformerConfig,
 )
 from jaxportrait.types import MotionStatistics
-from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
-from train.program import Inputs
-from train.records import WINDOW_FRAMES, WINDOW_STEP, ClipRecord, Dataset, feature_at
-from train.shards import DatasetError, Split
+from train.data.batches import (
+    Rows,
+    Sample,
+    clip_names,
+    first_batches,
+    read_ahead,
+    sequence,
+)
+from train.data.records import (
+    WINDOW_FRAMES,
+    WINDOW_STEP,
+    ClipRecord,
+    Dataset,
+    feature_at,
+)
+from train.data.shards import DatasetError, Split
+from train.engine.program import Inputs
 
 WINDOW_FEATURES = WINDOW_FRAMES * FEATURES_PER_SECOND // MOTION_FPS
 

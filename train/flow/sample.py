@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from jaxportrait.drivers.windows import WindowPlan, plan_windows, sample_motion
 from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.pipeline.sample import WindowPlan, plan_windows, sample_motion
 from jaxportrait.types import MotionStatistics
+from train.data.records import ClipRecord, Dataset
+from train.engine.journal import pixels, plot_motion
+from train.engine.keys import Purpose, root_key
+from train.engine.state import Params, network_of
 from train.flow.silence import quietest_feature, with_silence
 from train.flow.step import StepConfig
-from train.keys import Purpose, root_key
-from train.logging import pixels, plot_motion
-from train.records import ClipRecord, Dataset
-from train.state import Params, network_of
 
 PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.5
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from train.records import ClipRecord, feature_at
+from train.data.records import ClipRecord, feature_at
 
 
 def with_silence(

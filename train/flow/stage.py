@@ -14,19 +14,19 @@ from rich.console import Console
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.models.config import FlowTransformerConfig
 from jaxportrait.models.parts import build
-from train.batches import Rows
-from train.config import ConfigError, apply
+from train.data.batches import Rows
+from train.data.records import Dataset, check_encoder, open_dataset
+from train.engine.config import ConfigError, apply
+from train.engine.initial import initial_weights
+from train.engine.keys import Purpose, root_key
+from train.engine.loop import Batches, Task
+from train.engine.program import Program, make_task
+from train.engine.run import Run, RunOptions, train_stage
+from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig
 from train.flow.data import batches, describe, validation_batches, window_inputs
 from train.flow.sample import plot_sample, sample_average
 from train.flow.step import StepConfig, train_step, validation_loss
-from train.initial import initial_weights
-from train.keys import Purpose, root_key
-from train.loop import Batches, Task
-from train.program import Program, make_task
-from train.records import Dataset, check_encoder, open_dataset
-from train.run import Run, RunOptions, train_stage
-from train.state import Params, parameters_of
 
 FAR = 1.0
 """Deviations by which the motion of a checkpoint may differ from the data set's,

@@ -20,9 +20,9 @@ from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree
-from train.config import OptimizerConfig
-from train.keys import Purpose, root_key
-from train.state import (
+from train.engine.config import OptimizerConfig
+from train.engine.keys import Purpose, root_key
+from train.engine.state import (
     Params,
     TrainState,
     learning_rate,

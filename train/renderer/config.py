@@ -15,7 +15,7 @@ from jaxportrait.models.config import (
     PortraitConfig,
     WarpingConfig,
 )
-from train.config import (
+from train.engine.config import (
     NO_PREFIX,
     ConfigError,
     LoopConfig,

@@ -1,4 +1,4 @@
-"""Pairs of frames of one clip, in batches; `train.batches` says in which order they
+"""Pairs of frames of one clip, in batches; `train.data.batches` says in which order they
 come."""
 
 from dataclasses import dataclass
@@ -7,10 +7,17 @@ import grain
 import numpy as np
 from jaxtyping import Float32
 
-from train.batches import Rows, Sample, clip_names, first_batches, read_ahead, sequence
-from train.program import Inputs
-from train.renderer.records import FrameDataset, FrameRecord, decode_image
-from train.shards import DatasetError, Split
+from train.data.batches import (
+    Rows,
+    Sample,
+    clip_names,
+    first_batches,
+    read_ahead,
+    sequence,
+)
+from train.data.frames import FrameDataset, FrameRecord, decode_image
+from train.data.shards import DatasetError, Split
+from train.engine.program import Inputs
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from jaxportrait.checkpoint import Checkpoint, fill, open_checkpoint
 from jaxportrait.models.config import VGGConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import VGG
-from train.config import ConfigError
-from train.records import network_identity
+from train.data.records import network_identity
+from train.engine.config import ConfigError
 from train.renderer.config import RendererConfig
 
 PART = "perceptual"

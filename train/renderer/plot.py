@@ -9,8 +9,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 
-from train.program import Given, HeldOut, Plot
-from train.state import Params
+from train.engine.program import Given, HeldOut, Plot
+from train.engine.state import Params
 
 PLOTTED_PAIRS = 6
 

@@ -14,12 +14,15 @@ from rich.console import Console
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.vgg import VGG
-from train.batches import Rows
-from train.config import ConfigError
-from train.initial import by_path, initial_weights
-from train.keys import Purpose, root_key
-from train.loop import Batches, Task
-from train.program import Program, make_task
+from train.data.batches import Rows
+from train.data.frames import FrameDataset, open_frames
+from train.engine.config import ConfigError
+from train.engine.initial import by_path, initial_weights
+from train.engine.keys import Purpose, root_key
+from train.engine.loop import Batches, Task
+from train.engine.program import Program, make_task
+from train.engine.run import Run, RunOptions, train_stage
+from train.engine.state import Params, batch_statistics_of, parameters_of
 from train.renderer.config import PARTS, RendererConfig
 from train.renderer.data import (
     Contrast,
@@ -31,10 +34,7 @@ from train.renderer.data import (
 from train.renderer.networks import Networks
 from train.renderer.perceptual import open_vgg
 from train.renderer.plot import plot_pairs
-from train.renderer.records import FrameDataset, open_frames
 from train.renderer.step import picture, train_step, validation_error
-from train.run import Run, RunOptions, train_stage
-from train.state import Params, batch_statistics_of, parameters_of
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,14 @@ from jaxportrait.models.vgg import VGG
 from jaxportrait.models.warping import Warped
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion, pytree
+from train.engine.state import (
+    Params,
+    TrainState,
+    batch_statistics_of,
+    learning_rate,
+    network_of,
+    update,
+)
 from train.renderer.config import RendererConfig
 from train.renderer.losses import (
     correspondence_error,
@@ -36,14 +44,6 @@ from train.renderer.losses import (
 )
 from train.renderer.networks import Discriminator, Networks, Placed, place_keypoints
 from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
-from train.state import (
-    Params,
-    TrainState,
-    batch_statistics_of,
-    learning_rate,
-    network_of,
-    update,
-)
 
 Batch = Mapping[str, Array]
 """Pairs of frames, as `train.renderer.data.pairs` makes them."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from jaxportrait.models.config import PortraitConfig, StitchingConfig
-from train.config import (
+from train.engine.config import (
     NO_PREFIX,
     ConfigError,
     LoopConfig,

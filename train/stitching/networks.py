@@ -9,8 +9,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.parts import build
+from train.engine.state import Params, network_of
 from train.renderer.networks import Renderer
-from train.state import Params, network_of
 from train.stitching.config import StepConfig
 
 

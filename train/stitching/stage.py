@@ -13,19 +13,19 @@ from rich.console import Console
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.types import MotionStatistics
-from train.batches import Rows
-from train.config import ConfigError
-from train.initial import by_path, initial_weights
-from train.keys import Purpose, root_key
-from train.loop import Batches, Task
-from train.program import Program, make_task
-from train.records import network_identity
+from train.data.batches import Rows
+from train.data.frames import FrameDataset, open_frames
+from train.data.records import network_identity
+from train.engine.config import ConfigError
+from train.engine.initial import by_path, initial_weights
+from train.engine.keys import Purpose, root_key
+from train.engine.loop import Batches, Task
+from train.engine.program import Program, make_task
+from train.engine.run import Run, RunOptions, train_stage
+from train.engine.state import Params, parameters_of
 from train.renderer.config import PARTS
 from train.renderer.data import batches, describe, pair_inputs, validation_batches
 from train.renderer.plot import plot_pairs
-from train.renderer.records import FrameDataset, open_frames
-from train.run import Run, RunOptions, train_stage
-from train.state import Params, parameters_of
 from train.stitching.config import StepConfig, StitchingTrainConfig
 from train.stitching.networks import Corrections
 from train.stitching.step import picture, train_step, validation_error

@@ -15,11 +15,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.models.stitching import retarget, stitch
 from jaxportrait.types import pytree
-from train.keys import Purpose, root_key
+from train.engine.keys import Purpose, root_key
+from train.engine.state import Params, TrainState, learning_rate, update
 from train.renderer.losses import mean_of_known
 from train.renderer.networks import Renderer, place_keypoints
 from train.renderer.step import Batch, Terms, shrink
-from train.state import Params, TrainState, learning_rate, update
 from train.stitching.config import (
     STITCHING,
     LossWeights,

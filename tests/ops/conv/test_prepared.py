@@ -1,0 +1,51 @@
+"""A prepared kernel gives what the kernel itself gives."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxportrait.ops.conv.direct import half_padding
+from jaxportrait.ops.conv.prepared import convolve_prepared, prepare
+from jaxportrait.ops.conv.toom_cook import TILE
+from jaxportrait.ops.resize import upsample_nearest
+from tests.closeness import assert_close
+from tests.ops.conv.test_direct import BOUND, draw, draw_kernel, torch_convolve
+from tests.ops.conv.test_toom_cook import BOUND as TOOM_COOK_BOUND
+
+PHASES_ACROSS = {1: 1, 2: 2, 4: 3}
+
+
+@pytest.mark.parametrize("upsample", PHASES_ACROSS)
+@pytest.mark.parametrize("depth", [(), (3,)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("toom_cook", [False, True])
+def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
+    x, kernel = draw(2, *depth, 9, 5, 64), draw_kernel(*depth, 3, 3, 64, 64)
+    padding = half_padding(kernel)
+    kernels = prepare(kernel, upsample, toom_cook=toom_cook)
+    assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
+    assert all(isinstance(prepared, np.ndarray) for prepared in kernels)
+    ours = jax.jit(lambda x, kernels: convolve_prepared(x, kernels, upsample, padding))(
+        x, kernels
+    )
+    fine = np.asarray(upsample_nearest(x, upsample))
+    assert_close(
+        ours,
+        torch_convolve(fine, kernel, padding),
+        TOOM_COOK_BOUND if toom_cook else BOUND,
+    )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 512, 256),
+        (3, 3, 32, 64),
+        (3, 3, 64, 12),
+        (3, 3, 3, 512, 1024),
+        (3, 384, 384),
+        (5, 5, 64, 64),
+    ],
+)
+def test_kernels_that_gain_nothing_are_left_as_they_are(shape):
+    kernel = np.zeros(shape, np.float32)
+    assert prepare(kernel, 1, toom_cook=True)[0] is kernel

@@ -1,0 +1,45 @@
+"""Weights that a run starts from, in place of fresh ones: `--init`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxportrait.checkpoint import open_checkpoint
+from train.engine.config import ConfigError
+
+
+def initial_weights(
+    path: Path, sizes: Mapping[str, Any]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Those of the networks that the checkpoint at `path` holds: part -> path -> array.
+
+    Args:
+      sizes: part -> config of the networks that are trained.
+
+    Raises:
+      ConfigError: the checkpoint holds none of them, or some of other sizes.
+    """
+    checkpoint = open_checkpoint(path)
+    parts = [part for part in sizes if part in checkpoint.parts]
+    if not parts:
+        raise ConfigError(
+            f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does"
+        )
+    for part in parts:
+        if checkpoint.sizes(part) != sizes[part]:
+            raise ConfigError(
+                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains {sizes[part]}: "
+                "choose the options that agree with it"
+            )
+    return {part: checkpoint.leaves(part) for part in parts}
+
+
+def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The weights of several parts, by dotted path that begins with the part."""
+    return {
+        f"{part}.{name}": leaf
+        for part, own in leaves.items()
+        for name, leaf in own.items()
+    }

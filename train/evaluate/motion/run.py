@@ -1,0 +1,167 @@
+"""An evaluation: check that data and checkpoint fit, sample, measure, report."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.drivers.windows import WindowMode
+from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.types import MotionStatistics
+from train.data.records import Dataset, check_encoder, open_dataset
+from train.data.shards import DatasetError, write_json
+from train.evaluate.motion.lips import learn_lip_axis
+from train.evaluate.motion.report import Rows, content, plot_lips, plot_measures, table
+from train.evaluate.motion.sweep import (
+    HeldOut,
+    Sampled,
+    Scale,
+    Setting,
+    hold_out,
+    make_sampler,
+    measure,
+    measure_truth,
+    sweep,
+)
+
+Run = tuple[Setting, list[Sampled]]
+Example = tuple[HeldOut, Sampled, Setting]
+
+LEARNT_CLIPS = 1000
+"""Of the train split at most, for the lip axis: records hold audio features too, and
+all of them may be many GB."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure a trained checkpoint on the clips that were held out, over steps and
+    guidance.
+
+    Attributes:
+      dataset_path: made by `python -m train.process`.
+      checkpoint: with a flow transformer and the audio encoder that it reads, as
+        `python -m train.export` writes it.
+      output: folder for `evaluation.json` and the plots.
+      steps: Euler steps to try.
+      guidance: scales of classifier-free guidance to try, from 0; 1 and below take the
+        conditional velocity alone, and so give the same motion.
+      clips: take so many held-out clips, evenly spaced over all.
+      seeds: samples a clip, at least 2, over which diversity is measured.
+      windows: `fused` as in inference, or `independent` as in the original.
+    """
+
+    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
+    steps: tuple[int, ...] = (1, 2, 5, 10, 25)
+    guidance: tuple[float, ...] = (1, 2, 3, 4, 5, 6)
+    clips: int = 16
+    seeds: int = 3
+    windows: WindowMode = "fused"
+
+
+def evaluate(options: Options, console: Console) -> None:
+    """Sample, measure, and write the table, the JSON and the plots.
+
+    Raises:
+      ValueError, OSError: options, a data set or a checkpoint that do not fit together.
+    """
+    _check(options)
+    dataset, checkpoint = (
+        open_dataset(options.dataset_path),
+        open_checkpoint(options.checkpoint),
+    )
+    check_fit(dataset, checkpoint)
+    network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
+    statistics = cast(MotionStatistics, checkpoint.statistics)
+    lips = learn_lip_axis(dataset.spread("train", LEARNT_CLIPS))
+    scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
+    held_out = list(dataset.spread("validation", options.clips))
+    clips = hold_out(held_out, network.config, options.windows)
+    options.output.mkdir(parents=True, exist_ok=True)
+    runs = sweep(
+        make_sampler(network, statistics, options.windows),
+        clips,
+        options.steps,
+        options.guidance,
+        options.seeds,
+    )
+    rows, examples = [], []
+    for setting, sampled in _show_progress(
+        runs, len(options.steps) * len(options.guidance), console
+    ):
+        rows.append((setting, measure(clips, sampled, scale)))
+        examples.append((clips[0], sampled[0], setting))
+    best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
+    _report(options, console, rows, examples[best], clips, scale)
+
+
+def _show_progress(runs: Iterator[Run], total: int, console: Console) -> Iterator[Run]:
+    """A bar on a terminal, a line a setting elsewhere."""
+    if console.is_terminal:
+        yield from track(runs, "settings", total, console=console)
+        return
+    for done, run in enumerate(runs, start=1):
+        console.print(f"{done} of {total} settings sampled: {run[0]}", highlight=False)
+        yield run
+
+
+def _report(
+    options: Options,
+    console: Console,
+    rows: Rows,
+    example: Example,
+    clips: Sequence[HeldOut],
+    scale: Scale,
+) -> None:
+    truth = measure_truth(clips, scale)
+    facts = {
+        "dataset": str(options.dataset_path),
+        "checkpoint": str(options.checkpoint),
+        "clips": [clip.clip for clip in clips],
+        "frames": sum(len(clip.truth) for clip in clips),
+        "seeds": options.seeds,
+        "windows": options.windows,
+    }
+    write_json(options.output / "evaluation.json", content(rows, truth, facts))
+    plot_measures(options.output / "measures.png", rows, truth)
+    plot_lips(options.output / "lips.png", *example, scale)
+    console.print(table(rows, truth))
+    console.print(
+        f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output}"
+    )
+
+
+def _check(options: Options) -> None:
+    if not options.steps or min(options.steps) < 1:
+        raise ValueError(
+            f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}"
+        )
+    if not options.guidance or not all(
+        np.isfinite(scale) and scale >= 0 for scale in options.guidance
+    ):
+        given = " ".join(f"{scale:g}" for scale in options.guidance) or "none"
+        raise ValueError(f"--guidance must be finite scales from 0, got {given}")
+    for name, least in (("clips", 1), ("seeds", 2)):
+        if getattr(options, name) < least:
+            raise ValueError(
+                f"--{name} must be at least {least}, got {getattr(options, name)}"
+            )
+
+
+def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
+    """Raise unless the checkpoint's audio encoder made the data set, and some of it is
+    held out."""
+    checkpoint.require(["flow_transformer"])
+    check_encoder(dataset, checkpoint)
+    if dataset.sizes["validation"].clips == 0:
+        raise DatasetError(
+            f"data set {dataset.path} holds no clip out: process more subjects, or longer clips"
+        )

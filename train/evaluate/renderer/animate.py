@@ -1,0 +1,73 @@
+"""The renderer in its inference form: pictures, already cropped to faces, moved by the
+motion of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.pipeline.encode import encode_source
+from jaxportrait.pipeline.render import render
+from jaxportrait.pipeline.retarget import compose
+from jaxportrait.types import Source
+from train.prepare.extract import motion_columns, read_motion
+from train.renderer.config import PARTS
+
+BATCH = 4
+"""Pictures at once; one program serves any number of them."""
+
+Pictures = Sequence[UInt8[np.ndarray, "s s 3"]]
+Motion = Float32[np.ndarray, "n 70"]
+
+
+@dataclass(frozen=True)
+class LoadedRenderer:
+    """F, M, W and G of a checkpoint, by name."""
+
+    networks: dict[str, Any]
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        """Raises a CheckpointError if one of them is missing."""
+        checkpoint.require(PARTS)
+        return cls({part: checkpoint.network(part) for part in PARTS})
+
+    def encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
+        """A picture of the size that F and M read, as a source."""
+        return encode_source(
+            *(self.networks[part] for part in ("appearance", "motion", "warping")),
+            picture[None],
+        )
+
+    def motion(self, pictures: Pictures) -> Motion:
+        """What M reads of pictures of its size."""
+        return read_motion(self.networks["motion"], pictures, BATCH)
+
+    def follow(self, source: Source, motion: Motion) -> UInt8[np.ndarray, "n S S 3"]:
+        """The source's face with the motion of frames of its own clip: pose and
+        expression become theirs."""
+        return self.move(source, motion, motion_columns(source.motion)[0])
+
+    def move(
+        self, source: Source, motion: Motion, rest: Float32[np.ndarray, "70"]
+    ) -> UInt8[np.ndarray, "n S S 3"]:
+        """The source's face, moved as inference moves it: by `motion` since `rest`."""
+        made = []
+        for start in range(0, len(motion), BATCH):
+            part = motion[start : start + BATCH]
+            padded = jnp.asarray(
+                np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
+            )
+            keypoints = compose(
+                source, padded, jnp.asarray(rest), space=MOTION_SPACES["face"]
+            )
+            pictures = render(
+                self.networks["warping"], self.networks["generator"], source, keypoints
+            )
+            made.append(np.asarray(pictures)[: len(part)])
+        return np.concatenate(made)

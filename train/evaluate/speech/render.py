@@ -1,0 +1,56 @@
+"""Held-out heads as a checkpoint makes them speak: rendered videos, and how their heads
+move."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxportrait.animation import Sampling
+from jaxportrait.animator import Animator
+from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
+from jaxportrait.models.config import KEYPOINTS
+from train.evaluate.speech.heads import Truth, neutral_frame, pictures_of, tighten
+from train.prepare.extract import read_motion
+from train.prepare.layouts import Clip
+
+ANGLES, PLACE = (
+    slice(3 * KEYPOINTS, 3 * KEYPOINTS + 3),
+    slice(3 * KEYPOINTS + 3, 3 * KEYPOINTS + 5),
+)
+MOTION_BATCH = 16
+
+
+def render_clip(
+    animator: Animator, clip: Clip, truth: Truth, path: Path, sampling: Sampling
+) -> None:
+    """Write a video of a clip's neutral frame, animated by the clip's sound.
+
+    Raises:
+      ValueError, OSError: no face in that frame, or a file that cannot be read or
+        written.
+    """
+    source = pictures_of(clip.video)[neutral_frame(truth)]
+    animator.animate(source, clip.sound, sampling=sampling).save(path)
+
+
+def head_motion(
+    animator: Animator, video: Path, box: FaceRectangle
+) -> Float[np.ndarray, "f 5"]:
+    """What M reads of a video: pitch, yaw and roll in degrees, and x and y in parts of
+    the picture's side.
+
+    Args:
+      box: of the face, at zoom 1.
+    """
+    config, pictures = animator.config, pictures_of(video)
+    tight = box if animator.detector.keeps_crop else tighten(box, config.crop_zoom)
+    crops = (
+        network_input(crop_face(picture, tight), config.image_size)
+        for picture in pictures
+    )
+    motion = read_motion(animator.networks["motion"], crops, MOTION_BATCH).astype(
+        np.float64
+    )
+    to_picture = tight.size / 2 / len(pictures[0])  # the crop reaches from -1 to 1
+    return np.concatenate([motion[:, ANGLES], motion[:, PLACE] * to_picture], axis=1)

@@ -1,0 +1,190 @@
+"""From a clip to its record: crop, motion, audio features. The same work whichever
+engine runs it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar, cast
+
+import jax
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
+from jaxportrait.media.faces import DetectorName, open_detector
+from jaxportrait.media.track import track_face
+from jaxportrait.media.video import VideoReader
+from jaxportrait.models.config import MOTION_FPS, PortraitConfig
+from jaxportrait.models.motion import MotionExtractor
+from jaxportrait.models.parts import AudioEncoder
+from jaxportrait.pipeline.encode import encode_audio, extract_motion
+from jaxportrait.types import Motion
+from train.data.records import (
+    DESCRIPTION,
+    FORMAT,
+    WINDOW_FRAMES,
+    WINDOW_STEP,
+    ClipRecord,
+    feature_at,
+    features_needed,
+    network_identity,
+)
+from train.prepare.layouts import Clip
+from train.prepare.recipe import ClipExtractor, Recipe
+from train.prepare.timeline import common_frames, loudness, motion_at
+
+
+def parts_needed(config: PortraitConfig) -> tuple[str, ...]:
+    """What processing needs of a checkpoint."""
+    return ("motion", config.audio_encoder)
+
+
+@dataclass(frozen=True)
+class Settings(Recipe):
+    """All that decides what a clip's motion and audio features are.
+
+    Attributes:
+      checkpoint: with a motion extractor and an audio encoder.
+      detector: how faces are found.
+      detector_models: folder of its files.
+      batch_size: pictures that the motion extractor reads at once.
+    """
+
+    description: ClassVar[str] = DESCRIPTION
+    least_frames: ClassVar[int] = WINDOW_FRAMES
+    most_frames: ClassVar[int | None] = 20 * WINDOW_FRAMES
+    frame_step: ClassVar[int] = WINDOW_STEP
+
+    checkpoint: Path
+    detector: DetectorName = "auto"
+    detector_models: Path | None = None
+    batch_size: int = 16
+
+    def fingerprint(self) -> str:
+        checkpoint = open_checkpoint(self.checkpoint)
+        checkpoint.require(parts_needed(checkpoint.config))
+        networks = [
+            network_identity(checkpoint, part)
+            for part in parts_needed(checkpoint.config)
+        ]
+        detector = [
+            open_detector(self.detector, self.detector_models).name,
+            str(self.detector_models),
+        ]
+        framing = [checkpoint.config.image_size, checkpoint.config.crop_zoom]
+        facts = [FORMAT, *networks, *framing, *detector, self.batch_size]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def files(self, clip: Clip) -> tuple[Path, ...]:
+        return clip.video, clip.sound
+
+    def extractor(self) -> "Extractor":
+        return Extractor(self)
+
+
+class Extractor(ClipExtractor):
+    """Makes records of motion and audio features; it holds the networks and the
+    detector."""
+
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        checkpoint = open_checkpoint(settings.checkpoint)
+        checkpoint.require(parts_needed(checkpoint.config))
+        self._motion = cast(MotionExtractor, checkpoint.network("motion"))
+        self._audio_encoder = cast(
+            AudioEncoder, checkpoint.network(checkpoint.config.audio_encoder)
+        )
+        self._detector = open_detector(settings.detector, settings.detector_models)
+        self._size, self._zoom = (
+            checkpoint.config.image_size,
+            checkpoint.config.crop_zoom,
+        )
+        self._batch_size = settings.batch_size
+
+    def record(self, clip: Clip) -> tuple[ClipRecord, float]:
+        """Read the clip twice, once to find the face and once to crop it, so that its
+        pictures are never held.
+
+        Raises:
+          ValueError: no steady face, no sound, a corrupt file, less than a second of
+            both.
+          OSError: a file is missing or cannot be read.
+        """
+        audio = Audio.open(clip.sound, allow_video=True)
+        video = VideoReader(clip.video)
+        track = track_face(video, self._detector, self._zoom)
+        sound_start = next(audio.decode()).time or 0.0
+        frames = common_frames(track.times, sound_start, audio.duration)
+        images = _crops(video, track.rectangle, self._size)
+        motion = motion_at(
+            read_motion(self._motion, images, self._batch_size),
+            track.times,
+            sound_start + frames / MOTION_FPS,
+        )
+        start, stop = int(frames[0]), int(frames[-1]) + 1
+        features = encode_audio(
+            self._audio_encoder,
+            audio.stream,
+            audio.sample_count,
+            features=features_needed(stop),
+        )
+        record = ClipRecord(
+            clip.name,
+            clip.subject,
+            clip.emotion,
+            clip.level,
+            motion,
+            features[feature_at(start) :].astype(np.float16),
+            loudness(audio.stream(), frames),
+            start,
+        )
+        _require_finite(record)
+        return record, record.frames / MOTION_FPS
+
+
+def read_motion(
+    network: MotionExtractor,
+    images: Iterable[UInt8[np.ndarray, "h w 3"]],
+    batch_size: int,
+) -> Float32[np.ndarray, "pictures 70"]:
+    """The motion of pictures cropped to a face, in batches of one size; the last one is
+    padded."""
+    pending, source = [], iter(images)
+    while batch := list(islice(source, batch_size)):
+        padded = np.stack(batch + [batch[-1]] * (batch_size - len(batch)))
+        pending.append(
+            (extract_motion(network, padded), len(batch))
+        )  # not waited for: the next is decoded meanwhile
+    return np.concatenate(
+        [motion_columns(jax.device_get(motion))[:count] for motion, count in pending]
+    )
+
+
+def motion_columns(motion: Motion) -> Float32[np.ndarray, "n 70"]:
+    """The values of each frame side by side, in the order of `MotionSpace`."""
+    parts = (motion.expression, motion.pose, motion.translation, motion.scale)
+    return np.concatenate(
+        [np.reshape(part, (len(motion.scale), -1)) for part in parts],
+        axis=1,
+        dtype=np.float32,
+    )
+
+
+def _crops(
+    video: VideoReader, rectangle: FaceRectangle, size: int
+) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+    for _, image in video:
+        yield network_input(crop_face(image, rectangle), size)
+
+
+def _require_finite(record: ClipRecord) -> None:
+    for name in ("motion", "features", "envelope"):
+        if not np.isfinite(getattr(record, name)).all():
+            raise ValueError(
+                f"the {name} are not all finite: the checkpoint does not fit, or its weights are damaged"
+            )
