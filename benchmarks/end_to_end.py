@@ -25,7 +25,7 @@ from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import VideoWriter
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.encode import encode_audio
 
 COLUMNS = ("stage", "first, s", "median, s", "of the clip's length")

@@ -32,8 +32,10 @@ from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.report import publish
 from jaxportrait.drivers.windows import GROUP, plan_windows, sample_motion
 from jaxportrait.models.blocks import fold
-from jaxportrait.models.config import MOTION_FPS, FlowTransformerConfig, PortraitConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
 from jaxportrait.types import MotionStatistics

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.networks import PARTS, StateDicts
 from convert_weights.recipe import MODULES
-from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.motion.space import MOTION_SPACES
 from train.data.records import WINDOW_FRAMES
 from train.flow.config import TransformerSize
 from train.flow.data import WINDOW_FEATURES

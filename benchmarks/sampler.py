@@ -27,8 +27,8 @@ from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.drivers.windows import WindowMode, plan_windows, sample_motion
-from jaxportrait.models.config import MOTION_FPS
 from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.types import MotionStatistics
 from train.flow.config import TransformerSize
 

@@ -20,7 +20,7 @@ from benchmarks.neighbour import Neighbour, timed
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
-from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.motion.space import MOTION_SPACES
 from train.data.batches import Rows
 from train.data.records import WINDOW_FRAMES, open_dataset
 from train.engine.config import OptimizerConfig

@@ -19,8 +19,9 @@ from convert_weights.convert import (
 from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
 from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
-from jaxportrait.models.config import KEYPOINTS, LIP_KEYPOINTS, PortraitConfig
+from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import abstract
+from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS
 from jaxportrait.types import MotionStatistics
 
 STATISTICS = ("statistics.mean", "statistics.std")

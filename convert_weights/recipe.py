@@ -22,7 +22,7 @@ from convert_weights.sources import (
     STITCHING_FILE,
     WHISPER_FILE,
 )
-from jaxportrait.models.config import LIP_KEYPOINTS
+from jaxportrait.motion.space import LIP_KEYPOINTS
 
 TRANSFORMER_FILE = "checkpoints/checkpoint_30000/model.safetensors"
 STATISTICS_FILE = "statistic.pt"

@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from convert_weights.convert import ConversionError
-from jaxportrait.models.config import (
-    AppearanceConfig,
-    FlowTransformerConfig,
-    GeneratorConfig,
-    MotionConfig,
-    StitchingConfig,
-    VGGConfig,
-    WarpingConfig,
-    WhisperConfig,
-)
+from jaxportrait.models.appearance import AppearanceConfig
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.generator import GeneratorConfig
+from jaxportrait.models.motion import MotionConfig
+from jaxportrait.models.stitching import StitchingConfig
+from jaxportrait.models.vgg import VGGConfig
+from jaxportrait.models.whisper import WhisperConfig
 
 Shape = tuple[int, ...]
 

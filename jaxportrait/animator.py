@@ -49,8 +49,8 @@ from jaxportrait.media.paste import (
     motion_border,
     soft_mask,
 )
-from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
 from jaxportrait.pipeline.retarget import compose, rest_motion

@@ -255,7 +255,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from jaxportrait.animator import Animator
-from jaxportrait.models.config import KEYPOINTS
+from jaxportrait.motion.space import KEYPOINTS
 from jaxportrait.pipeline.render import render
 from tests.inputs import draw_portrait
 keypoints = np.random.default_rng(0).normal(scale=0.1, size=(19, KEYPOINTS, 3)).astype(np.float32)

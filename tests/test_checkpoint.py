@@ -25,14 +25,12 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
     save_untrained,
 )
-from jaxportrait.models.config import (
-    AppearanceConfig,
-    FlowTransformerConfig,
-    LogMelConfig,
-    PortraitConfig,
-    StitchingConfig,
-)
+from jaxportrait.models.appearance import AppearanceConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract, build
+from jaxportrait.models.stitching import StitchingConfig
 from jaxportrait.types import MotionStatistics
 
 CONFIG = PortraitConfig(

@@ -12,8 +12,7 @@ from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
-from jaxportrait.models.config import UPPER_KEYPOINTS
-from jaxportrait.pipeline.retarget import NEUTRAL
+from jaxportrait.pipeline.retarget import NEUTRAL, UPPER_KEYPOINTS
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.timeline import loudness

@@ -18,7 +18,8 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
-from jaxportrait.models.config import LogMelConfig, PortraitConfig, config_from_json
+from jaxportrait.models.config import PortraitConfig, config_from_json
+from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import NETWORKS
 from train.engine.checkpoints import FOLDER, Checkpoints
 

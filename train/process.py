@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import Dataset
 from train.prepare.extract import Settings
 from train.prepare.options import ClipOptions, run_program

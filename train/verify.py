@@ -25,12 +25,12 @@ from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.checkpoint import leaf_shapes
-from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import abstract
+from jaxportrait.motion.space import MOTION_SPACES, normalize
 from jaxportrait.types import MotionStatistics
 from train.engine.config import OptimizerConfig
 from train.engine.state import Params, TrainState, begin, mean_gradients, update
-from train.flow.data import normalise
 from train.flow.step import Batch, Draws, StepConfig, build, flow_loss
 
 STEPS, SAMPLES, DROPPED = 5, 4, 1
@@ -89,7 +89,7 @@ def golden_batch(
     """The recipe's four windows, and what chance is said to have decided about them."""
     frames, width = transformer.motion_frames, transformer.motion_width
     expression = recipe.input("train/exp63", (SAMPLES, frames, 63), 0.02)
-    motion = normalise(
+    motion = normalize(
         expression[..., list(MOTION_SPACES[transformer.motion_space].columns)],
         statistics,
     )

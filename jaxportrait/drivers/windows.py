@@ -16,8 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.models.config import MOTION_FPS, FlowTransformerConfig
-from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.motion.space import MOTION_FPS, denormalize
 from jaxportrait.ops.flow import euler_times, guide
 from jaxportrait.types import MotionStatistics
 
@@ -283,7 +283,7 @@ def sample_motion(
         steps=steps,
         guided=guided,
     )
-    return motion * statistics.std[None] + statistics.mean[None]
+    return denormalize(motion, statistics)
 
 
 def _put_group(g: Array, whole: Array, part: Array) -> Array:

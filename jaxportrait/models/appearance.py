@@ -5,6 +5,8 @@ Source: LivePortrait (its AppearanceFeatureExtractor).
 """
 
 import itertools
+from dataclasses import dataclass
+from typing import Self
 
 import jax.numpy as jnp
 from flax import nnx
@@ -12,8 +14,36 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm, batch_norm
-from jaxportrait.models.config import AppearanceConfig
 from jaxportrait.ops.resize import mean_pool
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """Appearance feature extractor F: picture -> feature volume.
+
+    Attributes:
+      base_channels: of the stem; doubled by every down block, to `max_channels` at
+        most.
+      down_blocks: each halves height and width.
+      volume_channels, volume_depth: of the volume; their product is the width of the
+        last 2-D map.
+      residual_blocks: 3-D, on the volume.
+    """
+
+    base_channels: int
+    max_channels: int
+    down_blocks: int
+    volume_channels: int
+    volume_depth: int
+    residual_blocks: int
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(64, 512, 2, 32, 16, 6)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(8, 32, 2, 4, 8, 2)
 
 
 class ResidualBlock(nnx.Module):

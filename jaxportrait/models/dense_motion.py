@@ -5,7 +5,8 @@ Source: LivePortrait (its DenseMotionNetwork); Siarohin et al., "First order mot
 model", 2019.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,59 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm
-from jaxportrait.models.config import WarpingConfig
 from jaxportrait.ops.grid import coordinate_grid, keypoint_gaussians, translate_volume
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import AnyArray
+
+
+@dataclass(frozen=True)
+class WarpingConfig:
+    """Warping network W: feature volume moved from source to driving keypoints ->
+    features for the generator.
+
+    Attributes:
+      volume_channels, volume_depth: of the volume.
+      features: channels of the output.
+      compressed_channels: of the volume that the dense motion network looks at.
+      hourglass_channels: its base width; doubled by every block, to
+        `hourglass_max_channels` at most.
+      hourglass_blocks: down, and as many up.
+      mask_kernel: taps an axis of the convolution that makes the masks.
+      heat_depth: deviation, along the depth from -1 to 1, of the gaussian by which a
+        keypoint is seen. 0.1 suits 16 planes; where there are few, most keypoints fall
+        between two of them, and it must be wider.
+    """
+
+    keypoints: int
+    volume_channels: int
+    volume_depth: int
+    features: int
+    compressed_channels: int
+    hourglass_channels: int
+    hourglass_max_channels: int
+    hourglass_blocks: int
+    mask_kernel: int = 7
+    heat_depth: float = 0.1
+
+    @property
+    def motion_channels(self) -> int:
+        """Channels that the hourglass reads: a heat map and a moved volume, background
+        and each keypoint."""
+        return (self.keypoints + 1) * (self.compressed_channels + 1)
+
+    @property
+    def hourglass_outputs(self) -> int:
+        """Channels of the hourglass's last map: its base width and the skipped
+        input."""
+        return self.hourglass_channels + self.motion_channels
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(21, 32, 16, 256, 4, 32, 1024, 5)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(21, 4, 8, 32, 2, 4, 16, 3)
 
 
 class DenseMotion(NamedTuple):

@@ -7,8 +7,9 @@ image synthesis" (MM-DiT), 2024.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import NORM_EPSILON, Conv, GatedConvMLP, join
-from jaxportrait.models.config import FlowTransformerConfig
 from jaxportrait.ops.resize import resize_linear
 from jaxportrait.ops.rope import rotary_table, rotate
 from jaxportrait.types import AudioCondition
@@ -28,6 +28,49 @@ TIME_PERIOD = 10_000.0
 xavier_uniform = nnx.initializers.xavier_uniform()
 normal_002 = nnx.initializers.normal(0.02)
 zeros = nnx.initializers.zeros
+
+
+@dataclass(frozen=True)
+class FlowTransformerConfig:
+    """Flow transformer T: noisy motion, audio features and time -> velocity.
+
+    Attributes:
+      motion_width: values a frame of motion.
+      audio_width: values an audio feature.
+      width: of the tokens.
+      joint_blocks: in which motion and audio tokens attend to each other, each with its
+        own weights.
+      fused_blocks: on the motion tokens alone.
+      motion_frames, audio_frames: of one window.
+      motion_space: what the values of a frame are: a name of `MOTION_SPACES`.
+    """
+
+    motion_width: int
+    audio_width: int
+    width: int
+    heads: int
+    joint_blocks: int
+    fused_blocks: int
+    motion_frames: int = 30
+    audio_frames: int = 50
+    motion_space: str = "lip"
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Two thirds of four widths, rounded up to a multiple of 256."""
+        return 256 * -(-int(2 * 4 * self.width / 3) // 256)
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(18, 384, 896, 14, 4, 8)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(18, 32, 64, 2, 1, 1)
 
 
 def linear(

@@ -5,7 +5,8 @@ spatially-adaptive normalization", 2019.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,10 +14,36 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv, join
-from jaxportrait.models.config import GeneratorConfig
 from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
 
 SLOPE = 0.2
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """SPADE generator G: features -> image.
+
+    Attributes:
+      features: channels of the input; the middle is twice as wide.
+      hidden: channels of the maps from which a SPADE norm reads its scale and shift.
+      output_channels: before the last convolution.
+      upscale: of the last pixel shuffle; 1 leaves it out.
+      middle_blocks: of the features' own size, before the two that double it.
+    """
+
+    features: int
+    hidden: int = 128
+    output_channels: int = 64
+    upscale: int = 2
+    middle_blocks: int = 6
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(256)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(32, hidden=32, output_channels=16)
 
 
 class Spade(nnx.Module):

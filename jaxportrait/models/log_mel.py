@@ -4,12 +4,42 @@ download, and a feature hears 35 ms.
 Only the floor, which the clip's maximum sets, is of more.
 """
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import LogMelConfig
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
+
+
+@dataclass(frozen=True)
+class LogMelConfig:
+    """The log-mel spectrogram itself as audio features: two frames side by side make
+    one; it has no weights.
+
+    Attributes:
+      mel_bins: of the spectrogram; a feature is twice as wide.
+    """
+
+    mel_bins: int = 80
+
+    def __post_init__(self):
+        if self.mel_bins < 1:
+            raise ValueError(
+                f"a log-mel spectrogram of {self.mel_bins} bins was asked for: take 1 or more, such as 80"
+            )
+
+    @property
+    def width(self) -> int:
+        return 2 * self.mel_bins
+
+    @property
+    def context(self) -> int:
+        """Features made at once, 2 s; a feature is the same whatever block it is made
+        in."""
+        return 2 * FEATURES_PER_SECOND
 
 
 class LogMelEncoder(nnx.Module):

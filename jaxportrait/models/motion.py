@@ -3,15 +3,41 @@
 Source: LivePortrait (its MotionExtractor).
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import MotionConfig
 from jaxportrait.models.convnextv2 import ConvNeXtV2
 from jaxportrait.ops.geometry import expected_degrees
 from jaxportrait.types import Motion
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Motion extractor M, a ConvNeXt V2: picture -> keypoints, pose, expression.
+
+    Attributes:
+      depths, widths: blocks and channels of its stages.
+      keypoints: implicit 3-D keypoints.
+      pose_bins: over which each angle is predicted.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    keypoints: int = 21
+    pose_bins: int = 66
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls((3, 3, 9, 3), (96, 192, 384, 768))
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls((1, 1, 2, 1), (8, 16, 24, 32))
 
 
 class MotionExtractor(nnx.Module):

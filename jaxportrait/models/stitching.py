@@ -5,13 +5,35 @@ Source: LivePortrait (its StitchingRetargetingNetwork).
 """
 
 import itertools
+from dataclasses import dataclass
+from typing import Self
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import StitchingConfig
+
+@dataclass(frozen=True)
+class StitchingConfig:
+    """An MLP of the stitching and retargeting modules: keypoints (and ratios) ->
+    offsets."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+
+    @classmethod
+    def stitching(cls, keypoints: int = 21) -> Self:
+        return cls(2 * 3 * keypoints, (128, 128, 64), 3 * keypoints + 2)
+
+    @classmethod
+    def lips(cls, keypoints: int = 21) -> Self:
+        return cls(3 * keypoints + 2, (128, 128, 64), 3 * keypoints)
+
+    @classmethod
+    def eyes(cls, keypoints: int = 21) -> Self:
+        return cls(3 * keypoints + 3, (256, 256, 128, 128, 64), 3 * keypoints)
 
 
 class StitchingNetwork(nnx.Module):

@@ -6,6 +6,8 @@ recognition", 2015 (its configuration E), as torchvision's `vgg19` has it.
 """
 
 import itertools
+from dataclasses import dataclass
+from typing import Self
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,13 +15,38 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, channelwise
-from jaxportrait.models.config import VGGConfig
 from jaxportrait.ops.resize import max_pool
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)
 """Of each stage; those of the last that come after relu5_1 are left out."""
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue, by which its pictures are normalised."""
+
+
+@dataclass(frozen=True)
+class VGGConfig:
+    """VGG-19's convolutions, which compare pictures in training: picture -> feature
+    maps.
+
+    Attributes:
+      widths: channels of its five stages; each but the first begins with half the
+        height and width of the one before.
+    """
+
+    widths: tuple[int, int, int, int, int]
+
+    @property
+    def halvings(self) -> int:
+        """How many times a picture is halved on its way to the last map."""
+        return len(self.widths) - 1
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls((64, 128, 256, 512, 512))
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls((4, 8, 8, 16, 16))
 
 
 class VGG(nnx.Module):

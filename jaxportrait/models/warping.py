@@ -12,10 +12,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm
-from jaxportrait.models.config import WarpingConfig
 from jaxportrait.models.dense_motion import (
     DenseMotion,
     DenseMotionNetwork,
+    WarpingConfig,
     put_planes_first,
     stack_planes,
 )

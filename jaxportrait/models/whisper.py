@@ -4,6 +4,9 @@ Source: Radford et al., "Robust speech recognition via large-scale weak supervis
 2022; openai-whisper.
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -11,9 +14,33 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import NORM_EPSILON, Conv
-from jaxportrait.models.config import WhisperConfig
 
 LONGEST_WAVELENGTH = 10_000.0
+
+
+@dataclass(frozen=True)
+class WhisperConfig:
+    """The encoder of Whisper: log-mel spectrogram -> audio features, half as many as
+    its frames.
+
+    Attributes:
+      mel_bins: of the spectrogram.
+      context: features a block; the block has twice as many frames.
+    """
+
+    mel_bins: int
+    context: int
+    width: int
+    heads: int
+    layers: int
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(80, 1500, 384, 6, 4)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        return cls(80, 1500, 32, 2, 1)
 
 
 class SelfAttention(nnx.Module):

@@ -14,6 +14,8 @@ from jaxtyping import Array, Float
 SAMPLE_RATE = 16_000
 WINDOW = 400
 HOP = 160
+FEATURES_PER_SECOND = SAMPLE_RATE // (2 * HOP)
+"""Two frames of the spectrogram make one audio feature."""
 MARGIN = WINDOW // 2
 """Samples that a block of frames reads before its first and after its last hop."""
 

@@ -9,26 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxportrait.models.config import (
-    KEYPOINTS,
+from jaxportrait.motion.space import (
     MOTION_WIDTH,
-    UPPER_KEYPOINTS,
+    POSE,
     MotionSpace,
+    expression_columns,
+    unpack,
 )
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
-from jaxportrait.types import Motion, Source
+from jaxportrait.types import Source
 
 Composition = Literal["source", "original"]
 
 
-NEUTRAL = np.concatenate(
-    [np.zeros(MOTION_WIDTH - 1, np.float32), np.ones(1, np.float32)]
-)
-"""The motion that changes nothing: no expression, pose or translation, scale 1."""
+UPPER_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
+"""Of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2 its brows;
+of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
 
 MEDIAN_COLUMNS = (
-    *(3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)),
-    *range(3 * KEYPOINTS, MOTION_WIDTH),
+    *expression_columns(UPPER_KEYPOINTS),
+    *range(POSE.start, MOTION_WIDTH),
 )
 """Values of a frame that rest where they are most of the time: eyes and brows, pose,
 translation and scale."""
@@ -73,8 +73,8 @@ def compose(
     """
     own, now, then = (
         source.motion,
-        _whole_motion(motion, space),
-        _whole_motion(rest[None], space),
+        unpack(space.complete(motion)),
+        unpack(space.complete(rest[None])),
     )
     rotation = rotation_matrix(own.pose)
     if composition == "original":
@@ -90,19 +90,3 @@ def compose(
         own.scale * now.scale / then.scale,
         own.translation + now.translation - then.translation,
     )
-
-
-def _whole_motion(values: Float[Array, "n d"], space: MotionSpace) -> Motion:
-    """A motion space's values among those that it leaves out, as offsets to no
-    keypoints."""
-    n = values.shape[0]
-    whole = (
-        jnp.broadcast_to(jnp.asarray(NEUTRAL)[None], (n, MOTION_WIDTH))
-        .at[:, np.array(space.columns)]
-        .set(values)
-    )
-    expression, pose, translation, scale = jnp.split(
-        whole, (3 * KEYPOINTS, 3 * KEYPOINTS + 3, MOTION_WIDTH - 1), axis=1
-    )
-    expression = expression.reshape(n, KEYPOINTS, 3)
-    return Motion(jnp.zeros_like(expression), expression, pose, translation, scale)

@@ -20,7 +20,7 @@ FAULTS = """
 import resource
 import sys
 
-from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.allocator import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

@@ -10,8 +10,8 @@ from convert_weights.convert import ConversionError
 from convert_weights.recipe import STATISTICS_FILE
 from convert_weights.sources import read_tensors
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.models.config import LIP_KEYPOINTS
 from jaxportrait.models.parts import NETWORKS
+from jaxportrait.motion.space import LIP_KEYPOINTS
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from convert_weights.bundle import convert_files
 from convert_weights.convert import ConversionError
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.models.config import VGGConfig
+from jaxportrait.models.vgg import VGGConfig
 from tests.closeness import assert_close
 from tests.convert_weights.test_main import run  # noqa: F401
 from tests.models.test_networks import program

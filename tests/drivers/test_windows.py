@@ -18,7 +18,7 @@ from jaxportrait.drivers.windows import (
     resample_motion,
     sample_motion,
 )
-from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.types import MotionStatistics
 

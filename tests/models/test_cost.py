@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 
 from jaxportrait.models.blocks import fold
-from jaxportrait.models.config import GeneratorConfig, WarpingConfig
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.generator import GeneratorConfig
 from tests.models.test_networks import drawn, inputs_of
 
 FLOPS, BYTES = 6.661e9, 5.843e8

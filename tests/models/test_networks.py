@@ -24,13 +24,10 @@ from jax.sharding import PartitionSpec as P
 from convert_weights.keymaps import IGNORED
 from jaxportrait.checkpoint import fill, leaf_shapes
 from jaxportrait.models.blocks import SpectralConv, fold
-from jaxportrait.models.config import (
-    FlowTransformerConfig,
-    LogMelConfig,
-    PortraitConfig,
-    WarpingConfig,
-    config_from_json,
-)
+from jaxportrait.models.config import PortraitConfig, config_from_json
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.ops.grid import coordinate_grid
 from tests.closeness import assert_close

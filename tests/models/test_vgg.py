@@ -8,9 +8,8 @@ import pytest
 from flax import nnx
 
 from jaxportrait.checkpoint import fill, leaf_shapes
-from jaxportrait.models.config import VGGConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.models.vgg import IMAGENET_MEAN, VGG
+from jaxportrait.models.vgg import IMAGENET_MEAN, VGG, VGGConfig
 from tests.closeness import assert_close
 from tests.models.test_networks import HALF_BOUNDS, draw_leaf, program
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxportrait.models.config import LogMelConfig, WhisperConfig
+from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import build
+from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.ops.spectrogram import log_mel, mel_filters
 from jaxportrait.pipeline.encode import encode_audio, spectrogram_blocks
 

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.models.config import LIP_KEYPOINTS, MOTION_SPACES, UPPER_KEYPOINTS
+from jaxportrait.motion.space import LIP_KEYPOINTS, MOTION_SPACES
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
-from jaxportrait.pipeline.retarget import compose, rest_motion
+from jaxportrait.pipeline.retarget import UPPER_KEYPOINTS, compose, rest_motion
 from jaxportrait.types import Motion, Source
 
 LIP, FACE = MOTION_SPACES["lip"], MOTION_SPACES["face"]

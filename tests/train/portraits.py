@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from jaxportrait.checkpoint import save_checkpoint
-from jaxportrait.models.config import (
-    MOTION_WIDTH,
-    AppearanceConfig,
-    FlowTransformerConfig,
-    GeneratorConfig,
-    LogMelConfig,
-    MotionConfig,
-    PortraitConfig,
-    WarpingConfig,
-)
+from jaxportrait.models.appearance import AppearanceConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.generator import GeneratorConfig
+from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.motion import MotionConfig
+from jaxportrait.motion.space import MOTION_WIDTH
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves
 

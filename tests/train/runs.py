@@ -13,8 +13,10 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from flax import nnx
 
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import MOTION_WIDTH, PortraitConfig, WhisperConfig
+from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import build
+from jaxportrait.models.whisper import WhisperConfig
+from jaxportrait.motion.space import MOTION_WIDTH
 from jaxportrait.types import MotionStatistics
 from train.data.records import (
     ClipRecord,

@@ -21,12 +21,10 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
-from jaxportrait.models.config import (
-    FlowTransformerConfig,
-    LogMelConfig,
-    PortraitConfig,
-    WhisperConfig,
-)
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.pipeline.encode import encode_audio
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip

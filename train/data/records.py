@@ -16,12 +16,8 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64
 
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.models.config import (
-    FEATURES_PER_SECOND,
-    MOTION_FPS,
-    MOTION_SPACES,
-    MOTION_WIDTH,
-)
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 from jaxportrait.types import MotionStatistics
 from train.data.shards import (
     SPLITS,

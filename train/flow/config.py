@@ -7,7 +7,8 @@ The defaults are the published recipe: MEAD, 30k updates of 64 windows
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.motion.space import MOTION_SPACES
 from train.engine.config import CHANGEABLE, NO_PREFIX, ConfigError, StageConfig
 
 

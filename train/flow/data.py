@@ -5,14 +5,10 @@ from dataclasses import dataclass
 
 import grain
 import numpy as np
-from jaxtyping import Float32
 
-from jaxportrait.models.config import (
-    FEATURES_PER_SECOND,
-    MOTION_FPS,
-    MOTION_SPACES,
-    FlowTransformerConfig,
-)
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, normalize
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 from jaxportrait.types import MotionStatistics
 from train.data.batches import (
     Rows,
@@ -80,21 +76,10 @@ def window(
         )
     motion = record.motion[start : start + WINDOW_FRAMES, list(columns)]
     return {
-        "motion": normalise(motion, statistics),
+        "motion": normalize(motion, statistics),
         "features": features,
         "start": np.asarray(start, np.int32),
     }
-
-
-def normalise(
-    motion: Float32[np.ndarray, "t d"], statistics: MotionStatistics
-) -> Float32[np.ndarray, "t d"]:
-    """Motion in units of its deviation; a value that never changes stays 0."""
-    deviation = np.asarray(statistics.std)
-    return np.asarray(
-        (motion - np.asarray(statistics.mean)) / np.where(deviation > 0, deviation, 1),
-        np.float32,
-    )
 
 
 def window_inputs(transformer: FlowTransformerConfig) -> Inputs:

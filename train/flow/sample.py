@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, sample_motion
-from jaxportrait.models.config import MOTION_FPS, MOTION_SPACES, FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import abstract
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, value_name
 from jaxportrait.types import MotionStatistics
 from train.data.records import ClipRecord, Dataset
 from train.engine.journal import pixels, plot_motion
@@ -94,18 +95,3 @@ def sample_average(
         steps=PLOTTED_STEPS,
         guided=True,
     )
-
-
-def value_name(column: int) -> str:
-    """What one of the 70 values of a frame is."""
-    if column < 63:
-        return f"expression {column // 3} {'xyz'[column % 3]}"
-    return (
-        "pitch",
-        "yaw",
-        "roll",
-        "translation x",
-        "translation y",
-        "translation z",
-        "scale",
-    )[column - 63]

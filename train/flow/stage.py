@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from train.data.batches import Rows
 from train.data.records import Dataset, check_encoder, open_dataset

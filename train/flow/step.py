@@ -15,8 +15,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxportrait.models.config import FlowTransformerConfig
-from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree

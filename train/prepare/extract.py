@@ -19,11 +19,11 @@ from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
-from jaxportrait.models.config import MOTION_FPS, PortraitConfig
+from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.parts import AudioEncoder
+from jaxportrait.motion.space import MOTION_FPS, pack
 from jaxportrait.pipeline.encode import encode_audio, extract_motion
-from jaxportrait.types import Motion
 from train.data.records import (
     DESCRIPTION,
     FORMAT,
@@ -161,17 +161,7 @@ def read_motion(
             (extract_motion(network, padded), len(batch))
         )  # not waited for: the next is decoded meanwhile
     return np.concatenate(
-        [motion_columns(jax.device_get(motion))[:count] for motion, count in pending]
-    )
-
-
-def motion_columns(motion: Motion) -> Float32[np.ndarray, "n 70"]:
-    """The values of each frame side by side, in the order of `MotionSpace`."""
-    parts = (motion.expression, motion.pose, motion.translation, motion.scale)
-    return np.concatenate(
-        [np.reshape(part, (len(motion.scale), -1)) for part in parts],
-        axis=1,
-        dtype=np.float32,
+        [pack(jax.device_get(motion))[:count] for motion, count in pending]
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Float64
 
-from jaxportrait.models.config import MOTION_WIDTH
+from jaxportrait.motion.space import MOTION_WIDTH
 
 
 @dataclass

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
 from jaxportrait.media.audio import SAMPLE_RATE
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import WINDOW_FRAMES, WINDOW_STEP
 
 LONGEST_GAP = 0.25  # seconds between pictures; motion is not made up over more

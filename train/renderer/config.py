@@ -8,13 +8,11 @@ neural talking-head synthesis", 2021.
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from jaxportrait.models.config import (
-    AppearanceConfig,
-    GeneratorConfig,
-    MotionConfig,
-    PortraitConfig,
-    WarpingConfig,
-)
+from jaxportrait.models.appearance import AppearanceConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.generator import GeneratorConfig
+from jaxportrait.models.motion import MotionConfig
 from train.engine.config import (
     NO_PREFIX,
     ConfigError,

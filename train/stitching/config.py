@@ -12,7 +12,8 @@ project's own. Offsets begin at zero.
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from jaxportrait.models.config import PortraitConfig, StitchingConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.stitching import StitchingConfig
 from train.engine.config import (
     NO_PREFIX,
     ConfigError,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.models.config import FlowTransformerConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.types import MotionStatistics
 from tests.train.videos import draw_leaves
 from train.engine.checkpoints import Checkpoints, Saved

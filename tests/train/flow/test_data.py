@@ -3,12 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxportrait.motion.space import normalize
 from jaxportrait.types import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
 from train.data.batches import Rows
 from train.data.records import Dataset, WindowSplitSize
 from train.data.shards import DatasetError
-from train.flow.data import batches, describe, normalise, validation_batches, window
+from train.flow.data import batches, describe, validation_batches, window
 
 TRAIN_CLIPS = 5
 
@@ -30,7 +31,7 @@ def test_features_begin_where_the_window_does():
 
 def test_a_value_that_never_changes_is_zero():
     statistics = MotionStatistics(np.float32([5, 1]), np.float32([0, 2]))
-    np.testing.assert_array_equal(normalise(np.float32([[5, 5]]), statistics), [[0, 2]])
+    np.testing.assert_array_equal(normalize(np.float32([[5, 5]]), statistics), [[0, 2]])
 
 
 def test_every_clip_is_seen_once_in_each_round_in_another_order(dataset: Dataset):

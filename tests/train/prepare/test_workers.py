@@ -91,8 +91,8 @@ def test_a_worker_of_a_cluster_answers_why_it_cannot_begin():
 ON_RAY = """
 import json, ray
 from tests.train.recipes import NameRecipe, clip_of
-from train.process.ray import extract_on_cluster
-from train.process.recipe import ExtractorError
+from train.prepare.ray import extract_on_cluster
+from train.prepare.recipe import ExtractorError
 ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
 clips = [clip_of(name) for name in ("a", "deadly")]
 reasons = {clip.name: outcome.entry.reason for clip, outcome in extract_on_cluster(NameRecipe(), clips, 1)}

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from jaxportrait.checkpoint import fill, leaf_shapes, leaves_of, save_checkpoint
-from jaxportrait.models.config import PortraitConfig, VGGConfig
+from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import abstract
+from jaxportrait.models.vgg import VGGConfig
 from tests.models.test_networks import draw_leaf
 from tests.train.frames import make_frames
 from tests.train.renderer.test_stage import TINY

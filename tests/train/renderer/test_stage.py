@@ -11,7 +11,9 @@ import pytest
 from flax import nnx
 
 from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import GeneratorConfig, MotionConfig, PortraitConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.generator import GeneratorConfig
+from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import build
 from tests.train.frames import make_frames
 from tests.train.runs import QUICK, World, weights_of

@@ -13,15 +13,13 @@ import pytest
 
 from jaxportrait import demo
 from jaxportrait.checkpoint import open_checkpoint, save_untrained
-from jaxportrait.models.config import (
-    AppearanceConfig,
-    FlowTransformerConfig,
-    GeneratorConfig,
-    MotionConfig,
-    PortraitConfig,
-    StitchingConfig,
-    WarpingConfig,
-)
+from jaxportrait.models.appearance import AppearanceConfig
+from jaxportrait.models.config import PortraitConfig
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.generator import GeneratorConfig
+from jaxportrait.models.motion import MotionConfig
+from jaxportrait.models.stitching import StitchingConfig
 from tests.train.frames import SIZE, make_frames
 from tests.train.runs import QUICK, World, weights_of
 from train.data.frames import FrameRecord, encode_image

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from jaxportrait.models.config import MOTION_SPACES, MotionSpace
+from jaxportrait.motion.space import MOTION_SPACES, MotionSpace
 from train.data.records import ClipRecord
 
 LIPS = MOTION_SPACES["lip"].columns

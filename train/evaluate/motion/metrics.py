@@ -7,13 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxportrait.drivers.windows import WindowPlan
-from jaxportrait.models.config import KEYPOINTS, MOTION_FPS, MotionSpace
+from jaxportrait.motion.space import MOTION_FPS, MotionSpace
 
 Motion = Float[np.ndarray, "frames d"]
 Samples = Float[np.ndarray, "*seeds frames d"]
 
-POSE = range(3 * KEYPOINTS, 3 * KEYPOINTS + 3)
-"""Columns of pitch, yaw and roll."""
 LARGEST_LAG = 10
 """Frames by which lips are sought before and after the sound."""
 
@@ -32,13 +30,13 @@ def keypoint_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float
 
 
 def has_pose(space: MotionSpace) -> bool:
-    return set(POSE) <= set(space.columns)
+    return space.has_pose
 
 
 def pose_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
     """Mean distance between pitch, yaw and roll of two motions, in degrees; of a space
     that has them."""
-    angles = np.isin(space.columns, POSE)
+    angles = space.pose
     return float(
         np.linalg.norm(sampled[..., angles] - truth[..., angles], axis=-1).mean()
     )
@@ -139,7 +137,7 @@ def correlation(
 def _offsets(
     motion: Samples, space: MotionSpace
 ) -> Float[np.ndarray, "*seeds frames k 3"]:
-    expression = np.array(space.columns) < 3 * KEYPOINTS
+    expression = space.expression
     return motion[..., expression].reshape(*motion.shape[:-1], -1, 3)
 
 

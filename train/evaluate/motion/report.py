@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from train.evaluate.motion.sweep import HeldOut, Measures, Sampled, Scale, Setting
 
 Rows = Sequence[tuple[Setting, Measures]]

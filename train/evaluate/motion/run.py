@@ -12,8 +12,8 @@ from rich.progress import track
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.windows import WindowMode
-from jaxportrait.models.config import MOTION_SPACES
 from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.types import MotionStatistics
 from train.data.records import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json

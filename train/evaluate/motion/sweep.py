@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from jaxportrait.drivers.windows import WindowMode, plan_windows, sample_motion
-from jaxportrait.models.config import MOTION_SPACES, FlowTransformerConfig, MotionSpace
-from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, normalize
 from jaxportrait.types import MotionStatistics
 from train.data.records import ClipRecord
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lips import LipAxis
-from train.flow.data import normalise
 from train.flow.silence import quietest_feature, with_silence
 
 Features = Float[np.ndarray, "features width"]
@@ -81,7 +80,7 @@ class Scale:
     def normalise(self, motion: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
         """Motion in deviations of the training set, so that degrees and offsets count
         alike."""
-        return normalise(motion, self.statistics).astype(np.float64)
+        return normalize(motion, self.statistics).astype(np.float64)
 
 
 def hold_out(

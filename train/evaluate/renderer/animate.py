@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.motion.space import MOTION_SPACES, pack
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
 from jaxportrait.pipeline.retarget import compose
 from jaxportrait.types import Source
-from train.prepare.extract import motion_columns, read_motion
+from train.prepare.extract import read_motion
 from train.renderer.config import PARTS
 
 BATCH = 4
@@ -51,7 +51,7 @@ class LoadedRenderer:
     def follow(self, source: Source, motion: Motion) -> UInt8[np.ndarray, "n S S 3"]:
         """The source's face with the motion of frames of its own clip: pose and
         expression become theirs."""
-        return self.move(source, motion, motion_columns(source.motion)[0])
+        return self.move(source, motion, pack(source.motion)[0])
 
     def move(
         self, source: Source, motion: Motion, rest: Float32[np.ndarray, "70"]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxportrait.models.config import MOTION_SPACES
+from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.pipeline.retarget import rest_motion
 from train.data.frames import FrameRecord, decode_image
 from train.evaluate.renderer.animate import LoadedRenderer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from train.evaluate.renderer.sheets import caption_row, write_png
 from train.evaluate.speech.heads import pictures_of
 from train.evaluate.speech.measures import Curve

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxportrait.models.config import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS
 from train.evaluate.motion.metrics import LARGEST_LAG, correlation, lagged_correlations
 
 Curve = Float[np.ndarray, " f"]

@@ -9,15 +9,11 @@ from jaxtyping import Float
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
-from jaxportrait.models.config import KEYPOINTS
+from jaxportrait.motion.space import POSE, TRANSLATION
 from train.evaluate.speech.heads import Truth, neutral_frame, pictures_of, tighten
 from train.prepare.extract import read_motion
 from train.prepare.layouts import Clip
 
-ANGLES, PLACE = (
-    slice(3 * KEYPOINTS, 3 * KEYPOINTS + 3),
-    slice(3 * KEYPOINTS + 3, 3 * KEYPOINTS + 5),
-)
 MOTION_BATCH = 16
 
 
@@ -53,4 +49,5 @@ def head_motion(
         np.float64
     )
     to_picture = tight.size / 2 / len(pictures[0])  # the crop reaches from -1 to 1
-    return np.concatenate([motion[:, ANGLES], motion[:, PLACE] * to_picture], axis=1)
+    place = motion[:, TRANSLATION][:, :2]
+    return np.concatenate([motion[:, POSE], place * to_picture], axis=1)
