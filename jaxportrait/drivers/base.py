@@ -18,6 +18,7 @@ class Driver(Protocol):
       fps: frames of motion a second.
       latency: seconds of input that a frame waits for; `inf` for a driver that needs
         the whole input at once.
+      moves_head: False for a driver that moves only the lips' expression.
     """
 
     @property
@@ -26,8 +27,16 @@ class Driver(Protocol):
     @property
     def latency(self) -> float: ...
 
-    def make(self, input: Any, *, seed: int) -> MotionClip:
-        """Return the motion of a whole input."""
+    @property
+    def moves_head(self) -> bool: ...
+
+    def make(self, input: Any, *, seed: int, frames: int | None = None) -> MotionClip:
+        """Return the motion of a whole input.
+
+        Args:
+          frames: length of the motion, by default that of the input. A clip at another
+            rate may need a frame after the end of the input.
+        """
         ...
 
     def start(self, seed: int) -> State:
