@@ -12,7 +12,8 @@ from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
-from jaxportrait.pipeline.retarget import NEUTRAL, UPPER_KEYPOINTS
+from jaxportrait.motion.space import POSE, neutral_frame
+from jaxportrait.pipeline.retarget import UPPER_KEYPOINTS
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.timeline import loudness
@@ -117,8 +118,8 @@ def test_it_blinks(animator: Animator, portrait: Portrait):
 def test_motion_is_counted_from_where_the_head_rests(
     animator: Animator, portrait: Portrait
 ):
-    motion = np.tile(NEUTRAL, (30, 1))
-    motion[0, 63:66] = 15.0  # looks aside
+    motion = np.tile(neutral_frame(), (30, 1))
+    motion[0, POSE] = 15.0  # looks aside
     driven = animator.drive(portrait.source, motion)
     own = np.asarray(portrait.source.keypoints)
     np.testing.assert_allclose(
