@@ -16,7 +16,7 @@ from jaxportrait.motion.space import POSE, neutral_frame
 from jaxportrait.pipeline.retarget import UPPER_KEYPOINTS
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
-from train.prepare.timeline import loudness
+from train.prepare.motion.timeline import loudness
 from train.renderer.config import RendererConfig
 from train.synthetic.espeak import open_library
 from train.synthetic.landmarks import COUNT, GROUPS

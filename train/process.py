@@ -12,10 +12,10 @@ from rich.table import Table
 
 from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import Dataset
-from train.prepare.extract import Settings
+from train.prepare.motion.extract import Settings
+from train.prepare.motion.run import MotionName, process
 from train.prepare.options import ClipOptions, run_program
 from train.prepare.report import Facts, tables
-from train.prepare.run import MotionName, process
 
 
 @dataclass(frozen=True, kw_only=True)

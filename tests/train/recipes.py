@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from train.prepare.layouts import Clip
+from train.data.clips import Clip
 from train.prepare.recipe import ClipExtractor, Recipe
 
 LIMIT = 100

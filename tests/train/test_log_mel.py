@@ -32,8 +32,8 @@ from train.data.records import Dataset, check_encoder
 from train.data.shards import DatasetError
 from train.evaluate.motion.run import check_fit
 from train.export import Options, export, with_log_mel
-from train.prepare.extract import Settings
-from train.prepare.run import Job, process
+from train.prepare.motion.extract import Settings
+from train.prepare.motion.run import Job, process
 
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)

@@ -13,10 +13,10 @@ from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, value_name
 from jaxportrait.types import MotionStatistics
 from train.data.records import ClipRecord, Dataset
+from train.data.silence import quietest_feature, with_silence
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key
 from train.engine.state import Params, network_of
-from train.flow.silence import quietest_feature, with_silence
 from train.flow.step import StepConfig
 
 PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.5

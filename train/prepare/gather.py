@@ -10,11 +10,11 @@ from rich.console import Console
 
 from train.data import frames as frames
 from train.data import records
+from train.data.clips import Clip, LayoutName, Selection, find_clips
 from train.engine.progress import show_progress
-from train.prepare.layouts import Clip, LayoutName, Selection, find_clips
-from train.prepare.local import extract_locally
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
-from train.prepare.ray import extract_on_cluster
+from train.prepare.pools.local import extract_locally
+from train.prepare.pools.ray import extract_on_cluster
 from train.prepare.recipe import Outcome, Recipe
 from train.prepare.split import Piece, split_clips
 from train.prepare.store import ClipStore

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxportrait.media.faces import DetectorName
+from train.data.clips import LayoutName, Selection
 from train.prepare.gather import EngineName, Job, W
-from train.prepare.layouts import LayoutName, Selection
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 

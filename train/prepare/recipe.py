@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from train.data.clips import Clip
 from train.data.shards import pack
-from train.prepare.layouts import Clip
 from train.prepare.manifest import Entry
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from train.prepare.layouts import Clip
+from train.data.clips import Clip
 from train.prepare.manifest import Entry
 from train.prepare.recipe import Outcome, Recipe
 

@@ -20,7 +20,7 @@ from train.data.records import (
     window_count,
 )
 from train.data.shards import DatasetError
-from train.prepare.shards import write_dataset
+from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece
 
 

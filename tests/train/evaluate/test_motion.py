@@ -27,6 +27,7 @@ from train.data.records import (
     open_dataset,
 )
 from train.data.shards import DatasetError
+from train.data.silence import quietest_feature, with_silence
 from train.evaluate.__main__ import main
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lips import LIPS, learn_lip_axis
@@ -40,8 +41,7 @@ from train.evaluate.motion.sweep import (
     measure_truth,
     sweep,
 )
-from train.flow.silence import quietest_feature, with_silence
-from train.prepare.shards import write_dataset
+from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece
 
 LIP = MOTION_SPACES["lip"]

@@ -9,10 +9,10 @@ import numpy as np
 from jaxportrait.types import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip
 from tests.train.videos import draw_leaves
+from train.data.silence import quietest_feature, with_silence
 from train.engine.config import OptimizerConfig
 from train.flow.config import TransformerSize
 from train.flow.sample import sample_average, sample_clip
-from train.flow.silence import quietest_feature, with_silence
 from train.flow.step import StepConfig
 
 FRAMES, READ = 40, 75

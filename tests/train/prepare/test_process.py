@@ -19,18 +19,18 @@ from jaxportrait.media.faces import Detector, Face, NoFaceError
 from jaxportrait.media.track import track_face
 from jaxportrait.pipeline.encode import encode_audio
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
+from train.data.clips import Selection, find_clips
 from train.data.records import features_needed, open_dataset
-from train.prepare.extract import Extractor, Settings
 from train.prepare.gather import Job
-from train.prepare.layouts import Selection, find_clips
 from train.prepare.manifest import Entry
-from train.prepare.run import process
-from train.prepare.shards import cut_record
+from train.prepare.motion.extract import Extractor, Settings
+from train.prepare.motion.run import process
+from train.prepare.motion.statistics import MotionMoments
+from train.prepare.motion.timeline import common_frames, loudness, motion_at
+from train.prepare.motion.write import cut_record
 from train.prepare.split import Piece
 from train.prepare.split import split_clips as divide
-from train.prepare.statistics import MotionMoments
 from train.prepare.store import ClipStore
-from train.prepare.timeline import common_frames, loudness, motion_at
 from train.process import main
 
 CORRUPT = "M003/video/front/angry/level_1/002.mp4"

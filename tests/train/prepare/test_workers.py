@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.train.recipes import NameRecipe, clip_of
-from train.prepare.local import Worker, extract_locally
-from train.prepare.ray import Remote, gpu_share
+from train.prepare.pools.local import Worker, extract_locally
+from train.prepare.pools.ray import Remote, gpu_share
 from train.prepare.recipe import ExtractorError
 from train.process import Options
 
@@ -91,7 +91,7 @@ def test_a_worker_of_a_cluster_answers_why_it_cannot_begin():
 ON_RAY = """
 import json, ray
 from tests.train.recipes import NameRecipe, clip_of
-from train.prepare.ray import extract_on_cluster
+from train.prepare.pools.ray import extract_on_cluster
 from train.prepare.recipe import ExtractorError
 ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
 clips = [clip_of(name) for name in ("a", "deadly")]

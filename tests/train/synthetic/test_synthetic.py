@@ -15,7 +15,7 @@ import pytest
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
 from jaxportrait.media.video import VideoReader
-from train.prepare.layouts import Selection, find_clips
+from train.data.clips import Selection, find_clips
 from train.synthetic import dataset
 from train.synthetic.camera import PIVOT, Pose, project, turn
 from train.synthetic.chart import Region

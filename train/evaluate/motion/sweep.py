@@ -14,9 +14,9 @@ from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformer
 from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, normalize
 from jaxportrait.types import MotionStatistics
 from train.data.records import ClipRecord
+from train.data.silence import quietest_feature, with_silence
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lips import LipAxis
-from train.flow.silence import quietest_feature, with_silence
 
 Features = Float[np.ndarray, "features width"]
 Motion = Float[np.ndarray, "frames d"]

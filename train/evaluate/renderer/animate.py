@@ -15,7 +15,7 @@ from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
 from jaxportrait.pipeline.retarget import compose
 from jaxportrait.types import Source
-from train.prepare.extract import read_motion
+from train.prepare.motion.extract import read_motion
 from train.renderer.config import PARTS
 
 BATCH = 4

@@ -22,8 +22,8 @@ from jaxportrait.media.crop import (
 from jaxportrait.media.faces import Detector
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
+from train.data.clips import Clip, Selection, find_clips
 from train.prepare.frames.landmarks import truth_path
-from train.prepare.layouts import Clip, Selection, find_clips
 
 LOOK_FRAMES = 15
 """Every so many frames the face is sought, of which one box is made for the whole

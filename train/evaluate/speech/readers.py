@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, NoFaceError
+from train.data.clips import Clip
 from train.evaluate.speech.heads import (
     EYE,
     MOUTH,
@@ -26,7 +27,6 @@ from train.evaluate.speech.regressor import (
     Reader,
     train_reader,
 )
-from train.prepare.layouts import Clip
 
 REGIONS: dict[str, Region] = {"opening": MOUTH, "blink": EYE}
 """What is read, named as in the truth file, and where."""

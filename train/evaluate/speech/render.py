@@ -10,9 +10,9 @@ from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.motion.space import POSE, TRANSLATION
+from train.data.clips import Clip
 from train.evaluate.speech.heads import Truth, neutral_frame, pictures_of, tighten
-from train.prepare.extract import read_motion
-from train.prepare.layouts import Clip
+from train.prepare.motion.extract import read_motion
 
 MOTION_BATCH = 16
 

@@ -15,6 +15,7 @@ from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, DetectorName, open_detector
+from train.data.clips import Clip
 from train.data.shards import write_json
 from train.evaluate.speech import report
 from train.evaluate.speech.figures import draw_frames, plot_openings
@@ -22,7 +23,6 @@ from train.evaluate.speech.heads import Truth, find_face, find_heads, read_truth
 from train.evaluate.speech.readers import Readers, Reading, train_readers
 from train.evaluate.speech.regressor import STEPS
 from train.evaluate.speech.render import head_motion, render_clip
-from train.prepare.layouts import Clip
 
 SHOWN = 4
 """Clips of which figures are made."""

@@ -14,6 +14,7 @@ from jaxportrait.media.crop import CROP_SIZE, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
+from train.data.clips import Clip
 from train.data.frames import DESCRIPTION, FORMAT, FrameRecord, encode_image
 from train.prepare.frames.landmarks import (
     find_landmarks,
@@ -22,7 +23,6 @@ from train.prepare.frames.landmarks import (
     stack_landmarks,
     truth_path,
 )
-from train.prepare.layouts import Clip
 from train.prepare.recipe import ClipExtractor, Recipe
 
 PAIR = 2

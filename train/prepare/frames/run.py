@@ -19,7 +19,7 @@ from train.data.shards import DatasetError
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.gather import Job, gather
 from train.prepare.manifest import Entry
-from train.prepare.shards import write_splits
+from train.prepare.motion.write import write_splits
 from train.prepare.split import Piece
 
 SHARD_RECORDS = 128  # a record is near to a megabyte

@@ -8,7 +8,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
-from train.prepare.layouts import Clip
+from train.data.clips import Clip
 from train.prepare.recipe import (
     ExtractorError,
     Outcome,

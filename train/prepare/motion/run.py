@@ -7,10 +7,10 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
 from train.data.records import Dataset, decode_record, network_identity
-from train.prepare.extract import Settings
 from train.prepare.gather import Job, gather
 from train.prepare.manifest import Entry
-from train.prepare.shards import write_dataset
+from train.prepare.motion.extract import Settings
+from train.prepare.motion.write import write_dataset
 
 MotionName = Literal["lip", "face"]
 

@@ -24,6 +24,7 @@ from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.parts import AudioEncoder
 from jaxportrait.motion.space import MOTION_FPS, pack
 from jaxportrait.pipeline.encode import encode_audio, extract_motion
+from train.data.clips import Clip
 from train.data.records import (
     DESCRIPTION,
     FORMAT,
@@ -34,9 +35,8 @@ from train.data.records import (
     features_needed,
     network_identity,
 )
-from train.prepare.layouts import Clip
+from train.prepare.motion.timeline import common_frames, loudness, motion_at
 from train.prepare.recipe import ClipExtractor, Recipe
-from train.prepare.timeline import common_frames, loudness, motion_at
 
 
 def parts_needed(config: PortraitConfig) -> tuple[str, ...]:

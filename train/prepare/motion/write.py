@@ -18,8 +18,8 @@ from train.data.records import (
     write_description,
 )
 from train.data.shards import SPLITS, Split, SplitSize, shard_name, write_shard
+from train.prepare.motion.statistics import MotionMoments
 from train.prepare.split import Piece
-from train.prepare.statistics import MotionMoments
 
 SHARD_RECORDS = 512
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from train.prepare.layouts import Clip
+from train.data.clips import Clip
 from train.prepare.recipe import (
     ExtractorError,
     Outcome,
