@@ -4,70 +4,136 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from jaxportrait import demo
 from jaxportrait.animation import Driving, Sampling
 from jaxportrait.animator import DType
+from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.video import Encoder
 
 
 @dataclass(frozen=True)
-class Options:
-    """Animate a portrait with a speech recording; without arguments, the demo's.
+class Inputs:
+    """Picture, sound and networks; each is the demo's by default.
 
     Attributes:
-      source: picture with a face; by default the demo's portrait.
-      driving: speech recording (wav, mp3, m4a, flac, ogg, ...); by default the demo's
-        sentence.
-      checkpoint: made by `python -m convert_weights` or `python -m train.export`; by
-        default the demo's, which knows drawn heads alone, where the package holds it.
-      output_dir: folder for the video, `SOURCE--DRIVING.mp4`; made if it is missing.
-      driving_kind: `audio` takes the sound of a video given as --driving.
-      sampling: how motion is made of sound.
-      composing: how motion moves the source.
-      output_fps: frames a second of the video.
-      detector: what finds the face; `none` takes the whole picture as already cropped.
-      detector_models: folder of detector model files (InsightFace, YuNet).
-      face: which face to animate, 0 the largest.
-      dtype: in which frames are made (motion in bfloat16 unless this is float32);
-        `auto` is float16 on a GPU, bfloat16 on a TPU, float32 on a CPU.
-      platform: device to run on; `auto` takes an accelerator if there is one.
-      devices: how many of the platform's devices share the frames; by default all.
-      batch_size: frames that a device renders at once; by default 8 on an accelerator,
-        and on a CPU 1, or 4 by networks for small pictures.
-      crf: constant rate factor of H.264, 0 (lossless) to 51.
-      encoder: `auto` takes NVENC where it works.
-      compilation_cache: folder in which compiled programs are kept between runs; `none`
-        keeps none.
-      warmup: only compile, into that cache, what clips as long as --driving or shorter
-        need with these options; makes no video.
-      debug: show the traceback of an error.
+      source: picture with a face.
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...).
+      checkpoint: networks, written by `python -m convert_weights` or `python -m
+        train.export`; the demo's know only drawn heads.
+      driving_kind: `audio` uses the sound of a video passed as --driving.
     """
 
     source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
     driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
-    output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
     driving_kind: Literal["auto", "audio"] = "auto"
-    sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
-    composing: tyro.conf.OmitArgPrefixes[Driving] = field(default_factory=Driving)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The video.
+
+    Attributes:
+      output_dir: folder for the video, `SOURCE--DRIVING.mp4`; created if it is missing.
+      output_fps: frame rate, in frames per second.
+      crf: constant rate factor of H.264, 0 (lossless) to 51.
+      encoder: H.264 encoder; `auto` is NVENC where it works.
+    """
+
+    output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
     output_fps: float = 30.0
+    crf: int = 18
+    encoder: Encoder = "auto"
+
+
+@dataclass(frozen=True)
+class FaceDetection:
+    """The face in the picture.
+
+    Attributes:
+      detector: face detector; `none` reads the whole picture as already cropped.
+      detector_models: folder of detector model files (InsightFace, YuNet).
+      face: number of the face to animate, 0 the largest; by default that.
+    """
+
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, arg(metavar="DIR")] = None
     face: int | None = None
-    dtype: DType = "auto"
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Device and precision.
+
+    Attributes:
+      platform: device to run on; `auto` is an accelerator if there is one.
+      devices: number of the platform's devices that share the frames; by default all.
+      dtype: number format of the frames' networks (motion is in bfloat16 unless this
+        is float32); `auto` is float16 on a GPU, bfloat16 on a TPU, float32 on a CPU.
+      batch_size: frames that a device renders at once; by default 8 on an accelerator,
+        and on a CPU 1, or 4 with networks for small pictures.
+      compilation_cache: folder in which compiled programs are kept between runs;
+        `none` keeps none.
+      warmup: only compile, into that cache, the programs for clips as long as
+        --driving or shorter with these options; writes no video.
+    """
+
     platform: Literal["auto", "cpu", "cuda", "tpu"] = "auto"
     devices: int | None = None
+    dtype: DType = "auto"
     batch_size: int | None = None
-    crf: int = 18
-    encoder: Encoder = "auto"
     compilation_cache: str | None = None
     warmup: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """Animate a portrait with a speech recording.
+
+    Attributes:
+      input: picture, sound and networks.
+      output: the video.
+      sampling: how motion is made from sound.
+      composition: how motion moves the source.
+      detection: the face in the picture.
+      device: device and precision.
+      debug: show the traceback of an error.
+    """
+
+    input: OmitArgPrefixes[Inputs] = field(default_factory=Inputs)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+    sampling: OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
+    composition: OmitArgPrefixes[Driving] = field(default_factory=Driving)
+    detection: OmitArgPrefixes[FaceDetection] = field(default_factory=FaceDetection)
+    device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False
 
-    @property
-    def output(self) -> Path:
-        return self.output_dir / f"{self.source.stem}--{self.driving.stem}.mp4"
+    def request(self) -> Request:
+        """Return the clip that these options ask for."""
+        name = f"{self.input.source.stem}--{self.input.driving.stem}.mp4"
+        return Request(
+            source=self.input.source,
+            audio=self.input.driving,
+            output=self.output.output_dir / name,
+            allow_video=self.input.driving_kind == "audio",
+            face=self.detection.face,
+            sampling=self.sampling,
+            driving=self.composition,
+            output_fps=self.output.output_fps,
+            crf=self.output.crf,
+            encoder=self.output.encoder,
+        )
+
+    def networks(self) -> Networks:
+        """Return the networks and the face detector that these options name."""
+        return Networks(
+            checkpoint=self.input.checkpoint,
+            dtype=self.device.dtype,
+            batch_size=self.device.batch_size,
+            devices=self.device.devices,
+            detector=self.detection.detector,
+            detector_models=self.detection.detector_models,
+        )

@@ -1,130 +1,135 @@
-"""What the program says while it works: bars on a terminal, plain lines elsewhere."""
+"""The progress display of all programs: a bar on a terminal, a line every ten seconds
+elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-import jax
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
-    Task,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
-COMPILE_EVENTS = (
-    "/jax/core/compile/backend_compile_duration",
-    "/jax/core/compile/jaxpr_to_mlir_module_duration",
-)
+T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class Reporter:
-    """Says what is being done and how long it took, with the time spent compiling
-    apart.
+class Tally:
+    """Count of items that are done.
 
-    Args:
-      check: called after each stage and frame, to raise what must end the program.
+    Attributes:
+      total: number of items.
+      unit: name of the items, in the plural.
+      done: items done.
+      frames: frames that these items hold.
+      failed: items that failed.
     """
 
-    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
-        self.check, self.console = check, Console(stderr=True)
-        self.compile_seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._count)
+    def __init__(self, total: int, unit: str):
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.frames = 0
+        self.failed = 0
+        self._start = time.monotonic()
 
-    def _count(self, event: str, duration_secs: float, **_: str | int) -> None:
-        if event in COMPILE_EVENTS:
-            self.compile_seconds += duration_secs
+    def add(self, frames: int, failed: bool) -> None:
+        """Count one item with its frames."""
+        self.done += 1
+        self.frames += frames
+        self.failed += failed
 
-    def warn(self, message: str) -> None:
-        self.console.print(
-            f"warning: {message}", highlight=False, markup=False, soft_wrap=True
-        )
+    @property
+    def facts(self) -> str:
+        """Frames per second, and failures where there are any."""
+        facts = []
+        if self.frames:
+            facts.append(f"{self.frames / max(self._seconds, 1e-9):.1f} frames/s")
+        if self.failed:
+            facts.append(f"{self.failed} failed")
+        return ", ".join(facts)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and say so when it is done."""
-        start, compiled = time.perf_counter(), self.compile_seconds
-        yield
-        self.check()
-        self._done(name, time.perf_counter() - start, self.compile_seconds - compiled)
+    @property
+    def line(self) -> str:
+        """All that is known, for output that is no terminal."""
+        remaining = self.total - self.done
+        seconds = self._seconds / max(self.done, 1) * remaining
+        parts = [f"{self.done} of {self.total} {self.unit}", self.facts]
+        parts.append(f"{seconds:.0f} s left")
+        return ", ".join(part for part in parts if part)
 
-    @contextmanager
-    def frames(self, name: str, total: int) -> Iterator[Callable[[], None]]:
-        """Count frames: gives what is to be called after each."""
-        start, compiled = time.perf_counter(), self.compile_seconds
-        count = _bar if self.console.is_terminal else _lines
-        with count(self.console, name, total) as advance:
-
-            def on_frame() -> None:
-                self.check()
-                advance()
-
-            yield on_frame
-        seconds, compiling = (
-            time.perf_counter() - start,
-            self.compile_seconds - compiled,
-        )
-        rate = total / max(seconds - compiling, 1e-9)
-        self._done(
-            f"{name} {total} frames",
-            seconds,
-            compiling,
-            f", {rate:.2f} frames/s after compiling",
-        )
-
-    def _done(
-        self, name: str, seconds: float, compiling: float, more: str = ""
-    ) -> None:
-        compiled = f" ({compiling:.1f} s of it compiling)" if compiling >= 0.05 else ""
-        self.console.print(
-            f"{name}: {seconds:.1f} s{compiled}{more}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start
 
 
 @contextmanager
-def _bar(console: Console, name: str, total: int) -> Iterator[Callable[[], None]]:
+def show_progress(
+    console: Console, total: int, *, unit: str = "clips", transient: bool = False
+) -> Iterator[Callable[..., None]]:
+    """Show items done, frames per second, failures and the time left.
+
+    Yields a function to call after each item: `advance(frames=0, *, failed=False)`.
+
+    Args:
+      total: number of items.
+      unit: name of the items, in the plural.
+      transient: leave nothing on the screen at the end.
+    """
+    tally = Tally(total, unit)
+    start_display = _bar if console.is_terminal else _lines
+    with start_display(console, tally, transient) as show:
+
+        def advance(frames: int = 0, *, failed: bool = False) -> None:
+            tally.add(frames, failed)
+            show()
+
+        yield advance
+
+
+def track(
+    items: Iterable[T], total: int, console: Console, *, unit: str
+) -> Iterator[T]:
+    """Yield the items, and show how many have been worked on."""
+    with show_progress(console, total, unit=unit) as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+@contextmanager
+def _bar(
+    console: Console, tally: Tally, transient: bool
+) -> Iterator[Callable[[], None]]:
     columns = (
-        TextColumn(name),
         BarColumn(),
         MofNCompleteColumn(),
-        RateColumn(),
+        TextColumn(tally.unit),
+        TextColumn("{task.description}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(name, total=total)
-        yield lambda: progress.advance(task)
+    with Progress(*columns, console=console, transient=transient) as bar:
+        task = bar.add_task(tally.facts, total=tally.total)
+        yield lambda: bar.update(task, completed=tally.done, description=tally.facts)
 
 
 @contextmanager
-def _lines(console: Console, name: str, total: int) -> Iterator[Callable[[], None]]:
-    done, said = 0, time.perf_counter()
+def _lines(
+    console: Console, tally: Tally, transient: bool
+) -> Iterator[Callable[[], None]]:
+    last = time.monotonic()
 
-    def advance() -> None:
-        nonlocal done, said
-        done += 1
-        if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
-            said = time.perf_counter()
-            console.print(
-                f"{name}: {done} of {total} frames",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+    def show() -> None:
+        nonlocal last
+        waited = time.monotonic() - last
+        is_last = tally.done == tally.total and not transient
+        if is_last or waited >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(tally.line, highlight=False)
 
-    yield advance
-
-
-class RateColumn(ProgressColumn):
-    """Frames a second, once there are some."""
-
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f} frames/s")
+    yield show

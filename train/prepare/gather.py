@@ -8,10 +8,10 @@ from typing import Generic, Literal, TypeVar
 
 from rich.console import Console
 
+from jaxportrait.console.progress import show_progress
 from train.data import frames as frames
 from train.data import records
 from train.data.clips import Clip, LayoutName, Selection, find_clips
-from train.engine.progress import show_progress
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
 from train.prepare.pools.local import extract_locally
 from train.prepare.pools.ray import extract_on_cluster

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from train.engine.progress import show_progress
+from jaxportrait.console.progress import show_progress
 from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
 
 INTERRUPTED = 130

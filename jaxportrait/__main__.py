@@ -1,0 +1,131 @@
+"""`jaxportrait COMMAND`, or `python -m jaxportrait COMMAND`: every program under one
+name.
+
+Programs are loaded by name, and only the one that is asked for: the library does not
+import them.
+"""
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from jaxportrait.console.errors import INVALID
+from jaxportrait.console.options import COMMAND
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command.
+
+    Attributes:
+      entry: `MODULE:FUNCTION` that runs it.
+      summary: a line for the list of commands.
+    """
+
+    entry: str
+    summary: str
+
+
+PROGRAMS = {
+    "animate": Program(
+        "infer.__main__:program",
+        "make a portrait speak: picture + recording -> video",
+    ),
+    "convert": Program(
+        "convert_weights.__main__:main",
+        "published PyTorch weights -> checkpoint",
+    ),
+    "process": Program(
+        "train.process:main",
+        "talking-head videos -> motion data set",
+    ),
+    "frames": Program(
+        "train.frames:main",
+        "talking-head videos -> frames for training a renderer",
+    ),
+    "synthesize": Program(
+        "train.synthetic.__main__:main",
+        "draw talking heads with known motion",
+    ),
+    "train": Program(
+        "train.__main__:program",
+        "train the networks of a stage",
+    ),
+    "export": Program(
+        "train.export:main",
+        "training run -> checkpoint",
+    ),
+    "evaluate": Program(
+        "train.evaluate.__main__:main",
+        "measure sampled motion on held-out clips",
+    ),
+    "evaluate-renderer": Program(
+        "train.renderer.evaluate:main",
+        "measure rendered pictures on held-out clips",
+    ),
+    "evaluate-speech": Program(
+        "train.spoken:main",
+        "measure mouths and blinks of drawn heads that speak",
+    ),
+}
+ALIASES = {
+    "jaxportrait-infer": "animate",
+    "jaxportrait-convert": "convert",
+    "jaxportrait-train": "train",
+    "jaxportrait-process": "process",
+    "jaxportrait-frames": "frames",
+}
+"""Scripts of the previous release, kept for one more, and their commands."""
+
+
+def main() -> None:
+    """Run the command named by the first word of the command line."""
+    name, *arguments = sys.argv[1:] or [""]
+    if name in ("-h", "--help"):
+        print(help_page())
+    elif name in PROGRAMS:
+        run_program(name, arguments)
+    else:
+        commands = ", ".join(PROGRAMS)
+        print(f"error: no command {name!r}: choose one of {commands}", file=sys.stderr)
+        sys.exit(INVALID)
+
+
+def run_alias() -> None:
+    """Run the command that a script of the previous release stands for."""
+    script = Path(sys.argv[0]).stem
+    name = ALIASES[script]
+    print(f"note: {script} is now `{COMMAND} {name}`", file=sys.stderr)
+    run_program(name, sys.argv[1:])
+
+
+def run_program(name: str, arguments: list[str]) -> None:
+    """Load a program and run it with these arguments."""
+    module, _, function = PROGRAMS[name].entry.partition(":")
+    # the program's help page and errors show this name
+    sys.argv = [f"{COMMAND} {name}", *arguments]
+    getattr(import_module(module), function)()
+
+
+def help_page() -> str:
+    """Return the usage and the list of commands."""
+    width = max(len(name) for name in PROGRAMS)
+    lines = [f"  {name:{width}}  {item.summary}" for name, item in PROGRAMS.items()]
+    return "\n".join(
+        [
+            f"usage: {COMMAND} COMMAND [OPTIONS]",
+            "",
+            "Audio-driven portrait animation: train the networks, and make pictures speak.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            f"Options of a command: {COMMAND} COMMAND --help",
+            f"Example: {COMMAND} animate -s portrait.jpg -d speech.wav",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The display of a job: a bar for its frames, a line for every other event."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Self
+
+from rich.console import Console
+
+from jaxportrait.console.progress import show_progress
+from jaxportrait.job import Event, FrameDone, JobWarning, StageEnded, StageStarted
+
+SHORTEST_COMPILATION = 0.05
+"""Seconds of compilation that are worth a word."""
+
+
+class JobDisplay:
+    """Prints the events of a job to stderr; a context, which clears its bar at the end.
+
+    Args:
+      check: called at each event, to raise an interrupt that was lost.
+    """
+
+    def __init__(self, check: Callable[[], None] = lambda: None):
+        self._check = check
+        self._console = Console(stderr=True)
+        self._bar = ExitStack()
+        self._advance: Callable[..., None] = lambda frames: None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        self._check()
+        match event:
+            case StageStarted(frames=frames) if frames:
+                bar = show_progress(
+                    self._console, frames, unit="frames", transient=True
+                )
+                self._advance = self._bar.enter_context(bar)
+            case FrameDone():
+                self._advance(frames=1)
+            case StageEnded():
+                self._bar.close()
+                self._print(summarize(event))
+            case JobWarning():
+                self._print(f"warning: {event.message}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def summarize(stage: StageEnded) -> str:
+    """Return a stage's duration in a line, with its compilation and rate of frames."""
+    name = stage.name
+    if stage.frames:
+        name = f"{name} {stage.frames} frames"
+    line = f"{name}: {stage.seconds:.1f} s"
+    if stage.compile_seconds >= SHORTEST_COMPILATION:
+        line += f" ({stage.compile_seconds:.1f} s of it compiling)"
+    if stage.frames:
+        rate = stage.frames / max(stage.seconds - stage.compile_seconds, 1e-9)
+        line += f", {rate:.2f} frames/s after compiling"
+    return line

@@ -1,0 +1,50 @@
+"""Command lines: a dataclass of options becomes a parser with a grouped help page."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+COMMAND = "jaxportrait"
+
+
+def parse_options(
+    options_type: type[T],
+    program: str,
+    *,
+    summary: str,
+    example: str,
+    arguments: Sequence[str] | None = None,
+    default: Any = None,
+) -> T:
+    """Parse a command line; tyro prints what is wrong with it, and the help page.
+
+    Args:
+      options_type: a dataclass; a nested dataclass is a group of the help page.
+      program: module that `python -m` runs.
+      summary: what the program does.
+      example: options of a typical command.
+      arguments: words of the command line; by default those of this process.
+      default: options that the command line starts from.
+
+    Raises:
+      SystemExit: the words are no valid options, with status 2, or ask for help.
+    """
+    name = command_name(program)
+    return tyro.cli(
+        options_type,
+        prog=name,
+        description=f"{summary}\n\nExample:\n  {name} {example}",
+        args=arguments,
+        default=default,
+    )
+
+
+def command_name(program: str) -> str:
+    """Return the words a user has typed to start a program: `jaxportrait NAME`, which
+    `jaxportrait.__main__` leaves in `sys.argv`, or `python -m PROGRAM`."""
+    typed = sys.argv[0]
+    return typed if typed.startswith(f"{COMMAND} ") else f"python -m {program}"

@@ -1,0 +1,310 @@
+"""One job: from a request to a video file.
+
+The command line, a batch, a page and a service all run jobs. A job prints nothing: it
+reports stages, frames and warnings as events to a callback.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxportrait import demo
+from jaxportrait.animation import Animation, Driving, Portrait, Sampling
+from jaxportrait.animator import Animator, DType, check_rate
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.image import read_image
+from jaxportrait.media.video import Encoder, check_format, select_encoder
+
+COMPILE_EVENTS = (
+    "/jax/core/compile/backend_compile_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
+"""Events by which JAX reports the seconds of a compilation."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip.
+
+    Attributes:
+      source: picture with a face.
+      audio: speech recording.
+      output: the mp4 to write; its folder is created if it is missing.
+      allow_video: accept a video as `audio` and use its sound.
+      face: which face to animate, 0 the largest; by default that, with a warning where
+        there are more.
+      sampling: options of motion generation.
+      driving: options of the source's motion.
+      output_fps: frames per second of the video.
+      crf: constant rate factor of H.264, 0 (lossless) to 51.
+      encoder: H.264 encoder.
+    """
+
+    source: Path
+    audio: Path
+    output: Path
+    allow_video: bool = False
+    face: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    driving: Driving = field(default_factory=Driving)
+    output_fps: float = 30.0
+    crf: int = 18
+    encoder: Encoder = "auto"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks and the face detector of a job; see `Animator.from_checkpoint`."""
+
+    checkpoint: Path = demo.CHECKPOINT
+    dtype: DType = "auto"
+    batch_size: int | None = None
+    devices: int | None = None
+    detector: DetectorName = "auto"
+    detector_models: Path | None = None
+
+    def load(self) -> Animator:
+        return Animator.from_checkpoint(
+            self.checkpoint,
+            dtype=self.dtype,
+            batch_size=self.batch_size,
+            devices=self.devices,
+            detector=self.detector,
+            detector_models=self.detector_models,
+        )
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage begins.
+
+    Attributes:
+      frames: number of frames it will make; 0 for a stage that makes none.
+    """
+
+    name: str
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class FrameDone:
+    """One more frame of the stage is done.
+
+    Attributes:
+      done: frames done so far.
+      total: frames of the stage.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StageEnded:
+    """A stage has ended without an error.
+
+    Attributes:
+      seconds: duration of the stage.
+      compile_seconds: part of `seconds` that JAX spent compiling.
+      frames: number of frames it made.
+    """
+
+    name: str
+    seconds: float
+    compile_seconds: float
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class JobWarning:
+    """A remark that does not stop the job.
+
+    Attributes:
+      kind: subject of the remark, for programs.
+      message: one line for a user, with the remedy.
+    """
+
+    kind: Literal["networks", "detector", "faces"]
+    message: str
+
+
+Event = StageStarted | FrameDone | StageEnded | JobWarning
+Notify = Callable[[Event], None]
+Stage = Callable[..., AbstractContextManager[None]]
+
+
+def run_job(
+    request: Request,
+    networks: Networks | Animator,
+    notify: Notify = lambda event: None,
+) -> None:
+    """Make the clip of a request.
+
+    Checks that cost little come first, before networks are loaded. The file is written
+    whole or not at all.
+
+    Args:
+      networks: an animator, or a description of one to load after the first checks.
+      notify: called with every event, in the thread of the caller; it may raise to end
+        the job, which then leaves no file.
+
+    Raises:
+      ValueError, OSError: the request cannot be fulfilled.
+    """
+    audio, image = read_inputs(request)
+    with time_stages(notify) as stage:
+        if isinstance(networks, Networks):
+            _send(notify, photograph_warning(request, networks))
+            with stage("loading the networks"):
+                animator = networks.load()
+            _send(notify, detector_warning(networks, animator))
+        else:
+            animator = networks
+        animator.check_driving(request.driving)
+        with stage("encoding the source"):
+            portrait = animator.prepare(image, face=request.face)
+        _send(notify, faces_warning(request, portrait))
+        with stage(f"making motion of {audio.duration:.1f} s of sound"):
+            animation = animator.animate(
+                portrait,
+                audio,
+                sampling=request.sampling,
+                driving=request.driving,
+                output_fps=request.output_fps,
+            )
+        with stage("rendering", len(animation)):
+            save(animation, request, notify)
+
+
+def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
+    """Read sound and picture, and check that the requested video can be written.
+
+    Raises:
+      ValueError, OSError: an input or an option is not usable.
+    """
+    check_folder(request.output.parent)
+    check_rate(request.output_fps)
+    audio = Audio.open(request.audio, allow_video=request.allow_video)
+    image = read_image(request.source)
+    size = (image.shape[1], image.shape[0])
+    check_format(size, request.output_fps, request.crf)
+    select_encoder(request.encoder, size, Fraction(request.output_fps), request.crf)
+    return audio, image
+
+
+def check_folder(folder: Path) -> None:
+    """Check that `folder` can be created and written to.
+
+    Raises:
+      OSError: it cannot.
+    """
+    path = folder.absolute()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(
+            f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another folder"
+        )
+
+
+def save(animation: Animation, request: Request, notify: Notify) -> None:
+    """Write the video, with an event after every frame."""
+    done = 0
+
+    def report_frame() -> None:
+        nonlocal done
+        done += 1
+        notify(FrameDone(done, len(animation)))
+
+    request.output.parent.mkdir(parents=True, exist_ok=True)
+    animation.save(
+        request.output,
+        crf=request.crf,
+        encoder=request.encoder,
+        on_frame=report_frame,
+    )
+
+
+def photograph_warning(request: Request, networks: Networks) -> JobWarning | None:
+    """Warn of a picture that the demo's networks were not trained for."""
+    if networks.checkpoint != demo.CHECKPOINT or request.source == demo.PORTRAIT:
+        return None
+    return JobWarning(
+        "networks",
+        "the demo's networks know only drawn heads: for photographs name a checkpoint with --checkpoint",
+    )
+
+
+def detector_warning(networks: Networks, animator: Animator) -> JobWarning | None:
+    """Warn of a fallback detector where the user named a folder with better ones."""
+    detector = animator.detector
+    if networks.detector_models is None or detector.name != "haar":
+        return None
+    if not detector.passed_over:
+        return None
+    reasons = "; ".join(detector.passed_over)
+    return JobWarning(
+        "detector", f"faces are found by OpenCV's Haar cascade: {reasons}"
+    )
+
+
+def faces_warning(request: Request, portrait: Portrait) -> JobWarning | None:
+    """Warn of faces among which the largest was chosen."""
+    if not portrait.passed_over or request.face is not None:
+        return None
+    count = portrait.passed_over + 1
+    return JobWarning(
+        "faces",
+        f"{count} faces found, animating the largest: choose another with --face N",
+    )
+
+
+@contextmanager
+def time_stages(notify: Notify) -> Iterator[Stage]:
+    """Yield a function `stage(name, frames=0)` that times the block under it.
+
+    Events report its start and its end, with the seconds of compilation apart.
+    """
+    with count_compile_seconds() as compile_seconds:
+
+        @contextmanager
+        def stage(name: str, frames: int = 0) -> Iterator[None]:
+            notify(StageStarted(name, frames))
+            start = time.perf_counter()
+            compiled = compile_seconds()
+            yield
+            seconds = time.perf_counter() - start
+            notify(StageEnded(name, seconds, compile_seconds() - compiled, frames))
+
+        yield stage
+
+
+@contextmanager
+def count_compile_seconds() -> Iterator[Callable[[], float]]:
+    """Yield a function that returns the seconds JAX has spent compiling so far."""
+    total = 0.0
+
+    def count(event: str, duration_secs: float, **_: str | int) -> None:
+        nonlocal total
+        if event in COMPILE_EVENTS:
+            total += duration_secs
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        yield lambda: total
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+
+
+def _send(notify: Notify, warning: JobWarning | None) -> None:
+    if warning is not None:
+        notify(warning)

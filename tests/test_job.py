@@ -1,0 +1,169 @@
+"""A job: its events in order, its checks before its work, its file whole or not at
+all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxportrait import demo
+from jaxportrait.animation import Sampling
+from jaxportrait.job import (
+    Event,
+    FrameDone,
+    JobWarning,
+    Networks,
+    Request,
+    StageEnded,
+    StageStarted,
+    count_compile_seconds,
+    run_job,
+)
+from jaxportrait.media.video import VideoReader
+from tests.inputs import write_wave
+
+STAGES = [
+    "loading the networks",
+    "encoding the source",
+    "making motion of 1.0 s of sound",
+    "rendering",
+]
+
+
+@pytest.fixture
+def request_of_one_second(tmp_path, portrait, voice) -> Request:
+    cv2.imwrite(str(tmp_path / "face.png"), portrait[..., ::-1])
+    write_wave(tmp_path / "voice.wav", voice[:16_000])
+    return Request(
+        tmp_path / "face.png",
+        tmp_path / "voice.wav",
+        tmp_path / "out" / "clip.mp4",
+        sampling=Sampling(steps=2),
+        output_fps=5.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def networks(tiny_checkpoint) -> Networks:
+    return Networks(tiny_checkpoint, detector="none")
+
+
+def names(events: list[Event], kind: type[StageStarted] | type[StageEnded]):
+    return [event.name for event in events if isinstance(event, kind)]
+
+
+def test_a_job_reports_its_stages_and_frames_and_prints_nothing(
+    request_of_one_second, networks, capsys
+):
+    events: list[Event] = []
+    run_job(request_of_one_second, networks, events.append)
+    assert names(events, StageStarted) == names(events, StageEnded) == STAGES
+    frames = [event for event in events if isinstance(event, FrameDone)]
+    assert frames == [FrameDone(done, 5) for done in range(1, 6)]
+    ends = [event for event in events if isinstance(event, StageEnded)]
+    assert ends[-1].frames == 5
+    for end in ends:
+        assert 0 <= end.compile_seconds <= end.seconds + 0.01
+    assert len(list(VideoReader(request_of_one_second.output))) == 5
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_loaded_animator_serves_many_jobs(request_of_one_second, networks):
+    animator = networks.load()
+    for name in ("first.mp4", "second.mp4"):
+        events: list[Event] = []
+        output = request_of_one_second.output.with_name(name)
+        run_job(replace(request_of_one_second, output=output), animator, events.append)
+        assert names(events, StageStarted) == STAGES[1:]
+    files = sorted(path.read_bytes() for path in output.parent.iterdir())
+    assert len(files) == 2
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": Path("absent.png")}, "no picture at"),
+        ({"audio": Path("absent.wav")}, "does not exist"),
+        ({"output_fps": 0.0}, "output fps is 0"),
+        ({"crf": 99}, "crf must be from 0 to 51"),
+        ({"output": Path(__file__) / "clip.mp4"}, "cannot be written to"),
+    ],
+    ids=["picture", "sound", "rate", "quality", "folder"],
+)
+def test_cheap_checks_come_before_the_networks(request_of_one_second, change, message):
+    events: list[Event] = []
+    with pytest.raises((ValueError, OSError), match=message):
+        run_job(
+            replace(request_of_one_second, **change),
+            Networks(Path("no such checkpoint")),
+            events.append,
+        )
+    assert events == []
+
+
+def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch):
+    monkeypatch.setattr(demo, "CHECKPOINT", tiny_checkpoint)
+    events: list[Event] = []
+    networks = Networks(tiny_checkpoint, detector="none")
+    run_job(request_of_one_second, networks, events.append)
+    (warning,) = [event for event in events if isinstance(event, JobWarning)]
+    assert warning.kind == "networks"
+    assert "know only drawn heads" in warning.message
+    assert events.index(warning) == 0
+
+
+def test_an_error_of_the_callback_leaves_no_file(request_of_one_second, networks):
+    def stop(event: Event) -> None:
+        if isinstance(event, FrameDone) and event.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(request_of_one_second, networks, stop)
+    assert list(request_of_one_second.output.parent.iterdir()) == []
+
+
+def test_compilation_is_counted_only_within_the_context():
+    def compile_program() -> None:
+        jax.jit(lambda x: jnp.sin(x) + 1)(jnp.ones(3)).block_until_ready()
+
+    with count_compile_seconds() as compile_seconds:
+        compile_program()
+        inside = compile_seconds()
+    assert inside > 0
+    compile_program()
+    assert compile_seconds() == inside
+
+
+def test_the_listener_is_removed_after_a_job_and_after_an_error(
+    request_of_one_second, networks, monkeypatch
+):
+    listeners: list[object] = []
+    monitoring = jax.monitoring
+    register = monitoring.register_event_duration_secs_listener
+    unregister = monitoring.unregister_event_duration_listener
+
+    def add(listener) -> None:
+        listeners.append(listener)
+        register(listener)
+
+    def remove(listener) -> None:
+        listeners.remove(listener)
+        unregister(listener)
+
+    monkeypatch.setattr(monitoring, "register_event_duration_secs_listener", add)
+    monkeypatch.setattr(monitoring, "unregister_event_duration_listener", remove)
+    most = 0
+
+    def count(event: Event) -> None:
+        nonlocal most
+        most = max(most, len(listeners))
+
+    run_job(request_of_one_second, networks, count)
+    assert (most, listeners) == (1, [])
+    with pytest.raises(ValueError, match="there is no face 9"):
+        run_job(replace(request_of_one_second, face=9), networks, count)
+    assert listeners == []

@@ -1,0 +1,79 @@
+"""The command `jaxportrait`, and the scripts that it replaces."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from jaxportrait import __main__ as command
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(monkeypatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["jaxportrait", *words])
+    command.main()
+
+
+def test_help_lists_every_command_with_a_line(monkeypatch, capsys):
+    run(monkeypatch, "--help")
+    page = capsys.readouterr().out
+    for name, program in command.PROGRAMS.items():
+        assert re.search(
+            f"^  {name} +{re.escape(program.summary)}$", page, re.MULTILINE
+        )
+
+
+@pytest.mark.parametrize("words", [[], ["animat"]])
+def test_a_missing_or_unknown_command_exits_with_2(words, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, *words)
+    error = capsys.readouterr().err
+    assert "choose one of animate, convert," in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["animate"])
+def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run(monkeypatch, name, "--help")
+    page = capsys.readouterr().out
+    assert page.startswith(f"usage: jaxportrait {name} ")
+    assert f"Example:\n  jaxportrait {name} -" in page
+    groups = re.findall(r"^\W*(\w+) options\W*$", page, re.MULTILINE)
+    assert len(groups) >= 1, "options stand in groups"
+
+
+def test_python_m_runs_the_same_commands():
+    words = [sys.executable, "-m", "jaxportrait", "animate", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: jaxportrait animate ")
+
+
+def test_a_program_run_by_its_module_shows_that_name():
+    words = [sys.executable, "-m", "infer", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: python -m infer ")
+    assert "  python -m infer -s portrait.jpg" in done.stdout
+
+
+@pytest.mark.parametrize(("script", "name"), command.ALIASES.items())
+def test_an_old_script_runs_its_command_with_a_note(script, name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{script}", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        command.run_alias()
+    output = capsys.readouterr()
+    assert output.err == f"note: {script} is now `jaxportrait {name}`\n"
+    assert output.out.startswith(f"usage: jaxportrait {name} ")
+
+
+def test_the_package_installs_the_command_and_every_old_script():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["scripts"]) == {"jaxportrait", *command.ALIASES}
+    for entry in project["scripts"].values():
+        module, _, function = entry.partition(":")
+        assert callable(getattr(import_module(module), function))
