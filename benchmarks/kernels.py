@@ -35,10 +35,9 @@ from jaxportrait.models.blocks import fold
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
-from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
-from jaxportrait.types import MotionStatistics
 from train.engine.config import OptimizerConfig
 from train.flow.stage import flow_program
 from train.flow.step import StepConfig

@@ -28,8 +28,7 @@ from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.drivers.windows import WindowMode, plan_windows, sample_motion
 from jaxportrait.models.parts import build
-from jaxportrait.motion.space import MOTION_FPS
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from train.flow.config import TransformerSize
 
 AUDIO_WIDTH, GUIDANCE = 384, 4.5

@@ -21,8 +21,7 @@ from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
 from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
 
 STATISTICS = ("statistics.mean", "statistics.std")
 AGREEMENT = 1e-5

@@ -13,7 +13,7 @@ from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.video import Encoder, VideoWriter, to_picture
-from jaxportrait.pipeline.retarget import Composition
+from jaxportrait.pipeline.retarget import Driving as Driving
 from jaxportrait.types import Source
 
 T = TypeVar("T")
@@ -50,32 +50,6 @@ class Sampling:
         if self.windows not in get_args(WindowMode):
             raise ValueError(
                 f"windows is {self.windows!r}: choose one of {', '.join(get_args(WindowMode))}"
-            )
-
-
-@dataclass(frozen=True)
-class Driving:
-    """How motion moves the source.
-
-    Attributes:
-      composition: "source" adds the motion to the source's own expression, "original"
-        replaces it.
-      relative_motion: of "original": the motion since the first frame, or as it is.
-      stitching: correct the keypoints so that shoulders and crop border stay in place.
-    """
-
-    composition: Composition = "source"
-    relative_motion: bool = True
-    stitching: bool = False
-
-    def __post_init__(self):
-        if self.composition not in get_args(Composition):
-            raise ValueError(
-                f"composition is {self.composition!r}: choose one of {', '.join(get_args(Composition))}"
-            )
-        if self.composition == "source" and not self.relative_motion:
-            raise ValueError(
-                'composition "source" adds motion since rest: with "original" it can be absolute'
             )
 
 

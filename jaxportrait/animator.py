@@ -17,13 +17,12 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int16, UInt8
 
-from jaxportrait.animation import Animation, Driving, Frame, Portrait, Sampling
+from jaxportrait.animation import Animation, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.windows import (
     WindowPlan,
     plan_windows,
     plans_up_to,
-    resample_motion,
     sample_motion,
 )
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
@@ -50,10 +49,11 @@ from jaxportrait.media.paste import (
     soft_mask,
 )
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, MotionSpace
 from jaxportrait.pipeline.encode import encode_audio, encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
-from jaxportrait.pipeline.retarget import compose, rest_motion
+from jaxportrait.pipeline.retarget import ClipArrays, Driving, compose, find_rest
 from jaxportrait.types import Source
 
 T = TypeVar("T")
@@ -231,9 +231,7 @@ class Animator:
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, output_fps)
-        motion = resample_motion(
-            self.sample(sound, frames, sampling), output_fps, count
-        )
+        motion = self.sample(sound, frames, sampling).resample(output_fps, count)
         keypoints = self.drive(portrait.source, motion, driving)
         return Animation(
             portrait.size,
@@ -245,7 +243,7 @@ class Animator:
 
     def sample(
         self, audio: Audio, frames: int, sampling: Sampling = Sampling()
-    ) -> Float[np.ndarray, "frames d"]:
+    ) -> MotionClip:
         """The motion of so many frames at 30 a second, made of sound."""
         plan, count = plan_windows(frames, self._transformer.config, sampling.windows)
         used = plan.features_of(count)
@@ -259,32 +257,27 @@ class Animator:
                 audio.sample_count,
                 features=used,
             )
-        return self._sample(features, count, plan, sampling)[:frames]
+        values = self._sample(features, count, plan, sampling)[:frames]
+        return MotionClip.from_values(values, self._space, MOTION_FPS)
 
     def drive(
-        self,
-        source: Source,
-        motion: Float[np.ndarray, "n d"],
-        driving: Driving = Driving(),
+        self, source: Source, motion: MotionClip, driving: Driving = Driving()
     ) -> np.ndarray:
         """Driving keypoints of every frame of a whole clip, (n, k, 3), made a chunk at
         a time.
 
-        It is counted from the clip's own rest (`rest_motion`), so a part of a clip is
+        It is counted from the clip's own rest (`find_rest`), so a part of a clip is
         not driven as within the whole.
         """
         self.check_driving(driving)
-        space, source = (
-            MOTION_SPACES[self._transformer.config.motion_space],
-            self._spread(source),
-        )
-        rest, chunks = jnp.asarray(rest_motion(motion, space)), []
-        for chunk in _chunks(motion, KEYPOINT_CHUNK):
+        source = self._spread(source)
+        rest, chunks = find_rest(motion, "mixed"), []
+        for start in range(0, len(motion), KEYPOINT_CHUNK):
+            chunk = motion[start : start + KEYPOINT_CHUNK].pad(KEYPOINT_CHUNK)
             keypoints = compose(
                 source,
-                chunk,
-                rest,
-                space=space,
+                ClipArrays.of_clip(chunk),
+                rest and ClipArrays.of_clip(rest),
                 composition=driving.composition,
                 relative=driving.relative_motion,
             )
@@ -362,8 +355,9 @@ class Animator:
         config = self._transformer.config
         for plan in plans_up_to(frames, config, sampling.windows):
             features = np.zeros((plan.features, config.audio_width), np.float32)
-            motion = self._sample(features, 0, plan, sampling)
-        for _ in self.render(source, self.drive(source, motion[:1], driving)):
+            values = self._sample(features, 0, plan, sampling)
+        motion = MotionClip.from_values(values[:1], self._space, MOTION_FPS)
+        for _ in self.render(source, self.drive(source, motion, driving)):
             pass
 
     def _products(self) -> AbstractContextManager[object]:
@@ -377,6 +371,10 @@ class Animator:
     @property
     def _transformer(self) -> FlowTransformer:
         return self.networks["flow_transformer"]
+
+    @property
+    def _space(self) -> MotionSpace:
+        return MOTION_SPACES[self._transformer.config.motion_space]
 
     def _encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
         """A face's crop, as the renderer reads it."""

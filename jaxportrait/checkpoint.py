@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 from jaxportrait.models.blocks import fold
 from jaxportrait.models.config import PortraitConfig, config_from_json
 from jaxportrait.models.parts import NETWORKS, abstract, build
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 
 FORMAT = 1
 COMMIT_NOTE = "commit_success.txt"

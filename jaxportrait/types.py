@@ -77,16 +77,6 @@ class AudioCondition:
     pooled: Float[Array, "n c"]
 
 
-@pytree
-@dataclass(frozen=True)
-class MotionStatistics:
-    """Mean and deviation of a motion space, by which the flow transformer's motion is
-    normalised."""
-
-    mean: Float[AnyArray, " d"]
-    std: Float[AnyArray, " d"]
-
-
 @dataclass(frozen=True)
 class FaceCrop:
     """A face cut out of an image, on the host.

@@ -255,7 +255,8 @@ from pathlib import Path
 import jax
 import numpy as np
 from jaxportrait.animator import Animator
-from jaxportrait.motion.space import KEYPOINTS
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES
 from jaxportrait.pipeline.render import render
 from tests.inputs import draw_portrait
 keypoints = np.random.default_rng(0).normal(scale=0.1, size=(19, KEYPOINTS, 3)).astype(np.float32)
@@ -273,7 +274,8 @@ networks = animator.networks["warping"], animator.networks["generator"]
 program = render.lower(*networks, portrait.source, driving).compile()
 made = program(*networks, portrait.source, driving)
 assert {shard.data.shape[0] for shard in made.addressable_shards} == {2}
-assert np.isfinite(one.drive(portrait.source, np.ones((5, 18), np.float32))).all()  # made by the other animator
+clip = MotionClip.from_values(np.ones((5, 18), np.float32), MOTION_SPACES["lip"], 30)
+assert np.isfinite(one.drive(portrait.source, clip)).all()  # a portrait of the other animator
 from tests.test_animator import open_tight
 tight = open_tight(Path(sys.argv[1]), batch_size=2)
 assert np.isfinite(list(tight.render(tight.prepare(draw_portrait(256)).source, driving))).all()

@@ -31,7 +31,7 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.models.stitching import StitchingConfig
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 
 CONFIG = PortraitConfig(
     64, appearance=AppearanceConfig.tiny(), stitching=StitchingConfig.stitching()

@@ -12,8 +12,9 @@ from jaxportrait.animator import Animator
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
-from jaxportrait.motion.space import POSE, neutral_frame
-from jaxportrait.pipeline.retarget import UPPER_KEYPOINTS
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
+from jaxportrait.pipeline.retarget import MEDIAN_KEYPOINTS
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.motion.timeline import loudness
@@ -80,9 +81,8 @@ def spoken(animator: Animator, portrait: Portrait) -> Animation:
 
 def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
     def motion(cfg_scale: float | None = None) -> np.ndarray:
-        return animator.sample(
-            Audio.open(demo.SENTENCE), 30, Sampling(steps=2, cfg_scale=cfg_scale)
-        )
+        sampling = Sampling(steps=2, cfg_scale=cfg_scale)
+        return animator.sample(Audio.open(demo.SENTENCE), 30, sampling).to_frames()
 
     assert animator.config.cfg_scale == 1.5
     np.testing.assert_array_equal(motion(), motion(1.5))
@@ -118,9 +118,10 @@ def test_it_blinks(animator: Animator, portrait: Portrait):
 def test_motion_is_counted_from_where_the_head_rests(
     animator: Animator, portrait: Portrait
 ):
-    motion = np.tile(neutral_frame(), (30, 1))
+    motion = neutral_frames(30)
     motion[0, POSE] = 15.0  # looks aside
-    driven = animator.drive(portrait.source, motion)
+    clip = MotionClip.from_values(motion, MOTION_SPACES["face"], 30)
+    driven = animator.drive(portrait.source, clip)
     own = np.asarray(portrait.source.keypoints)
     np.testing.assert_allclose(
         driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5
@@ -136,7 +137,7 @@ def test_eyes_and_brows_rest_together():
     }
     assert sorted(
         keypoint for keypoint, landmark in guided if landmark in upper
-    ) == list(UPPER_KEYPOINTS)
+    ) == list(MEDIAN_KEYPOINTS)
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):

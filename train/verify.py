@@ -27,8 +27,7 @@ from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.motion.space import MOTION_SPACES, normalize
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
 from train.engine.config import OptimizerConfig
 from train.engine.state import Params, TrainState, begin, mean_gradients, update
 from train.flow.step import Batch, Draws, StepConfig, build, flow_loss

@@ -17,9 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_FPS, denormalize
+from jaxportrait.motion.space import MOTION_FPS, MotionStatistics, denormalize
 from jaxportrait.ops.flow import euler_times, guide
-from jaxportrait.types import MotionStatistics
 
 WindowMode = Literal["fused", "independent"]
 Velocity = Callable[[Any, Array, Array, Any], Array]

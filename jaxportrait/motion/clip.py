@@ -1,9 +1,34 @@
 """`MotionClip`: the motion that every driver makes and that retargeting reads."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+
+from jaxportrait.motion import rotation
+from jaxportrait.motion.space import (
+    EXPRESSION,
+    KEYPOINTS,
+    POSE,
+    SCALE,
+    TRANSLATION,
+    MotionSpace,
+    neutral_frames,
+)
+
+FIELD_SHAPES: dict[str, tuple[int, ...]] = {
+    "expression": (KEYPOINTS, 3),
+    "rotation": (3, 3),
+    "translation": (3,),
+    "scale": (1,),
+    "eyes": (2,),
+    "lips": (1,),
+}
+"""Shape of one frame's value of each field."""
+
+MOTION_FIELDS = ("expression", "rotation", "translation", "scale")
 
 
 @dataclass(frozen=True)
@@ -21,6 +46,10 @@ class MotionClip:
       fps: frames a second.
       eyes: openness of the left and right eye, height over width.
       lips: openness of the lips, height over width.
+
+    Raises:
+      ValueError: a rate that is not positive, no motion, or arrays whose shapes or
+        lengths do not fit.
     """
 
     expression: Float32[np.ndarray, "n 21 3"] | None
@@ -31,6 +60,118 @@ class MotionClip:
     eyes: Float32[np.ndarray, "n 2"] | None = None
     lips: Float32[np.ndarray, "n 1"] | None = None
 
+    def __post_init__(self):
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"motion has {self.fps} frames a second: pass a rate > 0")
+        arrays = self.arrays()
+        if not any(name in arrays for name in MOTION_FIELDS):
+            raise ValueError("motion has no field: pass at least an expression")
+        count = len(self)
+        for name, array in arrays.items():
+            expected = (count, *FIELD_SHAPES[name])
+            if array.shape != expected:
+                raise ValueError(
+                    f"{name} of motion has shape {array.shape}: pass {expected}"
+                )
+
     def __len__(self) -> int:
-        fields = (self.expression, self.rotation, self.translation, self.scale)
-        return next(len(field) for field in fields if field is not None)
+        return len(next(iter(self.arrays().values())))
+
+    def __getitem__(self, frames: slice | Sequence[int]) -> Self:
+        """Return the frames of a slice or with these indices, at the same rate."""
+        return self._map(lambda _, array: array[frames])
+
+    def arrays(self) -> dict[str, Float32[np.ndarray, "n ..."]]:
+        """Return the arrays by field name, without fields that are None."""
+        fields = {name: getattr(self, name) for name in FIELD_SHAPES}
+        return {name: array for name, array in fields.items() if array is not None}
+
+    @classmethod
+    def from_values(
+        cls, values: Float[np.ndarray, "n d"], space: MotionSpace, fps: float
+    ) -> Self:
+        """Make a clip of the values of a motion space.
+
+        Args:
+          values: in the space's own units.
+          space: choice of values; a field that it leaves out is None in the clip.
+          fps: frames a second.
+        """
+        frames = space.complete(np.asarray(values, np.float32))
+        expression = frames[:, EXPRESSION].reshape(-1, KEYPOINTS, 3)
+        turn = rotation.matrices_of(frames[:, POSE]) if space.covers(POSE) else None
+        translation = frames[:, TRANSLATION] if space.covers(TRANSLATION) else None
+        scale = frames[:, SCALE] if space.covers(SCALE) else None
+        return cls(expression, turn, translation, scale, fps)
+
+    def to_frames(self) -> Float32[np.ndarray, "n 70"]:
+        """Return the packed values of whole frames; a field that is None is neutral."""
+        frames = neutral_frames(len(self))
+        if self.expression is not None:
+            frames[:, EXPRESSION] = self.expression.reshape(len(self), -1)
+        if self.rotation is not None:
+            frames[:, POSE] = rotation.angles_of(self.rotation)
+        if self.translation is not None:
+            frames[:, TRANSLATION] = self.translation
+        if self.scale is not None:
+            frames[:, SCALE] = self.scale
+        return frames
+
+    def resample(self, fps: float, count: int) -> Self:
+        """Return `count` frames at another rate; the last frame is held at the end.
+
+        Values are interpolated linearly, rotations about one axis from frame to frame.
+        """
+        end = len(self) - 1
+        position = np.minimum(np.arange(count) * (self.fps / fps), end)
+        lower = np.floor(position).astype(int)
+        upper = np.minimum(lower + 1, end)
+        weight = (position - lower).astype(np.float32)
+
+        def interpolate(name: str, array: np.ndarray) -> np.ndarray:
+            if name == "rotation":
+                return rotation.interpolate(array[lower], array[upper], weight)
+            share = weight.reshape(-1, *[1] * (array.ndim - 1))
+            return array[lower] * (1 - share) + array[upper] * share
+
+        return replace(self._map(interpolate), fps=fps)
+
+    def pad(self, count: int) -> Self:
+        """Return `count` frames, or all if there are more; the last one is repeated."""
+        missing = max(0, count - len(self))
+
+        def repeat_last(_: str, array: np.ndarray) -> np.ndarray:
+            return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+
+        return self._map(repeat_last)
+
+    def _map(self, change: Callable[[str, np.ndarray], np.ndarray]) -> Self:
+        changed = {name: change(name, array) for name, array in self.arrays().items()}
+        return replace(self, **changed)
+
+
+def concatenate(clips: Sequence[MotionClip]) -> MotionClip:
+    """Return one clip of several, one after the other.
+
+    Raises:
+      ValueError: no clips, or clips whose rates or fields differ.
+    """
+    if not clips:
+        raise ValueError("there is no motion to join: pass at least one clip")
+    first = clips[0]
+    names = first.arrays().keys()
+    for clip in clips[1:]:
+        if clip.fps != first.fps:
+            raise ValueError(
+                f"motion of {first.fps:g} and {clip.fps:g} frames a second: "
+                "resample to one rate first"
+            )
+        if clip.arrays().keys() != names:
+            raise ValueError(
+                f"motion of {', '.join(names)} and of {', '.join(clip.arrays())}: "
+                "join clips with the same fields"
+            )
+    joined = {
+        name: np.concatenate([clip.arrays()[name] for clip in clips]) for name in names
+    }
+    return replace(first, **joined)

@@ -2,9 +2,9 @@
 
 A frame of motion has 70 values: the expression of 21 keypoints (x, y, z each), pitch,
 yaw and roll in degrees, the translation (x, y, z) and the scale. A motion space is a
-choice of these values, and what a flow transformer makes.
+choice of these values, such as those that a flow transformer makes.
 
-Source: LivePortrait (its motion extractor's outputs and its lip and eye keypoints).
+Source: LivePortrait (its motion extractor's outputs and its regions of keypoints).
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
-from jaxportrait.types import AnyArray, Motion, MotionStatistics
+from jaxportrait.types import AnyArray, Motion, pytree
 
 KEYPOINTS = 21
 MOTION_FPS = 30
-"""Frames a second of the motion that is stored for training."""
+"""Frames a second of the motion that is stored for training, and so of the motion that
+the flow transformer makes. Other motion has the rate of its clip."""
 
 EXPRESSION = slice(0, 3 * KEYPOINTS)
 POSE = slice(EXPRESSION.stop, EXPRESSION.stop + 3)
@@ -29,8 +30,12 @@ POSE_NAMES = ("pitch", "yaw", "roll")
 TRANSLATION_NAMES = ("translation x", "translation y", "translation z")
 
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
-EYE_KEYPOINTS = (11, 13, 15, 16, 18)
-BROW_KEYPOINTS = (1, 2)
+REGIONS = {
+    "lips": LIP_KEYPOINTS,
+    "eyes": (11, 13, 15, 16, 18),
+    "brows": (1, 2),
+}
+"""Region of the face -> its keypoints, of networks with LivePortrait's keypoints."""
 
 
 def expression_columns(keypoints: tuple[int, ...]) -> tuple[int, ...]:
@@ -46,11 +51,11 @@ def value_name(column: int) -> str:
     return names[column - EXPRESSION.stop]
 
 
-def neutral_frame() -> Float32[np.ndarray, "70"]:
-    """Return the motion that changes nothing: all values 0, the scale 1."""
-    frame = np.zeros(MOTION_WIDTH, np.float32)
-    frame[SCALE] = 1.0
-    return frame
+def neutral_frames(count: int) -> Float32[np.ndarray, "n 70"]:
+    """Return motion that changes nothing: all values 0, the scale 1."""
+    frames = np.zeros((count, MOTION_WIDTH), np.float32)
+    frames[:, SCALE] = 1.0
+    return frames
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,11 @@ class MotionSpace:
 
     @property
     def has_pose(self) -> bool:
-        pose = set(range(POSE.start, POSE.stop))
-        return pose <= set(self.columns)
+        return self.covers(POSE)
+
+    def covers(self, values: slice) -> bool:
+        """Return whether all values of a slice, such as `POSE`, are in the space."""
+        return set(range(values.start, values.stop)) <= set(self.columns)
 
     @property
     def pose(self) -> Bool[np.ndarray, " d"]:
@@ -91,11 +99,13 @@ class MotionSpace:
         """Return where these columns of a whole frame stand within the space."""
         return [self.columns.index(column) for column in columns]
 
-    def complete(self, values: Float[Array, "n d"]) -> Float[Array, "n 70"]:
+    def complete(
+        self, values: Float32[np.ndarray, "n d"]
+    ) -> Float32[np.ndarray, "n 70"]:
         """Return whole frames; values outside the space are neutral."""
-        neutral = jnp.asarray(neutral_frame())[None]
-        frames = jnp.broadcast_to(neutral, (values.shape[0], MOTION_WIDTH))
-        return frames.at[:, np.array(self.columns)].set(values)
+        frames = neutral_frames(len(values))
+        frames[:, list(self.columns)] = values
+        return frames
 
 
 MOTION_SPACES = {
@@ -117,16 +127,13 @@ def pack(motion: Motion) -> Float32[np.ndarray, "n 70"]:
     return frames
 
 
-def unpack(frames: Float[Array, "n 70"]) -> Motion:
-    """Return whole frames as a `Motion` whose canonical keypoints are zero."""
-    expression = frames[:, EXPRESSION].reshape(-1, KEYPOINTS, 3)
-    return Motion(
-        keypoints=jnp.zeros_like(expression),
-        expression=expression,
-        pose=frames[:, POSE],
-        translation=frames[:, TRANSLATION],
-        scale=frames[:, SCALE],
-    )
+@pytree
+@dataclass(frozen=True)
+class MotionStatistics:
+    """Mean and deviation of a motion space, by which its values are normalised."""
+
+    mean: Float[AnyArray, " d"]
+    std: Float[AnyArray, " d"]
 
 
 def normalize(

@@ -1,92 +1,185 @@
-"""Composition: sampled motion and a source -> driving keypoints, as the renderer reads
-them."""
+"""Retargeting: the motion of a clip and a source -> driving keypoints."""
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Self, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxportrait.motion.space import (
-    MOTION_WIDTH,
-    POSE,
-    MotionSpace,
-    expression_columns,
-    unpack,
-)
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
-from jaxportrait.types import Source
+from jaxportrait.types import AnyArray, Source, pytree
 
 Composition = Literal["source", "original"]
+RestPolicy = Literal["mixed", "first", "source"]
+
+MEDIAN_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
+"""Keypoints of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2
+its brows; of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
 
 
-UPPER_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
-"""Of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2 its brows;
-of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
+@dataclass(frozen=True)
+class Driving:
+    """How motion moves the source.
 
-MEDIAN_COLUMNS = (
-    *expression_columns(UPPER_KEYPOINTS),
-    *range(POSE.start, MOTION_WIDTH),
-)
-"""Values of a frame that rest where they are most of the time: eyes and brows, pose,
-translation and scale."""
-
-
-def rest_motion(
-    motion: Float[np.ndarray, "n d"], space: MotionSpace
-) -> Float[np.ndarray, " d"]:
-    """What a whole clip's motion is counted from, so that a source at rest stays so.
-
-    Lips and jaw rest in the first frame, before anything is said. A head may look aside
-    there, and lids may be shut; so these rest at their median over the clip.
+    Attributes:
+      composition: "source" adds the motion to the source's own expression, "original"
+        replaces it.
+      relative_motion: of "original": the motion since the first frame, or as it is.
+      stitching: correct the keypoints so that shoulders and crop border stay in place.
     """
-    return np.where(
-        np.isin(space.columns, MEDIAN_COLUMNS), np.median(motion, axis=0), motion[0]
-    ).astype(motion.dtype)
+
+    composition: Composition = "source"
+    relative_motion: bool = True
+    stitching: bool = False
+
+    def __post_init__(self):
+        if self.composition not in get_args(Composition):
+            choices = ", ".join(get_args(Composition))
+            raise ValueError(
+                f"composition is {self.composition!r}: choose one of {choices}"
+            )
+        if self.composition == "source" and not self.relative_motion:
+            raise ValueError(
+                'composition "source" adds motion since rest: '
+                'with "original" it can be absolute'
+            )
 
 
-@partial(jax.jit, static_argnames=("space", "composition", "relative"))
+@pytree
+@dataclass(frozen=True)
+class ClipArrays:
+    """The arrays of a `MotionClip`, as programs read them; see there."""
+
+    expression: Float[AnyArray, "n k 3"] | None
+    rotation: Float[AnyArray, "n 3 3"] | None
+    translation: Float[AnyArray, "n 3"] | None
+    scale: Float[AnyArray, "n 1"] | None
+
+    @classmethod
+    def of_clip(cls, clip: MotionClip) -> Self:
+        return cls(clip.expression, clip.rotation, clip.translation, clip.scale)
+
+    @classmethod
+    def of_source(cls, source: Source) -> Self:
+        motion = source.motion
+        rotation = rotation_matrix(motion.pose)
+        return cls(motion.expression, rotation, motion.translation, motion.scale)
+
+
+def find_rest(
+    clip: MotionClip,
+    policy: RestPolicy,
+    median_keypoints: tuple[int, ...] = MEDIAN_KEYPOINTS,
+) -> MotionClip | None:
+    """Return the one frame that motion is counted from; it leaves the source as it is.
+
+    Args:
+      clip: a whole clip, for "mixed".
+      policy: "mixed" rests lips and jaw in the first frame, before anything is said.
+        A head may look aside there, and lids may be shut. So these rest at their median
+        over the clip. "first" rests everything in the first frame. "source" is None:
+        motion is counted from the source's own, so that it is absolute.
+      median_keypoints: keypoints that "mixed" rests at their median.
+
+    Raises:
+      ValueError: there is no such policy.
+    """
+    if policy == "source":
+        return None
+    if policy == "first":
+        return clip[:1]
+    if policy == "mixed":
+        return _mixed_rest(clip, median_keypoints)
+    choices = ", ".join(get_args(RestPolicy))
+    raise ValueError(f"rest is {policy!r}: choose one of {choices}")
+
+
+def _mixed_rest(clip: MotionClip, median_keypoints: tuple[int, ...]) -> MotionClip:
+    expression = None
+    if clip.expression is not None:
+        expression = clip.expression[:1].copy()
+        upper = list(median_keypoints)
+        expression[:, upper] = np.median(clip.expression[:, upper], axis=0)
+    rotation = None
+    if clip.rotation is not None:
+        rotation = matrices_of(_median(angles_of(clip.rotation)))
+    translation = None if clip.translation is None else _median(clip.translation)
+    scale = None if clip.scale is None else _median(clip.scale)
+    return MotionClip(expression, rotation, translation, scale, clip.fps)
+
+
+def _median(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "1 d"]:
+    return np.median(values, axis=0, keepdims=True)
+
+
+@partial(jax.jit, static_argnames=("composition", "relative"))
 def compose(
     source: Source,
-    motion: Float[Array, "n d"],
-    rest: Float[Array, " d"],
+    motion: ClipArrays,
+    rest: ClipArrays | None,
     *,
-    space: MotionSpace,
     composition: Composition = "source",
     relative: bool = True,
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints of frames whose motion is `motion`.
+    """Return the driving keypoints of frames.
 
     "source" adds the motion since rest (r) to the source's own: expression e_s + e_i -
-    e_r, rotation R_i R_r^T R_s, scale s_s s_i / s_r, translation t_s + t_i - t_r. What
-    the motion space leaves out stays the source's. Over the lips this is LivePortrait's
+    e_r, rotation R_i R_r^T R_s, scale s_s s_i / s_r, translation t_s + t_i - t_r. Fields
+    that the motion leaves out stay the source's. Over the lips this is LivePortrait's
     relative motion of the lip region.
 
     "original" is the audio-driven original's: the lips' motion, since rest (which is
     their first frame) if `relative`, in place of the source's expression.
 
     Args:
-      motion: in the motion space's units.
-      rest: the motion that is to leave the source as it is; see `rest_motion`.
+      source: the picture's source.
+      motion: of n frames.
+      rest: the one frame that leaves the source as it is; None counts from the source.
     """
-    own, now, then = (
-        source.motion,
-        unpack(space.complete(motion)),
-        unpack(space.complete(rest[None])),
-    )
+    own = source.motion
     rotation = rotation_matrix(own.pose)
+    rest = ClipArrays.of_source(source) if rest is None else rest
     if composition == "original":
-        expression = now.expression - then.expression if relative else now.expression
+        expression = _replace(motion.expression, rest.expression, relative)
         return transform_keypoints(
             own.keypoints, rotation, expression, own.scale, own.translation
         )
-    back = jnp.swapaxes(rotation_matrix(then.pose), -1, -2)
     return transform_keypoints(
         own.keypoints,
-        chain(rotation_matrix(now.pose), back, rotation),
-        own.expression + now.expression - then.expression,
-        own.scale * now.scale / then.scale,
-        own.translation + now.translation - then.translation,
+        _turn(rotation, motion.rotation, rest.rotation),
+        _add(own.expression, motion.expression, rest.expression),
+        _multiply(own.scale, motion.scale, rest.scale),
+        _add(own.translation, motion.translation, rest.translation),
     )
+
+
+def _replace(
+    motion: AnyArray | None, rest: AnyArray | None, relative: bool
+) -> Float[Array, "n k 3"]:
+    if motion is None or rest is None:
+        raise ValueError('the motion has no expression: use composition "source"')
+    return jnp.asarray(motion - rest if relative else motion)
+
+
+def _add(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+    if motion is None or rest is None:
+        return own
+    return own + motion - rest
+
+
+def _turn(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+    if motion is None or rest is None:
+        return own
+    back = jnp.swapaxes(rest, -1, -2)
+    return chain(jnp.asarray(motion), back, own)
+
+
+def _multiply(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+    if motion is None or rest is None:
+        return own
+    return own * motion / rest

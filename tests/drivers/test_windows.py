@@ -20,7 +20,7 @@ from jaxportrait.drivers.windows import (
 )
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 
 CONFIG = FlowTransformerConfig.tiny()
 FRAMES = 30 * 120

@@ -1,15 +1,31 @@
-"""Composition: the original's keypoints, and what a motion leaves alone."""
+"""Retargeting: the original's keypoints, and motion that leaves parts of a source."""
+
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.motion.space import LIP_KEYPOINTS, MOTION_SPACES
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import (
+    EXPRESSION,
+    LIP_KEYPOINTS,
+    MOTION_SPACES,
+    POSE,
+    SCALE,
+    TRANSLATION,
+)
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
-from jaxportrait.pipeline.retarget import UPPER_KEYPOINTS, compose, rest_motion
+from jaxportrait.pipeline.retarget import (
+    MEDIAN_KEYPOINTS,
+    ClipArrays,
+    compose,
+    find_rest,
+)
 from jaxportrait.types import Motion, Source
 
-LIP, FACE = MOTION_SPACES["lip"], MOTION_SPACES["face"]
+LIP = MOTION_SPACES["lip"]
+FACE = MOTION_SPACES["face"]
 
 
 @pytest.fixture(scope="module")
@@ -19,82 +35,159 @@ def figures(golden):
 
 @pytest.fixture(scope="module")
 def source(figures) -> Source:
-    read = {
-        name: jnp.asarray(figures[f"source/{name}"])
-        for name in ("kp", "exp", "pitch", "yaw", "roll", "t", "scale")
-    }
-    pose = jnp.concatenate([read["pitch"], read["yaw"], read["roll"]], axis=1)
-    motion = Motion(read["kp"], read["exp"], pose, read["t"], read["scale"])
-    return Source(
-        jnp.zeros(()), jnp.zeros(()), jnp.asarray(figures["x_s"]), motion, jnp.zeros(())
-    )
+    names = ("kp", "exp", "pitch", "yaw", "roll", "t", "scale")
+    values = {name: jnp.asarray(figures[f"source/{name}"]) for name in names}
+    angles = [values[name] for name in ("pitch", "yaw", "roll")]
+    pose = jnp.concatenate(angles, axis=1)
+    motion = Motion(values["kp"], values["exp"], pose, values["t"], values["scale"])
+    keypoints = jnp.asarray(figures["x_s"])
+    nothing = jnp.zeros(())
+    return Source(nothing, nothing, keypoints, motion, nothing)
+
+
+@pytest.fixture(scope="module")
+def lip_motion(figures) -> MotionClip:
+    values = figures["audio_driven/motion"].reshape(-1, LIP.width)
+    return MotionClip.from_values(values, LIP, 30)
+
+
+def drive(
+    source: Source, clip: MotionClip, rest: MotionClip | None, **options
+) -> np.ndarray:
+    start = None if rest is None else ClipArrays.of_clip(rest)
+    return np.asarray(compose(source, ClipArrays.of_clip(clip), start, **options))
+
+
+def draw_face_motion(frames: int) -> np.ndarray:
+    values = np.random.default_rng(0).normal(0, 0.02, (frames, FACE.width))
+    return values.astype(np.float32)
 
 
 @pytest.mark.parametrize("relative", [True, False])
-def test_original_composition_is_golden(figures, source, relative):
-    motion = jnp.asarray(figures["audio_driven/motion"].reshape(-1, 18))
-    keypoints = compose(
-        source, motion, motion[0], space=LIP, composition="original", relative=relative
+def test_original_composition_is_golden(figures, source, lip_motion, relative):
+    keypoints = drive(
+        source, lip_motion, lip_motion[:1], composition="original", relative=relative
     )
     expected = figures[f"audio_driven/relative_{relative}"]
     assert np.abs(keypoints - expected).max() <= 1e-6 * np.abs(expected).max()
 
 
-def test_the_first_frame_is_the_source(figures, source):
-    motion = jnp.asarray(figures["audio_driven/motion"].reshape(-1, 18))
-    keypoints = compose(source, motion, motion[0], space=LIP)
+def test_the_first_frame_is_the_source(figures, source, lip_motion):
+    keypoints = drive(source, lip_motion, lip_motion[:1])
     np.testing.assert_allclose(keypoints[0], figures["x_s"][0], atol=1e-6)
 
 
-def test_lips_alone_move(figures, source):
-    motion = jnp.asarray(figures["audio_driven/motion"].reshape(-1, 18))
-    moved = np.abs(
-        np.asarray(compose(source, motion, motion[0], space=LIP)) - figures["x_s"]
-    ).max(axis=(0, 2))
-    lips = np.isin(np.arange(21), LIP_KEYPOINTS)
-    assert (moved[lips] > 1e-3).all()
-    assert (moved[~lips] < 1e-6).all()
+def test_only_lips_move(figures, source, lip_motion):
+    keypoints = drive(source, lip_motion, lip_motion[:1])
+    distances = np.abs(keypoints - figures["x_s"]).max(axis=(0, 2))
+    lips = np.isin(np.arange(len(distances)), LIP_KEYPOINTS)
+    assert (distances[lips] > 1e-3).all()
+    assert (distances[~lips] < 1e-6).all()
 
 
 def test_face_motion_turns_scales_and_shifts_the_source(source):
     rng = np.random.default_rng(0)
-    motion = rng.normal(0, 0.02, (4, 70)).astype(np.float32)
-    motion[:, 63:66] = rng.uniform(-20, 20, (4, 3))
-    motion[:, 69] = rng.uniform(1.0, 1.5, 4)
-    keypoints = compose(source, jnp.asarray(motion), jnp.asarray(motion[0]), space=FACE)
+    values = draw_face_motion(4)
+    values[:, POSE] = rng.uniform(-20, 20, (4, 3))
+    values[:, SCALE] = rng.uniform(1.0, 1.5, (4, 1))
+    clip = MotionClip.from_values(values, FACE, 30)
+    keypoints = drive(source, clip, clip[:1])
     own, i = source.motion, 3
-    rotation = (
-        rotation_matrix(jnp.asarray(motion[i : i + 1, 63:66]))
-        @ jnp.swapaxes(rotation_matrix(jnp.asarray(motion[:1, 63:66])), 1, 2)
-        @ rotation_matrix(own.pose)
-    )
+    turns = rotation_matrix(jnp.asarray(values[:, POSE]))
+    rotation = turns[i] @ turns[0].T @ rotation_matrix(own.pose)[0]
+    change = values[i] - values[0]
     expected = transform_keypoints(
         own.keypoints,
-        rotation,
-        own.expression + (motion[i] - motion[0])[:63].reshape(1, 21, 3),
-        own.scale * motion[i, 69] / motion[0, 69],
-        own.translation + (motion[i] - motion[0])[None, 66:69],
+        rotation[None],
+        own.expression + change[EXPRESSION].reshape(1, -1, 3),
+        own.scale * values[i : i + 1, SCALE] / values[:1, SCALE],
+        own.translation + change[None, TRANSLATION],
     )
     np.testing.assert_allclose(keypoints[i], expected[0], atol=1e-6)
     np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
 
 
-def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
-    rng = np.random.default_rng(1)
-    motion = rng.normal(0, 0.02, (31, 70)).astype(np.float32)
-    motion[0, 63:66] = 20.0  # looks aside
-    motion[0, [3 * keypoint + 1 for keypoint in UPPER_KEYPOINTS]] = 0.5  # lids shut
-    rest = rest_motion(motion, FACE)
-    eyes = np.array(
-        [3 * keypoint + axis for keypoint in UPPER_KEYPOINTS for axis in range(3)]
+def test_fields_that_are_left_out_stay_the_source(source):
+    values = draw_face_motion(3)
+    values[:, POSE] = 20
+    clip = MotionClip.from_values(values, FACE, 30)
+    still = replace(clip, rotation=None, translation=None, scale=None)
+    constant = replace(
+        clip,
+        rotation=np.repeat(clip.rotation[:1], 3, axis=0),
+        translation=np.repeat(clip.translation[:1], 3, axis=0),
+        scale=np.repeat(clip.scale[:1], 3, axis=0),
     )
-    np.testing.assert_array_equal(rest[eyes], np.median(motion, axis=0)[eyes])
-    np.testing.assert_array_equal(rest[63:], np.median(motion, axis=0)[63:])
-    others = np.setdiff1d(np.arange(63), eyes)
-    np.testing.assert_array_equal(rest[others], motion[0, others])
-    assert rest.dtype == np.float32
+    expected = drive(source, constant, constant[:1])
+    np.testing.assert_allclose(drive(source, still, still[:1]), expected, atol=1e-6)
+    turned = replace(clip, expression=None)
+    keypoints = drive(source, turned, turned[:1])
+    np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
+
+
+def test_motion_since_the_source_is_absolute(source):
+    """The keypoints are those of the clip's own frames, whatever the source's pose."""
+    values = draw_face_motion(3)
+    values[:, POSE] = np.random.default_rng(1).uniform(-20, 20, (3, 3))
+    values[:, SCALE] = 1.2
+    clip = MotionClip.from_values(values, FACE, 30)
+    assert find_rest(clip, "source") is None
+    expected = transform_keypoints(
+        jnp.repeat(source.motion.keypoints, 3, axis=0),
+        jnp.asarray(clip.rotation),
+        jnp.asarray(clip.expression),
+        jnp.asarray(clip.scale),
+        jnp.asarray(clip.translation),
+    )
+    np.testing.assert_allclose(drive(source, clip, None), expected, atol=1e-6)
+
+
+def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
+    values = np.random.default_rng(1).normal(0, 0.02, (31, 70)).astype(np.float32)
+    values[0, POSE] = 20.0  # looks aside
+    values[0, [3 * keypoint + 1 for keypoint in MEDIAN_KEYPOINTS]] = 0.5  # lids shut
+    clip = MotionClip.from_values(values, FACE, 30)
+    rest = find_rest(clip, "mixed")
+    upper = list(MEDIAN_KEYPOINTS)
+    median = np.median(clip.expression, axis=0)
+    np.testing.assert_array_equal(rest.expression[0, upper], median[upper])
+    others = np.setdiff1d(np.arange(21), upper)
+    np.testing.assert_array_equal(
+        rest.expression[0, others], clip.expression[0, others]
+    )
+    frame = rest.to_frames()[0]
+    medians = np.median(values, axis=0)
+    np.testing.assert_allclose(frame[POSE], medians[POSE], atol=1e-5)
+    np.testing.assert_array_equal(frame[TRANSLATION], medians[TRANSLATION])
+    np.testing.assert_array_equal(frame[SCALE], medians[SCALE])
+    assert all(array.dtype == np.float32 for array in rest.arrays().values())
+
+
+def test_keypoints_that_rest_at_their_median_are_chosen():
+    values = np.random.default_rng(1).normal(0, 0.02, (31, 70)).astype(np.float32)
+    clip = MotionClip.from_values(values, FACE, 30)
+    rest = find_rest(clip, "mixed", (20,))
+    np.testing.assert_array_equal(rest.expression[0, :20], clip.expression[0, :20])
+    median = np.median(clip.expression[:, 20], axis=0)
+    np.testing.assert_array_equal(rest.expression[0, 20], median)
+
+
+def test_live_motion_rests_in_its_first_frame():
+    clip = MotionClip.from_values(draw_face_motion(5), FACE, 30)
+    rest = find_rest(clip, "first")
+    np.testing.assert_array_equal(rest.to_frames(), clip[:1].to_frames())
+    assert len(rest) == 1
 
 
 def test_lip_motion_rests_in_its_first_frame():
-    motion = np.random.default_rng(2).normal(0, 0.02, (31, 18)).astype(np.float32)
-    np.testing.assert_array_equal(rest_motion(motion, LIP), motion[0])
+    values = np.random.default_rng(2).normal(0, 0.02, (31, 18)).astype(np.float32)
+    clip = MotionClip.from_values(values, LIP, 30)
+    rest = find_rest(clip, "mixed")
+    assert list(rest.arrays()) == ["expression"]
+    np.testing.assert_array_equal(rest.expression, clip.expression[:1])
+
+
+def test_a_rest_that_is_none_is_named():
+    clip = MotionClip.from_values(draw_face_motion(2), FACE, 30)
+    with pytest.raises(ValueError, match="rest is 'median': choose one of mixed"):
+        find_rest(clip, "median")  # pyright: ignore[reportArgumentType]

@@ -14,8 +14,7 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.motion import MotionConfig
-from jaxportrait.motion.space import MOTION_WIDTH
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
 from tests.train.videos import draw_leaves
 
 IMAGE_SIZE = 48

@@ -16,8 +16,7 @@ from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import build
 from jaxportrait.models.whisper import WhisperConfig
-from jaxportrait.motion.space import MOTION_WIDTH
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
 from train.data.records import (
     ClipRecord,
     Dataset,

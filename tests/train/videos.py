@@ -14,7 +14,7 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoWriter
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 
 WIDTH, HEIGHT = 160, 128
 VOICE_RATE = 16_000

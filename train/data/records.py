@@ -16,9 +16,13 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64
 
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, MOTION_WIDTH
+from jaxportrait.motion.space import (
+    MOTION_FPS,
+    MOTION_SPACES,
+    MOTION_WIDTH,
+    MotionStatistics,
+)
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
-from jaxportrait.types import MotionStatistics
 from train.data.shards import (
     SPLITS,
     ClipShards,

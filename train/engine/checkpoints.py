@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from jaxportrait.checkpoint import CheckpointError
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from train.engine.state import Params, TrainState
 
 FOLDER = "checkpoints"

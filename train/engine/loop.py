@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Array, UInt8
 
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import LoopConfig
 from train.engine.journal import Journal

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, UInt8
 
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Sample
 from train.engine.config import ConfigError, OptimizerConfig
 from train.engine.keys import Purpose, root_key

@@ -7,9 +7,13 @@ import grain
 import numpy as np
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, normalize
+from jaxportrait.motion.space import (
+    MOTION_FPS,
+    MOTION_SPACES,
+    MotionStatistics,
+    normalize,
+)
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
-from jaxportrait.types import MotionStatistics
 from train.data.batches import (
     Rows,
     Sample,

@@ -10,8 +10,12 @@ from jaxtyping import Array, Float, Int, UInt8
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, sample_motion
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import abstract
-from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, value_name
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import (
+    MOTION_FPS,
+    MOTION_SPACES,
+    MotionStatistics,
+    value_name,
+)
 from train.data.records import ClipRecord, Dataset
 from train.data.silence import quietest_feature, with_silence
 from train.engine.journal import pixels, plot_motion

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.models.config import PortraitConfig
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Rows
 from train.data.frames import FrameDataset, open_frames
 from train.data.records import network_identity

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from tests.train.videos import draw_leaves
 from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import OptimizerConfig

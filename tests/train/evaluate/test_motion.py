@@ -15,8 +15,7 @@ from rich.console import Console
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from jaxportrait.drivers.windows import plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_SPACES
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from tests.train.videos import save_tiny_checkpoint
 from train.data.records import (
     ClipRecord,

@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxportrait.motion.space import normalize
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics, normalize
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
 from train.data.batches import Rows
 from train.data.records import Dataset, WindowSplitSize

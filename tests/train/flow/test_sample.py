@@ -6,7 +6,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_clip
 from tests.train.videos import draw_leaves
 from train.data.silence import quietest_feature, with_silence

@@ -13,8 +13,7 @@ from rich.progress import track
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.motion.space import MOTION_SPACES
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.records import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis

@@ -11,8 +11,12 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 
 from jaxportrait.drivers.windows import WindowMode, plan_windows, sample_motion
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, normalize
-from jaxportrait.types import MotionStatistics
+from jaxportrait.motion.space import (
+    MOTION_SPACES,
+    MotionSpace,
+    MotionStatistics,
+    normalize,
+)
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.evaluate.motion import metrics

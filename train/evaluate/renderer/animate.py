@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.motion.space import MOTION_SPACES, pack
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
-from jaxportrait.pipeline.retarget import compose
+from jaxportrait.pipeline.retarget import ClipArrays, compose
 from jaxportrait.types import Source
 from train.prepare.motion.extract import read_motion
 from train.renderer.config import PARTS
@@ -22,7 +22,6 @@ BATCH = 4
 """Pictures at once; one program serves any number of them."""
 
 Pictures = Sequence[UInt8[np.ndarray, "s s 3"]]
-Motion = Float32[np.ndarray, "n 70"]
 
 
 @dataclass(frozen=True)
@@ -44,27 +43,29 @@ class LoadedRenderer:
             picture[None],
         )
 
-    def motion(self, pictures: Pictures) -> Motion:
+    def motion(self, pictures: Pictures) -> MotionClip:
         """What M reads of pictures of its size."""
-        return read_motion(self.networks["motion"], pictures, BATCH)
+        values = read_motion(self.networks["motion"], pictures, BATCH)
+        return MotionClip.from_values(values, MOTION_SPACES["face"], MOTION_FPS)
 
-    def follow(self, source: Source, motion: Motion) -> UInt8[np.ndarray, "n S S 3"]:
+    def follow(
+        self, source: Source, motion: MotionClip
+    ) -> UInt8[np.ndarray, "n S S 3"]:
         """The source's face with the motion of frames of its own clip: pose and
         expression become theirs."""
-        return self.move(source, motion, pack(source.motion)[0])
+        return self.move(source, motion, None)
 
     def move(
-        self, source: Source, motion: Motion, rest: Float32[np.ndarray, "70"]
+        self, source: Source, motion: MotionClip, rest: MotionClip | None
     ) -> UInt8[np.ndarray, "n S S 3"]:
         """The source's face, moved as inference moves it: by `motion` since `rest`."""
         made = []
         for start in range(0, len(motion), BATCH):
             part = motion[start : start + BATCH]
-            padded = jnp.asarray(
-                np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-            )
             keypoints = compose(
-                source, padded, jnp.asarray(rest), space=MOTION_SPACES["face"]
+                source,
+                ClipArrays.of_clip(part.pad(BATCH)),
+                rest and ClipArrays.of_clip(rest),
             )
             pictures = render(
                 self.networks["warping"], self.networks["generator"], source, keypoints

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxportrait.motion.space import MOTION_SPACES
-from jaxportrait.pipeline.retarget import rest_motion
+from jaxportrait.pipeline.retarget import find_rest
 from train.data.frames import FrameRecord, decode_image
 from train.evaluate.renderer.animate import LoadedRenderer
 from train.evaluate.renderer.pairs import Pair, driving_frames, resize
@@ -60,7 +59,7 @@ def cross_sheet(
     chosen = driving_frames(driving.frames, columns)
     pictures = [decode_image(image) for image in driving.images]
     motion = renderer.motion([resize(picture, image_size) for picture in pictures])
-    rest = rest_motion(motion, MOTION_SPACES["face"])
+    rest = find_rest(motion, "mixed")
     shown = (0, *chosen)
     rows = [
         caption_row(
@@ -71,7 +70,7 @@ def cross_sheet(
     for record in sources:
         still = decode_image(record.images[0])
         made = renderer.move(
-            renderer.encode(resize(still, image_size)), motion[list(chosen)], rest
+            renderer.encode(resize(still, image_size)), motion[chosen], rest
         )
         rows.append(
             caption_row((still, *made), (f"source {record.subject}", *[""] * len(made)))

@@ -1,0 +1,83 @@
+"""Motion on disk: a safetensors file, its rate and format version as metadata."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from jaxportrait.motion.clip import FIELD_SHAPES, MotionClip
+
+FORMAT = "jaxportrait motion 1"
+
+
+class MotionFileError(ValueError):
+    """A file that holds no motion, or motion that cannot be used."""
+
+
+def save_motion(clip: MotionClip, path: str | Path) -> None:
+    """Write a clip whole or not at all; a file at `path` is replaced.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    path = Path(path)
+    arrays = {
+        name: np.ascontiguousarray(array, np.float32)
+        for name, array in clip.arrays().items()
+    }
+    metadata = {"format": FORMAT, "fps": repr(float(clip.fps))}
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        save_file(arrays, partial, metadata)
+        partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_motion(path: str | Path) -> MotionClip:
+    """Read a clip that `save_motion` wrote.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      MotionFileError: it holds no motion, is damaged, or is of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no motion at {path}: pass a file of `save_motion`")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in _names(file)}
+    except (SafetensorError, OSError) as error:
+        raise MotionFileError(
+            f"{path} is no motion file or damaged: {error}"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise MotionFileError(
+            f"{path} is of format {metadata.get('format')!r}, this version reads "
+            f"{FORMAT!r}: save the motion again"
+        )
+    return _check(path, metadata, arrays)
+
+
+def _names(file: safe_open) -> list[str]:
+    return list(file.keys())
+
+
+def _check(
+    path: Path, metadata: dict[str, str], arrays: dict[str, np.ndarray]
+) -> MotionClip:
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise MotionFileError(
+                f"{name} of {path} is not of finite float32 values: save it again"
+            )
+    fields = dict.fromkeys(FIELD_SHAPES) | arrays
+    try:
+        return MotionClip(**fields, fps=float(metadata["fps"]))  # pyright: ignore
+    except (KeyError, TypeError, ValueError) as error:
+        raise MotionFileError(f"{path} holds no motion: {error}") from error
