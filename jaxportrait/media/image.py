@@ -1,55 +1,90 @@
-"""Read pictures from files, whatever they hold, as 8-bit RGB."""
+"""Read pictures of any kind from files, as 8-bit RGB."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from av.error import FFmpegError, InvalidDataError
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
-JPEG = b"\xff\xd8\xff"
-PNG = b"\x89PNG\r\n\x1a\n"
-SIGNATURES = (JPEG, PNG, b"GIF8", b"BM", b"II*\0", b"MM\0*")
-
-ORIENTATION_TAG = 0x0112
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "TIFF",
+    "GIF",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+    "SUN",
+)
+"""Pillow's names of the formats that are read: pictures, no documents or programs."""
+HEAD = 16
+"""Bytes by which Pillow recognises a format."""
+MAX_PIXELS = 2**30
+"""Pixels of the largest picture that is decoded, 3 GB; also OpenCV's limit."""
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""Errors that Pillow's readers raise for a damaged file."""
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture as RGB, upright, with even sides.
 
-    EXIF rotation is applied, grey becomes RGB, 16 bits become 8, an animation gives its
-    first frame. Transparent parts are laid over white, as viewers show them: the colour
-    a file keeps under them is arbitrary, often black. An odd last row or column is
-    dropped, since H.264 with 4:2:0 colour needs even sides.
+    EXIF rotation is applied, grey becomes RGB, 16 bits become 8, and an animation gives
+    its first frame. Transparent parts are laid over white, as viewers show them: the
+    colour a file keeps under them is arbitrary, often black. An odd last row or column
+    is dropped, since H.264 with 4:2:0 colour needs even sides.
 
     Args:
-      path: a JPEG, PNG, WebP, BMP, TIFF, GIF or other file that OpenCV reads; the name
-        may hold any character.
+      path: a file in one of `FORMATS`; its name may hold any character.
 
     Raises:
       FileNotFoundError: there is no such file.
       IsADirectoryError: it is a folder.
-      ValueError: it is empty, no picture, cut short, damaged, or under two pixels a
-        side.
+      ValueError: it is empty, no picture, cut short, damaged, too large, or under two
+        pixels a side.
     """
     path = Path(path)
     data = _read_bytes(path)
-    try:
-        image = _decode(data) if _is_whole(data) else None
-    except cv2.error as error:
+    name = _format_of(data)
+    if name is None:
         raise ValueError(
-            f"{path} cannot be decoded ({error.err}): convert it to a smaller PNG or JPEG"
+            f"{path} is not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF): convert it to PNG or JPEG"
+        )
+    try:
+        with _quiet_pillow():
+            image = _read(name, data)
+    except DAMAGE as error:
+        raise ValueError(
+            f"{path} is damaged or cut short: export or download the picture again"
         ) from error
+    except MemoryError:
+        image = None
     if image is None:
-        raise (
-            _damaged(path)
-            if data.startswith(SIGNATURES) or _is_webp(data)
-            else _no_picture(path)
+        raise ValueError(
+            f"{path} cannot be decoded (it is too large): convert it to a smaller PNG or JPEG"
         )
     return _trim_to_even(image, path)
 
@@ -57,8 +92,9 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 def reduce(
     image: UInt8[np.ndarray, "h w 3"], max_side: int = 1280
 ) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Shrink a picture so that its longer side is at most `max_side` pixels; smaller
-    ones come back as they are.
+    """Shrink a picture so that its longer side is at most `max_side` pixels.
+
+    Smaller pictures are returned unchanged.
 
     Source: LivePortrait reduces sources to 1280 px before it looks for a face; here by
     area, which does not alias.
@@ -68,9 +104,8 @@ def reduce(
     if factor >= 1:
         return image
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(
-        np.uint8, copy=False
-    )
+    reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return reduced.astype(np.uint8, copy=False)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -86,153 +121,97 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _damaged(path: Path) -> ValueError:
-    return ValueError(
-        f"{path} is damaged or cut short: export or download the picture again"
-    )
+def _format_of(data: bytes) -> str | None:
+    """Return Pillow's name of a file's format; None if it is in none of `FORMATS`."""
+    Image.init()
+    for name in FORMATS:
+        # a build of Pillow may lack a format
+        _, accept = Image.OPEN.get(name, (None, None))
+        if accept is not None and accept(data[:HEAD]):
+            return name
+    return None
 
 
-def _no_picture(path: Path) -> ValueError:
-    return ValueError(
-        f"{path} is not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF): convert it to PNG or JPEG"
-    )
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Keep Pillow from printing about damage; the error raised here says it once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        yield
 
 
-def _is_whole(data: bytes) -> bool:
-    """Whether nothing of a JPEG or PNG is lost; OpenCV notices it itself in the other
-    kinds."""
-    if data.startswith(JPEG):
-        return _is_whole_jpeg(data)
-    return not data.startswith(PNG) or _is_whole_png(data)
+def _read(name: str, data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Decode a whole picture; None if it is too large.
+
+    Raises:
+      one of `DAMAGE`: a part of it is lost or wrong.
+    """
+    picture = _open(name, data)
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        return None
+    _check_whole(name, data)
+    return _decode(picture)
 
 
-def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether all of a JPEG's blocks are there: OpenCV fills lost ones with grey,
-    FFmpeg can be told to refuse."""
+def _open(name: str, data: bytes) -> ImageFile:
+    """Read the header of a picture.
+
+    `Image.open` refuses photographs of 200 megapixels, so its reader is called here.
+    """
+    reader, _ = Image.OPEN[name]
+    return reader(BytesIO(data), "")
+
+
+def _check_whole(name: str, data: bytes) -> None:
+    """Raise one of `DAMAGE` if a part of a JPEG or PNG is lost.
+
+    Pillow notices it in the other formats when it decodes them.
+    """
+    if name == "JPEG":
+        _check_jpeg_blocks(data)
+    elif name == "PNG":
+        # compares the checksum of every chunk
+        _open(name, data).verify()
+
+
+def _check_jpeg_blocks(data: bytes) -> None:
+    """Raise an OSError if blocks of a JPEG are lost.
+
+    Pillow fills them with grey; FFmpeg can be told to refuse them.
+    """
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"err_detect": "explode"}
     try:
         decoder.decode(av.Packet(data))
-    except InvalidDataError:
-        return False
+    except InvalidDataError as error:
+        raise OSError("blocks of the JPEG are lost") from error
     except FFmpegError:
-        return True  # a kind of JPEG that FFmpeg does not know is left to OpenCV
-    return True
+        return  # a kind of JPEG that FFmpeg does not know is left to Pillow
 
 
-def _is_whole_png(data: bytes) -> bool:
-    """Whether the last chunk is there and the checksums of all that the picture needs
-    hold."""
-    for kind, body, checksum in _png_chunks(data):
-        needed = kind[:1].isupper()
-        if needed and zlib.crc32(kind + body) != checksum:
-            return False
-        if kind == b"IEND":
-            return True
-    return False
+def _decode(picture: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode the first frame, upright, over white."""
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I"):
+        upright = _to_eight_bits(upright)
+    if upright.has_transparency_data:
+        return _over_white(np.asarray(upright.convert("RGBA")))
+    return np.asarray(upright.convert("RGB"))
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-    position = len(PNG)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        yield kind, data[position + 8 : end], int.from_bytes(data[end : end + 4], "big")
-        position = end + 4
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale grey of 16 bits, which Pillow would clip to 255."""
+    values = np.asarray(picture).astype(np.int64) // 256
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-def _is_webp(data: bytes) -> bool:
-    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-
-
-def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = 12
-    while position + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, position)
-        yield kind, data[position + 8 : position + 8 + length]
-        position += 8 + length + length % 2
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """OpenCV logs to stderr what it cannot decode; the error raised here says it
-    once."""
-    level = cv2.utils.logging.setLogLevel(0)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
-def _decode(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
-    encoded = np.frombuffer(data, np.uint8)
-    with _quiet_opencv():
-        stored = (
-            None
-            if data.startswith(JPEG)
-            else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-        )
-        if stored is not None and _has_opacity(stored):
-            return _upright(_over_white(stored), _orientation(data))
-        colours = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return (
-        None
-        if colours is None
-        else cv2.cvtColor(colours, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    )
-
-
-def _has_opacity(stored: np.ndarray) -> bool:
-    return (
-        stored.ndim == 3
-        and stored.shape[2] == 4
-        and stored.dtype in (np.uint8, np.uint16)
-    )
-
-
-def _over_white(stored: Shaped[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Blue, green, red and opacity of 8 or 16 bits as opaque RGB of 8 bits."""
-    full = np.iinfo(stored.dtype).max
-    colours, opacity = (
-        stored[..., 2::-1] * np.float32(255 / full),
-        stored[..., 3:] / np.float32(full),
-    )
-    return np.rint(255 + (colours - 255) * opacity).astype(np.uint8)
-
-
-def _upright(
-    image: UInt8[np.ndarray, "h w 3"], orientation: int
-) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Apply an EXIF orientation (1 to 8), as OpenCV does where it drops the opacity."""
-    if orientation > 4:
-        image = image.swapaxes(0, 1)
-    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
-    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
-    return image[rows, columns]
-
-
-def _exif(data: bytes) -> bytes:
-    if data.startswith(PNG):
-        return next(
-            (body for kind, body, _ in _png_chunks(data) if kind == b"eXIf"), b""
-        )
-    if _is_webp(data):
-        return next((body for kind, body in _webp_chunks(data) if kind == b"EXIF"), b"")
-    return b""
-
-
-def _orientation(data: bytes) -> int:
-    """The EXIF orientation of a PNG or WebP file, 1 (upright) where it has none."""
-    exif = _exif(data).removeprefix(b"Exif\0\0")
-    order = "<" if exif.startswith(b"II") else ">"
-    if len(exif) < 8:
-        return 1
-    (first,) = struct.unpack_from(order + "I", exif, 4)
-    for position in range(first + 2, len(exif) - 11, 12):
-        tag, value = struct.unpack_from(order + "H6xH", exif, position)
-        if tag == ORIENTATION_TAG:
-            return value
-    return 1
+def _over_white(picture: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Lay colours (RGB) with opacity over white."""
+    colors = picture[..., :3].astype(np.float32)
+    opacity = picture[..., 3:] / np.float32(255)
+    return np.rint(255 + (colors - 255) * opacity).astype(np.uint8)
 
 
 def _trim_to_even(
@@ -243,4 +222,5 @@ def _trim_to_even(
         raise ValueError(
             f"{path} has {width}x{height} pixels: a picture needs at least 2 a side"
         )
-    return np.ascontiguousarray(image[: height // 2 * 2, : width // 2 * 2])
+    even = image[: height // 2 * 2, : width // 2 * 2]
+    return np.ascontiguousarray(even)

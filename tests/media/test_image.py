@@ -6,6 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxportrait.media.image import read_image, reduce
 
@@ -248,7 +249,29 @@ def test_png_with_a_wrong_byte(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_picture_larger_than_opencv_decodes(tmp_path):
+def test_photographs_over_pillows_own_limit_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = write(tmp_path / "picture.png", ramp())
+    np.testing.assert_array_equal(read_image(path), ramp())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_a_transparent_colour_of_a_palette_is_white(tmp_path, suffix):
+    picture = Image.new("P", (4, 2), 0)
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.putpixel((0, 0), 1)
+    picture.save(tmp_path / f"palette{suffix}", transparency=0)
+    read = read_image(tmp_path / f"palette{suffix}")
+    assert read[0, 0].tolist() == [200, 100, 50]
+    assert read[1, 3].tolist() == [255, 255, 255]
+
+
+def test_a_picture_in_printing_colours_becomes_rgb(tmp_path):
+    Image.fromarray(ramp()).convert("CMYK").save(tmp_path / "print.tiff")
+    np.testing.assert_array_equal(read_image(tmp_path / "print.tiff"), ramp())
+
+
+def test_a_picture_too_large_to_decode(tmp_path):
     size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     chunks = (
         chunk(b"IHDR", size)
