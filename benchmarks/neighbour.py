@@ -1,19 +1,19 @@
-"""A contestant in a process of its own, whose allocator and threads leave ours
-alone."""
+"""A contestant in a process of its own, whose allocator and threads do not affect
+ours."""
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing import get_context
+from multiprocessing.managers import BaseManager
 from typing import Any, NamedTuple, Self
 
 import jax
 
 
 class Timing(NamedTuple):
-    """What a call took.
+    """Duration of a call.
 
     Attributes:
       seconds: by the clock.
@@ -26,10 +26,42 @@ class Timing(NamedTuple):
 
 
 def timed(run: Callable[[], Any]) -> Timing:
-    """One call, what it dispatched included."""
-    start, cpu = time.perf_counter(), time.process_time()
+    """Time one call, including the work it dispatched."""
+    start = time.perf_counter()
+    cpu = time.process_time()
     jax.block_until_ready(run())
     return Timing(time.perf_counter() - start, time.process_time() - cpu)
+
+
+class Host:
+    """The other process's side: makes the contestant, and calls and times it."""
+
+    def __init__(self):
+        self._contestant: Any = None
+        self._calls: list[Callable[[], Any]] = []
+
+    def make(self, factory: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._contestant = factory(*arguments)
+
+    def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        return getattr(self._contestant, method)(*arguments)
+
+    def prepare(self, method: str, arguments: tuple[Any, ...]) -> int:
+        """Keep the function that a method returns, under a number."""
+        self._calls.append(self.ask(method, arguments))
+        return len(self._calls) - 1
+
+    def time(self, number: int) -> Timing:
+        return timed(self._calls[number])
+
+
+class HostManager(BaseManager):
+    """Runs a `Host` in another process."""
+
+    start_host: Callable[[], Any]
+
+
+HostManager.register("start_host", Host)
 
 
 @dataclass(frozen=True)
@@ -40,32 +72,29 @@ class Prepared:
     number: int
 
     def time(self) -> Timing:
-        return self.neighbour._request("time", self.number)
+        return self.neighbour.request("time", self.number)
 
 
 class Neighbour:
-    """An object that is made and asked in a process of its own.
+    """An object that lives in a process of its own.
 
     Errors of the object are raised here.
     """
 
-    def __init__(self, make: Callable[..., Any], *arguments: Any):
+    def __init__(self, factory: Callable[..., Any], *arguments: Any):
         """
         Args:
-          make: a function or class that can be pickled; called there, with `arguments`.
+          factory: a function or class that can be pickled; called there, with
+            `arguments`.
 
         Raises:
           FileNotFoundError: a package that it imports is not installed.
         """
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, make, arguments), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        self._manager = HostManager(ctx=get_context("spawn"))
+        self._manager.start()
+        self._host = self._manager.start_host()
         try:
-            self._answer()
+            self.request("make", factory, arguments)
         except ModuleNotFoundError as error:
             self.close()
             raise FileNotFoundError(
@@ -77,75 +106,41 @@ class Neighbour:
 
     @classmethod
     def beside(
-        cls, what: Any, make: Callable[..., Any], *arguments: Any
+        cls, rival: Any, factory: Callable[..., Any], *arguments: Any
     ) -> AbstractContextManager["Neighbour | None"]:
-        """A neighbour made of `what` and `arguments`; none where `what` is None."""
-        return nullcontext() if what is None else cls(make, what, *arguments)
+        """Return a neighbour made from `rival` and `arguments`; none if it is None."""
+        return nullcontext() if rival is None else cls(factory, rival, *arguments)
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """What a method of the object returns."""
-        return self._request("ask", method, *arguments)
+        """Return the result of a method of the object."""
+        return self.request("ask", method, arguments)
 
     def prepare(self, method: str, *arguments: Any) -> Prepared:
-        """The function that a method of the object returns, to be timed there."""
-        return Prepared(self, self._request("prepare", method, *arguments))
+        """Return the function that a method of the object returns, to be timed there."""
+        return Prepared(self, self.request("prepare", method, arguments))
+
+    def request(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the `Host`.
+
+        Raises:
+          RuntimeError: the process has ended.
+        """
+        try:
+            return getattr(self._host, name)(*arguments)
+        except (EOFError, ConnectionError):
+            # the manager does not say why its process ended
+            process = self._manager._process  # pyright: ignore[reportAttributeAccessIssue]
+            process.join()
+            raise RuntimeError(
+                f"the neighbour ended by itself, with status {process.exitcode}"
+            ) from None
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.close()
-        self._process.join()
+        self._manager.shutdown()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _request(self, *request: Any) -> Any:
-        self._pipe.send(request)
-        return self._answer()
-
-    def _answer(self) -> Any:
-        try:
-            done, value = self._pipe.recv()
-        except EOFError:
-            self._process.join()
-            raise RuntimeError(
-                f"the neighbour ended by itself, with status {self._process.exitcode}"
-            ) from None
-        if not done:
-            raise value
-        return value
-
-
-def _serve(
-    pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]
-) -> None:
-    """Make the object and answer requests, until the other end is closed."""
-    prepared: list[Callable[[], Any]] = []
-    made: Any = None
-
-    def answer(kind: str, first: Any = None, *rest: Any) -> Any:
-        nonlocal made
-        if kind == "make":
-            made = make(*arguments)
-        elif kind == "ask":
-            return getattr(made, first)(*rest)
-        elif kind == "prepare":
-            prepared.append(getattr(made, first)(*rest))
-            return len(prepared) - 1
-        elif kind == "time":
-            return timed(prepared[first])
-        return None
-
-    request: tuple[Any, ...] = ("make",)
-    while True:
-        try:
-            result = True, answer(*request)
-        except Exception as error:
-            result = False, error
-        try:
-            pipe.send(result)
-            request = pipe.recv()
-        except (EOFError, BrokenPipeError):
-            return

@@ -9,32 +9,31 @@ from contextlib import contextmanager
 
 @contextmanager
 def remember_interrupts() -> Iterator[Callable[[], None]]:
-    """Gives what raises a KeyboardInterrupt if Ctrl-C has been pressed; call it now and
-    then.
+    """Yield a function that raises a KeyboardInterrupt if Ctrl-C has been pressed.
 
-    Ctrl-C raises one at once as well, but where that happens in a callback (JAX has one
-    of the garbage collector), Python forgets it, and would print where it was.
+    Ctrl-C raises one at once as well. Where that happens in a callback (JAX has one in
+    the garbage collector), Python prints and forgets it; so a program calls the
+    function now and then.
     """
-    asked = threading.Event()
-
-    def interrupt(*_) -> None:
-        asked.set()
-        raise KeyboardInterrupt
+    pressed = threading.Event()
+    handler = signal.getsignal(signal.SIGINT)
+    unraisable_hook = sys.unraisablehook
 
     def check() -> None:
-        if asked.is_set():
+        if pressed.is_set():
             raise KeyboardInterrupt
+
+    def interrupt(*_) -> None:
+        pressed.set()
+        raise KeyboardInterrupt
 
     def report(unraisable: "sys.UnraisableHookArgs") -> None:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            reported(unraisable)
+            unraisable_hook(unraisable)
 
-    reported = sys.unraisablehook
-    before = signal.getsignal(signal.SIGINT)
-    if (
-        before is not signal.default_int_handler
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    # only the main thread may set handlers, and a program's own handler stays
+    is_main = threading.current_thread() is threading.main_thread()
+    if handler is not signal.default_int_handler or not is_main:
         yield check
         return
     signal.signal(signal.SIGINT, interrupt)
@@ -42,5 +41,5 @@ def remember_interrupts() -> Iterator[Callable[[], None]]:
     try:
         yield check
     finally:
-        signal.signal(signal.SIGINT, before)
-        sys.unraisablehook = reported
+        signal.signal(signal.SIGINT, handler)
+        sys.unraisablehook = unraisable_hook
