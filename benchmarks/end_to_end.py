@@ -26,7 +26,6 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import VideoWriter
 from jaxportrait.motion.space import MOTION_FPS
-from jaxportrait.pipeline.encode import encode_audio
 
 COLUMNS = ("stage", "first, s", "median, s", "of the clip's length")
 STARTS = {"cold": "an empty cache", "warm": "a warm cache"}
@@ -111,7 +110,8 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         crop for chunk in animator.render(portrait.source, keypoints) for crop in chunk
     ][:frames]
     pasted = [portrait.paste(crop) for crop in crops]
-    encoder = animator.networks[animator.audio_encoder]
+    features = animator.driver.features
+    count = round(audio.duration * features.rate)
 
     def write() -> None:
         with VideoWriter(
@@ -131,9 +131,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     stages: dict[str, Callable[[], Any]] = {
         "decode": lambda: (read_image(options.source), Audio.open(options.driving)),
         "source: face, F, M, rest": lambda: animator.prepare(image),
-        "audio features": lambda: encode_audio(
-            encoder, audio.stream, audio.sample_count
-        ),
+        "audio features": lambda: features.encode(audio.stream, count),
         "features and sampling": lambda: animator.sample(audio, frames),
         "keypoints": lambda: animator.drive(portrait.source, motion),
         "rendering": render,

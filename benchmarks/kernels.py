@@ -30,7 +30,8 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.report import publish
-from jaxportrait.drivers.windows import GROUP, plan_windows, sample_motion
+from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.windows import GROUP, plan_windows
 from jaxportrait.models.blocks import fold
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig

@@ -26,7 +26,8 @@ from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
-from jaxportrait.drivers.windows import WindowMode, plan_windows, sample_motion
+from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.windows import WindowMode, plan_windows
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from train.flow.config import TransformerSize

@@ -22,10 +22,12 @@ from convert_weights.bundle import convert_files, write
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.drivers.windows import WindowPlan, integrate, transformer_velocity
+from jaxportrait.drivers.flow import transformer_velocity
+from jaxportrait.drivers.windows import WindowPlan, integrate
+from jaxportrait.features.blocks import spectrogram_blocks
+from jaxportrait.features.spectrogram import SAMPLES_PER_FEATURE, whisper_features
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.spectrogram import log_mel, scale_log_mel
-from jaxportrait.pipeline.encode import encode_audio, spectrogram_blocks
 from jaxportrait.types import AnyArray
 
 Outputs = Iterator[tuple[str, AnyArray]]
@@ -271,14 +273,15 @@ def run_stitching(recipe: Recipe, checkpoint: Checkpoint, dtype: jnp.dtype) -> O
 def run_whisper(
     recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype
 ) -> Outputs:
-    network, (tag, seconds) = checkpoint.network("whisper", dtype=dtype), WHISPER[size]
+    features = whisper_features(checkpoint.network("whisper", dtype=dtype))
+    tag, seconds = WHISPER[size]
     for duration in seconds:
         wave = golden_waveform(recipe, duration)
         if size == "small":  # the spectrogram has no weights
             yield f"mel/{duration}s", spectrogram(wave)
         yield (
             f"{tag}/features_{duration}s",
-            encode_audio(network, lambda wave=wave: [wave], wave.size),
+            features.encode(lambda wave=wave: [wave], wave.size // SAMPLES_PER_FEATURE),
         )
 
 

@@ -4,12 +4,12 @@ portraits, and clips."""
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar, get_args
+from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.drivers.windows import WindowMode
+from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.video import Encoder, VideoWriter, to_picture
@@ -21,36 +21,19 @@ Frame = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How motion is made of sound.
+class Sampling(FlowSampling):
+    """How motion is made of sound: the flow transformer's sampling, and a seed.
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.
-      cfg_scale: of classifier-free guidance; at 1 or below the conditional velocity is
-        taken alone. None is the checkpoint's own, 4.5 for converted ones.
-      steps: Euler steps.
-      windows: "fused" windows overlap and are blended, "independent" ones lie end to
-        end as in the original.
     """
 
     seed: int = 0
-    cfg_scale: float | None = None
-    steps: int = 25
-    windows: WindowMode = "fused"
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: at least one is needed")
-        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
-            raise ValueError(
-                f"cfg scale is {self.cfg_scale}: a finite number is needed"
-            )
+        super().__post_init__()
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
-        if self.windows not in get_args(WindowMode):
-            raise ValueError(
-                f"windows is {self.windows!r}: choose one of {', '.join(get_args(WindowMode))}"
-            )
 
 
 @dataclass(frozen=True)

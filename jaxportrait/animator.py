@@ -19,13 +19,8 @@ from jaxtyping import Array, Float, Int16, UInt8
 
 from jaxportrait.animation import Animation, Frame, Portrait, Sampling
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.drivers.windows import (
-    WindowPlan,
-    plan_windows,
-    plans_up_to,
-    sample_motion,
-)
-from jaxportrait.media.audio import SAMPLE_RATE, Audio
+from jaxportrait.drivers.flow import load_flow
+from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import (
     SOURCE_SCALE,
     crop_face,
@@ -48,10 +43,9 @@ from jaxportrait.media.paste import (
     motion_border,
     soft_mask,
 )
-from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import MOTION_FPS, MOTION_SPACES, MotionSpace
-from jaxportrait.pipeline.encode import encode_audio, encode_source
+from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render, stitch_keypoints
 from jaxportrait.pipeline.retarget import ClipArrays, Driving, compose, find_rest
 from jaxportrait.types import Source
@@ -59,7 +53,6 @@ from jaxportrait.types import Source
 T = TypeVar("T")
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 PER_FRAME = ("warping", "generator")
-PER_PICTURE = ("appearance", "motion", "stitching")
 PRECISIONS = {
     "float32": ("float32", "float32"),
     "bfloat16": ("bfloat16", "bfloat16"),
@@ -70,7 +63,8 @@ do."""
 AUTO = {"gpu": "float16", "tpu": "bfloat16"}
 """Frames of the golden networks agree with float32's to 54 dB in float16, and to 37 dB
 in bfloat16, which is what TPUs have (docs/parity.md)."""
-REQUIRED = ("appearance", "motion", "warping", "generator", "flow_transformer")
+RENDERER = ("appearance", "motion", "warping", "generator")
+REQUIRED = (*RENDERER, "flow_transformer")
 KEYPOINT_CHUNK = 256
 MAX_FPS = 240
 AHEAD = 2
@@ -119,9 +113,7 @@ class Animator:
                 f"batch size is {batch_size}: at least one frame is needed"
             )
         self.mesh = _make_mesh(devices)
-        self.audio_encoder = checkpoint.config.audio_encoder
-        required = (*REQUIRED, self.audio_encoder)
-        checkpoint.require(required)
+        checkpoint.require((*REQUIRED, checkpoint.config.audio_encoder))
         self.config, backend = checkpoint.config, jax.default_backend()
         if dtype not in get_args(DType):
             raise ValueError(
@@ -130,24 +122,22 @@ class Animator:
         frames, motion = PRECISIONS[
             AUTO.get(backend, "float32") if dtype == "auto" else dtype
         ]
-        dtypes = {
-            **dict.fromkeys(PER_FRAME, frames),
-            "flow_transformer": motion,
-            self.audio_encoder: motion,
-        }
+        dtypes: dict[str, str] = dict.fromkeys(PER_FRAME, frames)
         self._full = frames == "float32"
         self.batch_size = batch_size or _frames_at_once(backend, self.config.image_size)
         self.detector, self._detecting = detector or open_detector(), Lock()
         optional = [part for part in ("stitching",) if part in checkpoint.parts]
         self.networks = {
             part: checkpoint.network(part, dtype=jnp.dtype(dtypes.get(part, "float32")))
-            for part in (*required, *optional)
+            for part in (*RENDERER, *optional)
         }
-        for part in self.networks.keys() & {*PER_FRAME, *PER_PICTURE}:
+        for part in self.networks:
             self.networks[part] = jax.device_put(
                 self.networks[part], NamedSharding(self.mesh, P())
             )
-        self.statistics = jax.tree.map(jnp.asarray, checkpoint.statistics)
+        self.driver = load_flow(
+            checkpoint, dtype=jnp.dtype(motion), full_precision=self._full
+        )
 
     @classmethod
     def from_checkpoint(
@@ -245,20 +235,8 @@ class Animator:
         self, audio: Audio, frames: int, sampling: Sampling = Sampling()
     ) -> MotionClip:
         """The motion of so many frames at 30 a second, made of sound."""
-        plan, count = plan_windows(frames, self._transformer.config, sampling.windows)
-        used = plan.features_of(count)
-        features = np.zeros(
-            (plan.features, self._transformer.config.audio_width), np.float32
-        )
-        with self._products():
-            features[:used] = encode_audio(
-                self.networks[self.audio_encoder],
-                audio.stream,
-                audio.sample_count,
-                features=used,
-            )
-        values = self._sample(features, count, plan, sampling)[:frames]
-        return MotionClip.from_values(values, self._space, MOTION_FPS)
+        driver = replace(self.driver, sampling=sampling)
+        return driver.make(audio, seed=sampling.seed, frames=frames)
 
     def drive(
         self, source: Source, motion: MotionClip, driving: Driving = Driving()
@@ -290,7 +268,7 @@ class Animator:
 
     def check_driving(self, driving: Driving) -> None:
         """Raise a ValueError unless these networks can be driven so."""
-        space = self._transformer.config.motion_space
+        space = self.driver.network.config.motion_space
         if driving.composition == "original" and space != "lip":
             raise ValueError(
                 f'composition "original" moves lips alone, and this transformer makes {space}: use "source"'
@@ -347,16 +325,10 @@ class Animator:
         self.check_driving(driving)
         size, (_, frames) = self.config.image_size, frame_counts(seconds, output_fps)
         source = self._encode(np.zeros((size, size, 3), np.uint8))
-        silence = Audio.from_samples(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
-        with self._products():
-            encode_audio(
-                self.networks[self.audio_encoder], silence.stream, silence.sample_count
-            )
-        config = self._transformer.config
-        for plan in plans_up_to(frames, config, sampling.windows):
-            features = np.zeros((plan.features, config.audio_width), np.float32)
-            values = self._sample(features, 0, plan, sampling)
-        motion = MotionClip.from_values(values[:1], self._space, MOTION_FPS)
+        driver = replace(self.driver, sampling=sampling)
+        driver.warm_up(frames)
+        values = np.zeros((1, driver.space.width), np.float32)
+        motion = MotionClip.from_values(values, driver.space, driver.fps)
         for _ in self.render(source, self.drive(source, motion, driving)):
             pass
 
@@ -367,14 +339,6 @@ class Animator:
     def _spread(self, source: Source) -> Source:
         """The source on every device; that of another animator may lie on others."""
         return jax.device_put(source, NamedSharding(self.mesh, P()))
-
-    @property
-    def _transformer(self) -> FlowTransformer:
-        return self.networks["flow_transformer"]
-
-    @property
-    def _space(self) -> MotionSpace:
-        return MOTION_SPACES[self._transformer.config.motion_space]
 
     def _encode(self, picture: UInt8[np.ndarray, "s s 3"]) -> Source:
         """A face's crop, as the renderer reads it."""
@@ -396,32 +360,6 @@ class Animator:
         source = replace(source, mobility=mobility[None])
         rest = next(self.render(source, np.asarray(source.keypoints)))[0]
         return source, color_correction(picture, rest)
-
-    def _sample(
-        self,
-        features: Float[np.ndarray, "features a"],
-        count: int,
-        plan: WindowPlan,
-        sampling: Sampling,
-    ) -> Float[np.ndarray, "frames d"]:
-        """Motion of `count` windows; of none, the program is compiled and makes
-        noise."""
-        cfg_scale = (
-            self.config.cfg_scale if sampling.cfg_scale is None else sampling.cfg_scale
-        )
-        with self._products():
-            motion = sample_motion(
-                self._transformer,
-                self.statistics,
-                jnp.asarray(features),
-                jax.random.key(sampling.seed),
-                jnp.asarray(count),
-                jnp.asarray(cfg_scale, jnp.float32),
-                plan=plan,
-                steps=sampling.steps,
-                guided=cfg_scale > 1,
-            )
-        return np.asarray(motion)
 
     def _frames(
         self,

@@ -31,25 +31,43 @@ class Driver(Protocol):
     def moves_head(self) -> bool: ...
 
     def make(self, input: Any, *, seed: int, frames: int | None = None) -> MotionClip:
-        """Return the motion of a whole input.
+        """Return the motion of a whole input; the same seed makes the same motion.
 
         Args:
-          frames: length of the motion, by default that of the input. A clip at another
-            rate may need a frame after the end of the input.
+          frames: length of the motion, by default `frame_count` of the input's seconds.
+            A clip at another rate may need a frame after the end of the input.
         """
         ...
 
+
+class LiveDriver(Driver, Protocol):
+    """A driver that follows a sound while it arrives; its latency is finite.
+
+    The frames are the same however the sound is cut into chunks, and `make` is
+    `start`, `step` and `finish` over the whole sound. A driver of whole inputs has none
+    of the three, so that no driver has methods that only raise.
+    """
+
     def start(self, seed: int) -> State:
-        """Return the state before the first chunk of a live input."""
+        """Return the state before the first chunk of a live sound."""
         ...
 
     def step(
         self, state: State, samples: Float32[np.ndarray, " n"]
     ) -> tuple[MotionClip, State]:
         """Return the frames that a chunk completes, which may be none, and the next
-        state."""
+        state.
+
+        Args:
+          samples: 16 kHz mono, any number of them.
+        """
         ...
 
     def finish(self, state: State) -> MotionClip:
-        """Return the frames that are left when the input has ended."""
+        """Return the remaining frames of a sound that has ended."""
         ...
+
+
+def frame_count(seconds: float, fps: float) -> int:
+    """Return how many frames an input of so many seconds has; one at least."""
+    return max(1, round(seconds * fps))

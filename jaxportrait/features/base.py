@@ -9,14 +9,22 @@ from jaxtyping import Float32
 Chunks = Iterable[Float32[np.ndarray, " n"]]
 """Consecutive 16 kHz mono samples, in chunks of any size."""
 
+Stream = Callable[[], Chunks]
+"""Starts a clip's samples from the beginning, each time it is called."""
+
 
 class AudioFeatures(Protocol):
     """An encoder of sound, for whole clips and chunk by chunk.
+
+    A live sound has the same features however it is cut into chunks. They may differ
+    from those of the whole clip, whose features can read all of the sound.
 
     Attributes:
       rate: features a second.
       width: values a feature.
       context: seconds of sound that a feature may depend on.
+      latency: seconds from the start of a feature to the sample that completes it, when
+        the sound is live.
     """
 
     @property
@@ -28,22 +36,26 @@ class AudioFeatures(Protocol):
     @property
     def context(self) -> float: ...
 
-    def encode(
-        self, stream: Callable[[], Chunks], count: int
-    ) -> Float32[np.ndarray, "features width"]:
-        """Return the first `count` features of a whole clip.
+    @property
+    def latency(self) -> float: ...
 
-        Args:
-          stream: starts the clip's samples from the beginning, each time it is called.
-        """
+    def encode(
+        self, stream: Stream, count: int
+    ) -> Float32[np.ndarray, "features width"]:
+        """Return the first `count` features of a whole clip, which silence follows."""
         ...
 
     def start(self) -> Any:
-        """Return the state before the first chunk of a live sound."""
+        """Return the state before the first chunk of a live sound, a pytree."""
         ...
 
     def step(
         self, state: Any, samples: Float32[np.ndarray, " n"]
     ) -> tuple[Float32[np.ndarray, "features width"], Any]:
         """Return the features that a chunk completes, and the next state."""
+        ...
+
+    def finish(self, state: Any, count: int) -> Float32[np.ndarray, "features width"]:
+        """Return what is missing to the first `count` features of a live sound that
+        has ended, and that silence follows."""
         ...

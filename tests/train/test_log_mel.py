@@ -19,6 +19,7 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
+from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
 from jaxportrait.models.config import PortraitConfig
@@ -26,7 +27,6 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import MotionStatistics
-from jaxportrait.pipeline.encode import encode_audio
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
 from train.data.records import Dataset, check_encoder
 from train.data.shards import DatasetError
@@ -109,16 +109,14 @@ def trained(base, dataset, tmp_path) -> Path:
 
 
 def test_records_hold_the_features_of_inference(base, mead, dataset):
-    encoder = open_checkpoint(base).network("log_mel")
+    log_mel = load_features(open_checkpoint(base))
     assert dataset.feature_width == 16
     for split in ("train", "validation"):
         (record,) = dataset.clips(split)
         audio = Audio.open(
             mead / record.clip.replace("video/front", "audio").replace(".mp4", ".m4a")
         )
-        features = encode_audio(
-            encoder, audio.stream, audio.sample_count, features=len(record.features)
-        )
+        features = log_mel.encode(audio.stream, len(record.features))
         np.testing.assert_array_equal(record.features, features.astype(np.float16))
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from jaxportrait.drivers.windows import WindowPlan, plan_windows, sample_motion
+from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.windows import WindowPlan, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import (

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, NoFaceError
 from jaxportrait.media.track import track_face
-from jaxportrait.pipeline.encode import encode_audio
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 from train.data.clips import Selection, find_clips
 from train.data.records import features_needed, open_dataset
@@ -120,11 +121,9 @@ def test_records_hold_motion_and_the_features_of_inference(processed, mead, chec
         assert record.motion.dtype == np.float32
         assert np.ptp(record.motion, axis=0).max() > 0
         sound = mead / clip.replace("video/front", "audio").replace(".mp4", ".m4a")
-        audio, whisper = (
-            Audio.open(sound),
-            Extractor(Settings(checkpoint, detector="haar"))._audio_encoder,
-        )
-        expected = encode_audio(whisper, audio.stream, audio.sample_count, features=60)
+        audio = Audio.open(sound)
+        whisper = load_features(open_checkpoint(checkpoint))
+        expected = whisper.encode(audio.stream, 60)
         np.testing.assert_array_equal(record.features, expected.astype(np.float16))
         assert record.envelope.shape == (36,)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
@@ -21,9 +22,8 @@ from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
-from jaxportrait.models.parts import AudioEncoder
 from jaxportrait.motion.space import MOTION_FPS, pack
-from jaxportrait.pipeline.encode import encode_audio, extract_motion
+from jaxportrait.pipeline.encode import extract_motion
 from train.data.clips import Clip
 from train.data.records import (
     DESCRIPTION,
@@ -96,9 +96,7 @@ class Extractor(ClipExtractor):
         checkpoint = open_checkpoint(settings.checkpoint)
         checkpoint.require(parts_needed(checkpoint.config))
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
-        self._audio_encoder = cast(
-            AudioEncoder, checkpoint.network(checkpoint.config.audio_encoder)
-        )
+        self._features = load_features(checkpoint)
         self._detector = open_detector(settings.detector, settings.detector_models)
         self._size, self._zoom = (
             checkpoint.config.image_size,
@@ -127,12 +125,7 @@ class Extractor(ClipExtractor):
             sound_start + frames / MOTION_FPS,
         )
         start, stop = int(frames[0]), int(frames[-1]) + 1
-        features = encode_audio(
-            self._audio_encoder,
-            audio.stream,
-            audio.sample_count,
-            features=features_needed(stop),
-        )
+        features = self._features.encode(audio.stream, features_needed(stop))
         record = ClipRecord(
             clip.name,
             clip.subject,

@@ -1,0 +1,274 @@
+"""The flow transformer as a driver of whole clips: a voice -> motion.
+
+Source: the audio-driven LivePortrait. It samples windows one by one; here they overlap
+and are made together.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
+
+from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.drivers.base import frame_count
+from jaxportrait.drivers.windows import (
+    WindowMode,
+    WindowPlan,
+    frame_noise,
+    group_count,
+    group_of,
+    integrate,
+    plan_windows,
+    plans_up_to,
+)
+from jaxportrait.features.base import AudioFeatures
+from jaxportrait.features.registry import load_features
+from jaxportrait.media.audio import Audio
+from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import (
+    MOTION_FPS,
+    MOTION_SPACES,
+    MotionSpace,
+    MotionStatistics,
+    denormalize,
+)
+
+
+@dataclass(frozen=True)
+class FlowSampling:
+    """How the flow transformer makes motion of sound.
+
+    Attributes:
+      cfg_scale: scale of classifier-free guidance; at 1 or below, only the conditional
+        velocity is evaluated. By default the checkpoint's own, 4.5 for converted ones.
+      steps: Euler steps.
+      windows: "fused" windows overlap and are blended, "independent" ones lie end to
+        end as in the original.
+    """
+
+    cfg_scale: float | None = None
+    steps: int = 25
+    windows: WindowMode = "fused"
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: at least one is needed")
+        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
+            raise ValueError(
+                f"cfg scale is {self.cfg_scale}: a finite number is needed"
+            )
+        modes = get_args(WindowMode)
+        if self.windows not in modes:
+            choices = ", ".join(modes)
+            raise ValueError(f"windows is {self.windows!r}: choose one of {choices}")
+
+
+@dataclass(frozen=True)
+class FlowDriver:
+    """The flow transformer over whole clips.
+
+    Attributes:
+      network: in its inference form.
+      statistics: normalisation of the motion space.
+      features: what the network reads of the sound.
+      cfg_scale: guidance where `sampling` has none.
+      sampling: how motion is made.
+      full_precision: whether products have full float32 factors, which accelerators
+        round by default.
+      fps: frames of motion a second.
+    """
+
+    network: FlowTransformer
+    statistics: MotionStatistics
+    features: AudioFeatures
+    cfg_scale: float
+    sampling: FlowSampling = FlowSampling()
+    full_precision: bool = False
+    fps: float = MOTION_FPS
+
+    @property
+    def latency(self) -> float:
+        return inf
+
+    @property
+    def space(self) -> MotionSpace:
+        """The values of a frame that the network makes."""
+        return MOTION_SPACES[self.network.config.motion_space]
+
+    @property
+    def guidance(self) -> float:
+        """The scale of guidance in use."""
+        scale = self.sampling.cfg_scale
+        return self.cfg_scale if scale is None else scale
+
+    @property
+    def moves_head(self) -> bool:
+        return self.space.has_pose
+
+    def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
+        """Return the motion of a clip of sound; silence follows it."""
+        if frames is None:
+            frames = frame_count(input.duration, self.fps)
+        motion = self.sample(input, frames, seed=seed)
+        return MotionClip.from_values(motion, self.space, self.fps)
+
+    def sample(
+        self, audio: Audio, frames: int, *, seed: int
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return the first `frames` frames of a clip, in the motion space's units.
+
+        Silence follows the clip.
+        """
+        config = self.network.config
+        plan, count = plan_windows(frames, config, self.sampling.windows)
+        length = plan.features_of(count)
+        features = np.zeros((plan.features, config.audio_width), np.float32)
+        with self.products():
+            features[:length] = self.features.encode(audio.stream, length)
+        return self._sample(features, count, plan, seed)[:frames]
+
+    def warm_up(self, frames: int) -> None:
+        """Compile what clips of up to so many frames need."""
+        with self.products():
+            self.features.encode(lambda: [], 1)
+        config = self.network.config
+        for plan in plans_up_to(frames, config, self.sampling.windows):
+            features = np.zeros((plan.features, config.audio_width), np.float32)
+            # Without windows, the program is compiled and loops over nothing.
+            self._sample(features, 0, plan, seed=0)
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which programs are traced with the precision of this
+        driver's products."""
+        if self.full_precision:
+            return jax.default_matmul_precision("highest")
+        return nullcontext()
+
+    def _sample(
+        self,
+        features: Float32[np.ndarray, "features a"],
+        count: int,
+        plan: WindowPlan,
+        seed: int,
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return the motion of the plan's first `count` windows."""
+        with self.products():
+            motion = sample_motion(
+                self.network,
+                self.statistics,
+                jnp.asarray(features),
+                jax.random.key(seed),
+                jnp.asarray(count),
+                jnp.asarray(self.guidance, jnp.float32),
+                plan=plan,
+                steps=self.sampling.steps,
+                guided=self.guidance > 1,
+            )
+        return np.asarray(motion)
+
+
+def load_flow(
+    checkpoint: Checkpoint,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    full_precision: bool = False,
+) -> FlowDriver:
+    """Load the flow transformer of a checkpoint and the features that it reads.
+
+    Args:
+      dtype: compute dtype of both.
+      full_precision: see `FlowDriver`.
+
+    Raises:
+      CheckpointError: a part is missing or damaged.
+    """
+    checkpoint.require(["flow_transformer", checkpoint.config.audio_encoder])
+    return FlowDriver(
+        checkpoint.network("flow_transformer", dtype=dtype),
+        jax.tree.map(jnp.asarray, checkpoint.statistics),
+        load_features(checkpoint, dtype=dtype),
+        checkpoint.config.cfg_scale,
+        full_precision=full_precision,
+    )
+
+
+def transformer_velocity(
+    network: FlowTransformer, motion: Array, time: Array, condition: Any
+) -> Array:
+    """Return the flow transformer's velocity, in the form that `integrate` takes."""
+    return network.velocity(motion, time, condition)
+
+
+@partial(jax.jit, static_argnames=("plan", "steps", "guided"))
+def sample_motion(
+    network: FlowTransformer,
+    statistics: MotionStatistics,
+    features: Float[Array, "features a"],
+    key: PRNGKeyArray,
+    count: Int[Array, ""],
+    guidance: Float[Array, ""],
+    *,
+    plan: WindowPlan,
+    steps: int,
+    guided: bool,
+) -> Float[Array, "frames d"]:
+    """Return the motion of a clip, in its own units.
+
+    Args:
+      network: the flow transformer.
+      statistics: normalisation of its motion.
+      features: audio features, padded to `plan.features`.
+      key: decides the noise.
+      count: windows in use.
+      guidance: scale of classifier-free guidance.
+      plan: the windows.
+      steps: Euler steps.
+      guided: False evaluates the conditional velocity only.
+    """
+    null = network.encode_null()
+    noise = frame_noise(key, plan.frames, network.config.motion_width)
+    motion = integrate(
+        transformer_velocity,
+        network,
+        noise,
+        _encode_windows(network, features, null, count, plan),
+        null,
+        count,
+        guidance,
+        plan=plan,
+        steps=steps,
+        guided=guided,
+    )
+    return denormalize(motion, statistics)
+
+
+def _encode_windows(
+    network: FlowTransformer,
+    features: Float[Array, "features a"],
+    null: Any,
+    count: Int[Array, ""],
+    plan: WindowPlan,
+) -> Any:
+    """Return the conditions of the plan's windows; those that are not in use are 0."""
+    index = jnp.asarray(plan.feature_index)
+
+    def put(g: Array, whole: Array, rows: Array) -> Array:
+        return lax.dynamic_update_slice_in_dim(whole, rows, g * plan.group, 0)
+
+    def encode_group(g: Array, conditions: Any) -> Any:
+        fresh = network.encode_audio(features[group_of(index, g, plan.group)])
+        return jax.tree.map(partial(put, g), conditions, fresh)
+
+    empty = jax.tree.map(
+        lambda leaf: jnp.zeros((plan.capacity, *leaf.shape[1:]), leaf.dtype), null
+    )
+    return lax.fori_loop(0, group_count(plan, count), encode_group, empty)
