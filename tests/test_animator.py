@@ -95,9 +95,14 @@ def test_the_batch_does_not_change_the_frames(
 def test_what_a_picture_needs_once_stays_in_float32(
     tiny_checkpoint, dtype, frames, motion
 ):
-    networks = Animator(
+    animator = Animator(
         open_checkpoint(tiny_checkpoint), dtype=dtype, detector=open_detector("none")
-    ).networks
+    )
+    networks = {
+        **animator.networks,
+        "flow_transformer": animator.driver.network,
+        "whisper": animator.driver.features.network,
+    }
     found = {
         part: {leaf.dtype.name for leaf in jax.tree.leaves(network)}
         for part, network in networks.items()
