@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.ops.flow import euler_times, guide
 
 WindowMode = Literal["fused", "independent"]
@@ -275,17 +274,3 @@ def _concatenate(first: Array, second: Array) -> Array:
 
 def _repeat(time: Array, n: int) -> Array:
     return jnp.broadcast_to(time, (n,))
-
-
-def resample_motion(
-    motion: Float32[np.ndarray, "frames d"], fps: float, count: int
-) -> Float32[np.ndarray, "count d"]:
-    """Motion at 30 frames a second -> `count` frames at `fps`, interpolated linearly,
-    the ends held."""
-    position = np.minimum(np.arange(count) * (MOTION_FPS / fps), motion.shape[0] - 1)
-    lower = np.floor(position).astype(int)
-    upper, weight = (
-        np.minimum(lower + 1, motion.shape[0] - 1),
-        (position - lower).astype(np.float32)[:, None],
-    )
-    return motion[lower] * (1 - weight) + motion[upper] * weight

@@ -14,7 +14,6 @@ from jaxportrait.drivers.windows import (
     integrate,
     plan_windows,
     plans_up_to,
-    resample_motion,
 )
 from tests.drivers.flows import CONFIG, towards
 
@@ -139,12 +138,3 @@ def test_a_frame_has_the_same_noise_in_every_clip_and_window():
     np.testing.assert_array_equal(short, long[:75])
     np.testing.assert_array_equal(window[5:], long[:25])
     assert np.unique(np.asarray(long)).size > 0.99 * long.size
-
-
-def test_resampled_motion_keeps_its_time():
-    seconds = np.arange(91) / 30
-    motion = np.stack([seconds, 2 * seconds], axis=1).astype(np.float32)
-    for fps in (24, 25, 30, 50, 60):
-        resampled = resample_motion(motion, fps, 3 * fps)
-        np.testing.assert_allclose(resampled[:, 0], np.arange(3 * fps) / fps, atol=1e-5)
-    np.testing.assert_array_equal(resample_motion(motion, 30, 91), motion)
