@@ -1,9 +1,21 @@
 #!/usr/bin/env bash
-# The demo's checkpoint from nothing, as docs/demo.md tells: bash examples/train_demo.sh [DATA] [RUNS]
-# Every command goes on where it was interrupted when this is started again. Needs espeak-ng and the extra `train`.
+# Train networks like the demo's from random weights: bash examples/train_demo.sh [DATA] [RUNS]
+# The result is RUNS/demo.checkpoint. Start the script again to resume. Needs espeak-ng and the extra `train`.
+#
+# It takes about ten hours on two cores. For a quick look at every stage, set
+#   UPDATES=N   updates of each training stage, in place of its own number
+#   HEADS=N     people whose pictures are drawn
+#   SPEAKERS=N  people who are drawn for their speech
 set -euo pipefail
 data=${1:-data/demo} runs=${2:-runs/demo}
 mkdir -p "$data" "$runs"
+
+python() { # run a program; UPDATES replaces the number of updates of a training stage
+    if [ "$2" = train ] && [ -n "${UPDATES:-}" ]; then
+        set -- "$@" --steps "$UPDATES"
+    fi
+    command python "$@"
+}
 
 stage() { # FRAMES NAME OPTIONS...: train a renderer stage and export it, unless that is done
     local frames=$1 name=$2
@@ -13,9 +25,10 @@ stage() { # FRAMES NAME OPTIONS...: train a renderer stage and export it, unless
     python -m train.export --work-dir "$runs/$name" --output "$runs/$name.checkpoint" --log-mel 80
 }
 
-# People, and others with more speech, small: these are for the motion alone.
-python -m train.synthetic --output-path "$data/heads" --subjects 174 --clips 2 --seconds 2
-python -m train.synthetic --output-path "$data/speech" --subjects 134 --clips 2 --seconds 4 --size 128 --seed 11
+# Two data sets: people with large pictures, and others with more speech and small pictures, from which only
+# motion is learned.
+python -m train.synthetic --output-path "$data/heads" --subjects "${HEADS:-174}" --clips 2 --seconds 2
+python -m train.synthetic --output-path "$data/speech" --subjects "${SPEAKERS:-134}" --clips 2 --seconds 4 --size 128 --seed 11
 mkdir -p "$data/all"
 for subject in "$data"/heads/[MW]*; do
     ln -sfn "$(realpath "$subject")" "$data/all/$(basename "$subject")"
@@ -29,9 +42,9 @@ python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames"
 python -m train.frames --dataset-path "$data/all" --output-path "$data/faces" \
     --size 128 --frames 24 --zoom 1.35 --workers 2
 
-# The motion extractor, at falling rates, and at last with its eye on how far lips and lids part; the other networks
-# wait, F and G with the weights they had at half size.
-stage faces motion1 --config configs/demo_motion.toml --init examples/demo_renderer --steps 460 --learning-rate 2e-3 \
+# The motion extractor M, from random weights, at falling rates. The later stages add `gaps`, which ask how far lips
+# and lids part.
+stage faces motion1 --config configs/demo_motion.toml --steps 460 --learning-rate 2e-3 \
     --warmup-steps 100 --losses.equivariance 2 --losses.pose 0.03 --losses.gaps 0
 stage faces motion2 --config configs/demo_motion.toml --init "$runs/motion1.checkpoint" --steps 200 --learning-rate 5e-4 \
     --warmup-steps 50 --losses.pose 0.03 --losses.gaps 0
@@ -43,13 +56,15 @@ stage faces motion5 --config configs/demo_motion.toml --init "$runs/motion4.chec
 stage faces motion --config configs/demo_motion.toml --init "$runs/motion5.checkpoint" --steps 1800 --learning-rate 8e-4 \
     --warmup-steps 60 --drop-steps 1000 1450 --contrast 0.9 --color-jitter 0.2
 
-# Where everything moves, then pictures of it, at falling rates.
+# The warping network W, from landmarks; F and G still have random weights.
 stage faces warping --config configs/demo_warping.toml --init "$runs/motion.checkpoint"
 stage faces lids --config configs/demo_warping.toml --init "$runs/warping.checkpoint" --contrast 1 \
     --gaps 19 20 11 15 13 16 \
     --steps 480 --drop-steps 350 430
-stage frames renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 610 --learning-rate 8e-4 \
-    --warmup-steps 50 --ema-decay 0.995 --losses.focus 4
+
+# Pictures: F, W and G together, at falling rates. The first stage takes the most updates, as F and G start here.
+stage frames renderer1 --config configs/demo_renderer.toml --init "$runs/lids.checkpoint" --steps 2400 --learning-rate 8e-4 \
+    --warmup-steps 50 --drop-steps 2000 --ema-decay 0.995 --losses.focus 4
 stage frames renderer2 --config configs/demo_renderer.toml --init "$runs/renderer1.checkpoint" --losses.focus 4
 stage frames renderer3 --config configs/demo_renderer.toml --init "$runs/renderer2.checkpoint" --steps 2000 --learning-rate 4e-4 \
     --warmup-steps 50 --drop-steps 1800 --ema-decay 0.995
@@ -58,11 +73,11 @@ stage frames renderer4 --config configs/demo_renderer.toml --init "$runs/rendere
 stage frames renderer5 --config configs/demo_renderer.toml --init "$runs/renderer4.checkpoint" --steps 1750 --learning-rate 4e-4 \
     --warmup-steps 30 --drop-steps 1560 --ema-decay 0.995 --losses.adversarial 0.5 --losses.feature-matching 10 \
     --gaps 19 20 11 15 13 16 --contrast 0.9
-# Without the discriminator again: it sharpens lids and teeth, and draws light lines beside dark hair.
+# The last stage has no discriminator, which sharpens lids and teeth but draws light lines beside dark hair.
 stage frames renderer --config configs/demo_renderer.toml --init "$runs/renderer5.checkpoint" --steps 1600 --learning-rate 4e-4 \
     --warmup-steps 50 --drop-steps 900 1350 --ema-decay 0.995 --losses.focus 4 --contrast 0.9
 
-# Motion of all clips, and the flow transformer that makes it of sound.
+# Motion of all clips, and the flow transformer that makes motion from sound.
 test -f "$data/motion/dataset.json" || python -m train.process --dataset-path "$data/all" \
     --output-path "$data/motion" --checkpoint "$runs/motion.checkpoint" --motion face --workers 2
 test -d "$runs/flow1.checkpoint" || {
@@ -74,4 +89,4 @@ python -m train --dataset-path "$data/motion" --checkpoint "$runs/renderer.check
     --config configs/demo_flow.toml --init "$runs/flow1.checkpoint" --steps 6000 --drop-steps 4200 5300 \
     --weight-decay 0.1
 python -m train.export --work-dir "$runs/flow" --checkpoint "$runs/renderer.checkpoint" --dtype float16 \
-    --cfg-scale 1.5 --overwrite --output jaxportrait/demo/checkpoint
+    --cfg-scale 1.5 --overwrite --output "$runs/demo.checkpoint"

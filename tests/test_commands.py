@@ -72,6 +72,8 @@ def commands(path: Path) -> list[str]:
 
 
 def parse(command: str) -> object:
+    # A shell variable with a default, ${NAME:-VALUE}, stands for that default.
+    command = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", command)
     program, *arguments = shlex.split(command.replace('"$@"', ""), comments=True)
     if program == "train":
         return import_module("train.__main__").parse(arguments)
