@@ -1,5 +1,5 @@
 """`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking
-heads, a tree in MEAD's shape."""
+heads, in MEAD's layout."""
 
 import sys
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Options:
-    """Draw people who speak, with the truth of every frame. An interrupted run goes on
-    when it is started again.
+    """Draw people who speak, with the truth of every frame.
+
+    An interrupted run resumes when it is started again.
 
     Attributes:
       output_path: folder of the data set.
       subjects: number of people.
-      clips: number of clips of each.
-      seconds: a clip lasts at least so long; it ends with a sentence.
-      size: of the square pictures.
-      seed: decides everything; the same seed draws the same people, and more subjects
-        or clips only add to them.
-      workers: processes at work.
+      clips: number of clips of each person.
+      seconds: least length of a clip, which ends with a sentence.
+      size: side of the square pictures in pixels.
+      seed: seed of everything random; more subjects or clips add to those of the same
+        seed.
+      workers: number of parallel processes.
     """
 
     output_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -48,7 +49,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
+        print("interrupted: run the same command again to resume", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

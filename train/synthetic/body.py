@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from train.synthetic.camera import Pose, turn
 from train.synthetic.chart import Grid, Picture, Region, lay, linear
@@ -15,10 +14,11 @@ from train.synthetic.curves import (
     smoothstep,
 )
 from train.synthetic.palette import Colour, Garment
-from train.synthetic.surface import Material, Surface, sphere
+from train.synthetic.surface import Material, Points, Surface, sphere
 
 BODY = Region(-1.5, 0.45, 1.5, 2.1, 130)
-"""The front of neck and shoulders."""
+"""Chart of the front of neck and shoulders, in x and y."""
+# Height -> half the width of neck and shoulders.
 GIRTH = [
     (0.4, 0.36),
     (0.85, 0.335),
@@ -30,7 +30,15 @@ GIRTH = [
     (1.65, 1.17),
     (2.1, 1.22),
 ]
-CHEST = [(0.4, 0.16), (0.9, 0.19), (1.1, 0.22), (1.25, 0.28), (1.5, 0.44), (2.1, 0.6)]
+# Height -> depth of the front.
+CHEST = [
+    (0.4, 0.16),
+    (0.9, 0.19),
+    (1.1, 0.22),
+    (1.25, 0.28),
+    (1.5, 0.44),
+    (2.1, 0.6),
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Build:
 
     Attributes:
       neck, shoulders: factors of their widths.
-      ears: a factor of their size. stand: how far they stand off, in degrees.
+      ears: factor of their size.
+      stand: angle between ears and head, in degrees.
     """
 
     neck: float = 1.0
@@ -50,12 +59,13 @@ class Build:
 
 @dataclass(frozen=True)
 class Clothes:
-    """What a person wears.
+    """A person's clothes.
 
     Attributes:
-      garment: its cut.
-      colour: of the cloth. trim: of buttons and stripes.
-      stripes: whether it has them.
+      garment: cut of the garment.
+      colour: colour of the cloth.
+      trim: colour of buttons and stripes.
+      stripes: striped cloth.
     """
 
     garment: Garment = "crew"
@@ -65,34 +75,42 @@ class Clothes:
 
 
 def torso(build: Build, rows: int = 30, columns: int = 44) -> Surface:
-    """Neck and shoulders at rest, in one."""
-    y, theta = np.meshgrid(
-        np.linspace(0.42, 2.1, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij"
-    )
+    """Return neck and shoulders at rest, as one surface.
+
+    Args:
+      build: the person's proportions.
+      rows, columns: size of the grid.
+    """
+    heights = np.linspace(0.42, 2.1, rows)
+    angles = np.linspace(-np.pi, np.pi, columns)
+    y, theta = np.meshgrid(heights, angles, indexing="ij")
+    # 0 at the neck, 1 at the shoulders.
     shoulders = smoothstep(1.05, 1.35, y)
-    width = interpolate(y, GIRTH) * (
-        build.neck + (build.shoulders - build.neck) * shoulders
-    )
-    front, back = interpolate(y, CHEST), 0.42 + 0.1 * shoulders
+    factor = build.neck + (build.shoulders - build.neck) * shoulders
+    width = interpolate(y, GIRTH) * factor
+    front = interpolate(y, CHEST)
+    back = 0.42 + 0.1 * shoulders
+    # Shoulders are squarer than an ellipse.
     x = width * signed_power(np.sin(theta), 1 - 0.25 * shoulders)
-    z = np.where(np.cos(theta) > 0, (front + 0.15), back) * np.cos(theta) - 0.15
-    tendons = (
-        0.018
-        * bell(np.abs(x), 0.2 - 0.2 * (y - 0.7), 0.05)
-        * (1 - shoulders)
-        * (np.cos(theta) > 0)
-    )
-    return Surface(
-        np.stack([x, y, z + tendons], -1),
-        np.stack([x, y, theta, 0 * x], -1),
-        Material.BODY,
-    )
+    cosine = np.cos(theta)
+    is_front = cosine > 0
+    z = np.where(is_front, (front + 0.15), back) * cosine - 0.15
+    # Two tendons run down the neck and meet at the collarbones.
+    tendon_x = 0.2 - 0.2 * (y - 0.7)
+    tendon = 0.018 * bell(np.abs(x), tendon_x, 0.05)
+    tendons = tendon * (1 - shoulders) * is_front
+    points = np.stack([x, y, z + tendons], axis=-1)
+    paint = np.stack([x, y, theta, 0 * x], axis=-1)
+    return Surface(points, paint, Material.BODY)
 
 
-def bend_neck(
-    rest: Float[np.ndarray, "r c 3"], pose: Pose
-) -> Float[np.ndarray, "r c 3"]:
-    """The neck follows the head above, and the shoulders stay."""
+def bend_neck(rest: Points, pose: Pose) -> Points:
+    """Turn the neck with the head above it; the shoulders stay.
+
+    Args:
+      rest: points of neck and shoulders at rest.
+      pose: position of the head.
+    """
     follow = (1 - smoothstep(0.6, 1.2, rest[..., 1]))[..., None]
     return rest + follow * (turn(rest, pose.rotation) - rest)
 
@@ -100,67 +118,79 @@ def bend_neck(
 def ears(
     build: Build, width: float, rows: int = 12, columns: int = 18
 ) -> list[Surface]:
-    """Both ears: flat shells with a hollow, that stand off the head."""
+    """Return both ears: flat shells with a hollow, that stand off the head.
+
+    Args:
+      width: factor of the head's width.
+    """
+    # In an ear's own coordinates: across it to the back, up, and out of its plane.
     _, (across, up, out) = sphere(rows, columns)
-    hollow = 0.6 * bell(np.hypot(across + 0.05, up * 0.85 - 0.1), 0.1, 0.42) * (out > 0)
+    distance = np.hypot(across + 0.05, up * 0.85 - 0.1)
+    hollow = 0.6 * bell(distance, 0.1, 0.42) * (out > 0)
     outline = 1 - 0.28 * smoothstep(0.0, 1.0, up)
-    local = (
-        np.stack(
-            [0.10 * across * outline, 0.185 * up, 0.042 * (out - 1.1 * hollow)], axis=-1
-        )
-        * build.ears
-    )
+    local_x = 0.10 * across * outline
+    local_y = 0.185 * up
+    local_z = 0.042 * (out - 1.1 * hollow)
+    local = np.stack([local_x, local_y, local_z], axis=-1) * build.ears
+    paint = np.stack([hollow, up, 0 * up, 0 * up], axis=-1)
+    angle = np.radians(build.stand)
     surfaces = []
     for side in (-1, 1):
-        angle = np.radians(build.stand)
-        forward = np.array(
-            [np.sin(angle) * -side, 0.0, np.cos(angle)]
-        )  # from the ear's back rim to its front
+        # From the ear's back rim to its front, and away from the head.
+        forward = np.array([np.sin(angle) * -side, 0.0, np.cos(angle)])
         outward = np.array([side * np.cos(angle), 0.0, np.sin(angle)])
         axes = np.stack([-forward, [0.0, 1.0, 0.1], outward])
         points = local @ axes + (side * 0.715 * width, 0.12, -0.02)
-        paint = np.stack([hollow, up, 0 * up, 0 * up], axis=-1)
         surfaces.append(Surface(points, paint, Material.EAR, two_sided=True))
     return surfaces
 
 
 def paint_body(clothes: Clothes, skin: Colour, random: np.random.Generator) -> Picture:
-    """Skin of the neck, and cloth below the neckline, linear."""
+    """Paint the skin of the neck, and cloth below the neckline.
+
+    Returns:
+      Linear colours over `BODY`.
+    """
     x, y = BODY.grid()
-    edge = y - _neckline(clothes.garment, np.abs(x))
+    side = np.abs(x)
+    # Distance below the neckline.
+    edge = y - _neckline(clothes.garment, side)
     throat = 0.12 * bell(x, 0, 0.03) * bell(y, 1.16, 0.05)
-    collarbones = (
-        0.12 * bell(y, 1.28 - 0.1 * np.abs(x), 0.018) * bell(np.abs(x), 0.3, 0.18)
-    )
+    collarbones = 0.12 * bell(y, 1.28 - 0.1 * side, 0.018) * bell(side, 0.3, 0.18)
     shadow = 1 - 0.45 * bell(edge, -0.02, 0.03)
-    bare = linear(skin) * ((0.96 - throat) * (1 - collarbones) * shadow)[..., None]
-    return lay(
-        bare, smoothstep(-0.006, 0.006, edge), _cloth(clothes, edge, random)
-    ).astype(np.float32)
+    tone = (0.96 - throat) * (1 - collarbones) * shadow
+    bare = linear(skin) * tone[..., None]
+    cover = smoothstep(-0.006, 0.006, edge)
+    return lay(bare, cover, _cloth(clothes, edge, random)).astype(np.float32)
 
 
 def _neckline(garment: Garment, side: Grid) -> Grid:
-    """Height at which cloth begins."""
-    lines = {
-        "crew": 1.13 + 0.16 * bell(side, 0, 0.22),
-        "v_neck": 1.12 + np.maximum(0.0, 0.42 - 1.05 * side),
-        "shirt": 1.02 + np.maximum(0.0, 0.36 - 1.3 * side),
-        "turtleneck": np.full_like(side, 0.93),
-    }
-    return lines[garment]
+    """Return the height at which cloth begins.
+
+    Args:
+      garment: cut of the garment.
+      side: distance from the middle.
+    """
+    if garment == "crew":
+        return 1.13 + 0.16 * bell(side, 0, 0.22)
+    if garment == "v_neck":
+        return 1.12 + np.maximum(0.0, 0.42 - 1.05 * side)
+    if garment == "shirt":
+        return 1.02 + np.maximum(0.0, 0.36 - 1.3 * side)
+    return np.full_like(side, 0.93)
 
 
 def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Picture:
-    """Woven, striped or not, with a hem or a collar."""
+    """Paint woven cloth with a hem or a collar, striped or plain."""
     x, y = BODY.grid()
-    weave = (
-        1
-        + 0.03 * smooth_noise(random, BODY.shape, (160, 290))
-        + 0.06 * smooth_noise(random, BODY.shape, (5, 9))
-    )
+    threads = 0.03 * smooth_noise(random, BODY.shape, (160, 290))
+    folds = 0.06 * smooth_noise(random, BODY.shape, (5, 9))
+    weave = 1 + threads + folds
     cloth = linear(clothes.colour) * weave[..., None]
     if clothes.stripes:
-        stripe = smoothstep(0.25, 0.35, np.abs(np.mod(y / 0.16 + 0.3 * x**2, 1) - 0.5))
+        # Stripes hang down at the sides, as cloth does.
+        phase = np.mod(y / 0.16 + 0.3 * x**2, 1)
+        stripe = smoothstep(0.25, 0.35, np.abs(phase - 0.5))
         cloth = lay(cloth, stripe, linear(clothes.trim))
     if clothes.garment == "shirt":
         return _collar(cloth, clothes.trim)
@@ -169,18 +199,20 @@ def _cloth(clothes: Clothes, edge: Grid, random: np.random.Generator) -> Picture
 
 
 def _collar(cloth: Picture, trim: Colour) -> Picture:
-    """Two leaves of a collar, the placket and its buttons."""
+    """Paint the two leaves of a collar, the placket and its buttons."""
     x, y = BODY.grid()
     side = np.abs(x)
-    below, beside = 1.36 + 0.25 * side - y, 0.44 - side - 0.25 * (y - 1.1)
+    # Distances from the lower and the outer edge of a leaf.
+    below = 1.36 + 0.25 * side - y
+    beside = 0.44 - side - 0.25 * (y - 1.1)
     leaf = smoothstep(0.0, 0.012, below) * smoothstep(0.0, 0.012, beside)
-    seams = bell(below, -0.012, 0.014) * (side < 0.42) + bell(beside, -0.01, 0.014) * (
-        y < 1.45
-    )
+    lower_seam = bell(below, -0.012, 0.014) * (side < 0.42)
+    outer_seam = bell(beside, -0.01, 0.014) * (y < 1.45)
+    seams = lower_seam + outer_seam
     placket = bell(side, 0.05, 0.006) * (y > 1.4)
-    cloth = (
-        cloth
-        * ((1 + 0.1 * leaf - 0.4 * seams.clip(0, 1)) * (1 - 0.3 * placket))[..., None]
-    )
-    button = 1 - smoothstep(0.014, 0.02, np.hypot(x, np.mod(y - 1.5, 0.24) - 0.12))
+    shade = (1 + 0.1 * leaf - 0.4 * seams.clip(0, 1)) * (1 - 0.3 * placket)
+    cloth = cloth * shade[..., None]
+    # Buttons repeat down the placket.
+    distance = np.hypot(x, np.mod(y - 1.5, 0.24) - 0.12)
+    button = 1 - smoothstep(0.014, 0.02, distance)
     return lay(cloth, button * (y > 1.45), linear(trim))

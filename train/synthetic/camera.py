@@ -1,8 +1,8 @@
 """From a head's own coordinates to pixels.
 
-Coordinates of the head: x to the right of the picture, y down, z towards the viewer;
-the middle between the eyes is (0, 0) and the bottom of the chin is at y = 1, so that
-the unit is about 12 cm.
+Coordinates of the head: x points to the right of the picture, y down, z towards the
+viewer. The middle between the eyes is (0, 0), and the bottom of the chin is at y = 1,
+so that one unit is about 12 cm.
 """
 
 from dataclasses import dataclass
@@ -10,25 +10,29 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+Vector = Float[np.ndarray, "3"]
+"""A point or direction: x, y, z."""
+Rotation = Float[np.ndarray, "3 3"]
+"""A rotation matrix for column vectors."""
 PIVOT = np.array([0.0, 0.75, -0.1])
-"""What the head turns about: where the neck holds it."""
-DISTANCE = 9.0  # units from the camera: as for a portrait lens
-UNIT = 0.335  # of the picture's side, at scale 1
-CENTER = (
-    0.5,
-    0.44,
-)  # of the picture: where the middle between the eyes of a head at rest is seen
+"""Point about which the head turns: the top of the neck."""
+DISTANCE = 9.0
+"""Units from the camera to the head: those of a portrait lens."""
+UNIT = 0.335
+"""Length of a unit at scale 1, as a share of the picture's side."""
+CENTER = (0.5, 0.44)
+"""Place of the middle between the eyes at rest, as shares of the picture's side."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a head is held in one frame.
+    """Position of a head in one frame.
 
     Attributes:
-      angles: pitch, yaw and roll in degrees; positive pitch looks up, yaw to the right
-        of the picture, and roll leans clockwise.
-      translation: to the right and down, in parts of the picture's side.
-      scale: of the picture.
+      angles: pitch, yaw and roll in degrees; positive pitch looks up, positive yaw to
+        the right of the picture, and positive roll leans clockwise.
+      translation: to the right and down, as shares of the picture's side.
+      scale: factor of the head's size in the picture.
     """
 
     angles: tuple[float, float, float]
@@ -36,15 +40,19 @@ class Pose:
     scale: float = 1.0
 
     @property
-    def rotation(self) -> Float[np.ndarray, "3 3"]:
-        """Rz Ry Rx, for column vectors: the transpose of what LivePortrait applies to
-        rows."""
+    def rotation(self) -> Rotation:
+        """Rz Ry Rx, for column vectors.
+
+        LivePortrait applies the transpose to rows.
+        """
         return rotation_matrix(self.angles)
 
 
-def rotation_matrix(angles: tuple[float, float, float]) -> Float[np.ndarray, "3 3"]:
-    """Rz Ry Rx of pitch, yaw and roll in degrees."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians(angles)), np.sin(np.radians(angles))
+def rotation_matrix(angles: tuple[float, float, float]) -> Rotation:
+    """Return Rz Ry Rx of pitch, yaw and roll in degrees."""
+    radians = np.radians(angles)
+    cx, cy, cz = np.cos(radians)
+    sx, sy, sz = np.sin(radians)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
@@ -52,7 +60,7 @@ def rotation_matrix(angles: tuple[float, float, float]) -> Float[np.ndarray, "3 
 
 
 def turn(
-    points: Float[np.ndarray, "... 3"], rotation: Float[np.ndarray, "3 3"]
+    points: Float[np.ndarray, "... 3"], rotation: Rotation
 ) -> Float[np.ndarray, "... 3"]:
     """Rotate points of the head about its pivot."""
     return (points - PIVOT) @ rotation.T + PIVOT
@@ -61,8 +69,13 @@ def turn(
 def project(
     points: Float[np.ndarray, "... 3"], pose: Pose, size: int
 ) -> Float[np.ndarray, "... 2"]:
-    """Pixels at which points, already turned, are seen; integers are centres of
-    pixels."""
+    """Return the pixels at which points appear; integers are centres of pixels.
+
+    Args:
+      points: points of the head that are already turned.
+      size: side of the square picture, in pixels.
+    """
+    # Perspective: points nearer to the camera lie farther from the middle.
     nearness = DISTANCE / (DISTANCE - points[..., 2:])
     unit = UNIT * size * pose.scale
     middle = (np.array(CENTER) + pose.translation) * size - 0.5

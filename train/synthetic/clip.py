@@ -1,6 +1,6 @@
-"""One clip of the data set: chosen, spoken, acted, drawn and written."""
+"""A clip of the data set: chosen, spoken, acted, drawn and written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,20 +22,20 @@ from train.synthetic.visemes import closures_of, segments_of
 MOST_SENTENCES_A_SECOND = 1.5
 SOUND_BIT_RATE = 96_000
 UNFINISHED = ".unfinished-"
-"""What the folders are called in which clips come into being."""
+"""Prefix of the folders in which clips are made."""
 PERSON, PAINT, FEELING, SPEECH = range(4)
-"""What random numbers are for; each purpose has a stream of its own."""
+"""Purposes of random numbers; each has its own stream."""
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """Which clip to make; all that it shows follows from this.
+    """Request for a clip; its content follows from these numbers only.
 
     Attributes:
-      seed: of the data set.
+      seed: seed of the data set.
       subject, clip: numbers from 0.
-      seconds: it lasts at least so long.
-      size: of its square pictures.
+      seconds: least length.
+      size: side of its square pictures, in pixels.
     """
 
     seed: int
@@ -45,53 +45,52 @@ class ClipPlan:
     size: int
 
     def random(self, purpose: int) -> np.random.Generator:
-        """A stream of random numbers: of the person's, alike in all clips, or of the
-        clip's own."""
-        own = (self.clip,) if purpose in (FEELING, SPEECH) else ()
-        return np.random.default_rng([self.seed, self.subject, purpose, *own])
+        """Return a stream of random numbers.
+
+        Streams of looks are the same in all clips of a person; streams of feeling and
+        speech belong to one clip.
+        """
+        key = [self.seed, self.subject, purpose]
+        if purpose in (FEELING, SPEECH):
+            key.append(self.clip)
+        return np.random.default_rng(key)
 
     @cached_property
     def person(self) -> tuple[str, Identity, Voice]:
         """Name, looks and voice of the subject."""
         random = self.random(PERSON)
         sex: Sex = "M" if random.random() < 0.5 else "W"
-        return (
-            f"{sex}{self.subject + 1:03d}",
-            draw_identity(sex, random),
-            draw_voice(sex, random),
-        )
+        identity = draw_identity(sex, random)
+        voice = draw_voice(sex, random)
+        return f"{sex}{self.subject + 1:03d}", identity, voice
 
     @cached_property
     def feeling(self) -> tuple[str, int]:
-        """Emotion and level; neutral has level 1 alone."""
+        """Emotion and level; neutral has level 1 only."""
         random = self.random(FEELING)
-        emotion, level = (
-            list(EMOTIONS)[int(random.integers(len(EMOTIONS)))],
-            int(random.integers(1, LEVELS + 1)),
-        )
+        emotions = list(EMOTIONS)
+        emotion = emotions[int(random.integers(len(emotions)))]
+        level = int(random.integers(1, LEVELS + 1))
         return emotion, 1 if emotion == "neutral" else level
 
     def path(self, root: Path, suffix: str) -> Path:
-        """Where MEAD would keep the clip's .mp4 or .m4a; the truth lies beside the
-        video."""
+        """Return MEAD's place for the clip's .mp4 or .m4a.
+
+        The truth, .npz, lies beside the video.
+        """
+        name, _, _ = self.person
         emotion, level = self.feeling
         kind = Path("audio") if suffix == ".m4a" else Path("video", "front")
-        return (
-            root
-            / self.person[0]
-            / kind
-            / emotion
-            / f"level_{level}"
-            / f"{self.clip + 1:03d}{suffix}"
-        )
+        folder = root / name / kind / emotion / f"level_{level}"
+        return folder / f"{self.clip + 1:03d}{suffix}"
 
     def is_done(self, root: Path) -> bool:
-        """Whether the clip is there; its video comes last."""
+        """Return True if the clip is there; its video is moved in last."""
         return self.path(root, ".mp4").is_file()
 
 
 def make_clip(plan: ClipPlan, root: Path) -> int:
-    """Make a clip; its files appear whole, the video last.
+    """Make a clip below `root`; its files appear whole, the video last.
 
     Returns:
       The number of frames.
@@ -102,6 +101,7 @@ def make_clip(plan: ClipPlan, root: Path) -> int:
     """
     with TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
         frames = write_clip(plan, Path(folder) / "clip")
+        # The video is moved last: it marks a clip that is done.
         for suffix in (".m4a", ".npz", ".mp4"):
             target = plan.path(root, suffix)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,46 +110,61 @@ def make_clip(plan: ClipPlan, root: Path) -> int:
 
 
 def write_clip(plan: ClipPlan, stem: Path) -> int:
-    """Write a clip's three files, whose names are `stem` with a suffix; returns the
-    number of frames."""
+    """Write a clip's three files, whose names are `stem` with a suffix.
+
+    Returns:
+      The number of frames.
+    """
     speech, performance = act(plan)
-    scene = Scene(plan.person[1], plan.size, plan.random(PAINT))
+    _, identity, _ = plan.person
+    scene = Scene(identity, plan.size, plan.random(PAINT))
     points = np.empty((len(performance), COUNT, 2), np.float32)
     audio = Audio.from_samples(speech.samples, speech.sample_rate)
-    size = (plan.size, plan.size)
     with VideoWriter(
-        stem.with_suffix(".mp4"), size=size, fps=FPS, audio=audio, encoder="libx264"
+        stem.with_suffix(".mp4"),
+        size=(plan.size, plan.size),
+        fps=FPS,
+        audio=audio,
+        encoder="libx264",
     ) as video:
         for frame in range(len(performance)):
             moment = performance.moment(frame)
             video.write(scene.draw(moment))
             points[frame] = landmarks(scene, moment)
     write_sound(stem.with_suffix(".m4a"), speech)
-    write_truth(stem.with_suffix(".npz"), plan, speech, performance, points)
+    truth = truth_of(plan, speech, performance, points)
+    np.savez_compressed(stem.with_suffix(".npz"), allow_pickle=False, **truth)
     return len(performance)
 
 
 def act(plan: ClipPlan) -> tuple[Speech, Performance]:
-    """The speech of a clip and the motion that goes with it."""
+    """Return the speech of a clip and the motion that belongs to it."""
     _, _, voice = plan.person
+    emotion, level = plan.feeling
     random = plan.random(SPEECH)
     count = 1 + round(plan.seconds * MOST_SENTENCES_A_SECOND)
-    speech = speak(
-        [draw_sentence(random) for _ in range(count)], voice, plan.seconds, random
-    )
-    return speech, perform(speech, *plan.feeling, random)
+    sentences = [draw_sentence(random) for _ in range(count)]
+    speech = speak(sentences, voice, plan.seconds, random)
+    return speech, perform(speech, emotion, level, random)
 
 
-def write_truth(
-    path: Path,
+def truth_of(
     plan: ClipPlan,
     speech: Speech,
     performance: Performance,
     points: Float32[np.ndarray, "f 82 2"],
-) -> None:
-    """Write all that is known of a clip; docs/synthetic.md describes the arrays."""
+) -> dict[str, np.ndarray]:
+    """Return the truth of a clip by name; docs/synthetic.md describes the arrays.
+
+    Args:
+      plan: the clip.
+      speech: its sound.
+      performance: its motion.
+      points: landmarks of every frame, in pixels.
+    """
     subject, _, voice = plan.person
     emotion, level = plan.feeling
+    moments = [performance.moment(frame) for frame in range(len(performance))]
     segments = segments_of(speech.phonemes)
     truth = {
         "fps": FPS,
@@ -159,35 +174,31 @@ def write_truth(
         "level": level,
         "text": speech.text,
         "voice": voice.name,
-        **{
-            name: getattr(performance, name)
-            for name in performance.__dataclass_fields__
-        },
-        "opening": [
-            performance.moment(frame).mouth.opening for frame in range(len(performance))
-        ],
+    }
+    for item in fields(performance):
+        truth[item.name] = getattr(performance, item.name)
+    truth |= {
+        "opening": [moment.mouth.opening for moment in moments],
         "landmarks": points,
-        "phonemes": [each.name for each in speech.phonemes],
-        "phoneme_times": [(each.start, each.end) for each in speech.phonemes],
-        "visemes": [each.viseme.name for each in segments],
-        "viseme_times": [(each.start, each.end) for each in segments],
+        "phonemes": [phoneme.name for phoneme in speech.phonemes],
+        "phoneme_times": [(sound.start, sound.end) for sound in speech.phonemes],
+        "visemes": [segment.viseme.name for segment in segments],
+        "viseme_times": [(segment.start, segment.end) for segment in segments],
+        # A clip without closures has an array of no rows.
         "closures": np.reshape(closures_of(speech.phonemes), (-1, 2)),
     }
-    np.savez_compressed(
-        path,
-        allow_pickle=False,
-        **{name: np.asarray(value) for name, value in truth.items()},
-    )
+    return {name: np.asarray(value) for name, value in truth.items()}
 
 
 def write_sound(path: Path, speech: Speech) -> None:
     """Write a mono .m4a (AAC)."""
+    audio = Audio.from_samples(speech.samples, speech.sample_rate)
+    rate = speech.sample_rate
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream(
-            "aac", rate=speech.sample_rate, layout="mono", bit_rate=SOUND_BIT_RATE
+            "aac", rate=rate, layout="mono", bit_rate=SOUND_BIT_RATE
         )
-        for frame in Audio.from_samples(speech.samples, speech.sample_rate).frames(
-            speech.sample_rate, "mono"
-        ):
+        for frame in audio.frames(rate, "mono"):
             container.mux(stream.encode(frame))
+        # An empty call flushes the encoder.
         container.mux(stream.encode(None))

@@ -1,5 +1,4 @@
-"""A data set of clips: made by several processes, and gone on with where it was
-interrupted."""
+"""A data set of clips: made by parallel processes, resumed after an interruption."""
 
 import json
 import os
@@ -21,21 +20,24 @@ from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
 
 DESCRIPTION = "synthetic.json"
-MOST = 999  # subjects, and clips of each: their names have three digits
+MOST = 999
+"""Limit of subjects, and of clips of a subject: their names have three digits."""
 SMALLEST_SIZE = 64
-LONGEST = 60.0  # seconds
+"""Pixels."""
+LONGEST = 60.0
+"""Seconds."""
 FORMAT = 2
-"""Raised when the same seed comes to mean other pictures."""
+"""Version of the drawing: it is raised when the same seed gives other pictures."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all clips of a data set share.
+    """Settings of all clips of a data set.
 
     Attributes:
-      seed: decides everything.
-      seconds: a clip lasts at least so long; it ends with a sentence.
-      size: of the square pictures, even.
+      seed: seed of everything random.
+      seconds: least length of a clip, which ends with a sentence.
+      size: side of the square pictures in pixels, even.
     """
 
     seed: int = 0
@@ -44,10 +46,10 @@ class Settings:
 
 
 def plan_clips(settings: Settings, subjects: int, clips: int) -> list[ClipPlan]:
-    """All clips of a data set, subject by subject.
+    """Return all clips of a data set, subject by subject.
 
     Raises:
-      ValueError: a number that makes no data set.
+      ValueError: a number is out of its range.
     """
     for name, value in (("subjects", subjects), ("clips", clips)):
         if not 1 <= value <= MOST:
@@ -62,17 +64,18 @@ def plan_clips(settings: Settings, subjects: int, clips: int) -> list[ClipPlan]:
         raise ValueError(
             f"--size must be even and at least {SMALLEST_SIZE}, got {settings.size}"
         )
-    chosen = (settings.seconds, settings.size)
-    return [
-        ClipPlan(settings.seed, subject, clip, *chosen)
-        for subject in range(subjects)
-        for clip in range(clips)
-    ]
+    plans = []
+    for subject in range(subjects):
+        for clip in range(clips):
+            plan = ClipPlan(
+                settings.seed, subject, clip, settings.seconds, settings.size
+            )
+            plans.append(plan)
+    return plans
 
 
 def prepare_folder(root: Path, settings: Settings) -> None:
-    """Make the folder and note its settings, or check that they are those of the clips
-    already there.
+    """Make the folder and note its settings, or compare them with the folder's.
 
     Raises:
       ValueError: the folder holds clips of other settings.
@@ -92,18 +95,26 @@ def prepare_folder(root: Path, settings: Settings) -> None:
     if not path.is_file():
         with finished_file(path) as unfinished:
             unfinished.write_text(json.dumps(description) + "\n", encoding="utf-8")
-    elif (found := json.loads(path.read_text(encoding="utf-8"))) != description:
-        raise ValueError(
-            f"{root} was made with {_words(found)}, not {_words(description)}: choose another folder"
-        )
-    for leftover in root.glob(f"{UNFINISHED}*"):  # of a run that was killed
+    else:
+        _check_same(root, json.loads(path.read_text(encoding="utf-8")), description)
+    # A run that was killed leaves folders of unfinished clips behind.
+    for leftover in root.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
+
+
+def _check_same(root: Path, present: dict, description: dict) -> None:
+    if present != description:
+        raise ValueError(
+            f"{root} was made with {_words(present)}, not {_words(description)}: choose another folder"
+        )
 
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name that becomes `path` when the block ends well, and vanishes
-    when it does not."""
+    """Yield a temporary name that becomes `path` when the block succeeds.
+
+    If the block fails, the temporary file is removed.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial
@@ -115,41 +126,46 @@ def finished_file(path: Path) -> Iterator[Path]:
 def make_clips(
     plans: Sequence[ClipPlan], root: Path, workers: int
 ) -> Iterator[tuple[ClipPlan, int]]:
-    """Make clips; yields each with its number of frames as it is done, in any order.
+    """Make clips in parallel.
+
+    Yields:
+      Each clip with its number of frames as soon as it is done, in any order.
 
     Raises:
-      ValueError: no worker.
+      ValueError: there is no worker.
       ChildProcessError: a worker was killed, as by a lack of memory.
-      OSError: what kept a clip from being made or written.
+      OSError: a clip could not be made or written.
     """
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
-    executor = ProcessPoolExecutor(
-        min(workers, max(len(plans), 1)), get_context("spawn"), _start_worker
-    )
+    count = min(workers, max(len(plans), 1))
+    executor = ProcessPoolExecutor(count, get_context("spawn"), _start_worker)
     try:
         running = {executor.submit(make_clip, plan, root): plan for plan in plans}
-        yield from (
-            (running[future], future.result()) for future in as_completed(running)
-        )
+        for future in as_completed(running):
+            yield running[future], future.result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            f"one of {workers} workers was killed, perhaps for lack of memory: run again with fewer --workers to go on"
+            f"one of {workers} workers was killed, perhaps for lack of memory: run again with fewer --workers to resume"
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's to answer, and a worker ends with it; clips, not pictures,
-    are what runs in parallel."""
+    """Prepare a process that makes clips."""
+    # The parent answers Ctrl-C, and a worker ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Clips run in parallel, so that a picture needs one thread only.
     cv2.setNumThreads(1)
 
 
 def _end_with_parent() -> None:
-    """An executor's worker would wait for ever for one that was killed."""
+    """Exit when the parent does.
+
+    An executor's worker would wait forever for a parent that was killed.
+    """
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -157,4 +173,5 @@ def _end_with_parent() -> None:
 
 
 def _words(description: dict) -> str:
+    """Return settings as a phrase for a message."""
     return ", ".join(f"{name} {value}" for name, value in description.items())

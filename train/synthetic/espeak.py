@@ -1,9 +1,11 @@
 """`python espeak.py < request`: one run of espeak-ng, in a process of its own.
 
-The synthesiser's noise goes on from one text to the next, so only a fresh process says
-the same text the same way. Reads a JSON object {sentences, voice, speed, pitch,
-seconds}; writes a line of JSON, {rate, sentences: [{text, samples, phonemes: [[name,
-first sample], ...]}]}, then the samples, 16 bits each.
+The synthesiser's noise continues from one text to the next, so that only a fresh
+process speaks the same text the same way.
+
+Reads a JSON object {sentences, voice, speed, pitch, seconds}. Writes a line of JSON,
+{rate, sentences: [{text, samples, phonemes: [[name, first sample], ...]}]}, then the
+samples, 16 bits each.
 """
 
 import ctypes
@@ -11,14 +13,21 @@ import json
 import sys
 from typing import Any
 
+# Constants of espeak-ng's speak_lib.h, except for the first and the last.
 LIBRARIES = ("libespeak-ng.so.1", "libespeak-ng.1.dylib", "libespeak-ng.dll")
-RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: samples to the callback
-PHONEME_EVENTS, PHONEME_IPA, DONT_EXIT = 1 << 0, 1 << 1, 1 << 15
-END_OF_EVENTS, PHONEME = 0, 7
-RATE, PITCH = 1, 3
-CHARACTERS, UTF8 = 1, 1
+RETRIEVAL = 1
+"""AUDIO_OUTPUT_RETRIEVAL: samples go to the callback."""
+PHONEME_EVENTS = 1 << 0
+PHONEME_IPA = 1 << 1
+DONT_EXIT = 1 << 15
+END_OF_EVENTS = 0
+PHONEME = 7
+RATE = 1
+PITCH = 3
+CHARACTERS = 1
+UTF8 = 1
 MISSING = 3
-"""Exit status where there is no such library."""
+"""Exit status if there is no such library."""
 
 
 class _Name(ctypes.Union):
@@ -60,22 +69,25 @@ def open_library() -> ctypes.CDLL | None:
 
 
 def speak(library: ctypes.CDLL, text: str) -> tuple[bytes, list[tuple[str, int]]]:
-    """Samples of a text, and its phonemes with the sample each starts at; a phoneme
-    without a name is a pause."""
-    samples, phonemes = bytearray(), list[tuple[str, int]]()
+    """Speak a text.
 
+    Returns:
+      Samples, and phonemes with the sample each starts at; a phoneme without a name is
+      a pause.
+    """
+    samples = bytearray()
+    phonemes = list[tuple[str, int]]()
+
+    # espeak-ng calls this with every piece of sound; 0 asks for the next piece.
     def receive(wave: Any, count: int, events: Any) -> int:
         if wave and count > 0:
             samples.extend(ctypes.string_at(wave, 2 * count))
         index = 0
         while events[index].type != END_OF_EVENTS:
-            if events[index].type == PHONEME:
-                phonemes.append(
-                    (
-                        events[index].id.string.decode(errors="ignore"),
-                        events[index].sample,
-                    )
-                )
+            event = events[index]
+            if event.type == PHONEME:
+                name = event.id.string.decode(errors="ignore")
+                phonemes.append((name, event.sample))
             index += 1
         return 0
 
@@ -92,27 +104,26 @@ def main() -> None:
     library = open_library()
     if library is None:
         sys.exit(MISSING)
-    rate = library.espeak_Initialize(
-        RETRIEVAL, 0, None, PHONEME_EVENTS | PHONEME_IPA | DONT_EXIT
-    )
+    options = PHONEME_EVENTS | PHONEME_IPA | DONT_EXIT
+    rate = library.espeak_Initialize(RETRIEVAL, 0, None, options)
     if rate <= 0 or library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
         sys.exit(
             f"espeak-ng has no voice {request['voice']}, or no data: install the Debian package espeak-ng whole"
         )
     library.espeak_SetParameter(RATE, request["speed"], 0)
     library.espeak_SetParameter(PITCH, request["pitch"], 0)
-    said, samples = [], bytearray()
+    spoken = []
+    samples = bytearray()
     for sentence in request["sentences"]:
+        # Two bytes a sample.
         if len(samples) >= 2 * rate * request["seconds"]:
             break
         piece, phonemes = speak(library, sentence)
         samples += piece
-        said.append(
-            {"text": sentence, "samples": len(piece) // 2, "phonemes": phonemes}
-        )
-    sys.stdout.buffer.write(
-        json.dumps({"rate": rate, "sentences": said}).encode() + b"\n" + samples
-    )
+        count = len(piece) // 2
+        spoken.append({"text": sentence, "samples": count, "phonemes": phonemes})
+    answer = {"rate": rate, "sentences": spoken}
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + samples)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""Points of a face in a frame: 82 of them, found on the surface and seen as the camera
-sees it."""
+"""Landmarks of a face in a frame: 82 points on the surface, seen by the camera."""
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -7,8 +6,15 @@ from jaxtyping import Float, Float32
 from train.synthetic.camera import project, turn
 from train.synthetic.curves import interpolate
 from train.synthetic.eyes import brow_line, iris_center, lid_contours
+from train.synthetic.head import HeadShape
 from train.synthetic.mouth import lip_contours
 from train.synthetic.scene import Moment, Scene
+from train.synthetic.surface import Points
+
+FlatPoints = Float[np.ndarray, "k 2"]
+"""Points of the front of a face, in x and y of the head."""
+SpacePoints = Float[np.ndarray, "k 3"]
+"""Points in the head's coordinates."""
 
 GROUPS: dict[str, slice] = {
     "jaw": slice(0, 17),
@@ -23,85 +29,125 @@ GROUPS: dict[str, slice] = {
     "lips_outer": slice(62, 74),
     "lips_inner": slice(74, 82),
 }
-"""Which points are what; left and right are the picture's."""
+"""Feature -> its points; left and right are the picture's."""
 COUNT = 82
+"""Number of landmarks."""
+SIDES = (-1, 1)
+"""Left and right of the picture."""
 NEIGHBOURS = 4
-FRONT_Z = 0.35  # all features lie before it
+"""Points of the surface that give a landmark its z."""
+FRONT_Z = 0.35
+"""z behind which there are no features."""
+# The jaw runs from ear to ear. Distance from the chin, 0 to 1 -> height and angle.
+JAW_HEIGHT = [
+    (0, 0.975),
+    (0.15, 0.965),
+    (0.4, 0.87),
+    (0.7, 0.6),
+    (1, 0.1),
+]
+JAW_ANGLE = [
+    (0, 0.0),
+    (0.15, 0.35),
+    (0.4, 0.9),
+    (0.7, 1.25),
+    (1, 1.45),
+]
 
 
 def landmarks(scene: Scene, moment: Moment) -> Float32[np.ndarray, "82 2"]:
-    """Pixels of the landmarks, whether they are seen or hidden by the turn of the head.
+    """Return the pixels of the landmarks, visible or hidden.
 
-    jaw: from the ear on the left over the chin to the other. brows: from the inner end
-    outwards. nose_ridge: downwards. nose_base: left to right. eyes: upper lid from the
-    inner to the outer corner (7), lower lid back (5). lips: upper line from left to
-    right, lower line back.
+    The order within the groups:
+      jaw: from the ear on the left over the chin to the other.
+      brows: from the inner end outwards.
+      nose_ridge: downwards.
+      nose_base: from left to right.
+      eyes: upper lid from the inner to the outer corner (7), lower lid back (5).
+      lips: upper line from left to right, lower line back.
     """
     surface = scene.face(moment)
-    flat = np.concatenate([_features(scene, moment), *_mouth(scene, moment)])
-    points = np.concatenate([_jaw(scene, surface), raise_to(surface, flat)])
-    return project(turn(points, moment.pose.rotation), moment.pose, scene.size).astype(
-        np.float32
-    )
+    jaw = _jaw(scene, surface)
+    flat = np.concatenate([_features(scene, moment), _mouth(scene, moment)])
+    points = np.concatenate([jaw, raise_to(surface, flat)])
+    turned = turn(points, moment.pose.rotation)
+    return project(turned, moment.pose, scene.size).astype(np.float32)
 
 
-def _jaw(
-    scene: Scene, surface: Float[np.ndarray, "r c 3"]
-) -> Float[np.ndarray, "17 3"]:
-    """The same points of the skin at all times."""
+def _jaw(scene: Scene, surface: Points) -> SpacePoints:
+    """Return the same 17 points of the skin in every frame."""
     s = np.linspace(-1, 1, 17)
-    height = interpolate(
-        np.abs(s), [(0, 0.975), (0.15, 0.965), (0.4, 0.87), (0.7, 0.6), (1, 0.1)]
-    )
-    angle = np.sign(s) * interpolate(
-        np.abs(s), [(0, 0.0), (0.15, 0.35), (0.4, 0.9), (0.7, 1.25), (1, 1.45)]
-    )
-    rows = np.interp(height, scene.head.heights, np.arange(len(scene.head.heights)))
-    columns = np.interp(angle, scene.head.angles, np.arange(len(scene.head.angles)))
-    r, c = rows.astype(int), columns.astype(int)
-    v, u = (rows - r)[:, None], (columns - c)[:, None]
-    above = surface[r, c] * (1 - u) + surface[r, c + 1] * u
-    below = surface[r + 1, c] * (1 - u) + surface[r + 1, c + 1] * u
+    distance = np.abs(s)
+    height = interpolate(distance, JAW_HEIGHT)
+    angle = np.sign(s) * interpolate(distance, JAW_ANGLE)
+    # Positions on the grid at rest, in rows and columns.
+    heights = scene.head.heights
+    angles = scene.head.angles
+    rows = np.interp(height, heights, np.arange(len(heights)))
+    columns = np.interp(angle, angles, np.arange(len(angles)))
+    # Bilinear interpolation between the four points around each position.
+    row = rows.astype(int)
+    column = columns.astype(int)
+    v = (rows - row)[:, None]
+    u = (columns - column)[:, None]
+    upper_left = surface[row, column]
+    upper_right = surface[row, column + 1]
+    lower_left = surface[row + 1, column]
+    lower_right = surface[row + 1, column + 1]
+    above = upper_left * (1 - u) + upper_right * u
+    below = lower_left * (1 - u) + lower_right * u
     return above * (1 - v) + below * v
 
 
-def _features(scene: Scene, moment: Moment) -> Float[np.ndarray, "45 2"]:
-    who, eyes = scene.who, moment.eyes
-    brows = [brow_line(who.eyes, eyes, side)[::2] for side in (-1, 1)]
-    base = who.head.nose_base
-    ridge = np.stack([np.zeros(4), [-0.05, 0.1, 0.24, base - 0.06]], axis=1)
-    wings = np.stack(
-        [
-            np.linspace(-0.1, 0.1, 5) * who.head.nose_width,
-            [base - 0.02, base, base + 0.01, base, base - 0.02],
-        ],
-        axis=1,
-    )
-    lids = [lid_contours(who.eyes, eyes, side) for side in (-1, 1)]
-    contours = [np.concatenate([upper[::2], lower[-3:0:-2]]) for upper, lower in lids]
-    irises = [[iris_center(eyes, side)] for side in (-1, 1)]
-    return np.concatenate([*brows, ridge, wings, *contours, *irises])
+def _features(scene: Scene, moment: Moment) -> FlatPoints:
+    """Return the 45 points of brows, nose, lids and irises."""
+    shape = scene.who.eyes
+    state = moment.eyes
+    brows = [brow_line(shape, state, side)[::2] for side in SIDES]
+    eyes = []
+    for side in SIDES:
+        upper, lower = lid_contours(shape, state, side)
+        # The lower lid runs back, without the corners.
+        eyes += [upper[::2], lower[-3:0:-2]]
+    irises = [[iris_center(state, side)] for side in SIDES]
+    nose = _nose(scene.who.head)
+    return np.concatenate([*brows, nose, *eyes, *irises])
 
 
-def _mouth(
-    scene: Scene, moment: Moment
-) -> tuple[Float[np.ndarray, "12 2"], Float[np.ndarray, "8 2"]]:
+def _nose(shape: HeadShape) -> FlatPoints:
+    """Return 4 points of the ridge and 5 of the base."""
+    base = shape.nose_base
+    ridge_y = [-0.05, 0.1, 0.24, base - 0.06]
+    ridge = np.stack([np.zeros(4), ridge_y], axis=1)
+    wing_x = np.linspace(-0.1, 0.1, 5) * shape.nose_width
+    wing_y = [base - 0.02, base, base + 0.01, base, base - 0.02]
+    wings = np.stack([wing_x, wing_y], axis=1)
+    return np.concatenate([ridge, wings])
+
+
+def _mouth(scene: Scene, moment: Moment) -> FlatPoints:
+    """Return 12 points of the outer and 8 of the inner line of the lips."""
     lines = lip_contours(scene.who.mouth, moment.mouth, samples=25)
-    outer = np.concatenate([lines.outer_upper[::4], lines.outer_lower[-5:0:-4]])
-    inner = np.concatenate([lines.inner_upper[::6], lines.inner_lower[-7:0:-6]])
-    return outer, inner
+    # Lower lines run back, without the corners.
+    contours = [
+        lines.outer_upper[::4],
+        lines.outer_lower[-5:0:-4],
+        lines.inner_upper[::6],
+        lines.inner_lower[-7:0:-6],
+    ]
+    return np.concatenate(contours)
 
 
-def raise_to(
-    surface: Float[np.ndarray, "r c 3"], flat: Float[np.ndarray, "k 2"]
-) -> Float[np.ndarray, "k 3"]:
-    """Give points of the front their z, by the nearest points of the surface."""
+def raise_to(surface: Points, flat: FlatPoints) -> SpacePoints:
+    """Add z to points of the front, by the nearest points of the surface."""
     front = surface[surface[..., 2] > FRONT_Z].astype(np.float32)
-    dx, dy = (
-        np.subtract.outer(flat[:, i].astype(np.float32), front[:, i]) for i in (0, 1)
-    )
+    x, y = flat.astype(np.float32).T
+    # Squared distances of every landmark to every point of the surface.
+    dx = np.subtract.outer(x, front[:, 0])
+    dy = np.subtract.outer(y, front[:, 1])
     squares = dx * dx + dy * dy
     nearest = np.argpartition(squares, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    # The mean is weighted by the inverse squares.
     weight = 1 / (np.take_along_axis(squares, nearest, axis=1) + 1e-6)
     z = (front[nearest, 2] * weight).sum(axis=1) / weight.sum(axis=1)
     return np.concatenate([flat, z[:, None]], axis=1)

@@ -1,4 +1,4 @@
-"""How a speaker moves: lips, head, eyes, brows and smile, frame by frame."""
+"""Motion of a speaker, frame by frame: lips, head, eyes, brows and smile."""
 
 from dataclasses import dataclass
 
@@ -15,24 +15,45 @@ from train.synthetic.speech import Speech
 from train.synthetic.visemes import mouth_track
 
 FPS = 30
-BLINK_INTERVAL = 3.4  # mean seconds between blinks of a speaker
-BLINK_REST = 0.6  # and the least
-BLINK_SHUT, BLINK_OPEN = 0.10, 0.20  # seconds to close, and to open again
-FIXATION = (0.5, 2.4)  # seconds that the eyes rest on a place
-BLINK_AT_JUMP = 0.4  # share of wide jumps of the eyes that come with a blink
-NARROW = 0.3  # how far lids are shut by an emotion that narrows them
-VOICE_SMOOTHING = 0.12  # seconds: heads do not nod to every syllable
-EFFORT = (0.88, 1.12)  # how far mouths move, from clip to clip
-SACCADE = 0.05  # seconds of a jump between places
+"""Frames a second."""
+BLINK_INTERVAL = 3.4
+"""Mean seconds between blinks of a speaker."""
+BLINK_REST = 0.6
+"""Least seconds between blinks."""
+BLINK_SHUT, BLINK_OPEN = 0.10, 0.20
+"""Seconds to close the eyes, and to open them again."""
+FIXATION = (0.5, 2.4)
+"""Seconds that the eyes rest on a place."""
+SACCADE = 0.05
+"""Seconds of a jump between places."""
+WIDE_JUMP = 9
+"""Degrees; some jumps that are wider come with a blink."""
+BLINK_AT_JUMP = 0.4
+"""Share of wide jumps that come with a blink."""
+FOLLOWING = 0.85
+"""Share of the head's turn that the eyes make up for."""
+GAZE_LIMITS = ((-28, -16), (28, 18))
+"""Least and greatest gaze, to the right and down, in degrees."""
+NARROW = 0.3
+"""Share by which an emotion that narrows the eyes shuts the lids."""
+VOICE_SMOOTHING = 0.12
+"""Seconds; heads do not nod to every syllable."""
+EFFORT = (0.88, 1.12)
+"""Range of the extent of mouth motion, from clip to clip."""
+
+Track = Float[np.ndarray, " f"]
+"""A value a frame."""
 
 
 @dataclass(frozen=True)
 class Emotion:
-    """What an emotion at level 3 adds to a face.
+    """Effects of an emotion at level 3 on a face.
 
     Attributes:
-      smile: -1 to 1. raised, furrowed: brows. wide: of the eyes. pitch: of the head, in
-        degrees.
+      smile: -1 to 1.
+      raised, furrowed: motion of the brows.
+      wide: opening of the eyes.
+      pitch: pitch of the head, in degrees.
     """
 
     smile: float = 0.0
@@ -53,6 +74,7 @@ EMOTIONS: dict[str, Emotion] = {
     "contempt": Emotion(smile=0.3, raised=0.25, furrowed=0.2, wide=-0.3, pitch=4.0),
 }
 LEVELS = 3
+"""Number of levels of an emotion."""
 
 
 @dataclass(frozen=True)
@@ -60,46 +82,51 @@ class Performance:
     """A clip's motion.
 
     Attributes:
-      times: of the frames, in seconds.
+      times: times of the frames, in seconds.
       mouth: jaw, width, rounding, closure, tongue.
       pose: pitch, yaw and roll in degrees.
-      translation: in parts of the picture. scale: of the picture.
+      translation: to the right and down, as shares of the picture's side.
+      scale: factor of the head's size in the picture.
       gaze: to the right and down, in degrees relative to the head.
       blink: 0 open to 1 shut, below 0 for wide eyes.
       brows: raised and furrowed.
       smile: -1 to 1.
     """
 
-    times: Float[np.ndarray, " f"]
+    times: Track
     mouth: Float[np.ndarray, "f 5"]
     pose: Float[np.ndarray, "f 3"]
     translation: Float[np.ndarray, "f 2"]
-    scale: Float[np.ndarray, " f"]
+    scale: Track
     gaze: Float[np.ndarray, "f 2"]
-    blink: Float[np.ndarray, " f"]
+    blink: Track
     brows: Float[np.ndarray, "f 2"]
-    smile: Float[np.ndarray, " f"]
+    smile: Track
 
     def __len__(self) -> int:
         return len(self.times)
 
     def moment(self, frame: int) -> Moment:
-        """What one frame shows."""
-        (gx, gy), (raised, furrowed), smile = (
-            self.gaze[frame].tolist(),
-            self.brows[frame].tolist(),
-            float(self.smile[frame]),
-        )
-        jaw, width, rounding, closure, tongue = self.mouth[frame].tolist()
+        """Return the pose of the person in one frame."""
         pitch, yaw, roll = self.pose[frame].tolist()
-        dx, dy = self.translation[frame].tolist()
-        return Moment(
-            Pose((pitch, yaw, roll), (dx, dy), float(self.scale[frame])),
-            MouthState(jaw, width, rounding, closure, tongue, smile),
-            EyeState(
-                (gx, gy), float(self.blink[frame]), raised, furrowed, max(smile, 0.0)
-            ),
+        right, down = self.translation[frame].tolist()
+        pose = Pose(
+            angles=(pitch, yaw, roll),
+            translation=(right, down),
+            scale=float(self.scale[frame]),
         )
+        smile = float(self.smile[frame])
+        mouth = MouthState(*self.mouth[frame].tolist(), smile=smile)
+        gaze_right, gaze_down = self.gaze[frame].tolist()
+        raised, furrowed = self.brows[frame].tolist()
+        eyes = EyeState(
+            gaze=(gaze_right, gaze_down),
+            blink=float(self.blink[frame]),
+            raised=raised,
+            furrowed=furrowed,
+            smile=max(smile, 0.0),
+        )
+        return Moment(pose, mouth, eyes)
 
 
 def perform(
@@ -108,142 +135,170 @@ def perform(
     """Act out a speech.
 
     Args:
-      emotion: of EMOTIONS.
-      level: 1 to 3; how strongly it shows.
+      speech: sound and phonemes.
+      emotion: name in `EMOTIONS`.
+      level: strength of the emotion, 1 to 3.
+      random: generator of everything that the speech leaves open.
     """
-    feeling, strength = (
-        EMOTIONS[emotion],
-        1.0 if emotion == "neutral" else level / LEVELS,
-    )
+    feeling = EMOTIONS[emotion]
+    strength = 1.0 if emotion == "neutral" else level / LEVELS
     times = np.arange(int(speech.seconds * FPS)) / FPS
     voice = _smooth(speech.loudness(times), VOICE_SMOOTHING)
-    pose = _head_pose(times, voice, random) + np.array([strength * feeling.pitch, 0, 0])
+    # The order of these lines is that of the random numbers: the same seed must give
+    # the same clip.
+    pose = _head_pose(times, voice, random)
+    pose = pose + np.array([strength * feeling.pitch, 0, 0])
     gaze, jumps = _gaze(times, pose, random)
-    sway = np.stack([_wander(times, 0.25, random) for _ in range(2)], axis=1) * (
-        0.008,
-        0.005,
-    )
+    sway = _wander_axes(times, 0.25, (0.008, 0.005), random)
+    effort = float(random.uniform(*EFFORT))
+    mouth = mouth_track(speech.phonemes, times, effort)
+    translation = sway + random.uniform(-0.02, 0.02, 2)
+    size = random.uniform(0.94, 1.06)
+    scale = size * (1 + 0.012 * _wander(times, 0.25, random))
+    blink = _blinks(times, jumps, strength * feeling.wide, random)
+    raised = strength * feeling.raised
+    furrowed = strength * feeling.furrowed
+    brows = _brows(times, voice, raised, furrowed, random)
+    smile = strength * feeling.smile + 0.1 * _wander(times, 0.3, random)
     return Performance(
-        times,
-        mouth_track(speech.phonemes, times, float(random.uniform(*EFFORT))),
-        pose,
-        sway + random.uniform(-0.02, 0.02, 2),
-        random.uniform(0.94, 1.06) * (1 + 0.012 * _wander(times, 0.25, random)),
-        gaze,
-        _blinks(times, jumps, strength * feeling.wide, random),
-        _brows(
-            times, voice, strength * feeling.raised, strength * feeling.furrowed, random
-        ),
-        (strength * feeling.smile + 0.1 * _wander(times, 0.3, random)).clip(-1, 1),
+        times=times,
+        mouth=mouth,
+        pose=pose,
+        translation=translation,
+        scale=scale,
+        gaze=gaze,
+        blink=blink,
+        brows=brows,
+        smile=smile.clip(-1, 1),
     )
 
 
-def _wander(
-    times: Float[np.ndarray, " f"], rate: float, random: np.random.Generator
-) -> Float[np.ndarray, " f"]:
-    """A smooth random course of deviation about 1.
+def _wander(times: Track, rate: float, random: np.random.Generator) -> Track:
+    """Return a smooth random course of deviation about 1.
 
     Args:
-      rate: of its turns, in Hz.
+      times: times of the frames, in seconds.
+      rate: mean frequency of its turns, in Hz.
+      random: generator of frequencies and phases.
     """
     rates = rate * random.uniform(0.3, 1.9, 5)
     phases = random.uniform(0, 2 * np.pi, 5)
-    return np.sqrt(2 / 5) * np.sin(2 * np.pi * np.outer(times, rates) + phases).sum(
-        axis=1
+    waves = np.sin(2 * np.pi * np.outer(times, rates) + phases)
+    # Five sines of deviation sqrt(1/2) each.
+    return np.sqrt(2 / 5) * waves.sum(axis=1)
+
+
+def _wander_axes(
+    times: Track,
+    rate: float,
+    deviations: tuple[float, ...],
+    random: np.random.Generator,
+) -> Float[np.ndarray, "f k"]:
+    """Return a random course for each of several axes."""
+    courses = [_wander(times, rate, random) for _ in deviations]
+    return np.stack(courses, axis=1) * deviations
+
+
+def _smooth(values: Track, deviation: float) -> Track:
+    """Smooth by a gaussian whose deviation is in seconds."""
+    kernel = (0, 0)  # the size follows from the deviation
+    smoothed = cv2.GaussianBlur(
+        values[None], kernel, deviation * FPS, borderType=cv2.BORDER_REPLICATE
     )
-
-
-def _smooth(
-    values: Float[np.ndarray, " f"], deviation: float
-) -> Float[np.ndarray, " f"]:
-    return cv2.GaussianBlur(
-        values[None], (0, 0), deviation * FPS, borderType=cv2.BORDER_REPLICATE
-    )[0]
+    return smoothed[0]
 
 
 def _head_pose(
-    times: Float[np.ndarray, " f"],
-    voice: Float[np.ndarray, " f"],
-    random: np.random.Generator,
+    times: Track, voice: Track, random: np.random.Generator
 ) -> Float[np.ndarray, "f 3"]:
-    """A head that wanders around where it is held, and nods with the voice."""
-    held = random.normal(0, 1, 3).clip(-2, 2) * (3.0, 6.0, 1.5)
-    slow = np.stack([_wander(times, 0.3, random) for _ in range(3)], axis=1) * (
-        2.2,
-        4.0,
-        1.6,
+    """Return a head that wanders around a mean pose, and nods with the voice.
+
+    Returns:
+      Pitch, yaw and roll in degrees.
+    """
+    mean = random.normal(0, 1, 3).clip(-2, 2) * (3.0, 6.0, 1.5)
+    slow = _wander_axes(times, 0.3, (2.2, 4.0, 1.6), random)
+    fast = _wander_axes(times, 1.3, (0.6, 0.9, 0.5), random)
+    nod_axes = (
+        -random.uniform(3, 8),
+        random.normal(0, 1.5),
+        random.normal(0, 1),
     )
-    fast = np.stack([_wander(times, 1.3, random) for _ in range(3)], axis=1) * (
-        0.6,
-        0.9,
-        0.5,
-    )
-    nod = np.outer(
-        voice - voice.mean(),
-        (-random.uniform(3, 8), random.normal(0, 1.5), random.normal(0, 1)),
-    )
-    return held + slow + fast * (0.3 + voice)[:, None] + nod
+    nod = np.outer(voice - voice.mean(), nod_axes)
+    # A loud voice makes the head lively.
+    liveliness = (0.3 + voice)[:, None]
+    return mean + slow + fast * liveliness + nod
 
 
 def _gaze(
-    times: Float[np.ndarray, " f"],
-    pose: Float[np.ndarray, "f 3"],
-    random: np.random.Generator,
+    times: Track, pose: Float[np.ndarray, "f 3"], random: np.random.Generator
 ) -> tuple[Float[np.ndarray, "f 2"], list[float]]:
-    """Eyes that look at the viewer or a little aside, in jumps; also the moments of
-    wide ones."""
-    target, clock, jumps = np.zeros((len(times), 2)), 0.0, []
+    """Return eyes that look at the viewer or a little aside, in jumps.
+
+    Returns:
+      Gaze to the right and down in degrees, and the times of wide jumps.
+    """
+    target = np.zeros((len(times), 2))
+    jumps = []
+    clock = 0.0
     place = np.zeros(2)
     while clock < times[-1]:
         stay = random.uniform(*FIXATION)
         aside = random.random() < 0.4
-        new = (
-            random.normal(0, 1, 2) * (9.0, 4.0)
-            if aside
-            else random.normal(0, 1, 2) * 1.2
-        )
-        if np.abs(new - place).max() > 9:
+        spread = np.array([9.0, 4.0]) if aside else 1.2
+        next_place = random.normal(0, 1, 2) * spread
+        step = next_place - place
+        if np.abs(step).max() > WIDE_JUMP:
             jumps.append(clock)
-        target += np.outer(smoothstep(clock, clock + SACCADE, times), new - place)
-        place, clock = new, clock + stay
-    held = np.stack(
-        [-pose[:, 1], pose[:, 0]], axis=1
-    )  # what keeps the eyes on the viewer as the head turns
-    return (target + 0.85 * held).clip((-28, -16), (28, 18)), jumps
+        target += np.outer(smoothstep(clock, clock + SACCADE, times), step)
+        place = next_place
+        clock = clock + stay
+    # Eyes turn against the head to stay on the viewer.
+    against = np.stack([-pose[:, 1], pose[:, 0]], axis=1)
+    return (target + FOLLOWING * against).clip(*GAZE_LIMITS), jumps
 
 
 def _blinks(
-    times: Float[np.ndarray, " f"],
-    jumps: list[float],
-    wide: float,
-    random: np.random.Generator,
-) -> Float[np.ndarray, " f"]:
-    """Lids that shut at random, and at some wide jumps of the eyes, and are else as
-    wide as the emotion wants."""
-    starts, clock = (
-        [jump for jump in jumps if random.random() < BLINK_AT_JUMP],
-        random.exponential(BLINK_INTERVAL),
-    )
+    times: Track, jumps: list[float], wide: float, random: np.random.Generator
+) -> Track:
+    """Return lids that shut at random times, and at some wide jumps of the eyes.
+
+    Args:
+      times: times of the frames, in seconds.
+      jumps: times of wide jumps.
+      wide: opening between blinks; negative narrows the eyes.
+      random: generator of the times.
+    """
+    starts = [jump for jump in jumps if random.random() < BLINK_AT_JUMP]
+    clock = random.exponential(BLINK_INTERVAL)
     while clock < times[-1]:
         starts.append(clock)
         clock += BLINK_REST + random.exponential(BLINK_INTERVAL - BLINK_REST)
     shut = np.zeros(len(times))
     for start in starts:
-        down = smoothstep(start, start + BLINK_SHUT, times)
-        up = smoothstep(start + BLINK_SHUT, start + BLINK_SHUT + BLINK_OPEN, times)
+        middle = start + BLINK_SHUT
+        down = smoothstep(start, middle, times)
+        up = smoothstep(middle, middle + BLINK_OPEN, times)
         shut = np.maximum(shut, down - up)
     rest = -wide if wide > 0 else -NARROW * wide
     return rest + shut * (1 - rest)
 
 
 def _brows(
-    times: Float[np.ndarray, " f"],
-    voice: Float[np.ndarray, " f"],
+    times: Track,
+    voice: Track,
     raised: float,
     furrowed: float,
     random: np.random.Generator,
 ) -> Float[np.ndarray, "f 2"]:
-    """Brows that rise with the voice."""
+    """Return brows that rise with the voice.
+
+    Args:
+      times: times of the frames, in seconds.
+      voice: loudness, 0 to 1.
+      raised, furrowed: share of the emotion.
+      random: generator of their wandering.
+    """
     lift = raised + 0.16 * _wander(times, 0.5, random) + 0.3 * (voice - 0.3)
     frown = furrowed + 0.07 * _wander(times, 0.3, random)
     return np.stack([lift, frown], axis=1).clip(-1, 1.2)

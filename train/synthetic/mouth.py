@@ -3,16 +3,30 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from train.synthetic.chart import Grid, Layers, Picture, Region, lay, linear
+from train.synthetic.camera import Vector
+from train.synthetic.chart import (
+    Grid,
+    Layers,
+    Line,
+    LinearColour,
+    Picture,
+    Region,
+    lay,
+    linear,
+)
 from train.synthetic.curves import bell, smoothstep
 from train.synthetic.head import JAW_DROP, MOUTH_Y
 from train.synthetic.palette import Colour
 
 WIDEST_OPENING = 0.235
-INTERIOR_DEPTH = 0.10  # of the teeth behind the lips
-SMALLEST_OPENING = 0.004  # through which anything is seen
+"""Height between the lips of a jaw that is open, in units."""
+INTERIOR_DEPTH = 0.10
+"""Distance of the teeth behind the lips."""
+SMALLEST_OPENING = 0.004
+"""Opening through which anything is seen."""
+# Linear colours.
 THROAT = np.array([0.035, 0.007, 0.008], np.float32)
 TONGUE = np.array([0.42, 0.115, 0.11], np.float32)
 ENAMEL = np.array([0.83, 0.80, 0.73], np.float32)
@@ -24,9 +38,10 @@ class MouthShape:
     """A person's mouth.
 
     Attributes:
-      width: half of it, at rest. upper, lower: heights of the lips. bow: depth of the
-        upper lip's dip.
-      lips: their colour.
+      width: half of it, at rest.
+      upper, lower: heights of the lips.
+      bow: depth of the upper lip's dip.
+      lips: colour of the lips.
     """
 
     width: float = 0.22
@@ -38,11 +53,11 @@ class MouthShape:
 
 @dataclass(frozen=True)
 class MouthState:
-    """What a mouth does in one region.
+    """Pose of a mouth in one frame.
 
     Attributes:
-      jaw: its opening, 0 to 1.
-      width: of the mouth, -1 (narrow) to 1 (spread).
+      jaw: opening of the jaw, 0 to 1.
+      width: -1 (narrow) to 1 (spread).
       rounding: 0 to 1.
       closure: 1 presses the lips together whatever the jaw does.
       tongue: 1 raises its tip to the upper teeth.
@@ -59,70 +74,72 @@ class MouthState:
     @property
     def opening(self) -> float:
         """Height between the lips, in units."""
-        return (
-            WIDEST_OPENING * self.jaw * (1 - 0.25 * self.rounding) * (1 - self.closure)
-        )
+        roundness = 1 - 0.25 * self.rounding
+        return WIDEST_OPENING * self.jaw * roundness * (1 - self.closure)
 
 
 @dataclass(frozen=True)
 class LipContours:
     """Lines from the left to the right corner of the mouth."""
 
-    outer_upper: Float[np.ndarray, "k 2"]
-    inner_upper: Float[np.ndarray, "k 2"]
-    inner_lower: Float[np.ndarray, "k 2"]
-    outer_lower: Float[np.ndarray, "k 2"]
+    outer_upper: Line
+    inner_upper: Line
+    inner_lower: Line
+    outer_lower: Line
 
 
 def lip_contours(
     shape: MouthShape, state: MouthState, samples: int = 41
 ) -> LipContours:
-    """Outlines of the lips on the face."""
+    """Return the outlines of the lips on the face.
+
+    Args:
+      shape: the person's mouth.
+      state: pose of the mouth.
+      samples: number of points of each line.
+    """
+    # s runs from the left corner, -1, to the right one, 1.
     s = np.linspace(-1, 1, samples)
+    side = np.abs(s)
     dome = 1 - s**2
     bulge = dome ** (0.75 - 0.25 * state.rounding)
-    corner = 0.07 * state.jaw * (1 - state.closure) - 0.05 * state.smile - 0.014
-    carried = (
-        0.55 * JAW_DROP * state.jaw * state.closure
-    )  # closed lips go down with the jaw a little
-    seam = (
-        MOUTH_Y
-        + corner * np.abs(s) ** (2.2 - 0.6 * state.rounding)
-        + carried * bulge
-        - 0.006 * dome
-    )
-    inner_upper, inner_lower = (
-        seam - 0.25 * state.opening * bulge,
-        seam + 0.75 * state.opening * bulge,
-    )
-    full = (1 + 0.25 * state.rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)) * (
-        1 - 0.42 * state.closure * (1 - state.rounding)
-    )
-    crest = (1 - np.abs(s) ** 1.7) ** (
-        1.15 - 0.5 * state.rounding
-    ) - shape.bow / shape.upper * bell(s, 0, 0.11)
+    # The seam, where the lips meet when closed: corners hang with an open jaw and rise
+    # with a smile, and closed lips follow the jaw a little.
+    hang = 0.07 * state.jaw * (1 - state.closure)
+    corner = hang - 0.05 * state.smile - 0.014
+    bend = side ** (2.2 - 0.6 * state.rounding)
+    carried = 0.55 * JAW_DROP * state.jaw * state.closure
+    seam = MOUTH_Y + corner * bend + carried * bulge - 0.006 * dome
+    # The lower lip moves three times as far as the upper one.
+    inner_upper = seam - 0.25 * state.opening * bulge
+    inner_lower = seam + 0.75 * state.opening * bulge
+    # Lips are thick when rounded, thin when stretched or pressed together.
+    stretched = 1 + 0.25 * state.rounding - 0.12 * state.jaw - 0.12 * abs(state.smile)
+    pressed = 1 - 0.42 * state.closure * (1 - state.rounding)
+    full = stretched * pressed
+    arch = (1 - side**1.7) ** (1.15 - 0.5 * state.rounding)
+    crest = arch - shape.bow / shape.upper * bell(s, 0, 0.11)
     outer_upper = np.minimum(inner_upper - shape.upper * full * crest, inner_upper)
-    outer_lower = inner_lower + shape.lower * full * dome ** (
-        1.1 - 0.5 * state.rounding
-    )
+    belly = dome ** (1.1 - 0.5 * state.rounding)
+    outer_lower = inner_lower + shape.lower * full * belly
     x = _half_width(shape, state) * _spaced(s, 0.5 + 0.3 * state.rounding)
     return LipContours(
-        *(
-            np.stack([x, y], axis=1)
-            for y in (outer_upper, inner_upper, inner_lower, outer_lower)
-        )
+        outer_upper=np.stack([x, outer_upper], axis=1),
+        inner_upper=np.stack([x, inner_upper], axis=1),
+        inner_lower=np.stack([x, inner_lower], axis=1),
+        outer_lower=np.stack([x, outer_lower], axis=1),
     )
 
 
 def _half_width(shape: MouthShape, state: MouthState) -> float:
-    spread = (
-        1 + 0.2 * state.width - 0.36 * state.rounding + 0.16 * max(state.smile, 0.0)
-    )
+    """Return half the width of the mouth, in units."""
+    smile = max(state.smile, 0.0)
+    spread = 1 + 0.2 * state.width - 0.36 * state.rounding + 0.16 * smile
     return shape.width * spread - 0.03 * state.jaw * (1 - state.rounding)
 
 
 def _spaced(s: Float[np.ndarray, " k"], roundness: float) -> Float[np.ndarray, " k"]:
-    """-1 to 1 again, the closer together at the ends the rounder."""
+    """Move values from -1 to 1 towards the ends, the more the rounder."""
     return np.sin(s * np.pi / 2 * roundness) / np.sin(np.pi / 2 * roundness)
 
 
@@ -130,118 +147,148 @@ class MouthPainter:
     """Paints a person's mouth on the moving face.
 
     Args:
-      skin: its linear colour.
+      shape: the person's mouth.
+      skin: linear colour of the skin.
     """
 
-    def __init__(self, shape: MouthShape, skin: Float32[np.ndarray, "3"]):
-        self.shape, self.skin = shape, skin
+    def __init__(self, shape: MouthShape, skin: LinearColour):
+        self.shape = shape
+        self.skin = skin
 
-    def paint(
-        self, layers: Layers, state: MouthState, view: Float[np.ndarray, "3"]
-    ) -> None:
-        """Lay the mouth over what is painted.
+    def paint(self, layers: Layers, state: MouthState, view: Vector) -> None:
+        """Lay the mouth over the paint so far.
 
         Args:
+          layers: paint on the face.
+          state: pose of the mouth.
           view: direction towards the viewer, in the head's coordinates.
         """
         part = layers.part((-0.36, 0.45), (0.36, 1.12))
-        lines, region = lip_contours(self.shape, state), part.region
+        region = part.region
+        lines = lip_contours(self.shape, state)
         upper = region.between(lines.outer_upper, lines.inner_upper)
         lower = region.between(lines.inner_lower, lines.outer_lower)
         hole = region.between(lines.inner_upper, lines.inner_lower)
         seam = region.soft_stroke(lines.inner_upper[1:-1], 0.006, 0.006)
-        self._lips(part, lines, upper, np.maximum(np.maximum(upper, lower), hole), seam)
+        mouth = np.maximum(np.maximum(upper, lower), hole)
+        self._paint_lips(part, lines, upper, mouth, seam)
         if state.opening > SMALLEST_OPENING:
             part.lay(hole, paint_interior(region, lines, state, view))
-        part.height[:] += 0.030 * region.blur(upper, 0.016) + 0.050 * region.blur(
-            lower, 0.02
-        )
+        # Lips stand out and the seam lies deep; the lower lip is moist.
+        bulge = 0.030 * region.blur(upper, 0.016) + 0.050 * region.blur(lower, 0.02)
+        part.height[:] += bulge
         part.height[:] -= 0.022 * region.blur(np.maximum(hole, seam), 0.008)
-        part.gloss[:] += (0.5 * region.blur(lower, 0.006) + 0.2 * upper) * (
-            1 - 0.8 * hole
-        )
+        moisture = 0.5 * region.blur(lower, 0.006) + 0.2 * upper
+        part.gloss[:] += moisture * (1 - 0.8 * hole)
 
-    def _lips(
-        self, part: Layers, lines: LipContours, upper: Grid, both: Grid, seam: Grid
+    def _paint_lips(
+        self, part: Layers, lines: LipContours, upper: Grid, mouth: Grid, seam: Grid
     ) -> None:
-        """Red, the line between the lips, and shade at the corners and under the lower
-        lip."""
-        red, region = linear(self.shape.lips), part.region
-        below = region.soft_stroke(
-            lines.outer_lower[8:-8] + np.array([0, 0.02]), 0.02, 0.016
-        )
-        part.lay(0.30 * below * (1 - both), self.skin * np.float32(0.5))
-        part.lay(0.92 * region.blur(both, 0.005), red * (1 - 0.18 * upper)[..., None])
+        """Paint red, the seam, and shade at the corners and under the lower lip.
+
+        Args:
+          part: paint around the mouth.
+          lines: outlines of the lips.
+          upper: coverage of the upper lip.
+          mouth: coverage of both lips and the space between them.
+          seam: coverage of the line between the lips.
+        """
+        region = part.region
+        red = linear(self.shape.lips)
+        below_lip = lines.outer_lower[8:-8] + np.array([0, 0.02])
+        shade = region.soft_stroke(below_lip, 0.02, 0.016)
+        part.lay(0.30 * shade * (1 - mouth), self.skin * np.float32(0.5))
+        # The upper lip faces down, so that it is darker.
+        lips = red * (1 - 0.18 * upper)[..., None]
+        part.lay(0.92 * region.blur(mouth, 0.005), lips)
         part.lay(0.75 * seam, red * np.float32(0.13))
         for corner in (lines.inner_upper[:2], lines.inner_upper[-2:]):
-            part.lay(
-                0.5 * region.soft_stroke(corner, 0.014, 0.010),
-                self.skin * np.float32(0.2),
-            )
+            dimple = region.soft_stroke(corner, 0.014, 0.010)
+            part.lay(0.5 * dimple, self.skin * np.float32(0.2))
 
 
 def paint_interior(
-    region: Region, lines: LipContours, state: MouthState, view: Float[np.ndarray, "3"]
+    region: Region, lines: LipContours, state: MouthState, view: Vector
 ) -> Picture:
-    """What is seen between the lips; it lies behind them, so that it shifts as the head
-    turns."""
+    """Paint throat, tongue and teeth.
+
+    They lie behind the lips, so that they shift as the head turns.
+
+    Args:
+      region: part of the face around the mouth.
+      lines: outlines of the lips.
+      state: pose of the mouth.
+      view: direction towards the viewer, in the head's coordinates.
+
+    Returns:
+      Linear colours over the region; the opening of the lips cuts them out.
+    """
+    # Parallax: coordinates of the plane of the teeth, as seen through the lips.
     shift = INTERIOR_DEPTH * np.clip(view[:2] / view[2], -0.5, 0.5)
+    shift_x, shift_y = shift
     lip_x, lip_y = lines.inner_upper.T
-    x, y = (
-        axis - np.float32(offset)
-        for axis, offset in zip(region.grid(), shift, strict=True)
-    )
-    under_lip = y - np.interp(x[0], lip_x - shift[0], lip_y - shift[1])
+    across, down = region.grid()
+    x = across - np.float32(shift_x)
+    y = down - np.float32(shift_y)
+    under_lip = y - np.interp(x[0], lip_x - shift_x, lip_y - shift_y)
+    # Tongue and lower teeth go down with the jaw.
     drop = 0.95 * JAW_DROP * state.jaw
-    picture = (
-        THROAT
-        * (0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y))[..., None]
-    )
-    picture = _lay_tongue(
-        picture,
-        x,
-        y,
-        MOUTH_Y + 0.085 + drop * (1 - 0.75 * state.tongue) - 0.045 * state.tongue,
-    )
+    depth = 0.6 + 0.9 * smoothstep(MOUTH_Y + 0.03, MOUTH_Y + drop + 0.1, y)
+    picture = THROAT * depth[..., None]
+    lowered = drop * (1 - 0.75 * state.tongue)
+    tip = MOUTH_Y + 0.085 + lowered - 0.045 * state.tongue
+    picture = _lay_tongue(picture, x, y, tip)
     pixel = 1.5 / region.density
-    picture = lay(picture, *_teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel))
-    picture = lay(picture, *_teeth(x, MOUTH_Y + 0.032 - y, 1, pixel))
-    pursed = 1 - 0.65 * state.rounding  # rounded lips shade the teeth
+    lower_cover, lower_teeth = _teeth(x, MOUTH_Y + 0.052 + drop - y, -1, pixel)
+    picture = lay(picture, lower_cover, lower_teeth)
+    upper_cover, upper_teeth = _teeth(x, MOUTH_Y + 0.032 - y, 1, pixel)
+    picture = lay(picture, upper_cover, upper_teeth)
+    # The upper lip casts a shadow, and rounded lips shade the teeth.
+    pursed = 1 - 0.65 * state.rounding
     light = pursed * (0.25 + 0.75 * smoothstep(0.0, 0.045, under_lip))
     return picture * light[..., None].astype(np.float32)
 
 
 def _lay_tongue(picture: Picture, x: Grid, y: Grid, tip: float) -> Picture:
-    """A hump, light along its tip, with a furrow."""
-    cover = 1 - smoothstep(0.92, 1.05, np.hypot(x / 0.145, (y - tip - 0.035) / 0.075))
+    """Paint a hump that is light along its tip and has a furrow.
+
+    Args:
+      picture: paint so far.
+      x, y: coordinates of the pixels.
+      tip: height of the tip.
+    """
+    distance = np.hypot(x / 0.145, (y - tip - 0.035) / 0.075)
+    cover = 1 - smoothstep(0.92, 1.05, distance)
     relief = 0.55 + 0.6 * bell(y, tip - 0.012, 0.03) - 0.25 * bell(x, 0, 0.012)
     return lay(picture, cover, TONGUE * relief[..., None].astype(np.float32))
 
 
 def _teeth(x: Grid, above: Grid, row: int, pixel: float) -> tuple[Grid, Picture]:
-    """Coverage and colour of a row of teeth, whose free edge is scalloped and bends
-    away to the sides.
+    """Return coverage and colour of a row of teeth.
+
+    Its free edge is scalloped and bends away to the sides.
 
     Args:
+      x: positions across, from the middle.
       above: height over the free edge of the middle teeth.
-      row: 1 for the upper, -1 for the lower one.
+      row: 1 for the upper row, -1 for the lower one.
+      pixel: width of the soft border, in units.
     """
-    half, tooth, tall = (0.175, 0.052, 0.085) if row > 0 else (0.155, 0.040, 0.075)
+    # Half the width of the row, width and height of a tooth.
+    is_upper = row > 0
+    half, tooth, tall = (0.175, 0.052, 0.085) if is_upper else (0.155, 0.040, 0.075)
+    # 0 in the middle of a tooth, 1 at its borders.
     border = np.abs(np.mod(x / tooth, 1.0) - 0.5) * 2
     inside = row * above - 0.007 * smoothstep(0.55, 1.0, border) - 0.30 * x**2
     within_jaw = 1 - smoothstep(0.85 * half, half, np.abs(x))
-    cover = (
-        smoothstep(-pixel, pixel, inside)
-        * smoothstep(-pixel, pixel, tall - inside)
-        * within_jaw
-    )
+    edge = smoothstep(-pixel, pixel, inside)
+    root = smoothstep(-pixel, pixel, tall - inside)
+    cover = edge * root * within_jaw
+    # Gaps are dark near the edge, and the sides lie in the shade of the cheeks.
     gap = 1 - 0.33 * smoothstep(0.8, 1.0, border) * smoothstep(0.075, 0.0, inside)
-    round_off = (1 - 0.72 * smoothstep(0.03, half, np.abs(x))) * (
-        1.0 if row > 0 else 0.72
-    )
-    colour = lay(
-        ENAMEL * (gap * round_off)[..., None].astype(np.float32),
-        smoothstep(0.055, 0.075, inside),
-        GUM,
-    )
-    return (cover * (1.0 if row > 0 else 0.85)).astype(np.float32), colour
+    side = 1 - 0.72 * smoothstep(0.03, half, np.abs(x))
+    round_off = side * (1.0 if is_upper else 0.72)
+    enamel = ENAMEL * (gap * round_off)[..., None].astype(np.float32)
+    colour = lay(enamel, smoothstep(0.055, 0.075, inside), GUM)
+    opacity = 1.0 if is_upper else 0.85
+    return (cover * opacity).astype(np.float32), colour

@@ -1,4 +1,4 @@
-"""A person before a wall, lit: drawn frame by frame."""
+"""A person in front of a wall, lit: drawn frame by frame."""
 
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from train.synthetic.body import BODY, bend_neck, ears, paint_body, torso
 from train.synthetic.camera import Pose, project, turn
-from train.synthetic.chart import Layers, Region, linear
+from train.synthetic.chart import Layers, Picture, Region, linear
 from train.synthetic.curves import smooth_noise, smoothstep
 from train.synthetic.eyes import EyePainter, EyeState
 from train.synthetic.glasses import frame_of
@@ -19,20 +19,36 @@ from train.synthetic.mouth import MouthPainter, MouthState
 from train.synthetic.raster import Visible, rasterize
 from train.synthetic.shade import Matter, illuminate
 from train.synthetic.skin import FACE, paint_skin
-from train.synthetic.surface import Material, Surface
+from train.synthetic.surface import Material, Points, Surface
 
 SUPERSAMPLING = 2
-SOFTNESS = 0.6  # of the lens, in pixels of the large picture
+"""Factor of the side of the picture that is drawn to that of the frame."""
+SOFTNESS = 0.6
+"""Deviation of the lens's blur, in pixels of the large picture."""
 MOVING_FACE = Region(-0.6, -0.5, 0.6, 1.12)
-"""The part of a face that is painted anew in each frame, in x and y."""
-SKIN_GLOSS, CLOTH_GLOSS, FRAME_GLOSS = 0.10, 0.05, 0.6
-EAR_TINT = np.array([1.55, 1.3, 1.25], np.float32)  # light comes through them
-EAR_HOLLOW = 0.5  # how much darker it is
+"""Part of a face that is painted in each frame, in x and y."""
+# Strengths of highlights.
+SKIN_GLOSS = 0.10
+CLOTH_GLOSS = 0.05
+FRAME_GLOSS = 0.6
+EAR_TINT = np.array([1.55, 1.3, 1.25], np.float32)
+"""Factor of the skin's colour in ears, through which light shines."""
+EAR_HOLLOW = 0.5
+"""Darkness of the hollow of an ear."""
+
+Indices = Int[np.ndarray, " k"]
+"""Places in the list of visible points."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """All that a person does in one frame."""
+    """Pose of a person in one frame.
+
+    Attributes:
+      pose: position of the head.
+      mouth: pose of lips and jaw.
+      eyes: pose of eyes and brows.
+    """
 
     pose: Pose = field(default_factory=lambda: Pose((0.0, 0.0, 0.0)))
     mouth: MouthState = field(default_factory=MouthState)
@@ -44,14 +60,16 @@ class Scene:
 
     Args:
       who: the person.
-      size: of the square picture, in pixels.
-      random: decides the details of what is painted.
+      size: side of the square picture, in pixels.
+      random: generator of the details of what is painted.
     """
 
     def __init__(self, who: Identity, size: int, random: np.random.Generator):
-        self.who, self.size = who, size
+        self.who = who
+        self.size = size
         self.head = HeadSurface(who.head)
         self.hair = raise_scalp(who.hair, self.head)
+        # Charts, in a fixed order: each draws random numbers.
         skin = linear(who.skin.colour)
         self.skin = paint_skin(who.skin, who.head, random)
         self.scalp = paint_scalp(who.hair, random)
@@ -59,156 +77,210 @@ class Scene:
         self.eyes = EyePainter(who.eyes, skin, random)
         self.mouth = MouthPainter(who.mouth, skin)
         self.torso = torso(who.build)
-        self.worn = hanging_hair(who.hair, who.head.width)
-        self.worn += [] if who.hides_ears else ears(who.build, who.head.width)
-        self.worn += (
-            frame_of(who.glasses, who.head.width, self.head.bridge_z)
-            if who.glasses
-            else []
-        )
+        self.attachments = self._attachments()
         self.wall = paint_wall(who, size * SUPERSAMPLING, random)
 
+    def _attachments(self) -> list[Surface]:
+        """Return the surfaces that move with the head: hair, ears and glasses."""
+        who = self.who
+        width = who.head.width
+        surfaces = hanging_hair(who.hair, width)
+        if not who.hides_ears:
+            surfaces += ears(who.build, width)
+        if who.glasses:
+            surfaces += frame_of(who.glasses, width, self.head.bridge_z)
+        return surfaces
+
     def draw(self, moment: Moment) -> UInt8[np.ndarray, "s s 3"]:
-        """One RGB frame."""
-        canvas = self.size * SUPERSAMPLING
+        """Draw one RGB frame.
+
+        Args:
+          moment: pose of the person.
+        """
+        # The large picture, in linear light.
+        side = self.size * SUPERSAMPLING
         surfaces = self._place(moment)
-        visible = rasterize(
-            surfaces,
-            [self._pixels(each.points, moment.pose) for each in surfaces],
-            (canvas, canvas),
-        )
-        picture = self.wall.reshape(-1, 3).copy()
+        pixels = [self._pixels(surface.points, moment.pose) for surface in surfaces]
+        visible = rasterize(surfaces, pixels, (side, side))
         matter = self._matter(visible, moment)
-        picture[visible.pixels] = illuminate(
-            self.who.light, matter, visible, moment.pose.rotation[:, 1]
-        )
-        picture = cv2.GaussianBlur(picture.reshape(canvas, canvas, 3), (0, 0), SOFTNESS)
-        return develop(
-            cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        )
+        down = moment.pose.rotation[:, 1]
+        light = illuminate(self.who.light, matter, visible, down)
+        # The wall fills the pixels without a surface.
+        picture = self.wall.reshape(-1, 3).copy()
+        picture[visible.pixels] = light
+        picture = picture.reshape(side, side, 3)
+        # The lens, the reduction to the frame's size, and the conversion to bytes.
+        picture = cv2.GaussianBlur(picture, (0, 0), SOFTNESS)
+        size = (self.size, self.size)
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return develop(small)
 
-    def face(self, moment: Moment) -> Float[np.ndarray, "r c 3"]:
-        """The surface of the face in the head's coordinates, without hair."""
+    def face(self, moment: Moment) -> Points:
+        """Return the surface of the face in the head's coordinates, without hair."""
         mouth = moment.mouth
-        return self.head.deform(
-            Deformation(mouth.jaw, mouth.rounding, max(mouth.smile, 0.0))
+        deformation = Deformation(
+            jaw=mouth.jaw,
+            rounding=mouth.rounding,
+            smile=max(mouth.smile, 0.0),
         )
+        return self.head.deform(deformation)
 
-    def _pixels(
-        self, points: Float[np.ndarray, "r c 3"], pose: Pose
-    ) -> Float[np.ndarray, "r c 2"]:
-        """Where points lie on the large picture."""
-        return (project(points, pose, self.size) + 0.5) * SUPERSAMPLING - 0.5
+    def _pixels(self, points: Points, pose: Pose) -> Float[np.ndarray, "r c 2"]:
+        """Return the positions of points in the large picture.
+
+        Args:
+          points: points of a surface that is already turned.
+          pose: position of the head.
+        """
+        pixels = project(points, pose, self.size)
+        # Integers are centres of pixels in both pictures.
+        return (pixels + 0.5) * SUPERSAMPLING - 0.5
 
     def _place(self, moment: Moment) -> list[Surface]:
-        """The surfaces, turned as the viewer sees them."""
+        """Return the surfaces, turned towards the viewer."""
         rotation = moment.pose.rotation
         face = self.face(moment)
-        paint = np.stack(
-            [face[..., 0], face[..., 1], self.head.theta, self.head.rest[..., 1]],
-            axis=-1,
-        )
+        # Paint moves with the face across, and hair stays at its rest height.
+        coordinates = [
+            face[..., 0],
+            face[..., 1],
+            self.head.theta,
+            self.head.rest[..., 1],
+        ]
+        paint = np.stack(coordinates, axis=-1)
         head = Surface(face + self.hair, paint, Material.FACE)
-        turned = [
-            replace(each, points=turn(each.points, rotation))
-            for each in (head, *self.worn)
-        ]
-        return [
-            *turned,
-            replace(self.torso, points=bend_neck(self.torso.points, moment.pose)),
-        ]
+        surfaces = []
+        for surface in (head, *self.attachments):
+            points = turn(surface.points, rotation)
+            surfaces.append(replace(surface, points=points))
+        shoulders = bend_neck(self.torso.points, moment.pose)
+        return [*surfaces, replace(self.torso, points=shoulders)]
 
     def _matter(self, visible: Visible, moment: Moment) -> Matter:
-        """Colours and the like by what each pixel's surface is made of."""
+        """Return the properties of the surface at each visible point."""
         count = len(visible.pixels)
         matter = Matter(
-            np.zeros((count, 3), np.float32),
-            np.full(count, SKIN_GLOSS, np.float32),
-            np.zeros(count, np.float32),
-            visible.normals.copy(),
+            albedo=np.zeros((count, 3), np.float32),
+            gloss=np.full(count, SKIN_GLOSS, np.float32),
+            strands=np.zeros(count, np.float32),
+            normals=visible.normals.copy(),
         )
-        of = {
-            material: np.flatnonzero(visible.material == material)
-            for material in Material
-        }
-        first, second = visible.paint[:, 0], visible.paint[:, 1]
-        self._face_matter(matter, visible, of[Material.FACE], moment)
-        at = of[Material.EAR]
-        matter.albedo[at] = (
-            linear(self.who.skin.colour) * EAR_TINT * (1 - EAR_HOLLOW * first[at, None])
-        )
-        at = of[Material.HAIR]
-        matter.albedo[at], matter.strands[at] = (
-            SCALP.look_up(self.scalp, first[at], second[at])[:, :3],
-            1,
-        )
-        at = of[Material.BODY]
-        matter.albedo[at], matter.gloss[at] = (
-            BODY.look_up(self.body, first[at], second[at]),
-            CLOTH_GLOSS,
-        )
-        at = of[Material.FRAME]
-        if self.who.glasses:
-            matter.albedo[at], matter.gloss[at] = (
-                linear(self.who.glasses.colour),
-                FRAME_GLOSS,
-            )
+        self._fill_face(matter, visible, moment)
+        self._fill_ears(matter, visible)
+        self._fill_hair(matter, visible)
+        self._fill_body(matter, visible)
+        self._fill_frame(matter, visible)
         return matter
 
-    def _face_matter(
-        self,
-        matter: Matter,
-        visible: Visible,
-        at: Int[np.ndarray, " k"],
-        moment: Moment,
-    ) -> None:
-        """Skin, what moves on it, and the hair that covers it."""
+    # Each of these fills in the points of one material.
+
+    def _fill_ears(self, matter: Matter, visible: Visible) -> None:
+        """Colour skin, through which light shines, darker in the hollow."""
+        at = points_of(visible, Material.EAR)
+        hollow = visible.paint[at, 0][:, None]
+        skin = linear(self.who.skin.colour) * EAR_TINT
+        matter.albedo[at] = skin * (1 - EAR_HOLLOW * hollow)
+
+    def _fill_hair(self, matter: Matter, visible: Visible) -> None:
+        """Colour hair beyond the head by the strands of the scalp."""
+        at = points_of(visible, Material.HAIR)
+        angle, height = visible.paint[at, :2].T
+        matter.albedo[at] = SCALP.look_up(self.scalp, angle, height)[:, :3]
+        matter.strands[at] = 1
+
+    def _fill_body(self, matter: Matter, visible: Visible) -> None:
+        """Colour neck and clothes."""
+        at = points_of(visible, Material.BODY)
+        x, y = visible.paint[at, :2].T
+        matter.albedo[at] = BODY.look_up(self.body, x, y)
+        matter.gloss[at] = CLOTH_GLOSS
+
+    def _fill_frame(self, matter: Matter, visible: Visible) -> None:
+        """Colour glasses, if there are any."""
+        if not self.who.glasses:
+            return
+        at = points_of(visible, Material.FRAME)
+        matter.albedo[at] = linear(self.who.glasses.colour)
+        matter.gloss[at] = FRAME_GLOSS
+
+    def _fill_face(self, matter: Matter, visible: Visible, moment: Moment) -> None:
+        """Lay moving paint over skin, and hair over both.
+
+        Args:
+          matter: properties that are filled in.
+          visible: points and their paint coordinates: x, y, angle and rest height.
+          moment: pose of the person.
+        """
+        at = points_of(visible, Material.FACE)
         x, y, theta, rest_y = visible.paint[at].T
         layers = self._paint_face(moment)
-        moving = MOVING_FACE.look_up(np.dstack([layers.colour, layers.cover]), x, y)
-        relief = MOVING_FACE.look_up(np.dstack([layers.slopes, layers.gloss]), x, y)
+        # Colours. Those of moving paint are multiplied by their coverage already.
+        paint = np.dstack([layers.colour, layers.cover])
+        colour, cover = np.split(MOVING_FACE.look_up(paint, x, y), [3], axis=1)
         scalp = SCALP.look_up(self.scalp, theta, rest_y)
-        skin = FACE.look_up(self.skin, x, rest_y) * (1 - moving[:, 3:]) + moving[:, :3]
-        matter.albedo[at] = skin + scalp[:, 3:] * (scalp[:, :3] - skin)
-        matter.strands[at] = scalp[:, 3]
-        matter.gloss[at] += relief[:, 2]
-        bumpy = matter.normals[at] - relief[:, :2] @ moment.pose.rotation[
-            :, :2
-        ].T.astype(np.float32)
-        matter.normals[at] = bumpy / np.linalg.norm(bumpy, axis=1, keepdims=True)
+        hair, hair_cover = np.split(scalp, [3], axis=1)
+        skin = FACE.look_up(self.skin, x, rest_y)
+        skin = skin * (1 - cover) + colour
+        matter.albedo[at] = skin + hair_cover * (hair - skin)
+        matter.strands[at] = hair_cover[:, 0]
+        # Relief: slopes tilt the normals, in the directions of the head's x and y.
+        relief = np.dstack([layers.slopes, layers.gloss])
+        slopes, gloss = np.split(MOVING_FACE.look_up(relief, x, y), [2], axis=1)
+        matter.gloss[at] += gloss[:, 0]
+        axes = moment.pose.rotation[:, :2].T.astype(np.float32)
+        bumpy = matter.normals[at] - slopes @ axes
+        lengths = np.linalg.norm(bumpy, axis=1, keepdims=True)
+        matter.normals[at] = bumpy / lengths
 
     def _paint_face(self, moment: Moment) -> Layers:
-        """Eyes, brows and mouth of this moment."""
+        """Paint eyes, brows and mouth."""
         to_head = moment.pose.rotation.T
+        light = to_head @ np.asarray(self.who.light.direction)
+        view = to_head @ np.array([0.0, 0.0, 1.0])
         layers = Layers.blank(MOVING_FACE)
-        self.eyes.paint(
-            layers, moment.eyes, to_head @ np.asarray(self.who.light.direction)
-        )
-        self.mouth.paint(layers, moment.mouth, to_head @ np.array([0.0, 0.0, 1.0]))
+        self.eyes.paint(layers, moment.eyes, light)
+        self.mouth.paint(layers, moment.mouth, view)
         return layers
 
 
-def paint_wall(
-    who: Identity, size: int, random: np.random.Generator
-) -> Float32[np.ndarray, "s s 3"]:
-    """A wall out of focus: a gradient, soft spots and a vignette, linear."""
+def points_of(visible: Visible, material: Material) -> Indices:
+    """Return the visible points of a material."""
+    return np.flatnonzero(visible.material == material)
+
+
+def paint_wall(who: Identity, size: int, random: np.random.Generator) -> Picture:
+    """Paint a wall out of focus: a gradient, soft spots and a vignette.
+
+    Args:
+      who: the person, whose wall and light these are.
+      size: side of the square picture, in pixels.
+      random: generator of the spots.
+
+    Returns:
+      Linear colours, (size, size, 3).
+    """
+    shape = (size, size)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
-    slope = 1.12 - 0.35 * y + 0.25 * np.sign(who.light.direction[0]) * (x - 0.5)
-    spots = 0.10 * smooth_noise(random, (size, size), (4, 4)) + 0.05 * smooth_noise(
-        random, (size, size), (8, 8)
-    )
+    # Lighter above, and on the side of the key light.
+    light_side = np.sign(who.light.direction[0])
+    slope = 1.12 - 0.35 * y + 0.25 * light_side * (x - 0.5)
+    large = 0.10 * smooth_noise(random, shape, (4, 4))
+    small = 0.05 * smooth_noise(random, shape, (8, 8))
+    spots = large + small
     vignette = 1 - 0.35 * smoothstep(0.35, 0.85, np.hypot(x - 0.5, y - 0.5))
-    warmth = 1 + 0.06 * smooth_noise(random, (size, size), (3, 3))[
-        ..., None
-    ] * np.array([1, 0, -1], np.float32)
-    return (
-        (linear(who.wall) * ((slope + spots) * vignette)[..., None] * warmth)
-        .clip(0.01, 1)
-        .astype(np.float32)
-    )
+    # Warm and cold patches.
+    patches = 0.06 * smooth_noise(random, shape, (3, 3))[..., None]
+    warmth = 1 + patches * np.array([1, 0, -1], np.float32)
+    brightness = ((slope + spots) * vignette)[..., None]
+    wall = linear(who.wall) * brightness * warmth
+    return wall.clip(0.01, 1).astype(np.float32)
 
 
 def develop(light: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Linear light -> sRGB bytes; highlights roll off."""
-    rolled = np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
+    """Convert linear light to sRGB bytes.
+
+    Highlights roll off: above 0.7 a curve approaches 1.
+    """
+    shoulder = 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3)
+    rolled = np.where(light > 0.7, shoulder, light)
     return np.rint(255 * np.sqrt(rolled.clip(0, 1))).astype(np.uint8)

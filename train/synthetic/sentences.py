@@ -30,8 +30,13 @@ WHERE = (
 
 
 def draw_sentence(random: np.random.Generator) -> str:
-    """Make up a sentence of who did what, where: one of 206,448, so that two data sets
-    hardly share any."""
-    words = [part[int(random.integers(len(part)))] for part in (WHO, DID, WHAT, WHERE)]
+    """Make up a sentence of who did what, where.
+
+    There are 206,448 of them, so that two data sets share few.
+    """
+    words = []
+    for part in (WHO, DID, WHAT, WHERE):
+        words.append(part[int(random.integers(len(part)))])
+    # A place may be empty.
     sentence = " ".join(filter(None, words))
     return sentence[0].upper() + sentence[1:] + "."

@@ -1,4 +1,4 @@
-"""From phonemes to the shapes of the mouth, which glide into each other."""
+"""Convert phonemes to shapes of the mouth that glide into each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ PARAMETERS = ("jaw", "width", "rounding", "closure", "tongue")
 
 @dataclass(frozen=True)
 class Viseme:
-    """Where a sound takes the mouth.
+    """Shape of the mouth for a group of sounds.
 
     Attributes:
-      name: of the group of sounds.
+      name: name of the group.
       sounds: letters of the IPA.
       target: jaw, width, rounding, closure, tongue.
-      weight: how firmly it holds against its neighbours.
+      weight: strength against its neighbours.
     """
 
     name: str
@@ -57,14 +57,22 @@ REST, LIPS = VISEMES[0], VISEMES[1]
 BY_SOUND = {sound: viseme for viseme in VISEMES for sound in viseme.sounds}
 
 REACH = np.array([0.04, 0.055, 0.07, 0.035, 0.04])
-"""Seconds over which each parameter gives way to its neighbours; the lips round early
-and late, the tongue is quick."""
+"""Seconds over which each parameter gives way to its neighbours.
+
+The lips round early and late; the tongue is quick.
+"""
 DEEPEST = 0.06
-"""Seconds into a sound after which its pull grows no more."""
+"""Seconds into a sound after which its pull does not grow."""
+LIPS_FIRMNESS = 0.45
+"""Factor of the weight of p, b and m, which leave the rest of the mouth to neighbours."""
 UNVOICED_CLOSURE = 0.065
 """Seconds that the lips are shut before a p: espeak-ng times it by its burst."""
-SHORTEST_CLOSURE = 0.04  # seconds, more than a frame, so that one always shows it
-CLOSING = 0.045  # seconds that the lips take to shut and to part
+BURST = 0.015
+"""Seconds before its end at which a b or m opens."""
+SHORTEST_CLOSURE = 0.04
+"""Seconds, more than a frame, so that one frame always shows it."""
+CLOSING = 0.045
+"""Seconds that the lips take to shut and to part."""
 
 
 @dataclass(frozen=True)
@@ -77,92 +85,103 @@ class Segment:
 
 
 def segments_of(phonemes: Sequence[Phoneme]) -> list[Segment]:
-    """Visemes of phonemes; those of several sounds, such as diphthongs, share their
-    time."""
+    """Return the visemes of phonemes.
+
+    The sounds of a phoneme, such as a diphthong, share its time.
+    """
     segments = []
     for phoneme in phonemes:
-        visemes = [BY_SOUND[sound] for sound in phoneme.name if sound in BY_SOUND] or [
-            REST
-        ]
-        if [each.name for each in visemes] == ["t", "sh"]:
-            visemes = visemes[1:]
+        visemes = _visemes_of(phoneme.name)
         bounds = np.linspace(phoneme.start, phoneme.end, len(visemes) + 1).tolist()
-        segments += [
-            Segment(viseme, *span)
-            for viseme, span in zip(visemes, pairwise(bounds), strict=True)
-        ]
+        for viseme, (start, end) in zip(visemes, pairwise(bounds), strict=True):
+            segments.append(Segment(viseme, start, end))
     return segments
 
 
-def closures_of(phonemes: Sequence[Phoneme]) -> list[tuple[float, float]]:
-    """When the lips are shut for p, b and m, in seconds.
+def _visemes_of(name: str) -> list[Viseme]:
+    """Return the visemes of a phoneme; a pause rests."""
+    visemes = [BY_SOUND[sound] for sound in name if sound in BY_SOUND]
+    if not visemes:
+        return [REST]
+    # The t of an affricate such as "ch" does not show.
+    if [viseme.name for viseme in visemes] == ["t", "sh"]:
+        return visemes[1:]
+    return visemes
 
-    A p is shut before its burst, m all through, b until its burst near the end.
+
+def closures_of(phonemes: Sequence[Phoneme]) -> list[tuple[float, float]]:
+    """Return the spans in which the lips are shut for p, b and m, in seconds.
+
+    A p is shut before its burst, an m throughout, a b until its burst near the end.
     """
     spans = []
     for phoneme in phonemes:
         if phoneme.name.startswith("p"):
             spans.append((phoneme.start - UNVOICED_CLOSURE, phoneme.start))
         elif phoneme.name.startswith(("b", "m")):
-            spans.append(
-                (
-                    phoneme.start,
-                    max(phoneme.end - 0.015, phoneme.start + SHORTEST_CLOSURE),
-                )
-            )
+            shortest = phoneme.start + SHORTEST_CLOSURE
+            spans.append((phoneme.start, max(phoneme.end - BURST, shortest)))
     return spans
 
 
 def mouth_track(
     phonemes: Sequence[Phoneme], times: Float[np.ndarray, " f"], effort: float = 1.0
 ) -> Float[np.ndarray, "f 5"]:
-    """Mouth parameters at some times, in the order of PARAMETERS.
+    """Return mouth parameters at some times, in the order of `PARAMETERS`.
 
     Every segment pulls towards its target, the less the farther it is in time; p, b and
     m shut the lips whatever stands beside them.
 
     Args:
-      effort: how far the mouth moves, 1 for plain speech.
+      phonemes: phonemes of the whole clip.
+      times: times of the frames, in seconds.
+      effort: extent of the motion, 1 for plain speech.
 
     Source: dominance functions, Cohen and Massaro 1993.
     """
     segments = segments_of(phonemes)
-    start, end = (
-        np.array([getattr(each, name) for each in segments])[:, None]
-        for name in ("start", "end")
-    )
-    outside = np.maximum(np.maximum(start - times, times - end), 0)
-    depth = np.minimum(times - start, end - times).clip(
-        0, DEEPEST
-    )  # the middle of a sound is the most its own
-    away = outside - depth
-    targets = np.array([each.viseme.target for each in segments])
-    weights = np.array([each.viseme.weight for each in segments])
-    lips = np.array([each.viseme is LIPS for each in segments])
+    targets = np.array([segment.viseme.target for segment in segments])
+    weights = np.array([segment.viseme.weight for segment in segments])
+    is_lips = np.array([segment.viseme is LIPS for segment in segments])
+    distance = _distances(segments, times)
+    firmness = weights * np.where(is_lips, LIPS_FIRMNESS, 1.0)
+    # p, b and m are shut by their closures instead, whose times are exact.
+    closure = PARAMETERS.index("closure")
+    targets[:, closure] *= np.where(is_lips, 0.0, 1.0)
     track = np.empty((len(times), len(PARAMETERS)))
-    for column, (name, reach) in enumerate(zip(PARAMETERS, REACH, strict=True)):
-        firm = weights * np.where(
-            lips, 0.45, 1.0
-        )  # what only shuts the lips leaves the rest to its neighbours
-        pull = firm[:, None] * np.exp(-away / reach)
-        value = (
-            targets[:, column] * np.where(lips, 0.0, 1.0)
-            if name == "closure"
-            else targets[:, column]
-        )
-        track[:, column] = (pull * value[:, None]).sum(axis=0) / pull.sum(axis=0)
+    for column, reach in enumerate(REACH):
+        # The weighted mean of all targets.
+        pull = firmness[:, None] * np.exp(-distance / reach)
+        pulled = pull * targets[:, column][:, None]
+        track[:, column] = pulled.sum(axis=0) / pull.sum(axis=0)
+    # Effort counts for jaw, width and rounding.
     track[:, :3] *= effort
-    track[:, 3] = np.maximum(track[:, 3], _shut(closures_of(phonemes), times))
+    shut = _shut(closures_of(phonemes), times)
+    track[:, closure] = np.maximum(track[:, closure], shut)
     return track.clip([0, -1, 0, 0, 0], 1)
+
+
+def _distances(
+    segments: Sequence[Segment], times: Float[np.ndarray, " f"]
+) -> Float[np.ndarray, "s f"]:
+    """Return the seconds from each segment to each time; inside they are negative.
+
+    The middle of a sound counts as the farthest inside.
+    """
+    start = np.array([segment.start for segment in segments])[:, None]
+    end = np.array([segment.end for segment in segments])[:, None]
+    outside = np.maximum(np.maximum(start - times, times - end), 0)
+    depth = np.minimum(times - start, end - times).clip(0, DEEPEST)
+    return outside - depth
 
 
 def _shut(
     closures: Sequence[tuple[float, float]], times: Float[np.ndarray, " f"]
 ) -> Float[np.ndarray, " f"]:
+    """Return the closure of the lips at some times, 0 to 1."""
     shut = np.zeros(len(times))
     for start, end in closures:
-        ramp = smoothstep(start - CLOSING, start, times) * (
-            1 - smoothstep(end, end + CLOSING, times)
-        )
-        shut = np.maximum(shut, ramp)
+        closing = smoothstep(start - CLOSING, start, times)
+        parting = smoothstep(end, end + CLOSING, times)
+        shut = np.maximum(shut, closing * (1 - parting))
     return shut
