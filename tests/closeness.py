@@ -6,7 +6,16 @@ from numpy.typing import ArrayLike
 
 
 def assert_close(ours: ArrayLike, reference: ArrayLike, bound: float):
-    ours, reference = np.asarray(ours, np.float64), np.asarray(reference, np.float64)
-    assert ours.shape == reference.shape
-    error = np.abs(ours - reference).max() / np.abs(reference).max()
+    """Compare two arrays of one shape.
+
+    Args:
+      ours: values of this project.
+      reference: values of the original.
+      bound: largest difference, as a share of the reference's largest value.
+    """
+    actual = np.asarray(ours, np.float64)
+    expected = np.asarray(reference, np.float64)
+    assert actual.shape == expected.shape
+    scale = np.abs(expected).max()
+    error = np.abs(actual - expected).max() / scale
     assert error <= bound, f"{error:.2e} of the scale, the bound is {bound:.0e}"

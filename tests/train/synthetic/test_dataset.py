@@ -1,0 +1,154 @@
+"""The program that draws data sets, as a user runs it, and its parts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.video import VideoReader
+from tests.train.synthetic.conftest import run_program
+from tests.train.synthetic.inputs import SIZE, needs_espeak
+from train.data.clips import Selection, find_clips
+from train.synthetic import dataset
+from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
+from train.synthetic.dataset import (
+    Settings,
+    finished_file,
+    make_clips,
+    plan_clips,
+    prepare_folder,
+)
+from train.synthetic.motion import FPS
+
+
+@pytest.mark.parametrize(
+    ("settings", "subjects", "clips", "message"),
+    [
+        (Settings(), 0, 1, "--subjects must be from 1 to 999, got 0"),
+        (Settings(), 1, 1000, "--clips must be from 1 to 999, got 1000"),
+        (Settings(seed=-1), 1, 1, "--seed must not be negative, got -1"),
+        (Settings(seconds=0), 1, 1, "--seconds must be over 0 and at most 60, got 0"),
+        (Settings(size=65), 1, 1, "--size must be even and at least 64, got 65"),
+    ],
+)
+def test_numbers_that_make_no_data_set_are_refused(settings, subjects, clips, message):
+    with pytest.raises(ValueError, match=message):
+        plan_clips(settings, subjects, clips)
+
+
+def test_no_worker_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"):
+        next(make_clips(plan_clips(Settings(), 1, 1), tmp_path, 0))
+
+
+def test_without_espeak_the_package_is_named(tmp_path, monkeypatch):
+    libraries = ("libno-such-synthesiser.so",)
+    monkeypatch.setattr("train.synthetic.espeak.LIBRARIES", libraries)
+    with pytest.raises(OSError, match="apt-get install espeak-ng"):
+        prepare_folder(tmp_path / "out", Settings())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "settings.json"
+    with pytest.raises(FileNotFoundError), finished_file(path) as partial:
+        partial.with_name("elsewhere").rename(partial)
+    assert list(tmp_path.iterdir()) == []
+    with finished_file(path) as partial:
+        partial.write_text("whole")
+        assert not path.exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.json"]
+
+
+@needs_espeak
+def test_the_tree_is_read_as_mead(tree):
+    clips = find_clips(tree, "mead", Selection())
+    assert len(clips) == 2
+    for clip in clips:
+        truth = np.load(clip.video.with_suffix(".npz"))
+        assert clip.subject == truth["subject"]
+        assert clip.emotion == truth["emotion"]
+        assert clip.level == truth["level"]
+    assert not list(tree.rglob(".*"))
+
+
+@needs_espeak
+def test_video_sound_and_truth_have_the_same_length(tree):
+    for clip in find_clips(tree, "mead", Selection()):
+        truth = np.load(clip.video.with_suffix(".npz"))
+        frames = [frame for _, frame in VideoReader(clip.video)]
+        duration = Audio.open(clip.sound).duration
+        assert frames[0].shape == (SIZE, SIZE, 3)
+        assert truth["landmarks"].shape == (len(frames), 82, 2)
+        assert truth["mouth"].shape == (len(frames), 5)
+        assert duration == pytest.approx(len(frames) / FPS, abs=0.1)
+        assert truth["phoneme_times"][-1, 1] == pytest.approx(duration, abs=0.06)
+
+
+@needs_espeak
+def test_the_sound_written_is_in_time_with_the_truth(tree):
+    clip = find_clips(tree, "mead", Selection())[0]
+    truth = np.load(clip.video.with_suffix(".npz"))
+    samples = np.concatenate(list(Audio.open(clip.sound).stream()))
+    first_sound = truth["phoneme_times"][1, 0]
+    loud = np.flatnonzero(np.abs(samples) > 0.02)[0] / 16_000
+    # AAC may delay the sound by its block length.
+    assert loud == pytest.approx(first_sound, abs=0.05)
+
+
+@needs_espeak
+def test_a_run_resumes_with_the_same_pixels_and_truth_whatever_the_workers(tree):
+    first, second = (clip.video for clip in find_clips(tree, "mead", Selection()))
+    frames = [frame for _, frame in VideoReader(first)]
+    truth = first.with_suffix(".npz").read_bytes()
+    second_time = second.stat().st_mtime_ns
+    # Without its video, a clip counts as missing.
+    first.unlink()
+    run = run_program(tree, workers=1)
+    assert run.returncode == 0
+    assert "1 of 2 clips are done already" in run.stdout
+    assert "1 of 1 clips" in run.stdout
+    assert second.stat().st_mtime_ns == second_time
+    assert first.with_suffix(".npz").read_bytes() == truth
+    for before, (_, after) in zip(frames, VideoReader(first), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@needs_espeak
+def test_a_folder_of_other_settings_is_refused_in_one_line(tree):
+    run = run_program(tree, workers=1, seed=4)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ")
+    assert "choose another folder" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@needs_espeak
+def test_a_clip_that_fails_leaves_no_video(tmp_path, monkeypatch):
+    def too_few_points(scene, moment):
+        return np.zeros((3, 2))
+
+    # Drawing fails after the first frame is written.
+    monkeypatch.setattr("train.synthetic.clip.landmarks", too_few_points)
+    plan = ClipPlan(14, 0, 0, 0.5, SIZE)
+    with pytest.raises(ValueError, match="broadcast"):
+        make_clip(plan, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_espeak
+def test_settings_are_noted_once_and_leftovers_go(tmp_path):
+    prepare_folder(tmp_path, Settings(seed=7))
+    (tmp_path / f"{UNFINISHED}x").mkdir()
+    description = json.loads((tmp_path / dataset.DESCRIPTION).read_text())
+    assert description["seed"] == 7
+    prepare_folder(tmp_path, Settings(seed=7))
+    assert [path.name for path in tmp_path.iterdir()] == [dataset.DESCRIPTION]
+
+
+@needs_espeak
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file cannot be made"):
+        prepare_folder(tmp_path / "file", Settings())
