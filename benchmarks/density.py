@@ -84,6 +84,11 @@ def measure(path: Path) -> Density:
     return Density(nodes, len(lines), comments)
 
 
+def measure_all(paths: Sequence[Path]) -> dict[Path, Density]:
+    """Count every Python file at or below some paths."""
+    return {path: measure(path) for path in python_files(paths)}
+
+
 def add(densities: Sequence[Density]) -> Density:
     """Return the counts of several files together."""
     return Density(
@@ -122,14 +127,10 @@ def find_wording(paths: Sequence[Path]) -> list[Finding]:
 
 
 def missed_targets(densities: dict[Path, Density]) -> list[str]:
-    """Return a line for every target that these files miss, together or singly."""
-    missed = [
-        f"{path}: {density.nodes_a_line:.2f} nodes a line, over {MOST_NODES_IN_A_FILE:g}"
-        for path, density in densities.items()
-        if density.nodes_a_line > MOST_NODES_IN_A_FILE
-    ]
-    # A single file may be denser than the whole tree.
+    """Return a line for every target that files miss, singly or together."""
     total = add(list(densities.values()))
+    missed = dense_files(densities)
+    # A single file may be denser than the whole tree.
     if total.nodes_a_line > MOST_NODES:
         missed.append(f"{total.nodes_a_line:.2f} nodes a line, over {MOST_NODES:g}")
     if total.comment_share < LEAST_COMMENTS:
@@ -137,6 +138,15 @@ def missed_targets(densities: dict[Path, Density]) -> list[str]:
             f"{total.comment_share:.1%} comment lines, under {LEAST_COMMENTS:.0%}"
         )
     return missed
+
+
+def dense_files(densities: dict[Path, Density]) -> list[str]:
+    """Return a line for every file that is too dense."""
+    return [
+        f"{path}: {density.nodes_a_line:.2f} nodes a line, over {MOST_NODES_IN_A_FILE:g}"
+        for path, density in densities.items()
+        if density.nodes_a_line > MOST_NODES_IN_A_FILE
+    ]
 
 
 def print_table(densities: dict[Path, Density], top: int) -> None:
@@ -159,7 +169,7 @@ def main() -> None:
         Options, description=__doc__, prog="python -m benchmarks.density"
     )
     paths = options.paths or [ROOT / name for name in (*CODE, *DOCUMENTS)]
-    densities = {path: measure(path) for path in python_files(paths)}
+    densities = measure_all(paths)
     findings = find_wording(paths)
     # The table comes first, so that the findings end the output.
     print_table(densities, options.top)

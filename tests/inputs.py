@@ -88,7 +88,12 @@ def _resonance(frequency: float, center: np.ndarray) -> np.ndarray:
 
 
 def write_wave(path: Path, samples: np.ndarray) -> None:
-    """Write mono float samples as 16-bit."""
+    """Write mono float samples as 16-bit.
+
+    Args:
+      path: file, which is replaced if it exists.
+      samples: floats in [-1, 1] at `SAMPLE_RATE`.
+    """
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -24,7 +24,11 @@ YAWS = (-12.0, -4.0, 4.0, 12.0)
 
 
 def group(scene: Scene, moment: Moment, name: str) -> np.ndarray:
-    """Return the landmarks of a feature, in pixels."""
+    """Return the landmarks of a feature, in pixels.
+
+    Args:
+      name: name in `GROUPS`.
+    """
     return landmarks(scene, moment)[GROUPS[name]]
 
 
