@@ -14,18 +14,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+import numpy as np
 import tyro
 
 from benchmarks.report import alternate, publish
 from jaxportrait import demo
 from jaxportrait.animator import Animator, DType
 from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import VideoWriter
-from jaxportrait.motion.space import MOTION_FPS
 
 COLUMNS = ("stage", "first, s", "median, s", "of the clip's length")
 STARTS = {"cold": "an empty cache", "warm": "a warm cache"}
@@ -103,25 +104,25 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     )
     image, audio = read_image(options.source), Audio.open(options.driving)
     portrait = animator.prepare(image)
-    frames = max(1, round(audio.duration * MOTION_FPS))
-    motion = animator.sample(audio, frames)
-    keypoints = animator.drive(portrait.source, motion)
-    crops = [
-        crop for chunk in animator.render(portrait.source, keypoints) for crop in chunk
-    ][:frames]
+    driver = cast(FlowDriver, animator.driver)
+    renderer = animator.renderer
+    motion = driver.make(audio, seed=0)
+    frames = len(motion)
+    keypoints = renderer.keypoints(portrait.source, motion)
+    crops = np.concatenate(list(renderer.frames(portrait.source, keypoints)))
     pasted = [portrait.paste(crop) for crop in crops]
-    features = animator.driver.features
+    features = driver.features
     count = round(audio.duration * features.rate)
 
     def write() -> None:
         with VideoWriter(
-            folder / "alone.mp4", size=portrait.size, fps=MOTION_FPS, audio=audio
+            folder / "alone.mp4", size=portrait.size, fps=driver.fps, audio=audio
         ) as writer:
             for frame in pasted:
                 writer.write(frame)
 
     def render() -> None:
-        for _ in animator.render(portrait.source, keypoints):
+        for _ in renderer.frames(portrait.source, keypoints):
             pass
 
     def take() -> None:
@@ -132,8 +133,8 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         "decode": lambda: (read_image(options.source), Audio.open(options.driving)),
         "source: face, F, M, rest": lambda: animator.prepare(image),
         "audio features": lambda: features.encode(audio.stream, count),
-        "features and sampling": lambda: animator.sample(audio, frames),
-        "keypoints": lambda: animator.drive(portrait.source, motion),
+        "features and sampling": lambda: driver.make(audio, seed=0),
+        "keypoints": lambda: renderer.keypoints(portrait.source, motion),
         "rendering": render,
         "paste-back, one thread": lambda: (
             [portrait.paste(crop) for crop in crops] and None

@@ -82,9 +82,11 @@ def spoken(animator: Animator, portrait: Portrait) -> Animation:
 def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
     def motion(cfg_scale: float | None = None) -> np.ndarray:
         sampling = Sampling(steps=2, cfg_scale=cfg_scale)
-        return animator.sample(Audio.open(demo.SENTENCE), 30, sampling).to_frames()
+        driver = animator.driver.with_sampling(sampling)
+        sound = Audio.open(demo.SENTENCE)
+        return driver.make(sound, seed=0, frames=30).to_frames()
 
-    assert animator.config.cfg_scale == 1.5
+    assert animator.driver.guidance == 1.5
     np.testing.assert_array_equal(motion(), motion(1.5))
     assert np.abs(motion() - motion(4.5)).max() > 1e-3
 
@@ -121,7 +123,7 @@ def test_motion_is_counted_from_where_the_head_rests(
     motion = neutral_frames(30)
     motion[0, POSE] = 15.0  # looks aside
     clip = MotionClip.from_values(motion, MOTION_SPACES["face"], 30)
-    driven = animator.drive(portrait.source, clip)
+    driven = animator.renderer.keypoints(portrait.source, clip)
     own = np.asarray(portrait.source.keypoints)
     np.testing.assert_allclose(
         driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5

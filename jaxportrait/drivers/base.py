@@ -39,6 +39,14 @@ class Driver(Protocol):
         """
         ...
 
+    def with_sampling(self, sampling: Any) -> "Driver":
+        """Return this driver with other options of sampling; itself if it has none."""
+        ...
+
+    def warm_up(self, frames: int) -> None:
+        """Compile what inputs of up to so many frames need."""
+        ...
+
 
 class LiveDriver(Driver, Protocol):
     """A driver that follows a sound while it arrives; its latency is finite.

@@ -5,7 +5,7 @@ and are made together.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import Any, get_args
@@ -135,6 +135,9 @@ class FlowDriver:
         with self.products():
             features[:length] = self.features.encode(audio.stream, length)
         return self._sample(features, count, plan, seed)[:frames]
+
+    def with_sampling(self, sampling: FlowSampling) -> "FlowDriver":
+        return replace(self, sampling=sampling)
 
     def warm_up(self, frames: int) -> None:
         """Compile what clips of up to so many frames need."""

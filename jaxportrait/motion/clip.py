@@ -28,7 +28,8 @@ FIELD_SHAPES: dict[str, tuple[int, ...]] = {
 }
 """Shape of one frame's value of each field."""
 
-MOTION_FIELDS = ("expression", "rotation", "translation", "scale")
+HEAD_FIELDS = ("rotation", "translation", "scale")
+MOTION_FIELDS = ("expression", *HEAD_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class MotionClip:
     def __len__(self) -> int:
         return len(next(iter(self.arrays().values())))
 
+    @property
+    def moves_head(self) -> bool:
+        """Whether the head turns, moves or grows, and not only its expression
+        changes."""
+        return any(name in self.arrays() for name in HEAD_FIELDS)
+
     def __getitem__(self, frames: slice | Sequence[int]) -> Self:
         """Return the frames of a slice or with these indices, at the same rate."""
         return self._map(lambda _, array: array[frames])
@@ -118,15 +125,22 @@ class MotionClip:
         return frames
 
     def resample(self, fps: float, count: int) -> Self:
-        """Return `count` frames at another rate; the last frame is held at the end.
+        """Return `count` frames at another rate; the last frame is held at the end."""
+        position = np.arange(count) * (self.fps / fps)
+        return self.at(np.minimum(position, len(self) - 1), fps)
+
+    def at(self, positions: Float[np.ndarray, " m"], fps: float) -> Self:
+        """Return the motion between frames.
 
         Values are interpolated linearly, rotations about one axis from frame to frame.
+
+        Args:
+          positions: from 0, the first frame, to n - 1.
+          fps: frames a second of the result.
         """
-        end = len(self) - 1
-        position = np.minimum(np.arange(count) * (self.fps / fps), end)
-        lower = np.floor(position).astype(int)
-        upper = np.minimum(lower + 1, end)
-        weight = (position - lower).astype(np.float32)
+        lower = np.floor(positions).astype(int)
+        upper = np.minimum(lower + 1, len(self) - 1)
+        weight = (positions - lower).astype(np.float32)
 
         def interpolate(name: str, array: np.ndarray) -> np.ndarray:
             if name == "rotation":

@@ -305,7 +305,7 @@ def test_what_the_machine_lacks_is_said_before_the_work(inputs, capsys):
             **{"--checkpoint": demo.CHECKPOINT},
         )
     said = capsys.readouterr().err
-    assert 'composition "original" moves lips alone' in said
+    assert 'composition "original" moves only lips' in said
     assert "making motion" not in said.split("error:")[1]
 
 

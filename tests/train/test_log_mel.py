@@ -126,8 +126,9 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
     assert checkpoint.config.flow_transformer.audio_width == FEATURES.width
     check_fit(dataset, checkpoint)
     animator = Animator(checkpoint, detector=open_detector("none"))
+    driver = animator.driver.with_sampling(Sampling(steps=2))
     right, wrong = (
-        animator.sample(Audio.from_samples(sound, 16_000), 15, Sampling(steps=2))
+        driver.make(Audio.from_samples(sound, 16_000), seed=0, frames=15)
         for sound in (voice, 0 * voice)
     )
     assert len(right) == 15

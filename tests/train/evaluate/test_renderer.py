@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.encode import extract_motion
 from jaxportrait.pipeline.render import render
+from jaxportrait.renderer import Renderer
 from tests.train.portraits import IMAGE_SIZE, save_small_checkpoint
 from tests.train.videos import draw_head
 from train.data.frames import FrameRecord, encode_image
-from train.evaluate.renderer.animate import BATCH, LoadedRenderer
 from train.evaluate.renderer.measures import (
     INNER,
     landmark_box,
@@ -27,7 +26,7 @@ from train.evaluate.renderer.measures import (
 )
 from train.evaluate.renderer.pairs import Pair, driving_frames, make_pairs
 from train.evaluate.renderer.report import measure
-from train.evaluate.renderer.run import Options, evaluate
+from train.evaluate.renderer.run import BATCH, Options, evaluate
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.frames.run import write_frames
 from train.prepare.split import Piece
@@ -136,8 +135,8 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def renderer(checkpoint) -> LoadedRenderer:
-    return LoadedRenderer.load(open_checkpoint(checkpoint))
+def renderer(checkpoint) -> Renderer:
+    return Renderer.from_checkpoint(checkpoint, dtype="float32", batch_size=BATCH)
 
 
 def head(seconds: float, size: int = SIZE) -> np.ndarray:
@@ -148,8 +147,10 @@ def head(seconds: float, size: int = SIZE) -> np.ndarray:
 
 def test_own_frames_give_their_pose_and_expression_to_the_source(renderer):
     pictures = [head(second, IMAGE_SIZE) for second in np.arange(BATCH + 2) / 10]
-    source, motion = renderer.encode(pictures[0]), renderer.motion(pictures[1:])
-    made = renderer.follow(source, motion)
+    source = renderer.source(pictures[0])
+    motion = renderer.read(pictures[1:], 30)
+    keypoints = renderer.keypoints(source, motion, "source")
+    made = np.concatenate(list(renderer.frames(source, keypoints)))
     seen = extract_motion(
         renderer.networks["motion"], np.stack(pictures[1 : BATCH + 1])
     )
@@ -192,7 +193,7 @@ def record_of(clip: str, frames: int, points: int = COUNT) -> FrameRecord:
 
 def test_pairs_are_shared_out_over_clips(renderer):
     records = [record_of("M1/a", 6), record_of("M1/b", 3), record_of("W2/c", 6)]
-    pairs = list(make_pairs(renderer, records, 7, IMAGE_SIZE))
+    pairs = list(make_pairs(renderer, records, 7))
     assert [pair.clip for pair in pairs] == ["M1/a"] * 3 + ["M1/b"] * 2 + ["W2/c"] * 2
     (one,) = {pair.source.tobytes() for pair in pairs[:3]}
     assert one != pairs[3].source.tobytes()
@@ -202,7 +203,7 @@ def test_pairs_are_shared_out_over_clips(renderer):
         )
     lost = np.abs(pairs[0].reduced.astype(int) - pairs[0].true).mean()
     assert 0.1 < lost < np.abs(pairs[0].source.astype(int) - pairs[0].true).mean() + 5
-    assert len(list(make_pairs(renderer, records, 1, IMAGE_SIZE))) == 1
+    assert len(list(make_pairs(renderer, records, 1))) == 1
 
 
 # The program

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.renderer import Renderer
 from train.data.frames import FrameRecord, decode_image
-from train.evaluate.renderer.animate import LoadedRenderer
 
 Picture = UInt8[np.ndarray, "s s 3"]
 
@@ -41,40 +42,39 @@ def driving_frames(frames: int, count: int) -> list[int]:
 
 
 def make_pairs(
-    renderer: LoadedRenderer,
-    records: Sequence[FrameRecord],
-    count: int,
-    image_size: int,
+    renderer: Renderer, records: Sequence[FrameRecord], count: int
 ) -> Iterator[Pair]:
     """Yield `count` pairs, shared out evenly over the clips; fewer where the clips have
-    not so many frames.
-
-    Args:
-      image_size: side of the pictures that F and M read.
-    """
+    not so many frames."""
     for index, record in enumerate(records):
         share = count // len(records) + (index < count % len(records))
         if share and record.frames > 1:
-            yield from _pairs_of(
-                renderer, record, driving_frames(record.frames, share), image_size
-            )
+            chosen = driving_frames(record.frames, share)
+            yield from _pairs_of(renderer, record, chosen)
 
 
 def _pairs_of(
-    renderer: LoadedRenderer,
-    record: FrameRecord,
-    chosen: Sequence[int],
-    image_size: int,
+    renderer: Renderer, record: FrameRecord, chosen: Sequence[int]
 ) -> Iterator[Pair]:
-    first, *driving = (decode_image(record.images[frame]) for frame in (0, *chosen))
-    read = [resize(picture, image_size) for picture in driving]
-    made = renderer.follow(
-        renderer.encode(resize(first, image_size)), renderer.motion(read)
-    )
-    size = made.shape[1]
-    for frame, true, small, picture in zip(chosen, driving, read, made, strict=True):
-        images = resize(first, size), resize(true, size), picture, resize(small, size)
-        yield Pair(record.clip, record.subject, *images, record.landmarks[frame])
+    first = decode_image(record.images[0])
+    driving = [decode_image(record.images[frame]) for frame in chosen]
+    reduced = [resize(picture, renderer.image_size) for picture in driving]
+    source = renderer.source(resize(first, renderer.image_size))
+    motion = renderer.read(reduced, MOTION_FPS)
+    # The frames are of the source's own clip: it has their pose and expression.
+    keypoints = renderer.keypoints(source, motion, "source")
+    rendered = np.concatenate(list(renderer.frames(source, keypoints)))
+    size = rendered.shape[1]
+    for index, frame in enumerate(chosen):
+        yield Pair(
+            record.clip,
+            record.subject,
+            source=resize(first, size),
+            true=resize(driving[index], size),
+            made=rendered[index],
+            reduced=resize(reduced[index], size),
+            landmarks=record.landmarks[frame],
+        )
 
 
 def resize(picture: Picture, size: int) -> Picture:

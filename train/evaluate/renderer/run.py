@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.progress import track
 
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.renderer import Renderer
 from train.data.frames import FrameDataset, FrameRecord, open_frames
 from train.data.shards import SPLITS, DatasetError, Split, write_json
-from train.evaluate.renderer.animate import LoadedRenderer
 from train.evaluate.renderer.pairs import Pair, make_pairs
 from train.evaluate.renderer.report import Measures, Regions, measure, table
 from train.evaluate.renderer.sheets import cross_sheet, own_sheet, write_png
 from train.synthetic.landmarks import COUNT, GROUPS
 
 SHEET_ROWS, SHEET_COLUMNS, CROSS_SHEETS = 6, 6, 2
+BATCH = 4
+"""Frames that a device renders at once."""
 
 Indices = tuple[int, ...] | None
 
@@ -65,7 +67,7 @@ def evaluate(options: Options, console: Console) -> None:
         open_checkpoint(options.checkpoint),
     )
     regions = find_regions(options, dataset)
-    renderer, image_size = LoadedRenderer.load(checkpoint), checkpoint.config.image_size
+    renderer = Renderer(checkpoint, dtype="float32", batch_size=BATCH)
     if checkpoint.config.crop_zoom != dataset.zoom:
         raise DatasetError(
             f"{dataset.path} was cut out with --zoom {dataset.zoom:g}, and {checkpoint.path} was trained on "
@@ -83,7 +85,7 @@ def evaluate(options: Options, console: Console) -> None:
             f"data set {dataset.path} holds no clip out: process more subjects, or longer clips"
         )
     options.output.mkdir(parents=True, exist_ok=True)
-    made = make_pairs(renderer, records, options.pairs, image_size)
+    made = make_pairs(renderer, records, options.pairs)
     pairs = list(
         track(
             made,
@@ -94,7 +96,7 @@ def evaluate(options: Options, console: Console) -> None:
         )
     )
     measures = measure(pairs, regions)
-    draw_sheets(options.output, renderer, records, pairs, image_size)
+    draw_sheets(options.output, renderer, records, pairs)
     _report(options, console, measures, pairs)
 
 
@@ -139,10 +141,9 @@ def find_regions(options: Options, dataset: FrameDataset) -> Regions:
 
 def draw_sheets(
     output: Path,
-    renderer: LoadedRenderer,
+    renderer: Renderer,
     records: Sequence[FrameRecord],
     pairs: Sequence[Pair],
-    image_size: int,
 ) -> None:
     """Write `own.png`, and `cross-N.png` where there are two people or more."""
     of_clips = list({pair.clip: pair for pair in pairs}.values())
@@ -157,7 +158,7 @@ def draw_sheets(
     for number in range(min(CROSS_SHEETS, len(people))):
         driving = people[number]
         others = [record for record in people if record is not driving][:SHEET_ROWS]
-        sheet = cross_sheet(renderer, others, driving, SHEET_COLUMNS, image_size)
+        sheet = cross_sheet(renderer, others, driving, SHEET_COLUMNS)
         write_png(output / f"cross-{number + 1}.png", sheet)
 
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxportrait.pipeline.retarget import find_rest
+from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.renderer import Renderer
 from train.data.frames import FrameRecord, decode_image
-from train.evaluate.renderer.animate import LoadedRenderer
 from train.evaluate.renderer.pairs import Pair, driving_frames, resize
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -44,22 +44,17 @@ def own_sheet(pairs: Sequence[Pair]) -> Picture:
 
 
 def cross_sheet(
-    renderer: LoadedRenderer,
+    renderer: Renderer,
     sources: Sequence[FrameRecord],
     driving: FrameRecord,
     columns: int,
-    image_size: int,
 ) -> Picture:
-    """A row a source, the first frame of a clip; a column a frame of another clip,
-    whose motion it is given.
-
-    Args:
-      image_size: side of the pictures that F and M read.
-    """
+    """Draw a row a source, the first frame of a clip, and a column a frame of another
+    clip, whose motion drives the source."""
     chosen = driving_frames(driving.frames, columns)
     pictures = [decode_image(image) for image in driving.images]
-    motion = renderer.motion([resize(picture, image_size) for picture in pictures])
-    rest = find_rest(motion, "mixed")
+    reduced = [resize(picture, renderer.image_size) for picture in pictures]
+    motion = renderer.read(reduced, MOTION_FPS)
     shown = (0, *chosen)
     rows = [
         caption_row(
@@ -69,9 +64,9 @@ def cross_sheet(
     ]
     for record in sources:
         still = decode_image(record.images[0])
-        made = renderer.move(
-            renderer.encode(resize(still, image_size)), motion[chosen], rest
-        )
+        source = renderer.source(resize(still, renderer.image_size))
+        keypoints = renderer.keypoints(source, motion, "mixed")[chosen]
+        made = np.concatenate(list(renderer.frames(source, keypoints)))
         rows.append(
             caption_row((still, *made), (f"source {record.subject}", *[""] * len(made)))
         )

@@ -8,13 +8,11 @@ from jaxtyping import Float
 
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
-from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
-from jaxportrait.motion.space import POSE, TRANSLATION
+from jaxportrait.drivers.video import crop_frames
+from jaxportrait.media.crop import FaceRectangle
+from jaxportrait.motion.space import MOTION_FPS, POSE, TRANSLATION
 from train.data.clips import Clip
 from train.evaluate.speech.heads import Truth, neutral_frame, pictures_of, tighten
-from train.prepare.motion.extract import read_motion
-
-MOTION_BATCH = 16
 
 
 def render_clip(
@@ -39,15 +37,11 @@ def head_motion(
     Args:
       box: of the face, at zoom 1.
     """
-    config, pictures = animator.config, pictures_of(video)
-    tight = box if animator.detector.keeps_crop else tighten(box, config.crop_zoom)
-    crops = (
-        network_input(crop_face(picture, tight), config.image_size)
-        for picture in pictures
-    )
-    motion = read_motion(animator.networks["motion"], crops, MOTION_BATCH).astype(
-        np.float64
-    )
+    renderer = animator.renderer
+    pictures = pictures_of(video)
+    tight = box if animator.detector.keeps_crop else tighten(box, renderer.crop_zoom)
+    crops = crop_frames(pictures, tight, renderer.image_size)
+    motion = renderer.read(crops, MOTION_FPS).to_frames().astype(np.float64)
     to_picture = tight.size / 2 / len(pictures[0])  # the crop reaches from -1 to 1
     place = motion[:, TRANSLATION][:, :2]
     return np.concatenate([motion[:, POSE], place * to_picture], axis=1)

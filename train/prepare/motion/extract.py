@@ -3,27 +3,23 @@ engine runs it."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar, cast
 
-import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.drivers.video import crop_frames
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
 from jaxportrait.media.faces import DetectorName, open_detector
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
-from jaxportrait.motion.space import MOTION_FPS, pack
-from jaxportrait.pipeline.encode import extract_motion
+from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.pipeline.read import read_motion
 from train.data.clips import Clip
 from train.data.records import (
     DESCRIPTION,
@@ -118,7 +114,8 @@ class Extractor(ClipExtractor):
         track = track_face(video, self._detector, self._zoom)
         sound_start = next(audio.decode()).time or 0.0
         frames = common_frames(track.times, sound_start, audio.duration)
-        images = _crops(video, track.rectangle, self._size)
+        pictures = (picture for _, picture in video)
+        images = crop_frames(pictures, track.rectangle, self._size)
         motion = motion_at(
             read_motion(self._motion, images, self._batch_size),
             track.times,
@@ -138,31 +135,6 @@ class Extractor(ClipExtractor):
         )
         _require_finite(record)
         return record, record.frames / MOTION_FPS
-
-
-def read_motion(
-    network: MotionExtractor,
-    images: Iterable[UInt8[np.ndarray, "h w 3"]],
-    batch_size: int,
-) -> Float32[np.ndarray, "pictures 70"]:
-    """The motion of pictures cropped to a face, in batches of one size; the last one is
-    padded."""
-    pending, source = [], iter(images)
-    while batch := list(islice(source, batch_size)):
-        padded = np.stack(batch + [batch[-1]] * (batch_size - len(batch)))
-        pending.append(
-            (extract_motion(network, padded), len(batch))
-        )  # not waited for: the next is decoded meanwhile
-    return np.concatenate(
-        [pack(jax.device_get(motion))[:count] for motion, count in pending]
-    )
-
-
-def _crops(
-    video: VideoReader, rectangle: FaceRectangle, size: int
-) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
-    for _, image in video:
-        yield network_input(crop_face(image, rectangle), size)
 
 
 def _require_finite(record: ClipRecord) -> None:

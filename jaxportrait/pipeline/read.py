@@ -1,0 +1,36 @@
+"""Reading motion: pictures that are cropped to one face -> packed frames of motion."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import jax
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from jaxportrait.models.motion import MotionExtractor
+from jaxportrait.motion.space import pack
+from jaxportrait.pipeline.encode import extract_motion
+
+
+def read_motion(
+    network: MotionExtractor,
+    pictures: Iterable[UInt8[np.ndarray, "s s 3"]],
+    batch_size: int,
+) -> Float32[np.ndarray, "pictures 70"]:
+    """Return the packed motion of pictures.
+
+    Args:
+      network: M.
+      pictures: RGB, cropped to a face, of the size that M reads; at least one.
+      batch_size: pictures that M reads at once.
+    """
+    pending = []
+    remaining = iter(pictures)
+    while batch := list(islice(remaining, batch_size)):
+        # One program serves all batches: a shorter one repeats its last picture.
+        padding = [batch[-1]] * (batch_size - len(batch))
+        motion = extract_motion(network, np.stack(batch + padding))
+        # It is not waited for: the next pictures are decoded meanwhile.
+        pending.append((motion, len(batch)))
+    frames = [pack(jax.device_get(motion))[:count] for motion, count in pending]
+    return np.concatenate(frames)

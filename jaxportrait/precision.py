@@ -1,0 +1,56 @@
+"""The dtypes that networks compute in, and the precision of float32 products."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import jax
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+BY_BACKEND: dict[str, DType] = {"gpu": "float16", "tpu": "bfloat16"}
+"""Frames of the golden networks agree with float32's to 54 dB in float16, and to 37 dB
+in bfloat16, which is what TPUs have (docs/parity.md)."""
+
+MOTION_DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "bfloat16"}
+"""Dtype of frames -> dtype of drivers and of the features that they read."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Compute dtypes.
+
+    Attributes:
+      frames: dtype of W and G.
+      motion: dtype of drivers and of the features that they read.
+    """
+
+    frames: str
+    motion: str
+
+    @property
+    def full(self) -> bool:
+        """Whether products have full float32 factors, which accelerators round by
+        default."""
+        return self.frames == "float32"
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which programs are traced with these products."""
+        return jax.default_matmul_precision("highest") if self.full else nullcontext()
+
+
+def choose_precision(dtype: DType) -> Precision:
+    """Return the precision that an option asks for.
+
+    Args:
+      dtype: "auto" is float16 on a GPU, bfloat16 on a TPU and float32 on a CPU.
+
+    Raises:
+      ValueError: there is no such dtype.
+    """
+    if dtype not in get_args(DType):
+        choices = ", ".join(get_args(DType))
+        raise ValueError(f"dtype is {dtype!r}: choose one of {choices}")
+    if dtype == "auto":
+        dtype = BY_BACKEND.get(jax.default_backend(), "float32")
+    return Precision(dtype, MOTION_DTYPES[dtype])

@@ -1,0 +1,266 @@
+"""`Renderer`: a picture and the motion of a clip in, frames out; it knows no driver."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Self, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, UInt8
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.media.paste import motion_border, soft_mask
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_SPACES
+from jaxportrait.pipeline.encode import encode_source
+from jaxportrait.pipeline.read import read_motion
+from jaxportrait.pipeline.render import render, stitch_keypoints
+from jaxportrait.pipeline.retarget import (
+    ClipArrays,
+    Driving,
+    RestPolicy,
+    compose,
+    find_rest,
+)
+from jaxportrait.precision import DType, choose_precision
+from jaxportrait.types import Source
+
+T = TypeVar("T")
+
+PER_FRAME = ("warping", "generator")
+PER_PICTURE = ("appearance", "motion")
+KEYPOINT_CHUNK = 256
+"""Frames whose keypoints are computed at once."""
+READ_BATCH = 16
+"""Pictures whose motion is read at once."""
+AHEAD = 2
+"""Chunks that the devices may work on while the host uses earlier ones."""
+SMALL_PICTURE = 128
+"""Side in pixels up to which a CPU renders four frames at once: it takes 0.85 of the
+time a frame by the demo's networks."""
+
+
+class Renderer:
+    """F, M, W, G and stitching, loaded once, on a mesh of devices.
+
+    Example:
+      renderer = Renderer.from_checkpoint("checkpoints/liveportrait")
+      source = renderer.source(crop)
+      keypoints = renderer.keypoints(source, clip)
+      frames = np.concatenate(list(renderer.frames(source, keypoints)))
+
+    Attributes:
+      networks: by part; `stitching` only where the checkpoint holds it.
+      mesh: devices that share the frames of a clip.
+      batch_size: frames that a device renders at once.
+      precision: dtypes of the networks.
+      image_size: side in pixels of the crops that F and M read.
+      crop_zoom: how many times tighter than LivePortrait's the networks' crops are.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        dtype: DType = "auto",
+        batch_size: int | None = None,
+        devices: int | None = None,
+    ):
+        """Load the networks onto every device that renders.
+
+        Args:
+          checkpoint: with F, M, W and G at least.
+          dtype: compute dtype of W and G; F, M and stitching compute in float32.
+            "auto" is float16 on a GPU, bfloat16 on a TPU and float32 on a CPU.
+            "float32" is full float32: the factors of products are not rounded either,
+            which accelerators do by default.
+          batch_size: frames that a device renders at once; by default 8 on an
+            accelerator, and on a CPU 1, or 4 by networks for small pictures.
+          devices: how many of this process's devices share the frames of a clip; by
+            default all.
+
+        Raises:
+          CheckpointError: a part is missing or cannot be read.
+          ValueError: a batch of no frames, more devices than there are, or no such
+            dtype.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(
+                f"batch size is {batch_size}: at least one frame is needed"
+            )
+        self.mesh = _make_mesh(devices)
+        checkpoint.require((*PER_PICTURE, *PER_FRAME))
+        self.precision = choose_precision(dtype)
+        self.image_size = checkpoint.config.image_size
+        self.crop_zoom = checkpoint.config.crop_zoom
+        self.batch_size = batch_size or _default_batch_size(self.image_size)
+        dtypes: dict[str, str] = dict.fromkeys(PER_PICTURE, "float32")
+        dtypes |= dict.fromkeys(PER_FRAME, self.precision.frames)
+        if "stitching" in checkpoint.parts:
+            dtypes["stitching"] = "float32"
+        self.networks = {
+            part: self._spread(checkpoint.network(part, dtype=jnp.dtype(dtype)))
+            for part, dtype in dtypes.items()
+        }
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str | Path | Checkpoint,
+        *,
+        dtype: DType = "auto",
+        batch_size: int | None = None,
+        devices: int | None = None,
+    ) -> Self:
+        """Open a checkpoint, by its path or already open; see `__init__` for details."""
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = open_checkpoint(checkpoint)
+        return cls(checkpoint, dtype=dtype, batch_size=batch_size, devices=devices)
+
+    def source(self, picture: UInt8[np.ndarray, "s s 3"], zoom: float = 1.0) -> Source:
+        """Encode a picture that is cropped to a face.
+
+        Args:
+          picture: RGB, `image_size` pixels a side.
+          zoom: how many times tighter than LivePortrait's it is cropped. Motion fades
+            to none at the border of a tighter crop, so that it meets its surroundings.
+        """
+        source = encode_source(
+            self.networks["appearance"],
+            self.networks["motion"],
+            self.networks["warping"],
+            picture[None],
+        )
+        if zoom <= 1:
+            return source
+        mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
+        return replace(source, mobility=mobility[None])
+
+    def read(
+        self, pictures: Iterable[UInt8[np.ndarray, "s s 3"]], fps: float
+    ) -> MotionClip:
+        """Read the motion of pictures that are cropped to one face.
+
+        Args:
+          pictures: RGB, `image_size` pixels a side; at least one.
+          fps: pictures a second.
+        """
+        values = read_motion(self.networks["motion"], pictures, READ_BATCH)
+        return MotionClip.from_values(values, MOTION_SPACES["face"], fps)
+
+    def keypoints(
+        self,
+        source: Source,
+        clip: MotionClip,
+        rest: RestPolicy | MotionClip = "mixed",
+        driving: Driving = Driving(),
+    ) -> Float[np.ndarray, "n k 3"]:
+        """Return the driving keypoints of every frame of a clip.
+
+        Args:
+          source: the picture's source.
+          clip: whole, for the rest "mixed": a part of it isn't driven as within the
+            whole.
+          rest: the motion that leaves the source as it is; see `find_rest`. A clip
+            passes its first frame, for the parts of a longer one.
+          driving: how motion moves the source.
+
+        Raises:
+          ValueError: this motion or these networks cannot be driven so.
+        """
+        self.check_driving(driving, moves_head=clip.moves_head)
+        start = rest[:1] if isinstance(rest, MotionClip) else find_rest(clip, rest)
+        rest_arrays = None if start is None else ClipArrays.of_clip(start)
+        source = self._spread(source)
+        chunks = []
+        for first in range(0, len(clip), KEYPOINT_CHUNK):
+            chunk = clip[first : first + KEYPOINT_CHUNK].pad(KEYPOINT_CHUNK)
+            keypoints = compose(
+                source,
+                ClipArrays.of_clip(chunk),
+                rest_arrays,
+                composition=driving.composition,
+                relative=driving.relative_motion,
+            )
+            if driving.stitching:
+                network = self.networks["stitching"]
+                keypoints = stitch_keypoints(network, source, keypoints)
+            chunks.append(np.asarray(keypoints))
+        return np.concatenate(chunks)[: len(clip)]
+
+    def check_driving(self, driving: Driving, *, moves_head: bool) -> None:
+        """Raise a ValueError unless these networks can drive motion so.
+
+        Args:
+          driving: how motion is to move the source.
+          moves_head: whether the motion has more than the lips' expression.
+        """
+        if driving.composition == "original" and moves_head:
+            raise ValueError(
+                'composition "original" moves only lips, and this motion has the whole '
+                'head: use "source"'
+            )
+        if driving.stitching and "stitching" not in self.networks:
+            raise ValueError(
+                "stitching was asked for, and the checkpoint holds no stitching "
+                "network: convert it again"
+            )
+
+    def frames(
+        self, source: Source, keypoints: Float[np.ndarray, "n k 3"]
+    ) -> Iterator[UInt8[np.ndarray, "batch S S 3"]]:
+        """Yield the frames with these driving keypoints, in batches of the devices.
+
+        The devices are given work ahead of what is waited for.
+        """
+        source = self._spread(source)
+        shares = NamedSharding(self.mesh, P("data"))
+        running = deque[tuple[Array, int]]()
+        size = self.batch_size * self.mesh.size
+        for first in range(0, len(keypoints), size):
+            chunk = np.asarray(keypoints[first : first + size])
+            # One program serves all chunks: a shorter one repeats its last row.
+            padding = [(0, size - len(chunk)), (0, 0), (0, 0)]
+            padded = np.pad(chunk, padding, mode="edge")
+            with self.precision.products():
+                pictures = render(
+                    self.networks["warping"],
+                    self.networks["generator"],
+                    source,
+                    jax.device_put(padded, shares),
+                )
+            running.append((pictures, len(chunk)))
+            if len(running) > AHEAD:
+                yield _fetch(running.popleft())
+        while running:
+            yield _fetch(running.popleft())
+
+    def _spread(self, values: T) -> T:
+        """Put values on every device; a source of another renderer may lie on
+        others."""
+        return jax.device_put(values, NamedSharding(self.mesh, P()))
+
+
+def _fetch(batch: tuple[Array, int]) -> UInt8[np.ndarray, "batch S S 3"]:
+    pictures, count = batch
+    return np.asarray(pictures)[:count]
+
+
+def _default_batch_size(image_size: int) -> int:
+    """Return a batch that keeps a device busy."""
+    if jax.default_backend() != "cpu":
+        return 8
+    return 4 if image_size <= SMALL_PICTURE else 1
+
+
+def _make_mesh(devices: int | None) -> Mesh:
+    """Return so many of this process's devices, along the axis `data`."""
+    available = jax.local_devices()
+    if devices is not None and not 1 <= devices <= len(available):
+        raise ValueError(f"devices is {devices}: choose from 1 to {len(available)}")
+    return Mesh(np.array(available[:devices]), ("data",))

@@ -1,0 +1,108 @@
+"""The video driver: one box for the clip, and the motion of the face in it."""
+
+import numpy as np
+import pytest
+
+from jaxportrait.drivers.video import VideoDriver, crop_frames
+from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
+from jaxportrait.media.faces import NoFaceError, open_detector
+from jaxportrait.media.video import VideoReader
+from jaxportrait.renderer import Renderer
+from tests.train.portraits import save_small_checkpoint
+from tests.train.videos import draw_head, write_head
+
+
+@pytest.fixture(scope="module")
+def renderer(tmp_path_factory) -> Renderer:
+    path = tmp_path_factory.mktemp("checkpoint") / "small"
+    return Renderer.from_checkpoint(save_small_checkpoint(path))
+
+
+@pytest.fixture(scope="module")
+def driver(renderer) -> VideoDriver:
+    detector = open_detector("haar")
+    return VideoDriver(renderer.read, detector, renderer.image_size, 1.0, fps=30)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_head(tmp_path_factory.mktemp("video") / "head.mp4")
+
+
+def test_a_video_has_the_motion_of_its_face(driver, renderer, video):
+    motion = driver.make(video)
+    assert (len(motion), motion.fps) == (36, 30)
+    assert motion.moves_head
+    assert motion.arrays().keys() == {"expression", "rotation", "translation", "scale"}
+    # The drawn head sways from side to side.
+    side = motion.translation[:, 0]
+    assert np.isfinite(motion.to_frames()).all()
+    assert np.ptp(side) > 0
+    source = renderer.source(next(crops_of(renderer, video)))
+    keypoints = renderer.keypoints(source, motion)
+    frames = np.concatenate(list(renderer.frames(source, keypoints)))
+    assert len(frames) == 36
+
+
+def crops_of(renderer: Renderer, video):
+    pictures = (picture for _, picture in VideoReader(video))
+    box = FaceRectangle((80.0, 64.0), 120.0)
+    return crop_frames(pictures, box, renderer.image_size)
+
+
+def test_the_box_is_the_same_for_the_whole_clip(driver, renderer, video):
+    """Every frame is read in one square: reading the crops gives the same motion."""
+    boxes = []
+
+    def read(crops, fps):
+        boxes.extend(crops)
+        return renderer.read(boxes, fps)
+
+    motion = VideoDriver(read, driver.detector, renderer.image_size, 1.0, 30).make(
+        video
+    )
+    assert len(boxes) == 36
+    expected = renderer.read(boxes, 30)
+    np.testing.assert_allclose(motion.expression, expected.expression, atol=1e-6)
+    background = np.stack(boxes)[:, :3, :3].astype(int)
+    assert np.ptp(background, axis=0).max() < 8  # the room stands still
+
+
+def test_motion_has_the_rate_of_the_driver(driver, renderer, tmp_path):
+    path = write_head(tmp_path / "slow.mp4", seconds=1.0, fps=15)
+    slow = VideoDriver(renderer.read, driver.detector, renderer.image_size, 1.0, 15)
+    pictures = slow.make(path)
+    assert len(pictures) == 15
+    motion = driver.make(path)
+    assert (len(motion), motion.fps) == (29, 30)
+    np.testing.assert_allclose(motion.expression[::2], pictures.expression, atol=1e-5)
+    between = (pictures.expression[:-1] + pictures.expression[1:]) / 2
+    np.testing.assert_allclose(motion.expression[1::2], between, atol=1e-5)
+
+
+def test_the_last_frame_is_held(driver, video):
+    motion = driver.make(video, frames=40)
+    assert len(motion) == 40
+    for array in motion.arrays().values():
+        np.testing.assert_allclose(array[36:], array[[35] * 4], atol=1e-6)
+    assert len(driver.make(video, frames=10)) == 10
+
+
+def test_after_warming_up_a_video_compiles_no_reading(driver):
+    driver.warm_up(30)
+    assert driver.with_sampling(None) is driver
+
+
+def test_a_video_without_a_face_is_named(driver, tmp_path):
+    path = write_head(tmp_path / "room.mp4", face=False)
+    with pytest.raises(NoFaceError, match="finds a steady face in 0 of"):
+        driver.make(path)
+
+
+def test_crops_are_the_same_square_of_every_picture():
+    pictures = [draw_head(seconds) for seconds in (0.0, 0.3)]
+    box = FaceRectangle((80.0, 60.0), 90.0)
+    crops = list(crop_frames(iter(pictures), box, 32))
+    for picture, crop in zip(pictures, crops, strict=True):
+        expected = network_input(crop_face(picture, box), 32)
+        np.testing.assert_array_equal(crop, expected)
