@@ -2,8 +2,8 @@
 stage, and how far stages overlap.
 
 Every stage is timed by itself in a warm process, then the whole from picture and sound
-to mp4. `device idle` is how much longer the frames take within the whole than on the
-device alone. The demo's checkpoint, portrait and sentence are the default.
+to mp4. `device idle` is the additional time of frames within the whole, compared with
+the device by itself. The demo's checkpoint, portrait and sentence are the default.
 """
 
 import json
@@ -37,13 +37,12 @@ class Options:
     """Time a whole clip.
 
     Attributes:
-      checkpoint: as `infer` reads it.
+      checkpoint: checkpoint for `infer`.
       source: picture with a face.
       driving: speech recording.
-      dtype: as `infer` has it.
-      batch_size: frames that a device renders at once; as `infer` has it where left
-        out.
-      repeats: of every stage, after the first.
+      dtype: option of `infer`.
+      batch_size: frames that a device renders at once; by default that of `infer`.
+      repeats: runs of every stage after the first.
       starts: also time to the first frame of new processes, with an empty and a warm
         cache of compiled programs.
       json: where to write the figures.
@@ -98,7 +97,7 @@ def main() -> None:
 
 
 def measure(options: Options, folder: Path) -> dict[str, Any]:
-    """Every stage alone, and the whole."""
+    """Time every stage by itself, and the whole."""
     animator = Animator.from_checkpoint(
         options.checkpoint, dtype=options.dtype, batch_size=options.batch_size
     )
@@ -110,6 +109,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     frames = len(motion)
     keypoints = renderer.keypoints(portrait.source, motion)
     crops = np.concatenate(list(renderer.frames(portrait.source, keypoints)))
+    # Every stage has the results of the one before, so that it runs by itself.
     pasted = [portrait.paste(crop) for crop in crops]
     features = driver.features
     count = round(audio.duration * features.rate)
@@ -158,8 +158,10 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def measure_starts(options: Options, folder: Path) -> dict[str, float]:
-    """Seconds from a program's start to its first frame: with an empty cache, a warm
-    one, and of its second clip."""
+    """Return the seconds from a program's start to its first frame.
+
+    They are measured with an empty cache, with a warm one, and for a second clip.
+    """
     command = [
         sys.executable,
         "-m",
@@ -178,14 +180,14 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
     command += ["--dtype", options.dtype]
     if options.batch_size is not None:
         command += ["--batch-size", str(options.batch_size)]
-    found = {}
+    starts = {}
     for name in STARTS:
         start = time.time()
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         first, second = json.loads(done.stdout)
-        found[STARTS[name]] = first - start
-        found["a running process"] = second
-    return found
+        starts[STARTS[name]] = first - start
+        starts["a running process"] = second
+    return starts
 
 
 if __name__ == "__main__":

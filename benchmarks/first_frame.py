@@ -1,4 +1,4 @@
-"""When a new process has its first frame: what `benchmarks.end_to_end` starts with an
+"""The first frame of a new process, for `benchmarks.end_to_end`, which starts it with an
 empty and with a warm cache.
 
 Prints two numbers as JSON: the time of day of the first frame, and the seconds that the
@@ -22,11 +22,11 @@ class Options:
     """Make a first frame twice.
 
     Attributes:
-      checkpoint: as `infer` reads it.
+      checkpoint: checkpoint for `infer`.
       source: picture with a face.
       driving: speech recording.
       cache: folder of compiled programs.
-      dtype, batch_size: as `infer` has them.
+      dtype, batch_size: options of `infer`.
     """
 
     checkpoint: Path
@@ -45,6 +45,7 @@ def main() -> None:
         options.checkpoint, dtype=options.dtype, batch_size=options.batch_size
     )
     next(iter(animator.animate(options.source, options.driving)))
+    # The time of day: whoever started this process knows when that was.
     first = time.time()
     start = time.perf_counter()
     next(iter(animator.animate(options.source, options.driving)))

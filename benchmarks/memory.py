@@ -36,12 +36,12 @@ class Options:
     """Measure memory.
 
     Attributes:
-      seconds: of sound.
-      output_fps: frames a second; few make a long clip bearable on a CPU, and kept ones
-        would still show.
-      checkpoint: as `infer` reads it.
+      seconds: lengths of the sound.
+      output_fps: frames a second; few make a long clip bearable on a CPU, and frames
+        that were held would still show.
+      checkpoint: checkpoint for `infer`.
       source: picture with a face.
-      dtype: as `infer` has it.
+      dtype: option of `infer`.
       json: where to write the figures.
     """
 
@@ -63,18 +63,18 @@ def main() -> None:
         ]
     rows = [
         [
-            f"{found['seconds']:g} s",
-            str(found["frames"]),
-            f"{found['host'] / 1e6:.0f}",
-            f"{found['device'] / 1e6:.0f}" if found["device"] else "not counted",
+            f"{figure['seconds']:g} s",
+            str(figure["frames"]),
+            f"{figure['host'] / 1e6:.0f}",
+            f"{figure['device'] / 1e6:.0f}" if figure["device"] else "not counted",
         ]
-        for found in figures
+        for figure in figures
     ]
     publish("peak memory", COLUMNS, rows, figures, options.json)
 
 
 def measure(options: Options, seconds: float) -> dict[str, Any]:
-    """The peak of this process, which has made one clip."""
+    """Make one clip and return the peak of this process."""
     animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype)
     samples = np.sin(
         2 * np.pi * TONE / SAMPLE_RATE * np.arange(round(seconds * SAMPLE_RATE))

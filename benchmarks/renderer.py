@@ -50,9 +50,9 @@ class Options:
     """Time the networks that make frames.
 
     Attributes:
-      networks: to be timed.
+      networks: networks that are timed.
       batch_sizes: frames a call.
-      dtypes: in which our networks compute.
+      dtypes: compute dtypes of our networks.
       repeats: calls that are timed, after the first.
       golden: folder of the golden recipe.
       against: checkout of the PyTorch original.
@@ -104,9 +104,9 @@ def measure(
     for dtype, ours in networks.items():
         program, arguments = our_programs(ours, inputs)[name]
         start = time.perf_counter()
-        with jax.default_matmul_precision(
-            "highest" if dtype == "float32" else None
-        ):  # as `infer` has it
+        # The precision of `infer`.
+        precision = "highest" if dtype == "float32" else None
+        with jax.default_matmul_precision(precision):
             compiled = jax.jit(program).lower(*arguments).compile()
         costs[dtype] = {
             "compile": time.perf_counter() - start,
@@ -137,11 +137,11 @@ def compiled_flops(compiled: Any) -> float:
     return compiled.cost_analysis()["flops"]
 
 
-def psnr(made: AnyArray, truth: AnyArray) -> float:
+def psnr(pictures: AnyArray, truth: AnyArray) -> float:
     """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are
     equal."""
     error = float(
-        np.mean((np.asarray(made, np.float64) - np.asarray(truth, np.float64)) ** 2)
+        np.mean((np.asarray(pictures, np.float64) - np.asarray(truth, np.float64)) ** 2)
     )
     return -10 * math.log10(error) if error else 999.0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 
 from infer.config import Options
-from jaxportrait.animator import check_rate
+from jaxportrait.animation import check_rate
 from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.console.job import JobDisplay
 from jaxportrait.job import Notify, check_folder, run_job, time_stages

@@ -1,5 +1,4 @@
-"""What an animator is asked for and what it gives: how motion is made and used,
-portraits, and clips."""
+"""Inputs and results of an animator: options, portraits and clips."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ from jaxportrait.types import Source
 T = TypeVar("T")
 Frame = UInt8[np.ndarray, "h w 3"]
 
+MAX_FPS = 240
+
 
 @dataclass(frozen=True)
 class Sampling(FlowSampling):
-    """How motion is made of sound: the flow transformer's sampling, and a seed.
+    """Options of a driver: those of the flow transformer, and a seed.
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.
@@ -41,11 +42,11 @@ class Portrait:
     """A source picture, ready to be animated any number of times.
 
     Attributes:
-      source: what the renderer needs.
+      source: the face, as the renderer needs it.
       paste: puts a rendered crop back into the whole picture.
       size: width and height of the whole picture.
       crop: the face as the networks read it.
-      passed_over: faces that were found and not taken.
+      passed_over: number of faces that were detected and not chosen.
     """
 
     source: Source
@@ -56,18 +57,20 @@ class Portrait:
 
 
 class MakeFrames(Protocol):
-    """All frames of a clip in order, each given to `finish` in the thread that has made
-    it."""
+    """Makes all frames of a clip in order; `finish` is applied to each in the thread
+    that has made it."""
 
     def __call__(self, finish: Callable[[Frame], T]) -> Iterator[T]: ...
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A clip whose frames are made as they are taken, in bounded memory.
+    """A clip whose frames are made while they are iterated over, in bounded memory.
 
     Attributes:
       size: width and height.
+      fps: frames a second.
+      audio: sound of the clip.
       keypoints: driving keypoints of every frame.
       make_frames: makes the frames.
     """
@@ -95,7 +98,9 @@ class Animation:
         """Write an mp4 with sound, whole or not at all.
 
         Args:
+          path: file to write; one that is there is replaced.
           crf: constant rate factor, 0 (lossless) to 51.
+          encoder: H.264 encoder.
           on_frame: called after each frame.
         """
         with VideoWriter(
@@ -106,6 +111,31 @@ class Animation:
             crf=crf,
             encoder=encoder,
         ) as writer:
+            # Colours are converted in the threads that paste, not in this one.
             for picture in self.make_frames(to_picture):
                 writer.append(picture)
                 on_frame()
+
+
+def check_rate(output_fps: float) -> None:
+    """Raise a ValueError unless clips can be made at so many frames a second."""
+    if not 1 <= output_fps <= MAX_FPS:
+        raise ValueError(
+            f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}"
+        )
+
+
+def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, int]:
+    """Return how many frames a clip has, and how many of motion it is resampled from.
+
+    Args:
+      seconds: length of the sound.
+      output_fps: rate of the clip.
+      fps: rate of the driver's motion.
+
+    Raises:
+      ValueError: no usable frame rate.
+    """
+    check_rate(output_fps)
+    count = max(1, round(seconds * output_fps))
+    return count, int(np.ceil((count - 1) * fps / output_fps)) + 1

@@ -11,7 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.animation import Animation, Frame, Portrait, Sampling
+from jaxportrait.animation import (
+    Animation,
+    Frame,
+    Portrait,
+    Sampling,
+    frame_counts,
+)
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.base import Driver
 from jaxportrait.drivers.registry import load_driver
@@ -44,8 +50,6 @@ from jaxportrait.precision import DType as DType
 from jaxportrait.renderer import Renderer
 
 T = TypeVar("T")
-
-MAX_FPS = 240
 
 
 class Animator:
@@ -136,7 +140,7 @@ class Animator:
 
         Args:
           image: a file, or an RGB picture with even sides, which is copied.
-          face: which face to animate, 0 the largest; by default that.
+          face: number of the face to animate, 0 the largest; by default that.
 
         Raises:
           NoFaceError: none of the detectors finds a face.
@@ -144,6 +148,7 @@ class Animator:
         """
         is_file = isinstance(image, str | Path)
         whole = read_image(image) if is_file else copy_picture(image)
+        # Detection and the networks need no more than a reduced picture.
         reduced = reduce(whole)
         with self._detecting:
             faces = detect_faces(reduced, self.detector)
@@ -157,6 +162,7 @@ class Animator:
             # The first chunk of a clip needs this program anyway.
             unmoved = self.renderer.frames(source, np.asarray(source.keypoints))
             correction = color_correction(picture, next(unmoved)[0])
+        # Frames are pasted into the picture at its full resolution.
         crop = to_full_resolution(crop, reduced.shape, whole.shape)
         side = crop.image.shape[0]
         mask = soft_mask(side, mask_border(zoom))
@@ -180,8 +186,8 @@ class Animator:
         Args:
           image: a picture, or a portrait that was prepared before.
           audio: a sound file, or samples as `Audio`.
-          sampling: how the driver makes motion.
-          driving: how motion moves the source.
+          sampling: options of the driver.
+          driving: options of the source's motion.
           output_fps: frames a second, to which the driver's motion is resampled; by
             default the driver's own rate.
         """
@@ -191,6 +197,7 @@ class Animator:
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, fps, self.driver.fps)
         driver = self.driver.with_sampling(sampling)
+        # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
         keypoints = self.renderer.keypoints(portrait.source, motion, "mixed", driving)
@@ -241,33 +248,10 @@ class Animator:
         def complete(crop: UInt8[np.ndarray, "S S 3"]) -> T:
             return finish(portrait.paste(crop))
 
+        # OpenCV and the encoder's conversion of colours release the interpreter's lock.
         with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
             for crops in self.renderer.frames(portrait.source, keypoints):
                 yield from pool.map(complete, crops)
-
-
-def check_rate(output_fps: float) -> None:
-    """Raise a ValueError unless clips can be made at so many frames a second."""
-    if not 1 <= output_fps <= MAX_FPS:
-        raise ValueError(
-            f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}"
-        )
-
-
-def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, int]:
-    """Return how many frames a clip has, and how many of motion it is resampled from.
-
-    Args:
-      seconds: length of the sound.
-      output_fps: rate of the clip.
-      fps: rate of the driver's motion.
-
-    Raises:
-      ValueError: no usable frame rate.
-    """
-    check_rate(output_fps)
-    count = max(1, round(seconds * output_fps))
-    return count, int(np.ceil((count - 1) * fps / output_fps)) + 1
 
 
 def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -18,8 +18,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxportrait import demo
-from jaxportrait.animation import Animation, Driving, Portrait, Sampling
-from jaxportrait.animator import Animator, DType, check_rate
+from jaxportrait.animation import (
+    Animation,
+    Driving,
+    Portrait,
+    Sampling,
+    check_rate,
+)
+from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.image import read_image

@@ -30,7 +30,7 @@ class Precision:
 
     @property
     def full(self) -> bool:
-        """Whether products have full float32 factors, which accelerators round by
+        """True where products have full float32 factors, which accelerators round by
         default."""
         return self.frames == "float32"
 
@@ -51,6 +51,7 @@ def choose_precision(dtype: DType) -> Precision:
     if dtype not in get_args(DType):
         choices = ", ".join(get_args(DType))
         raise ValueError(f"dtype is {dtype!r}: choose one of {choices}")
+    # The fastest dtype whose frames can hardly be told from float32's.
     if dtype == "auto":
         dtype = BY_BACKEND.get(jax.default_backend(), "float32")
     return Precision(dtype, MOTION_DTYPES[dtype])

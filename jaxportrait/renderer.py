@@ -103,6 +103,7 @@ class Renderer:
         dtypes |= dict.fromkeys(PER_FRAME, self.precision.frames)
         if "stitching" in checkpoint.parts:
             dtypes["stitching"] = "float32"
+        # Every device renders, and so has a copy of every network.
         self.networks = {
             part: self._spread(checkpoint.network(part, dtype=jnp.dtype(dtype)))
             for part, dtype in dtypes.items()
@@ -138,6 +139,7 @@ class Renderer:
         )
         if zoom <= 1:
             return source
+        # Mobility is as large as the feature volume: (1, h, w).
         mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
         return replace(source, mobility=mobility[None])
 
@@ -168,16 +170,18 @@ class Renderer:
             whole.
           rest: the motion that leaves the source as it is; see `find_rest`. A clip
             passes its first frame, for the parts of a longer one.
-          driving: how motion moves the source.
+          driving: options of the source's motion.
 
         Raises:
           ValueError: this motion or these networks cannot be driven so.
         """
         self.check_driving(driving, moves_head=clip.moves_head)
+        # None is the source's own motion.
         start = rest[:1] if isinstance(rest, MotionClip) else find_rest(clip, rest)
         rest_arrays = None if start is None else ClipArrays.of_clip(start)
         source = self._spread(source)
         chunks = []
+        # Chunks of one size: clips of any length share a program.
         for first in range(0, len(clip), KEYPOINT_CHUNK):
             chunk = clip[first : first + KEYPOINT_CHUNK].pad(KEYPOINT_CHUNK)
             keypoints = compose(
@@ -197,7 +201,7 @@ class Renderer:
         """Raise a ValueError unless these networks can drive motion so.
 
         Args:
-          driving: how motion is to move the source.
+          driving: options of the source's motion.
           moves_head: whether the motion has more than the lips' expression.
         """
         if driving.composition == "original" and moves_head:
@@ -235,6 +239,7 @@ class Renderer:
                     jax.device_put(padded, shares),
                 )
             running.append((pictures, len(chunk)))
+            # The device has its next chunks before this one is waited for.
             if len(running) > AHEAD:
                 yield _fetch(running.popleft())
         while running:

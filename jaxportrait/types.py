@@ -21,15 +21,14 @@ def pytree(cls: type[T]) -> type[T]:
 @pytree
 @dataclass(frozen=True)
 class Motion:
-    """What the motion extractor reads from faces: canonical keypoints and how they are
-    moved.
+    """The output of the motion extractor: canonical keypoints and their movement.
 
     Attributes:
       keypoints: canonical implicit keypoints, without pose or expression.
       expression: offsets of the keypoints.
       pose: pitch, yaw and roll in degrees.
-      translation: of the head; the z part is not used by the renderer.
-      scale: of the head.
+      translation: position of the head; the z part is not used by the renderer.
+      scale: size of the head.
     """
 
     keypoints: Float[Array, "n k 3"]
@@ -42,14 +41,14 @@ class Motion:
 @pytree
 @dataclass(frozen=True)
 class Source:
-    """All that the renderer needs of a source picture, made once.
+    """A source picture as the renderer needs it, made once.
 
     Attributes:
       volume: the appearance feature volume.
       compressed: the volume as the dense motion network reads it.
       keypoints: the picture's own, transformed by its pose and expression.
-      motion: of which those keypoints were made.
-      mobility: how far each place follows the keypoints, 0 to 1; 1 everywhere as
+      motion: motion that those keypoints were made of.
+      mobility: share in which each place follows the keypoints, 0 to 1; 1 everywhere as
         published.
     """
 
@@ -63,7 +62,7 @@ class Source:
 @pytree
 @dataclass(frozen=True)
 class AudioCondition:
-    """What the flow transformer needs of windows of audio: made once, used at every
+    """Windows of audio as the flow transformer needs them: made once, used at every
     step.
 
     Attributes:

@@ -1,4 +1,5 @@
-"""What ships for the demo: small, whole, and made anew by the command that made it."""
+"""The files of the demo: small, complete, and made again by the command that made
+them."""
 
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from train.synthetic.landmarks import COUNT, GROUPS
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo_renderer.toml"
 LARGEST = 12 * 2**20
+# Keypoints of the demo are guided by configs/demo_renderer.toml.
 INNER_LIPS = (19, 20)
 """Keypoints in the middle of the upper and of the lower one, as
 configs/demo_renderer.toml guides them."""
@@ -33,10 +35,8 @@ SAME_PICTURE = 2  # levels of 255, for the rounding of other processors
 
 
 def test_the_demo_fits_into_the_wheel():
-    assert (
-        sum(path.stat().st_size for path in demo.FOLDER.rglob("*") if path.is_file())
-        <= LARGEST
-    )
+    files = [path for path in demo.FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= LARGEST
     assert demo.PORTRAIT.stat().st_size < 500_000
 
 
@@ -55,13 +55,14 @@ def test_its_face_and_eyes_are_found():
 
 @pytest.mark.skipif(open_library() is None, reason="espeak-ng is not installed")
 def test_the_sentence_is_the_text():
-    said, heard = speak_sentence(), Audio.open(demo.SENTENCE)
-    assert said.text == " ".join(TEXT)
-    assert heard.duration == pytest.approx(
-        said.seconds, rel=0.05
-    )  # versions of espeak-ng differ a little
-    loudest = np.abs(np.concatenate(list(heard.stream()))).max()
-    assert loudest == pytest.approx(np.abs(said.samples).max(), rel=0.2)
+    speech = speak_sentence()
+    audio = Audio.open(demo.SENTENCE)
+    assert speech.text == " ".join(TEXT)
+    # Versions of espeak-ng differ a little.
+    assert audio.duration == pytest.approx(speech.seconds, rel=0.05)
+    samples = np.concatenate(list(audio.stream()))
+    loudest = np.abs(speech.samples).max()
+    assert np.abs(samples).max() == pytest.approx(loudest, rel=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,7 @@ def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
 
 
 def test_its_lips_move_with_its_voice(spoken: Animation):
+    # y grows downwards: lips that open move apart.
     upper, lower = INNER_LIPS
     opening = spoken.keypoints[:, lower, 1] - spoken.keypoints[:, upper, 1]
     loud = loudness(spoken.audio.stream(), np.arange(len(opening)))
@@ -101,19 +103,19 @@ def test_its_lips_move_with_its_voice(spoken: Animation):
 
 def test_it_blinks(animator: Animator, portrait: Portrait):
     """By every seed once in these five seconds: lids nearly shut, and mostly quite."""
-    driven = [
-        animator.animate(
-            portrait, demo.SENTENCE, sampling=Sampling(seed=seed)
-        ).keypoints
-        for seed in range(5)
-    ]
+    keypoints = []
+    for seed in range(5):
+        sampling = Sampling(seed=seed)
+        animation = animator.animate(portrait, demo.SENTENCE, sampling=sampling)
+        keypoints.append(animation.keypoints)
+    heights = np.stack(keypoints)[..., 1]
     for upper, lower in LIDS:
-        openings = [
-            keypoints[:, lower, 1] - keypoints[:, upper, 1] for keypoints in driven
-        ]
-        least = [opening.min() / np.median(opening) for opening in openings]
-        assert min(np.median(opening) for opening in openings) > 0
-        assert max(least) < 0.5
+        openings = heights[..., lower] - heights[..., upper]
+        # Lids are open most of the time.
+        usual = np.median(openings, axis=1)
+        least = openings.min(axis=1) / usual
+        assert usual.min() > 0
+        assert least.max() < 0.5
         assert np.median(least) < 0.1
 
 
@@ -124,45 +126,42 @@ def test_motion_is_counted_from_where_the_head_rests(
     motion[0, POSE] = 15.0  # looks aside
     clip = MotionClip.from_values(motion, MOTION_SPACES["face"], 30)
     driven = animator.renderer.keypoints(portrait.source, clip)
-    own = np.asarray(portrait.source.keypoints)
-    np.testing.assert_allclose(
-        driven[1:], np.broadcast_to(own, driven[1:].shape), atol=1e-5
-    )
-    assert np.abs(driven[0] - own[0]).max() > 0.05
+    still = np.asarray(portrait.source.keypoints)
+    expected = np.repeat(still, 29, axis=0)
+    np.testing.assert_allclose(driven[1:], expected, atol=1e-5)
+    assert np.abs(driven[0] - still[0]).max() > 0.05
 
 
 def test_eyes_and_brows_rest_together():
     guided = load_config(CONFIG, RendererConfig()).guided
     names = [name for name in GROUPS if name.startswith(("brow", "eye", "iris"))]
-    upper = {
-        landmark for name in names for landmark in range(*GROUPS[name].indices(COUNT))
-    }
-    assert sorted(
-        keypoint for keypoint, landmark in guided if landmark in upper
-    ) == list(MEDIAN_KEYPOINTS)
+    landmarks = set()
+    for name in names:
+        landmarks.update(range(COUNT)[GROUPS[name]])
+    keypoints = [keypoint for keypoint, landmark in guided if landmark in landmarks]
+    assert sorted(keypoints) == list(MEDIAN_KEYPOINTS)
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
-    distances = np.abs(spoken.keypoints - np.asarray(portrait.source.keypoints)).mean(
-        axis=(1, 2)
-    )
-    frame, picture = list(spoken)[int(np.argmin(distances))], read_image(demo.PORTRAIT)
+    still = np.asarray(portrait.source.keypoints)
+    distances = np.abs(spoken.keypoints - still).mean(axis=(1, 2))
+    # The frame that moves least.
+    frame = list(spoken)[int(np.argmin(distances))]
+    picture = read_image(demo.PORTRAIT)
     error = np.square(frame.astype(float) - picture).mean()
     assert 10 * np.log10(255**2 / error) > 24
 
 
 def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Portrait):
-    """The background beside the head keeps its colours, and where the crop ends the
-    portrait goes on."""
-    frames, picture = (
-        np.stack(list(spoken)[::10]).astype(float),
-        read_image(demo.PORTRAIT),
-    )
+    """The background beside the head keeps its colours, and nothing moves at the
+    border of the crop."""
+    frames = np.stack(list(spoken)[::10]).astype(float)
+    changes = frames - read_image(demo.PORTRAIT)
     for left, right in ((60, 100), (420, 450)):
-        shift = (frames[:, 60:380, left:right] - picture[60:380, left:right]).mean(
-            axis=(0, 1, 2)
-        )
+        background = changes[:, 60:380, left:right]
+        shift = background.mean(axis=(0, 1, 2))
         assert np.abs(shift).max() < 1  # level of 255
-    rim = np.asarray(portrait.source.mobility)[0]
-    np.testing.assert_array_equal([rim[0], rim[-1], rim[:, 0], rim[:, -1]], 0)
-    assert (rim[5:-5, 5:-5] == 1).mean() > 0.9
+    mobility = np.asarray(portrait.source.mobility)[0]
+    border = [mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]]
+    np.testing.assert_array_equal(border, 0)
+    assert (mobility[5:-5, 5:-5] == 1).mean() > 0.9

@@ -104,20 +104,20 @@ def test_motion_is_driven_in_chunks_of_one_size(renderer, source):
 
 def test_the_rest_leaves_the_source_as_it_is(renderer, source):
     clip = nod(5)
-    own = np.asarray(source.keypoints)
+    still = np.asarray(source.keypoints)
     first = renderer.keypoints(source, clip, rest="first")
-    np.testing.assert_allclose(first[:1], own, atol=1e-5)
+    np.testing.assert_allclose(first[:1], still, atol=1e-5)
     mixed = renderer.keypoints(source, clip)
-    np.testing.assert_allclose(mixed[2:3], own, atol=1e-5)
-    assert np.abs(mixed[:1] - own).max() > 0.01
+    np.testing.assert_allclose(mixed[2:3], still, atol=1e-5)
+    assert np.abs(mixed[:1] - still).max() > 0.01
 
 
 def test_motion_of_the_source_itself_is_absolute(renderer, source, picture):
     clip = renderer.read([picture, picture], fps=25)
     assert clip.fps == 25
     keypoints = renderer.keypoints(source, clip, rest="source")
-    own = np.repeat(np.asarray(source.keypoints), 2, axis=0)
-    np.testing.assert_allclose(keypoints, own, atol=1e-5)
+    expected = np.repeat(np.asarray(source.keypoints), 2, axis=0)
+    np.testing.assert_allclose(keypoints, expected, atol=1e-5)
 
 
 def test_pictures_are_read_in_batches(renderer, portrait):

@@ -61,8 +61,10 @@ class VideoDriver:
           NoFaceError: there is no steady face.
           ValueError, OSError: the file cannot be read.
         """
+        # Once through the file to find the face, ...
         video = VideoReader(input)
         track = track_face(video, self.detector, self.zoom)
+        # ... and once to read it in one square, so that the crop does not move.
         pictures = (picture for _, picture in video)
         crops = crop_frames(pictures, track.rectangle, self.image_size)
         motion = self.read(crops, self.fps)
@@ -91,6 +93,7 @@ def _positions(
     times: Float64[np.ndarray, " pictures"], fps: float, frames: int | None
 ) -> Float64[np.ndarray, " frames"]:
     """Return the pictures, with fractions, that are shown at the frames' times."""
+    # Times that are not even, of a variable rate, are evened out here.
     length = round((times[-1] - times[0]) * fps) + 1
     count = length if frames is None else frames
     seconds = times[0] + np.arange(count) / fps

@@ -42,8 +42,8 @@ class MotionClip:
       expression: offsets of the keypoints; zero where a driver moves only some of them.
       rotation: matrices that rotate row vectors, as `ops.geometry.rotation_matrix`
         makes them.
-      translation: of the head.
-      scale: of the head.
+      translation: position of the head; the z part is not used by the renderer.
+      scale: size of the head.
       fps: frames a second.
       eyes: openness of the left and right eye, height over width.
       lips: openness of the lips, height over width.
@@ -65,6 +65,7 @@ class MotionClip:
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"motion has {self.fps} frames a second: pass a rate > 0")
         arrays = self.arrays()
+        # Openness of eyes and lips is no motion by itself.
         if not any(name in arrays for name in MOTION_FIELDS):
             raise ValueError("motion has no field: pass at least an expression")
         count = len(self)
@@ -80,7 +81,7 @@ class MotionClip:
 
     @property
     def moves_head(self) -> bool:
-        """Whether the head turns, moves or grows, and not only its expression
+        """True where the head turns, moves or grows, and not only its expression
         changes."""
         return any(name in self.arrays() for name in HEAD_FIELDS)
 
@@ -104,6 +105,7 @@ class MotionClip:
           space: choice of values; a field that it leaves out is None in the clip.
           fps: frames a second.
         """
+        # Pose angles become matrices here, and nowhere else.
         frames = space.complete(np.asarray(values, np.float32))
         expression = frames[:, EXPRESSION].reshape(-1, KEYPOINTS, 3)
         turn = rotation.matrices_of(frames[:, POSE]) if space.covers(POSE) else None
@@ -145,7 +147,8 @@ class MotionClip:
         def interpolate(name: str, array: np.ndarray) -> np.ndarray:
             if name == "rotation":
                 return rotation.interpolate(array[lower], array[upper], weight)
-            share = weight.reshape(-1, *[1] * (array.ndim - 1))
+            # One weight a frame, for arrays of any rank.
+            share = np.expand_dims(weight, tuple(range(1, array.ndim)))
             return array[lower] * (1 - share) + array[upper] * share
 
         return replace(self._map(interpolate), fps=fps)
@@ -155,7 +158,8 @@ class MotionClip:
         missing = max(0, count - len(self))
 
         def repeat_last(_: str, array: np.ndarray) -> np.ndarray:
-            return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+            last = np.repeat(array[-1:], missing, axis=0)
+            return np.concatenate([array, last])
 
         return self._map(repeat_last)
 
@@ -185,7 +189,8 @@ def concatenate(clips: Sequence[MotionClip]) -> MotionClip:
                 f"motion of {', '.join(names)} and of {', '.join(clip.arrays())}: "
                 "join clips with the same fields"
             )
-    joined = {
-        name: np.concatenate([clip.arrays()[name] for clip in clips]) for name in names
-    }
+    joined = {}
+    for name in names:
+        parts = [clip.arrays()[name] for clip in clips]
+        joined[name] = np.concatenate(parts)
     return replace(first, **joined)

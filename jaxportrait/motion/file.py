@@ -28,6 +28,7 @@ def save_motion(clip: MotionClip, path: str | Path) -> None:
         for name, array in clip.arrays().items()
     }
     metadata = {"format": FORMAT, "fps": repr(float(clip.fps))}
+    # The name is taken only when the file is complete.
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         save_file(arrays, partial, metadata)
@@ -76,6 +77,7 @@ def _check(
             raise MotionFileError(
                 f"{name} of {path} is not of finite float32 values: save it again"
             )
+    # A field that the file does not hold is None.
     fields = dict.fromkeys(FIELD_SHAPES) | arrays
     try:
         return MotionClip(**fields, fps=float(metadata["fps"]))  # pyright: ignore

@@ -3,19 +3,23 @@
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+SMALLEST_SINE = 1e-12
+"""Sine of an angle below which two rotations are equal in float64."""
+
 
 def matrices_of(angles: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3 3"]:
     """Return the matrices of pitch, yaw and roll, as `ops.geometry.rotation_matrix`.
 
     Args:
-      angles: in degrees.
+      angles: pitch, yaw and roll in degrees.
     """
-    radians = np.deg2rad(np.asarray(angles, np.float64))
-    pitch = _about_axis(radians[:, 0], 0)
-    yaw = _about_axis(radians[:, 1], 1)
-    roll = _about_axis(radians[:, 2], 2)
+    pitch, yaw, roll = np.deg2rad(np.asarray(angles, np.float64)).T
+    about_x = _about_axis(pitch, 0)
+    about_y = _about_axis(yaw, 1)
+    about_z = _about_axis(roll, 2)
     # The product rotates column vectors; its transpose rotates row vectors.
-    return _transpose(roll @ yaw @ pitch).astype(np.float32)
+    product = about_z @ about_y @ about_x
+    return _transpose(product).astype(np.float32)
 
 
 def angles_of(matrices: Float[np.ndarray, "n 3 3"]) -> Float32[np.ndarray, "n 3"]:
@@ -23,12 +27,14 @@ def angles_of(matrices: Float[np.ndarray, "n 3 3"]) -> Float32[np.ndarray, "n 3"
 
     Yaw lies within a right angle of zero.
     """
-    columns = _transpose(np.asarray(matrices, np.float64))
-    pitch = np.arctan2(columns[:, 2, 1], columns[:, 2, 2])
-    cosine = np.hypot(columns[:, 0, 0], columns[:, 1, 0])
-    yaw = np.arctan2(-columns[:, 2, 0], cosine)
-    roll = np.arctan2(columns[:, 1, 0], columns[:, 0, 0])
-    return np.rad2deg(np.stack([pitch, yaw, roll], axis=1)).astype(np.float32)
+    # Rows and columns first: an entry is that of all rotations.
+    x, y, z = np.moveaxis(np.asarray(matrices, np.float64), 0, -1)
+    cosine_of_yaw = np.hypot(x[0], x[1])
+    pitch = np.arctan2(y[2], z[2])
+    yaw = np.arctan2(-x[2], cosine_of_yaw)
+    roll = np.arctan2(x[1], x[0])
+    radians = np.stack([pitch, yaw, roll], axis=1)
+    return np.rad2deg(radians).astype(np.float32)
 
 
 def interpolate(
@@ -36,23 +42,30 @@ def interpolate(
     second: Float[np.ndarray, "n 3 3"],
     weight: Float[np.ndarray, " n"],
 ) -> Float32[np.ndarray, "n 3 3"]:
-    """Turn `first` towards `second` about one axis, by the share `weight` of the angle.
+    """Turn `first` towards `second` about one axis.
 
     Rotations that are half a turn apart have no such axis; `first` is returned there.
+
+    Args:
+      first: rotations at weight 0.
+      second: rotations at weight 1.
+      weight: share of the angle between the two.
     """
     start = np.asarray(first, np.float64)
     relative = _transpose(start) @ np.asarray(second, np.float64)
     # The antisymmetric part of a rotation is its axis times the sine of its angle.
     antisymmetric = (relative - _transpose(relative)) / 2
-    sine = np.sqrt(np.square(antisymmetric).sum(axis=(1, 2)) / 2)
+    squares = np.square(antisymmetric).sum(axis=(1, 2))
+    sine = np.sqrt(squares / 2)
     cosine = (np.trace(relative, axis1=1, axis2=2) - 1) / 2
     angle = weight * np.arctan2(sine, cosine)
-    divisor = np.where(sine > 1e-12, sine, 1.0)
+    # Equal rotations have no axis: it stays zero.
+    divisor = np.where(sine > SMALLEST_SINE, sine, 1.0)
     axis = antisymmetric / divisor[:, None, None]
-    # Rodrigues' formula
-    sines = np.sin(angle)[:, None, None]
-    versines = (1 - np.cos(angle))[:, None, None]
-    turn = np.eye(3) + sines * axis + versines * (axis @ axis)
+    # Rodrigues' formula.
+    angle = angle[:, None, None]
+    turn = np.eye(3) + np.sin(angle) * axis
+    turn += (1 - np.cos(angle)) * (axis @ axis)
     return (start @ turn).astype(np.float32)
 
 
@@ -62,13 +75,17 @@ def _about_axis(
     """Return the matrices that rotate column vectors about x (0), y (1) or z (2)."""
     following = (axis + 1) % 3
     last = (axis + 2) % 3
-    matrices = np.zeros((len(angle), 3, 3))
-    matrices[:, axis, axis] = 1
-    matrices[:, following, following] = np.cos(angle)
-    matrices[:, last, last] = np.cos(angle)
-    matrices[:, following, last] = -np.sin(angle)
-    matrices[:, last, following] = np.sin(angle)
-    return matrices
+    cosine = np.cos(angle)
+    sine = np.sin(angle)
+    # Rows and columns first, so that an entry is set for all rotations.
+    matrices = np.zeros((3, 3, len(angle)))
+    # Points on the axis stay; the other two turn in their plane.
+    matrices[axis, axis] = 1
+    matrices[following, following] = cosine
+    matrices[last, last] = cosine
+    matrices[following, last] = -sine
+    matrices[last, following] = sine
+    return np.moveaxis(matrices, -1, 0)
 
 
 def _transpose(matrices: Float64[np.ndarray, "n 3 3"]) -> Float64[np.ndarray, "n 3 3"]:

@@ -20,6 +20,7 @@ MOTION_FPS = 30
 """Frames a second of the motion that is stored for training, and so of the motion that
 the flow transformer makes. Other motion has the rate of its clip."""
 
+# Slices of a frame; every other offset is derived from them.
 EXPRESSION = slice(0, 3 * KEYPOINTS)
 POSE = slice(EXPRESSION.stop, EXPRESSION.stop + 3)
 TRANSLATION = slice(POSE.stop, POSE.stop + 3)
@@ -44,7 +45,7 @@ def expression_columns(keypoints: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def value_name(column: int) -> str:
-    """Return what the value in `column` of a frame is, such as "expression 6 y"."""
+    """Return the name of the value in `column` of a frame, such as "expression 6 y"."""
     if column < EXPRESSION.stop:
         return f"expression {column // 3} {'xyz'[column % 3]}"
     names = (*POSE_NAMES, *TRANSLATION_NAMES, "scale")
@@ -82,13 +83,13 @@ class MotionSpace:
 
     @property
     def pose(self) -> Bool[np.ndarray, " d"]:
-        """Which of the space's values are pitch, yaw and roll."""
+        """Mask of the space's values that are pitch, yaw and roll."""
         columns = np.array(self.columns)
         return (columns >= POSE.start) & (columns < POSE.stop)
 
     @property
     def expression(self) -> Bool[np.ndarray, " d"]:
-        """Which of the space's values belong to the expression."""
+        """Mask of the space's values that belong to the expression."""
         return np.array(self.columns) < EXPRESSION.stop
 
     def select(self, frames: Float[AnyArray, "*n 70"]) -> Float[AnyArray, "*n d"]:
@@ -119,6 +120,7 @@ motion and blinks too."""
 def pack(motion: Motion) -> Float32[np.ndarray, "n 70"]:
     """Return the values of each frame side by side, on the host."""
     count = len(motion.scale)
+    # (n, 21, 3) becomes (n, 63); every other output has a row a frame already.
     frames = np.empty((count, MOTION_WIDTH), np.float32)
     frames[:, EXPRESSION] = np.reshape(motion.expression, (count, -1))
     frames[:, POSE] = motion.pose
@@ -144,6 +146,7 @@ def normalize(
     A value that never changes (deviation 0) stays 0.
     """
     mean = np.asarray(statistics.mean)
+    # A divisor of 1 leaves a constant value at 0.
     deviation = np.asarray(statistics.std)
     divisor = np.where(deviation > 0, deviation, 1)
     return np.asarray((values - mean) / divisor, np.float32)

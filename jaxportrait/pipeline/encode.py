@@ -13,8 +13,10 @@ from jaxportrait.types import Motion, Source
 
 @jax.jit
 def extract_motion(motion: MotionExtractor, images: UInt8[Array, "n h w 3"]) -> Motion:
-    """The motion of 8-bit pictures, cropped to faces; with full float32 products, as a
-    source's is."""
+    """Return the motion of 8-bit pictures that are cropped to faces.
+
+    Products have full float32 factors, as for a source.
+    """
     with jax.default_matmul_precision("highest"):
         return motion(images.astype(jnp.float32) / 255.0)
 
@@ -26,24 +28,23 @@ def encode_source(
     warping: WarpingNetwork,
     image: UInt8[Array, "1 h w 3"],
 ) -> Source:
-    """All that rendering needs of a source, from its 8-bit picture cropped to the face.
+    """Return the source of an 8-bit picture that is cropped to a face.
 
-    Done once a picture, and so with full float32 products, whose factors accelerators
-    round by default.
+    This is done once a picture. So products have full float32 factors, which
+    accelerators round by default.
     """
     picture = image.astype(jnp.float32) / 255.0
     with jax.default_matmul_precision("highest"):
-        volume, own = appearance(picture), motion(picture)
-    return Source(
-        volume=volume,
-        compressed=warping.dense_motion.compress_volume(volume),
-        keypoints=transform_keypoints(
-            own.keypoints,
-            rotation_matrix(own.pose),
-            own.expression,
-            own.scale,
-            own.translation,
-        ),
-        motion=own,
-        mobility=jnp.ones((1, *volume.shape[2:4]), jnp.float32),
+        volume = appearance(picture)
+        face = motion(picture)
+    # W reads the volume in its own dtype, compressed once and not once a frame.
+    compressed = warping.dense_motion.compress_volume(volume)
+    keypoints = transform_keypoints(
+        face.keypoints,
+        rotation_matrix(face.pose),
+        face.expression,
+        face.scale,
+        face.translation,
     )
+    mobility = jnp.ones((1, *volume.shape[2:4]), jnp.float32)
+    return Source(volume, compressed, keypoints, face, mobility)

@@ -17,10 +17,11 @@ def render(
     source: Source,
     driving: Float[Array, "n k 3"],
 ) -> UInt8[Array, "n h w 3"]:
-    """The source's face, moved to each of `driving`, as 8-bit pictures."""
+    """Return the source's face with the keypoints of each frame, as 8-bit pictures."""
     warped = warping(
         source.volume, source.keypoints, driving, source.compressed, source.mobility
     )
+    # Frames leave the device in 8 bits, a quarter of float32's size.
     return jnp.round(generator(warped.features) * 255.0).astype(jnp.uint8)
 
 
@@ -28,7 +29,7 @@ def render(
 def stitch_keypoints(
     network: StitchingNetwork, source: Source, driving: Float[Array, "n k 3"]
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints, corrected so that the crop's border stays where the source has
+    """Return driving keypoints with which the crop's border stays where the source has
     it."""
     with jax.default_matmul_precision("highest"):
         return stitch(network, source.keypoints, driving)

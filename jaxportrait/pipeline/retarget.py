@@ -24,12 +24,13 @@ its brows; of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
 
 @dataclass(frozen=True)
 class Driving:
-    """How motion moves the source.
+    """Options of the source's motion.
 
     Attributes:
       composition: "source" adds the motion to the source's own expression, "original"
         replaces it.
-      relative_motion: of "original": the motion since the first frame, or as it is.
+      relative_motion: with "original", use the motion since the first frame; otherwise
+        use it as it is.
       stitching: correct the keypoints so that shoulders and crop border stay in place.
     """
 
@@ -101,11 +102,13 @@ def find_rest(
 
 def _mixed_rest(clip: MotionClip, median_keypoints: tuple[int, ...]) -> MotionClip:
     expression = None
+    # Lips and jaw of the first frame, eyes and brows of the median.
     if clip.expression is not None:
         expression = clip.expression[:1].copy()
         upper = list(median_keypoints)
         expression[:, upper] = np.median(clip.expression[:, upper], axis=0)
     rotation = None
+    # The median of a rotation is that of its angles.
     if clip.rotation is not None:
         rotation = matrices_of(_median(angles_of(clip.rotation)))
     translation = None if clip.translation is None else _median(clip.translation)
@@ -138,23 +141,24 @@ def compose(
 
     Args:
       source: the picture's source.
-      motion: of n frames.
+      motion: motion of n frames.
       rest: the one frame that leaves the source as it is; None counts from the source.
     """
-    own = source.motion
-    rotation = rotation_matrix(own.pose)
+    still = source.motion
+    rotation = rotation_matrix(still.pose)
     rest = ClipArrays.of_source(source) if rest is None else rest
+    # The original leaves the head where the source has it.
     if composition == "original":
         expression = _replace(motion.expression, rest.expression, relative)
         return transform_keypoints(
-            own.keypoints, rotation, expression, own.scale, own.translation
+            still.keypoints, rotation, expression, still.scale, still.translation
         )
     return transform_keypoints(
-        own.keypoints,
+        still.keypoints,
         _turn(rotation, motion.rotation, rest.rotation),
-        _add(own.expression, motion.expression, rest.expression),
-        _multiply(own.scale, motion.scale, rest.scale),
-        _add(own.translation, motion.translation, rest.translation),
+        _add(still.expression, motion.expression, rest.expression),
+        _multiply(still.scale, motion.scale, rest.scale),
+        _add(still.translation, motion.translation, rest.translation),
     )
 
 
@@ -166,20 +170,24 @@ def _replace(
     return jnp.asarray(motion - rest if relative else motion)
 
 
-def _add(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
-    if motion is None or rest is None:
-        return own
-    return own + motion - rest
+# A field that the motion leaves out stays the source's.
 
 
-def _turn(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+def _add(still: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
     if motion is None or rest is None:
-        return own
+        return still
+    return still + motion - rest
+
+
+def _turn(still: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+    if motion is None or rest is None:
+        return still
+    # The inverse of a rotation is its transpose.
     back = jnp.swapaxes(rest, -1, -2)
-    return chain(jnp.asarray(motion), back, own)
+    return chain(jnp.asarray(motion), back, still)
 
 
-def _multiply(own: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
+def _multiply(still: Array, motion: AnyArray | None, rest: AnyArray | None) -> Array:
     if motion is None or rest is None:
-        return own
-    return own * motion / rest
+        return still
+    return still * motion / rest

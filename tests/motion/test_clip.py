@@ -13,6 +13,8 @@ from jaxportrait.motion.space import MOTION_SPACES, POSE, SCALE, neutral_frames
 
 LIP = MOTION_SPACES["lip"]
 FACE = MOTION_SPACES["face"]
+YAW = POSE.start + 1
+SCALES = np.ones((2, 1), np.float32)
 
 
 def draw_clip(count: int = 7, fps: float = 30, seed: int = 0) -> MotionClip:
@@ -29,9 +31,10 @@ def draw_clip(count: int = 7, fps: float = 30, seed: int = 0) -> MotionClip:
 
 def assert_equal(first: MotionClip, second: MotionClip, atol: float = 0):
     assert first.fps == second.fps
-    assert first.arrays().keys() == second.arrays().keys()
+    expected = second.arrays()
+    assert first.arrays().keys() == expected.keys()
     for name, array in first.arrays().items():
-        np.testing.assert_allclose(array, second.arrays()[name], atol=atol, rtol=0)
+        np.testing.assert_allclose(array, expected[name], atol=atol, rtol=0)
 
 
 def test_packed_frames_return():
@@ -68,12 +71,15 @@ def test_resampled_motion_keeps_its_time(fps):
     seconds = np.arange(91, dtype=np.float32) / 30
     values = neutral_frames(91)
     values[:, 0] = seconds
-    values[:, POSE] = 20 * seconds[:, None] * np.eye(3, dtype=np.float32)[1]
-    clip = MotionClip.from_values(values, FACE, 30).resample(fps, 3 * fps)
+    values[:, YAW] = 20 * seconds
+    clip = MotionClip.from_values(values, FACE, 30)
+    resampled = clip.resample(fps, 3 * fps)
+    assert resampled.fps == fps
     expected = np.arange(3 * fps) / fps
-    assert clip.fps == fps
-    np.testing.assert_allclose(clip.expression[:, 0, 0], expected, atol=1e-5)
-    np.testing.assert_allclose(angles_of(clip.rotation)[:, 1], 20 * expected, atol=1e-4)
+    x = resampled.expression[:, 0, 0]
+    np.testing.assert_allclose(x, expected, atol=1e-5)
+    yaw = angles_of(resampled.rotation)[:, 1]
+    np.testing.assert_allclose(yaw, 20 * expected, atol=1e-4)
 
 
 def test_resampling_to_the_same_rate_changes_nothing():
@@ -89,20 +95,24 @@ def test_the_last_frame_is_held():
 
 def test_one_frame_can_be_resampled():
     clip = draw_clip(1)
-    assert_equal(replace(clip.resample(60, 3), fps=30), clip.pad(3), atol=1e-6)
+    held = clip.resample(60, 3)
+    assert_equal(replace(held, fps=30), clip.pad(3), atol=1e-6)
 
 
 def test_clips_are_joined():
     clip = draw_clip(7)
-    assert_equal(concatenate([clip[:2], clip[2:3], clip[3:]]), clip)
+    parts = [clip[:2], clip[2:3], clip[3:]]
+    assert_equal(concatenate(parts), clip)
 
 
 def test_clips_that_do_not_fit_are_not_joined():
     clip = draw_clip()
+    slower = replace(clip, fps=25)
     with pytest.raises(ValueError, match="motion of 30 and 25 frames a second"):
-        concatenate([clip, replace(clip, fps=25)])
+        concatenate([clip, slower])
+    partial = replace(clip, lips=None)
     with pytest.raises(ValueError, match="join clips with the same fields"):
-        concatenate([clip, replace(clip, lips=None)])
+        concatenate([clip, partial])
     with pytest.raises(ValueError, match="there is no motion to join"):
         concatenate([])
 
@@ -119,10 +129,10 @@ def test_arrays_that_do_not_fit_are_named():
 
 def test_a_saved_clip_returns(tmp_path):
     path = tmp_path / "motion.safetensors"
-    for clip in (
-        draw_clip(fps=29.97),
-        MotionClip.from_values(np.ones((2, 18)), LIP, 1),
-    ):
+    heads = draw_clip(fps=29.97)
+    lips = MotionClip.from_values(np.ones((2, LIP.width)), LIP, 1)
+    # The second clip replaces the first.
+    for clip in (heads, lips):
         save_motion(clip, path)
         assert_equal(load_motion(path), clip)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -154,6 +164,7 @@ def test_files_that_hold_no_motion_are_named(tmp_path):
     with pytest.raises(MotionFileError, match="is no motion file or damaged"):
         load_motion(path)
     save_motion(draw_clip(), path)
+    # A file that was cut off.
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(MotionFileError, match="is no motion file or damaged"):
         load_motion(path)
@@ -163,18 +174,19 @@ def test_files_that_hold_no_motion_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "fps", "message"),
+    ("name", "array", "fps", "message"),
     [
-        ({"scale": np.ones((2, 1), np.float32)}, "fast", "could not convert"),
-        ({"scale": np.ones((2, 2), np.float32)}, "30", "scale of motion has shape"),
-        ({"speed": np.ones((2, 1), np.float32)}, "30", "unexpected keyword"),
-        ({"scale": np.ones((2, 1))}, "30", "not of finite float32"),
-        ({"scale": np.full((2, 1), np.nan, np.float32)}, "30", "not of finite float32"),
+        ("scale", SCALES, "fast", "could not convert"),
+        ("scale", np.ones((2, 2), np.float32), "30", "scale of motion has shape"),
+        ("speed", SCALES, "30", "unexpected keyword"),
+        ("scale", SCALES.astype(float), "30", "not of finite float32"),
+        ("scale", np.nan * SCALES, "30", "not of finite float32"),
     ],
 )
-def test_motion_that_cannot_be_used_is_refused(tmp_path, arrays, fps, message):
+def test_motion_that_cannot_be_used_is_refused(tmp_path, name, array, fps, message):
     path = tmp_path / "motion.safetensors"
-    save_file(arrays, path, {"format": "jaxportrait motion 1", "fps": fps})
+    metadata = {"format": "jaxportrait motion 1", "fps": fps}
+    save_file({name: array}, path, metadata)
     with pytest.raises(MotionFileError, match=message):
         load_motion(path)
 

@@ -54,8 +54,19 @@ def lip_motion(figures) -> MotionClip:
 def drive(
     source: Source, clip: MotionClip, rest: MotionClip | None, **options
 ) -> np.ndarray:
+    motion = ClipArrays.of_clip(clip)
     start = None if rest is None else ClipArrays.of_clip(rest)
-    return np.asarray(compose(source, ClipArrays.of_clip(clip), start, **options))
+    keypoints = compose(source, motion, start, **options)
+    return np.asarray(keypoints)
+
+
+def draw_heads(frames: int) -> np.ndarray:
+    """Draw whole heads that turn and grow."""
+    random = np.random.default_rng(0)
+    values = draw_face_motion(frames)
+    values[:, POSE] = random.uniform(-20, 20, (frames, 3))
+    values[:, SCALE] = random.uniform(1.0, 1.5, (frames, 1))
+    return values
 
 
 def draw_face_motion(frames: int) -> np.ndarray:
@@ -86,51 +97,46 @@ def test_only_lips_move(figures, source, lip_motion):
 
 
 def test_face_motion_turns_scales_and_shifts_the_source(source):
-    rng = np.random.default_rng(0)
-    values = draw_face_motion(4)
-    values[:, POSE] = rng.uniform(-20, 20, (4, 3))
-    values[:, SCALE] = rng.uniform(1.0, 1.5, (4, 1))
+    values = draw_heads(4)
     clip = MotionClip.from_values(values, FACE, 30)
     keypoints = drive(source, clip, clip[:1])
-    own, i = source.motion, 3
-    turns = rotation_matrix(jnp.asarray(values[:, POSE]))
-    rotation = turns[i] @ turns[0].T @ rotation_matrix(own.pose)[0]
-    change = values[i] - values[0]
+    still = source.motion
+    # The last frame, counted from the first one.
+    first, _, _, last = rotation_matrix(jnp.asarray(values[:, POSE]))
+    source_turn = rotation_matrix(still.pose)[0]
+    rotation = last @ first.T @ source_turn
+    change = values[3:] - values[:1]
+    expression = change[:, EXPRESSION].reshape(1, -1, 3)
+    growth = values[3:, SCALE] / values[:1, SCALE]
     expected = transform_keypoints(
-        own.keypoints,
+        still.keypoints,
         rotation[None],
-        own.expression + change[EXPRESSION].reshape(1, -1, 3),
-        own.scale * values[i : i + 1, SCALE] / values[:1, SCALE],
-        own.translation + change[None, TRANSLATION],
+        still.expression + expression,
+        still.scale * growth,
+        still.translation + change[:, TRANSLATION],
     )
-    np.testing.assert_allclose(keypoints[i], expected[0], atol=1e-6)
+    np.testing.assert_allclose(keypoints[3], expected[0], atol=1e-6)
     np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
 
 
 def test_fields_that_are_left_out_stay_the_source(source):
-    values = draw_face_motion(3)
-    values[:, POSE] = 20
-    clip = MotionClip.from_values(values, FACE, 30)
+    clip = MotionClip.from_values(draw_heads(3), FACE, 30)
     still = replace(clip, rotation=None, translation=None, scale=None)
-    constant = replace(
-        clip,
-        rotation=np.repeat(clip.rotation[:1], 3, axis=0),
-        translation=np.repeat(clip.translation[:1], 3, axis=0),
-        scale=np.repeat(clip.scale[:1], 3, axis=0),
-    )
-    expected = drive(source, constant, constant[:1])
-    np.testing.assert_allclose(drive(source, still, still[:1]), expected, atol=1e-6)
-    turned = replace(clip, expression=None)
-    keypoints = drive(source, turned, turned[:1])
-    np.testing.assert_allclose(keypoints[0], source.keypoints[0], atol=1e-6)
+    # A head that is held in the first frame is one that is left to the source.
+    held = replace(clip[[0, 0, 0]], expression=clip.expression)
+    expected = drive(source, held, held[:1])
+    keypoints = drive(source, still, still[:1])
+    np.testing.assert_allclose(keypoints, expected, atol=1e-6)
+    calm = replace(clip, expression=None)
+    held = replace(clip, expression=clip.expression[[0, 0, 0]])
+    expected = drive(source, held, held[:1])
+    keypoints = drive(source, calm, calm[:1])
+    np.testing.assert_allclose(keypoints, expected, atol=1e-6)
 
 
 def test_motion_since_the_source_is_absolute(source):
     """The keypoints are those of the clip's own frames, whatever the source's pose."""
-    values = draw_face_motion(3)
-    values[:, POSE] = np.random.default_rng(1).uniform(-20, 20, (3, 3))
-    values[:, SCALE] = 1.2
-    clip = MotionClip.from_values(values, FACE, 30)
+    clip = MotionClip.from_values(draw_heads(3), FACE, 30)
     assert find_rest(clip, "source") is None
     expected = transform_keypoints(
         jnp.repeat(source.motion.keypoints, 3, axis=0),
@@ -143,18 +149,17 @@ def test_motion_since_the_source_is_absolute(source):
 
 
 def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
-    values = np.random.default_rng(1).normal(0, 0.02, (31, 70)).astype(np.float32)
-    values[0, POSE] = 20.0  # looks aside
-    values[0, [3 * keypoint + 1 for keypoint in MEDIAN_KEYPOINTS]] = 0.5  # lids shut
-    clip = MotionClip.from_values(values, FACE, 30)
-    rest = find_rest(clip, "mixed")
     upper = list(MEDIAN_KEYPOINTS)
+    values = draw_face_motion(31)
+    values[0, POSE] = 20.0  # looks aside
+    clip = MotionClip.from_values(values, FACE, 30)
+    clip.expression[0, upper, 1] = 0.5  # lids shut
+    rest = find_rest(clip, "mixed")
     median = np.median(clip.expression, axis=0)
     np.testing.assert_array_equal(rest.expression[0, upper], median[upper])
     others = np.setdiff1d(np.arange(21), upper)
-    np.testing.assert_array_equal(
-        rest.expression[0, others], clip.expression[0, others]
-    )
+    first = clip.expression[0, others]
+    np.testing.assert_array_equal(rest.expression[0, others], first)
     frame = rest.to_frames()[0]
     medians = np.median(values, axis=0)
     np.testing.assert_allclose(frame[POSE], medians[POSE], atol=1e-5)
@@ -164,8 +169,7 @@ def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
 
 
 def test_keypoints_that_rest_at_their_median_are_chosen():
-    values = np.random.default_rng(1).normal(0, 0.02, (31, 70)).astype(np.float32)
-    clip = MotionClip.from_values(values, FACE, 30)
+    clip = MotionClip.from_values(draw_face_motion(31), FACE, 30)
     rest = find_rest(clip, "mixed", (20,))
     np.testing.assert_array_equal(rest.expression[0, :20], clip.expression[0, :20])
     median = np.median(clip.expression[:, 20], axis=0)
@@ -180,7 +184,7 @@ def test_live_motion_rests_in_its_first_frame():
 
 
 def test_lip_motion_rests_in_its_first_frame():
-    values = np.random.default_rng(2).normal(0, 0.02, (31, 18)).astype(np.float32)
+    values = LIP.select(draw_face_motion(31))
     clip = MotionClip.from_values(values, LIP, 30)
     rest = find_rest(clip, "mixed")
     assert list(rest.arrays()) == ["expression"]
