@@ -128,6 +128,8 @@ def find_wording(paths: Sequence[Path]) -> list[Finding]:
 
 def missed_targets(densities: dict[Path, Density]) -> list[str]:
     """Return a line for every target that files miss, singly or together."""
+    if not densities:
+        return []
     total = add(list(densities.values()))
     missed = dense_files(densities)
     # A single file may be denser than the whole tree.

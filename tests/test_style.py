@@ -19,12 +19,22 @@ from benchmarks.density import (
 from benchmarks.prose import check_file
 
 ENFORCED = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
     "benchmarks/density.py",
     "benchmarks/prose.py",
+    "docs/demo.md",
+    "docs/inference.md",
+    "docs/lab",
+    "docs/performance.md",
+    "docs/synthetic.md",
+    "docs/training.md",
     "examples",
     "tests/closeness.py",
     "tests/inputs.py",
     "tests/test_demo_script.py",
+    "tests/test_docs.py",
     "tests/test_style.py",
     "tests/train/synthetic",
     "train/synthetic",

@@ -1,0 +1,48 @@
+"""Relative links of documents lead to files and headings that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a document's headings."""
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    names = set()
+    for heading in HEADING.findall(text):
+        # Lower case, without punctuation, hyphens for spaces.
+        plain = re.sub(r"[^\w\- ]", "", heading.lower())
+        names.add(plain.replace(" ", "-"))
+    return names
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_relative_links_resolve(path):
+    text = path.read_text(encoding="utf-8")
+    for link in LINK.findall(text):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, _, anchor = link.partition("#")
+        file = path.parent / target if target else path
+        assert file.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(file), f"{link} names no heading"
+
+
+def test_broken_links_would_be_noticed():
+    assert LINK.findall("see [a](b.md#c) and ![d](e.jpg)") == ["b.md#c", "e.jpg"]
+    assert "train-your-own" in anchors(ROOT / "docs" / "demo.md")
