@@ -149,6 +149,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         name: alternate({name: run}, options.repeats)[name]
         for name, run in stages.items()
     }
+    # Idle devices: the frames within the whole wait for something else.
     together = runs["sampling and frames, together"]["median"]
     idle = together - sum(
         runs[name]["median"]
@@ -162,6 +163,7 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
 
     They are measured with an empty cache, with a warm one, and for a second clip.
     """
+    # A process of its own: the time of imports and of loading counts.
     command = [
         sys.executable,
         "-m",

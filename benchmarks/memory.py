@@ -55,6 +55,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    # A process for every length: peaks only grow.
     with multiprocessing.get_context("spawn").Pool(
         1, keep_freed_memory, maxtasksperchild=1
     ) as pool:

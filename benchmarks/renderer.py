@@ -115,12 +115,14 @@ def measure(
         calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(
             *arguments
         )
+    # The original runs in a process of its own, on the same inputs.
     if original is not None:
         calls |= {
             form: original.prepare("program", name, inputs, form)
             for form in original.ask("forms")
         }
     figures = alternate(calls, repeats)
+    # Frames in half precision are compared with those in float32.
     if name == "W+G" and "float32" in networks:
         for dtype in networks.keys() - {"float32"}:
             costs[dtype]["psnr"] = psnr(calls[dtype](), calls["float32"]())
@@ -151,6 +153,7 @@ def rows_of(
 ) -> list[list[str]]:
     """A row a form; ours are compared with each of the original's by the median of the
     ratios of neighbouring calls."""
+    # Ratios of neighbouring calls cancel what else the machine does.
     rivals = [form for form in runs if form.startswith("original")]
     rows = []
     for form, run in runs.items():

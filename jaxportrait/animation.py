@@ -31,6 +31,7 @@ class Sampling(FlowSampling):
 
     seed: int = 0
 
+    # 32 bits are what a key of JAX is made of.
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.seed < 2**32:
@@ -137,5 +138,6 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
       ValueError: no usable frame rate.
     """
     check_rate(output_fps)
+    # The last frame may lie after the end of the sound, by less than a frame.
     count = max(1, round(seconds * output_fps))
     return count, int(np.ceil((count - 1) * fps / output_fps)) + 1

@@ -93,6 +93,7 @@ class Renderer:
             raise ValueError(
                 f"batch size is {batch_size}: at least one frame is needed"
             )
+        # Mistakes in the options are named before networks are loaded.
         self.mesh = _make_mesh(devices)
         checkpoint.require((*PER_PICTURE, *PER_FRAME))
         self.precision = choose_precision(dtype)

@@ -14,6 +14,7 @@ AnyArray = Array | np.ndarray
 
 def pytree(cls: type[T]) -> type[T]:
     """Register a frozen dataclass whose every field is data."""
+    # Every field is an array or a tree of arrays, and none is static.
     names = [field.name for field in fields(cast(Any, cls))]
     return jax.tree_util.register_dataclass(cls, data_fields=names, meta_fields=[])
 

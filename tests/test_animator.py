@@ -11,6 +11,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from jaxportrait import Animator
 from jaxportrait.animation import Driving, Sampling
@@ -50,6 +51,7 @@ def audio(voice) -> Audio:
 
 @contextmanager
 def expect_no_compilation() -> Iterator[None]:
+    # JAX reports every compilation as a timed event.
     events = []
 
     def count(event: str, *_, **__) -> None:
@@ -87,7 +89,7 @@ def test_the_seed_decides_every_pixel(animator, portrait, audio):
         return np.stack(list(animator.animate(portrait, audio, sampling=sampling)))
 
     first = frames(1)
-    np.testing.assert_array_equal(first, frames(1))
+    assert_array_equal(first, frames(1))
     assert (first != frames(2)).any()
 
 
@@ -102,12 +104,13 @@ def test_the_driver_computes_in_its_own_dtype(tiny_checkpoint, dtype, expected):
 
 
 def test_pixels_outside_the_crop_are_the_source(animator, portrait, audio):
+    # A crop in the middle of a wide picture, of which the rest is plain.
     left = np.full((256, 100, 3), 7, np.uint8)
     right = np.full((256, 100, 3), 9, np.uint8)
     wide = np.concatenate([left, portrait, right], axis=1)
     frame = next(iter(animator.animate(wide, audio, sampling=QUICK)))
-    np.testing.assert_array_equal(frame[:, :99], wide[:, :99])
-    np.testing.assert_array_equal(frame[:, -99:], wide[:, -99:])
+    assert_array_equal(frame[:, :99], wide[:, :99])
+    assert_array_equal(frame[:, -99:], wide[:, -99:])
     assert (frame[:, 110:-110] != wide[:, 110:-110]).mean() > 0.5
 
 
@@ -115,6 +118,7 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
     prepared = animator.prepare(portrait)
     sound = Audio.from_samples(voice, 16_000)
     list(animator.animate(prepared, sound, sampling=QUICK))
+    # Another length and another seed, of the same plan of windows.
     shorter = Audio.from_samples(voice[:25_000], 16_000)
     with expect_no_compilation():
         list(animator.animate(prepared, shorter, sampling=Sampling(seed=5, steps=2)))
@@ -135,11 +139,13 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
 def test_after_warming_up_a_first_clip_compiles_nothing(
     tiny_checkpoint, portrait, voice, seconds, fps, sampling, driving
 ):
+    # Programs of earlier tests must not hide a compilation.
     jax.clear_caches()
     options = {"sampling": sampling, "driving": driving, "output_fps": fps}
     fresh = open_animator(tiny_checkpoint, batch_size=3)
     fresh.warm_up(seconds, **options)
     with expect_no_compilation():
+        # The longest clip, and one of half its length.
         for part in (1, 2):
             samples = np.resize(voice, round(16_000 * seconds / part))
             clip = Audio.from_samples(samples, 16_000)
@@ -153,7 +159,7 @@ def test_a_portrait_may_come_from_another_animator(
     prepared = animator.prepare(portrait)
     ours = animator.animate(prepared, audio, sampling=QUICK)
     theirs = other.animate(prepared, audio, sampling=QUICK)
-    np.testing.assert_array_equal(next(iter(ours)), next(iter(theirs)))
+    assert_array_equal(next(iter(ours)), next(iter(theirs)))
 
 
 def find_in_the_middle(picture: np.ndarray) -> list[Face]:
@@ -182,7 +188,8 @@ def test_a_tight_crop_keeps_its_colors_and_compiles_nothing_after_warming_up(
         list(tight.animate(prepared, audio, sampling=QUICK))
     mobility = np.asarray(prepared.source.mobility)[0]
     border = [mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]]
-    np.testing.assert_array_equal(border, 0)
+    assert_array_equal(border, 0)
+    # The unmoved frame is as far from the crop as before, without its correction.
     keypoints = np.asarray(prepared.source.keypoints)
     rest = next(tight.renderer.frames(prepared.source, keypoints))[0]
     corrected = np.clip(rest + color_correction(prepared.crop, rest), 0, 255)
@@ -223,6 +230,7 @@ def test_options_that_do_not_fit_are_named(
         Animator(opened, devices=99)
     with pytest.raises(ValueError, match="driver kind is 'waltz': choose one of flow"):
         Animator(opened, driver="waltz")
+    # A checkpoint that only encodes sound.
     whisper = opened.network("whisper")
     config = PortraitConfig(whisper=whisper.config)
     save_checkpoint(tmp_path / "part", config, {"whisper": leaves_of(whisper)})
@@ -231,6 +239,7 @@ def test_options_that_do_not_fit_are_named(
 
 
 def test_a_picture_that_is_none_is_named(animator, portrait):
+    # Not 8 bits, no colours, six channels.
     for wrong in (
         portrait.astype(np.float32),
         portrait[..., 0],
@@ -245,10 +254,11 @@ def test_a_picture_that_is_none_is_named(animator, portrait):
 def test_a_portrait_keeps_its_picture(animator, portrait, audio):
     picture = portrait.copy()
     prepared = animator.prepare(picture)
+    # The caller may reuse its array.
     picture[:] = 0
     first = next(iter(animator.animate(prepared, audio, sampling=QUICK)))
     expected = next(iter(animator.animate(portrait, audio, sampling=QUICK)))
-    np.testing.assert_array_equal(first, expected)
+    assert_array_equal(first, expected)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
@@ -43,26 +44,30 @@ def test_the_demo_fits_into_the_wheel():
 def test_the_portrait_is_the_drawing():
     picture = read_image(demo.PORTRAIT)
     assert picture.shape == (512, 512, 3)
-    assert np.abs(picture.astype(int) - draw_portrait()).max() <= SAME_PICTURE
+    difference = picture.astype(int) - draw_portrait()
+    assert np.abs(difference).max() <= SAME_PICTURE
 
 
 def test_its_face_and_eyes_are_found():
-    (face,) = detect_faces(read_image(demo.PORTRAIT), open_detector("haar"))
+    picture = read_image(demo.PORTRAIT)
+    (face,) = detect_faces(picture, open_detector("haar"))
     assert face.eyes is not None
-    np.testing.assert_allclose(face.eyes, [(201, 221), (313, 221)], atol=12)
-    np.testing.assert_allclose(face.hull.center, (256, 290), atol=15)
+    assert_allclose(face.eyes, [(201, 221), (313, 221)], atol=12)
+    assert_allclose(face.hull.center, (256, 290), atol=15)
 
 
 @pytest.mark.skipif(open_library() is None, reason="espeak-ng is not installed")
 def test_the_sentence_is_the_text():
     speech = speak_sentence()
     audio = Audio.open(demo.SENTENCE)
-    assert speech.text == " ".join(TEXT)
+    sentence = " ".join(TEXT)
+    assert speech.text == sentence
     # Versions of espeak-ng differ a little.
     assert audio.duration == pytest.approx(speech.seconds, rel=0.05)
     samples = np.concatenate(list(audio.stream()))
-    loudest = np.abs(speech.samples).max()
-    assert np.abs(samples).max() == pytest.approx(loudest, rel=0.2)
+    loudest = np.abs(samples).max()
+    expected = np.abs(speech.samples).max()
+    assert loudest == pytest.approx(expected, rel=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +93,22 @@ def test_the_checkpoint_says_the_guidance_where_nobody_does(animator: Animator):
         return driver.make(sound, seed=0, frames=30).to_frames()
 
     assert animator.driver.guidance == 1.5
-    np.testing.assert_array_equal(motion(), motion(1.5))
-    assert np.abs(motion() - motion(4.5)).max() > 1e-3
+    usual = motion()
+    assert_array_equal(usual, motion(1.5))
+    assert np.abs(usual - motion(4.5)).max() > 1e-3
 
 
 def test_its_lips_move_with_its_voice(spoken: Animation):
     # y grows downwards: lips that open move apart.
     upper, lower = INNER_LIPS
-    opening = spoken.keypoints[:, lower, 1] - spoken.keypoints[:, upper, 1]
-    loud = loudness(spoken.audio.stream(), np.arange(len(opening)))
+    heights = spoken.keypoints[..., 1]
+    opening = heights[:, lower] - heights[:, upper]
+    frames = np.arange(len(opening))
+    loud = loudness(spoken.audio.stream(), frames)
     assert correlation(opening, loud) > 0.3
-    assert correlation(opening, np.roll(loud, len(loud) // 2)) < 0.2
+    # Lips do not follow another part of the sentence.
+    other = np.roll(loud, len(loud) // 2)
+    assert correlation(opening, other) < 0.2
 
 
 def test_it_blinks(animator: Animator, portrait: Portrait):
@@ -128,7 +138,7 @@ def test_motion_is_counted_from_where_the_head_rests(
     driven = animator.renderer.keypoints(portrait.source, clip)
     still = np.asarray(portrait.source.keypoints)
     expected = np.repeat(still, 29, axis=0)
-    np.testing.assert_allclose(driven[1:], expected, atol=1e-5)
+    assert_allclose(driven[1:], expected, atol=1e-5)
     assert np.abs(driven[0] - still[0]).max() > 0.05
 
 
@@ -163,5 +173,5 @@ def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Po
         assert np.abs(shift).max() < 1  # level of 255
     mobility = np.asarray(portrait.source.mobility)[0]
     border = [mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]]
-    np.testing.assert_array_equal(border, 0)
+    assert_array_equal(border, 0)
     assert (mobility[5:-5, 5:-5] == 1).mean() > 0.9

@@ -10,6 +10,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint, save_untrained
 from jaxportrait.models.config import PortraitConfig
@@ -71,6 +72,7 @@ def draw_lip_motion(frames: int) -> MotionClip:
 def test_four_networks_render(renderer, source):
     keypoints = renderer.keypoints(source, nod(6))
     batches = list(renderer.frames(source, keypoints))
+    # The last batch is padded on the devices, and cut on the host.
     assert [len(batch) for batch in batches] == [4, 2]
     frames = np.concatenate(batches)
     side = 2 * renderer.image_size
@@ -83,7 +85,7 @@ def test_an_open_checkpoint_is_a_renderer_too(checkpoint, source, renderer):
     opened = Renderer.from_checkpoint(open_checkpoint(checkpoint), batch_size=4)
     keypoints = np.asarray(source.keypoints)
     first = next(renderer.frames(source, keypoints))
-    np.testing.assert_array_equal(next(opened.frames(source, keypoints)), first)
+    assert_array_equal(next(opened.frames(source, keypoints)), first)
 
 
 def test_the_batch_does_not_change_the_frames(checkpoint, renderer, source):
@@ -98,17 +100,19 @@ def test_motion_is_driven_in_chunks_of_one_size(renderer, source):
     clip = nod(KEYPOINT_CHUNK + 3)
     whole = renderer.keypoints(source, clip, rest="first")
     assert len(whole) == KEYPOINT_CHUNK + 3
+    # The frames of the last chunk don't depend on its padding.
     last = renderer.keypoints(source, clip[-3:], rest=clip[:1])
-    np.testing.assert_allclose(whole[-3:], last, atol=1e-6)
+    assert_allclose(whole[-3:], last, atol=1e-6)
 
 
 def test_the_rest_leaves_the_source_as_it_is(renderer, source):
     clip = nod(5)
     still = np.asarray(source.keypoints)
+    # A steady nod rests in the first frame, or half-way at its median.
     first = renderer.keypoints(source, clip, rest="first")
-    np.testing.assert_allclose(first[:1], still, atol=1e-5)
+    assert_allclose(first[:1], still, atol=1e-5)
     mixed = renderer.keypoints(source, clip)
-    np.testing.assert_allclose(mixed[2:3], still, atol=1e-5)
+    assert_allclose(mixed[2:3], still, atol=1e-5)
     assert np.abs(mixed[:1] - still).max() > 0.01
 
 
@@ -117,7 +121,7 @@ def test_motion_of_the_source_itself_is_absolute(renderer, source, picture):
     assert clip.fps == 25
     keypoints = renderer.keypoints(source, clip, rest="source")
     expected = np.repeat(np.asarray(source.keypoints), 2, axis=0)
-    np.testing.assert_allclose(keypoints, expected, atol=1e-5)
+    assert_allclose(keypoints, expected, atol=1e-5)
 
 
 def test_pictures_are_read_in_batches(renderer, portrait):
@@ -125,21 +129,23 @@ def test_pictures_are_read_in_batches(renderer, portrait):
     turned = [np.roll(portrait, 3 * index, axis=1) for index in range(count)]
     pictures = [shrink(picture, renderer.image_size) for picture in turned]
     clip = renderer.read(iter(pictures), fps=30)
+    # All pictures at once, without padding.
     whole = extract_motion(renderer.networks["motion"], np.stack(pictures))
     assert len(clip) == count
-    np.testing.assert_allclose(clip.expression, whole.expression, atol=1e-5)
-    np.testing.assert_allclose(clip.to_frames()[:, POSE], whole.pose, atol=1e-3)
-    np.testing.assert_allclose(clip.translation, whole.translation, atol=1e-5)
-    np.testing.assert_allclose(clip.scale, whole.scale, atol=1e-5)
+    assert_allclose(clip.expression, whole.expression, atol=1e-5)
+    assert_allclose(clip.to_frames()[:, POSE], whole.pose, atol=1e-3)
+    assert_allclose(clip.translation, whole.translation, atol=1e-5)
+    assert_allclose(clip.scale, whole.scale, atol=1e-5)
 
 
 def test_tight_crops_do_not_move_at_their_border(renderer, picture, source):
     tight = renderer.source(picture, zoom=1.35)
     mobility = np.asarray(tight.mobility)[0]
+    # Mobility is 0 in the outermost rows and columns, and 1 inside.
     border = [mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]]
-    np.testing.assert_array_equal(border, 0)
+    assert_array_equal(border, 0)
     assert mobility.max() == 1
-    np.testing.assert_array_equal(source.mobility, 1)
+    assert_array_equal(source.mobility, 1)
 
 
 @pytest.mark.parametrize("driving", [Driving("original"), Driving("original", False)])
@@ -176,6 +182,7 @@ def test_options_that_do_not_fit_are_named(checkpoint, tmp_path):
         Renderer(opened, batch_size=0)
     with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Renderer(opened, devices=99)
+    # A checkpoint of F only.
     config = replace(opened.config, **dict.fromkeys(PARTS[1:]))
     save_untrained(tmp_path / "part", config)
     with pytest.raises(CheckpointError, match="holds no motion, no warping, no gen"):
@@ -263,6 +270,7 @@ def shift_keypoints(source: Source, frames: int) -> np.ndarray:
 
 
 def test_eight_devices_share_the_frames_and_say_nothing_to_each_other(checkpoint):
+    # Eight devices that share the CPU, and quick compilation.
     flags = (
         "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     )

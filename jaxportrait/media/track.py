@@ -87,6 +87,7 @@ def _choose_face(faces: list[Face], sightings: list[Sighting]) -> Face:
     where none is near."""
     if not sightings:
         return _largest(faces)
+    # The median ignores single errors of the detector.
     x, y, size = np.median(_rows(sightings), axis=0)
     near = []
     for face in faces:
@@ -132,6 +133,7 @@ def _frame(
     """Return the square to cut out; clips that are already cropped stay as they are."""
     if detector.keeps_crop:
         return frame_face(sightings[0][1], upright=False)
+    # Between two sightings, the hull moves and grows linearly.
     looks = [seconds for seconds, _ in sightings]
     columns = _rows(sightings).T
     x, y, size = (np.interp(times, looks, column).tolist() for column in columns)

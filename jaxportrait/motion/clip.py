@@ -115,6 +115,7 @@ class MotionClip:
 
     def to_frames(self) -> Float32[np.ndarray, "n 70"]:
         """Return the packed values of whole frames; a field that is None is neutral."""
+        # Fields are written into frames that change nothing.
         frames = neutral_frames(len(self))
         if self.expression is not None:
             frames[:, EXPRESSION] = self.expression.reshape(len(self), -1)
@@ -128,6 +129,7 @@ class MotionClip:
 
     def resample(self, fps: float, count: int) -> Self:
         """Return `count` frames at another rate; the last frame is held at the end."""
+        # Frame i of the result lies i / fps seconds after the start.
         position = np.arange(count) * (self.fps / fps)
         return self.at(np.minimum(position, len(self) - 1), fps)
 

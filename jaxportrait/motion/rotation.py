@@ -13,7 +13,8 @@ def matrices_of(angles: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3 3"
     Args:
       angles: pitch, yaw and roll in degrees.
     """
-    pitch, yaw, roll = np.deg2rad(np.asarray(angles, np.float64)).T
+    radians = np.deg2rad(np.asarray(angles, np.float64))
+    pitch, yaw, roll = radians.T
     about_x = _about_axis(pitch, 0)
     about_y = _about_axis(yaw, 1)
     about_z = _about_axis(roll, 2)
@@ -28,7 +29,8 @@ def angles_of(matrices: Float[np.ndarray, "n 3 3"]) -> Float32[np.ndarray, "n 3"
     Yaw lies within a right angle of zero.
     """
     # Rows and columns first: an entry is that of all rotations.
-    x, y, z = np.moveaxis(np.asarray(matrices, np.float64), 0, -1)
+    entries = np.asarray(matrices, np.float64)
+    x, y, z = np.moveaxis(entries, 0, -1)
     cosine_of_yaw = np.hypot(x[0], x[1])
     pitch = np.arctan2(y[2], z[2])
     yaw = np.arctan2(-x[2], cosine_of_yaw)
@@ -52,9 +54,12 @@ def interpolate(
       weight: share of the angle between the two.
     """
     start = np.asarray(first, np.float64)
-    relative = _transpose(start) @ np.asarray(second, np.float64)
+    end = np.asarray(second, np.float64)
+    # The rotation that is left to do.
+    relative = _transpose(start) @ end
     # The antisymmetric part of a rotation is its axis times the sine of its angle.
-    antisymmetric = (relative - _transpose(relative)) / 2
+    antisymmetric = relative - _transpose(relative)
+    antisymmetric /= 2
     squares = np.square(antisymmetric).sum(axis=(1, 2))
     sine = np.sqrt(squares / 2)
     cosine = (np.trace(relative, axis1=1, axis2=2) - 1) / 2

@@ -31,6 +31,7 @@ class SineDriver:
 
     def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
         count = frame_count(input.duration, self.fps) if frames is None else frames
+        # Everything rests but the pitch.
         values = neutral_frames(count)
         phase = 2 * np.pi * self.hertz * np.arange(count) / self.fps
         values[:, POSE.start] = self.degrees * np.sin(phase)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxportrait.drivers.video import VideoDriver, crop_frames
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
@@ -52,6 +53,7 @@ def crops_of(renderer: Renderer, video):
 
 def test_the_box_is_the_same_for_the_whole_clip(driver, renderer, video):
     """Every frame is read in one square: reading the crops gives the same motion."""
+    # What the driver gives to the reader.
     boxes = []
 
     def read(crops, fps):
@@ -63,7 +65,7 @@ def test_the_box_is_the_same_for_the_whole_clip(driver, renderer, video):
     )
     assert len(boxes) == 36
     expected = renderer.read(boxes, 30)
-    np.testing.assert_allclose(motion.expression, expected.expression, atol=1e-6)
+    assert_allclose(motion.expression, expected.expression, atol=1e-6)
     background = np.stack(boxes)[:, :3, :3].astype(int)
     assert np.ptp(background, axis=0).max() < 8  # the room stands still
 
@@ -75,16 +77,17 @@ def test_motion_has_the_rate_of_the_driver(driver, renderer, tmp_path):
     assert len(pictures) == 15
     motion = driver.make(path)
     assert (len(motion), motion.fps) == (29, 30)
-    np.testing.assert_allclose(motion.expression[::2], pictures.expression, atol=1e-5)
+    assert_allclose(motion.expression[::2], pictures.expression, atol=1e-5)
+    # Twice the rate: every second frame lies half-way between two pictures.
     between = (pictures.expression[:-1] + pictures.expression[1:]) / 2
-    np.testing.assert_allclose(motion.expression[1::2], between, atol=1e-5)
+    assert_allclose(motion.expression[1::2], between, atol=1e-5)
 
 
 def test_the_last_frame_is_held(driver, video):
     motion = driver.make(video, frames=40)
     assert len(motion) == 40
     for array in motion.arrays().values():
-        np.testing.assert_allclose(array[36:], array[[35] * 4], atol=1e-6)
+        assert_allclose(array[36:], array[[35] * 4], atol=1e-6)
     assert len(driver.make(video, frames=10)) == 10
 
 
@@ -105,4 +108,4 @@ def test_crops_are_the_same_square_of_every_picture():
     crops = list(crop_frames(iter(pictures), box, 32))
     for picture, crop in zip(pictures, crops, strict=True):
         expected = network_input(crop_face(picture, box), 32)
-        np.testing.assert_array_equal(crop, expected)
+        assert_array_equal(crop, expected)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import save_file
 
 from jaxportrait.motion.clip import MotionClip, concatenate
@@ -20,13 +21,13 @@ SCALES = np.ones((2, 1), np.float32)
 def draw_clip(count: int = 7, fps: float = 30, seed: int = 0) -> MotionClip:
     """Draw a clip of whole heads, with openness of eyes and lips."""
     random = np.random.default_rng(seed)
-    values = random.normal(0, 0.02, (count, FACE.width)).astype(np.float32)
+    values = random.normal(0, 0.02, (count, FACE.width))
     values[:, POSE] = random.uniform(-40, 40, (count, 3))
     values[:, SCALE] = random.uniform(1, 1.5, (count, 1))
     clip = MotionClip.from_values(values, FACE, fps)
-    eyes = random.uniform(0, 0.4, (count, 2)).astype(np.float32)
-    lips = random.uniform(0, 0.4, (count, 1)).astype(np.float32)
-    return replace(clip, eyes=eyes, lips=lips)
+    # Openness of both eyes and of the lips.
+    openness = random.uniform(0, 0.4, (count, 3)).astype(np.float32)
+    return replace(clip, eyes=openness[:, :2], lips=openness[:, 2:])
 
 
 def assert_equal(first: MotionClip, second: MotionClip, atol: float = 0):
@@ -34,32 +35,40 @@ def assert_equal(first: MotionClip, second: MotionClip, atol: float = 0):
     expected = second.arrays()
     assert first.arrays().keys() == expected.keys()
     for name, array in first.arrays().items():
-        np.testing.assert_allclose(array, expected[name], atol=atol, rtol=0)
+        assert_allclose(array, expected[name], atol=atol, rtol=0)
 
 
 def test_packed_frames_return():
-    values = np.random.default_rng(0).normal(0, 10, (5, 70)).astype(np.float32)
+    random = np.random.default_rng(0)
+    values = random.normal(0, 10, (5, FACE.width))
     clip = MotionClip.from_values(values, FACE, 30)
     assert len(clip) == 5
-    np.testing.assert_allclose(clip.to_frames(), values, atol=2e-5)
+    assert_allclose(clip.to_frames(), values, atol=2e-5)
 
 
 def test_a_lip_clip_leaves_the_head_to_the_source():
-    values = np.random.default_rng(0).normal(0, 0.02, (5, 18)).astype(np.float32)
+    random = np.random.default_rng(0)
+    values = np.float32(random.normal(0, 0.02, (5, LIP.width)))
     clip = MotionClip.from_values(values, LIP, 25)
     assert list(clip.arrays()) == ["expression"]
-    np.testing.assert_array_equal(clip.to_frames(), LIP.complete(values))
+    assert not clip.moves_head
+    expected = LIP.complete(values)
+    assert_array_equal(clip.to_frames(), expected)
 
 
 def test_frames_are_chosen_by_slices_and_indices():
     clip = draw_clip()
-    np.testing.assert_array_equal(clip[2:5].eyes, clip.eyes[2:5])
-    np.testing.assert_array_equal(clip[[4, 1]].scale, clip.scale[[4, 1]])
+    assert clip.moves_head
+    part = clip[2:5]
+    assert_array_equal(part.eyes, clip.eyes[2:5])
+    chosen = clip[[4, 1]]
+    assert_array_equal(chosen.scale, clip.scale[[4, 1]])
     assert len(clip[:0]) == 0
 
 
 def test_padding_repeats_the_last_frame():
     clip = draw_clip(3)
+    # Programs of one size read clips of any length.
     padded = clip.pad(5)
     assert_equal(padded[:3], clip)
     assert_equal(padded[3:], clip[[2, 2]])
@@ -77,9 +86,9 @@ def test_resampled_motion_keeps_its_time(fps):
     assert resampled.fps == fps
     expected = np.arange(3 * fps) / fps
     x = resampled.expression[:, 0, 0]
-    np.testing.assert_allclose(x, expected, atol=1e-5)
+    assert_allclose(x, expected, atol=1e-5)
     yaw = angles_of(resampled.rotation)[:, 1]
-    np.testing.assert_allclose(yaw, 20 * expected, atol=1e-4)
+    assert_allclose(yaw, 20 * expected, atol=1e-4)
 
 
 def test_resampling_to_the_same_rate_changes_nothing():
@@ -89,8 +98,10 @@ def test_resampling_to_the_same_rate_changes_nothing():
 
 def test_the_last_frame_is_held():
     clip = draw_clip(4)
-    held = clip.resample(15, 6)
-    assert_equal(replace(held[2:], fps=30), clip[[3, 3, 3, 3]], atol=1e-6)
+    # Two frames reach the end at half the rate.
+    held = clip.resample(15, 6)[2:]
+    last = clip[[3, 3, 3, 3]]
+    assert_equal(replace(held, fps=30), last, atol=1e-6)
 
 
 def test_one_frame_can_be_resampled():
@@ -119,8 +130,9 @@ def test_clips_that_do_not_fit_are_not_joined():
 
 def test_arrays_that_do_not_fit_are_named():
     clip = draw_clip(3)
+    short = clip.scale[:2]
     with pytest.raises(ValueError, match=r"scale of motion has shape \(2, 1\)"):
-        replace(clip, scale=clip.scale[:2])
+        replace(clip, scale=short)
     with pytest.raises(ValueError, match="motion has 0 frames a second"):
         replace(clip, fps=0)
     with pytest.raises(ValueError, match="motion has no field"):
@@ -143,6 +155,7 @@ def test_a_clip_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     save_motion(draw_clip(), path)
     before = path.read_bytes()
 
+    # A full disk: half of the file is written.
     def fail(_, path, __):
         path.write_bytes(b"half")
         raise OSError("no space left")
@@ -196,4 +209,4 @@ def test_rotation_travels_as_a_matrix():
     values = neutral_frames(1)
     values[:, POSE] = angles
     clip = MotionClip.from_values(values, FACE, 30)
-    np.testing.assert_array_equal(clip.rotation, matrices_of(angles))
+    assert_array_equal(clip.rotation, matrices_of(angles))

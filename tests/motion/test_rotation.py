@@ -1,6 +1,7 @@
 """Head rotations on the host, against the renderer's own and known angles."""
 
 import numpy as np
+from numpy.testing import assert_allclose
 
 from jaxportrait.motion.rotation import angles_of, interpolate, matrices_of
 from jaxportrait.ops.geometry import rotation_matrix
@@ -17,13 +18,13 @@ def draw_angles(count: int, largest: float) -> np.ndarray:
 def test_matrices_are_those_of_the_renderer():
     angles = draw_angles(50, 80)
     expected = np.asarray(rotation_matrix(angles))
-    np.testing.assert_allclose(matrices_of(angles), expected, atol=1e-6)
+    assert_allclose(matrices_of(angles), expected, atol=1e-6)
 
 
 def test_angles_are_the_inverse_of_matrices():
     angles = draw_angles(200, 89)
     matrices = matrices_of(angles)
-    np.testing.assert_allclose(angles_of(matrices), angles, atol=2e-4)
+    assert_allclose(angles_of(matrices), angles, atol=2e-4)
 
 
 def test_half_way_between_two_turns_about_one_axis_is_half_the_angle():
@@ -35,7 +36,7 @@ def test_half_way_between_two_turns_about_one_axis_is_half_the_angle():
     ends = np.repeat(second[None], 4, axis=0)
     turns = interpolate(starts, ends, weights)
     expected = [(0, yaw, 0) for yaw in (10, 25, 40, 70)]
-    np.testing.assert_allclose(angles_of(turns), expected, atol=1e-4)
+    assert_allclose(angles_of(turns), expected, atol=1e-4)
 
 
 def test_interpolated_matrices_are_rotations():
@@ -47,11 +48,11 @@ def test_interpolated_matrices_are_rotations():
     transposes = np.swapaxes(turns, 1, 2)
     products = turns @ transposes
     identity = np.broadcast_to(np.eye(3), products.shape)
-    np.testing.assert_allclose(products, identity, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.det(turns), 1, atol=1e-6)
+    assert_allclose(products, identity, atol=1e-6)
+    assert_allclose(np.linalg.det(turns), 1, atol=1e-6)
 
 
 def test_equal_rotations_stay():
     matrices = matrices_of(draw_angles(5, 80))
     turns = interpolate(matrices, matrices, np.full(5, 0.5))
-    np.testing.assert_allclose(turns, matrices, atol=1e-6)
+    assert_allclose(turns, matrices, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxportrait.motion.space import (
     EXPRESSION,
@@ -56,9 +57,10 @@ def test_the_lip_space_is_the_expression_of_the_lips():
 def test_values_outside_a_space_are_neutral():
     values = np.random.default_rng(0).standard_normal((4, 18)).astype(np.float32)
     frames = LIP.complete(values)
-    np.testing.assert_array_equal(LIP.select(frames), values)
+    assert_array_equal(LIP.select(frames), values)
+    # Everything but the lips' expression.
     outside = np.setdiff1d(np.arange(MOTION_WIDTH), LIP.columns)
-    np.testing.assert_array_equal(frames[:, outside], neutral_frames(4)[:, outside])
+    assert_array_equal(frames[:, outside], neutral_frames(4)[:, outside])
 
 
 def test_a_packed_frame_holds_the_motion_of_a_picture():
@@ -70,20 +72,22 @@ def test_a_packed_frame_holds_the_motion_of_a_picture():
         translation=random.standard_normal((2, 3)),
         scale=random.standard_normal((2, 1)),
     )
+    # Keypoint by keypoint, x, y and z each.
     frames = pack(motion)
     assert frames.dtype == np.float32
-    np.testing.assert_allclose(frames[1, 3 * 6 + 1], motion.expression[1, 6, 1])
-    np.testing.assert_allclose(frames[:, POSE], motion.pose)
-    np.testing.assert_allclose(frames[:, TRANSLATION], motion.translation)
-    np.testing.assert_allclose(frames[:, SCALE], motion.scale)
+    assert_allclose(frames[1, 3 * 6 + 1], motion.expression[1, 6, 1])
+    assert_allclose(frames[:, POSE], motion.pose)
+    assert_allclose(frames[:, TRANSLATION], motion.translation)
+    assert_allclose(frames[:, SCALE], motion.scale)
 
 
 def test_normalized_values_return():
     statistics = MotionStatistics(np.float32([5, 1]), np.float32([0.5, 2]))
     values = np.float32([[5.5, 3], [4, 1]])
+    # Mean 0 and deviation 1, by hand.
     normal = normalize(values, statistics)
-    np.testing.assert_allclose(normal, [[1, 1], [-2, 0]])
-    np.testing.assert_allclose(denormalize(normal, statistics), values)
+    assert_allclose(normal, [[1, 1], [-2, 0]])
+    assert_allclose(denormalize(normal, statistics), values)
 
 
 @pytest.mark.parametrize("part", [POSE, SCALE])

@@ -13,6 +13,7 @@ from tests.models.test_networks import inputs_of, tiny
 
 def lowered(dtype: str) -> str:
     """StableHLO for CUDA of two frames by the tiny networks in their inference form."""
+    # Networks in their inference form, as an animator loads them.
     networks = []
     for part in ("warping", "generator"):
         networks.append(
@@ -21,6 +22,7 @@ def lowered(dtype: str) -> str:
         fold(networks[-1])
     volume, keypoints, driving = inputs_of("warping")
     compressed = networks[0].dense_motion.compress_volume(volume[:1].astype(dtype))
+    # Only the shapes of a source matter here.
     motion = Motion(
         keypoints[:1],
         keypoints[:1],
