@@ -156,10 +156,12 @@ def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
     still = np.asarray(portrait.source.keypoints)
     distances = np.abs(spoken.keypoints - still).mean(axis=(1, 2))
     # The frame that moves least.
-    frame = list(spoken)[int(np.argmin(distances))]
+    index = int(np.argmin(distances))
+    frame = list(spoken)[index]
     picture = read_image(demo.PORTRAIT)
     error = np.square(frame.astype(float) - picture).mean()
-    assert 10 * np.log10(255**2 / error) > 24
+    ratio = 255**2 / error
+    assert 10 * np.log10(ratio) > 24
 
 
 def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Portrait):
