@@ -49,4 +49,4 @@ def make_frames(
         )
         for clip, record in records.items()
     ]
-    return write_frames(path, pieces, records.__getitem__, FrameRecipe(SIZE))
+    return write_frames(path, pieces, records.__getitem__, FrameRecipe(size=SIZE))

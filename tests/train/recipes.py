@@ -1,5 +1,5 @@
-"""A recipe without networks, whose extractor or clips fail as they are told to, for
-tests of who does the work."""
+"""A recipe without networks, whose extractor or clips fail on demand, for tests of the
+engines that do the work."""
 
 import os
 import signal
@@ -12,7 +12,9 @@ from train.data.clips import Clip
 from train.prepare.recipe import ClipExtractor, Recipe
 
 LIMIT = 100
-"""Open files of a worker, at most."""
+"""Most open files of a worker."""
+BROKEN = "no clip can be worked on: RuntimeError: no memory for networks"
+"""Message of an extractor that cannot be loaded."""
 
 
 def clip_of(name: str) -> Clip:
@@ -21,7 +23,7 @@ def clip_of(name: str) -> Clip:
 
 @dataclass(frozen=True)
 class Named:
-    """A record of nothing but a clip's name."""
+    """A record with a clip's name only."""
 
     clip: str
     frames: int = 1
@@ -29,14 +31,17 @@ class Named:
 
 @dataclass(frozen=True)
 class NameRecipe(Recipe):
-    """Records names; the extractor of a `broken` one raises an error, that of a `fatal`
-    one ends its process."""
+    """Records names; the extractor of a `broken` recipe raises an error, that of a
+    `fatal` one ends its process."""
 
     description: ClassVar[str] = "names.json"
     least_frames: ClassVar[int] = 1
     frame_step: ClassVar[int] = 1
 
     kind: Literal["sound", "broken", "fatal"] = "sound"
+
+    def check(self) -> None:
+        pass
 
     def fingerprint(self) -> str:
         return "names"
@@ -53,8 +58,8 @@ class NameRecipe(Recipe):
 
 
 class NameExtractor(ClipExtractor):
-    """Is killed by a clip named `deadly`; hangs up at one named `last`, and then takes
-    a while to end."""
+    """An extractor that a clip named `deadly` kills, and that hangs up at a clip named
+    `last`, which ends its process a while later. A clip named `sleepy` takes long."""
 
     def record(self, clip: Clip) -> tuple[Named, float]:
         if clip.name == "deadly":
@@ -63,4 +68,6 @@ class NameExtractor(ClipExtractor):
             os.closerange(3, LIMIT)
             time.sleep(0.3)
             os._exit(3)
+        if clip.name == "sleepy":
+            time.sleep(2)
         return Named(clip.name), 1.0

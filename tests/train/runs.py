@@ -71,8 +71,6 @@ def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
     return ClipRecord(
         name,
         name.split("/")[0],
-        "",
-        0,
         np.float32(motion),
         np.float16(features),
         np.zeros(frames, np.float32),

@@ -32,8 +32,9 @@ from train.data.records import Dataset, check_encoder
 from train.data.shards import DatasetError
 from train.evaluate.motion.run import check_fit
 from train.export import Options, export, with_log_mel
-from train.prepare.motion.extract import Settings
-from train.prepare.motion.run import Job, process
+from train.prepare.motion.extract import MotionRecipe
+from train.prepare.motion.run import Options as ProcessOptions
+from train.prepare.motion.run import process
 
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)
@@ -82,7 +83,9 @@ def mead(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def dataset(base, mead, tmp_path_factory) -> Dataset:
     output = tmp_path_factory.mktemp("processed") / "out"
-    return process(Job(mead, output, Settings(base, detector="haar")), QUIET)[0]
+    recipe = MotionRecipe(checkpoint=base, detector="haar")
+    options = ProcessOptions(dataset_path=mead, output_path=output, recipe=recipe)
+    return process(options, QUIET)[0]
 
 
 @pytest.fixture

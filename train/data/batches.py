@@ -1,9 +1,9 @@
 """Batches of samples cut from clips: Grain over the shards of a data set, whatever its
 records hold.
 
-The order of clips follows from the seed and a clip's sample from its own random key,
-both by position in the endless sequence of samples. Every process takes its rows of
-every global batch, so any number of processes sees the same ones.
+The seed fixes the order of clips, and a clip's sample has its own random key. Both
+depend on the position in the endless sequence of samples only. Every process reads its
+rows of every global batch, so any number of processes sees the same batches.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ READING = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows of every global batch a process reads: `process`, `process +
+    """Rows of every global batch that a process reads: `process`, `process +
     processes` and so on."""
 
     batch_size: int
@@ -42,49 +42,57 @@ def sequence(
     *,
     shuffle: bool,
 ) -> grain.MapDataset:
-    """The endless sequence of this process's batches: a sample of every clip, then
-    another of every clip.
+    """Return the endless sequence of this process's batches: a sample of every clip,
+    then another of every clip.
 
     Args:
+      dataset: data set to read.
+      split: split to read.
       cut: makes a sample of a clip's number and record; `row` is added to it.
-      shuffle: the clips anew every time round; otherwise they keep their order.
+      seed: seed of the order and of the samples.
+      rows: rows that this process reads.
+      shuffle: draws a new order of clips every round; otherwise they keep their order.
     """
-    count = dataset.sizes[
-        split
-    ].clips  # an index goes on counting when the clips come round again
+    count = dataset.sizes[split].clips
     if count == 0:
         raise DatasetError(
             f"data set {dataset.path} has no {split} clips: process more videos"
         )
+
+    def with_number(index: int, data: bytes) -> tuple[int, Any]:
+        # the index keeps counting when the clips repeat
+        return index % count, dataset.decode(data)
+
+    def with_row(index: int, sample: Sample) -> Sample:
+        return {**sample, "row": np.int32(index % rows.batch_size)}  # pyright: ignore[reportReturnType]
+
     records = grain.MapDataset.source(_source(dataset, split)).seed(seed)  # pyright: ignore[reportArgumentType]
-    clips = records.map_with_index(
-        lambda index, data: (index % count, dataset.decode(data))
-    )
-    samples = (clips.shuffle() if shuffle else clips).repeat().random_map(cut)
-    numbered = samples.map_with_index(
-        lambda index, sample: {**sample, "row": np.int32(index % rows.batch_size)}
-    )
-    return numbered[rows.process :: rows.processes].batch(
-        rows.local, drop_remainder=True
-    )
+    clips = records.map_with_index(with_number)
+    ordered = clips.shuffle() if shuffle else clips
+    samples = ordered.repeat().random_map(cut)
+    numbered = samples.map_with_index(with_row)
+    local = numbered[rows.process :: rows.processes]
+    return local.batch(rows.local, drop_remainder=True)
 
 
 def read_ahead(sequence: grain.MapDataset) -> grain.DatasetIterator:
-    """An iterator over batches, read ahead by threads; its state says where it is."""
+    """Return an iterator over batches, read ahead by threads; its state is its
+    position."""
     return iter(sequence.to_iter_dataset(READING))
 
 
 def first_batches(sequence: grain.MapDataset, rows: Rows, count: int) -> list[Sample]:
-    """The first `count` batches, their rows numbered throughout."""
-    found = [cast(Sample, sequence[index]) for index in range(count)]
-    return [
-        {**batch, "row": batch["row"] + np.int32(index * rows.batch_size)}
-        for index, batch in enumerate(found)
-    ]
+    """Return the first `count` batches, their rows numbered throughout."""
+    batches = []
+    for index in range(count):
+        batch = cast(Sample, sequence[index])
+        row = batch["row"] + np.int32(index * rows.batch_size)
+        batches.append({**batch, "row": row})
+    return batches
 
 
 def clip_names(dataset: ClipShards[Any], numbers: np.ndarray) -> list[str]:
-    """The names of clips of the train split."""
+    """Return the names of clips of the train split."""
     source = _source(dataset, "train")
     return [dataset.decode(source[number]).clip for number in numbers.tolist()]
 
@@ -92,6 +100,5 @@ def clip_names(dataset: ClipShards[Any], numbers: np.ndarray) -> list[str]:
 def _source(
     dataset: ClipShards[Any], split: Split
 ) -> grain.sources.ArrayRecordDataSource:
-    return grain.sources.ArrayRecordDataSource(
-        [str(shard) for shard in dataset.shards(split)]
-    )
+    shards = [str(shard) for shard in dataset.shards(split)]
+    return grain.sources.ArrayRecordDataSource(shards)

@@ -1,6 +1,6 @@
-"""Where the clips of a data set lie, and what their paths say of them."""
+"""Clips of a tree of videos: where they lie, and what their paths say about them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,11 +17,11 @@ class Clip:
 
     Attributes:
       name: path of the video below the data set's root, with slashes.
-      video: the file.
-      sound: the file its sound is read from: the video itself, or one beside it.
-      subject: who speaks.
-      emotion: empty where the layout knows none.
-      level: of the emotion; 0 where the layout knows none.
+      video: file of the video.
+      sound: file that the sound is read from: the video itself, or one beside it.
+      subject: name of the speaker.
+      emotion: emotion of the clip; empty if the layout has none.
+      level: intensity of the emotion; 0 if the layout has none.
     """
 
     name: str
@@ -34,10 +34,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which clips to take; an empty tuple takes all.
+    """Clips to use; an empty tuple selects all.
 
     Attributes:
-      angles: of MEAD's cameras; empty means the front, "all" means all.
+      subjects: use these subjects only.
+      emotions: use these emotions only (MEAD).
+      levels: use these levels only (MEAD).
+      angles: cameras to use (MEAD), `all` for every one; the front if left out.
     """
 
     subjects: tuple[str, ...] = ()
@@ -47,26 +50,27 @@ class Selection:
 
 
 def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Clip]:
-    """List the clips below `root`, in the order of their names.
+    """List the clips below `root`, sorted by name.
 
     Args:
+      root: folder of the videos.
       layout: `mead` for SUBJECT/video/ANGLE/EMOTION/level_N/ID.mp4 with
         SUBJECT/audio/EMOTION/level_N/ID.m4a; `folder` for videos with their own sound
         in any tree, where the subject is the first-level folder, else the file.
+      selection: clips to use.
 
     Raises:
-      FileNotFoundError: no such folder.
-      ValueError: no clip, or a selection that matches none.
+      FileNotFoundError: there is no such folder.
+      ValueError: there is no clip, or the selection matches none.
     """
     if not root.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {root}: give the folder of the videos by --dataset-path"
+            f"there is no folder {root}: pass the folder of the videos by --dataset-path"
         )
-    if layout == "folder" and (
-        selection.emotions or selection.levels or selection.angles
-    ):
+    of_mead = selection.emotions or selection.levels or selection.angles
+    if layout == "folder" and of_mead:
         raise ValueError(
-            "emotions, levels and angles are known of --layout mead alone: leave them out"
+            "emotions, levels and angles are known for --layout mead only: leave them out"
         )
     clips = sorted(_LISTINGS[layout](root, selection), key=lambda clip: clip.name)
     if not clips:
@@ -78,28 +82,28 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
 
 def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
     angles = selection.angles or ("front",)
-    if present := {folder.name for folder in root.glob("*/video/*") if folder.is_dir()}:
+    present = {folder.name for folder in root.glob("*/video/*") if folder.is_dir()}
+    if present:
         _require("angle", {*angles} - {ANY_ANGLE}, present)
     for video in root.glob("*/video/*/*/level_*/*.mp4"):
-        subject, _, angle, emotion, level, _ = video.relative_to(root).parts
-        if _is_level(level) and (ANY_ANGLE in angles or angle in angles):
-            sound = root / subject / "audio" / emotion / level / f"{video.stem}.m4a"
-            yield Clip(
-                _name(video, root), video, sound, subject, emotion, _level(level)
-            )
+        subject, _, angle, emotion, folder, _ = video.relative_to(root).parts
+        level = folder.removeprefix("level_")
+        if not level.isdecimal():
+            continue
+        if ANY_ANGLE in angles or angle in angles:
+            sound = root / subject / "audio" / emotion / folder / f"{video.stem}.m4a"
+            name = _name(video, root)
+            yield Clip(name, video, sound, subject, emotion, int(level))
 
 
 def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
     for video in root.rglob("*"):
         parts = video.relative_to(root).parts
         is_hidden = any(part.startswith(".") for part in parts)
-        if video.suffix.lower() in VIDEO_SUFFIXES and not is_hidden and video.is_file():
-            yield Clip(
-                _name(video, root),
-                video,
-                video,
-                parts[0] if len(parts) > 1 else video.stem,
-            )
+        is_video = video.suffix.lower() in VIDEO_SUFFIXES
+        if is_video and not is_hidden and video.is_file():
+            subject = parts[0] if len(parts) > 1 else video.stem
+            yield Clip(_name(video, root), video, video, subject)
 
 
 _LISTINGS: dict[LayoutName, Callable[[Path, Selection], Iterator[Clip]]] = {
@@ -112,28 +116,17 @@ def _name(video: Path, root: Path) -> str:
     return video.relative_to(root).as_posix()
 
 
-def _is_level(folder: str) -> bool:
-    return folder.removeprefix("level_").isdecimal()
-
-
-def _level(folder: str) -> int:
-    return int(folder.removeprefix("level_"))
-
-
 def _select(clips: list[Clip], selection: Selection) -> list[Clip]:
-    """The clips selected; every value asked for must occur."""
-    wanted = {
+    """Return the selected clips; every selected value must occur."""
+    criteria: dict[str, tuple] = {
         "subject": selection.subjects,
         "emotion": selection.emotions,
         "level": selection.levels,
     }
-    for field, values in wanted.items():
-        _require(field, set(values), {getattr(clip, field) for clip in clips})
-    chosen = [
-        clip
-        for clip in clips
-        if all(getattr(clip, f) in values for f, values in wanted.items() if values)
-    ]
+    criteria = {name: values for name, values in criteria.items() if values}
+    for name, values in criteria.items():
+        _require(name, set(values), {getattr(clip, name) for clip in clips})
+    chosen = [clip for clip in clips if _matches(clip, criteria)]
     if not chosen:
         raise ValueError(
             "no clip has all that --subjects, --emotions and --levels ask for: widen them"
@@ -141,10 +134,18 @@ def _select(clips: list[Clip], selection: Selection) -> list[Clip]:
     return chosen
 
 
-def _require(field: str, wanted: set, present: set) -> None:
-    """Raise a ValueError that names the values that are wanted and do not occur."""
-    if missing := wanted - present:
-        absent, known = (
-            ", ".join(map(str, sorted(each))) for each in (missing, present)
+def _matches(clip: Clip, criteria: dict[str, tuple]) -> bool:
+    return all(getattr(clip, name) in values for name, values in criteria.items())
+
+
+def _require(name: str, values: set, present: set) -> None:
+    """Raise a ValueError that names the values that do not occur."""
+    absent = values - present
+    if absent:
+        raise ValueError(
+            f"there is no {name} {_joined(absent)} (there are: {_joined(present)})"
         )
-        raise ValueError(f"there is no {field} {absent} (there are: {known})")
+
+
+def _joined(values: Collection) -> str:
+    return ", ".join(str(value) for value in sorted(values))

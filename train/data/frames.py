@@ -2,11 +2,12 @@
 are, and where they lie on disk.
 
 A data set of frames is a folder of ArrayRecord shards, one record a clip, with
-`frames.json` (what it is) and `manifest.jsonl` (every clip seen, and what became of
-it).
+`frames.json` (a description) and `manifest.jsonl` (every clip of the source, with its
+fate).
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +15,48 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
+    FORMAT,
     SPLITS,
     ClipShards,
+    Content,
     DatasetError,
     Split,
     SplitSize,
+    damage_reported,
     pack,
     read_description,
-    reading,
     require_complete,
     unpack,
     write_json,
 )
 
-FORMAT = 1
 DESCRIPTION = "frames.json"
 
 JPEG_QUALITY = 95
+# full resolution of colour: lips are thin and red
 JPEG_OPTIONS = (
-    *(cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
-    *(
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ),  # lips are thin and red
+    cv2.IMWRITE_JPEG_QUALITY,
+    JPEG_QUALITY,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 )
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """Frames of one clip, cut out by one square, or those of them which belong to a
-    split.
+    """Frames of one clip, cut out by one square, or those of a split.
 
     Attributes:
-      clip: path of its video below the data set's root, with slashes.
-      subject: who is seen.
+      clip: path of the video below the data set's root, with slashes.
+      subject: name of the person.
       images: JPEG files of square RGB pictures, in order of time.
       landmarks: x and y of the face's points, -1 and 1 being the centres of the first
-        and last pixel of the picture; l is 0 where none are known of the clip, and a
-        frame without them is NaN.
-      pose: pitch, yaw and roll in degrees as the truth file has them; NaN where they
-        are unknown.
+        and last pixel of the picture; l is 0 for a clip without landmarks, and a frame
+        without them is NaN.
+      pose: pitch, yaw and roll in degrees as in the truth file; NaN if unknown.
+      landmark_groups: groups of the landmarks; empty if unknown.
     """
 
     clip: str
@@ -62,10 +64,24 @@ class FrameRecord:
     images: list[bytes]
     landmarks: Float32[np.ndarray, "frames l 2"]
     pose: Float32[np.ndarray, "frames 3"]
+    landmark_groups: LandmarkGroups = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True)
+class Description:
+    """Contents of `frames.json`; see `FrameDataset` for the attributes."""
+
+    format: int
+    size: int
+    zoom: float
+    landmarks: int
+    sizes: dict[Split, SplitSize]
+    digest: str
+    landmark_groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,27 +91,32 @@ class FrameDataset(ClipShards[FrameRecord]):
     Attributes:
       size: side of the pictures in pixels.
       zoom: how many times tighter the faces are cut out than LivePortrait does.
-      landmarks: points of a face; 0 where none are known of any clip.
-      digest: of all records.
+      landmarks: number of points of a face; 0 if no clip has any.
+      digest: digest of all records.
+      landmark_groups: groups of the landmarks; empty if unknown.
     """
 
     size: int
     zoom: float
     landmarks: int
     digest: str
+    landmark_groups: LandmarkGroups = field(default_factory=dict)
 
     @staticmethod
     def decode(data: bytes) -> FrameRecord:
         return decode_record(data)
 
-    def gives(self, size: int) -> bool:
-        """Whether pictures of `size` pixels can be had by halving those of the data
-        set."""
+    def provides(self, size: int) -> bool:
+        """Tell whether halving the data set's pictures gives pictures of `size`
+        pixels."""
         return self.size % size == 0 and (self.size // size).bit_count() == 1
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells this data set from others, wherever it lies, as JSON keeps it."""
+        """Facts that tell this data set from others, wherever it lies, as JSON.
+
+        Runs store them, so they are those of format 1.
+        """
         return {
             "size": self.size,
             "zoom": self.zoom,
@@ -106,35 +127,43 @@ class FrameDataset(ClipShards[FrameRecord]):
 
 
 def encode_record(record: FrameRecord) -> bytes:
-    """A record as MessagePack; equal records give equal bytes."""
+    """Return a record as MessagePack; equal records give equal bytes."""
     return pack(record)
 
 
 def decode_record(data: bytes) -> FrameRecord:
-    """The record that `encode_record` wrote, its pictures still JPEG; its arrays are
-    read-only.
+    """Return the record that `encode_record` stored, its pictures still JPEG; its arrays
+    are read-only.
 
     Raises:
-      DatasetError: bytes that are no such record.
+      DatasetError: the bytes are not such a record.
     """
-    return unpack(FrameRecord, data)
+    return unpack(FrameRecord, data, _with_tuples)
+
+
+def _with_tuples(content: Content) -> Content:
+    """Turn MessagePack's lists of landmarks back into tuples."""
+    fields = dict(content)
+    groups: Mapping[str, list[int]] = fields.get("landmark_groups", {})
+    fields["landmark_groups"] = {name: tuple(groups[name]) for name in groups}
+    return fields
 
 
 def encode_image(image: UInt8[np.ndarray, "s s 3"]) -> bytes:
-    """An RGB picture as JPEG, its colours at full resolution."""
+    """Return an RGB picture as JPEG, its colours at full resolution."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), JPEG_OPTIONS)
     return data.tobytes()
 
 
 def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
-    """The RGB picture of a JPEG file.
+    """Return the RGB picture of a JPEG file.
 
     Raises:
-      DatasetError: it is damaged.
+      DatasetError: the file is damaged.
     """
-    image = (
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    )
+    encoded = np.frombuffer(data, np.uint8)
+    # OpenCV raises an error of its own for no bytes at all
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise DatasetError(
             f"a picture of {len(data)} bytes is no JPEG: process the videos again"
@@ -143,28 +172,31 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
 
 
 def write_description(dataset: FrameDataset) -> None:
-    """Write `frames.json`, by which a data set is known to be complete."""
-    write_json(dataset.path / DESCRIPTION, {"format": FORMAT, **dataset.identity})
+    """Write `frames.json`, which marks a complete data set."""
+    groups = {"landmark_groups": dict(dataset.landmark_groups)}
+    content = {"format": FORMAT, **dataset.identity, **groups}
+    write_json(dataset.path / DESCRIPTION, content)
 
 
 def open_frames(path: str | Path) -> FrameDataset:
     """Open a data set of frames.
 
     Raises:
-      FileNotFoundError: there is none that is complete.
-      DatasetError: damaged, or of another format.
+      FileNotFoundError: there is no complete data set.
+      DatasetError: the data set is damaged, or of an unknown format.
     """
     path = Path(path)
     require_complete(path, DESCRIPTION, "train.frames")
-    with reading(path):
-        description = read_description(path / DESCRIPTION, FORMAT)
-        sizes: dict[Split, SplitSize] = {
-            split: SplitSize(**description["sizes"][split]) for split in SPLITS
-        }
+    with damage_reported(path):
+        description = read_description(path / DESCRIPTION, Description)
         dataset = FrameDataset(
             path,
-            sizes,
-            *(description[name] for name in ("size", "zoom", "landmarks", "digest")),
+            {split: description.sizes[split] for split in SPLITS},
+            description.size,
+            description.zoom,
+            description.landmarks,
+            description.digest,
+            description.landmark_groups,
         )
     dataset.require_shards()
     return dataset

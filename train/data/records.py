@@ -2,18 +2,18 @@
 it lies on disk.
 
 A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.json`
-(what it is), `statistics.json` (mean and deviation of the motion over the train split)
-and `manifest.jsonl` (every clip seen, and what became of it).
+(a description), `statistics.json` (mean and deviation of the motion over the train
+split) and `manifest.jsonl` (every clip of the source, with its fate).
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Float32, Float64
+from jaxtyping import Float16, Float32, Float64, Int16
 
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.motion.space import (
@@ -22,62 +22,71 @@ from jaxportrait.motion.space import (
     MOTION_WIDTH,
     MotionStatistics,
 )
-from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
+from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
+    FORMAT,
     SPLITS,
     ClipShards,
+    Content,
     DatasetError,
     Split,
     SplitSize,
+    damage_reported,
     pack,
     read_description,
     read_json,
-    reading,
     require_complete,
     unpack,
     write_json,
 )
 
-FORMAT = 1
-DESCRIPTION, STATISTICS = "dataset.json", "statistics.json"
+DESCRIPTION = "dataset.json"
+STATISTICS = "statistics.json"
 
 RATES = {
     "motion_fps": MOTION_FPS,
     "motion_width": MOTION_WIDTH,
     "features_per_second": FEATURES_PER_SECOND,
+    "sound_rate": SAMPLE_RATE,
 }
-"""What every data set of this format has in common."""
+"""Constants of every data set of this format."""
 
 WINDOW_FRAMES = 30
 WINDOW_STEP = 3
 """Windows start at multiples of 3 frames, where an audio feature starts too: 5 features
-last as long as 3 frames."""
+last as long as 3 frames, and 1600 samples of sound."""
+
+Label = str | int
 
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """One clip, or that part of it which belongs to a split.
+    """One clip, or the part of it that belongs to a split.
 
     Attributes:
-      clip: path of its video below the data set's root, with slashes.
-      subject: who speaks.
-      emotion: as the source names it; empty where it does not.
-      level: intensity of the emotion; 0 where the source names none.
+      clip: path of the video below the data set's root, with slashes.
+      subject: name of the speaker.
       motion: all values of each frame at 30 a second, in the order of `MotionSpace`.
       features: audio features, 50 a second; feature 5 i starts with frame 3 i, and
         every frame is covered.
       envelope: loudness of the sound at each frame, root mean square.
-      start: the frame of the clip at which the record starts; a multiple of 3.
+      start: frame of the clip at which the record starts; a multiple of 3.
+      labels: conditions of the clip by name, such as its emotion; may be empty.
+      sound: 16 kHz sound that covers the frames, or None.
+      landmarks: x and y of the face's points in each frame, in [-1, 1] over the crop,
+        or None.
     """
 
     clip: str
     subject: str
-    emotion: str
-    level: int
     motion: Float32[np.ndarray, "frames 70"]
     features: Float16[np.ndarray, "features width"]
     envelope: Float32[np.ndarray, " frames"]
     start: int = 0
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    sound: Int16[np.ndarray, " samples"] | None = None
+    landmarks: Float32[np.ndarray, "frames l 2"] | None = None
 
     @property
     def frames(self) -> int:
@@ -90,10 +99,26 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class WindowSplitSize(SplitSize):
-    """How much a split holds; windows are counted at every start that training may
+    """Contents of a split, with its windows counted at every start that training may
     choose."""
 
     windows: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """Contents of `dataset.json`; see `Dataset` for the attributes."""
+
+    format: int
+    motion_fps: int
+    motion_width: int
+    features_per_second: int
+    motion_space: str
+    feature_width: int
+    audio_encoder: str
+    splits: dict[Split, WindowSplitSize]
+    sound_rate: int = SAMPLE_RATE
+    landmark_groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,10 +129,10 @@ class Dataset(ClipShards[ClipRecord]):
       feature_width: values of an audio feature.
       audio_encoder: identity of the encoder that made the features, by
         `network_identity`.
-      motion_space: the one it was made for, which training takes where it is told no
-        other.
-      mean, deviation: of every value of the motion over the train split; the deviation
-        is that of a sample (n - 1).
+      motion_space: space that training uses unless another is named.
+      mean: mean of every value of the motion over the train split.
+      deviation: sample deviation (n - 1) of every value over the train split.
+      landmark_groups: groups of the records' landmarks.
     """
 
     sizes: Mapping[Split, WindowSplitSize]
@@ -116,55 +141,79 @@ class Dataset(ClipShards[ClipRecord]):
     motion_space: str
     mean: Float64[np.ndarray, "70"]
     deviation: Float64[np.ndarray, "70"]
+    landmark_groups: LandmarkGroups = field(default_factory=dict)
 
     @staticmethod
     def decode(data: bytes) -> ClipRecord:
         return decode_record(data)
 
     def statistics(self, motion_space: str) -> MotionStatistics:
-        """Mean and deviation of a motion space's columns, in float32."""
+        """Return mean and deviation of a motion space's columns, in float32."""
         columns = list(MOTION_SPACES[motion_space].columns)
-        values = (
-            column[columns].astype(np.float32) for column in (self.mean, self.deviation)
-        )
-        return MotionStatistics(*values)  # pyright: ignore[reportArgumentType]
+        mean = self.mean[columns].astype(np.float32)
+        deviation = self.deviation[columns].astype(np.float32)
+        return MotionStatistics(mean, deviation)  # pyright: ignore[reportArgumentType]
 
 
 def window_count(frames: int) -> int:
-    """How many windows start in a clip of `frames` frames."""
+    """Return how many windows start in a clip of `frames` frames."""
     return max(0, (frames - WINDOW_FRAMES) // WINDOW_STEP + 1)
 
 
 def features_needed(frames: int) -> int:
-    """The audio features that cover `frames` frames."""
+    """Return how many audio features cover `frames` frames."""
     return -(-frames * FEATURES_PER_SECOND // MOTION_FPS)
 
 
 def feature_at(frame: int) -> int:
-    """The audio feature that starts with `frame`, a multiple of 3."""
+    """Return the audio feature that starts with `frame`, a multiple of 3."""
     return frame * FEATURES_PER_SECOND // MOTION_FPS
 
 
+def samples_needed(frames: int) -> int:
+    """Return how many samples of a record's sound cover `frames` frames."""
+    return -(-frames * SAMPLE_RATE // MOTION_FPS)
+
+
+def sample_at(frame: int) -> int:
+    """Return the sample of sound that starts with `frame`, a multiple of 3."""
+    return frame * SAMPLE_RATE // MOTION_FPS
+
+
 def encode_record(record: ClipRecord) -> bytes:
-    """A record as MessagePack; equal records give equal bytes."""
+    """Return a record as MessagePack; equal records give equal bytes."""
     return pack(record)
 
 
 def decode_record(data: bytes) -> ClipRecord:
-    """The record that `encode_record` wrote; its arrays are read-only.
+    """Return the record that `encode_record` stored; its arrays are read-only.
 
     Raises:
-      DatasetError: bytes that are no such record.
+      DatasetError: the bytes are not such a record.
     """
-    return unpack(ClipRecord, data)
+    return unpack(ClipRecord, data, _upgrade)
+
+
+def _upgrade(content: Content) -> Content:
+    """Turn the fields of format 1, where emotion and level stood beside the arrays, into
+    those of format 2."""
+    fields = dict(content)
+    if "emotion" in fields:
+        emotion, level = fields.pop("emotion"), fields.pop("level", 0)
+        fields["labels"] = clip_labels(emotion, level)
+    return fields
+
+
+def clip_labels(emotion: str, level: int) -> dict[str, Label]:
+    """Return the labels of a clip's emotion and its level; none if it is unknown."""
+    return {"emotion": emotion, "level": level} if emotion else {}
 
 
 def network_identity(checkpoint: Checkpoint, part: str) -> str:
-    """A name for the weights of a part: equal for equal weights and sizes, wherever
+    """Return a name for a part's weights: equal for equal weights and sizes, wherever
     they are stored."""
-    digest = hashlib.sha256(
-        json.dumps(asdict(getattr(checkpoint.config, part)), sort_keys=True).encode()
-    )
+    sizes = asdict(getattr(checkpoint.config, part))
+    digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     for name, leaf in sorted(checkpoint.leaves(part).items()):
         digest.update(f"{name} {leaf.shape} {leaf.dtype}".encode())
         digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -172,66 +221,71 @@ def network_identity(checkpoint: Checkpoint, part: str) -> str:
 
 
 def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise a DatasetError unless the data set's features were made by the checkpoint's
-    audio encoder."""
+    """Raise a DatasetError unless the checkpoint's audio encoder made the data set's
+    features."""
     encoder = checkpoint.config.audio_encoder
     checkpoint.require([encoder])
     identity = network_identity(checkpoint, encoder)
     if identity != dataset.audio_encoder:
         raise DatasetError(
-            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and {checkpoint.path} "
-            f"holds {identity}: pass the checkpoint that the videos were processed with, or process them with this one"
+            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and "
+            f"{checkpoint.path} holds {identity}: pass the checkpoint that the videos were processed with, "
+            "or process them with this one"
         )
 
 
 def write_description(dataset: Dataset) -> None:
-    """Write `statistics.json`, and then `dataset.json`, by which a data set is known to
-    be complete."""
+    """Write `statistics.json`, and then `dataset.json`, which marks a complete data
+    set."""
     statistics = {
         "frames": dataset.sizes["train"].frames,
         "mean": dataset.mean.tolist(),
         "deviation": dataset.deviation.tolist(),
     }
-    description = {
-        "format": FORMAT,
+    description = Description(
+        format=FORMAT,
         **RATES,
-        "motion_space": dataset.motion_space,
-        "feature_width": dataset.feature_width,
-        "audio_encoder": dataset.audio_encoder,
-        "splits": {split: asdict(dataset.sizes[split]) for split in SPLITS},
-    }
+        motion_space=dataset.motion_space,
+        feature_width=dataset.feature_width,
+        audio_encoder=dataset.audio_encoder,
+        splits={split: dataset.sizes[split] for split in SPLITS},
+        landmark_groups=dict(dataset.landmark_groups),
+    )
     write_json(dataset.path / STATISTICS, statistics)
-    write_json(dataset.path / DESCRIPTION, description)
+    write_json(dataset.path / DESCRIPTION, asdict(description))
 
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a processed data set.
 
     Raises:
-      FileNotFoundError: there is none that is complete.
-      DatasetError: damaged, or of another format.
+      FileNotFoundError: there is no complete data set.
+      DatasetError: the data set is damaged, or of an unknown format.
     """
     path = Path(path)
     require_complete(path, DESCRIPTION, "train.process")
-    with reading(path):
-        description = read_description(path / DESCRIPTION, FORMAT)
-        for name, value in RATES.items():
-            if description[name] != value:
-                raise DatasetError(
-                    f"data set {path} has {name} {description[name]}, this version reads {value}"
-                )
+    with damage_reported(path):
+        description = read_description(path / DESCRIPTION, Description)
+        _check_rates(path, description)
         statistics = read_json(path / STATISTICS)
         dataset = Dataset(
             path,
-            {
-                split: WindowSplitSize(**description["splits"][split])
-                for split in SPLITS
-            },
-            description["feature_width"],
-            description["audio_encoder"],
-            description["motion_space"],
+            {split: description.splits[split] for split in SPLITS},
+            description.feature_width,
+            description.audio_encoder,
+            description.motion_space,
             np.array(statistics["mean"], np.float64),
             np.array(statistics["deviation"], np.float64),
+            description.landmark_groups,
         )
     dataset.require_shards()
     return dataset
+
+
+def _check_rates(path: Path, description: Description) -> None:
+    for name, expected in RATES.items():
+        value = getattr(description, name)
+        if value != expected:
+            raise DatasetError(
+                f"data set {path} has {name} {value}, this version reads {expected}"
+            )

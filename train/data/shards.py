@@ -1,30 +1,46 @@
-"""How a data set lies on disk, whatever its records hold: ArrayRecord shards of two
-splits, and files of JSON."""
+"""The layout of a data set on disk, independent of its records: ArrayRecord shards of
+two splits, and files of JSON."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
+import msgspec
 from flax import serialization
 
+from train.data.spacing import evenly_spaced
+
 R = TypeVar("R")
+Content = dict[str, Any]
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
 
-RANDOM_ACCESS = "group_size:1"  # a record is read without its neighbours
+FORMAT = 2
+"""Format of the descriptions and records that are written."""
+READABLE_FORMATS = (1, 2)
+"""Formats that are read; older ones are upgraded on reading."""
+
+# one record a group, so that a record is read without its neighbours
+RANDOM_ACCESS = "group_size:1"
 
 
 class DatasetError(ValueError):
-    """A data set that cannot be read, or does not fit what is asked of it."""
+    """A data set that cannot be read, or that does not fit its use."""
 
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How much a split holds."""
+    """Contents of a split, counted.
+
+    Attributes:
+      shards: number of files.
+      clips: number of records.
+      frames: frames of all records.
+    """
 
     shards: int
     clips: int
@@ -33,11 +49,11 @@ class SplitSize:
 
 @dataclass(frozen=True)
 class ClipShards(ABC, Generic[R]):
-    """A data set on disk, a record a clip.
+    """A data set on disk, one record a clip.
 
     Attributes:
-      path: its folder.
-      sizes: of each split.
+      path: folder of the data set.
+      sizes: contents of each split.
     """
 
     path: Path
@@ -46,40 +62,35 @@ class ClipShards(ABC, Generic[R]):
     @staticmethod
     @abstractmethod
     def decode(data: bytes) -> R:
-        """The record that lies on disk as `data`."""
+        """Return the record stored as `data`."""
 
     def shards(self, split: Split) -> list[Path]:
-        """The ArrayRecord files of a split, in order."""
+        """List the ArrayRecord files of a split, in order."""
         count = self.sizes[split].shards
         return [self.path / shard_name(split, index, count) for index in range(count)]
 
     def clips(self, split: Split) -> Iterator[R]:
-        """The records of a split in their order on disk."""
-        return self.spread(split, self.sizes[split].clips)
+        """Yield the records of a split in their order on disk."""
+        return self.evenly_spaced(split, self.sizes[split].clips)
 
-    def spread(self, split: Split, count: int) -> Iterator[R]:
-        """At most `count` records of a split, evenly spaced over it, which lies in the
-        order of names."""
+    def evenly_spaced(self, split: Split, count: int) -> Iterator[R]:
+        """Yield at most `count` records, evenly spaced over a split.
+
+        A split is sorted by clip name, so the records cover all subjects.
+        """
         from grain.sources import ArrayRecordDataSource
 
         total = self.sizes[split].clips
         if total == 0:
             return
-        source, count = (
-            ArrayRecordDataSource([str(shard) for shard in self.shards(split)]),
-            min(count, total),
-        )
-        for part in range(count):
-            yield self.decode(source[(2 * part + 1) * total // (2 * count)])
+        source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
+        for index in evenly_spaced(total, count):
+            yield self.decode(source[index])
 
     def require_shards(self) -> None:
-        """Raise a DatasetError that names the shards that are missing."""
-        missing = [
-            shard.name
-            for split in SPLITS
-            for shard in self.shards(split)
-            if not shard.is_file()
-        ]
+        """Raise a DatasetError that names the missing shards, if any."""
+        shards = [shard for split in SPLITS for shard in self.shards(split)]
+        missing = [shard.name for shard in shards if not shard.is_file()]
         if missing:
             raise DatasetError(
                 f"data set {self.path} lacks {', '.join(missing)}: process the videos again"
@@ -87,25 +98,46 @@ class ClipShards(ABC, Generic[R]):
 
 
 def shard_name(split: Split, index: int, count: int) -> str:
-    """The file name of a shard, such as `train-00000-of-00004.array_record`."""
+    """Return a shard's file name, such as `train-00000-of-00004.array_record`."""
     return f"{split}-{index:05d}-of-{count:05d}.array_record"
 
 
 def pack(record: Any) -> bytes:
-    """A dataclass as MessagePack; equal ones give equal bytes."""
-    return serialization.msgpack_serialize(
-        {name: getattr(record, name) for name in record.__dataclass_fields__}
-    )
+    """Return a dataclass as MessagePack; equal records give equal bytes.
+
+    Optional fields that hold nothing are left out, so they cost no bytes.
+    """
+    content = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Mapping):
+            value = {name: _storable(value[name]) for name in value}
+        if value is not None and value != {}:
+            content[field.name] = value
+    return serialization.msgpack_serialize(content)
 
 
-def unpack(kind: type[R], data: bytes) -> R:
-    """The dataclass that `pack` wrote; its arrays are read-only.
+def _storable(value: Any) -> Any:
+    # MessagePack has no tuples
+    return list(value) if isinstance(value, tuple) else value
+
+
+def unpack(
+    kind: type[R], data: bytes, upgrade: Callable[[Content], Content] = dict
+) -> R:
+    """Return the dataclass that `pack` stored; its arrays are read-only.
+
+    Args:
+      kind: type of the record.
+      data: bytes of the record.
+      upgrade: turns the fields of an older format into those of `kind`.
 
     Raises:
-      DatasetError: bytes that are no such record.
+      DatasetError: the bytes are not such a record.
     """
     try:
-        return kind(**cast(dict[str, Any], serialization.msgpack_restore(data)))
+        content = cast(Content, serialization.msgpack_restore(data))
+        return kind(**upgrade(content))
     except (TypeError, ValueError) as error:
         raise DatasetError(
             f"a record of {len(data)} bytes is no {kind.__name__} of this version: process the videos again"
@@ -125,8 +157,10 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
 
 
 def require_complete(path: Path, description: str, program: str) -> None:
-    """Raise a FileNotFoundError unless a data set's description, which is written last,
-    is there."""
+    """Raise a FileNotFoundError unless the data set at `path` has a description.
+
+    The description is written last, so it marks a complete data set.
+    """
     if not (path / description).is_file():
         raise FileNotFoundError(
             f"no data set at {path} ({description} is missing): make or finish it with `python -m {program}`"
@@ -134,30 +168,39 @@ def require_complete(path: Path, description: str, program: str) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Raise a DatasetError where the files of the data set at `path` are missing or not
-    what they should be."""
+def damage_reported(path: Path) -> Iterator[None]:
+    """Raise a DatasetError if files of the data set at `path` are missing or
+    malformed."""
     try:
         yield
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DatasetError):
+            raise
         raise DatasetError(
             f"data set {path} is damaged ({error}): process the videos again"
         ) from error
 
 
-def read_description(path: Path, version: int) -> dict[str, Any]:
-    """A file of JSON that tells its format; raise a DatasetError if that is another
-    one."""
-    description = read_json(path)
-    if description["format"] != version:
+def read_description(path: Path, kind: type[R]) -> R:
+    """Read a description of any readable format.
+
+    Format 2 only adds optional fields to format 1, which their defaults stand for.
+
+    Raises:
+      DatasetError: the format is not readable.
+    """
+    content = read_json(path)
+    if content["format"] not in READABLE_FORMATS:
+        known = " and ".join(map(str, READABLE_FORMATS))
         raise DatasetError(
-            f"{path} is of format {description['format']}, this version reads {version}"
+            f"{path} is of format {content['format']}, this version reads {known}"
         )
-    return description
+    return msgspec.convert(content, kind)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> Content:
+    """Read a JSON object."""
+    return msgspec.json.decode(path.read_bytes(), type=Content)
 
 
 def write_json(path: Path, content: Any) -> None:

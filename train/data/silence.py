@@ -11,19 +11,18 @@ def with_silence(
     silence: Float32[np.ndarray, " width"],
     count: int,
 ) -> Float32[np.ndarray, "count width"]:
-    """Audio features, cut off or followed by `silence` so that they are `count`."""
-    kept = features[:count]
-    return np.concatenate(
-        [kept, np.broadcast_to(silence, (count - len(kept), silence.size))]
-    )
+    """Return `count` audio features: a clip's, cut off or followed by `silence`."""
+    sound = features[:count]
+    rest = np.broadcast_to(silence, (count - len(sound), silence.size))
+    return np.concatenate([sound, rest])
 
 
 def quietest_feature(record: ClipRecord) -> Float32[np.ndarray, " width"]:
-    """What stands for silence after a clip's end: the feature of its quietest frame.
+    """Return the feature of a clip's quietest frame, which stands for silence after it.
 
-    Inference encodes silence there, as far as the last window reads. The data set has
-    the features of the clip alone, and the encoder would hear silence after the clip
-    otherwise than by itself: its context is the clip, whose maximum sets the floor of
-    the log-mel.
+    Inference encodes silence there, as far as the last window reads. The data set holds
+    the clip's features only, and silence encoded by itself would differ: the clip's
+    maximum sets the floor of its log-mel.
     """
-    return record.features[feature_at(int(record.envelope.argmin()))].astype(np.float32)
+    quietest = int(record.envelope.argmin())
+    return record.features[feature_at(quietest)].astype(np.float32)

@@ -1,63 +1,33 @@
-"""From videos to records of clips, by any recipe: find clips, extract what is not done
-yet, divide them."""
+"""From videos to records of clips, by any recipe: find the clips, extract the missing
+ones, divide them into splits."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from jaxportrait.console.progress import show_progress
-from train.data import frames as frames
-from train.data import records
-from train.data.clips import Clip, LayoutName, Selection, find_clips
+from train.data import frames, records
+from train.data.clips import Clip, find_clips
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
-from train.prepare.pools.local import extract_locally
-from train.prepare.pools.ray import extract_on_cluster
-from train.prepare.recipe import Outcome, Recipe
+from train.prepare.options import ClipOptions
+from train.prepare.pools import ENGINES
+from train.prepare.recipe import Recipe
 from train.prepare.split import Piece, split_clips
 from train.prepare.store import ClipStore
 
-W = TypeVar("W", bound=Recipe, covariant=True)
-EngineName = Literal["local", "ray"]
 STORE = "clips"
 DESCRIPTIONS = (records.DESCRIPTION, frames.DESCRIPTION)
-
-ENGINES: dict[
-    EngineName, Callable[[Recipe, Sequence[Clip], int], Iterator[tuple[Clip, Outcome]]]
-] = {
-    "local": extract_locally,
-    "ray": extract_on_cluster,
-}
-
-
-@dataclass(frozen=True)
-class Job(Generic[W]):
-    """What to process, and how.
-
-    Attributes:
-      limit: take the first so many clips; 0 takes all.
-    """
-
-    dataset_path: Path
-    output_path: Path
-    recipe: W
-    layout: LayoutName = "mead"
-    selection: Selection = field(default_factory=Selection)
-    engine: EngineName = "local"
-    workers: int = 1
-    limit: int = 0
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What there is to write a data set of.
+    """Records from which a data set is written.
 
     Attributes:
-      entries: of all clips.
-      pieces: of those that were not left out, in the order in which they are to lie.
-      read: the packed record of a clip.
+      entries: manifest entries of all clips.
+      pieces: pieces of the usable clips, in their order on disk.
+      read: returns the packed record of a clip, by name.
     """
 
     entries: list[Entry]
@@ -65,70 +35,69 @@ class Gathered:
     read: Callable[[str], bytes]
 
 
-def gather(job: Job[Recipe], console: Console) -> Gathered:
-    """Process the clips that are not done yet, divide all of them and write the
-    manifest.
+def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
+    """Process the missing clips, divide all of them and write the manifest.
 
     Until a description is written, the output folder counts as unfinished.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
-        are in its entry.
+      ValueError, OSError: an error of the whole job; a clip's own error is in its
+        entry.
     """
-    _check(job)
-    clips = find_clips(job.dataset_path, job.layout, job.selection)[: job.limit or None]
-    store = ClipStore(job.output_path / STORE, job.recipe)
-    failed = _extract_missing(job, clips, store, console)
+    options.check()
+    recipe.check()
+    recipe = recipe.with_absolute_paths()
+    _check_output(options, recipe)
+    root = options.dataset_path.absolute()
+    clips = find_clips(root, options.layout, options.selection)
+    clips = clips[: options.limit or None]
+    store = ClipStore(options.output_path / STORE, recipe)
+    failed = _extract_missing(options, recipe, clips, store, console)
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]
-    used = [entry for entry in entries if not entry.reason]
-    pieces = split_clips(
-        used, job.recipe.least_frames, job.recipe.frame_step, job.recipe.most_frames
-    )
+    pieces = _divide(entries, recipe)
     entries = _with_splits(entries, pieces)
-    (job.output_path / job.recipe.description).unlink(missing_ok=True)
-    write_manifest(job.output_path, entries)
+    (options.output_path / recipe.description).unlink(missing_ok=True)
+    write_manifest(options.output_path, entries)
     if not pieces:
         raise ValueError(
             f"none of {len(entries)} clips is left to train on ({entries[0].reason}): "
-            f"{job.output_path / MANIFEST} says why each was left out"
+            f"{options.output_path / MANIFEST} says why each was left out"
         )
     by_name = {clip.name: clip for clip in clips}
     return Gathered(entries, pieces, lambda name: store.record(by_name[name]))
 
 
-def _check(job: Job[Recipe]) -> None:
-    for name, least in (("workers", 1), ("limit", 0)):
-        if getattr(job, name) < least:
-            raise ValueError(
-                f"--{name} must be at least {least}, got {getattr(job, name)}"
-            )
+def _check_output(options: ClipOptions, recipe: Recipe) -> None:
     for description in DESCRIPTIONS:
-        if (
-            description != job.recipe.description
-            and (job.output_path / description).exists()
-        ):
+        is_other = description != recipe.description
+        if is_other and (options.output_path / description).exists():
             raise ValueError(
-                f"{job.output_path} holds a data set of another kind ({description}): choose another --output-path"
+                f"{options.output_path} holds a data set of another kind ({description}): "
+                "choose another --output-path"
             )
 
 
 def _extract_missing(
-    job: Job[Recipe], clips: Sequence[Clip], store: ClipStore, console: Console
+    options: ClipOptions,
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    store: ClipStore,
+    console: Console,
 ) -> dict[str, Entry]:
-    """Extract what the store lacks; returns the entries of the clips that failed."""
+    """Extract the clips that the store lacks, and return the entries of those that
+    failed."""
     failed: dict[str, Entry] = {}
     missing = [clip for clip in clips if not store.has(clip)]
-    if len(missing) < len(clips):
-        console.print(
-            f"{len(clips) - len(missing)} of {len(clips)} clips are done already",
-            highlight=False,
-        )
+    finished = len(clips) - len(missing)
+    if finished:
+        message = f"{finished} of {len(clips)} clips are done already"
+        console.print(message, highlight=False)
     if not missing:
         return failed
+    workers = min(options.workers, len(missing))
+    outcomes = ENGINES[options.engine](recipe, missing, workers)
     with show_progress(console, len(missing)) as advance:
-        for clip, outcome in ENGINES[job.engine](
-            job.recipe, missing, min(job.workers, len(missing))
-        ):
+        for clip, outcome in outcomes:
             store.put(clip, outcome)
             if outcome.record is None:
                 failed[clip.name] = outcome.entry
@@ -136,9 +105,16 @@ def _extract_missing(
     return failed
 
 
+def _divide(entries: Sequence[Entry], recipe: Recipe) -> list[Piece]:
+    usable = [entry for entry in entries if not entry.reason]
+    return split_clips(
+        usable, recipe.least_frames, recipe.frame_step, recipe.most_frames
+    )
+
+
 def _with_splits(entries: Sequence[Entry], pieces: Sequence[Piece]) -> list[Entry]:
-    splits: dict[str, tuple[str, ...]] = {}
+    # a dict keeps the order of splits, and each of them once
+    splits: dict[str, dict[str, None]] = {entry.clip: {} for entry in entries}
     for piece in pieces:
-        before = splits.get(piece.clip, ())
-        splits[piece.clip] = before if piece.split in before else (*before, piece.split)
-    return [replace(entry, splits=splits.get(entry.clip, ())) for entry in entries]
+        splits[piece.clip][piece.split] = None
+    return [replace(entry, splits=tuple(splits[entry.clip])) for entry in entries]

@@ -1,5 +1,4 @@
-"""The manifest: every clip that was seen, and what became of it, a line of JSON
-each."""
+"""The manifest: every clip of the source and its fate, one line of JSON each."""
 
 import json
 from collections.abc import Iterable
@@ -11,15 +10,18 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of a clip.
+    """The fate of a clip.
 
     Attributes:
-      clip: path of its video below the data set's root.
-      frames: of its record; 0 if it was left out.
-      seconds: of the clip that they cover.
-      checksum: SHA-256 of the files it was made of; empty if it was left out.
-      splits: in which it is; none if it was left out.
-      reason: why it was left out; empty if it was not.
+      clip: path of the video below the data set's root.
+      subject: name of the speaker.
+      emotion: emotion of the clip; empty if unknown.
+      level: intensity of the emotion; 0 if unknown.
+      frames: frames of the clip's record; 0 if it was left out.
+      seconds: part of the clip that they cover.
+      checksum: SHA-256 of the files that the record was made of; empty if left out.
+      splits: splits that hold a part of the clip; none if it was left out.
+      reason: why the clip was left out; empty if it was not.
     """
 
     clip: str
@@ -34,7 +36,7 @@ class Entry:
 
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
-    """Write `manifest.jsonl`."""
+    """Write `manifest.jsonl`, whole or not at all."""
     partial = folder / f".{MANIFEST}.partial"
     with partial.open("w", encoding="utf-8") as file:
         for entry in entries:

@@ -1,9 +1,9 @@
-"""What the command lines of `train.process` and `train.frames` have in common."""
+"""Options that the programs `train.process` and `train.frames` share."""
 
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,72 +11,48 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from jaxportrait.media.faces import DetectorName
 from train.data.clips import LayoutName, Selection
-from train.prepare.gather import EngineName, Job, W
+from train.prepare.pools import EngineName
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """Which clips to work on, and how.
+    """Clips to process, and the processes that do it.
 
     Attributes:
       dataset_path: folder of the videos.
-      output_path: folder of the data set; its subfolder `clips` keeps what is done and
+      output_path: folder of the data set; its subfolder `clips` holds finished clips and
         may be deleted at the end.
       layout: `mead` for MEAD's tree; `folder` for any tree of videos.
-      subjects: take these alone.
-      emotions: take these alone (MEAD).
-      levels: take these alone (MEAD).
-      angles: of MEAD's cameras, `all` for all; the front if left out.
+      selection: clips to use.
       engine: `local`, or `ray` for a cluster (needs Ray).
-      workers: processes at work.
-      limit: take the first so many clips; 0 takes all.
-      detector: how faces are found; `none` for videos already cropped.
-      detector_models: folder of the detector's files.
+      workers: number of processes.
+      limit: use the first so many clips only; 0 uses all.
     """
 
     dataset_path: Folder
     output_path: Folder
     layout: LayoutName = "mead"
-    subjects: tuple[str, ...] = ()
-    emotions: tuple[str, ...] = ()
-    levels: tuple[int, ...] = ()
-    angles: tuple[str, ...] = ()
+    selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     engine: EngineName = "local"
     workers: int = 1
     limit: int = 0
-    detector: DetectorName = "auto"
-    detector_models: Path | None = None
 
-    @property
-    def models_folder(self) -> Path | None:
-        """The detector's files by a path that holds wherever the work is done."""
-        return None if self.detector_models is None else self.detector_models.absolute()
-
-    def job(self, recipe: W) -> Job[W]:
-        """The work on these clips by `recipe`."""
-        selection = Selection(self.subjects, self.emotions, self.levels, self.angles)
-        return Job(
-            self.dataset_path.absolute(),
-            self.output_path,
-            recipe,
-            self.layout,
-            selection,
-            self.engine,
-            self.workers,
-            self.limit,
-        )
+    def check(self) -> None:
+        """Raise a ValueError for numbers out of range."""
+        for name, least in (("workers", 1), ("limit", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"--{name} must be at least {least}, got {value}")
 
 
 def run_program(program: Callable[[Console], Iterable[Table]]) -> None:
-    """Run a program and show its tables; what stops it is one line and an exit
-    status."""
-    os.environ.setdefault(
-        "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
-    )  # workers share a GPU with this process
+    """Run a program and print its tables; an error is one line and an exit status."""
+    # workers share a GPU with this process
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = Console()
     try:
         tables = program(console)
@@ -84,7 +60,7 @@ def run_program(program: Callable[[Console], Iterable[Table]]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        print("interrupted: run the same command again to resume", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     for table in tables:
         console.print(table)

@@ -1,25 +1,30 @@
-"""Work on clips, whatever their records hold: a recipe says how, and its extractor,
-made once a worker, does it."""
+"""Work on clips, independent of their records: a recipe describes it, and the recipe's
+extractor, made once a worker, does it."""
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
+import tyro
+
+from jaxportrait.media.faces import Detector, DetectorName, open_detector
 from train.data.clips import Clip
 from train.data.shards import pack
 from train.prepare.manifest import Entry
 
+EXTRACTION = 1
+"""Part of every fingerprint; raised when the same files give other records."""
+
 
 class ExtractorError(ValueError):
-    """What the work on every clip needs cannot be had, so that none can be worked
-    on."""
+    """An extractor that cannot be loaded, so that no clip can be processed."""
 
 
 class Record(Protocol):
-    """What is kept of a clip: a dataclass of arrays."""
+    """The stored form of a clip: a dataclass of arrays."""
 
     @property
     def frames(self) -> int: ...
@@ -27,21 +32,21 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a clip, and the whole of it as a packed record, unless it was left
-    out."""
+    """The fate of a clip, and its packed record unless it was left out."""
 
     entry: Entry
     record: bytes | None
 
 
+@dataclass(frozen=True)
 class Recipe(ABC):
-    """All that decides what a clip's record holds; it travels to the workers.
+    """Everything that determines a clip's record; it travels to the workers.
 
     Attributes:
-      description: the file by which the data set is known to be complete.
-      least_frames: of which something can be learned.
-      most_frames: of a record that trains, where there is a limit: of every record one
-        sample is drawn a round, and a sample is read with its whole record.
+      description: file that marks a complete data set.
+      least_frames: shortest record that is of use.
+      most_frames: longest record that trains, or None. One sample a round is drawn of
+        every record, and the whole record is read for it.
       frame_step: frames are divided between train and validation at multiples of it.
     """
 
@@ -52,34 +57,71 @@ class Recipe(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A name for the recipe: equal ones give equal records."""
+        """Return a name for the recipe: equal names give equal records."""
 
     @abstractmethod
     def files(self, clip: Clip) -> tuple[Path, ...]:
-        """The files that a clip's record is made of."""
+        """Return the files that a clip's record is made of."""
 
     @abstractmethod
     def extractor(self) -> "ClipExtractor":
-        """Load what the work needs."""
+        """Load the networks and the detector, and return the worker that uses them."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise a ValueError for values that make no records."""
+
+    def with_absolute_paths(self) -> Self:
+        """Return the recipe with paths that hold in every process of a cluster."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        paths = {
+            name: value.absolute()
+            for name, value in values.items()
+            if isinstance(value, Path)
+        }
+        return replace(self, **paths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceRecipe(Recipe, ABC):
+    """A recipe for which faces are detected.
+
+    Attributes:
+      detector: face detector; `none` for videos already cropped.
+      detector_models: folder of the detector's files.
+    """
+
+    detector: DetectorName = "auto"
+    detector_models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+
+    def open_detector(self) -> Detector:
+        """Open the detector."""
+        return open_detector(self.detector, self.detector_models)
+
+    def detector_facts(self) -> list[Any]:
+        """Return the facts about the detector for a fingerprint."""
+        return [self.open_detector().name, str(self.detector_models)]
 
 
 class ClipExtractor(ABC):
-    """Makes records of clips."""
+    """A worker that makes records of clips."""
 
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
 
     @abstractmethod
     def record(self, clip: Clip) -> tuple[Record, float]:
-        """The clip's record, and the seconds of the clip that it covers.
+        """Return the clip's record, and the seconds of the clip that it covers.
 
         Raises:
           ValueError, OSError: the clip cannot be used.
         """
 
     def extract(self, clip: Clip) -> Outcome:
-        """The clip's record, or why there is none: one clip must not stop thousands,
-        whatever is wrong with it."""
+        """Return the clip's record, or why there is none.
+
+        One clip must not stop thousands, so every error is an outcome.
+        """
         try:
             record, seconds = self.record(clip)
             checksum = file_checksum(self._recipe.files(clip))
@@ -89,10 +131,10 @@ class ClipExtractor(ABC):
 
 
 def load_extractor(recipe: Recipe) -> ClipExtractor:
-    """The recipe's extractor.
+    """Load the recipe's extractor.
 
     Raises:
-      ExtractorError: it cannot be made, whatever the reason.
+      ExtractorError: it cannot be loaded, whatever the reason.
     """
     try:
         return recipe.extractor()
@@ -101,27 +143,26 @@ def load_extractor(recipe: Recipe) -> ClipExtractor:
 
 
 def failure(clip: Clip, error: Exception) -> Outcome:
-    """The outcome of a clip that was left out."""
-    root = _squeezed(str(clip.video).removesuffix(clip.name))
-    return Outcome(_entry(clip, 0, 0.0, "", _one_line(error).replace(root, "")), None)
+    """Return the outcome of a clip that was left out."""
+    root = _squeeze(str(clip.video).removesuffix(clip.name))
+    reason = _one_line(error).replace(root, "")
+    return Outcome(_entry(clip, 0, 0.0, "", reason), None)
 
 
 def _one_line(error: Exception) -> str:
-    """What an error says; one that nobody foresaw is named by its type."""
-    text = _squeezed(str(error)) or "no message"
-    return (
-        text
-        if isinstance(error, (ValueError, OSError))
-        else f"{type(error).__name__}: {text}"
-    )
+    """Return an error's message; an unforeseen error is named by its type."""
+    text = _squeeze(str(error)) or "no message"
+    if isinstance(error, (ValueError, OSError)):
+        return text
+    return f"{type(error).__name__}: {text}"
 
 
-def _squeezed(text: str) -> str:
+def _squeeze(text: str) -> str:
     return " ".join(text.split())
 
 
 def file_checksum(files: Iterable[Path]) -> str:
-    """SHA-256 of files, one after the other."""
+    """Return the SHA-256 of files, one after the other; a repeated file counts once."""
     digest = hashlib.sha256()
     for path in dict.fromkeys(files):
         with path.open("rb") as file:

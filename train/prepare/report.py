@@ -1,5 +1,5 @@
-"""What a run says at its end: a table of what the splits hold, and one of the clips
-that were left out."""
+"""Tables at the end of a run: the contents of the splits, and the clips that were left
+out."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,17 +10,19 @@ from train.data.shards import SPLITS, Split
 from train.prepare.manifest import Entry
 
 Facts = Mapping[Split, Mapping[str, str]]
-"""What is to be said of each split, by name."""
+"""Split -> name of a fact -> its text."""
 
 
 def tables(facts: Facts, entries: Sequence[Entry]) -> Iterable[Table]:
-    """What the splits hold, and why clips were left out."""
+    """Yield the table of the splits, and that of the clips left out, if any."""
     yield split_table(facts, entries)
-    if any(entry.reason for entry in entries):
-        yield failure_table(entries)
+    failures = [entry for entry in entries if entry.reason]
+    if failures:
+        yield failure_table(failures)
 
 
 def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:
+    """Return a table with one row a split."""
     table = Table("split", "subjects", *facts["train"])
     for split in SPLITS:
         subjects = {entry.subject for entry in entries if split in entry.splits}
@@ -28,17 +30,16 @@ def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:
     return table
 
 
-def failure_table(entries: Sequence[Entry]) -> Table:
-    """Clips left out, an example a reason; the manifest has them all."""
-    reasons = Counter(
-        entry.reason.replace(entry.clip, "...") for entry in entries if entry.reason
-    )
-    examples = {
-        entry.reason.replace(entry.clip, "..."): entry.clip
-        for entry in entries
-        if entry.reason
-    }
+def failure_table(failures: Sequence[Entry]) -> Table:
+    """Return a table with one row a reason and an example; the manifest has all."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for entry in failures:
+        # clips that fail alike count as one reason
+        reason = entry.reason.replace(entry.clip, "...")
+        counts[reason] += 1
+        examples[reason] = entry.clip
     table = Table("left out", "reason", "such as")
-    for reason, count in reasons.most_common():
+    for reason, count in counts.most_common():
         table.add_row(str(count), reason, examples[reason])
     return table

@@ -1,4 +1,4 @@
-"""Which frames train, and which validate: by subject, or by time where there is but
+"""Division of clips into train and validation: by subject, or by time if there is only
 one."""
 
 import hashlib
@@ -31,85 +31,83 @@ def split_clips(
 ) -> list[Piece]:
     """Divide clips into train and validation; the same clips are always divided alike.
 
-    Of several subjects a tenth, one at least, is held out whole: those whose names have
-    the least hashes, so that a subject keeps its split when few others are added. Of a
-    single subject the last tenth of the time is held out, of every emotion and level.
+    A tenth of several subjects, at least one, is held out whole: those whose names have
+    the least hashes, so that a subject keeps its split when a few others are added. Of
+    a single subject the last tenth of the time is held out, in every emotion and level.
 
     Args:
-      least: frames of a piece.
-      step: a clip is cut at a multiple of it.
-      most: frames of a piece that trains; a longer one is cut into equal parts, if it
-        is given.
+      entries: manifest entries of the usable clips.
+      least: shortest piece in frames.
+      step: clips are cut at multiples of it.
+      most: longest piece that trains, or None; a longer one is cut into equal parts.
     """
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
     if len(subjects) == 1:
-        pieces = [
-            piece
-            for group in _by_emotion(entries)
-            for piece in _split_by_time(group, least, step)
-        ]
+        pieces = _split_subject(entries, least, step)
     else:
-        held_out = set(subjects[: max(1, round(HELD_OUT * len(subjects)))])
-        pieces = [
-            Piece(
-                entry.clip,
-                "validation" if entry.subject in held_out else "train",
-                0,
-                entry.frames,
-            )
-            for entry in entries
-        ]
-    pieces = [part for piece in pieces for part in _cut_up(piece, step, most)]
-    return sorted(
-        pieces, key=lambda piece: (SPLITS.index(piece.split), piece.clip, piece.start)
-    )
+        count = max(1, round(HELD_OUT * len(subjects)))
+        pieces = _split_by_subject(entries, set(subjects[:count]))
+    parts = [part for piece in pieces for part in _cut_up(piece, step, most)]
+    return sorted(parts, key=_position)
 
 
-def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
-    """The piece in parts of about equal length, none longer than `most`; one that
-    validates stays whole."""
-    if most is None or piece.split != "train":
-        return [piece]
-    parts = -(-piece.frames // most)
-    borders = [
-        piece.start + piece.frames * part // (parts * step) * step
-        for part in range(parts)
-    ]
-    return [
-        replace(piece, start=start, stop=stop)
-        for start, stop in pairwise([*borders, piece.stop])
-    ]
+def pieces_of(pieces: Sequence[Piece], split: Split) -> list[Piece]:
+    """Return the pieces of a split, in order."""
+    return [piece for piece in pieces if piece.split == split]
+
+
+def _position(piece: Piece) -> tuple[int, str, int]:
+    return SPLITS.index(piece.split), piece.clip, piece.start
 
 
 def _rank(subject: str) -> str:
     return hashlib.sha256(subject.encode()).hexdigest()
 
 
-def _by_emotion(entries: Sequence[Entry]) -> list[list[Entry]]:
-    def key(entry: Entry) -> tuple[str, int]:
-        return entry.emotion, entry.level
+def _split_by_subject(entries: Sequence[Entry], held_out: set[str]) -> list[Piece]:
+    pieces = []
+    for entry in entries:
+        split: Split = "validation" if entry.subject in held_out else "train"
+        pieces.append(Piece(entry.clip, split, 0, entry.frames))
+    return pieces
 
+
+def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
+    """Cut a piece into parts of about equal length, none longer than `most`; a piece
+    that validates stays whole."""
+    if most is None or piece.split != "train":
+        return [piece]
+    parts = -(-piece.frames // most)
+    borders = [piece.frames * part // (parts * step) * step for part in range(parts)]
+    starts = [piece.start + border for border in borders]
     return [
-        list(group)
-        for _, group in groupby(
-            sorted(entries, key=lambda entry: (*key(entry), entry.clip)), key
-        )
+        replace(piece, start=start, stop=stop)
+        for start, stop in pairwise([*starts, piece.stop])
     ]
 
 
+def _split_subject(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
+    def emotion(entry: Entry) -> tuple[str, int]:
+        return entry.emotion, entry.level
+
+    ordered = sorted(entries, key=lambda entry: (*emotion(entry), entry.clip))
+    pieces = []
+    for _, group in groupby(ordered, emotion):
+        pieces += _split_by_time(list(group), least, step)
+    return pieces
+
+
 def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
-    """Hold out the last frames of the clips, one after the other."""
-    pieces, wanted = (
-        [],
-        max(least, round(HELD_OUT * sum(entry.frames for entry in entries))),
-    )
+    """Hold out the last frames of the clips, one clip after the other."""
+    pieces = []
+    total = sum(entry.frames for entry in entries)
+    missing = max(least, round(HELD_OUT * total))
     for entry in reversed(entries):
         border = entry.frames
-        if wanted > 0:
-            border = _border(
-                entry.frames, max(wanted, least), least, step, alone=len(entries) == 1
-            )
-        wanted -= entry.frames - border
+        if missing > 0:
+            target = max(missing, least)
+            border = _border(entry.frames, target, least, step, only=len(entries) == 1)
+        missing -= entry.frames - border
         if border > 0:
             pieces.append(Piece(entry.clip, "train", 0, border))
         if border < entry.frames:
@@ -117,14 +115,14 @@ def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piec
     return pieces
 
 
-def _border(frames: int, wanted: int, least: int, step: int, *, alone: bool) -> int:
-    """Where to cut a clip so that about `wanted` of its last frames are held out and
-    neither piece is too short.
+def _border(frames: int, target: int, least: int, step: int, *, only: bool) -> int:
+    """Return where to cut a clip so that about `target` of its last frames are held out
+    and neither piece is too short.
 
-    A clip that is too short for two pieces is held out whole, unless there is no other
+    A clip that is too short for two pieces is held out whole, unless it is the only one
     to train on.
     """
     if frames < 2 * least:
-        return frames if alone else 0
-    border = (frames - wanted) // step * step
+        return frames if only else 0
+    border = (frames - target) // step * step
     return border if border >= least else 0

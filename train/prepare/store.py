@@ -1,10 +1,11 @@
-"""Records of clips that are done, a file each, so that an interrupted run goes on where
-it was."""
+"""Records of finished clips, a file each, so that an interrupted run resumes."""
 
 import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+
+import msgspec
 
 from train.data.clips import Clip
 from train.prepare.manifest import Entry
@@ -12,11 +13,10 @@ from train.prepare.recipe import Outcome, Recipe
 
 
 class ClipStore:
-    """Outcomes by clip, file state and recipe; a changed file or recipe is another key.
+    """Outcomes by clip, file state and recipe; a changed file or recipe changes the key.
 
-    Failures are not kept: what caused them, such as a lack of memory, may have been
-    mended. The next run meets them again, and looks once more for the face that a clip
-    does not show.
+    Failures are not stored: their cause, such as a lack of memory, may be fixed by the
+    next run, which tries those clips again.
     """
 
     def __init__(self, folder: Path, recipe: Recipe):
@@ -29,44 +29,48 @@ class ClipStore:
             leftover.unlink()
 
     def path(self, clip: Clip) -> Path:
-        """The file that holds the clip's outcome once it is done; a clip that changes
-        while the run lasts keeps it."""
+        """Return the file that holds the clip's outcome once it is finished.
+
+        A clip that changes during the run keeps its file.
+        """
         if clip.name not in self._paths:
             self._paths[clip.name] = self._folder / f"{self._key(clip)}.clip"
         return self._paths[clip.name]
 
     def _key(self, clip: Clip) -> str:
-        facts = [self._fingerprint, clip.name, *map(_state, self._recipe.files(clip))]
+        states = [_state(path) for path in self._recipe.files(clip)]
+        facts = [self._fingerprint, clip.name, *states]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
     def put(self, clip: Clip, outcome: Outcome) -> None:
-        """Keep an outcome that has a record, whole or not at all: a line of JSON, then
+        """Store an outcome that has a record, whole or not at all: a line of JSON, then
         the record."""
         if outcome.record is None:
             return
         path = self.path(clip)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(
-            json.dumps(asdict(outcome.entry)).encode() + b"\n" + outcome.record
-        )
+        entry = json.dumps(asdict(outcome.entry)).encode()
+        partial.write_bytes(entry + b"\n" + outcome.record)
         partial.replace(path)
 
     def has(self, clip: Clip) -> bool:
+        """Tell whether the clip is finished."""
         return self.path(clip).is_file()
 
     def entry(self, clip: Clip) -> Entry:
+        """Return the manifest's entry of a finished clip."""
         with self.path(clip).open("rb") as file:
-            return Entry(**json.loads(file.readline()))
+            return msgspec.json.decode(file.readline(), type=Entry)
 
     def record(self, clip: Clip) -> bytes:
-        """The packed record."""
+        """Return the packed record of a finished clip."""
         with self.path(clip).open("rb") as file:
             file.readline()
             return file.read()
 
 
 def _state(path: Path) -> list[int]:
-    """Size and time of change of a file; nothing for one that is missing."""
+    """Return size and modification time of a file; nothing for a missing one."""
     if not path.is_file():
         return []
     stat = path.stat()

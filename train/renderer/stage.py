@@ -144,7 +144,7 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
         ("image_size", config.image_size),
         ("the generator's pictures", config.target_size),
     ):
-        if not dataset.gives(size):
+        if not dataset.provides(size):
             raise ConfigError(
                 f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
                 f"make frames of another --size, or choose another image_size or generator.upscale"

@@ -153,7 +153,7 @@ def check_frames(
     """Raise a ConfigError unless the frames are as the renderer reads them, and have
     the landmarks that are named."""
     size, zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
-    if not dataset.gives(size):
+    if not dataset.provides(size):
         raise ConfigError(
             f"the {size} pixels that {checkpoint.path} reads cannot be had by halving the {dataset.size} of "
             f"{dataset.path}: make frames of another --size"

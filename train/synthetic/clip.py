@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoWriter
 from train.synthetic.identity import Identity, Sex, draw_identity
-from train.synthetic.landmarks import COUNT, landmarks
+from train.synthetic.landmarks import COUNT, GROUP_NAMES, landmarks
 from train.synthetic.motion import EMOTIONS, FPS, LEVELS, Performance, perform
 from train.synthetic.scene import Scene
 from train.synthetic.sentences import draw_sentence
@@ -180,6 +180,7 @@ def truth_of(
     truth |= {
         "opening": [moment.mouth.opening for moment in moments],
         "landmarks": points,
+        "landmark_groups": GROUP_NAMES,
         "phonemes": [phoneme.name for phoneme in speech.phonemes],
         "phoneme_times": [(sound.start, sound.end) for sound in speech.phonemes],
         "visemes": [segment.viseme.name for segment in segments],

@@ -30,6 +30,10 @@ GROUPS: dict[str, slice] = {
     "lips_inner": slice(74, 82),
 }
 """Feature -> its points; left and right are the picture's."""
+GROUP_NAMES = [
+    name for name, points in GROUPS.items() for _ in range(points.start, points.stop)
+]
+"""Feature of each point, as truth files name it."""
 COUNT = 82
 """Number of landmarks."""
 SIDES = (-1, 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import serialization
 
 from tests.train.frames import make_frames, record_of
 from train.data.frames import (
@@ -18,89 +19,104 @@ from train.data.frames import (
 )
 from train.data.shards import DatasetError
 
+GROUPS = {"lips_outer": (0, 1), "nose": (2, 3)}
 
-def test_a_record_comes_back_as_it_was():
-    record = record_of("портрет/a.mp4", 3, points=4)
-    again = decode_record(encode_record(record))
-    assert (again.clip, again.subject, again.images, again.frames) == (
-        record.clip,
-        "портрет",
-        record.images,
-        3,
-    )
+
+@pytest.mark.parametrize("groups", [{}, GROUPS])
+def test_a_record_is_restored(groups):
+    record = replace(record_of("портрет/a.mp4", 3, points=4), landmark_groups=groups)
+    restored = decode_record(encode_record(record))
+    assert (restored.clip, restored.subject) == (record.clip, "портрет")
+    assert (restored.images, restored.frames) == (record.images, 3)
+    assert restored.landmark_groups == groups
     for name in ("landmarks", "pose"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(record, name))
-        assert getattr(again, name).dtype == np.float32
+        array = getattr(restored, name)
+        np.testing.assert_array_equal(array, getattr(record, name))
+        assert array.dtype == np.float32
     assert encode_record(replace(record)) == encode_record(record)
+
+
+def test_a_record_of_format_1_is_read():
+    record = record_of("a/b.mp4", 3, points=4)
+    names = ("clip", "subject", "images", "landmarks", "pose")
+    data = serialization.msgpack_serialize({n: getattr(record, n) for n in names})
+    restored = decode_record(data)
+    assert restored.landmark_groups == {}
+    np.testing.assert_array_equal(restored.landmarks, record.landmarks)
+    # without groups, a record has the same bytes in both formats
+    assert encode_record(restored) == data
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\x00", encode_record(record_of("a", 2))[:-9], b"\x81\xa1x\x01"]
 )
 def test_other_bytes_are_no_record(data):
-    with pytest.raises(
-        DatasetError,
-        match="is no FrameRecord of this version: process the videos again",
-    ):
+    message = "is no FrameRecord of this version: process the videos again"
+    with pytest.raises(DatasetError, match=message):
         decode_record(data)
 
 
 def test_a_picture_keeps_its_colours():
+    # red lines a pixel wide, which chroma at half resolution would blur by 60 levels
     image = np.zeros((64, 64, 3), np.uint8)
-    image[:, ::2] = (
-        200,
-        40,
-        40,
-    )  # red lines a pixel wide, which chroma at half resolution would blur by 60 levels
+    image[:, ::2] = (200, 40, 40)
     image[:, 1::2] = (40, 40, 40)
-    assert np.abs(decode_image(encode_image(image)).astype(int) - image).max() <= 12
+    restored = decode_image(encode_image(image)).astype(int)
+    assert np.abs(restored - image).max() <= 12
     with pytest.raises(DatasetError, match="a picture of 4 bytes is no JPEG"):
         decode_image(b"\xff\xd8\xff\xe0")
     with pytest.raises(DatasetError, match="of 0 bytes"):
         decode_image(b"")
 
 
-def test_a_data_set_comes_back_as_it_was(tmp_path: Path):
+def test_a_data_set_is_restored(tmp_path: Path):
     written = make_frames(tmp_path / "set", train=3, validation=1, points=4)
     dataset = open_frames(tmp_path / "set")
     assert dataset == written
     assert dataset.identity == json.loads(json.dumps(written.identity))
     assert (dataset.size, dataset.landmarks, dataset.sizes["train"].clips) == (32, 4, 3)
-    assert [shard.name for shard in dataset.shards("train")] == [
-        "train-00000-of-00001.array_record"
-    ]
+    (shard,) = dataset.shards("train")
+    assert shard.name == "train-00000-of-00001.array_record"
     records = list(dataset.clips("train"))
-    assert [record.clip for record in records] == [
-        "train/0.mp4",
-        "train/1.mp4",
-        "train/2.mp4",
-    ]
+    names = [record.clip for record in records]
+    assert names == ["train/0.mp4", "train/1.mp4", "train/2.mp4"]
     assert all(isinstance(record, FrameRecord) for record in records)
 
 
-def test_identity_is_of_the_contents(tmp_path: Path):
-    one, same, other = (
-        make_frames(tmp_path / name, points=points)
-        for name, points in (("a", 4), ("b", 4), ("c", 5))
-    )
+def test_a_data_set_of_format_1_is_read(tmp_path: Path):
+    written = make_frames(tmp_path / "set")
+    path = tmp_path / "set" / "frames.json"
+    # format 1 had the identity only
+    path.write_text(json.dumps({"format": 1, **written.identity}))
+    dataset = open_frames(tmp_path / "set")
+    assert dataset == written
+    assert dataset.landmark_groups == {}
+
+
+def test_identity_depends_on_the_contents(tmp_path: Path):
+    one = make_frames(tmp_path / "a", points=4)
+    same = make_frames(tmp_path / "b", points=4)
+    other = make_frames(tmp_path / "c", points=5)
     assert one.identity == same.identity
     assert one.identity["digest"] != other.identity["digest"]
 
 
 def test_damaged_data_sets_say_what_is_wrong(tmp_path: Path):
-    with pytest.raises(
-        FileNotFoundError, match=r"no data set at .*frames\.json is missing"
-    ):
+    message = r"no data set at .*frames\.json is missing"
+    with pytest.raises(FileNotFoundError, match=message):
         open_frames(tmp_path)
     make_frames(tmp_path / "set")
     description = tmp_path / "set" / "frames.json"
     good = description.read_text()
-    description.write_text(json.dumps(json.loads(good) | {"format": 99}))
-    with pytest.raises(DatasetError, match="is of format 99, this version reads 1"):
-        open_frames(tmp_path / "set")
-    description.write_text(good[:40])
-    with pytest.raises(DatasetError, match="is damaged"):
-        open_frames(tmp_path / "set")
+    damages = {
+        json.dumps(json.loads(good) | {"format": 99}): "is of format 99, this version",
+        json.dumps(json.loads(good) | {"size": "large"}): "is damaged",
+        good[:40]: "is damaged",
+    }
+    for text, message in damages.items():
+        description.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            open_frames(tmp_path / "set")
     description.write_text(good)
     (tmp_path / "set" / "train-00000-of-00001.array_record").unlink()
     with pytest.raises(DatasetError, match="lacks train-00000-of-00001"):

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from flax import serialization
 
 from jaxportrait.checkpoint import open_checkpoint
 from tests.train.videos import draw_leaves, save_tiny_checkpoint
@@ -17,55 +20,95 @@ from train.data.records import (
     features_needed,
     network_identity,
     open_dataset,
+    sample_at,
+    samples_needed,
     window_count,
 )
-from train.data.shards import DatasetError
+from train.data.shards import DatasetError, shard_name, write_shard
 from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece
+
+LABELS = {"emotion": "happy", "level": 2}
 
 
 def record_of(clip: str, frames: int, seed: int = 0) -> ClipRecord:
     rng = np.random.default_rng(seed)
-    motion = rng.standard_normal((frames, 70)).astype(np.float32)
-    features = rng.standard_normal((features_needed(frames), 4)).astype(np.float16)
+    motion = rng.standard_normal((frames, 70))
+    features = rng.standard_normal((features_needed(frames), 4))
+    envelope = rng.uniform(size=frames)
     return ClipRecord(
         clip,
         clip[:1],
-        "happy",
-        2,
-        motion,
-        features,
-        rng.uniform(size=frames).astype(np.float32),
+        motion.astype(np.float32),
+        features.astype(np.float16),
+        envelope.astype(np.float32),
         3,
+        LABELS,
     )
 
 
-def write(folder, frames=(60, 45, 31)) -> tuple[Dataset, dict[str, ClipRecord]]:
-    folder.mkdir(exist_ok=True)
-    records = {
-        f"{name}.mp4": record_of(f"{name}.mp4", count, count)
-        for name, count in zip("abc", frames, strict=True)
+def with_everything(record: ClipRecord) -> ClipRecord:
+    sound = np.arange(samples_needed(record.frames), dtype=np.int16)
+    points = np.arange(6 * record.frames, dtype=np.float32)
+    return replace(record, sound=sound, landmarks=points.reshape(-1, 3, 2))
+
+
+def format_1(record: ClipRecord, emotion: str = "", level: int = 0) -> bytes:
+    """A record's bytes in the layout of format 1, with all of its fields."""
+    content: dict[str, Any] = {
+        "clip": record.clip,
+        "subject": record.subject,
+        "emotion": emotion,
+        "level": level,
+        "motion": record.motion,
+        "features": record.features,
+        "envelope": record.envelope,
+        "start": record.start,
     }
+    return serialization.msgpack_serialize(content)
+
+
+def write(folder: Path, frames=(60, 45, 31)) -> tuple[Dataset, dict[str, ClipRecord]]:
+    folder.mkdir(exist_ok=True)
+    records = {}
+    for name, count in zip(("a.mp4", "b.mp4", "c.mp4"), frames, strict=True):
+        records[name] = record_of(name, count, count)
     pieces = [
         Piece("a.mp4", "train", 0, frames[0]),
         Piece("c.mp4", "train", 0, frames[2]),
+        Piece("b.mp4", "validation", 3, frames[1]),
     ]
-    pieces.append(Piece("b.mp4", "validation", 3, frames[1]))
     options = {"feature_width": 4, "audio_encoder": "abc", "motion_space": "face"}
     return write_dataset(folder, pieces, records.__getitem__, **options), records
 
 
-def assert_equal(first: ClipRecord, second: ClipRecord):
+def assert_equal(first: ClipRecord, second: ClipRecord) -> None:
     for name in ClipRecord.__dataclass_fields__:
         one, other = getattr(first, name), getattr(second, name)
         np.testing.assert_array_equal(one, other)
         assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
 
 
-def test_a_record_comes_back_as_it_was():
-    record = record_of("портрет/a.mp4", 40)
+@pytest.mark.parametrize("change", [replace, with_everything])
+def test_a_record_is_restored(change):
+    record = change(record_of("портрет/a.mp4", 40))
     assert_equal(decode_record(encode_record(record)), record)
     assert encode_record(replace(record)) == encode_record(record)
+
+
+def test_a_record_of_format_1_is_upgraded():
+    record = record_of("портрет/a.mp4", 40)
+    assert_equal(decode_record(format_1(record, "happy", 2)), record)
+    plain = replace(record, labels={})
+    assert_equal(decode_record(format_1(record)), plain)
+
+
+def test_optional_fields_that_are_empty_cost_nothing():
+    plain = replace(record_of("a.mp4", 40), labels={})
+    assert len(encode_record(plain)) < len(format_1(plain))
+    content = serialization.msgpack_restore(encode_record(plain))
+    names = {"clip", "subject", "motion", "features", "envelope", "start"}
+    assert content.keys() == names
 
 
 @pytest.mark.parametrize(
@@ -77,28 +120,33 @@ def test_other_bytes_are_no_record(data):
 
 
 @pytest.mark.parametrize(
-    ("frames", "windows", "features"),
-    [(29, 0, 49), (30, 1, 50), (32, 1, 54), (33, 2, 55), (60, 11, 100)],
+    ("frames", "windows", "features", "samples"),
+    [
+        (29, 0, 49, 15_467),
+        (30, 1, 50, 16_000),
+        (32, 1, 54, 17_067),
+        (33, 2, 55, 17_600),
+        (60, 11, 100, 32_000),
+    ],
 )
-def test_windows_and_their_features(frames, windows, features):
+def test_windows_and_their_features(frames, windows, features, samples):
     assert window_count(frames) == windows
     assert features_needed(frames) == features
+    assert samples_needed(frames) == samples
     if windows:
-        assert feature_at(3 * (windows - 1)) + 50 <= features
+        last = 3 * (windows - 1)
+        assert feature_at(last) + 50 <= features
+        assert sample_at(last) + 16_000 <= samples
 
 
-def test_a_data_set_comes_back_as_it_was(tmp_path):
+def test_a_data_set_is_restored(tmp_path):
     written, records = write(tmp_path / "set")
     dataset = open_dataset(tmp_path / "set")
     assert dataset.sizes == written.sizes
-    assert (dataset.feature_width, dataset.audio_encoder, dataset.motion_space) == (
-        4,
-        "abc",
-        "face",
-    )
-    assert [shard.name for shard in dataset.shards("train")] == [
-        "train-00000-of-00001.array_record"
-    ]
+    assert (dataset.feature_width, dataset.audio_encoder) == (4, "abc")
+    assert (dataset.motion_space, dataset.landmark_groups) == ("face", {})
+    (shard,) = dataset.shards("train")
+    assert shard.name == "train-00000-of-00001.array_record"
     for record, clip in zip(dataset.clips("train"), ("a.mp4", "c.mp4"), strict=True):
         assert_equal(record, records[clip])
     (validation,) = dataset.clips("validation")
@@ -107,64 +155,80 @@ def test_a_data_set_comes_back_as_it_was(tmp_path):
     assert dataset.sizes["train"].windows == 11 + 1
 
 
+def test_a_data_set_of_format_1_is_read(tmp_path):
+    folder = tmp_path / "set"
+    _, records = write(folder)
+    description = json.loads((folder / "dataset.json").read_text())
+    for name in ("sound_rate", "landmark_groups"):
+        del description[name]
+    description["format"] = 1
+    (folder / "dataset.json").write_text(json.dumps(description))
+    train = [format_1(records[name], "happy", 2) for name in ("a.mp4", "c.mp4")]
+    write_shard(folder / shard_name("train", 0, 1), train)
+    dataset = open_dataset(folder)
+    for record, clip in zip(dataset.clips("train"), ("a.mp4", "c.mp4"), strict=True):
+        assert_equal(record, records[clip])
+    assert dataset.sizes["train"].windows == 11 + 1
+    assert dataset.landmark_groups == {}
+
+
 def test_statistics_of_a_motion_space_are_its_columns(tmp_path):
     dataset, records = write(tmp_path / "set")
-    motion = np.concatenate([records["a.mp4"].motion, records["c.mp4"].motion]).astype(
-        np.float64
-    )
+    parts = [records[name].motion for name in ("a.mp4", "c.mp4")]
+    motion = np.concatenate(parts).astype(np.float64)
+    keypoints = (6, 12, 14, 17, 19, 20)
+    columns = [3 * keypoint + axis for keypoint in keypoints for axis in range(3)]
+    mean = motion.mean(axis=0)[columns].astype(np.float32)
+    deviation = motion.std(axis=0, ddof=1)[columns].astype(np.float32)
     lips = open_dataset(tmp_path / "set").statistics("lip")
-    columns = [
-        3 * keypoint + axis for keypoint in (6, 12, 14, 17, 19, 20) for axis in range(3)
-    ]
-    np.testing.assert_array_equal(
-        lips.mean, motion.mean(axis=0)[columns].astype(np.float32)
-    )
-    np.testing.assert_array_equal(
-        lips.std, motion.std(axis=0, ddof=1)[columns].astype(np.float32)
-    )
+    np.testing.assert_array_equal(lips.mean, mean)
+    np.testing.assert_array_equal(lips.std, deviation)
     assert dataset.statistics("face").mean.shape == (70,)
 
 
-def test_writing_again_replaces_and_gives_the_same_bytes(tmp_path):
-    write(tmp_path / "set")
-    first = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
-    (tmp_path / "set" / "train-00001-of-00002.array_record").touch()
-    write(tmp_path / "set")
-    assert {
-        path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()
-    } == first
+def test_writing_twice_replaces_the_files_by_the_same_bytes(tmp_path):
+    folder = tmp_path / "set"
+    write(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "train-00001-of-00002.array_record").touch()
+    write(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_damaged_data_sets_say_what_is_wrong(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"no data set at .*dataset\.json is missing"
-    ):
+    message = r"no data set at .*dataset\.json is missing"
+    with pytest.raises(FileNotFoundError, match=message):
         open_dataset(tmp_path)
     write(tmp_path / "set")
     description = tmp_path / "set" / "dataset.json"
     good = description.read_text()
-    description.write_text(json.dumps(json.loads(good) | {"format": 99}))
-    with pytest.raises(DatasetError, match="is of format 99, this version reads 1"):
-        open_dataset(tmp_path / "set")
-    description.write_text(good[:40])
-    with pytest.raises(DatasetError, match="is damaged"):
-        open_dataset(tmp_path / "set")
+    damages = {
+        json.dumps(json.loads(good) | {"format": 99}): "is of format 99, this version",
+        json.dumps(json.loads(good) | {"motion_fps": 25}): "has motion_fps 25, this",
+        json.dumps(json.loads(good) | {"splits": 3}): "is damaged",
+        good[:40]: "is damaged",
+    }
+    for text, message in damages.items():
+        description.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            open_dataset(tmp_path / "set")
     description.write_text(good)
     (tmp_path / "set" / "train-00000-of-00001.array_record").unlink()
     with pytest.raises(DatasetError, match="lacks train-00000-of-00001"):
         open_dataset(tmp_path / "set")
 
 
-def test_identity_is_of_the_weights(tmp_path, monkeypatch):
+def test_identity_depends_on_the_weights(tmp_path, monkeypatch):
     checkpoint = open_checkpoint(save_tiny_checkpoint(tmp_path / "one"))
     copy = open_checkpoint(save_tiny_checkpoint(tmp_path / "two", ("whisper",)))
-    assert network_identity(checkpoint, "whisper") == network_identity(copy, "whisper")
+    identity = network_identity(checkpoint, "whisper")
+    assert identity == network_identity(copy, "whisper")
 
-    def changed(part, config):
+    def change_one(part, config):
         leaves = draw_leaves(part, config)
         name = next(iter(leaves))
         return {**leaves, name: leaves[name] + 1e-3}
 
-    monkeypatch.setattr("tests.train.videos.draw_leaves", changed)
+    monkeypatch.setattr("tests.train.videos.draw_leaves", change_one)
     other = open_checkpoint(save_tiny_checkpoint(tmp_path / "three", ("whisper",)))
-    assert network_identity(checkpoint, "whisper") != network_identity(other, "whisper")
+    assert identity != network_identity(other, "whisper")

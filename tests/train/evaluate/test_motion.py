@@ -61,8 +61,6 @@ def speech(clip: str, frames: int = 96, seed: int = 0, lag: int = 0) -> ClipReco
     return ClipRecord(
         clip,
         clip[:1],
-        "",
-        0,
         motion.astype(np.float32),
         features,
         envelope.astype(np.float32),
@@ -366,13 +364,13 @@ def test_clips_are_spread_over_a_split(tmp_path, clips):
         motion_space="lip",
     )
     dataset = open_dataset(tmp_path)
-    assert [record.clip for record in dataset.spread("train", 3)] == [
+    assert [record.clip for record in dataset.evenly_spaced("train", 3)] == [
         "1.mp4",
         "5.mp4",
         "8.mp4",
     ]
-    assert [record.clip for record in dataset.spread("train", 99)] == names
-    assert list(dataset.spread("validation", 3)) == []
+    assert [record.clip for record in dataset.evenly_spaced("train", 99)] == names
+    assert list(dataset.evenly_spaced("validation", 3)) == []
 
 
 def test_program_writes_table_figures_and_plots(

@@ -217,7 +217,7 @@ def frames(tmp_path_factory) -> Path:
         Piece(clip, "train" if clip == "M1/b" else "validation", 0, 4)
         for clip in records
     ]
-    write_frames(path, pieces, records.__getitem__, FrameRecipe(SIZE))
+    write_frames(path, pieces, records.__getitem__, FrameRecipe(size=SIZE))
     return path
 
 
@@ -306,7 +306,7 @@ def test_what_does_not_fit_is_one_line_and_status_2(
         tmp_path,
         [Piece("M1/a", "validation", 0, 4)],
         lambda _: record,
-        FrameRecipe(SIZE, zoom=1.5),
+        FrameRecipe(size=SIZE, zoom=1.5),
     )
     with pytest.raises(
         ValueError,

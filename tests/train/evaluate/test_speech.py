@@ -21,6 +21,7 @@ from jaxportrait.media.crop import (
 from tests.train.portraits import save_small_checkpoint
 from tests.train.videos import HEIGHT, WIDTH, draw_head, write_mead_clip
 from train.data.clips import Clip
+from train.data.truth import truth_path
 from train.evaluate.motion.metrics import LARGEST_LAG, correlation
 from train.evaluate.speech.heads import (
     MOUTH,
@@ -51,7 +52,6 @@ from train.evaluate.speech.regressor import (
 )
 from train.evaluate.speech.report import quality, speech, true_motion
 from train.evaluate.speech.run import Options, evaluate
-from train.prepare.frames.landmarks import truth_path
 from train.spoken import main
 
 FRAMES = 36

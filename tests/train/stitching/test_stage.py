@@ -370,7 +370,10 @@ def make_smooth_frames(path: Path) -> None:
     pieces = [Piece(clip, cast(Split, clip.split("/")[0]), 0, 3) for clip in records]
     path.mkdir(parents=True)
     write_frames(
-        path, pieces, records.__getitem__, FrameRecipe(size, zoom=config.crop_zoom)
+        path,
+        pieces,
+        records.__getitem__,
+        FrameRecipe(size=size, zoom=config.crop_zoom),
     )
 
 

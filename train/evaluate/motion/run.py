@@ -80,9 +80,9 @@ def evaluate(options: Options, console: Console) -> None:
     check_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
-    lips = learn_lip_axis(dataset.spread("train", LEARNT_CLIPS))
+    lips = learn_lip_axis(dataset.evenly_spaced("train", LEARNT_CLIPS))
     scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
-    held_out = list(dataset.spread("validation", options.clips))
+    held_out = list(dataset.evenly_spaced("validation", options.clips))
     clips = hold_out(held_out, network.config, options.windows)
     options.output.mkdir(parents=True, exist_ok=True)
     runs = sweep(

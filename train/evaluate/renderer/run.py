@@ -77,7 +77,9 @@ def evaluate(options: Options, console: Console) -> None:
         ("validation",) if options.people == "held-out" else SPLITS
     )
     found = [
-        record for split in splits for record in dataset.spread(split, options.pairs)
+        record
+        for split in splits
+        for record in dataset.evenly_spaced(split, options.pairs)
     ]
     records = [record for record in found if record.frames > 1]
     if not records:

@@ -23,7 +23,7 @@ from jaxportrait.media.faces import Detector
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
 from train.data.clips import Clip, Selection, find_clips
-from train.prepare.frames.landmarks import truth_path
+from train.data.truth import truth_path
 
 LOOK_FRAMES = 15
 """Every so many frames the face is sought, of which one box is made for the whole

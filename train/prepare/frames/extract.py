@@ -8,38 +8,38 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
-from jaxportrait.media.crop import CROP_SIZE, crop_face, network_input
-from jaxportrait.media.faces import DetectorName, open_detector
+from jaxportrait.media.crop import (
+    CROP_SIZE,
+    FaceRectangle,
+    crop_face,
+    network_input,
+)
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
 from train.data.clips import Clip
-from train.data.frames import DESCRIPTION, FORMAT, FrameRecord, encode_image
-from train.prepare.frames.landmarks import (
-    find_landmarks,
-    normalise,
-    read_truth,
-    stack_landmarks,
-    truth_path,
-)
-from train.prepare.recipe import ClipExtractor, Recipe
+from train.data.frames import DESCRIPTION, FrameRecord, encode_image
+from train.data.spacing import evenly_spaced
+from train.data.truth import Truth, read_truth, truth_path
+from train.prepare.frames.landmarks import find_landmarks, normalise, stack_landmarks
+from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 PAIR = 2
 SMALLEST_SIZE = 32
+# a tighter crop than LivePortrait's 2.2 hulls would cut the face itself
 LARGEST_ZOOM = 2.2
 
 
-@dataclass(frozen=True)
-class FrameRecipe(Recipe):
-    """All that decides which frames of a clip are kept, and how they are cut out.
+@dataclass(frozen=True, kw_only=True)
+class FrameRecipe(FaceRecipe):
+    """Everything that determines which frames of a clip are used, and their crop.
 
     Attributes:
-      size: side of the crops in pixels.
-      frames: of a clip; all of a shorter one.
-      zoom: how many times tighter a face is cut out than LivePortrait does.
-      detector: how faces are found.
-      detector_models: folder of its files.
+      size: side of the pictures in pixels, 512 at most.
+      frames: frames of each clip, evenly spaced; all of a shorter one.
+      zoom: how many times tighter to cut the faces out than LivePortrait does; small
+        networks draw larger faces better.
     """
 
     description: ClassVar[str] = DESCRIPTION
@@ -49,11 +49,8 @@ class FrameRecipe(Recipe):
     size: int = 256
     frames: int = 32
     zoom: float = 1.0
-    detector: DetectorName = "auto"
-    detector_models: Path | None = None
 
     def check(self) -> None:
-        """Raise a ValueError if there are no such frames."""
         if not SMALLEST_SIZE <= self.size <= CROP_SIZE:
             raise ValueError(
                 f"--size must be from {SMALLEST_SIZE} to {CROP_SIZE}, got {self.size}"
@@ -66,21 +63,17 @@ class FrameRecipe(Recipe):
             )
         if self.detector == "none" and self.zoom != 1:
             raise ValueError(
-                "--detector none takes pictures as they are, and --zoom crops tighter: leave out either"
+                "--detector none uses pictures as they are, and --zoom crops tighter: leave out either"
             )
 
     def fingerprint(self) -> str:
-        detector = [
-            open_detector(self.detector, self.detector_models).name,
-            str(self.detector_models),
-        ]
-        facts = [DESCRIPTION, FORMAT, self.size, self.frames, self.zoom, *detector]
+        shape = [self.size, self.frames, self.zoom]
+        facts = [DESCRIPTION, EXTRACTION, *shape, *self.detector_facts()]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
-        return tuple(
-            path for path in (clip.video, truth_path(clip.video)) if path.is_file()
-        )
+        paths = (clip.video, truth_path(clip.video))
+        return tuple(path for path in paths if path.is_file())
 
     def extractor(self) -> "FrameExtractor":
         return FrameExtractor(self)
@@ -91,11 +84,15 @@ class FrameExtractor(ClipExtractor):
 
     def __init__(self, recipe: FrameRecipe):
         super().__init__(recipe)
-        self._detector = open_detector(recipe.detector, recipe.detector_models)
-        self._size, self._frames, self._zoom = recipe.size, recipe.frames, recipe.zoom
+        self._detector = recipe.open_detector()
+        self._size = recipe.size
+        self._frames = recipe.frames
+        self._zoom = recipe.zoom
 
     def record(self, clip: Clip) -> tuple[FrameRecord, float]:
-        """Read the clip twice, once to find the face and once to crop it, so that its
+        """Make the record of a clip.
+
+        The video is read twice, once to find the face and once to crop it, so that its
         pictures are never held.
 
         Raises:
@@ -105,48 +102,59 @@ class FrameExtractor(ClipExtractor):
         """
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
-        chosen = spread(len(track.times), self._frames)
+        chosen = choose_frames(len(track.times), self._frames)
         truth = read_truth(clip.video, len(track.times))
         images, points = [], []
         for index, image in pick(video, chosen):
             crop = network_input(crop_face(image, track.rectangle), self._size)
             images.append(encode_image(crop))
-            if truth.landmarks is None:
-                seen = find_landmarks(image, track.rectangle, self._detector)
-            else:
-                seen = truth.landmarks[index]
-            points.append(
-                None if seen is None else normalise(seen, track.rectangle, self._size)
-            )
-        pose = (
-            np.full((len(chosen), 3), np.nan, np.float32)
-            if truth.pose is None
-            else truth.pose[chosen]
-        )
+            points.append(self._landmarks(image, index, track.rectangle, truth))
         record = FrameRecord(
-            clip.name, clip.subject, images, stack_landmarks(points), pose
+            clip.name,
+            clip.subject,
+            images,
+            stack_landmarks(points),
+            _pose(truth, chosen),
+            truth.landmark_groups,
         )
         return record, float(track.times[-1] - track.times[0])
 
+    def _landmarks(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        index: int,
+        rectangle: FaceRectangle,
+        truth: Truth,
+    ) -> Float32[np.ndarray, "l 2"] | None:
+        """Return a frame's landmarks in its crop: the truth's, else the detector's."""
+        if truth.landmarks is not None:
+            return normalise(truth.landmarks[index], rectangle, self._size)
+        points = find_landmarks(image, rectangle, self._detector)
+        return None if points is None else normalise(points, rectangle, self._size)
 
-def spread(total: int, count: int) -> list[int]:
-    """`count` of `total` frames, in the middles of as many equal parts; all of them if
-    there are fewer.
+
+def _pose(truth: Truth, chosen: list[int]) -> Float32[np.ndarray, "frames 3"]:
+    if truth.pose is None:
+        return np.full((len(chosen), 3), np.nan, np.float32)
+    return truth.pose[chosen].astype(np.float32)
+
+
+def choose_frames(total: int, count: int) -> list[int]:
+    """Choose `count` of `total` frames, evenly spaced; all of them if there are fewer.
 
     Raises:
-      ValueError: too few for a pair.
+      ValueError: there are too few for a pair.
     """
     if total < PAIR:
         raise ValueError(f"{total} picture in the video: a pair needs two")
-    count = min(count, total)
-    return [(2 * part + 1) * total // (2 * count) for part in range(count)]
+    return evenly_spaced(total, count)
 
 
 def pick(
     video: VideoReader, chosen: Sequence[int]
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    """The chosen frames of a video, with their numbers."""
-    wanted = set(chosen)
+    """Yield the chosen frames of a video, with their numbers."""
+    numbers = set(chosen)
     for index, (_, image) in enumerate(video):
-        if index in wanted:
+        if index in numbers:
             yield index, image

@@ -1,10 +1,11 @@
 """A run: videos -> frames of their clips, as a data set for renderer training."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import tyro
 from rich.console import Console
 
 from train.data.frames import (
@@ -15,35 +16,77 @@ from train.data.frames import (
     encode_record,
     write_description,
 )
-from train.data.shards import DatasetError
+from train.data.landmarks import LandmarkGroups
+from train.data.shards import DatasetError, SplitSize
 from train.prepare.frames.extract import FrameRecipe
-from train.prepare.gather import Job, gather
+from train.prepare.gather import gather
 from train.prepare.manifest import Entry
-from train.prepare.motion.write import write_splits
+from train.prepare.options import ClipOptions
+from train.prepare.report import Facts
 from train.prepare.split import Piece
+from train.prepare.write import write_splits
 
 SHARD_RECORDS = 128  # a record is near to a megabyte
 
 
-def make_frames(
-    job: Job[FrameRecipe], console: Console
-) -> tuple[FrameDataset, list[Entry]]:
-    """Take the frames of the clips that are not done yet, and write the data set of
-    all.
+@dataclass(frozen=True, kw_only=True)
+class Options(ClipOptions):
+    """Cut faces out of videos, to train a renderer on. An interrupted run resumes when
+    it is started again.
+
+    Attributes:
+      recipe: which frames are used, and how they are cut out.
+    """
+
+    recipe: tyro.conf.OmitArgPrefixes[FrameRecipe] = field(default_factory=FrameRecipe)
+
+
+def make_frames(options: Options, console: Console) -> tuple[FrameDataset, list[Entry]]:
+    """Cut out the frames of the missing clips, and write the data set of all.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
-        are in its entry.
+      ValueError, OSError: an error of the whole job; a clip's own error is in its
+        entry.
     """
-    job.recipe.check()
-    found = gather(job, console)
+    records = gather(options, options.recipe, console)
     dataset = write_frames(
-        job.output_path,
-        found.pieces,
-        lambda name: decode_record(found.read(name)),
-        job.recipe,
+        options.output_path,
+        records.pieces,
+        lambda name: decode_record(records.read(name)),
+        options.recipe,
     )
-    return dataset, found.entries
+    return dataset, records.entries
+
+
+@dataclass
+class Landmarks:
+    """Landmarks of the records so far; all records that have any have the same.
+
+    Attributes:
+      count: points of a face; 0 if no record has any.
+      groups: groups of the points; empty if unknown.
+    """
+
+    count: int = 0
+    groups: LandmarkGroups = field(default_factory=dict)
+
+    def add(self, record: FrameRecord) -> None:
+        """Add the landmarks of a record; raise a DatasetError if they differ."""
+        count = record.landmarks.shape[1]
+        if count == 0:
+            return
+        if self.count and count != self.count:
+            least, most = sorted((self.count, count))
+            raise DatasetError(
+                f"some clips have {least} landmarks and others {most}: process them apart, by --subjects"
+            )
+        if self.groups and record.landmark_groups not in ({}, self.groups):
+            raise DatasetError(
+                f"the landmarks of {record.clip} are grouped otherwise than those before it: "
+                "process them apart, by --subjects"
+            )
+        self.count = count
+        self.groups = self.groups or record.landmark_groups
 
 
 def write_frames(
@@ -55,19 +98,21 @@ def write_frames(
     """Write shards and description; the same pieces give the same bytes.
 
     Args:
-      pieces: in the order in which they are to lie.
-      read: the whole record of a clip.
-      recipe: by which the frames were taken.
+      folder: folder of the data set.
+      pieces: pieces in their order on disk.
+      read: returns the whole record of a clip.
+      recipe: recipe of the frames.
 
     Raises:
-      DatasetError: clips whose landmarks differ in number.
+      DatasetError: the clips' landmarks differ in number or groups.
     """
-    digest, counts = hashlib.sha256(), set[int]()
+    digest = hashlib.sha256()
+    landmarks = Landmarks()
 
     def cut(piece: Piece) -> bytes:
         record = cut_frames(read(piece.clip), piece)
+        landmarks.add(record)
         data = encode_record(record)
-        counts.add(record.landmarks.shape[1])
         digest.update(data)
         return data
 
@@ -77,15 +122,16 @@ def write_frames(
         sizes,
         recipe.size,
         recipe.zoom,
-        _landmark_count(counts),
+        landmarks.count,
         digest.hexdigest()[:16],
+        landmarks.groups,
     )
     write_description(dataset)
     return dataset
 
 
 def cut_frames(record: FrameRecord, piece: Piece) -> FrameRecord:
-    """The frames of a piece."""
+    """Return the frames of a piece."""
     part = slice(piece.start, piece.stop)
     return replace(
         record,
@@ -95,10 +141,15 @@ def cut_frames(record: FrameRecord, piece: Piece) -> FrameRecord:
     )
 
 
-def _landmark_count(counts: set[int]) -> int:
-    known = sorted(counts - {0})
-    if len(known) > 1:
-        raise DatasetError(
-            f"some clips have {known[0]} landmarks and others {known[-1]}: process them apart, by --subjects"
-        )
-    return known[0] if known else 0
+def facts(dataset: FrameDataset) -> Facts:
+    """Return the facts about the splits for the table at the end."""
+    landmarks = str(dataset.landmarks)
+    return {split: _facts_of(size, landmarks) for split, size in dataset.sizes.items()}
+
+
+def _facts_of(size: SplitSize, landmarks: str) -> Mapping[str, str]:
+    return {
+        "clips": str(size.clips),
+        "frames": str(size.frames),
+        "landmarks": landmarks,
+    }

@@ -1,20 +1,21 @@
-"""From a clip to its record: crop, motion, audio features. The same work whichever
-engine runs it."""
+"""From a clip to its record: crop, motion, audio features. The work is the same
+whichever engine runs it."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
+import tyro
+from jaxtyping import Float32
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.video import crop_frames
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.faces import DetectorName, open_detector
-from jaxportrait.media.track import track_face
+from jaxportrait.media.track import Track, track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
@@ -23,31 +24,30 @@ from jaxportrait.pipeline.read import read_motion
 from train.data.clips import Clip
 from train.data.records import (
     DESCRIPTION,
-    FORMAT,
     WINDOW_FRAMES,
     WINDOW_STEP,
     ClipRecord,
+    clip_labels,
     feature_at,
     features_needed,
     network_identity,
 )
 from train.prepare.motion.timeline import common_frames, loudness, motion_at
-from train.prepare.recipe import ClipExtractor, Recipe
+from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 
 def parts_needed(config: PortraitConfig) -> tuple[str, ...]:
-    """What processing needs of a checkpoint."""
+    """Return the parts of a checkpoint that processing needs."""
     return ("motion", config.audio_encoder)
 
 
-@dataclass(frozen=True)
-class Settings(Recipe):
-    """All that decides what a clip's motion and audio features are.
+@dataclass(frozen=True, kw_only=True)
+class MotionRecipe(FaceRecipe):
+    """Everything that determines a clip's motion and audio features.
 
     Attributes:
-      checkpoint: with a motion extractor and an audio encoder.
-      detector: how faces are found.
-      detector_models: folder of its files.
+      checkpoint: checkpoint with a motion extractor and an audio encoder; every worker
+        holds them.
       batch_size: pictures that the motion extractor reads at once.
     """
 
@@ -56,52 +56,53 @@ class Settings(Recipe):
     most_frames: ClassVar[int | None] = 20 * WINDOW_FRAMES
     frame_step: ClassVar[int] = WINDOW_STEP
 
-    checkpoint: Path
-    detector: DetectorName = "auto"
-    detector_models: Path | None = None
+    checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     batch_size: int = 16
 
-    def fingerprint(self) -> str:
+    def check(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}")
+
+    def open_checkpoint(self) -> Checkpoint:
+        """Open the checkpoint; raise a CheckpointError if it lacks a part."""
         checkpoint = open_checkpoint(self.checkpoint)
         checkpoint.require(parts_needed(checkpoint.config))
-        networks = [
-            network_identity(checkpoint, part)
-            for part in parts_needed(checkpoint.config)
-        ]
-        detector = [
-            open_detector(self.detector, self.detector_models).name,
-            str(self.detector_models),
-        ]
-        framing = [checkpoint.config.image_size, checkpoint.config.crop_zoom]
-        facts = [FORMAT, *networks, *framing, *detector, self.batch_size]
+        return checkpoint
+
+    def fingerprint(self) -> str:
+        checkpoint = self.open_checkpoint()
+        config = checkpoint.config
+        networks = [network_identity(checkpoint, name) for name in parts_needed(config)]
+        framing = [config.image_size, config.crop_zoom]
+        detector = self.detector_facts()
+        facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
         return clip.video, clip.sound
 
-    def extractor(self) -> "Extractor":
-        return Extractor(self)
+    def extractor(self) -> "MotionClipExtractor":
+        return MotionClipExtractor(self)
 
 
-class Extractor(ClipExtractor):
+class MotionClipExtractor(ClipExtractor):
     """Makes records of motion and audio features; it holds the networks and the
     detector."""
 
-    def __init__(self, settings: Settings):
-        super().__init__(settings)
-        checkpoint = open_checkpoint(settings.checkpoint)
-        checkpoint.require(parts_needed(checkpoint.config))
+    def __init__(self, recipe: MotionRecipe):
+        super().__init__(recipe)
+        checkpoint = recipe.open_checkpoint()
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
         self._features = load_features(checkpoint)
-        self._detector = open_detector(settings.detector, settings.detector_models)
-        self._size, self._zoom = (
-            checkpoint.config.image_size,
-            checkpoint.config.crop_zoom,
-        )
-        self._batch_size = settings.batch_size
+        self._detector = recipe.open_detector()
+        self._size = checkpoint.config.image_size
+        self._zoom = checkpoint.config.crop_zoom
+        self._batch_size = recipe.batch_size
 
     def record(self, clip: Clip) -> tuple[ClipRecord, float]:
-        """Read the clip twice, once to find the face and once to crop it, so that its
+        """Make the record of a clip.
+
+        The video is read twice, once to find the face and once to crop it, so that its
         pictures are never held.
 
         Raises:
@@ -114,27 +115,31 @@ class Extractor(ClipExtractor):
         track = track_face(video, self._detector, self._zoom)
         sound_start = next(audio.decode()).time or 0.0
         frames = common_frames(track.times, sound_start, audio.duration)
-        pictures = (picture for _, picture in video)
-        images = crop_frames(pictures, track.rectangle, self._size)
-        motion = motion_at(
-            read_motion(self._motion, images, self._batch_size),
-            track.times,
-            sound_start + frames / MOTION_FPS,
-        )
-        start, stop = int(frames[0]), int(frames[-1]) + 1
-        features = self._features.encode(audio.stream, features_needed(stop))
+        times = sound_start + frames / MOTION_FPS
         record = ClipRecord(
             clip.name,
             clip.subject,
-            clip.emotion,
-            clip.level,
-            motion,
-            features[feature_at(start) :].astype(np.float16),
+            self._read_motion(video, track, times),
+            self._encode(audio, int(frames[0]), int(frames[-1]) + 1),
             loudness(audio.stream(), frames),
-            start,
+            int(frames[0]),
+            clip_labels(clip.emotion, clip.level),
         )
         _require_finite(record)
         return record, record.frames / MOTION_FPS
+
+    def _read_motion(
+        self, video: VideoReader, track: Track, times: np.ndarray
+    ) -> Float32[np.ndarray, "frames 70"]:
+        pictures = (picture for _, picture in video)
+        crops = crop_frames(pictures, track.rectangle, self._size)
+        motion = read_motion(self._motion, crops, self._batch_size)
+        return motion_at(motion, track.times, times)
+
+    def _encode(self, audio: Audio, start: int, stop: int) -> np.ndarray:
+        """Return the audio features that cover frames `start` to `stop`."""
+        features = self._features.encode(audio.stream, features_needed(stop))
+        return features[feature_at(start) :].astype(np.float16)
 
 
 def _require_finite(record: ClipRecord) -> None:

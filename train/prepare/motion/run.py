@@ -1,46 +1,69 @@
 """A run of processing: videos -> motion and audio features of their clips, as a data
 set."""
 
+from dataclasses import dataclass
 from typing import Literal
 
+import tyro
 from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import Dataset, decode_record, network_identity
-from train.prepare.gather import Job, gather
+from train.prepare.gather import gather
 from train.prepare.manifest import Entry
-from train.prepare.motion.extract import Settings
+from train.prepare.motion.extract import MotionRecipe
 from train.prepare.motion.write import write_dataset
+from train.prepare.options import ClipOptions
+from train.prepare.report import Facts
 
 MotionName = Literal["lip", "face"]
 
 
-def process(
-    job: Job[Settings], console: Console, motion: MotionName = "lip"
-) -> tuple[Dataset, list[Entry]]:
-    """Process the clips that are not done yet, and write the data set of all.
+@dataclass(frozen=True, kw_only=True)
+class Options(ClipOptions):
+    """Make a motion data set out of talking-head videos. An interrupted run resumes
+    when it is started again.
 
-    Args:
-      motion: the motion space that training takes from the data set where it is told no
-        other; all of the motion is stored.
+    Attributes:
+      recipe: how a clip's motion and audio features are made.
+      motion: motion space that training uses unless it is told another; all of the
+        motion is stored.
+    """
+
+    recipe: tyro.conf.OmitArgPrefixes[MotionRecipe]
+    motion: MotionName = "lip"
+
+
+def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
+    """Process the missing clips, and write the data set of all.
 
     Raises:
-      ValueError, OSError: what is wrong with the job as a whole; a clip's own errors
-        are in its entry.
+      ValueError, OSError: an error of the whole job; a clip's own error is in its
+        entry.
     """
-    if job.recipe.batch_size < 1:
-        raise ValueError(
-            f"--batch-size must be at least 1, got {job.recipe.batch_size}"
-        )
-    found = gather(job, console)
-    checkpoint = open_checkpoint(job.recipe.checkpoint)
+    records = gather(options, options.recipe, console)
+    checkpoint = open_checkpoint(options.recipe.checkpoint)
     encoder = checkpoint.config.audio_encoder
     dataset = write_dataset(
-        job.output_path,
-        found.pieces,
-        lambda name: decode_record(found.read(name)),
+        options.output_path,
+        records.pieces,
+        lambda name: decode_record(records.read(name)),
         feature_width=checkpoint.sizes(encoder).width,
         audio_encoder=network_identity(checkpoint, encoder),
-        motion_space=motion,
+        motion_space=options.motion,
     )
-    return dataset, found.entries
+    return dataset, records.entries
+
+
+def facts(dataset: Dataset) -> Facts:
+    """Return the facts about the splits for the table at the end."""
+    return {
+        split: {
+            "clips": str(size.clips),
+            "frames": str(size.frames),
+            "minutes": f"{size.frames / MOTION_FPS / 60:.1f}",
+            "windows": str(size.windows),
+        }
+        for split, size in dataset.sizes.items()
+    }

@@ -10,7 +10,7 @@ from jaxportrait.media.audio import SAMPLE_RATE
 from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import WINDOW_FRAMES, WINDOW_STEP
 
-LONGEST_GAP = 0.25  # seconds between pictures; motion is not made up over more
+LONGEST_GAP = 0.25  # seconds between pictures; motion is not invented over more
 SPARE_SOUND = 0.1  # seconds that the sound may end early: encoders cut it so
 ROUNDING = 1e-3  # frames; times in containers are rounded
 
@@ -18,45 +18,48 @@ ROUNDING = 1e-3  # frames; times in containers are rounded
 def common_frames(
     times: Float64[np.ndarray, " pictures"], sound_start: float, sound_seconds: float
 ) -> Int[np.ndarray, " frames"]:
-    """The motion frames that both pictures and sound cover; frame i lies i / 30 s after
-    the sound's start.
+    """Return the motion frames that both pictures and sound cover; frame i lies i / 30 s
+    after the sound's start.
 
     They start at a multiple of 3, where an audio feature starts.
 
     Args:
-      times: of the pictures, in seconds.
-      sound_start: on the same clock.
+      times: times of the pictures in seconds.
+      sound_start: start of the sound on the same clock.
+      sound_seconds: length of the sound.
 
     Raises:
-      ValueError: pictures are missing, or less than a window is left.
+      ValueError: pictures are missing, or less than a window is covered.
     """
-    if len(times) < 2:
-        raise ValueError(f"{len(times)} picture in the video: motion needs two")
-    interval = np.diff(times)
-    if interval.max() > LONGEST_GAP:
-        gap = times[interval.argmax()]
-        raise ValueError(
-            f"no picture for {interval.max():.2f} s after {gap:.2f} s: cut the clip there"
-        )
-    half = np.median(interval) / 2
-    first = (
-        max(
-            0,
-            np.ceil(
-                (times[0] - half - sound_start) * MOTION_FPS / WINDOW_STEP - ROUNDING
-            ),
-        )
-        * WINDOW_STEP
-    )
-    end = min(times[-1] + 2 * half, sound_start + sound_seconds + SPARE_SOUND)
-    frames = np.arange(
-        first, np.floor((end - sound_start) * MOTION_FPS + ROUNDING), dtype=np.int64
-    )
+    interval = _interval(times)
+    # a picture stands for the time halfway to its neighbours
+    start = times[0] - interval / 2 - sound_start
+    step = np.ceil(start * MOTION_FPS / WINDOW_STEP - ROUNDING)
+    first = max(0, step) * WINDOW_STEP
+    sound_end = sound_start + sound_seconds + SPARE_SOUND
+    end = min(times[-1] + interval, sound_end) - sound_start
+    stop = np.floor(end * MOTION_FPS + ROUNDING)
+    frames = np.arange(first, stop, dtype=np.int64)
     if len(frames) < WINDOW_FRAMES:
+        seconds = len(frames) / MOTION_FPS
+        least = WINDOW_FRAMES / MOTION_FPS
         raise ValueError(
-            f"{len(frames) / MOTION_FPS:.2f} s of pictures with sound: a clip needs {WINDOW_FRAMES / MOTION_FPS:.2f} s"
+            f"{seconds:.2f} s of pictures with sound: a clip needs {least:.2f} s"
         )
     return frames
+
+
+def _interval(times: Float64[np.ndarray, " pictures"]) -> float:
+    """Return the median interval between pictures; raise a ValueError for a gap."""
+    if len(times) < 2:
+        raise ValueError(f"{len(times)} picture in the video: motion needs two")
+    intervals = np.diff(times)
+    longest = intervals.argmax()
+    if intervals[longest] > LONGEST_GAP:
+        raise ValueError(
+            f"no picture for {intervals[longest]:.2f} s after {times[longest]:.2f} s: cut the clip there"
+        )
+    return float(np.median(intervals))
 
 
 def motion_at(
@@ -64,32 +67,32 @@ def motion_at(
     times: Float64[np.ndarray, " pictures"],
     at: Float64[np.ndarray, " frames"],
 ) -> Float32[np.ndarray, "frames d"]:
-    """Read motion linearly between pictures; before the first and after the last one it
-    rests.
+    """Interpolate motion linearly between pictures; it rests before the first and after
+    the last one.
 
-    Angles are read like the rest: the extractor's lie within a right angle of zero, so
-    none wraps.
+    Angles are interpolated like the rest: the extractor's lie within a right angle of
+    zero, so none wraps.
     """
-    return np.stack(
-        [np.interp(at, times, column) for column in motion.T.astype(np.float64)], axis=1
-    ).astype(np.float32)
+    columns = [np.interp(at, times, column) for column in motion.T.astype(np.float64)]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def loudness(
     chunks: Iterable[Float32[np.ndarray, " samples"]],
     frames: Int[np.ndarray, " frames"],
 ) -> Float32[np.ndarray, " frames"]:
-    """Root mean square of 16 kHz samples over a thirtieth of a second around each
-    frame; silence after the end."""
-    energy, counts, position = np.zeros(frames[-1] + 1), np.zeros(frames[-1] + 1), 0
+    """Return the root mean square of 16 kHz samples over a thirtieth of a second around
+    each frame; silence after the end."""
+    size = frames[-1] + 1
+    energy = np.zeros(size)
+    counts = np.zeros(size)
+    position = 0
     for chunk in chunks:
-        nearest = np.floor(
-            (position + np.arange(chunk.size)) * (MOTION_FPS / SAMPLE_RATE) + 0.5
-        ).astype(np.int64)
-        heard = nearest < len(energy)
-        energy += np.bincount(
-            nearest[heard], np.square(chunk[heard], dtype=np.float64), len(energy)
-        )
-        counts += np.bincount(nearest[heard], minlength=len(energy))
+        samples = position + np.arange(chunk.size)
+        nearest = np.floor(samples * (MOTION_FPS / SAMPLE_RATE) + 0.5).astype(np.int64)
+        inside = nearest < size
+        squares = np.square(chunk[inside], dtype=np.float64)
+        energy += np.bincount(nearest[inside], squares, size)
+        counts += np.bincount(nearest[inside], minlength=size)
         position += chunk.size
     return np.sqrt(energy / np.maximum(counts, 1))[frames].astype(np.float32)

@@ -1,10 +1,10 @@
-"""Write the data set: pieces of records into ArrayRecord shards, and the statistics of
-those that train."""
+"""Writing of a motion data set: shards, and statistics of the records that train."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
-from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from train.data.records import (
     DESCRIPTION,
@@ -14,12 +14,15 @@ from train.data.records import (
     encode_record,
     feature_at,
     features_needed,
+    sample_at,
+    samples_needed,
     window_count,
     write_description,
 )
-from train.data.shards import SPLITS, Split, SplitSize, shard_name, write_shard
+from train.data.shards import SPLITS, Split, SplitSize
 from train.prepare.motion.statistics import MotionMoments
-from train.prepare.split import Piece
+from train.prepare.split import Piece, pieces_of
+from train.prepare.write import write_splits
 
 SHARD_RECORDS = 512
 
@@ -35,12 +38,15 @@ def write_dataset(
 ) -> Dataset:
     """Write shards, statistics and description; the same pieces give the same bytes.
 
-    Until the description stands, which is written last, the folder counts as
-    unfinished.
+    Until the description is written, last of all, the folder counts as unfinished.
 
     Args:
-      pieces: in the order in which they are to lie; one at least trains.
-      read: the whole record of a clip.
+      folder: folder of the data set.
+      pieces: pieces in their order on disk; at least one trains.
+      read: returns the whole record of a clip.
+      feature_width: values of an audio feature.
+      audio_encoder: identity of the audio encoder.
+      motion_space: space that training uses unless another is named.
     """
     moments = MotionMoments()
 
@@ -51,17 +57,9 @@ def write_dataset(
         return encode_record(record)
 
     sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
-    windows = {
-        split: sum(window_count(piece.frames) for piece in _of(pieces, split))
-        for split in SPLITS
-    }
-    counted: dict[Split, WindowSplitSize] = {
-        split: WindowSplitSize(*astuple(sizes[split]), windows=windows[split])
-        for split in SPLITS
-    }
     dataset = Dataset(
         folder,
-        counted,
+        {split: _with_windows(sizes[split], pieces, split) for split in SPLITS},
         feature_width,
         audio_encoder,
         motion_space,
@@ -72,61 +70,31 @@ def write_dataset(
     return dataset
 
 
+def _with_windows(
+    size: SplitSize, pieces: Sequence[Piece], split: Split
+) -> WindowSplitSize:
+    counts = [window_count(piece.frames) for piece in pieces_of(pieces, split)]
+    return WindowSplitSize(*astuple(size), windows=sum(counts))
+
+
 def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
-    """The frames of a piece, with the audio features that cover them."""
-    first = feature_at(piece.start)
+    """Return the frames of a piece, with the audio features and sound that cover
+    them."""
+    frames = slice(piece.start, piece.stop)
+    feature = feature_at(piece.start)
+    sample = sample_at(piece.start)
+    features = slice(feature, feature + features_needed(piece.frames))
+    samples = slice(sample, sample + samples_needed(piece.frames))
     return replace(
         record,
-        motion=record.motion[piece.start : piece.stop],
-        features=record.features[
-            first : first + features_needed(piece.stop - piece.start)
-        ],
-        envelope=record.envelope[piece.start : piece.stop],
+        motion=record.motion[frames],
+        features=record.features[features],
+        envelope=record.envelope[frames],
         start=record.start + piece.start,
+        sound=_part(record.sound, samples),
+        landmarks=_part(record.landmarks, frames),
     )
 
 
-def write_splits(
-    folder: Path,
-    description: str,
-    pieces: Sequence[Piece],
-    cut: Callable[[Piece], bytes],
-    shard_records: int,
-) -> dict[Split, SplitSize]:
-    """Write the shards of both splits in place of what stood there; the description is
-    yet to be written.
-
-    Args:
-      description: the file that says that the data set is complete.
-      pieces: in the order in which they are to lie.
-      cut: the packed record of a piece.
-      shard_records: in a shard, at most.
-    """
-    (folder / description).unlink(missing_ok=True)
-    for stale in folder.glob("*.array_record*"):
-        stale.unlink()
-    return {
-        split: _write_split(folder, split, _of(pieces, split), cut, shard_records)
-        for split in SPLITS
-    }
-
-
-def _of(pieces: Iterable[Piece], split: Split) -> list[Piece]:
-    return [piece for piece in pieces if piece.split == split]
-
-
-def _write_split(
-    folder: Path,
-    split: Split,
-    pieces: Sequence[Piece],
-    cut: Callable[[Piece], bytes],
-    shard_records: int,
-) -> SplitSize:
-    count = -(-len(pieces) // shard_records)
-    source = iter(pieces)
-    for index in range(count):
-        write_shard(
-            folder / shard_name(split, index, count),
-            map(cut, islice(source, shard_records)),
-        )
-    return SplitSize(count, len(pieces), sum(piece.frames for piece in pieces))
+def _part(array: np.ndarray | None, part: slice) -> np.ndarray | None:
+    return None if array is None else array[part]

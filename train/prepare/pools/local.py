@@ -1,15 +1,17 @@
-"""The work on this machine: in this process, or in several."""
+"""The work on this machine: in this process, or in a pool of processes."""
 
 import os
-import signal
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import cache
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
+
+from pebble import ProcessExpired, ProcessPool
 
 from train.data.clips import Clip
 from train.prepare.recipe import (
+    ClipExtractor,
     ExtractorError,
     Outcome,
     Recipe,
@@ -17,7 +19,9 @@ from train.prepare.recipe import (
     load_extractor,
 )
 
-LAST_BREATH = 5.0  # seconds in which a process that has hung up ends by itself
+QUEUED = 2
+"""Clips a worker that the pool holds: one at work, one waiting. Finished records are
+not kept in memory."""
 
 
 def extract_locally(
@@ -26,128 +30,110 @@ def extract_locally(
     """Yield the outcome of every clip as it is ready, in any order.
 
     A clip whose worker is killed, as by a decoder's fault or a lack of memory, is left
-    out, and the worker replaced.
+    out, and the worker is replaced.
 
     Raises:
-      ExtractorError: no worker can be made ready.
+      ExtractorError: a worker cannot load the extractor.
+      ChildProcessError: a worker was killed while none had any work.
     """
     if workers > 1:
-        yield from _share_out(recipe, clips, workers)
+        yield from _extract_in_pool(recipe, clips, min(workers, len(clips)))
         return
     extractor = load_extractor(recipe)
     for clip in clips:
         yield clip, extractor.extract(clip)
 
 
-class Worker:
-    """A process that works on one clip at a time; it ends with its parent, however that
-    ends."""
-
-    def __init__(self, recipe: Recipe):
-        context = get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, recipe), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-
-    def wait_until_ready(self) -> None:
-        """Return when the extractor is loaded; raise an ExtractorError if that
-        fails."""
-        try:
-            problem = self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            problem = ExtractorError(
-                f"no clip can be worked on: a worker ended while it loaded (exit status {self.status()}); "
-                "if memory is short, take fewer --workers"
-            )
-        if problem is not None:
-            raise problem
-
-    def begin(self, clip: Clip) -> None:
-        self._clip = clip
-        with suppress(
-            ConnectionError
-        ):  # it has died since its last clip, which `finish` finds
-            self.connection.send(clip)
-
-    def finish(self) -> tuple[Clip, Outcome | None]:
-        """The clip and what became of it; None if the process has died of it."""
-        try:
-            return self._clip, self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            return self._clip, None
-
-    def status(self) -> int | None:
-        """Exit status of the process, negative for a signal, when it has hung up."""
-        self._process.join(LAST_BREATH)
-        self.stop()
-        return self._process.exitcode
-
-    def stop(self) -> None:
-        """End the process, whatever it does."""
-        self._process.terminate()
-        self._process.join()
-        self.connection.close()
-
-
-def _share_out(
-    recipe: Recipe, clips: Sequence[Clip], count: int
+def _extract_in_pool(
+    recipe: Recipe, clips: Sequence[Clip], workers: int
 ) -> Iterator[tuple[Clip, Outcome]]:
-    """Give each worker a clip, and the next one when it is done."""
-    waiting, workers = (
-        deque(clips),
-        [Worker(recipe) for _ in range(min(count, len(clips)))],
+    context = get_context("spawn")
+    loads = LoadLog(context)
+    pool = ProcessPool(
+        workers, initializer=_start_worker, initargs=(loads,), context=context
     )
-    busy: dict[Connection, Worker] = {}
+    waiting = iter(clips)
+    pending: dict[Future[Outcome], Clip] = {}
 
-    def begin(worker: Worker) -> None:
-        worker.begin(waiting.popleft())
-        busy[worker.connection] = worker
-
-    def replace(worker: Worker) -> Worker:
-        workers.remove(worker)
-        workers.append(Worker(recipe))
-        workers[-1].wait_until_ready()
-        return workers[-1]
+    def schedule() -> None:
+        clip = next(waiting, None)
+        if clip is not None:
+            pending[pool.schedule(_extract, args=(recipe, clip))] = clip
 
     try:
-        for worker in workers:
-            worker.wait_until_ready()
-        for worker in workers:
-            begin(worker)
-        while busy:
-            for connection in wait(list(busy)):
-                worker = busy.pop(connection)  # pyright: ignore[reportArgumentType]
-                clip, outcome = worker.finish()
-                died = outcome is None
-                if outcome is None:
-                    outcome = failure(
-                        clip,
-                        ChildProcessError(
-                            f"its worker was killed (exit status {worker.status()})"
-                        ),
-                    )
-                if waiting:
-                    begin(replace(worker) if died else worker)
-                yield clip, outcome
+        for _ in range(QUEUED * workers):
+            schedule()
+        while pending:
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                clip = pending.pop(future)
+                schedule()
+                yield clip, _outcome(future, clip, loads)
+    except RuntimeError as error:
+        # the pool stops if a worker ends while all of them wait
+        raise ChildProcessError(
+            f"the pool of {workers} workers has stopped ({error}): run the same command again to resume"
+        ) from error
     finally:
-        for worker in workers:
-            worker.stop()
+        pool.stop()
+        pool.join()
 
 
-def _serve(connection: Connection, recipe: Recipe) -> None:
-    """Work until the parent hangs up. Ctrl-C is the parent's to answer, and all workers
-    share a GPU's memory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _outcome(future: Future[Outcome], clip: Clip, loads: "LoadLog") -> Outcome:
+    """Return the outcome of a clip; raise an ExtractorError if it has none because its
+    worker could not load the extractor."""
+    try:
+        return future.result()
+    except ProcessExpired as error:
+        if not loads.has(error.pid):
+            raise ExtractorError(
+                f"no clip can be worked on: a worker ended while it loaded (exit status {error.exitcode}); "
+                "if memory is short, use fewer --workers"
+            ) from error
+        reason = f"its worker was killed (exit status {error.exitcode})"
+        return failure(clip, ChildProcessError(reason))
+
+
+class LoadLog:
+    """Process ids of the workers that have loaded their extractor.
+
+    The pool reports a worker's end with its id, but not what the worker did: this log
+    tells a worker that ended while it loaded from one that a clip killed.
+    """
+
+    def __init__(self, context: SpawnContext):
+        self._queue = context.SimpleQueue()
+        self._loaded: set[int] = set()
+
+    def add(self) -> None:
+        """Log the calling process."""
+        self._queue.put(os.getpid())
+
+    def has(self, pid: int | None) -> bool:
+        """Tell whether a process is in the log."""
+        while not self._queue.empty():
+            self._loaded.add(self._queue.get())
+        return pid in self._loaded
+
+
+# the log of the pool that this process works for, set when it starts
+_loads: LoadLog | None = None
+
+
+def _start_worker(loads: LoadLog) -> None:
+    global _loads
+    _loads = loads
+    # all workers share a GPU's memory
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    with suppress(EOFError, BrokenPipeError):
-        try:
-            extractor = load_extractor(recipe)
-        except ExtractorError as error:
-            connection.send(error)
-            return
-        connection.send(None)
-        while True:
-            connection.send(extractor.extract(connection.recv()))
+
+
+def _extract(recipe: Recipe, clip: Clip) -> Outcome:
+    return _loaded_extractor(recipe).extract(clip)
+
+
+@cache
+def _loaded_extractor(recipe: Recipe) -> ClipExtractor:
+    extractor = load_extractor(recipe)
+    if _loads is not None:
+        _loads.add()
+    return extractor

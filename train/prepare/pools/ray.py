@@ -1,7 +1,7 @@
 """The work on a Ray cluster's CPUs and GPUs; needs the extra `cluster`.
 
-Nodes need the project installed, and the videos and what the recipe names at the same
-paths; the results come back to the process that asked, which alone writes.
+Nodes need the project installed, and the videos and the recipe's files at the same
+paths. The results return to the process that asked, which is the only one that writes.
 """
 
 import math
@@ -20,13 +20,13 @@ from train.prepare.recipe import (
 
 RESTARTS = 2
 SHARED_GPU = {"env_vars": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}}
-"""Environment of a worker: JAX would take most of a GPU's memory, and leave nothing to
-the others on it."""
+"""Environment of a worker: JAX would reserve most of a GPU's memory, and leave nothing
+to the other workers on it."""
 
 
 class Remote:
-    """An extractor on a node of the cluster; where it cannot be loaded, its answer to
-    every clip is why."""
+    """An extractor on a node of the cluster; if it cannot be loaded, it answers every
+    clip with the reason."""
 
     def __init__(self, recipe: Recipe):
         try:
@@ -35,11 +35,10 @@ class Remote:
             self._extractor = error
 
     def extract(self, clip: Clip) -> Outcome | ExtractorError:
-        return (
-            self._extractor
-            if isinstance(self._extractor, ExtractorError)
-            else self._extractor.extract(clip)
-        )
+        """Return the outcome of a clip."""
+        if isinstance(self._extractor, ExtractorError):
+            return self._extractor
+        return self._extractor.extract(clip)
 
 
 def extract_on_cluster(
@@ -51,7 +50,7 @@ def extract_on_cluster(
     that kills its worker is tried again elsewhere, and then left out.
 
     Raises:
-      ExtractorError: a worker cannot be made ready.
+      ExtractorError: a worker cannot load the extractor.
       ValueError: Ray is not installed, or the cluster has fewer CPUs than workers.
     """
     ray = _import_ray()
@@ -60,31 +59,30 @@ def extract_on_cluster(
     try:
         gpus = gpu_share(ray.cluster_resources(), workers)
         options = {"num_cpus": 1, "num_gpus": gpus, "runtime_env": SHARED_GPU}
-        actor = ray.remote(max_restarts=-1, max_task_retries=RESTARTS, **options)(
-            Remote
-        )
-        yield from _as_completed(
-            ray, [actor.remote(recipe) for _ in range(workers)], clips
-        )
+        retries = {"max_restarts": -1, "max_task_retries": RESTARTS}
+        actor = ray.remote(**retries, **options)(Remote)
+        actors = [actor.remote(recipe) for _ in range(workers)]
+        yield from _as_completed(ray, actors, clips)
     finally:
         if started_here:
             ray.shutdown()
 
 
 def gpu_share(resources: Mapping[str, float], workers: int) -> float:
-    """The part of a GPU that each worker gets, so that all of them fit; 0 where there
-    is none.
+    """Return the part of a GPU for each worker, so that all of them fit; 0 without GPUs.
 
     Args:
-      resources: of the cluster, by Ray's names.
+      resources: resources of the cluster, by Ray's names.
+      workers: number of workers.
 
     Raises:
-      ValueError: fewer CPUs than workers, of which the last would wait for ever.
+      ValueError: there are fewer CPUs than workers; the last would wait for ever.
     """
-    cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+    cpus = int(resources.get("CPU", 0))
+    gpus = int(resources.get("GPU", 0))
     if workers > cpus:
         raise ValueError(
-            f"--workers {workers} need a CPU each, and the Ray cluster has {cpus}: take --workers {cpus}"
+            f"--workers {workers} need a CPU each, and the Ray cluster has {cpus}: use --workers {cpus}"
         )
     return 1 / math.ceil(workers / gpus) if gpus else 0.0
 
@@ -92,31 +90,32 @@ def gpu_share(resources: Mapping[str, float], workers: int) -> float:
 def _as_completed(
     ray: Any, actors: list[Any], clips: Sequence[Clip]
 ) -> Iterator[tuple[Clip, Outcome]]:
-    """Give every actor a clip, and the next one when it is done: one that kills it
-    takes no other along."""
-    waiting, pending = deque(clips), {}
+    """Assign each actor a clip, and the next one when it is ready, so that a clip that
+    kills its actor takes no other with it."""
+    waiting = deque(clips)
     free = deque(actors)
+    pending: dict[Any, tuple[Any, Clip]] = {}
     while waiting or pending:
         while waiting and free:
-            actor, clip = free.popleft(), waiting.popleft()
+            actor = free.popleft()
+            clip = waiting.popleft()
             pending[actor.extract.remote(clip)] = actor, clip
-        (done,), _ = ray.wait(list(pending), num_returns=1)
-        actor, clip = pending.pop(done)
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        actor, clip = pending.pop(ready)
         free.append(actor)
-        try:
-            outcome = ray.get(done)
-        except (
-            ray.exceptions.RayError
-        ):  # its text has addresses and ids, and the manifest is the same in every run
-            outcome = failure(
-                clip,
-                ChildProcessError(
-                    f"its worker was killed in each of {1 + RESTARTS} tries"
-                ),
-            )
-        if isinstance(outcome, ExtractorError):
-            raise outcome
-        yield clip, outcome
+        yield clip, _outcome(ray, ready, clip)
+
+
+def _outcome(ray: Any, ready: Any, clip: Clip) -> Outcome:
+    try:
+        outcome = ray.get(ready)
+    except ray.exceptions.RayError:
+        # Ray's text has addresses and ids, and the manifest is the same in every run
+        reason = f"its worker was killed in each of {1 + RESTARTS} tries"
+        return failure(clip, ChildProcessError(reason))
+    if isinstance(outcome, ExtractorError):
+        raise outcome
+    return outcome
 
 
 def _import_ray() -> Any:
@@ -124,6 +123,6 @@ def _import_ray() -> Any:
         import ray
     except ImportError as error:
         raise ValueError(
-            "--engine ray needs Ray: pip install ray, or take --engine local"
+            "--engine ray needs Ray: pip install ray, or use --engine local"
         ) from error
     return ray

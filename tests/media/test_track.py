@@ -1,0 +1,61 @@
+"""Faces followed through clips that detectors of the tests make up."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from jaxportrait.media.crop import FaceRectangle
+from jaxportrait.media.faces import Detector, Face, NoFaceError
+from jaxportrait.media.track import track_face
+
+
+def detector_of(find: Callable[[np.ndarray], list[Face]]) -> Detector:
+    return Detector("drawn", find)
+
+
+def face_at(x: float, y: float, size: float = 40.0) -> Face:
+    half = size / 2
+    box = (x - half, y - half, x + half, y + half)
+    return Face(box, 1.0, FaceRectangle((x, y), size))
+
+
+def number_of(image: np.ndarray) -> int:
+    return int(image[0, 0, 0])
+
+
+def clip_of(seconds: float, fps: float = 10) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames whose first pixel is their number."""
+    for index in range(round(seconds * fps)):
+        yield index / fps, np.full((8, 8, 3), index, np.uint8)
+
+
+def test_the_box_is_the_mean_over_frames_framed_as_published():
+    detector = detector_of(lambda image: [face_at(100 + number_of(image), 60)])
+    track = track_face(clip_of(1.1), detector)
+    assert track.rectangle.size == pytest.approx(2.2 * 40)
+    assert track.rectangle.center == pytest.approx((105, 60 - 0.1 * 2.2 * 40))
+    assert track.rectangle.angle == 0
+    np.testing.assert_allclose(track.times, np.arange(11) / 10)
+
+
+def test_the_largest_face_is_followed_and_strays_are_left_out():
+    def find(image: np.ndarray) -> list[Face]:
+        number = number_of(image)
+        faces = [face_at(300, 60, 30)]
+        if number == 0:
+            faces.append(face_at(100, 60, 40))
+        if number != 4:
+            faces.append(face_at(101, 60, 40))
+        return faces
+
+    track = track_face(clip_of(2), detector_of(find))
+    assert track.rectangle.center[0] == pytest.approx(101, abs=0.6)
+
+
+def test_a_face_in_few_frames_is_none():
+    def find(image: np.ndarray) -> list[Face]:
+        return [face_at(9, 9)] if number_of(image) == 2 else []
+
+    with pytest.raises(NoFaceError, match="1 of 5 looks"):
+        track_face(clip_of(1), detector_of(find))

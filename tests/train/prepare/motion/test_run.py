@@ -1,0 +1,236 @@
+"""Processing as a user runs it, on a drawn tree in MEAD's shape."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from multiprocessing import active_children
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.features.registry import load_features
+from jaxportrait.media.audio import Audio
+from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
+from train.data.records import ClipRecord, open_dataset
+from train.prepare.motion.extract import MotionClipExtractor, MotionRecipe
+from train.prepare.motion.run import Options, process
+from train.prepare.store import ClipStore
+from train.process import main
+
+QUIET = Console(quiet=True)
+
+CORRUPT = "M003/video/front/angry/level_1/002.mp4"
+FACELESS = "M003/video/front/neutral/level_1/001.mp4"
+SOUNDLESS = "W009/video/front/angry/level_2/001.mp4"
+SLOW = "W009/video/front/happy/level_3/001.mp4"
+PLAIN = (
+    "M003/video/front/angry/level_1/001.mp4",
+    "W011/video/front/fear/level_1/001.mp4",
+)
+USABLE = {SLOW, *PLAIN}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def mead(tmp_path_factory) -> Path:
+    """Three subjects; one video corrupt, one without a face, one without sound, one at
+    25 fps, one from the side."""
+    root = tmp_path_factory.mktemp("mead")
+    write_mead_clip(root, "M003", "angry", 1, "001")
+    corrupt = write_mead_clip(root, "M003", "angry", 1, "002")
+    corrupt.write_bytes(corrupt.read_bytes()[:3000])
+    write_mead_clip(root, "M003", "neutral", 1, "001", face=False)
+    write_mead_clip(root, "W009", "angry", 2, "001", sound=False)
+    write_mead_clip(root, "W009", "happy", 3, "001", fps=25)
+    write_mead_clip(root, "W011", "fear", 1, "001")
+    write_mead_clip(root, "W011", "fear", 1, "001", angle="left_30")
+    return root
+
+
+def options_of(root: Path, output: Path, checkpoint: Path, **more) -> Options:
+    recipe = MotionRecipe(checkpoint=checkpoint, detector="haar")
+    return Options(dataset_path=root, output_path=output, recipe=recipe, **more)
+
+
+@pytest.fixture(scope="module")
+def dataset_path(mead, checkpoint, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("processed") / "out"
+    process(options_of(mead, output, checkpoint), QUIET)
+    return output
+
+
+def manifest_of(output: Path) -> dict[str, dict]:
+    lines = (output / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    return {entry["clip"]: entry for entry in map(json.loads, lines)}
+
+
+def files_of(output: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
+
+
+def records_of(output: Path) -> dict[str, ClipRecord]:
+    dataset = open_dataset(output)
+    records = [*dataset.clips("train"), *dataset.clips("validation")]
+    return {record.clip: record for record in records}
+
+
+def test_the_manifest_tells_the_fate_of_every_clip(dataset_path):
+    manifest = manifest_of(dataset_path)
+    assert list(manifest) == sorted({CORRUPT, FACELESS, SOUNDLESS, *USABLE})
+    failures = {clip: entry for clip, entry in manifest.items() if entry["reason"]}
+    assert manifest.keys() - failures.keys() == USABLE
+    assert "truncated or corrupt" in failures[CORRUPT]["reason"]
+    assert "steady face in 0 of 6 looks" in failures[FACELESS]["reason"]
+    missing = "W009/audio/angry/level_2/001.m4a does not exist"
+    assert missing in failures[SOUNDLESS]["reason"]
+    assert all(entry["splits"] == [] for entry in failures.values())
+    slow = manifest[SLOW]
+    assert (slow["subject"], slow["emotion"], slow["level"]) == ("W009", "happy", 3)
+    assert (slow["frames"], slow["seconds"], len(slow["checksum"])) == (36, 1.2, 64)
+
+
+def test_records_hold_motion_and_the_features_of_inference(
+    dataset_path, mead, checkpoint
+):
+    records = records_of(dataset_path)
+    whisper = load_features(open_checkpoint(checkpoint))
+    assert set(records) == USABLE
+    for clip, record in records.items():
+        assert record.motion.shape == (36, 70)
+        assert record.motion.dtype == np.float32
+        assert np.ptp(record.motion, axis=0).max() > 0
+        sound = mead / clip.replace("video/front", "audio").replace(".mp4", ".m4a")
+        audio = Audio.open(sound)
+        expected = whisper.encode(audio.stream, 60)
+        np.testing.assert_array_equal(record.features, expected.astype(np.float16))
+        assert record.envelope.shape == (36,)
+
+
+def test_emotion_and_level_are_the_labels_of_a_record(dataset_path):
+    records = records_of(dataset_path)
+    assert records[SLOW].labels == {"emotion": "happy", "level": 3}
+
+
+def test_statistics_are_those_of_two_passes_over_the_train_split(dataset_path):
+    dataset = open_dataset(dataset_path)
+    parts = [record.motion for record in dataset.clips("train")]
+    motion = np.concatenate(parts).astype(np.float64)
+    mean = motion.mean(axis=0)
+    deviation = motion.std(axis=0, ddof=1)
+    assert dataset.sizes["train"].frames == len(motion)
+    np.testing.assert_allclose(dataset.mean, mean, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(dataset.deviation, deviation, rtol=1e-12)
+
+
+def test_subjects_do_not_cross_splits(dataset_path):
+    dataset = open_dataset(dataset_path)
+    train = {record.subject for record in dataset.clips("train")}
+    validation = {record.subject for record in dataset.clips("validation")}
+    assert len(validation) == 1
+    assert not train & validation
+
+
+def test_an_interrupted_run_resumes_to_the_same_files(
+    dataset_path, mead, checkpoint, tmp_path, monkeypatch
+):
+    options = options_of(mead, tmp_path / "out", checkpoint)
+    extract = MotionClipExtractor.extract
+    before, after = [], []
+
+    def interrupt_third(self, clip):
+        if len(before) == 2:
+            raise KeyboardInterrupt
+        before.append(clip.name)
+        return extract(self, clip)
+
+    def log(self, clip):
+        after.append(clip.name)
+        return extract(self, clip)
+
+    monkeypatch.setattr(MotionClipExtractor, "extract", interrupt_third)
+    with pytest.raises(KeyboardInterrupt):
+        process(options, QUIET)
+    with pytest.raises(FileNotFoundError, match="make or finish it"):
+        open_dataset(options.output_path)
+    monkeypatch.setattr(MotionClipExtractor, "extract", log)
+    process(options, QUIET)
+    assert before[0] not in after
+    assert files_of(options.output_path) == files_of(dataset_path)
+
+
+def test_workers_make_the_same_files_even_if_one_is_killed(
+    dataset_path, mead, checkpoint, tmp_path, monkeypatch
+):
+    options = options_of(mead, tmp_path / "out", checkpoint, workers=2)
+    put = ClipStore.put
+    killed = []
+
+    def kill_a_worker(self, clip, outcome):
+        if not killed:
+            killed.append(active_children()[0])
+            killed[0].kill()
+        put(self, clip, outcome)
+
+    monkeypatch.setattr(ClipStore, "put", kill_a_worker)
+    process(options, QUIET)
+    reasons = [entry["reason"] for entry in manifest_of(options.output_path).values()]
+    message = "its worker was killed (exit status -9)"
+    assert sum(message in reason for reason in reasons) == 1
+    process(replace(options, workers=1), QUIET)
+    assert files_of(options.output_path) == files_of(dataset_path)
+
+
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
+)
+def test_a_ray_cluster_makes_the_same_files(dataset_path, mead, checkpoint, tmp_path):
+    output = tmp_path / "out"
+    paths = ["--dataset-path", mead, "--output-path", output]
+    networks = ["--checkpoint", checkpoint, "--detector", "haar"]
+    engine = ["--engine", "ray", "--workers", "2"]
+    command = [sys.executable, "-m", "train.process", *paths, *networks, *engine]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert files_of(output) == files_of(dataset_path)
+    assert "validation" in run.stdout
+
+
+def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
+    write_head(tmp_path / "videos" / "speaker" / "a.mp4", seconds=3, sound=voice(3))
+    layout = {"layout": "folder", "motion": "face"}
+    options = options_of(tmp_path / "videos", tmp_path / "out", checkpoint, **layout)
+    dataset, (entry,) = process(options, QUIET)
+    (train,) = dataset.clips("train")
+    (validation,) = dataset.clips("validation")
+    assert entry.splits == ("train", "validation")
+    assert (train.start, train.frames) == (0, 60)
+    assert (validation.start, validation.frames) == (60, 30)
+    assert len(validation.features) == 50
+    assert train.labels == {}
+    assert open_dataset(tmp_path / "out").motion_space == "face"
+
+
+def test_nothing_to_train_on_is_one_line_and_status_2(
+    checkpoint, tmp_path, monkeypatch, capsys
+):
+    write_head(tmp_path / "videos" / "empty.mp4", face=False, sound=voice(1.2))
+    write_head(tmp_path / "videos" / "mute.mp4")
+    paths = ["--dataset-path", tmp_path / "videos", "--output-path", tmp_path / "out"]
+    arguments = ["--layout", "folder", "--checkpoint", checkpoint, *paths]
+    monkeypatch.setattr(sys, "argv", ["process", *map(str, arguments)])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "error: none of 2 clips is left to train on (the haar detector finds a steady face in 0 of 6"
+    )
+    assert "has no audio stream" in manifest_of(tmp_path / "out")["mute.mp4"]["reason"]

@@ -1,0 +1,46 @@
+"""Pieces of motion records, and the statistics of those that train."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.train.data.test_records import record_of
+from train.data.records import features_needed
+from train.prepare.motion.statistics import MotionMoments
+from train.prepare.motion.write import cut_record
+from train.prepare.split import Piece
+
+PIECE = Piece("a.mp4", "train", 3, 35)
+
+
+def test_the_features_of_a_piece_cover_its_frames():
+    record = record_of("a.mp4", 36)
+    part = cut_record(record, PIECE)
+    features = record.features[5 : 5 + features_needed(32)]
+    np.testing.assert_array_equal(part.features, features)
+    np.testing.assert_array_equal(part.motion, record.motion[3:35])
+    np.testing.assert_array_equal(part.envelope, record.envelope[3:35])
+    assert (part.start, part.frames) == (record.start + 3, 32)
+    assert part.labels == record.labels
+    assert part.sound is None
+    assert part.landmarks is None
+
+
+def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
+    samples = np.arange(19_200, dtype=np.int16)
+    points = np.arange(144, dtype=np.float32).reshape(36, 2, 2)
+    record = replace(record_of("a.mp4", 36), sound=samples, landmarks=points)
+    part = cut_record(record, PIECE)
+    # 1600 samples last as long as 3 frames; 32 frames need 17066.7 samples
+    np.testing.assert_array_equal(part.sound, samples[1600 : 1600 + 17_067])
+    np.testing.assert_array_equal(part.landmarks, points[3:35])
+
+
+def test_moments_keep_small_deviations_on_large_means():
+    noise = np.random.default_rng(0).standard_normal((999, 70))
+    values = 1e4 + noise.astype(np.float64) * 1e-3
+    moments = MotionMoments()
+    for part in np.array_split(values, 13):
+        moments.add(part)
+    np.testing.assert_allclose(moments.mean, values.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(moments.deviation, values.std(axis=0, ddof=1), rtol=1e-8)
