@@ -111,8 +111,9 @@ def pack(record: Any) -> bytes:
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, Mapping):
-            value = {name: _storable(value[name]) for name in value}
-        if value is not None and value != {}:
+            # an empty mapping is left out like None
+            value = {name: _storable(value[name]) for name in value} or None
+        if value is not None:
             content[field.name] = value
     return serialization.msgpack_serialize(content)
 
