@@ -1,26 +1,25 @@
 """`python -m train.frames --dataset-path VIDEOS --output-path FRAMES`: videos -> frames
 for renderer training."""
 
-from collections.abc import Iterable
-
-import tyro
 from rich.console import Console
-from rich.table import Table
 
+from jaxportrait.console.options import parse_options
 from train.prepare.frames.run import Options, facts, make_frames
-from train.prepare.options import run_program
-from train.prepare.report import tables
+from train.prepare.options import resumable
+from train.prepare.report import print_tables
 
+SUMMARY = """Cut faces out of videos, to train a renderer on.
 
-def run(options: Options, console: Console) -> Iterable[Table]:
-    """Cut out the frames, and return the tables of the result."""
-    dataset, entries = make_frames(options, console)
-    return tables(facts(dataset), entries)
+An interrupted run resumes when it is started again."""
+EXAMPLE = "--dataset-path MEAD --output-path data/frames --size 512"
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
-    run_program(lambda console: run(options, console))
+    options = parse_options(Options, "train.frames", summary=SUMMARY, example=EXAMPLE)
+    console = Console()
+    with resumable():
+        dataset, entries = make_frames(options, console)
+    print_tables(console, facts(dataset), entries)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,25 @@
 """`python -m train.process --dataset-path MEAD --output-path OUT --checkpoint CKPT`:
 videos -> motion shards."""
 
-from collections.abc import Iterable
-
-import tyro
 from rich.console import Console
-from rich.table import Table
 
+from jaxportrait.console.options import parse_options
 from train.prepare.motion.run import Options, facts, process
-from train.prepare.options import run_program
-from train.prepare.report import tables
+from train.prepare.options import resumable
+from train.prepare.report import print_tables
 
+SUMMARY = """Make a motion data set out of talking-head videos.
 
-def run(options: Options, console: Console) -> Iterable[Table]:
-    """Process the videos, and return the tables of the result."""
-    dataset, entries = process(options, console)
-    return tables(facts(dataset), entries)
+An interrupted run resumes when it is started again."""
+EXAMPLE = "--dataset-path MEAD --output-path data/mead --checkpoint checkpoints/base"
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
-    run_program(lambda console: run(options, console))
+    options = parse_options(Options, "train.process", summary=SUMMARY, example=EXAMPLE)
+    console = Console()
+    with resumable():
+        dataset, entries = process(options, console)
+    print_tables(console, facts(dataset), entries)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,17 @@
 """`python -m train.evaluate --dataset-path OUT --checkpoint CKPT`: how good sampled
 motion is on held-out subjects."""
 
-import sys
-
-import tyro
-from rich.console import Console
-
+from jaxportrait.console.options import parse_options
 from train.evaluate.motion.run import Options, evaluate
+from train.evaluate.program import run_evaluation
 
-REPORT_WIDTH = 120  # characters, where there is no terminal
+SUMMARY = """Measure sampled motion on held-out clips, over steps and guidance."""
+EXAMPLE = "--dataset-path data/mead --checkpoint checkpoints/mine --steps 5 10"
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
-    try:
-        evaluate(options, Console(width=None if sys.stdout.isatty() else REPORT_WIDTH))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    options = parse_options(Options, "train.evaluate", summary=SUMMARY, example=EXAMPLE)
+    run_evaluation(evaluate, options)
 
 
 if __name__ == "__main__":

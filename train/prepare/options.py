@@ -1,21 +1,19 @@
 """Options that the programs `train.process` and `train.frames` share."""
 
 import os
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
+from jaxportrait.console.errors import exit_on_error
 from train.data.clips import LayoutName, Selection
 from train.prepare.pools import EngineName
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
-INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +47,12 @@ class ClipOptions:
                 raise ValueError(f"--{name} must be at least {least}, got {value}")
 
 
-def run_program(program: Callable[[Console], Iterable[Table]]) -> None:
-    """Run a program and print its tables; an error is one line and an exit status."""
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Run the body of a program: an error is one line and an exit status, and Ctrl-C
+    tells how to resume."""
     # workers share a GPU with this process
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    console = Console()
-    try:
-        tables = program(console)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to resume", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    for table in tables:
-        console.print(table)
+    message = "interrupted: run the same command again to resume"
+    with exit_on_error(interrupted=message):
+        yield

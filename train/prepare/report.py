@@ -2,8 +2,9 @@
 out."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.console import Console
 from rich.table import Table
 
 from train.data.shards import SPLITS, Split
@@ -13,12 +14,12 @@ Facts = Mapping[Split, Mapping[str, str]]
 """Split -> name of a fact -> its text."""
 
 
-def tables(facts: Facts, entries: Sequence[Entry]) -> Iterable[Table]:
-    """Yield the table of the splits, and that of the clips left out, if any."""
-    yield split_table(facts, entries)
+def print_tables(console: Console, facts: Facts, entries: Sequence[Entry]) -> None:
+    """Print the table of the splits, and that of the clips left out, if any."""
+    console.print(split_table(facts, entries))
     failures = [entry for entry in entries if entry.reason]
     if failures:
-        yield failure_table(failures)
+        console.print(failure_table(failures))
 
 
 def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:

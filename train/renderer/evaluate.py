@@ -1,23 +1,11 @@
-"""`python -m train.renderer.evaluate --dataset-path FRAMES --checkpoint CKPT`: how good
-a renderer's pictures are."""
+"""`python -m train.renderer.evaluate`: the previous name of
+`python -m train.evaluate.renderer`."""
 
-import sys
-
-import tyro
-from rich.console import Console
-
-from train.evaluate.renderer.run import Options, evaluate
+from train.evaluate.renamed import run_renamed
 
 
 def main() -> None:
-    options = tyro.cli(
-        Options, description=__doc__, prog="python -m train.renderer.evaluate"
-    )
-    try:
-        evaluate(options, Console())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_renamed("train.renderer.evaluate", "train.evaluate.renderer")
 
 
 if __name__ == "__main__":

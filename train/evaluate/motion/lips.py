@@ -15,12 +15,11 @@ LIPS = MOTION_SPACES["lip"].columns
 
 @dataclass(frozen=True)
 class LipAxis:
-    """The direction in which lips move most, pointing to where they are when there is
-    sound.
+    """The direction in which lips move most, pointing to where they are with sound.
 
     Attributes:
-      mean: expression of the lips, about which they move.
-      axis: of unit length.
+      mean: mean expression of the lips.
+      axis: direction, of unit length.
     """
 
     mean: Float[np.ndarray, "18"]
@@ -29,30 +28,31 @@ class LipAxis:
     def opening(
         self, motion: Float[np.ndarray, "frames d"], space: MotionSpace
     ) -> Float[np.ndarray, " frames"]:
-        """How far the lips are open in each frame of a motion space that has them."""
-        columns = [space.columns.index(column) for column in LIPS]
-        return (motion[:, columns] - self.mean) @ self.axis
+        """Return how far the lips are open in each frame of a space that has them."""
+        return (motion[:, space.locate(LIPS)] - self.mean) @ self.axis
 
 
 def learn_lip_axis(clips: Iterable[ClipRecord]) -> LipAxis:
-    """The first principal axis of lip expression, signed by its correlation with the
-    loudness.
+    """Return the first principal axis of lip expression, signed by its correlation with
+    the loudness.
 
-    Each clip is taken about its own mean, so that the axis is of speech and not of who
-    speaks.
+    Each clip is centred on its own mean, so that the axis is that of speech and not of
+    the speakers.
     """
-    means, scatter, with_sound, frames = (
-        np.zeros(len(LIPS)),
-        np.zeros((len(LIPS), len(LIPS))),
-        np.zeros(len(LIPS)),
-        0,
-    )
+    width = len(LIPS)
+    total = np.zeros(width)
+    scatter = np.zeros((width, width))
+    with_sound = np.zeros(width)
+    frames = 0
     for clip in clips:
         lips = clip.motion[:, list(LIPS)].astype(np.float64)
-        means += lips.sum(axis=0)
+        total += lips.sum(axis=0)
         frames += len(lips)
         lips -= lips.mean(axis=0)
         scatter += lips.T @ lips
         with_sound += lips.T @ (clip.envelope - clip.envelope.mean())
+    # eigenvalues ascend, so the last vector is the first principal axis
     axis = np.linalg.eigh(scatter)[1][:, -1]
-    return LipAxis(means / frames, axis if axis @ with_sound >= 0 else -axis)
+    if axis @ with_sound < 0:
+        axis = -axis
+    return LipAxis(total / frames, axis)

@@ -1,5 +1,5 @@
-"""How sampled motion differs from the truth: pure functions on motion at 30 frames a
-second."""
+"""Differences between sampled motion and the truth: pure functions on motion at 30
+frames a second."""
 
 from collections.abc import Sequence
 
@@ -9,77 +9,74 @@ from jaxtyping import Bool, Float
 from jaxportrait.drivers.windows import WindowPlan
 from jaxportrait.motion.space import MOTION_FPS, MotionSpace
 
-Motion = Float[np.ndarray, "frames d"]
+Frames = Float[np.ndarray, "frames d"]
 Samples = Float[np.ndarray, "*seeds frames d"]
 
 LARGEST_LAG = 10
-"""Frames by which lips are sought before and after the sound."""
+"""Most frames by which lips are compared before and after the sound."""
 
 
-def keypoint_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
-    """Mean distance between the keypoints' offsets of two motions, in the network's
-    units.
+def keypoint_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
+    """Return the mean distance between the keypoints' offsets of two motions, in the
+    network's units.
 
-    Offsets are expression alone: pose, translation and scale do not count.
+    Offsets are the expression only: pose, translation and scale do not count.
     """
-    return float(
-        np.linalg.norm(
-            _offsets(sampled, space) - _offsets(truth, space), axis=-1
-        ).mean()
-    )
+    difference = _offsets(sampled, space) - _offsets(truth, space)
+    return float(np.linalg.norm(difference, axis=-1).mean())
 
 
 def has_pose(space: MotionSpace) -> bool:
+    """Tell whether a motion space has pitch, yaw and roll."""
     return space.has_pose
 
 
-def pose_error(sampled: Samples, truth: Motion, space: MotionSpace) -> float:
-    """Mean distance between pitch, yaw and roll of two motions, in degrees; of a space
-    that has them."""
-    angles = space.pose
-    return float(
-        np.linalg.norm(sampled[..., angles] - truth[..., angles], axis=-1).mean()
-    )
+def pose_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
+    """Return the mean distance between pitch, yaw and roll of two motions, in degrees;
+    the space has them."""
+    difference = sampled[..., space.pose] - truth[..., space.pose]
+    return float(np.linalg.norm(difference, axis=-1).mean())
 
 
-def movement(motion: Motion, order: int) -> float:
-    """Mean magnitude of a motion's differences: velocities for order 1, accelerations
-    for order 2."""
+def movement(motion: Frames, order: int) -> float:
+    """Return the mean magnitude of a motion's differences: velocities for order 1,
+    accelerations for order 2."""
     return float(np.abs(np.diff(motion, order, axis=0)).mean())
 
 
 def ratio(value: float, reference: float) -> float | None:
-    """None where the reference is 0, as for the movement of what rests."""
+    """Return a ratio; None if the reference is 0, like the movement of a face at
+    rest."""
     return value / reference if reference > 0 else None
 
 
-def frechet_distance(first: Motion, second: Motion) -> float:
-    """Fréchet distance between the normal distributions that two sets of frames have.
+def frechet_distance(first: Frames, second: Frames) -> float:
+    """Return the Fréchet distance between the normal distributions of two sets of
+    frames.
 
     Source: Dowson and Landau, "The Fréchet distance between multivariate normal
     distributions", 1982.
     """
-    means, (a, b) = (
-        (first.mean(axis=0), second.mean(axis=0)),
-        (_covariance(first), _covariance(second)),
-    )
+    a = _covariance(first)
+    b = _covariance(second)
     root = _square_root(a)
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
-    return float(
-        np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * cross
-    )
+    # rounding may make an eigenvalue of 0 slightly negative
+    eigenvalues = np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)
+    shift = np.square(first.mean(axis=0) - second.mean(axis=0)).sum()
+    shape = np.trace(a) + np.trace(b) - 2 * np.sqrt(eigenvalues).sum()
+    return float(shift + shape)
 
 
 def diversity(samples: Samples) -> float:
-    """Root mean square of the deviation (n - 1) over seeds."""
+    """Return the root mean square of the deviation (n - 1) over seeds."""
     return float(np.sqrt(samples.var(axis=0, ddof=1).mean()))
 
 
 def at_seams(
     plan: WindowPlan, count: int, frames: int
 ) -> Bool[np.ndarray, " inner_frames"]:
-    """Which of the frames 1 to n - 2 lie right before or after the start or the end of
-    one of `count` windows."""
+    """Return which of the frames 1 to n - 2 lie right before or after the start or the
+    end of one of `count` windows."""
     starts = np.arange(count) * plan.stride
     borders = np.concatenate([starts, starts + plan.motion_frames])
     inner = np.arange(1, frames - 1)
@@ -87,49 +84,51 @@ def at_seams(
 
 
 def seam_ratio(
-    motions: Sequence[Motion], seams: Sequence[Bool[np.ndarray, " inner_frames"]]
+    motions: Sequence[Frames], seams: Sequence[Bool[np.ndarray, " inner_frames"]]
 ) -> float | None:
-    """Mean magnitude of second differences at window borders divided by that elsewhere.
+    """Return the mean magnitude of second differences at window borders divided by that
+    elsewhere.
 
-    None where there is no border, or no second difference elsewhere.
+    None if there is no border, or no second difference elsewhere.
 
     Args:
-      seams: of each motion, by `at_seams`.
+      motions: motions of clips.
+      seams: frames of each motion at borders, by `at_seams`.
     """
-    bends = np.concatenate(
-        [np.abs(np.diff(motion, 2, axis=0)).mean(axis=1) for motion in motions]
-    )
-    where = np.concatenate(list(seams))
-    if where.all() or not where.any():
+    bends = [np.abs(np.diff(motion, 2, axis=0)).mean(axis=1) for motion in motions]
+    bend = np.concatenate(bends)
+    is_seam = np.concatenate(list(seams))
+    if is_seam.all() or not is_seam.any():
         return None
-    return ratio(float(bends[where].mean()), float(bends[~where].mean()))
+    return ratio(float(bend[is_seam].mean()), float(bend[~is_seam].mean()))
 
 
 def lagged_correlations(
     signal: Float[np.ndarray, " frames"], sound: Float[np.ndarray, " frames"]
 ) -> Float[np.ndarray, " lags"]:
-    """Correlation of a signal with a sound that it follows by -10 to 10 frames; 0 where
-    either is constant."""
+    """Return the correlation of a signal with a sound that it follows by -10 to 10
+    frames; 0 if either is constant."""
     n = len(sound)
-    lags = range(-LARGEST_LAG, LARGEST_LAG + 1)
-    return np.array(
-        [
-            correlation(signal[max(lag, 0) : n + lag], sound[max(-lag, 0) : n - lag])
-            for lag in lags
-        ]
-    )
+    correlations = []
+    for lag in range(-LARGEST_LAG, LARGEST_LAG + 1):
+        late = signal[max(lag, 0) : n + lag]
+        early = sound[max(-lag, 0) : n - lag]
+        correlations.append(correlation(late, early))
+    return np.array(correlations)
 
 
 def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float:
-    """By how much the signal follows the sound, where they agree best."""
-    return (int(np.argmax(correlations)) - LARGEST_LAG) * 1000 / MOTION_FPS
+    """Return by how much the signal follows the sound, where they agree best."""
+    frames = int(np.argmax(correlations)) - LARGEST_LAG
+    return frames * 1000 / MOTION_FPS
 
 
 def correlation(
     first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]
 ) -> float:
-    """Pearson's; 0 where either is constant."""
-    a, b = first - first.mean(), second - second.mean()
+    """Return Pearson's correlation; 0 if either is constant."""
+    a = first - first.mean()
+    b = second - second.mean()
     scale = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / scale) if scale > 0 else 0.0
 
@@ -137,15 +136,16 @@ def correlation(
 def _offsets(
     motion: Samples, space: MotionSpace
 ) -> Float[np.ndarray, "*seeds frames k 3"]:
-    expression = space.expression
-    return motion[..., expression].reshape(*motion.shape[:-1], -1, 3)
+    expression = motion[..., space.expression]
+    return expression.reshape(*motion.shape[:-1], -1, 3)
 
 
-def _covariance(frames: Motion) -> Float[np.ndarray, "d d"]:
+def _covariance(frames: Frames) -> Float[np.ndarray, "d d"]:
     return np.atleast_2d(np.cov(frames, rowvar=False))
 
 
 def _square_root(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
-    """Of a symmetric matrix without negative eigenvalues."""
+    """Return the root of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    roots = np.sqrt(np.maximum(values, 0))
+    return (vectors * roots) @ vectors.T

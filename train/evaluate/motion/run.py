@@ -8,15 +8,16 @@ from typing import Annotated, cast
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import track
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.console.progress import track
 from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.records import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis
+from train.evaluate.motion.measures import measure, measure_truth
 from train.evaluate.motion.report import Rows, content, plot_lips, plot_measures, table
 from train.evaluate.motion.sweep import (
     HeldOut,
@@ -25,33 +26,30 @@ from train.evaluate.motion.sweep import (
     Setting,
     hold_out,
     make_sampler,
-    measure,
-    measure_truth,
     sweep,
 )
 
 Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]
 
-LEARNT_CLIPS = 1000
-"""Of the train split at most, for the lip axis: records hold audio features too, and
-all of them may be many GB."""
+AXIS_CLIPS = 1000
+"""Most clips of the train split that the lip axis is learnt from: records hold audio
+features too, and all of them may be many GB."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure a trained checkpoint on the clips that were held out, over steps and
-    guidance.
+    """Measure a trained checkpoint on held-out clips, over steps and guidance.
 
     Attributes:
-      dataset_path: made by `python -m train.process`.
-      checkpoint: with a flow transformer and the audio encoder that it reads, as
-        `python -m train.export` writes it.
+      dataset_path: motion data set, made by `python -m train.process`.
+      checkpoint: checkpoint with a flow transformer and the audio encoder that it
+        reads, as `python -m train.export` writes it.
       output: folder for `evaluation.json` and the plots.
       steps: Euler steps to try.
-      guidance: scales of classifier-free guidance to try, from 0; 1 and below take the
-        conditional velocity alone, and so give the same motion.
-      clips: take so many held-out clips, evenly spaced over all.
+      guidance: scales of classifier-free guidance to try, from 0; 1 and below use the
+        conditional velocity only, and so give the same motion.
+      clips: number of held-out clips, evenly spaced over all.
       seeds: samples a clip, at least 2, over which diversity is measured.
       windows: `fused` as in inference, or `independent` as in the original.
     """
@@ -65,6 +63,20 @@ class Options:
     seeds: int = 3
     windows: WindowMode = "fused"
 
+    def check(self) -> None:
+        """Raise a ValueError for numbers that measure nothing."""
+        if not self.steps or min(self.steps) < 1:
+            text = " ".join(map(str, self.steps)) or "none"
+            raise ValueError(f"--steps must be at least 1, got {text}")
+        scales = np.array(self.guidance)
+        if not self.guidance or not (np.isfinite(scales) & (scales >= 0)).all():
+            text = " ".join(f"{scale:g}" for scale in self.guidance) or "none"
+            raise ValueError(f"--guidance must be finite scales from 0, got {text}")
+        for name, least in (("clips", 1), ("seeds", 2)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"--{name} must be at least {least}, got {value}")
+
 
 def evaluate(options: Options, console: Console) -> None:
     """Sample, measure, and write the table, the JSON and the plots.
@@ -72,30 +84,22 @@ def evaluate(options: Options, console: Console) -> None:
     Raises:
       ValueError, OSError: options, a data set or a checkpoint that do not fit together.
     """
-    _check(options)
-    dataset, checkpoint = (
-        open_dataset(options.dataset_path),
-        open_checkpoint(options.checkpoint),
-    )
+    options.check()
+    dataset = open_dataset(options.dataset_path)
+    checkpoint = open_checkpoint(options.checkpoint)
     check_fit(dataset, checkpoint)
     network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
     statistics = cast(MotionStatistics, checkpoint.statistics)
-    lips = learn_lip_axis(dataset.evenly_spaced("train", LEARNT_CLIPS))
+    lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
     scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
-    held_out = list(dataset.evenly_spaced("validation", options.clips))
-    clips = hold_out(held_out, network.config, options.windows)
+    records = list(dataset.evenly_spaced("validation", options.clips))
+    clips = hold_out(records, network.config, options.windows)
     options.output.mkdir(parents=True, exist_ok=True)
-    runs = sweep(
-        make_sampler(network, statistics, options.windows),
-        clips,
-        options.steps,
-        options.guidance,
-        options.seeds,
-    )
+    sample = make_sampler(network, statistics, options.windows)
+    runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
+    total = len(options.steps) * len(options.guidance)
     rows, examples = [], []
-    for setting, sampled in _show_progress(
-        runs, len(options.steps) * len(options.guidance), console
-    ):
+    for setting, sampled in _show_progress(runs, total, console):
         rows.append((setting, measure(clips, sampled, scale)))
         examples.append((clips[0], sampled[0], setting))
     best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
@@ -103,12 +107,14 @@ def evaluate(options: Options, console: Console) -> None:
 
 
 def _show_progress(runs: Iterator[Run], total: int, console: Console) -> Iterator[Run]:
-    """A bar on a terminal, a line a setting elsewhere."""
+    """Show a bar on a terminal, a line a setting elsewhere."""
     if console.is_terminal:
-        yield from track(runs, "settings", total, console=console)
+        yield from track(runs, total, console, unit="settings")
         return
-    for done, run in enumerate(runs, start=1):
-        console.print(f"{done} of {total} settings sampled: {run[0]}", highlight=False)
+    for number, run in enumerate(runs, start=1):
+        setting, _ = run
+        line = f"{number} of {total} settings sampled: {setting}"
+        console.print(line, highlight=False)
         yield run
 
 
@@ -121,11 +127,12 @@ def _report(
     scale: Scale,
 ) -> None:
     truth = measure_truth(clips, scale)
+    frames = sum(len(clip.truth) for clip in clips)
     facts = {
         "dataset": str(options.dataset_path),
         "checkpoint": str(options.checkpoint),
         "clips": [clip.clip for clip in clips],
-        "frames": sum(len(clip.truth) for clip in clips),
+        "frames": frames,
         "seeds": options.seeds,
         "windows": options.windows,
     }
@@ -134,25 +141,8 @@ def _report(
     plot_lips(options.output / "lips.png", *example, scale)
     console.print(table(rows, truth))
     console.print(
-        f"{len(clips)} held-out clips, {facts['frames']} frames; figures and plots in {options.output}"
+        f"{len(clips)} held-out clips, {frames} frames; figures and plots in {options.output}"
     )
-
-
-def _check(options: Options) -> None:
-    if not options.steps or min(options.steps) < 1:
-        raise ValueError(
-            f"--steps must be at least 1, got {' '.join(map(str, options.steps)) or 'none'}"
-        )
-    if not options.guidance or not all(
-        np.isfinite(scale) and scale >= 0 for scale in options.guidance
-    ):
-        given = " ".join(f"{scale:g}" for scale in options.guidance) or "none"
-        raise ValueError(f"--guidance must be finite scales from 0, got {given}")
-    for name, least in (("clips", 1), ("seeds", 2)):
-        if getattr(options, name) < least:
-            raise ValueError(
-                f"--{name} must be at least {least}, got {getattr(options, name)}"
-            )
 
 
 def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:

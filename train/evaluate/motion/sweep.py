@@ -1,4 +1,4 @@
-"""Sample the motion of held-out clips over settings of the sampler, and measure it."""
+"""Motion of held-out clips, sampled over settings of the sampler."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ from train.evaluate.motion import metrics
 from train.evaluate.motion.lips import LipAxis
 
 Features = Float[np.ndarray, "features width"]
-Motion = Float[np.ndarray, "frames d"]
+Frames = Float[np.ndarray, "frames d"]
 Measures = dict[str, float | None]
-Sample = Callable[[Features, int, PRNGKeyArray, "Setting"], Motion]
+Sample = Callable[[Features, int, PRNGKeyArray, "Setting"], Frames]
 """sample(features, frames, key, setting) -> motion."""
 
 
@@ -36,7 +36,12 @@ class NotFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Setting:
-    """Of the sampler."""
+    """A setting of the sampler.
+
+    Attributes:
+      steps: Euler steps.
+      guidance: scale of classifier-free guidance.
+    """
 
     steps: int
     guidance: float
@@ -47,18 +52,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A held-out clip, as it is compared.
+    """A held-out clip, prepared for comparison.
 
     Attributes:
-      truth: in the motion space.
-      features: of its sound, and then of silence to the end of the last window.
-      wrong_features: of another's, as long.
+      clip: name of the clip.
+      truth: its motion in the motion space.
+      features: features of its sound, and of silence to the end of the last window.
+      wrong_features: features of another clip's sound, as many.
       envelope: loudness at each frame.
       seams: which inner frames lie at window borders.
     """
 
     clip: str
-    truth: Motion
+    truth: Frames
     features: Features
     wrong_features: Features
     envelope: Float[np.ndarray, " frames"]
@@ -67,39 +73,48 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What was sampled for a clip: with its own sound by several seeds, with the wrong
-    sound by the first of them."""
+    """Motion sampled for a clip.
+
+    Attributes:
+      samples: motion by several seeds, with the clip's own sound.
+      wrong: motion by the first seed, with the wrong sound.
+    """
 
     samples: Float[np.ndarray, "seeds frames d"]
-    wrong: Motion
+    wrong: Frames
 
 
 @dataclass(frozen=True)
 class Scale:
-    """By what motion is measured: its space, its normalisation, and its lip opening."""
+    """Units of a measurement: the motion space, its normalisation, its lip opening."""
 
     space: MotionSpace
     statistics: MotionStatistics
     lips: LipAxis
 
     def normalise(self, motion: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
-        """Motion in deviations of the training set, so that degrees and offsets count
-        alike."""
+        """Return motion in deviations of the training set, so that degrees and offsets
+        count alike."""
         return normalize(motion, self.statistics).astype(np.float64)
+
+    def opening(self, motion: Frames) -> Float[np.ndarray, " frames"]:
+        """Return how far the lips are open in each frame."""
+        return self.lips.opening(motion, self.space)
 
 
 def hold_out(
     records: Sequence[ClipRecord], config: FlowTransformerConfig, windows: WindowMode
 ) -> list[HeldOut]:
-    """Prepare clips for comparison; each gets the next one's sound for the wrong one, a
-    single clip its own, turned."""
+    """Prepare clips for comparison.
+
+    The wrong sound of a clip is that of the next one; a single clip has its own,
+    rotated by half.
+    """
+    others = [*records[1:], records[0]]
     if len(records) == 1:
         half = len(records[0].features) // 2
-        others = [
-            replace(records[0], features=np.roll(records[0].features, half, axis=0))
-        ]
-    else:
-        others = [*records[1:], records[0]]
+        rotated = np.roll(records[0].features, half, axis=0)
+        others = [replace(records[0], features=rotated)]
     return [
         _compare(record, other, config, windows)
         for record, other in zip(records, others, strict=True)
@@ -112,19 +127,18 @@ def _compare(
     config: FlowTransformerConfig,
     windows: WindowMode,
 ) -> HeldOut:
-    """A clip with the sound of another as the wrong one."""
+    """Prepare a clip, with the sound of another as the wrong one."""
     plan, count = plan_windows(record.frames, config, windows)
-    silence, used = quietest_feature(record), plan.features_of(count)
-    own, wrong = (
-        sound.astype(np.float32) for sound in (record.features, other.features)
-    )
+    silence = quietest_feature(record)
+    needed = plan.features_of(count)
+    right = record.features.astype(np.float32)
+    wrong = np.resize(other.features.astype(np.float32), right.shape)
+    motion = MOTION_SPACES[config.motion_space].select(record.motion)
     return HeldOut(
         record.clip,
-        record.motion[:, list(MOTION_SPACES[config.motion_space].columns)].astype(
-            np.float64
-        ),
-        with_silence(own, silence, used),
-        with_silence(np.resize(wrong, own.shape), silence, used),
+        motion.astype(np.float64),
+        with_silence(right, silence, needed),
+        with_silence(wrong, silence, needed),
         record.envelope.astype(np.float64),
         metrics.at_seams(plan, count, record.frames),
     )
@@ -133,17 +147,16 @@ def _compare(
 def make_sampler(
     network: FlowTransformer, statistics: MotionStatistics, windows: WindowMode
 ) -> Sample:
-    """The sampler of inference, on features at hand: those that the windows in use
-    read.
+    """Return the sampler of inference, on the features that the windows read.
 
-    Their end differs from inference where a clip ends within its last window:
-    `quietest_feature` says how.
+    It differs from inference at the end of a clip within its last window; see
+    `quietest_feature` for details.
     """
     statistics = jax.tree.map(jnp.asarray, statistics)
 
     def sample(
         features: Features, frames: int, key: PRNGKeyArray, setting: Setting
-    ) -> Motion:
+    ) -> Frames:
         plan, count = plan_windows(frames, network.config, windows)
         padded = np.zeros((plan.features, network.config.audio_width), np.float32)
         padded[: plan.features_of(count)] = features
@@ -170,118 +183,32 @@ def sweep(
     guidance: Sequence[float],
     seeds: int,
 ) -> Iterator[tuple[Setting, list[Sampled]]]:
-    """Yield what is sampled at every setting, in order; a clip has the same noise at
-    each, and no other's.
+    """Yield the motion sampled at every setting, in order.
+
+    A clip has the same noise at every setting, and no clip has another's.
 
     Raises:
       NotFiniteError: the network's motion is not finite.
     """
-    for setting in (Setting(*values) for values in product(steps, guidance)):
-        yield (
-            setting,
-            [
-                _sample_clip(sample, index, clip, setting, seeds)
-                for index, clip in enumerate(clips)
-            ],
-        )
+    for values in product(steps, guidance):
+        setting = Setting(*values)
+        sampled = [
+            _sample_clip(sample, index, clip, setting, seeds)
+            for index, clip in enumerate(clips)
+        ]
+        yield setting, sampled
 
 
 def _sample_clip(
     sample: Sample, index: int, clip: HeldOut, setting: Setting, seeds: int
 ) -> Sampled:
-    frames, keys = (
-        len(clip.truth),
-        [jax.random.fold_in(jax.random.key(seed), index) for seed in range(seeds)],
-    )
+    frames = len(clip.truth)
+    keys = [jax.random.fold_in(jax.random.key(seed), index) for seed in range(seeds)]
     samples = np.stack([sample(clip.features, frames, key, setting) for key in keys])
     wrong = sample(clip.wrong_features, frames, keys[0], setting)
     if not (np.isfinite(samples).all() and np.isfinite(wrong).all()):
         raise NotFiniteError(
-            f"the motion sampled for {clip.clip} is not finite ({setting}): the checkpoint's weights are damaged, or "
-            "its training diverged; export an earlier --step"
+            f"the motion sampled for {clip.clip} is not finite ({setting}): the checkpoint's weights are "
+            "damaged, or its training diverged; export an earlier --step"
         )
     return Sampled(samples, wrong)
-
-
-def measure(
-    clips: Sequence[HeldOut], sampled: Sequence[Sampled], scale: Scale
-) -> Measures:
-    """Every measure over all clips; frames count alike, whatever clip they are of."""
-    truths = [scale.normalise(clip.truth) for clip in clips]
-    samples = [scale.normalise(each.samples) for each in sampled]
-    first = [each[0] for each in samples]
-
-    def error(measure: Callable[..., float], motions: Sequence[np.ndarray]) -> float:
-        pairs = zip(motions, clips, strict=True)
-        return _mean(
-            [measure(motion, clip.truth, scale.space) for motion, clip in pairs], clips
-        )
-
-    raw, heard = (
-        [each.samples for each in sampled],
-        [each.samples[0] for each in sampled],
-    )
-    wrong = error(metrics.keypoint_error, [each.wrong for each in sampled])
-    return {
-        "keypoint_error": error(metrics.keypoint_error, raw),
-        "pose_error": error(metrics.pose_error, raw)
-        if metrics.has_pose(scale.space)
-        else None,
-        "velocity_ratio": _movement_ratio(first, truths, clips, 1),
-        "acceleration_ratio": _movement_ratio(first, truths, clips, 2),
-        "frechet_distance": metrics.frechet_distance(
-            np.concatenate(first), np.concatenate(truths)
-        ),
-        "diversity": _mean([metrics.diversity(each) for each in samples], clips),
-        "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
-        **lip_measures(heard, clips, scale),
-        "wrong_audio_ratio": metrics.ratio(wrong, error(metrics.keypoint_error, heard)),
-    }
-
-
-def measure_truth(clips: Sequence[HeldOut], scale: Scale) -> Measures:
-    """What the truth itself has of those measures that need no comparison."""
-    truths = [scale.normalise(clip.truth) for clip in clips]
-    return {
-        "velocity_ratio": _movement_ratio(truths, truths, clips, 1),
-        "acceleration_ratio": _movement_ratio(truths, truths, clips, 2),
-        "seam_ratio": metrics.seam_ratio(truths, [clip.seams for clip in clips]),
-        **lip_measures([clip.truth for clip in clips], clips, scale),
-    }
-
-
-def lip_measures(
-    motions: Sequence[Motion], clips: Sequence[HeldOut], scale: Scale
-) -> Measures:
-    """Correlation of lip opening with the speech envelope at no lag, and the lag at
-    which it is largest."""
-    pairs = zip(motions, clips, strict=True)
-    lagged = [
-        metrics.lagged_correlations(
-            scale.lips.opening(motion, scale.space), clip.envelope
-        )
-        for motion, clip in pairs
-    ]
-    mean = np.average(lagged, axis=0, weights=[len(clip.truth) for clip in clips])
-    return {
-        "lip_correlation": float(mean[metrics.LARGEST_LAG]),
-        "lip_lag_milliseconds": metrics.lag_milliseconds(mean),
-    }
-
-
-def _movement_ratio(
-    motions: Sequence[Motion],
-    truths: Sequence[Motion],
-    clips: Sequence[HeldOut],
-    order: int,
-) -> float | None:
-    """None where the truth rests."""
-    moved, should = (
-        _mean([metrics.movement(m, order) for m in each], clips)
-        for each in (motions, truths)
-    )
-    return metrics.ratio(moved, should)
-
-
-def _mean(values: Sequence[float], clips: Sequence[HeldOut]) -> float:
-    return float(np.average(values, weights=[len(clip.truth) for clip in clips]))

@@ -1,11 +1,12 @@
-"""The work on this machine: in this process, or in a pool of processes."""
+"""The work on this machine: in this process, or in several."""
 
 import os
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import cache
 from multiprocessing import get_context
-from multiprocessing.context import SpawnContext
+from multiprocessing.synchronize import Event
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -19,9 +20,8 @@ from train.prepare.recipe import (
     load_extractor,
 )
 
-QUEUED = 2
-"""Clips a worker that the pool holds: one at work, one waiting. Finished records are
-not kept in memory."""
+MOST_TRIES = 3
+"""Tries of a clip whose worker ends before it has begun the clip."""
 
 
 def extract_locally(
@@ -34,95 +34,117 @@ def extract_locally(
 
     Raises:
       ExtractorError: a worker cannot load the extractor.
-      ChildProcessError: a worker was killed while none had any work.
     """
     if workers > 1:
-        yield from _extract_in_pool(recipe, clips, min(workers, len(clips)))
+        yield from _share_out(recipe, clips, min(workers, len(clips)))
         return
     extractor = load_extractor(recipe)
     for clip in clips:
         yield clip, extractor.extract(clip)
 
 
-def _extract_in_pool(
-    recipe: Recipe, clips: Sequence[Clip], workers: int
+def _share_out(
+    recipe: Recipe, clips: Sequence[Clip], count: int
 ) -> Iterator[tuple[Clip, Outcome]]:
-    context = get_context("spawn")
-    loads = LoadLog(context)
-    pool = ProcessPool(
-        workers, initializer=_start_worker, initargs=(loads,), context=context
-    )
-    waiting = iter(clips)
-    pending: dict[Future[Outcome], Clip] = {}
+    """Assign each worker a clip, and the next one when it is ready."""
+    waiting = deque(clips)
+    tries: Counter[str] = Counter()
+    workers = [Worker(recipe) for _ in range(count)]
+    pending: dict[Future[Outcome], tuple[Worker, Clip]] = {}
 
-    def schedule() -> None:
-        clip = next(waiting, None)
-        if clip is not None:
-            pending[pool.schedule(_extract, args=(recipe, clip))] = clip
+    def begin(worker: Worker) -> None:
+        if waiting:
+            clip = waiting.popleft()
+            tries[clip.name] += 1
+            pending[worker.begin(clip)] = worker, clip
 
     try:
-        for _ in range(QUEUED * workers):
-            schedule()
+        for worker in workers:
+            begin(worker)
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
-                clip = pending.pop(future)
-                schedule()
-                yield clip, _outcome(future, clip, loads)
-    except RuntimeError as error:
-        # the pool stops if a worker ends while all of them wait
-        raise ChildProcessError(
-            f"the pool of {workers} workers has stopped ({error}): run the same command again to resume"
-        ) from error
+                worker, clip = pending.pop(future)
+                outcome = worker.outcome(future, clip)
+                if outcome is None and tries[clip.name] < MOST_TRIES:
+                    waiting.appendleft(clip)
+                begin(worker)
+                if outcome is not None:
+                    yield clip, outcome
+                elif tries[clip.name] == MOST_TRIES:
+                    reason = f"its worker was killed in each of {MOST_TRIES} tries"
+                    yield clip, failure(clip, ChildProcessError(reason))
     finally:
-        pool.stop()
-        pool.join()
+        for worker in workers:
+            worker.stop()
 
 
-def _outcome(future: Future[Outcome], clip: Clip, loads: "LoadLog") -> Outcome:
-    """Return the outcome of a clip; raise an ExtractorError if it has none because its
-    worker could not load the extractor."""
-    try:
-        return future.result()
-    except ProcessExpired as error:
-        if not loads.has(error.pid):
-            raise ExtractorError(
-                f"no clip can be worked on: a worker ended while it loaded (exit status {error.exitcode}); "
-                "if memory is short, use fewer --workers"
-            ) from error
-        reason = f"its worker was killed (exit status {error.exitcode})"
-        return failure(clip, ChildProcessError(reason))
+class Worker:
+    """A process that works on one clip at a time, and is replaced when it is killed.
 
-
-class LoadLog:
-    """Process ids of the workers that have loaded their extractor.
-
-    The pool reports a worker's end with its id, but not what the worker did: this log
-    tells a worker that ended while it loaded from one that a clip killed.
+    It is a pool of one: processes that share a pool share its locks, and one that is
+    killed while it holds a lock would block the others.
     """
 
-    def __init__(self, context: SpawnContext):
-        self._queue = context.SimpleQueue()
-        self._loaded: set[int] = set()
+    def __init__(self, recipe: Recipe):
+        self._recipe = recipe
+        self._start()
 
-    def add(self) -> None:
-        """Log the calling process."""
-        self._queue.put(os.getpid())
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._is_loaded = context.Event()
+        self._pool = ProcessPool(
+            1, initializer=_start_worker, initargs=(self._is_loaded,), context=context
+        )
 
-    def has(self, pid: int | None) -> bool:
-        """Tell whether a process is in the log."""
-        while not self._queue.empty():
-            self._loaded.add(self._queue.get())
-        return pid in self._loaded
+    def begin(self, clip: Clip) -> Future[Outcome]:
+        """Begin the work on a clip."""
+        arguments = (self._recipe, clip)
+        try:
+            return self._pool.schedule(_extract, args=arguments)
+        except RuntimeError:
+            # the process was killed since its last clip
+            self._restart()
+            return self._pool.schedule(_extract, args=arguments)
+
+    def outcome(self, future: Future[Outcome], clip: Clip) -> Outcome | None:
+        """Return the outcome of a clip; None if the process ended before it began.
+
+        Raises:
+          ExtractorError: the process could not load the extractor.
+        """
+        try:
+            return future.result()
+        except ProcessExpired as error:
+            if not self._is_loaded.is_set():
+                raise ExtractorError(
+                    "no clip can be worked on: a worker ended while it loaded "
+                    f"(exit status {error.exitcode}); if memory is short, use fewer --workers"
+                ) from error
+            self._restart()
+            reason = f"its worker was killed (exit status {error.exitcode})"
+            return failure(clip, ChildProcessError(reason))
+        except RuntimeError:
+            self._restart()
+            return None
+
+    def _restart(self) -> None:
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._pool.stop()
+        self._pool.join()
 
 
-# the log of the pool that this process works for, set when it starts
-_loads: LoadLog | None = None
+# set in a worker's process once its extractor is loaded
+_is_loaded: Event | None = None
 
 
-def _start_worker(loads: LoadLog) -> None:
-    global _loads
-    _loads = loads
+def _start_worker(is_loaded: Event) -> None:
+    global _is_loaded
+    _is_loaded = is_loaded
     # all workers share a GPU's memory
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
@@ -134,6 +156,6 @@ def _extract(recipe: Recipe, clip: Clip) -> Outcome:
 @cache
 def _loaded_extractor(recipe: Recipe) -> ClipExtractor:
     extractor = load_extractor(recipe)
-    if _loads is not None:
-        _loads.add()
+    if _is_loaded is not None:
+        _is_loaded.set()
     return extractor
