@@ -61,11 +61,11 @@ PROGRAMS = {
         "measure sampled motion on held-out clips",
     ),
     "evaluate-renderer": Program(
-        "train.renderer.evaluate:main",
+        "train.evaluate.renderer.__main__:main",
         "measure rendered pictures on held-out clips",
     ),
     "evaluate-speech": Program(
-        "train.spoken:main",
+        "train.evaluate.speech.__main__:main",
         "measure mouths and blinks of drawn heads that speak",
     ),
 }

@@ -23,6 +23,8 @@ OPTIONS = {
     "train.frames": "train.frames",
     "train.synthetic": "train.synthetic.__main__",
     "train.evaluate": "train.evaluate.motion.run",
+    "train.evaluate.renderer": "train.evaluate.renderer.run",
+    "train.evaluate.speech": "train.evaluate.speech.run",
     "train.renderer.evaluate": "train.evaluate.renderer.run",
     "train.spoken": "train.evaluate.speech.run",
     "benchmarks": "benchmarks.__main__",

@@ -30,14 +30,13 @@ from train.data.silence import quietest_feature, with_silence
 from train.evaluate.__main__ import main
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lips import LIPS, learn_lip_axis
+from train.evaluate.motion.measures import measure, measure_truth
 from train.evaluate.motion.run import Options, evaluate
 from train.evaluate.motion.sweep import (
     NotFiniteError,
     Scale,
     hold_out,
     make_sampler,
-    measure,
-    measure_truth,
     sweep,
 )
 from train.prepare.motion.write import write_dataset

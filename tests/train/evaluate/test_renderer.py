@@ -18,6 +18,7 @@ from jaxportrait.renderer import Renderer
 from tests.train.portraits import IMAGE_SIZE, save_small_checkpoint
 from tests.train.videos import draw_head
 from train.data.frames import FrameRecord, encode_image
+from train.evaluate.renderer.__main__ import main
 from train.evaluate.renderer.measures import (
     INNER,
     landmark_box,
@@ -30,7 +31,6 @@ from train.evaluate.renderer.run import BATCH, Options, evaluate
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.frames.run import write_frames
 from train.prepare.split import Piece
-from train.renderer.evaluate import main
 from train.synthetic.landmarks import COUNT
 
 SIZE = 2 * IMAGE_SIZE

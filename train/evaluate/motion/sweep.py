@@ -133,10 +133,10 @@ def _compare(
     needed = plan.features_of(count)
     right = record.features.astype(np.float32)
     wrong = np.resize(other.features.astype(np.float32), right.shape)
-    motion = MOTION_SPACES[config.motion_space].select(record.motion)
+    columns = list(MOTION_SPACES[config.motion_space].columns)
     return HeldOut(
         record.clip,
-        motion.astype(np.float64),
+        record.motion[:, columns].astype(np.float64),
         with_silence(right, silence, needed),
         with_silence(wrong, silence, needed),
         record.envelope.astype(np.float64),

@@ -1,4 +1,4 @@
-"""What mouths, lids and heads did: pure functions on curves over frames at 30 a
+"""Measures of mouths, lids and heads: pure functions on curves over frames at 30 a
 second."""
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from train.evaluate.motion.metrics import LARGEST_LAG, correlation, lagged_corre
 Curve = Float[np.ndarray, " f"]
 
 CLOSED = 0.15
-"""Of a clip's largest opening; below it lips count as shut."""
-BLINK_SHUT, BLINK_OPEN = 0.5, 0.3
+"""Part of a clip's largest opening below which lips count as shut."""
+BLINK_SHUT = 0.5
+BLINK_OPEN = 0.3
 """A blink begins where lids shut beyond the one, and ends where they open beyond the
 other."""
 
@@ -21,58 +22,66 @@ other."""
 def agreement(
     measured: Curve, truth: Curve
 ) -> tuple[float, Float[np.ndarray, " lags"]]:
-    """Correlation of two curves, cut to the shorter one, and their correlations at lags
-    of -10 to 10 frames."""
+    """Return the correlation of two curves, cut to the shorter one, and their
+    correlations at lags of -10 to 10 frames."""
     n = min(len(measured), len(truth))
-    return correlation(measured[:n], truth[:n]), lagged_correlations(
-        measured[:n], truth[:n]
-    )
+    lagged = lagged_correlations(measured[:n], truth[:n])
+    return correlation(measured[:n], truth[:n]), lagged
 
 
 def best_lag(correlations: Float[np.ndarray, " lags"]) -> int:
-    """Frames by which the measured curve follows the truth, where they agree best."""
+    """Return by how many frames the measured curve follows the truth, where they agree
+    best."""
     return int(np.argmax(correlations)) - LARGEST_LAG
 
 
 def disagreement(measured: Curve, others: Sequence[Curve]) -> float:
-    """Mean correlation with the truth of other sentences."""
-    return float(np.mean([agreement(measured, other)[0] for other in others]))
+    """Return the mean correlation with the truth of other sentences."""
+    correlations = [agreement(measured, other)[0] for other in others]
+    return float(np.mean(correlations))
 
 
 def shut_closures(
     opening: Curve, closures: Float[np.ndarray, "k 2"]
 ) -> Bool[np.ndarray, " k"]:
-    """Which closures have a frame with shut lips, among the frames that they touch;
-    those beyond the end are left out.
+    """Return which closures have a frame with shut lips, among the frames that they
+    touch; those beyond the end are left out.
 
     Args:
+      opening: opening of the mouth in each frame.
       closures: start and end in seconds.
     """
-    shut = opening < CLOSED * opening.max()
+    is_shut = opening < CLOSED * opening.max()
     frames = np.arange(len(opening))
     first, last = closures.T * MOTION_FPS
-    touched = (frames >= np.floor(first)[:, None]) & (frames <= np.ceil(last)[:, None])
-    return (touched & shut).any(axis=1)[touched.any(axis=1)]
+    is_after = frames >= np.floor(first)[:, None]
+    is_before = frames <= np.ceil(last)[:, None]
+    touches = is_after & is_before
+    return (touches & is_shut).any(axis=1)[touches.any(axis=1)]
 
 
 def blinks(blink: Curve) -> int:
-    """How often lids shut and open again, or are shut at the end."""
-    count, is_shut = 0, False
+    """Count how often lids shut and open again, or are shut at the end."""
+    count = 0
+    is_shut = False
     for value in blink:
         if not is_shut and value > BLINK_SHUT:
-            count, is_shut = count + 1, True
+            count += 1
+            is_shut = True
         elif is_shut and value < BLINK_OPEN:
             is_shut = False
     return count
 
 
 def blink_rate(curves: Sequence[Curve]) -> float:
-    """Blinks a minute over all clips."""
-    return sum(map(blinks, curves)) / (sum(map(len, curves)) / MOTION_FPS / 60)
+    """Return blinks a minute over all clips."""
+    count = sum(blinks(curve) for curve in curves)
+    frames = sum(len(curve) for curve in curves)
+    return count / (frames / MOTION_FPS / 60)
 
 
 def deviation(curves: Sequence[Float[np.ndarray, "f d"]]) -> Float[np.ndarray, " d"]:
-    """Standard deviation within clips: of each value about its clip's mean, over the
-    frames of all."""
+    """Return the standard deviation within clips: of each value about its clip's mean,
+    over the frames of all."""
     centered = np.concatenate([curve - curve.mean(axis=0) for curve in curves])
     return np.sqrt(np.square(centered).mean(axis=0))

@@ -12,11 +12,11 @@ from jaxportrait.drivers.video import crop_frames
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.motion.space import MOTION_FPS, POSE, TRANSLATION
 from train.data.clips import Clip
-from train.evaluate.speech.heads import Truth, neutral_frame, pictures_of, tighten
+from train.evaluate.speech.heads import TrueMotion, neutral_frame, pictures_of, tighten
 
 
 def render_clip(
-    animator: Animator, clip: Clip, truth: Truth, path: Path, sampling: Sampling
+    animator: Animator, clip: Clip, truth: TrueMotion, path: Path, sampling: Sampling
 ) -> None:
     """Write a video of a clip's neutral frame, animated by the clip's sound.
 

@@ -1,55 +1,57 @@
 """The evaluation: learn to read truth frames, let held-out heads speak, read them, and
 report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import track
 
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.console.progress import track
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, DetectorName, open_detector
 from train.data.clips import Clip
 from train.data.shards import write_json
 from train.evaluate.speech import report
 from train.evaluate.speech.figures import draw_frames, plot_openings
-from train.evaluate.speech.heads import Truth, find_face, find_heads, read_truth
+from train.evaluate.speech.heads import (
+    TrueMotion,
+    find_face,
+    find_heads,
+    read_motion_truth,
+)
 from train.evaluate.speech.readers import Readers, Reading, train_readers
 from train.evaluate.speech.regressor import STEPS
 from train.evaluate.speech.render import head_motion, render_clip
 
-SHOWN = 4
-"""Clips of which figures are made."""
+FIGURE_CLIPS = 4
 
-T = TypeVar("T")
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure mouths, blinks and head motion of drawn heads that a checkpoint makes
-    speak.
+    """Measure mouths, blinks and head motion of heads that a checkpoint makes speak.
 
     Attributes:
       heads: held-out heads, made by `python -m train.synthetic` with another seed than
         the training heads.
-      training_heads: those that the checkpoint was trained on; the regressors learn
-        from their truth alone.
+      training_heads: heads that the checkpoint was trained on; the regressors learn
+        from their truth only.
       output: folder for `spoken.json`, the rendered videos and the figures.
-      checkpoint: as `infer` reads it; where left out, only the regressors are measured,
-        on the held-out truth.
-      clips: of the held-out heads, evenly spread, at least 2.
-      training_clips: of the training heads, evenly spread.
+      checkpoint: checkpoint as `infer` reads it; if left out, only the regressors are
+        measured, on the held-out truth.
+      clips: number of held-out clips, evenly spaced, at least 2.
+      training_clips: number of clips of the training heads, evenly spaced.
       regressor_steps: updates of each regressor.
-      sampling: how motion is made of sound; each clip has a seed of its own, counted
-        from this one.
-      detector: how faces are found; `none` for videos already cropped.
+      sampling: how motion is sampled; each clip has its own seed, counted from this
+        one.
+      detector: face detector; `none` for videos already cropped.
       detector_models: folder of the detector's files.
     """
 
@@ -64,21 +66,32 @@ class Options:
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
 
+    def check(self) -> None:
+        """Raise a ValueError for numbers that measure nothing."""
+        least = {"clips": 2, "training_clips": 1, "regressor_steps": 1}
+        for name, minimum in least.items():
+            value = getattr(self, name)
+            if value < minimum:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} must be at least {minimum}, got {value}")
+
 
 @dataclass(frozen=True)
 class Head:
     """A held-out clip.
 
     Attributes:
-      box: of the face, in its own video and in what is rendered: one for both, so that
-        no detector decides.
-      seen: what the regressors read of its own video.
+      clip: its files.
+      truth: its true motion.
+      box: box of the face, in its own video and in the rendered one: one box for both,
+        so that no detector decides.
+      reading: the regressors' reading of its own video.
     """
 
     clip: Clip
-    truth: Truth
+    truth: TrueMotion
     box: FaceRectangle
-    seen: Reading
+    reading: Reading
 
 
 def evaluate(options: Options, console: Console) -> None:
@@ -87,62 +100,53 @@ def evaluate(options: Options, console: Console) -> None:
     Raises:
       ValueError, OSError: options, heads or a checkpoint that do not fit together.
     """
-    _check(options)
+    options.check()
     detector = open_detector(options.detector, options.detector_models)
-    animator = (
-        None
-        if options.checkpoint is None
-        else Animator(open_checkpoint(options.checkpoint), detector=detector)
-    )
-    held_out, training = (
-        find_heads(options.heads, options.clips),
-        find_heads(options.training_heads),
-    )
+    animator = _open_animator(options, detector)
+    held_out = find_heads(options.heads, options.clips)
+    training = find_heads(options.training_heads)
     if len(held_out) < 2:
         raise ValueError(
             f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
         )
     options.output.mkdir(parents=True, exist_ok=True)
-    learned = find_heads(options.training_heads, options.training_clips)
-    readers = train_readers(
-        _show(learned, "training clips", console),
-        detector,
-        steps=options.regressor_steps,
-    )
-    heads = [
-        read_head(clip, readers, detector)
-        for clip in _show(held_out, "held-out clips", console)
-    ]
-    found: dict[str, Any] = {
+    lessons = find_heads(options.training_heads, options.training_clips)
+    shown = track(lessons, len(lessons), console, unit="training clips")
+    readers = train_readers(shown, detector, steps=options.regressor_steps)
+    shown = track(held_out, len(held_out), console, unit="held-out clips")
+    heads = [read_head(clip, readers, detector) for clip in shown]
+    readings = [head.reading for head in heads]
+    regressors = report.quality(readings, [head.truth for head in heads])
+    console.print(report.quality_table(regressors))
+    results: dict[str, Any] = {
         "heads": [head.clip.name for head in heads],
-        "training_clips": len(learned),
-        "regressors": report.quality(
-            [head.seen for head in heads], [head.truth for head in heads]
-        ),
+        "training_clips": len(lessons),
+        "regressors": regressors,
     }
-    console.print(report.quality_table(found["regressors"]))
     if animator is not None:
-        found |= {
-            "checkpoint": str(options.checkpoint),
-            **_speak(options, console, animator, readers, heads, training),
-        }
-    write_json(options.output / "spoken.json", found)
-    console.print(
-        f"{len(heads)} held-out clips; figures are in {options.output}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        results["checkpoint"] = str(options.checkpoint)
+        results |= _speak(options, console, animator, readers, heads, training)
+    write_json(options.output / "spoken.json", results)
+    line = f"{len(heads)} held-out clips; figures are in {options.output}"
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def _open_animator(options: Options, detector: Detector) -> Animator | None:
+    if options.checkpoint is None:
+        return None
+    return Animator(open_checkpoint(options.checkpoint), detector=detector)
 
 
 def read_head(clip: Clip, readers: Readers, detector: Detector) -> Head:
     """Find the face of a held-out clip, and read its own frames.
 
     Raises:
-      NoFaceError: no steady face.
+      NoFaceError: there is no steady face.
       ValueError, OSError: the clip or its truth cannot be read.
     """
     box = find_face(clip.video, detector)
-    return Head(clip, read_truth(clip), box, readers.read(clip.video, box))
+    truth = read_motion_truth(clip)
+    return Head(clip, truth, box, readers.read(clip.video, box))
 
 
 def _speak(
@@ -153,65 +157,60 @@ def _speak(
     heads: Sequence[Head],
     training: Sequence[Clip],
 ) -> dict[str, Any]:
-    """Let heads speak, each by a seed of its own, and compare their mouths, lids and
-    poses with the truth.
-
-    Of one seed all clips would blink at the same moments: what is random would be
-    counted once.
-    """
-    videos = {}
-    for number, head in enumerate(_show(heads, "rendered clips", console)):
-        path = options.output / head.clip.name.replace("/", "-")
-        sampling = replace(options.sampling, seed=options.sampling.seed + number)
-        render_clip(animator, head.clip, head.truth, path, sampling)
-        videos[head.clip.video] = path
-    truths, seen = [head.truth for head in heads], [head.seen for head in heads]
-    made = [
-        readers.read(path, head.box)
-        for head, path in zip(heads, videos.values(), strict=True)
+    """Let heads speak, and compare their mouths, lids and poses with the truth."""
+    shown = track(list(enumerate(heads)), len(heads), console, unit="rendered clips")
+    videos = [_render(options, animator, head, number) for number, head in shown]
+    truths = [head.truth for head in heads]
+    true_readings = [head.reading for head in heads]
+    readings = [
+        readers.read(video, head.box) for video, head in zip(videos, heads, strict=True)
     ]
     speech = {
-        "truth frames": report.speech(seen, truths),
-        "rendered": report.speech(made, truths),
+        "truth frames": report.measure_speech(true_readings, truths),
+        "rendered": report.measure_speech(readings, truths),
     }
-    motion = {
-        "training heads, truth": report.true_motion(
-            [read_truth(clip) for clip in training]
-        )
-    }
-    motion["held-out heads, truth"] = report.true_motion(truths)
-    for name, paths, readings in (
-        ("held-out heads, as read", list(videos), seen),
-        ("rendered, as read", list(videos.values()), made),
-    ):
-        moved = [
+
+    def measure(paths: Sequence[Path], read: Sequence[Reading]) -> dict[str, float]:
+        motions = [
             head_motion(animator, path, head.box)
             for path, head in zip(paths, heads, strict=True)
         ]
-        motion[name] = report.motion([reading.blink for reading in readings], moved)
+        return report.measure_motion([reading.blink for reading in read], motions)
+
+    true_videos = [head.clip.video for head in heads]
+    training_truths = [read_motion_truth(clip) for clip in training]
+    motion = {
+        "training heads, truth": report.measure_true_motion(training_truths),
+        "held-out heads, truth": report.measure_true_motion(truths),
+        "held-out heads, as read": measure(true_videos, true_readings),
+        "rendered, as read": measure(videos, readings),
+    }
     console.print(report.speech_table(speech))
     console.print(report.motion_table(motion))
-    shown = list(zip(heads, made, strict=True))[:SHOWN]
-    curves = {
-        head.clip.name: (head.truth.opening, reading.opening) for head, reading in shown
-    }
-    plot_openings(options.output / "openings.png", curves)
-    draw_frames(
-        options.output / "frames.png",
-        {head.clip.video: videos[head.clip.video] for head, _ in shown},
-    )
+    _draw_figures(options.output, heads, videos, readings)
     return {"speech": speech, "motion": motion}
 
 
-def _check(options: Options) -> None:
-    """Raise a ValueError for numbers that measure nothing."""
-    for name, least in (("clips", 2), ("training_clips", 1), ("regressor_steps", 1)):
-        if getattr(options, name) < least:
-            raise ValueError(
-                f"--{name.replace('_', '-')} must be at least {least}, got {getattr(options, name)}"
-            )
+def _render(options: Options, animator: Animator, head: Head, number: int) -> Path:
+    """Write the video of a head that speaks, and return its path."""
+    path = options.output / head.clip.name.replace("/", "-")
+    # with one seed, all clips would blink at the same moments, and count as one
+    seed = options.sampling.seed + number
+    sampling = replace(options.sampling, seed=seed)
+    render_clip(animator, head.clip, head.truth, path, sampling)
+    return path
 
 
-def _show(items: Sequence[T], name: str, console: Console) -> Iterable[T]:
-    """The items, with a bar on a terminal."""
-    return track(items, name, console=console, disable=not console.is_terminal)
+def _draw_figures(
+    output: Path,
+    heads: Sequence[Head],
+    videos: Sequence[Path],
+    readings: Sequence[Reading],
+) -> None:
+    curves, pairs = {}, {}
+    triples = list(zip(heads, videos, readings, strict=True))
+    for head, video, reading in triples[:FIGURE_CLIPS]:
+        curves[head.clip.name] = (head.truth.opening, reading.opening)
+        pairs[head.clip.video] = video
+    plot_openings(output / "openings.png", curves)
+    draw_frames(output / "frames.png", pairs)

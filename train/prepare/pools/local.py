@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import cache
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -60,6 +59,8 @@ def _share_out(
 
     try:
         for worker in workers:
+            worker.wait_until_loaded()
+        for worker in workers:
             begin(worker)
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -91,15 +92,25 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
-        context = get_context("spawn")
-        self._is_loaded = context.Event()
-        self._pool = ProcessPool(
-            1, initializer=_start_worker, initargs=(self._is_loaded,), context=context
-        )
+        self._pool = ProcessPool(1, context=get_context("spawn"))
+        self._has_ended = False
+        self._load = self._pool.schedule(_load, args=(self._recipe,))
+
+    def wait_until_loaded(self) -> None:
+        """Return once the extractor is loaded; raise an ExtractorError if that fails."""
+        try:
+            self._load.result()
+        except ProcessExpired as error:
+            raise ExtractorError(
+                "no clip can be worked on: a worker ended while it loaded "
+                f"(exit status {error.exitcode}); if memory is short, use fewer --workers"
+            ) from error
 
     def begin(self, clip: Clip) -> Future[Outcome]:
-        """Begin the work on a clip."""
+        """Begin the work on a clip; a process that has ended is replaced first."""
         arguments = (self._recipe, clip)
+        if self._has_ended:
+            self._restart()
         try:
             return self._pool.schedule(_extract, args=arguments)
         except RuntimeError:
@@ -108,29 +119,21 @@ class Worker:
             return self._pool.schedule(_extract, args=arguments)
 
     def outcome(self, future: Future[Outcome], clip: Clip) -> Outcome | None:
-        """Return the outcome of a clip; None if the process ended before it began.
-
-        Raises:
-          ExtractorError: the process could not load the extractor.
-        """
+        """Return the outcome of a clip; None if the process ended before it began."""
         try:
             return future.result()
         except ProcessExpired as error:
-            if not self._is_loaded.is_set():
-                raise ExtractorError(
-                    "no clip can be worked on: a worker ended while it loaded "
-                    f"(exit status {error.exitcode}); if memory is short, use fewer --workers"
-                ) from error
-            self._restart()
+            self._has_ended = True
             reason = f"its worker was killed (exit status {error.exitcode})"
             return failure(clip, ChildProcessError(reason))
         except RuntimeError:
-            self._restart()
+            self._has_ended = True
             return None
 
     def _restart(self) -> None:
         self.stop()
         self._start()
+        self.wait_until_loaded()
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -138,15 +141,10 @@ class Worker:
         self._pool.join()
 
 
-# set in a worker's process once its extractor is loaded
-_is_loaded: Event | None = None
-
-
-def _start_worker(is_loaded: Event) -> None:
-    global _is_loaded
-    _is_loaded = is_loaded
+def _load(recipe: Recipe) -> None:
     # all workers share a GPU's memory
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    _loaded_extractor(recipe)
 
 
 def _extract(recipe: Recipe, clip: Clip) -> Outcome:
@@ -155,7 +153,4 @@ def _extract(recipe: Recipe, clip: Clip) -> Outcome:
 
 @cache
 def _loaded_extractor(recipe: Recipe) -> ClipExtractor:
-    extractor = load_extractor(recipe)
-    if _is_loaded is not None:
-        _is_loaded.set()
-    return extractor
+    return load_extractor(recipe)
