@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing import active_children
@@ -167,24 +168,27 @@ def test_an_interrupted_run_resumes_to_the_same_files(
     assert files_of(options.output_path) == files_of(dataset_path)
 
 
-def test_workers_make_the_same_files_even_if_one_is_killed(
+def test_workers_make_the_same_files_even_if_they_are_killed(
     dataset_path, mead, checkpoint, tmp_path, monkeypatch
 ):
     options = options_of(mead, tmp_path / "out", checkpoint, workers=2)
     put = ClipStore.put
     killed = []
 
-    def kill_a_worker(self, clip, outcome):
+    def kill_workers(self, clip, outcome):
         if not killed:
-            killed.append(active_children()[0])
-            killed[0].kill()
+            # the first clip is ready: both workers are within another one
+            time.sleep(0.2)
+            killed.extend(active_children())
+            for child in killed:
+                child.kill()
         put(self, clip, outcome)
 
-    monkeypatch.setattr(ClipStore, "put", kill_a_worker)
+    monkeypatch.setattr(ClipStore, "put", kill_workers)
     process(options, QUIET)
     reasons = [entry["reason"] for entry in manifest_of(options.output_path).values()]
     message = "its worker was killed (exit status -9)"
-    assert sum(message in reason for reason in reasons) == 1
+    assert 1 <= sum(message in reason for reason in reasons) <= 2
     process(replace(options, workers=1), QUIET)
     assert files_of(options.output_path) == files_of(dataset_path)
 
