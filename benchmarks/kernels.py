@@ -196,7 +196,7 @@ def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
 
 
 def frames_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
-    """A chunk of frames, as `Animator.render` runs it."""
+    """A chunk of frames, as `Renderer.frames` runs it."""
     full = PortraitConfig.full()
     warping, generator = (
         inference_network(part, getattr(full, part), options.dtype)
@@ -215,7 +215,7 @@ def frames_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.
 
 
 def motion_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
-    """The motion of a clip, as `Animator.sample` runs it, but that the number of
+    """The motion of a clip, as `FlowDriver.make` runs it, but that the number of
     windows is known when it is compiled.
 
     There it is not, so that clips of other lengths need no other program, and the

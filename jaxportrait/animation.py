@@ -141,3 +141,22 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
     # The last frame may lie after the end of the sound, by less than a frame.
     count = max(1, round(seconds * output_fps))
     return count, int(np.ceil((count - 1) * fps / output_fps)) + 1
+
+
+def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a copy of a picture that can be animated.
+
+    Raises:
+      ValueError: it is no RGB picture, or has an odd side.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"the picture is {image.dtype}, {image.shape}: "
+            "give RGB as uint8 (height, width, 3)"
+        )
+    height, width, _ = image.shape
+    if height % 2 or width % 2 or not image.size:
+        raise ValueError(
+            f"the picture is {width}x{height}: its sides must be even, crop a pixel"
+        )
+    return image.copy()

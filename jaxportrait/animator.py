@@ -16,6 +16,7 @@ from jaxportrait.animation import (
     Frame,
     Portrait,
     Sampling,
+    copy_picture,
     frame_counts,
 )
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
@@ -252,22 +253,3 @@ class Animator:
         with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
             for crops in self.renderer.frames(portrait.source, keypoints):
                 yield from pool.map(complete, crops)
-
-
-def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a copy of a picture that can be animated.
-
-    Raises:
-      ValueError: it is no RGB picture, or has an odd side.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            f"the picture is {image.dtype}, {image.shape}: "
-            "give RGB as uint8 (height, width, 3)"
-        )
-    height, width, _ = image.shape
-    if height % 2 or width % 2 or not image.size:
-        raise ValueError(
-            f"the picture is {width}x{height}: its sides must be even, crop a pixel"
-        )
-    return image.copy()
