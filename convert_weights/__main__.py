@@ -1,15 +1,14 @@
 """`python -m convert_weights --pretrained-weights DIR --output CKPT`: published weights
 -> one checkpoint."""
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import OmitArgPrefixes, arg
 
 from convert_weights.bundle import Converted, convert_files, write
 from convert_weights.convert import ConversionError
@@ -19,26 +18,52 @@ from convert_weights.sources import (
     find_published,
     whisper_names,
 )
-from jaxportrait.checkpoint import CheckpointError, check_destination
+from jaxportrait.checkpoint import check_destination
+from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.options import parse_options
+
+SINGLE_PARTS = (
+    "appearance",
+    "motion",
+    "warping",
+    "generator",
+    "stitching_retargeting",
+    "flow_transformer",
+)
+"""Parts that have an option and a file of the same name."""
+
+
+SUMMARY = """Convert published PyTorch weights to one checkpoint.
+
+Every part is optional: the checkpoint records which it holds."""
+EXAMPLE = "--pretrained-weights pretrained_weights --download --output checkpoints/liveportrait"
 
 
 @dataclass(frozen=True)
-class Options:
-    """Convert published PyTorch weights to one jaxportrait checkpoint.
-
-    Every part is optional: the checkpoint records which it holds. A part's own option
-    goes before the folder's file.
+class Published:
+    """Weights as LivePortrait publishes them.
 
     Attributes:
-      output: the checkpoint to write.
       pretrained_weights: folder of published weights, as LivePortrait lays it out.
-      animals: take the animal weights of that folder.
-      download: fetch LivePortrait's published weights into that folder first;
-        interrupted downloads go on.
+      animals: use the animal weights of that folder.
+      download: first download LivePortrait's published weights into that folder; an
+        interrupted download resumes.
+    """
+
+    pretrained_weights: Annotated[Path | None, arg(metavar="DIR")] = None
+    animals: bool = False
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class PartFiles:
+    """Files of single parts; each replaces the file of that part in the folder.
+
+    Attributes:
       flow_transformer: `model.safetensors` of the audio-driven LivePortrait.
-      statistics: its `statistic.pt`; optional, as the transformer holds its own, with
-        which it must agree.
-      whisper: a Whisper file, or a name such as `tiny`, which is fetched.
+      statistics: its `statistic.pt`; optional, since the transformer holds its own,
+        with which it must agree.
+      whisper: a Whisper file, or a name such as `tiny`, which is downloaded.
       appearance: `appearance_feature_extractor.pth`.
       motion: `motion_extractor.pth`.
       warping: `warping_module.pth`.
@@ -46,14 +71,8 @@ class Options:
       stitching_retargeting: `stitching_retargeting_module.pth`.
       vgg: torchvision's `vgg19-dcbb9e9d.pth`, for the renderer's perceptual loss; in a
         checkpoint of its own.
-      image_size: side of the picture that the networks read.
-      overwrite: replace a checkpoint that stands at `output`.
     """
 
-    output: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
-    pretrained_weights: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    animals: bool = False
-    download: bool = False
     flow_transformer: Path | None = None
     statistics: Path | None = None
     whisper: str | None = None
@@ -63,67 +82,92 @@ class Options:
     generator: Path | None = None
     stitching_retargeting: Path | None = None
     vgg: Path | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Convert published PyTorch weights to one jaxportrait checkpoint.
+
+    Attributes:
+      output: the checkpoint to write.
+      published: weights as LivePortrait publishes them.
+      parts: files of single parts.
+      image_size: side of the picture that the networks read, in pixels.
+      overwrite: replace an existing checkpoint at `output`.
+    """
+
+    output: Annotated[Path, arg(metavar="CKPT")]
+    published: OmitArgPrefixes[Published] = field(default_factory=Published)
+    parts: OmitArgPrefixes[PartFiles] = field(default_factory=PartFiles)
     image_size: int = 256
     overwrite: bool = False
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
-    try:
+    options = parse_options(
+        Options, "convert_weights", summary=SUMMARY, example=EXAMPLE
+    )
+    message = "interrupted: run the same command again to resume a download"
+    with exit_on_error(interrupted=message):
         check_destination(options.output.absolute(), overwrite=options.overwrite)
-        converted = convert_files(gather(options), options.statistics)
+        files = gather(options.published, options.parts)
+        converted = convert_files(files, options.parts.statistics)
         write(
             converted,
             options.output,
             image_size=options.image_size,
             overwrite=options.overwrite,
         )
-    except (ConversionError, CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     Console().print(report(converted))
 
 
-def gather(options: Options) -> dict[str, Path]:
-    """Part -> file, fetched where asked."""
-    folder, files = options.pretrained_weights, {}
-    if folder is None and (options.download or options.animals):
-        raise ConversionError(
-            "--download and --animals need --pretrained-weights DIR, the folder that they mean"
-        )
-    if folder is not None:
-        if options.download:
-            download_liveportrait(folder)
-        files = find_published(folder, animals=options.animals)
-    single = (
-        "appearance",
-        "motion",
-        "warping",
-        "generator",
-        "stitching_retargeting",
-        "flow_transformer",
-    )
-    files |= {
-        part: path for part in single if (path := getattr(options, part)) is not None
-    }
-    if options.vgg is not None:
-        files["perceptual"] = options.vgg
-    if options.whisper is not None:
-        path = Path(options.whisper)
-        is_name = not path.is_file() and options.whisper in whisper_names()
-        files["whisper"] = (
-            download_whisper(
-                options.whisper,
-                (folder or Path("pretrained_weights")) / "audio_processor",
-            )
-            if is_name
-            else path
-        )
+def gather(published: Published, single: PartFiles) -> dict[str, Path]:
+    """Return the file of every part to convert; download what is asked for.
+
+    Raises:
+      ConversionError: there is nothing to convert.
+    """
+    files = find_folder(published)
+    for part in SINGLE_PARTS:
+        path = getattr(single, part)
+        if path is not None:
+            files[part] = path
+    if single.vgg is not None:
+        files["perceptual"] = single.vgg
+    if single.whisper is not None:
+        folder = published.pretrained_weights or Path("pretrained_weights")
+        files["whisper"] = find_whisper(single.whisper, folder)
     if not files:
         raise ConversionError(
             "nothing to convert: pass --pretrained-weights DIR, or a part's own file"
         )
     return files
+
+
+def find_folder(published: Published) -> dict[str, Path]:
+    """Return the files of the folder of published weights, if there is one.
+
+    Raises:
+      ConversionError: an option needs the folder.
+    """
+    folder = published.pretrained_weights
+    if folder is None:
+        if published.download or published.animals:
+            raise ConversionError(
+                "--download and --animals need --pretrained-weights DIR, the folder that they mean"
+            )
+        return {}
+    if published.download:
+        download_liveportrait(folder)
+    return find_published(folder, animals=published.animals)
+
+
+def find_whisper(name: str, folder: Path) -> Path:
+    """Return a Whisper file; one that is named by its size is downloaded."""
+    path = Path(name)
+    if not path.is_file() and name in whisper_names():
+        return download_whisper(name, folder / "audio_processor")
+    return path
 
 
 def report(converted: Converted) -> Table:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from jaxportrait.console.errors import INVALID
-from jaxportrait.console.options import COMMAND
+from jaxportrait.console.options import COMMAND, print_rename
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def run_alias() -> None:
     """Run the command that a script of the previous release stands for."""
     script = Path(sys.argv[0]).stem
     name = ALIASES[script]
-    print(f"note: {script} is now `{COMMAND} {name}`", file=sys.stderr)
+    print_rename(script, f"{COMMAND} {name}")
     run_program(name, sys.argv[1:])
 
 

@@ -37,15 +37,16 @@ def test_a_missing_or_unknown_command_exits_with_2(words, monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["animate"])
+@pytest.mark.parametrize("name", ["animate", "convert", "evaluate"])
 def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         run(monkeypatch, name, "--help")
     page = capsys.readouterr().out
     assert page.startswith(f"usage: jaxportrait {name} ")
     assert f"Example:\n  jaxportrait {name} -" in page
-    groups = re.findall(r"^\W*(\w+) options\W*$", page, re.MULTILINE)
-    assert len(groups) >= 1, "options stand in groups"
+    options = re.findall(r"^\W*--\w", page, re.MULTILINE)
+    groups = re.findall(r"^\W*([\w.]+) options\W*$", page, re.MULTILINE)
+    assert groups or len(options) <= 10, "many options stand in groups"
 
 
 def test_python_m_runs_the_same_commands():
@@ -67,7 +68,8 @@ def test_an_old_script_runs_its_command_with_a_note(script, name, monkeypatch, c
     with pytest.raises(SystemExit, match="0"):
         command.run_alias()
     output = capsys.readouterr()
-    assert output.err == f"note: {script} is now `jaxportrait {name}`\n"
+    assert output.err.startswith(f"note: `{script}` is now `jaxportrait {name}`")
+    assert output.err.count("\n") == 1
     assert output.out.startswith(f"usage: jaxportrait {name} ")
 
 

@@ -48,3 +48,9 @@ def command_name(program: str) -> str:
     `jaxportrait.__main__` leaves in `sys.argv`, or `python -m PROGRAM`."""
     typed = sys.argv[0]
     return typed if typed.startswith(f"{COMMAND} ") else f"python -m {program}"
+
+
+def print_rename(old: str, new: str) -> None:
+    """Print a note on stderr that a command has a new name."""
+    note = f"note: `{old}` is now `{new}`; the old name goes with the next release"
+    print(note, file=sys.stderr)

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# What the graphs below say of a face around a red spot, in strides from the spot's cell
-# or in sides of a crop.
+# Results of the graphs below for a face around a red spot, in strides from the spot's
+# cell or in sides of a crop.
 SCRFD_DISTANCES = (2.0, 3.0, 4.0, 5.0)
 YUNET_BOX = (0.5, 0.5, np.log(4), np.log(5))
 
@@ -80,26 +80,22 @@ def save_scrfd(path: Path) -> Path:
             strides=[stride, stride],
         )
         for kind, width in widths.items():
-            weights, biases = np.zeros((2 * width, 3)), np.zeros(2 * width)
+            weights = np.zeros((2 * width, 3))
+            biases = np.zeros(2 * width)
             if kind == "score" and stride == 16:
                 weights[:, 0] = 1.0, 0.9
             if kind == "box":
-                biases[:] = np.concatenate(
-                    [SCRFD_DISTANCES, np.array(SCRFD_DISTANCES) * 1.1]
-                )
-            rows = graph.add(
-                "Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1]
-            )
+                distances = np.array(SCRFD_DISTANCES)
+                biases[:] = np.concatenate([distances, 1.1 * distances])
+            values = pointwise(graph, cells, weights, biases)
+            # channels last, a row for each anchor
+            rows = graph.add("Transpose", values, perm=[0, 2, 3, 1])
             shape = graph.constant(np.array([-1, width]))
-            graph.declare(
-                graph.add("Reshape", rows, shape, output=names[kind][level]),
-                ["n", width],
-            )
-    graph.outputs.sort(
-        key=lambda output: [*names["score"], *names["box"], *names["points"]].index(
-            output.name
-        )
-    )
+            name = graph.add("Reshape", rows, shape, output=names[kind][level])
+            graph.declare(name, ["n", width])
+    # all scores come first, then all boxes, then all points
+    order = [*names["score"], *names["box"], *names["points"]]
+    graph.outputs.sort(key=lambda output: order.index(output.name))
     return graph.save(path)
 
 
@@ -109,30 +105,26 @@ def middle_of_red(
     """(1, 2): where the middle of all red lies, the picture's edges being `low` and
     `high`.
 
-    Red counts between 0.4 and 1.2 of `full` alone, so that pixels in another scale
+    Red counts only between 0.4 and 1.2 of `full`, so that pixels in another scale
     leave nothing to divide by.
     """
-    above = graph.add(
-        "Relu",
-        pointwise(graph, source, np.array([[1.0, 0, 0]]), np.array([-0.4 * full])),
-    )
-    below = graph.add(
-        "Relu",
-        pointwise(graph, source, np.array([[-1.0, 0, 0]]), np.array([1.2 * full])),
-    )
+    red_channel = np.array([[1.0, 0, 0]])
+    excess = pointwise(graph, source, red_channel, np.array([-0.4 * full]))
+    reserve = pointwise(graph, source, -red_channel, np.array([1.2 * full]))
+    above = graph.add("Relu", excess)
+    below = graph.add("Relu", reserve)
     red = graph.add("Mul", above, below)
-    places = (low + (high - low) * np.arange(side) / side).astype(np.float32)
+    # the mean place of red, along x and along y
+    shares = np.arange(side) / side
+    places = (low + (high - low) * shares).astype(np.float32)
     total = graph.add("ReduceSum", red, axes=[1, 2, 3], keepdims=0)
     middles = []
     for grid in (places[None, None, None, :], places[None, None, :, None]):
-        weighted = graph.add(
-            "ReduceSum",
-            graph.add("Mul", red, graph.constant(grid)),
-            axes=[1, 2, 3],
-            keepdims=0,
-        )
-        middle = graph.add("Div", weighted, total)
-        middles.append(graph.add("Reshape", middle, graph.constant(np.array([1, 1]))))
+        weighted = graph.add("Mul", red, graph.constant(grid))
+        summed = graph.add("ReduceSum", weighted, axes=[1, 2, 3], keepdims=0)
+        middle = graph.add("Div", summed, total)
+        shape = graph.constant(np.array([1, 1]))
+        middles.append(graph.add("Reshape", middle, shape))
     return graph.add("Concat", *middles, axis=1)
 
 
@@ -179,16 +171,16 @@ def save_yunet(path: Path, points: np.ndarray) -> Path:
             strides=[stride, stride],
         )
         for kind, width in widths.items():
-            weights, biases = np.zeros((width, 3)), np.zeros(width)
+            weights = np.zeros((width, 3))
+            biases = np.zeros(width)
             if width == 1 and stride == 16:
                 weights[0, 2] = 1 / 255  # channels are blue, green, red
             if kind == "bbox":
                 biases[:] = YUNET_BOX
             if kind == "kps":
                 biases[:] = points.ravel()
-            rows = graph.add(
-                "Transpose", pointwise(graph, cells, weights, biases), perm=[0, 2, 3, 1]
-            )
+            values = pointwise(graph, cells, weights, biases)
+            rows = graph.add("Transpose", values, perm=[0, 2, 3, 1])
             shape = graph.constant(np.array([1, -1, width]))
             name = graph.add("Reshape", rows, shape, output=f"{kind}_{stride}")
             graph.declare(name, [1, (640 // stride) ** 2, width])

@@ -31,70 +31,81 @@ def figures(golden):
 
 def formula_picture() -> np.ndarray:
     """The 640x480 picture that the golden crops were cut from."""
-    y, x = np.mgrid[:480, :640]
-    return np.stack(
-        [127 + 100 * np.sin(x / 23 + c) * np.cos(y / 31 - c) for c in range(3)], -1
-    ).astype(np.uint8)
+    y, x, channel = np.mgrid[:480, :640, :3]
+    across = np.sin(x / 23 + channel)
+    down = np.cos(y / 31 - channel)
+    levels = 127 + 100 * across * down
+    return levels.astype(np.uint8)
 
 
 def rectangle_of(figures, case: int) -> tuple[FaceRectangle, int]:
+    """Return the square of a golden crop, and the crop's side in pixels."""
+    points = figures[f"crop{case}/points"]
     size, scale, vy, upright = figures[f"crop{case}/args"]
-    return frame_face(
-        landmark_hull(figures[f"crop{case}/points"]),
-        scale,
-        vy=vy,
-        upright=bool(upright),
-    ), int(size)
+    hull = landmark_hull(points)
+    rectangle = frame_face(hull, scale, vy=vy, upright=bool(upright))
+    return rectangle, int(size)
 
 
 def relative_error(ours: np.ndarray, golden: np.ndarray) -> float:
-    return float(np.abs(ours - golden).max() / np.abs(golden).max())
+    """Return the largest error, in parts of the largest value."""
+    error = np.abs(ours - golden).max()
+    scale = np.abs(golden).max()
+    return float(error / scale)
 
 
 def apply(matrix: np.ndarray, points) -> np.ndarray:
-    return np.asarray(points) @ matrix[:2, :2].T + matrix[:2, 2]
+    linear = matrix[:2, :2]
+    shift = matrix[:2, 2]
+    return np.asarray(points) @ linear.T + shift
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_matrices_are_the_published_ones(figures, case):
     rectangle, size = rectangle_of(figures, case)
     matrix = image_to_crop(rectangle, size)
-    assert relative_error(matrix, figures[f"crop{case}/image_to_crop"]) < 1e-5
-    assert (
-        relative_error(np.linalg.inv(matrix), figures[f"crop{case}/crop_to_image"])
-        < 1e-5
-    )
+    inverse = np.linalg.inv(matrix)
+    golden = figures[f"crop{case}/image_to_crop"]
+    golden_inverse = figures[f"crop{case}/crop_to_image"]
+    assert relative_error(matrix, golden) < 1e-5
+    assert relative_error(inverse, golden_inverse) < 1e-5
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_crops_are_the_published_ones(figures, case):
-    crop = crop_face(formula_picture(), *rectangle_of(figures, case))
+    rectangle, size = rectangle_of(figures, case)
+    crop = crop_face(formula_picture(), rectangle, size)
     golden = figures[f"crop{case}/image"].astype(int)
-    assert np.abs(crop.image[::8, ::8] - golden).max() <= 1
-    assert (
-        relative_error(crop.crop_to_image, figures[f"crop{case}/crop_to_image"]) < 1e-5
-    )
+    difference = crop.image[::8, ::8] - golden
+    assert np.abs(difference).max() <= 1
+    matrix = figures[f"crop{case}/crop_to_image"]
+    assert relative_error(crop.crop_to_image, matrix) < 1e-5
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_clip_boxes_are_the_published_ones(figures, case):
-    box = clip_rectangle([landmark_hull(figures[f"crop{case}/points"])])
+    hull = landmark_hull(figures[f"crop{case}/points"])
+    box = clip_rectangle([hull])
     corners = figures[f"crop{case}/bbox"]
-    expected = np.array([*corners.mean(axis=0), corners[2, 0] - corners[0, 0]])
+    center = corners.mean(axis=0)
+    # opposite corners of the square
+    low = corners[0]
+    high = corners[2]
     assert box.angle == 0
-    assert relative_error(np.array([*box.center, box.size]), expected) < 1e-5
+    ours = np.array([*box.center, box.size])
+    expected = np.array([*center, high[0] - low[0]])
+    assert relative_error(ours, expected) < 1e-5
 
 
 def test_clip_box_is_the_mean_of_its_frames():
-    still, moved = (
-        FaceRectangle((100, 100), 50, 0.3),
-        FaceRectangle((120, 80), 70, -0.2),
-    )
-    boxes = [clip_rectangle([hull]) for hull in (still, moved)]
-    mean = clip_rectangle([still, moved])
-    np.testing.assert_allclose(
-        mean.center, np.mean([box.center for box in boxes], axis=0)
-    )
+    first = FaceRectangle((100, 100), 50, 0.3)
+    second = FaceRectangle((120, 80), 70, -0.2)
+    first_box = clip_rectangle([first])
+    second_box = clip_rectangle([second])
+    mean = clip_rectangle([first, second])
+    center = np.mean([first_box.center, second_box.center], axis=0)
+    np.testing.assert_allclose(mean.center, center)
+    # the mean of the hulls' sides, 2.2 times as large
     assert mean.size == pytest.approx(60 * 2.2)
 
 
@@ -114,30 +125,52 @@ EYES_OF = {
 def test_eyes_and_mouth_of_other_counts(count):
     left, right, mouth = EYES_OF[count]
     points = np.zeros((count, 2))
-    points[left], points[right], points[mouth] = (10, 20), (30, 20), (20, 50)
-    np.testing.assert_allclose(eye_centers(points), [(10, 20), (30, 20)])
-    assert landmark_hull(points).angle == pytest.approx(0)
-    points[mouth] = (50, 20)  # the face lies on its side
-    points[left], points[right] = (20, 30), (20, 10)
-    assert landmark_hull(points).angle == pytest.approx(-np.pi / 2)
+    # an upright face
+    points[left] = (10, 20)
+    points[right] = (30, 20)
+    points[mouth] = (20, 50)
+    centers = eye_centers(points)
+    np.testing.assert_allclose(centers, [(10, 20), (30, 20)])
+    upright = landmark_hull(points)
+    assert upright.angle == pytest.approx(0)
+
+    # a face that lies on its side
+    points[left] = (20, 30)
+    points[right] = (20, 10)
+    points[mouth] = (50, 20)
+    lying = landmark_hull(points)
+    assert lying.angle == pytest.approx(-np.pi / 2)
 
 
 @pytest.mark.parametrize("count", sorted(EYES_AND_MOUTH))
 def test_hull_moves_with_the_face(count):
-    points = np.random.default_rng(count).normal(size=(count, 2)) * 30
-    turn, zoom, shift = 0.7, 1.9, np.array([200, 90])
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    before, after = (
-        landmark_hull(points),
-        landmark_hull(zoom * points @ rotation.T + shift),
+    rng = np.random.default_rng(count)
+    points = 30 * rng.normal(size=(count, 2))
+    turn = 0.7
+    zoom = 1.9
+    shift = np.array([200, 90])
+    cos = np.cos(turn)
+    sin = np.sin(turn)
+    matrix = zoom * np.array(
+        [
+            [cos, -sin],
+            [sin, cos],
+        ]
     )
-    np.testing.assert_allclose(after.center, zoom * rotation @ before.center + shift)
+    before = landmark_hull(points)
+    after = landmark_hull(points @ matrix.T + shift)
+    center = matrix @ before.center + shift
+    np.testing.assert_allclose(after.center, center)
     assert after.size == pytest.approx(zoom * before.size)
-    assert np.exp(1j * (after.angle - before.angle)) == pytest.approx(np.exp(1j * turn))
+    # angles are equal but for whole turns
+    difference = after.angle - before.angle - turn
+    assert np.exp(1j * difference) == pytest.approx(1)
 
 
 def test_hull_of_a_face_without_direction_is_upright():
-    assert landmark_hull(np.tile([[3.0, 4.0]], (5, 1))) == FaceRectangle((3, 4), 0, 0)
+    points = np.tile([[3.0, 4.0]], (5, 1))
+    hull = landmark_hull(points)
+    assert hull == FaceRectangle((3, 4), 0, 0)
 
 
 def test_unknown_number_of_landmarks():
@@ -146,70 +179,79 @@ def test_unknown_number_of_landmarks():
 
 
 def test_shifts_follow_the_face():
-    hull = FaceRectangle(
-        (100, 100), 10, np.pi / 2
-    )  # the face's x axis points down, its y axis to the left
-    np.testing.assert_allclose(
-        frame_face(hull, 2, vx=0.5, vy=0).center, (100, 110), atol=1e-9
-    )
-    np.testing.assert_allclose(
-        frame_face(hull, 2, vx=0, vy=0.25).center, (95, 100), atol=1e-9
-    )
+    # the face's x axis points down, its y axis to the left
+    hull = FaceRectangle((100, 100), 10, np.pi / 2)
+    across = frame_face(hull, 2, vx=0.5, vy=0)
+    down = frame_face(hull, 2, vx=0, vy=0.25)
+    np.testing.assert_allclose(across.center, (100, 110), atol=1e-9)
+    np.testing.assert_allclose(down.center, (95, 100), atol=1e-9)
     assert frame_face(hull, upright=False).angle == 0
 
 
 def test_outside_is_black():
-    crop = crop_face(
-        np.full((10, 10, 3), 200, np.uint8), FaceRectangle((10, 10), 20), 20
-    )
-    assert (crop.image[:10, :10] == 200).all()
-    assert (crop.image[10:] == 0).all()
-    assert (crop.image[:, 10:] == 0).all()
+    image = np.full((10, 10, 3), 200, np.uint8)
+    crop = crop_face(image, FaceRectangle((10, 10), 20), 20)
+    # the picture covers a quarter of the crop
+    quarter = crop.image[:10, :10]
+    below = crop.image[10:]
+    beside = crop.image[:, 10:]
+    assert (quarter == 200).all()
+    assert not below.any()
+    assert not beside.any()
 
 
 def test_network_input_is_the_mean_of_its_pixels():
-    image = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
-    means = image.reshape(256, 2, 256, 2, 3).mean(axis=(1, 3))
-    assert np.abs(network_input(FaceCrop(image, np.eye(3))) - means).max() <= 0.5
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    # blocks of 2 x 2 pixels
+    blocks = image.reshape(256, 2, 256, 2, 3)
+    means = blocks.mean(axis=(1, 3))
+    picture = network_input(FaceCrop(image, np.eye(3)))
+    assert np.abs(picture - means).max() <= 0.5
 
 
 def test_resizing_keeps_corners_and_centres():
     matrix = resize_matrix((300, 400, 3), (600, 100, 3))
-    np.testing.assert_allclose(
-        apply(matrix, [(-0.5, -0.5), (399.5, 299.5)]), [(-0.5, -0.5), (99.5, 599.5)]
-    )
+    corners = [(-0.5, -0.5), (399.5, 299.5)]
+    expected = [(-0.5, -0.5), (99.5, 599.5)]
+    np.testing.assert_allclose(apply(matrix, corners), expected)
 
 
 def test_resizing_is_where_opencv_puts_things():
     """A bump keeps its place: the middle of it, found in the resized picture, is where
     the matrix says."""
     y, x = np.mgrid[:200, :240]
-    bump = np.exp(-((x - 90.3) ** 2 + (y - 61.8) ** 2) / 200).astype(np.float32)
+    distance = np.hypot(x - 90.3, y - 61.8)
+    bump = np.exp(-(distance**2) / 200)
     small = cv2.resize(bump, (80, 50), interpolation=cv2.INTER_AREA)
+    # its middle is the mean position, weighted by its height
     y, x = np.mgrid[:50, :80]
-    middle = [(small * x).sum() / small.sum(), (small * y).sum() / small.sum()]
-    np.testing.assert_allclose(
-        middle, apply(resize_matrix(bump.shape, small.shape), (90.3, 61.8)), atol=0.01
-    )
+    weights = small / small.sum()
+    middle = ((weights * x).sum(), (weights * y).sum())
+    matrix = resize_matrix(bump.shape, small.shape)
+    expected = apply(matrix, (90.3, 61.8))
+    np.testing.assert_allclose(middle, expected, atol=0.01)
 
 
 def test_crop_of_a_reduced_picture_lies_right_in_the_full_one():
     """Sampling the full picture by the enlarged matrix shows what the crop shows; by
     other matrices it does not."""
-    full = cv2.resize(formula_picture(), (1920, 1440), interpolation=cv2.INTER_CUBIC)
+    picture = formula_picture()
+    full = cv2.resize(picture, (1920, 1440), interpolation=cv2.INTER_CUBIC)
     reduced = cv2.resize(full, (640, 480), interpolation=cv2.INTER_AREA)
-    crop = crop_face(reduced, FaceRectangle((300, 220), 200, 0.3), 256)
+    rectangle = FaceRectangle((300, 220), 200, 0.3)
+    crop = crop_face(reduced, rectangle, 256)
 
     def mismatch(crop_to_image):
-        seen = cv2.warpAffine(
-            full,
-            crop_to_image[:2],
-            (256, 256),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        )
-        return np.abs(seen.astype(int) - crop.image).mean()
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        matrix = crop_to_image[:2]
+        sampled = cv2.warpAffine(full, matrix, (256, 256), flags=flags)
+        difference = sampled.astype(int) - crop.image
+        return np.abs(difference).mean()
 
     enlarged = to_full_resolution(crop, reduced.shape, full.shape).crop_to_image
     without_half_pixels = np.diag([3, 3, 1]) @ crop.crop_to_image
-    assert mismatch(enlarged) < 0.5
-    assert mismatch(without_half_pixels) > 2 * mismatch(enlarged)
+    error = mismatch(enlarged)
+    assert error < 0.5
+    # the comparison would notice half a pixel
+    assert mismatch(without_half_pixels) > 2 * error

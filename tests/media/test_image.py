@@ -12,60 +12,72 @@ from jaxportrait.media.image import read_image, reduce
 
 
 def ramp(height: int = 40, width: int = 60) -> np.ndarray:
-    """RGB, different in every corner, smooth enough for JPEG."""
+    """Draw RGB, different in every corner and smooth enough for JPEG."""
     y, x = np.mgrid[:height, :width]
-    return np.stack([4 * x, 5 * y, 200 - 2 * x - y], axis=-1).astype(np.uint8)
+    red = 4 * x
+    green = 5 * y
+    blue = 200 - 2 * x - y
+    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
 
 
 def write(path, image, *options):
     """Write RGB(A) or grey pixels through memory, so that any name works."""
     if image.ndim == 3:
-        image = image[..., [2, 1, 0, *range(3, image.shape[2])]]
-    path.write_bytes(cv2.imencode(path.suffix, image, list(options))[1].tobytes())
+        # OpenCV orders channels blue, green, red, opacity
+        order = [2, 1, 0, 3]
+        image = image[..., order[: image.shape[2]]]
+    _, encoded = cv2.imencode(path.suffix, image, list(options))
+    path.write_bytes(encoded.tobytes())
     return path
 
 
 def exif(orientation: int, order: str = "<") -> bytes:
+    """Return EXIF data of one tag, in the given order of bytes."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
-    return mark + struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    # offset of the directory, its length, tag, type (short), count, value, end
+    fields = (8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    return mark + struct.pack(order + "IHHHIHHI", *fields)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(body))
-        + kind
-        + body
-        + struct.pack(">I", zlib.crc32(kind + body))
-    )
+    """Return a chunk of a PNG file: length, kind, content, checksum."""
+    length = struct.pack(">I", len(body))
+    checksum = struct.pack(">I", zlib.crc32(kind + body))
+    return length + kind + body + checksum
 
 
 def add_exif(path, orientation: int, order: str = "<"):
     """Insert an EXIF orientation into a JPEG, PNG or WebP file."""
-    data, tags = path.read_bytes(), exif(orientation, order)
-    if path.suffix == ".jpg":
-        data = (
-            data[:2]
-            + b"\xff\xe1"
-            + struct.pack(">H", len(tags) + 8)
-            + b"Exif\0\0"
-            + tags
-            + data[2:]
-        )
-    elif path.suffix == ".png":
-        data = data[:33] + chunk(b"eXIf", tags) + data[33:]
-    else:
-        height, width = read_image(path).shape[:2]
-        sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
-        header = b"VP8X" + struct.pack("<I", 10) + bytes([0x18, 0, 0, 0]) + sizes
-        tags = (
-            tags if order == "<" else b"Exif\0\0" + tags
-        )  # some writers put the mark of JPEG before it
-        body = (
-            b"WEBP" + header + data[12:] + b"EXIF" + struct.pack("<I", len(tags)) + tags
-        )
-        data = b"RIFF" + struct.pack("<I", len(body)) + body
-    path.write_bytes(data)
+    tags = exif(orientation, order)
+    add = {".jpg": exif_in_jpeg, ".png": exif_in_png, ".webp": exif_in_webp}
+    path.write_bytes(add[path.suffix](path.read_bytes(), tags))
     return path
+
+
+def exif_in_jpeg(data: bytes, tags: bytes) -> bytes:
+    # the segment APP1 stands after the start marker
+    length = struct.pack(">H", len(tags) + 8)
+    segment = b"\xff\xe1" + length + b"Exif\0\0" + tags
+    return data[:2] + segment + data[2:]
+
+
+def exif_in_png(data: bytes, tags: bytes) -> bytes:
+    # signature and header take 33 bytes
+    return data[:33] + chunk(b"eXIf", tags) + data[33:]
+
+
+def exif_in_webp(data: bytes, tags: bytes) -> bytes:
+    """Wrap a simple WebP file of 60x40 pixels in the extended format."""
+    width = (60 - 1).to_bytes(3, "little")
+    height = (40 - 1).to_bytes(3, "little")
+    flags = bytes([0x18, 0, 0, 0])  # EXIF and opacity
+    header = b"VP8X" + struct.pack("<I", 10) + flags + width + height
+    if tags.startswith(b"MM"):
+        # some writers put the mark of JPEG before it
+        tags = b"Exif\0\0" + tags
+    chunk = b"EXIF" + struct.pack("<I", len(tags)) + tags
+    body = b"WEBP" + header + data[12:] + chunk
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 # EXIF orientation -> how the stored pixels are turned for viewing.
@@ -107,9 +119,8 @@ def test_any_name_is_read(tmp_path):
 def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
     path = write(tmp_path / f"picture{suffix}", ramp())
     stored = read_image(path)
-    np.testing.assert_array_equal(
-        read_image(add_exif(path, orientation)), UPRIGHT[orientation](stored)
-    )
+    read = read_image(add_exif(path, orientation))
+    np.testing.assert_array_equal(read, UPRIGHT[orientation](stored))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -118,11 +129,9 @@ def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
 def test_opacity_turns_with_the_colours(tmp_path, orientation, suffix, order):
     image = np.dstack([ramp(), np.full((40, 60), 255, np.uint8)])
     image[:10, :20, 3] = 0
-    path = add_exif(
-        write(tmp_path / f"picture{suffix}", image, cv2.IMWRITE_WEBP_QUALITY, 101),
-        orientation,
-        order,
-    )
+    lossless = (cv2.IMWRITE_WEBP_QUALITY, 101)
+    path = write(tmp_path / f"picture{suffix}", image, *lossless)
+    add_exif(path, orientation, order)
     expected = ramp()
     expected[:10, :20] = 255
     np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](expected))
@@ -132,6 +141,7 @@ def test_opacity_turns_with_the_colours(tmp_path, orientation, suffix, order):
 def test_transparent_parts_are_white(tmp_path, dtype):
     full = np.iinfo(dtype).max
     image = np.zeros((4, 6, 4), dtype)
+    # three stripes: transparent, opaque, a fifth opaque
     image[:, 2:, 3] = full
     image[:, 4:, 3] = full // 5
     read = read_image(write(tmp_path / "picture.png", image))
@@ -140,32 +150,37 @@ def test_transparent_parts_are_white(tmp_path, dtype):
 
 def test_grey_becomes_rgb(tmp_path):
     grey = ramp()[..., 0]
-    np.testing.assert_array_equal(
-        read_image(write(tmp_path / "g.png", grey)), np.dstack([grey] * 3)
-    )
+    read = read_image(write(tmp_path / "g.png", grey))
+    np.testing.assert_array_equal(read, np.dstack([grey] * 3))
 
 
 def test_sixteen_bits_become_eight(tmp_path):
     deep = ramp().astype(np.uint16) * 257
-    assert (
-        np.abs(
-            read_image(write(tmp_path / "deep.png", deep)).astype(int) - ramp()
-        ).max()
-        <= 1
-    )
+    read = read_image(write(tmp_path / "deep.png", deep))
+    difference = read.astype(int) - ramp()
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".pgm"])
+def test_grey_of_sixteen_bits_is_scaled_and_not_clipped(tmp_path, suffix):
+    grey = ramp()[..., 0]
+    deep = grey.astype(np.uint16) * 257
+    read = read_image(write(tmp_path / f"deep{suffix}", deep))
+    difference = read.astype(int) - grey[..., None]
+    assert np.abs(difference).max() <= 1
 
 
 def test_odd_sides_are_trimmed(tmp_path):
-    np.testing.assert_array_equal(
-        read_image(write(tmp_path / "p.png", ramp(41, 63))), ramp(41, 63)[:40, :62]
-    )
+    image = ramp(41, 63)
+    read = read_image(write(tmp_path / "p.png", image))
+    np.testing.assert_array_equal(read, image[:40, :62])
 
 
 def test_animation_gives_its_first_frame(tmp_path):
+    white = np.full((8, 8, 4), 255, np.uint8)
+    black = white * np.array([0, 0, 0, 1], np.uint8)
     frames = cv2.Animation()
-    frames.frames = [
-        np.full((8, 8, 4), value, np.uint8) for value in ((255,) * 4, (0, 0, 0, 255))
-    ]
+    frames.frames = [white, black]
     frames.durations = [100, 100]
     path = tmp_path / "animated.webp"
     assert cv2.imwriteanimation(str(path), frames)
@@ -210,7 +225,8 @@ def test_other_files_are_no_pictures(tmp_path, capfd, content):
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".gif"])
 @pytest.mark.parametrize("share", [0.4, 0.9])
 def test_cut_short(tmp_path, capfd, suffix, share):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = write(tmp_path / f"picture{suffix}", noise)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
@@ -221,8 +237,8 @@ def test_cut_short(tmp_path, capfd, suffix, share):
 
 @pytest.mark.parametrize("progressive", [0, 1])
 def test_jpeg_with_lost_blocks(tmp_path, progressive):
-    """OpenCV alone reads such a file and fills the rest with grey, since the end marker
-    is in place."""
+    """Decoders read such a file and fill the rest with grey, since the end marker is in
+    place."""
     path = write(tmp_path / "p.jpg", ramp(), cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4] + b"\xff\xd9")
@@ -292,7 +308,8 @@ def test_reduce_keeps_the_shape_of_things():
     image = cv2.resize(ramp(), (1500, 1000), interpolation=cv2.INTER_LINEAR)
     small = reduce(image, 300)
     assert small.shape == (200, 300, 3)
-    np.testing.assert_allclose(
-        small, image.reshape(200, 5, 300, 5, 3).mean(axis=(1, 3)), atol=0.51
-    )
+    # blocks of 5 x 5 pixels
+    blocks = image.reshape(200, 5, 300, 5, 3)
+    means = blocks.mean(axis=(1, 3))
+    np.testing.assert_allclose(small, means, atol=0.51)
     assert reduce(small, 300) is small
