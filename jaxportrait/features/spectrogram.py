@@ -128,7 +128,9 @@ class SpectrogramFeatures:
     def start(self) -> SpectrogramState:
         """Return the state before the first sample."""
         values = jnp.zeros((2 * self.length, self.network.config.mel_bins))
-        block = SlidingBlock(values, jnp.asarray(0), jnp.asarray(QUIET_MAXIMUM))
+        count = jnp.asarray(0, jnp.int32)
+        maximum = jnp.asarray(QUIET_MAXIMUM, jnp.float32)
+        block = SlidingBlock(values, count, maximum)
         return SpectrogramState(block, np.zeros(0, np.float32), 0)
 
     def step(

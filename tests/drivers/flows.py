@@ -1,4 +1,6 @@
-"""A small flow transformer and an analytic velocity, for tests of drivers."""
+"""A small flow transformer, an analytic one, and features that count, for tests."""
+
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,10 @@ from flax import nnx
 
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.parts import build
+from jaxportrait.types import pytree
 
 CONFIG = FlowTransformerConfig.tiny()
+FEATURE_SAMPLES = 320
 
 
 def towards(params, motion, time, condition):
@@ -30,3 +34,62 @@ def small_transformer(config: FlowTransformerConfig = CONFIG) -> FlowTransformer
 
     nnx.update(network, jax.tree.map(fill, nnx.state(network)))
     return network
+
+
+@pytree
+@dataclass(frozen=True)
+class AnalyticTransformer:
+    """A transformer whose windows end at sin(2 pi f / 10) plus an offset.
+
+    Its audio features are their own indices; see `CountingFeatures`.
+
+    Attributes:
+      offsets: by a window's first frame, repeated.
+      lead: index of the feature at frame 0.
+    """
+
+    offsets: jax.Array
+    lead: jax.Array
+
+    @property
+    def config(self) -> FlowTransformerConfig:
+        return CONFIG
+
+    def encode_audio(self, audio):
+        first = jnp.round(audio[:, 0, 0]).astype(int) - self.lead
+        start = -(-first * 3 // 5)
+        frames = start[:, None] + jnp.arange(30)[None]
+        offset = self.offsets[start % len(self.offsets)]
+        target = jnp.sin(2 * jnp.pi * frames.astype(jnp.float32) / 10) + offset[:, None]
+        return jnp.repeat(target[..., None], CONFIG.motion_width, axis=-1)
+
+    def encode_null(self):
+        return jnp.zeros((1, 30, CONFIG.motion_width))
+
+    def velocity(self, motion, time, condition):
+        return towards(None, motion, time, condition)
+
+
+@dataclass(frozen=True)
+class CountingFeatures:
+    """Audio features that are their own indices; the state counts samples."""
+
+    rate: float = 50
+    width: int = 1
+    context: float = 0.02
+    latency: float = 0.02
+
+    def encode(self, stream, count):
+        return np.arange(count, dtype=np.float32)[:, None]
+
+    def start(self):
+        return 0
+
+    def step(self, state, samples):
+        after = state + len(samples)
+        indices = np.arange(state // FEATURE_SAMPLES, after // FEATURE_SAMPLES)
+        return indices.astype(np.float32)[:, None], after
+
+    def finish(self, state, count):
+        indices = np.arange(state // FEATURE_SAMPLES, count)
+        return indices.astype(np.float32)[:, None]

@@ -1,0 +1,74 @@
+"""The contract of drivers, for every implementation of it."""
+
+import jax
+import numpy as np
+
+from jaxportrait.drivers.base import LiveDriver, frame_count
+from jaxportrait.media.audio import Audio
+from jaxportrait.motion.clip import MotionClip, concatenate
+from tests.features.contract import SAMPLE_RATE, cut
+
+
+def live_clip(driver: LiveDriver, sound: np.ndarray, size: int) -> MotionClip:
+    """Return the motion of a sound that arrives in chunks of one size."""
+    state = driver.start(seed=3)
+    clips = []
+    for chunk in cut(sound, size):
+        clip, state = driver.step(state, chunk)
+        clips.append(clip)
+    return concatenate([*clips, driver.finish(state)])
+
+
+def assert_close(actual: MotionClip, expected: MotionClip, bound: float) -> None:
+    """Compare two clips field by field."""
+    assert actual.fps == expected.fps
+    assert actual.arrays().keys() == expected.arrays().keys()
+    for name, array in expected.arrays().items():
+        np.testing.assert_allclose(actual.arrays()[name], array, atol=bound)
+
+
+def assert_any_cutting_makes_the_same_frames(
+    driver: LiveDriver, sound: np.ndarray, hop: int
+) -> None:
+    """Cut a sound at 1x and 2x the samples of a step, at odd sizes and not at all."""
+    whole = live_clip(driver, sound, len(sound))
+    assert len(whole) == frame_count(len(sound) / SAMPLE_RATE, driver.fps)
+    for size in (hop, 2 * hop, 3_333, 501):
+        assert_close(live_clip(driver, sound, size), whole, 1e-5)
+
+
+def assert_make_is_the_live_mode(driver: LiveDriver, sound: np.ndarray) -> None:
+    """`make` is start, step and finish over the whole sound."""
+    audio = Audio.from_samples(sound, SAMPLE_RATE)
+    whole = driver.make(audio, seed=3)
+    assert_close(whole, live_clip(driver, sound, len(sound)), 1e-5)
+    assert_close(driver.make(audio, seed=3, frames=7), whole[:7], 1e-5)
+    assert len(driver.make(audio, seed=3, frames=len(whole) + 4)) == len(whole) + 4
+
+
+def assert_frames_arrive_within_the_latency(
+    driver: LiveDriver, sound: np.ndarray, size: int = 160
+) -> None:
+    """A frame is emitted `latency` after its time at the latest, and one not long
+    before."""
+    state = driver.start(seed=0)
+    waits = []
+    for start in range(0, len(sound), size):
+        clip, state = driver.step(state, sound[start : start + size])
+        second = (start + size) / SAMPLE_RATE
+        waits += [second - (len(waits) + i) / driver.fps for i in range(len(clip))]
+    longest = max(waits)
+    chunk = size / SAMPLE_RATE
+    assert driver.latency / 2 < longest <= driver.latency + chunk
+
+
+def assert_states_are_pytrees(driver: LiveDriver, sound: np.ndarray) -> None:
+    """A state that is taken apart and put together again goes on as before."""
+    half = len(sound) // 2
+    _, state = driver.step(driver.start(seed=0), sound[:half])
+    leaves, structure = jax.tree.flatten(state)
+    copy = jax.tree.unflatten(structure, leaves)
+    expected, _ = driver.step(state, sound[half:])
+    actual, _ = driver.step(copy, sound[half:])
+    assert len(expected) > 0
+    assert_close(actual, expected, 0)
