@@ -1,7 +1,6 @@
 """`python -m train.export --work-dir RUN --output CKPT`: what a run has trained, as a
 checkpoint that `infer` reads."""
 
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,10 +17,16 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
+from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.options import parse_options
 from jaxportrait.models.config import PortraitConfig, config_from_json
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import NETWORKS
 from train.engine.checkpoints import FOLDER, Checkpoints
+
+SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
+that it has not."""
+EXAMPLE = "--work-dir runs/flow --output checkpoints/mine"
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,10 @@ class Options:
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
-    try:
-        said = export(options)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    Console().print(said, highlight=False, soft_wrap=True)
+    options = parse_options(Options, "train.export", summary=SUMMARY, example=EXAMPLE)
+    with exit_on_error():
+        summary = export(options)
+    Console().print(summary, highlight=False, soft_wrap=True)
 
 
 def export(options: Options) -> str:

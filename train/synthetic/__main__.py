@@ -1,7 +1,6 @@
 """`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking
 heads, in MEAD's layout."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +8,15 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.options import parse_options
 from jaxportrait.console.progress import show_progress
 from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
 
-INTERRUPTED = 130
+SUMMARY = """Draw people who speak, with the truth of every frame.
+
+An interrupted run resumes when it is started again."""
+EXAMPLE = "--output-path data/heads --subjects 40 --clips 4"
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,12 @@ class Options:
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__, prog="python -m train.synthetic")
-    try:
+    options = parse_options(
+        Options, "train.synthetic", summary=SUMMARY, example=EXAMPLE
+    )
+    message = "interrupted: run the same command again to resume"
+    with exit_on_error(interrupted=message):
         run(options, Console())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to resume", file=sys.stderr)
-        sys.exit(INTERRUPTED)
 
 
 def run(options: Options, console: Console) -> None:
