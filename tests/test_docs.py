@@ -1,9 +1,11 @@
-"""Relative links of documents lead to files and headings that exist."""
+"""Documents: relative links lead somewhere, and the code of examples runs."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from jaxportrait.drivers.registry import DRIVERS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -12,6 +14,7 @@ DOCUMENTS = [
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -46,3 +49,14 @@ def test_relative_links_resolve(path):
 def test_broken_links_would_be_noticed():
     assert LINK.findall("see [a](b.md#c) and ![d](e.jpg)") == ["b.md#c", "e.jpg"]
     assert "train-your-own" in anchors(ROOT / "docs" / "demo.md")
+
+
+def test_code_of_extensions_runs(monkeypatch):
+    # The page adds a row to the registry, which the test takes out again.
+    monkeypatch.setitem(DRIVERS, "nod", None)
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    blocks = PYTHON_BLOCK.findall(text)
+    assert len(blocks) >= 4
+    namespace = {"__name__": "extending"}
+    for block in blocks:
+        exec(compile(block, "docs/extending.md", "exec"), namespace)
