@@ -1,4 +1,5 @@
-"""Held-out clips driven by their own frames: which ones, and what is made of them."""
+"""Held-out clips driven by their own frames: the choice of frames, and the pictures
+rendered of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,46 +11,52 @@ from jaxtyping import Float32, UInt8
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.renderer import Renderer
 from train.data.frames import FrameRecord, decode_image
+from train.data.spacing import evenly_spaced
 
 Picture = UInt8[np.ndarray, "s s 3"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A frame that drives the first one of its clip, and what the networks make of the
-    two.
+    """The first frame of a clip, driven by another one; all pictures have the size that
+    G renders.
 
     Attributes:
-      source, true, made: at the size that G makes; `true` is the driving frame.
-      reduced: the driving frame, taken down to the size that M reads and back.
-      landmarks: of the driving frame, as in `FrameRecord`.
+      clip: name of the clip.
+      subject: name of the person.
+      source: first frame of the clip.
+      true: driving frame.
+      rendered: source with the motion of the driving frame.
+      reduced: driving frame, reduced to the size that M reads and enlarged again.
+      landmarks: landmarks of the driving frame, as in `FrameRecord`.
     """
 
     clip: str
     subject: str
     source: Picture
     true: Picture
-    made: Picture
+    rendered: Picture
     reduced: Picture
     landmarks: Float32[np.ndarray, "l 2"]
 
 
 def driving_frames(frames: int, count: int) -> list[int]:
-    """`count` frames of a clip but the first, in the middles of as many equal parts;
-    all of them if there are fewer."""
-    count = min(count, frames - 1)
-    return [1 + (2 * part + 1) * (frames - 1) // (2 * count) for part in range(count)]
+    """Choose `count` frames of a clip, evenly spaced, but not the first; all of them if
+    there are fewer."""
+    return [1 + index for index in evenly_spaced(frames - 1, count)]
 
 
 def make_pairs(
     renderer: Renderer, records: Sequence[FrameRecord], count: int
 ) -> Iterator[Pair]:
-    """Yield `count` pairs, shared out evenly over the clips; fewer where the clips have
-    not so many frames."""
+    """Yield `count` pairs, shared evenly among the clips; fewer if the clips have not so
+    many frames."""
+    share, rest = divmod(count, len(records))
     for index, record in enumerate(records):
-        share = count // len(records) + (index < count % len(records))
-        if share and record.frames > 1:
-            chosen = driving_frames(record.frames, share)
+        # the first clips share the rest
+        pairs = share + (index < rest)
+        if pairs and record.frames > 1:
+            chosen = driving_frames(record.frames, pairs)
             yield from _pairs_of(renderer, record, chosen)
 
 
@@ -61,7 +68,7 @@ def _pairs_of(
     reduced = [resize(picture, renderer.image_size) for picture in driving]
     source = renderer.source(resize(first, renderer.image_size))
     motion = renderer.read(reduced, MOTION_FPS)
-    # The frames are of the source's own clip: it has their pose and expression.
+    # the frames are of the source's own clip: it has their pose and expression
     keypoints = renderer.keypoints(source, motion, "source")
     rendered = np.concatenate(list(renderer.frames(source, keypoints)))
     size = rendered.shape[1]
@@ -71,15 +78,15 @@ def _pairs_of(
             record.subject,
             source=resize(first, size),
             true=resize(driving[index], size),
-            made=rendered[index],
+            rendered=rendered[index],
             reduced=resize(reduced[index], size),
             landmarks=record.landmarks[frame],
         )
 
 
 def resize(picture: Picture, size: int) -> Picture:
-    """A square picture of `size` pixels a side: reduced by area, enlarged by cubics."""
-    how = cv2.INTER_AREA if size <= len(picture) else cv2.INTER_CUBIC
-    return cv2.resize(picture, (size, size), interpolation=how).astype(
-        np.uint8, copy=False
-    )
+    """Return a square picture of `size` pixels a side: reduced by area, enlarged by
+    cubics."""
+    method = cv2.INTER_AREA if size <= len(picture) else cv2.INTER_CUBIC
+    resized = cv2.resize(picture, (size, size), interpolation=method)
+    return resized.astype(np.uint8, copy=False)

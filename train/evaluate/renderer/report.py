@@ -1,5 +1,4 @@
-"""What an evaluation of a renderer says: means over pairs, a table, and
-`evaluation.json`."""
+"""Results of an evaluation of a renderer: means over pairs, and their table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from train.evaluate.renderer.measures import (
     INNER,
+    Mask,
     landmark_box,
     signal_to_noise,
     similarity,
@@ -15,75 +15,81 @@ from train.evaluate.renderer.measures import (
 from train.evaluate.renderer.pairs import Pair
 
 Regions = Mapping[str, Sequence[Sequence[int]]]
-"""Name -> the landmarks of each of its boxes."""
-Measures = dict[str, dict[str, dict[str, float]]]
-"""Region -> picture -> `psnr` in dB and `ssim`."""
+"""Name -> landmarks of each of its boxes."""
+Row = dict[str, dict[str, float]]
+"""Picture -> `psnr` in dB and `ssim`."""
+Measures = dict[str, Row]
+"""Region -> its means."""
 
 WHOLE = "picture"
-COMPARED = {
+MEASURES = ("psnr", "ssim")
+COMPARED = {"made": "rendered", "reduced": "reduced", "source": "source"}
+"""Name of a picture in the results -> attribute of `Pair`. What is rendered is compared
+with pictures that need no renderer."""
+TITLES = {
     "made": "made",
     "reduced": "truth at input size",
     "source": "source, unmoved",
 }
-"""Attributes of `Pair` and what tables call them."""
 
 
 def measure(pairs: Sequence[Pair], regions: Regions) -> Measures:
-    """Mean PSNR and SSIM of what is made, beside those of what would be had without a
+    """Return mean PSNR and SSIM of rendered pictures, and of those that need no
     renderer.
 
-    A region of which no pair has the landmarks is left out.
+    A region is left out if no pair has its landmarks.
     """
-    found: dict[str, list[dict[str, dict[str, float]]]] = {
-        name: [] for name in (WHOLE, *regions)
-    }
+    rows: dict[str, list[Row]] = {WHOLE: []}
+    rows |= {name: [] for name in regions}
     for pair in pairs:
-        for name, region in found.items():
+        for name, region in rows.items():
             where = _pixels(pair, regions.get(name))
             if where[INNER, INNER].any():
                 region.append(_compare(pair, where))
-    return {name: _mean(rows) for name, rows in found.items() if rows}
+    return {name: _mean(region) for name, region in rows.items() if region}
 
 
-def _pixels(pair: Pair, boxes: Sequence[Sequence[int]] | None) -> np.ndarray:
+def _pixels(pair: Pair, boxes: Sequence[Sequence[int]] | None) -> Mask:
+    """Return the pixels of a region; all of them without boxes."""
     size = len(pair.true)
     if boxes is None:
         return np.ones((size, size), bool)
-    known = len(pair.landmarks) > 0
-    masks = [
-        landmark_box(pair.landmarks[list(points)], size) for points in boxes if known
-    ]
-    return np.logical_or.reduce(masks) if masks else np.zeros((size, size), bool)
+    mask = np.zeros((size, size), bool)
+    # a clip without landmarks has none of the region's
+    if len(pair.landmarks):
+        for points in boxes:
+            mask |= landmark_box(pair.landmarks[list(points)], size)
+    return mask
 
 
-def _compare(pair: Pair, where: np.ndarray) -> dict[str, dict[str, float]]:
-    pictures = {name: getattr(pair, name) for name in COMPARED}
-    return {
-        name: {
+def _compare(pair: Pair, where: Mask) -> Row:
+    row = {}
+    for name, attribute in COMPARED.items():
+        picture = getattr(pair, attribute)
+        likeness = similarity(picture, pair.true)[where]
+        row[name] = {
             "psnr": signal_to_noise(picture, pair.true, where),
-            "ssim": float(np.nanmean(similarity(picture, pair.true)[where])),
+            "ssim": float(np.nanmean(likeness)),
         }
-        for name, picture in pictures.items()
-    }
+    return row
 
 
-def _mean(rows: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    return {
-        name: {
-            measure: float(np.mean([row[name][measure] for row in rows]))
-            for measure in ("psnr", "ssim")
-        }
-        for name in COMPARED
-    }
+def _mean(rows: Sequence[Row]) -> Row:
+    means: Row = {}
+    for name in COMPARED:
+        values = {key: [row[name][key] for row in rows] for key in MEASURES}
+        means[name] = {key: float(np.mean(values[key])) for key in MEASURES}
+    return means
 
 
 def table(measures: Measures) -> Table:
-    """A row a picture and region: PSNR in dB and SSIM against the true frame."""
+    """Return a table with one row a picture and region: PSNR in dB and SSIM against the
+    true frame."""
     result = Table("region", "picture", "PSNR, dB", "SSIM")
     for region, pictures in measures.items():
         for name, values in pictures.items():
-            result.add_row(
-                region, COMPARED[name], f"{values['psnr']:.2f}", f"{values['ssim']:.3f}"
-            )
+            psnr = f"{values['psnr']:.2f}"
+            ssim = f"{values['ssim']:.3f}"
+            result.add_row(region, TITLES[name], psnr, ssim)
         result.add_section()
     return result

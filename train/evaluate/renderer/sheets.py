@@ -14,31 +14,25 @@ from train.evaluate.renderer.pairs import Pair, driving_frames, resize
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
-AMPLIFIED = 4
+AMPLIFICATION = 4
 SHOWN_SIDE = 256  # pixels
-CAPTION_HEIGHT = 22
-PAPER, INK = 255, (0, 0, 0)
-FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+CAPTION_HEIGHT = 22  # pixels
+PAPER = 255
+INK = (0, 0, 0)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_SCALE = 0.42
 
 
 def own_sheet(pairs: Sequence[Pair]) -> Picture:
-    """A row a pair: source, driving frame, what is made, and how far it is from the
-    driving frame."""
+    """Draw a row a pair: source, driving frame, rendered frame, and its difference from
+    the driving frame."""
+    difference_caption = f"difference x{AMPLIFICATION}"
     rows = []
     for pair in pairs:
-        away = np.abs(pair.made.astype(int) - pair.true)
-        pictures = (
-            pair.source,
-            pair.true,
-            pair.made,
-            np.minimum(AMPLIFIED * away, 255).astype(np.uint8),
-        )
-        captions = (
-            f"source {pair.subject}",
-            "driving",
-            "made",
-            f"difference x{AMPLIFIED}",
-        )
+        difference = np.abs(pair.rendered.astype(int) - pair.true)
+        amplified = np.minimum(AMPLIFICATION * difference, 255).astype(np.uint8)
+        pictures = (pair.source, pair.true, pair.rendered, amplified)
+        captions = (f"source {pair.subject}", "driving", "made", difference_caption)
         rows.append(caption_row(pictures, captions))
     return np.concatenate(rows)
 
@@ -55,47 +49,44 @@ def cross_sheet(
     pictures = [decode_image(image) for image in driving.images]
     reduced = [resize(picture, renderer.image_size) for picture in pictures]
     motion = renderer.read(reduced, MOTION_FPS)
-    shown = (0, *chosen)
-    rows = [
-        caption_row(
-            [pictures[i] for i in shown],
-            [f"{driving.subject}, frame {frame}" for frame in shown],
-        )
-    ]
+    heading = (0, *chosen)
+    captions = [f"{driving.subject}, frame {frame}" for frame in heading]
+    rows = [caption_row([pictures[frame] for frame in heading], captions)]
     for record in sources:
         still = decode_image(record.images[0])
         source = renderer.source(resize(still, renderer.image_size))
         keypoints = renderer.keypoints(source, motion, "mixed")[chosen]
-        made = np.concatenate(list(renderer.frames(source, keypoints)))
-        rows.append(
-            caption_row((still, *made), (f"source {record.subject}", *[""] * len(made)))
-        )
+        rendered = np.concatenate(list(renderer.frames(source, keypoints)))
+        captions = [f"source {record.subject}", *[""] * len(rendered)]
+        rows.append(caption_row((still, *rendered), captions))
     return np.concatenate(rows)
 
 
 def caption_row(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
-    """Pictures side by side, each under its caption."""
+    """Draw pictures side by side, each under its caption."""
     cells = []
     for picture, caption in zip(pictures, captions, strict=True):
         shown = resize(picture, SHOWN_SIDE)
-        cells.append(np.concatenate([_caption(caption, shown.shape[1]), shown]))
+        cells.append(np.concatenate([_caption(caption, SHOWN_SIDE), shown]))
     return np.concatenate(cells, axis=1)
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Raises an OSError if it cannot be written."""
+    """Write a picture; raise an OSError if it cannot be written."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     path.write_bytes(data.tobytes())
 
 
 def _caption(text: str, width: int) -> Picture:
-    """A strip with the text, or as much of its end as fits."""
-    while cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0] > width - 8:
+    """Draw a strip with the text, or as much of its end as fits."""
+    while _text_width(text) > width - 8:
         text = text[1:]
     strip = np.full((CAPTION_HEIGHT, width, 3), PAPER, np.uint8)
-    return np.asarray(
-        cv2.putText(
-            strip, text, (4, CAPTION_HEIGHT - 7), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA
-        ),
-        np.uint8,
-    )
+    start = (4, CAPTION_HEIGHT - 7)
+    cv2.putText(strip, text, start, FONT, FONT_SCALE, INK, 1, cv2.LINE_AA)
+    return strip
+
+
+def _text_width(text: str) -> int:
+    (width, _), _ = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
+    return width
