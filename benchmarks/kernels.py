@@ -30,10 +30,10 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.report import publish
+from jaxportrait.checkpoint import Contents
 from jaxportrait.drivers.flow import sample_motion
 from jaxportrait.drivers.windows import GROUP, plan_windows
 from jaxportrait.models.blocks import fold
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
@@ -180,11 +180,11 @@ def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
     )
 
 
-def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
-    """The shapes of a network as `Checkpoint.network` gives it."""
+def inference_network(config: Any, dtype: str) -> nnx.Module:
+    """Return the shapes of a network as `Checkpoint.network` returns it."""
 
     def make() -> nnx.Module:
-        network = build(part, config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
+        network = build(config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
         network.eval()
         fold(network)
         nnx.update(
@@ -197,16 +197,18 @@ def inference_network(part: str, config: Any, dtype: str) -> nnx.Module:
 
 def frames_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.Lowered:
     """A chunk of frames, as `Renderer.frames` runs it."""
-    full = PortraitConfig.full()
+    full = Contents.full()
     warping, generator = (
-        inference_network(part, getattr(full, part), options.dtype)
+        inference_network(full.parts[part], options.dtype)
         for part in ("warping", "generator")
     )
     once = (
-        inference_network(part, getattr(full, part), "float32")
+        inference_network(full.parts[part], "float32")
         for part in ("appearance", "motion")
     )
-    picture = jax.ShapeDtypeStruct((1, full.image_size, full.image_size, 3), jnp.uint8)
+    picture = jax.ShapeDtypeStruct(
+        (1, full.crop.image_size, full.crop.image_size, 3), jnp.uint8
+    )
     source = jax.eval_shape(encode_source, *once, warping, picture)
     driving = jax.ShapeDtypeStruct(
         (options.batch_size, *source.keypoints.shape[1:]), jnp.float32
@@ -222,7 +224,7 @@ def motion_program(options: Options, place: Callable[[Any], Any]) -> jax.stages.
     length of a loop is read on the card.
     """
     config = FlowTransformerConfig.full()
-    network = inference_network("flow_transformer", config, "bfloat16")
+    network = inference_network(config, "bfloat16")
     plan, count = plan_windows(round(options.seconds * MOTION_FPS), config, group=GROUP)
 
     def inputs() -> tuple[Any, ...]:

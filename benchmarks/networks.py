@@ -12,8 +12,12 @@ import numpy as np
 from convert_weights.convert import convert
 from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.recipe import MODULES, Recipe
-from jaxportrait.checkpoint import leaf_shapes, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    Contents,
+    leaf_shapes,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.models.parts import abstract
 
 StateDicts = dict[str, dict[str, np.ndarray]]
@@ -33,19 +37,19 @@ def recipe_weights(golden: Path, letters: Sequence[str]) -> StateDicts:
 
 def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
     """Part -> our network in its inference form."""
-    full = PortraitConfig.full()
-    configs = {part: getattr(full, part) for part in states}
+    full = Contents.full()
+    configs = {part: full.parts[part] for part in states}
     params = {
         part: convert(
             state,
             TABLES[part],
-            leaf_shapes(abstract(part, configs[part])),
+            leaf_shapes(abstract(configs[part])),
             IGNORED.get(part, ()),
         ).leaves
         for part, state in states.items()
     }
     with TemporaryDirectory() as folder:
-        save_checkpoint(Path(folder) / "renderer", PortraitConfig(**configs), params)
+        save_checkpoint(Path(folder) / "renderer", Contents(parts=configs), params)
         checkpoint = open_checkpoint(Path(folder) / "renderer")
         return {
             part: checkpoint.network(part, dtype=jnp.dtype(dtype)) for part in states

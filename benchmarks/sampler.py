@@ -76,9 +76,7 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     config = options.size.config("lip", AUDIO_WIDTH)
-    network = build(
-        "flow_transformer", config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0)
-    )
+    network = build(config, dtype=jnp.dtype(options.dtype), rngs=nnx.Rngs(0))
     network.eval()
     figures, rows = [], []
     try:

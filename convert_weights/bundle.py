@@ -18,8 +18,15 @@ from convert_weights.convert import (
 )
 from convert_weights.keymaps import IGNORED, TABLES
 from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
-from jaxportrait.checkpoint import leaf_shapes, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    DRIVER,
+    Contents,
+    Crop,
+    DriverEntry,
+    FlowDriverConfig,
+    leaf_shapes,
+    save_checkpoint,
+)
 from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
 
@@ -90,16 +97,17 @@ def write(
     *,
     image_size: int = 256,
     overwrite: bool = False,
-) -> PortraitConfig:
+) -> Contents:
     """Write what was converted as one checkpoint, whole or not at all."""
+    drivers = {}
+    if converted.statistics is not None:
+        drivers[DRIVER] = DriverEntry(FlowDriverConfig(), converted.statistics)
     try:
-        config = PortraitConfig(image_size=image_size, **converted.configs)
+        contents = Contents(Crop(image_size), converted.configs, drivers)
     except ValueError as error:
         raise ConversionError(f"the parts do not belong together: {error}") from error
-    save_checkpoint(
-        output, config, converted.params, converted.statistics, overwrite=overwrite
-    )
-    return config
+    save_checkpoint(output, contents, converted.params, overwrite=overwrite)
+    return contents
 
 
 def _add(
@@ -127,7 +135,7 @@ def _add(
 
 
 def _convert_part(part: str, tensors: Tensors, config: Any, name: str) -> Conversion:
-    shapes = leaf_shapes(abstract(part, config))
+    shapes = leaf_shapes(abstract(config))
     if part == "flow_transformer":
         vector = shapes["final_conv.bias"]  # as wide as a frame of motion
         shapes |= dict.fromkeys(STATISTICS, vector)

@@ -180,7 +180,7 @@ def run_networks(
         jnp.dtype("bfloat16" if mixed else dtype),
     )
     yield from run_renderer(recipe, checkpoint, size, once, jnp.dtype(dtype))
-    if checkpoint.config.motion is not None:
+    if "motion" in checkpoint.parts:
         yield from run_motion(checkpoint, once)
         yield from run_stitching(recipe, checkpoint, once)
     yield from run_whisper(recipe, checkpoint, size, moving)
@@ -264,9 +264,7 @@ def run_stitching(recipe: Recipe, checkpoint: Checkpoint, dtype: jnp.dtype) -> O
         ("eye_retargeting", "eye"),
     ):
         network = checkpoint.network(part, dtype=dtype)
-        x = recipe.input(
-            f"full/{name}", (3, getattr(checkpoint.config, part).inputs), 0.5
-        )
+        x = recipe.input(f"full/{name}", (3, checkpoint.sizes(part).inputs), 0.5)
         yield f"full/stitching_retargeting/{name}", call()(network, x)
 
 
@@ -321,7 +319,7 @@ def run_flow_transformer(
     yield from (
         (f"statistic/{name}", value) for name, value in recipe.statistics().items()
     )
-    statistics: Any = checkpoint.statistics
+    statistics: Any = checkpoint.driver().statistics
     yield (
         f"{size}/animate/motion",
         np.asarray(motion) * statistics.std + statistics.mean,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.media.paste import motion_border, soft_mask
+from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.pipeline.encode import encode_source
@@ -33,7 +34,6 @@ from jaxportrait.types import Source
 T = TypeVar("T")
 
 PER_FRAME = ("warping", "generator")
-PER_PICTURE = ("appearance", "motion")
 KEYPOINT_CHUNK = 256
 """Frames whose keypoints are computed at once."""
 READ_BATCH = 16
@@ -61,6 +61,7 @@ class Renderer:
       precision: dtypes of the networks.
       image_size: side in pixels of the crops that F and M read.
       crop_zoom: how many times tighter than LivePortrait's the networks' crops are.
+      keypoint_groups: the keypoints of eyes, brows and lips.
     """
 
     def __init__(
@@ -95,12 +96,13 @@ class Renderer:
             )
         # Mistakes in the options are named before networks are loaded.
         self.mesh = _make_mesh(devices)
-        checkpoint.require((*PER_PICTURE, *PER_FRAME))
+        checkpoint.require(RENDERER)
         self.precision = choose_precision(dtype)
-        self.image_size = checkpoint.config.image_size
-        self.crop_zoom = checkpoint.config.crop_zoom
+        self.image_size = checkpoint.crop.image_size
+        self.crop_zoom = checkpoint.crop.zoom
+        self.keypoint_groups = checkpoint.keypoints
         self.batch_size = batch_size or _default_batch_size(self.image_size)
-        dtypes: dict[str, str] = dict.fromkeys(PER_PICTURE, "float32")
+        dtypes: dict[str, str] = dict.fromkeys(RENDERER, "float32")
         dtypes |= dict.fromkeys(PER_FRAME, self.precision.frames)
         if "stitching" in checkpoint.parts:
             dtypes["stitching"] = "float32"
@@ -178,7 +180,7 @@ class Renderer:
         """
         self.check_driving(driving, moves_head=clip.moves_head)
         # None is the source's own motion.
-        start = rest[:1] if isinstance(rest, MotionClip) else find_rest(clip, rest)
+        start = self._find_rest(clip, rest)
         rest_arrays = None if start is None else ClipArrays.of_clip(start)
         source = self._spread(source)
         chunks = []
@@ -245,6 +247,13 @@ class Renderer:
                 yield _fetch(running.popleft())
         while running:
             yield _fetch(running.popleft())
+
+    def _find_rest(
+        self, clip: MotionClip, rest: RestPolicy | MotionClip
+    ) -> MotionClip | None:
+        if isinstance(rest, MotionClip):
+            return rest[:1]
+        return find_rest(clip, rest, self.keypoint_groups)
 
     def _spread(self, values: T) -> T:
         """Put values on every device; a source of another renderer may lie on

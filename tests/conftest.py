@@ -10,8 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxportrait.checkpoint import save_untrained
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import Contents, save_untrained
 from tests.inputs import babble, draw_portrait
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,7 +28,7 @@ def golden() -> Path:
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny networks, untrained."""
     path = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    save_untrained(path, PortraitConfig.tiny())
+    save_untrained(path, Contents.tiny())
     return path
 
 

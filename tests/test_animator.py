@@ -17,6 +17,7 @@ from jaxportrait import Animator
 from jaxportrait.animation import Driving, Sampling
 from jaxportrait.checkpoint import (
     CheckpointError,
+    Contents,
     leaves_of,
     open_checkpoint,
     save_checkpoint,
@@ -26,7 +27,6 @@ from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, open_detector
 from jaxportrait.media.paste import color_correction
 from jaxportrait.media.video import VideoReader
-from jaxportrait.models.config import PortraitConfig
 from tests.inputs import write_wave
 
 QUICK = Sampling(steps=2)
@@ -172,7 +172,8 @@ def find_in_the_middle(picture: np.ndarray) -> list[Face]:
 def open_tight(checkpoint: Path) -> Animator:
     """An animator of networks that were trained on tight crops."""
     opened = open_checkpoint(checkpoint)
-    opened = replace(opened, config=replace(opened.config, crop_zoom=1.35))
+    crop = replace(opened.crop, zoom=1.35)
+    opened = replace(opened, contents=replace(opened.contents, crop=crop))
     detector = Detector("middle", find_in_the_middle)
     return Animator(opened, batch_size=3, detector=detector)
 
@@ -232,8 +233,8 @@ def test_options_that_do_not_fit_are_named(
         Animator(opened, driver="waltz")
     # A checkpoint that only encodes sound.
     whisper = opened.network("whisper")
-    config = PortraitConfig(whisper=whisper.config)
-    save_checkpoint(tmp_path / "part", config, {"whisper": leaves_of(whisper)})
+    contents = Contents(parts={"whisper": whisper.config})
+    save_checkpoint(tmp_path / "part", contents, {"whisper": leaves_of(whisper)})
     with pytest.raises(CheckpointError, match="holds no appearance, no motion"):
         Animator.from_checkpoint(tmp_path / "part")
 

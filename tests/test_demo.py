@@ -16,7 +16,6 @@ from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
-from jaxportrait.pipeline.retarget import MEDIAN_KEYPOINTS
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.motion.timeline import loudness
@@ -142,14 +141,15 @@ def test_motion_is_counted_from_where_the_head_rests(
     assert np.abs(driven[0] - still[0]).max() > 0.05
 
 
-def test_eyes_and_brows_rest_together():
+def test_eyes_and_brows_rest_together(animator: Animator):
     guided = load_config(CONFIG, RendererConfig()).guided
     names = [name for name in GROUPS if name.startswith(("brow", "eye", "iris"))]
     landmarks = set()
     for name in names:
         landmarks.update(range(COUNT)[GROUPS[name]])
     keypoints = [keypoint for keypoint, landmark in guided if landmark in landmarks]
-    assert sorted(keypoints) == list(MEDIAN_KEYPOINTS)
+    rest_groups = animator.renderer.keypoint_groups
+    assert sorted(keypoints) == sorted((*rest_groups.eyes, *rest_groups.brows))
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxportrait.checkpoint import CheckpointError, open_checkpoint, save_untrained
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    Contents,
+    open_checkpoint,
+    save_untrained,
+)
+from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
@@ -22,7 +27,6 @@ from jaxportrait.precision import DType
 from jaxportrait.renderer import KEYPOINT_CHUNK, READ_BATCH, Renderer
 from jaxportrait.types import Source
 
-PARTS = ("appearance", "motion", "warping", "generator")
 FACE = MOTION_SPACES["face"]
 LIP = MOTION_SPACES["lip"]
 
@@ -31,9 +35,9 @@ LIP = MOTION_SPACES["lip"]
 def checkpoint(tmp_path_factory) -> Path:
     """A checkpoint of F, M, W and G only."""
     path = tmp_path_factory.mktemp("renderer") / "four"
-    tiny = PortraitConfig.tiny()
-    parts = {part: getattr(tiny, part) for part in PARTS}
-    save_untrained(path, PortraitConfig(tiny.image_size, **parts))
+    tiny = Contents.tiny()
+    parts = {part: tiny.parts[part] for part in RENDERER}
+    save_untrained(path, Contents(tiny.crop, parts))
     return path
 
 
@@ -183,8 +187,8 @@ def test_options_that_do_not_fit_are_named(checkpoint, tmp_path):
     with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Renderer(opened, devices=99)
     # A checkpoint of F only.
-    config = replace(opened.config, **dict.fromkeys(PARTS[1:]))
-    save_untrained(tmp_path / "part", config)
+    parts = {"appearance": opened.parts["appearance"]}
+    save_untrained(tmp_path / "part", Contents(parts=parts))
     with pytest.raises(CheckpointError, match="holds no motion, no warping, no gen"):
         Renderer.from_checkpoint(tmp_path / "part")
 

@@ -89,7 +89,7 @@ def golden_batch(
     frames, width = transformer.motion_frames, transformer.motion_width
     expression = recipe.input("train/exp63", (SAMPLES, frames, 63), 0.02)
     motion = normalize(
-        expression[..., list(MOTION_SPACES[transformer.motion_space].columns)],
+        expression[..., list(MOTION_SPACES["lip"].columns)],
         statistics,
     )
     features = recipe.input(
@@ -168,7 +168,7 @@ class TorchLayout:
     @classmethod
     def of(cls, recipe: Recipe, transformer: FlowTransformerConfig) -> Self:
         tensors = recipe.manifest["components"][COMPONENT]["tensors"]
-        shapes = leaf_shapes(abstract("flow_transformer", transformer))
+        shapes = leaf_shapes(abstract(transformer))
         expected = shapes | dict.fromkeys(STATISTICS, shapes["final_conv.bias"])
 
         def laid_out(content: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

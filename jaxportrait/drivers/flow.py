@@ -78,6 +78,7 @@ class FlowDriver:
 
     Attributes:
       network: in its inference form.
+      space: the values of a frame that the network makes.
       statistics: normalisation of the motion space.
       features: what the network reads of the sound.
       cfg_scale: guidance where `sampling` has none.
@@ -88,6 +89,7 @@ class FlowDriver:
     """
 
     network: FlowTransformer
+    space: MotionSpace
     statistics: MotionStatistics
     features: AudioFeatures
     cfg_scale: float
@@ -98,11 +100,6 @@ class FlowDriver:
     @property
     def latency(self) -> float:
         return inf
-
-    @property
-    def space(self) -> MotionSpace:
-        """The values of a frame that the network makes."""
-        return MOTION_SPACES[self.network.config.motion_space]
 
     @property
     def guidance(self) -> float:
@@ -181,6 +178,7 @@ class FlowDriver:
 
 def load_flow(
     checkpoint: Checkpoint,
+    name: str | None = None,
     *,
     dtype: DTypeLike = jnp.float32,
     full_precision: bool = False,
@@ -188,19 +186,24 @@ def load_flow(
     """Load the flow transformer of a checkpoint and the features that it reads.
 
     Args:
+      name: name of the checkpoint's driver; by default the only one.
       dtype: compute dtype of both.
       full_precision: see `FlowDriver`.
 
     Raises:
-      CheckpointError: a part is missing or damaged.
+      CheckpointError: the driver or a part of it is missing, or damaged.
     """
-    checkpoint.require(["flow_transformer", checkpoint.config.audio_encoder])
+    driver = checkpoint.driver(name)
+    config = driver.config
+    checkpoint.require([config.transformer, config.features])
     return FlowDriver(
-        checkpoint.network("flow_transformer", dtype=dtype),
-        jax.tree.map(jnp.asarray, checkpoint.statistics),
-        load_features(checkpoint, dtype=dtype),
-        checkpoint.config.cfg_scale,
+        checkpoint.network(config.transformer, dtype=dtype),
+        MOTION_SPACES[config.space],
+        jax.tree.map(jnp.asarray, driver.statistics),
+        load_features(checkpoint, config.features, dtype=dtype),
+        config.cfg_scale,
         full_precision=full_precision,
+        fps=config.fps,
     )
 
 

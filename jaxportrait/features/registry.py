@@ -9,24 +9,27 @@ from jax.typing import DTypeLike
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.spectrogram import log_mel_features, whisper_features
+from jaxportrait.models.parts import kind_of
 
 FEATURES: dict[str, Callable[[Any], AudioFeatures]] = {
     "log_mel": log_mel_features,
     "whisper": whisper_features,
 }
-"""Kind, which is also the part of a checkpoint that holds the network -> its features."""
+"""Kind of the network -> its features."""
 
 
 def load_features(
-    checkpoint: Checkpoint, *, dtype: DTypeLike = jnp.float32
+    checkpoint: Checkpoint, part: str | None = None, *, dtype: DTypeLike = jnp.float32
 ) -> AudioFeatures:
     """Load the audio features of a checkpoint.
 
     Args:
+      part: name of the audio encoder; by default the only one.
       dtype: compute dtype of their network.
 
     Raises:
       CheckpointError: the checkpoint holds no audio encoder, or it is damaged.
     """
-    kind = checkpoint.config.audio_encoder
-    return FEATURES[kind](checkpoint.network(kind, dtype=dtype))
+    part = part or checkpoint.audio_encoder
+    kind = kind_of(checkpoint.sizes(part))
+    return FEATURES[kind](checkpoint.network(part, dtype=dtype))

@@ -42,7 +42,6 @@ class FlowTransformerConfig:
         own weights.
       fused_blocks: on the motion tokens alone.
       motion_frames, audio_frames: of one window.
-      motion_space: what the values of a frame are: a name of `MOTION_SPACES`.
     """
 
     motion_width: int
@@ -53,7 +52,6 @@ class FlowTransformerConfig:
     fused_blocks: int
     motion_frames: int = 30
     audio_frames: int = 50
-    motion_space: str = "lip"
 
     @property
     def head_dim(self) -> int:

@@ -1,49 +1,89 @@
-"""The parts that a checkpoint may hold: which network each is, and how one is built
-from its config."""
+"""The registry of networks: one row a network, and the only table of them.
 
-from typing import Any
+A checkpoint calls its networks parts. A part has a name of its own and a kind, which
+names a row here: `stitching` and `lip_retargeting`, for example, are two parts of the
+kind `stitching`.
+"""
+
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jaxportrait.models.appearance import AppearanceExtractor
-from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.models.generator import Generator
-from jaxportrait.models.log_mel import LogMelEncoder
-from jaxportrait.models.motion import MotionExtractor
-from jaxportrait.models.stitching import StitchingNetwork
-from jaxportrait.models.vgg import VGG
+from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
+from jaxportrait.models.dense_motion import WarpingConfig
+from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.models.generator import Generator, GeneratorConfig
+from jaxportrait.models.log_mel import LogMelConfig, LogMelEncoder
+from jaxportrait.models.motion import MotionConfig, MotionExtractor
+from jaxportrait.models.stitching import StitchingConfig, StitchingNetwork
+from jaxportrait.models.vgg import VGG, VGGConfig
 from jaxportrait.models.warping import WarpingNetwork
-from jaxportrait.models.whisper import WhisperEncoder
+from jaxportrait.models.whisper import WhisperConfig, WhisperEncoder
 
-NETWORKS: dict[str, type[nnx.Module]] = {
-    "appearance": AppearanceExtractor,
-    "motion": MotionExtractor,
-    "warping": WarpingNetwork,
-    "generator": Generator,
-    "stitching": StitchingNetwork,
-    "lip_retargeting": StitchingNetwork,
-    "eye_retargeting": StitchingNetwork,
-    "whisper": WhisperEncoder,
-    "log_mel": LogMelEncoder,
-    "flow_transformer": FlowTransformer,
-    "perceptual": VGG,
+Role = Literal["renderer", "audio features", "driver", "retargeting", "training"]
+"""What a network is for; a `training` network is no part of a portrait."""
+
+
+class Network(NamedTuple):
+    """A row of the registry.
+
+    Attributes:
+      config: the frozen dataclass of the network's sizes, which belongs to no other row.
+      network: the module, built from that config.
+    """
+
+    config: type[Any]
+    network: type[nnx.Module]
+    role: Role
+
+
+NETWORKS: dict[str, Network] = {
+    "appearance": Network(AppearanceConfig, AppearanceExtractor, "renderer"),
+    "motion": Network(MotionConfig, MotionExtractor, "renderer"),
+    "warping": Network(WarpingConfig, WarpingNetwork, "renderer"),
+    "generator": Network(GeneratorConfig, Generator, "renderer"),
+    "stitching": Network(StitchingConfig, StitchingNetwork, "retargeting"),
+    "whisper": Network(WhisperConfig, WhisperEncoder, "audio features"),
+    "log_mel": Network(LogMelConfig, LogMelEncoder, "audio features"),
+    "flow_transformer": Network(FlowTransformerConfig, FlowTransformer, "driver"),
+    "vgg": Network(VGGConfig, VGG, "training"),
 }
-"""Part -> network; each part is a field of `PortraitConfig`."""
+"""Kind -> network."""
 
 AudioEncoder = WhisperEncoder | LogMelEncoder
-"""What makes audio features of a log-mel spectrogram; the config of each has
-`mel_bins`, `context` and `width`."""
+"""An encoder of log-mel spectrograms; the config of each has `mel_bins`, `context` and
+`width`."""
 
 
-def build(
-    part: str, config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
-) -> nnx.Module:
-    """A freshly initialised network of `part`."""
-    return NETWORKS[part](config, dtype=dtype, rngs=rngs)  # pyright: ignore[reportCallIssue]
+def kinds(role: Role) -> tuple[str, ...]:
+    """Return the kinds of network with this role, in the registry's order."""
+    return tuple(kind for kind, row in NETWORKS.items() if row.role == role)
 
 
-def abstract(part: str, config: Any, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
-    """The network of `part` with shapes in place of arrays."""
-    return nnx.eval_shape(lambda: build(part, config, dtype=dtype, rngs=nnx.Rngs(0)))
+RENDERER = kinds("renderer")
+"""The parts of a renderer: F, M, W and G. Their names are their kinds."""
+
+
+def kind_of(config: Any) -> str:
+    """Return the kind of network that `config` describes."""
+    for kind, row in NETWORKS.items():
+        if type(config) is row.config:
+            return kind
+    raise TypeError(f"{type(config).__name__} is the config of no registered network")
+
+
+def build(config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.Module:
+    """Return a freshly initialised network of this config.
+
+    Args:
+      dtype: compute dtype; the weights are float32.
+    """
+    network = NETWORKS[kind_of(config)].network
+    return network(config, dtype=dtype, rngs=rngs)  # pyright: ignore[reportCallIssue]
+
+
+def abstract(config: Any, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
+    """Return the network of this config with shapes in place of arrays."""
+    return nnx.eval_shape(lambda: build(config, dtype=dtype, rngs=nnx.Rngs(0)))

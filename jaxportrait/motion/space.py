@@ -39,6 +39,26 @@ REGIONS = {
 """Region of the face -> its keypoints, of networks with LivePortrait's keypoints."""
 
 
+@dataclass(frozen=True)
+class KeypointGroups:
+    """The keypoints of the eyes, the brows and the lips.
+
+    A motion extractor decides which keypoint lies where, so these belong to its
+    checkpoint. The defaults are LivePortrait's.
+    """
+
+    eyes: tuple[int, ...] = REGIONS["eyes"]
+    brows: tuple[int, ...] = REGIONS["brows"]
+    lips: tuple[int, ...] = REGIONS["lips"]
+
+    def __post_init__(self) -> None:
+        for keypoint in (*self.eyes, *self.brows, *self.lips):
+            if not 0 <= keypoint < KEYPOINTS:
+                raise ValueError(
+                    f"keypoint {keypoint} does not exist: choose from 0 to {KEYPOINTS - 1}"
+                )
+
+
 def expression_columns(keypoints: tuple[int, ...]) -> tuple[int, ...]:
     """Return the columns of these keypoints' expression, in their order."""
     return tuple(3 * keypoint + axis for keypoint in keypoints for axis in range(3))

@@ -11,15 +11,12 @@ from jaxtyping import Array, Float
 
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.rotation import angles_of, matrices_of
+from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import AnyArray, Source, pytree
 
 Composition = Literal["source", "original"]
 RestPolicy = Literal["mixed", "first", "source"]
-
-MEDIAN_KEYPOINTS = (1, 2, 3, 11, 13, 15, 16, 18)
-"""Keypoints of eyes and brows: 11, 13, 15, 16 and 18 are LivePortrait's eyes, 1 and 2
-its brows; of the demo's keypoints 1 and 3 are brows, 2 and 18 irises."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,7 @@ class ClipArrays:
 
 
 def find_rest(
-    clip: MotionClip,
-    policy: RestPolicy,
-    median_keypoints: tuple[int, ...] = MEDIAN_KEYPOINTS,
+    clip: MotionClip, policy: RestPolicy, groups: KeypointGroups
 ) -> MotionClip | None:
     """Return the one frame that motion is counted from; it leaves the source as it is.
 
@@ -85,7 +80,7 @@ def find_rest(
         A head may look aside there, and lids may be shut. So these rest at their median
         over the clip. "first" rests everything in the first frame. "source" is None:
         motion is counted from the source's own, so that it is absolute.
-      median_keypoints: keypoints that "mixed" rests at their median.
+      groups: the keypoints of eyes and brows, which "mixed" rests at their median.
 
     Raises:
       ValueError: there is no such policy.
@@ -95,7 +90,7 @@ def find_rest(
     if policy == "first":
         return clip[:1]
     if policy == "mixed":
-        return _mixed_rest(clip, median_keypoints)
+        return _mixed_rest(clip, (*groups.eyes, *groups.brows))
     choices = ", ".join(get_args(RestPolicy))
     raise ValueError(f"rest is {policy!r}: choose one of {choices}")
 

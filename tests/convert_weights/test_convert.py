@@ -210,7 +210,7 @@ def test_the_tables_fit_what_has_no_small_size(part, golden):
     config = sizes.READERS[part](
         sizes.TensorShapes({key: tensor.shape for key, tensor in tensors.items()}, part)
     )
-    shapes = leaf_shapes(abstract(part, config))
+    shapes = leaf_shapes(abstract(config))
     assert set(
         convert(tensors, TABLES[part], shapes, IGNORED.get(part, ())).leaves
     ) == set(shapes)

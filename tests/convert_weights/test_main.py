@@ -82,8 +82,8 @@ def test_the_published_folder_converts_from_the_shell(published, files, tmp_path
         "whisper",
         "flow_transformer",
     ]
-    assert checkpoint.config.image_size == 64
-    assert checkpoint.statistics is not None
+    assert checkpoint.crop.image_size == 64
+    assert checkpoint.driver().statistics is not None
     assert all(part in done.stdout for part in [*checkpoint.parts, "parameters", "MB"])
 
 
@@ -174,14 +174,14 @@ def test_a_checkpoint_is_replaced_on_request_alone(
     status, _, err = run("--appearance", files["appearance"], "--output", "checkpoint")
     assert status == 2
     assert "--overwrite" in err
-    assert open_checkpoint("checkpoint").parts == STITCHING
+    assert list(open_checkpoint("checkpoint").parts) == STITCHING
     assert (
         run(
             "--appearance", files["appearance"], "--output", "checkpoint", "--overwrite"
         )[0]
         == 0
     )
-    assert open_checkpoint("checkpoint").parts == ["appearance"]
+    assert list(open_checkpoint("checkpoint").parts) == ["appearance"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 

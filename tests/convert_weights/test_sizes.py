@@ -6,7 +6,7 @@ import pytest
 
 from convert_weights import sizes
 from convert_weights.convert import ConversionError
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import Contents
 from tests.models.test_networks import COMPONENTS
 
 
@@ -21,7 +21,7 @@ def shapes_of(golden, component: str) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("part", COMPONENTS)
 def test_published_files_have_the_full_preset(part, golden):
     shapes = sizes.TensorShapes(shapes_of(golden, COMPONENTS[part]), "some.pth")
-    assert sizes.READERS[part](shapes) == getattr(PortraitConfig.full(), part)
+    assert sizes.READERS[part](shapes) == Contents.full().parts[part]
 
 
 def test_small_files_have_their_own_sizes(golden):

@@ -25,7 +25,7 @@ def small_transformer(config: FlowTransformerConfig = CONFIG) -> FlowTransformer
 
     The motion of a fresh one does not depend on its sound.
     """
-    network = build("flow_transformer", config, rngs=nnx.Rngs(1))
+    network = build(config, rngs=nnx.Rngs(1))
     rng = np.random.default_rng(2)
 
     def fill(leaf: jax.Array) -> jax.Array:

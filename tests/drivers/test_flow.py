@@ -7,13 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.checkpoint import CheckpointError, open_checkpoint, save_untrained
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    Contents,
+    open_checkpoint,
+    save_untrained,
+)
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import FlowDriver, FlowSampling, sample_motion
 from jaxportrait.drivers.registry import DRIVERS, load_driver
 from jaxportrait.drivers.windows import plan_windows, plans_up_to
 from jaxportrait.media.audio import Audio
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
@@ -164,9 +168,10 @@ def test_a_driver_of_an_unknown_kind_is_refused(tiny_checkpoint):
 def test_a_checkpoint_without_a_flow_transformer_is_named(tmp_path):
     path = tmp_path / "features"
     save_untrained(
-        path, PortraitConfig(log_mel=LogMelConfig(), motion=MotionConfig.tiny())
+        path,
+        Contents(parts={"log_mel": LogMelConfig(), "motion": MotionConfig.tiny()}),
     )
-    with pytest.raises(CheckpointError, match="holds no flow_transformer"):
+    with pytest.raises(CheckpointError, match="holds no driver"):
         load_driver(open_checkpoint(path))
 
 

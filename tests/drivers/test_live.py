@@ -26,7 +26,7 @@ from jaxportrait.features.spectrogram import (
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import build
 from jaxportrait.models.whisper import WhisperConfig
-from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from tests.drivers import contract
 from tests.drivers.flows import (
     CONFIG,
@@ -37,6 +37,7 @@ from tests.drivers.flows import (
 )
 from tests.inputs import babble
 
+LIP = MOTION_SPACES["lip"]
 STATISTICS = MotionStatistics(jnp.full(18, 0.5), jnp.full(18, 2.0))
 WHISPER = WhisperConfig(mel_bins=80, context=50, width=16, heads=2, layers=1)
 OFFSETS = np.random.default_rng(0).normal(0, 0.3, 256)
@@ -46,14 +47,14 @@ JOINS_WITHOUT_SEAM = 1.3
 @pytest.fixture(scope="module")
 def log_mel_driver() -> LiveFlowDriver:
     network = small_transformer(replace(CONFIG, audio_width=16))
-    features = log_mel_features(build("log_mel", LogMelConfig(8), rngs=nnx.Rngs(0)))
-    driver = FlowDriver(network, STATISTICS, features, 4.5, FlowSampling(steps=3))
+    features = log_mel_features(build(LogMelConfig(8), rngs=nnx.Rngs(0)))
+    driver = FlowDriver(network, LIP, STATISTICS, features, 4.5, FlowSampling(steps=3))
     return LiveFlowDriver(driver)
 
 
 @pytest.fixture(scope="module")
 def whisper_driver(log_mel_driver) -> LiveFlowDriver:
-    features = whisper_features(build("whisper", WHISPER, rngs=nnx.Rngs(0)))
+    features = whisper_features(build(WHISPER, rngs=nnx.Rngs(0)))
     return replace(
         log_mel_driver, driver=replace(log_mel_driver.driver, features=features)
     )
@@ -144,7 +145,7 @@ def analytic_motion(live: Live, seconds: int = 60) -> tuple[np.ndarray, int]:
     offsets = jnp.asarray(OFFSETS, jnp.float32)
     network = AnalyticTransformer(offsets, jnp.asarray(windows.lead))
     statistics = MotionStatistics(jnp.zeros(18), jnp.ones(18))
-    flow = FlowDriver(network, statistics, CountingFeatures(), 1.0)
+    flow = FlowDriver(network, LIP, statistics, CountingFeatures(), 1.0)
     driver = LiveFlowDriver(flow, live)
     clip = contract.live_clip(driver, np.zeros(16_000 * seconds, np.float32), 8_000)
     return clip.expression[:, 6, 0], windows.stride

@@ -25,12 +25,12 @@ SHORT_CONTEXT = WhisperConfig(mel_bins=80, context=50, width=16, heads=2, layers
 
 @pytest.fixture(scope="module")
 def whisper() -> SpectrogramFeatures:
-    return whisper_features(build("whisper", SHORT_CONTEXT, rngs=nnx.Rngs(0)))
+    return whisper_features(build(SHORT_CONTEXT, rngs=nnx.Rngs(0)))
 
 
 @pytest.fixture(scope="module")
 def log_mels() -> SpectrogramFeatures:
-    return log_mel_features(build("log_mel", LogMelConfig(), rngs=nnx.Rngs(0)))
+    return log_mel_features(build(LogMelConfig(), rngs=nnx.Rngs(0)))
 
 
 @pytest.fixture(params=["whisper", "log_mels"])
@@ -77,7 +77,7 @@ def test_log_mel_features_are_pairs_of_frames(log_mels, samples):
 
 def test_fewer_mel_bins_make_narrower_features():
     clip = noise(8_000)
-    features = log_mel_features(build("log_mel", LogMelConfig(40), rngs=nnx.Rngs(0)))
+    features = log_mel_features(build(LogMelConfig(40), rngs=nnx.Rngs(0)))
     encoded = encode(features, clip)
     assert encoded.shape == (25, features.width)
     np.testing.assert_allclose(encoded, numpy_features(clip, 40), atol=2e-5)
@@ -199,5 +199,5 @@ def test_checkpoints_name_their_features(tiny_checkpoint):
     features = load_features(checkpoint)
     assert isinstance(features, SpectrogramFeatures)
     assert set(FEATURES) == {"log_mel", "whisper"}
-    assert features.width == checkpoint.config.flow_transformer.audio_width
+    assert features.width == checkpoint.sizes("flow_transformer").audio_width
     assert (features.rate, features.context) == (50, 30)

@@ -14,12 +14,16 @@ import pytest
 
 from infer.__main__ import main
 from jaxportrait import demo
-from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
+from jaxportrait.checkpoint import (
+    Contents,
+    leaves_of,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
 from jaxportrait.media.video import VideoReader, VideoWriter
-from jaxportrait.models.config import PortraitConfig
 from tests.inputs import write_wave
 
 
@@ -175,7 +179,9 @@ def jpeg(path: Path, portrait: np.ndarray) -> Path:
 def part_of(path: Path, checkpoint: Path) -> Path:
     whisper = open_checkpoint(checkpoint).network("whisper")
     save_checkpoint(
-        path, PortraitConfig(whisper=whisper.config), {"whisper": leaves_of(whisper)}
+        path,
+        Contents(parts={"whisper": whisper.config}),
+        {"whisper": leaves_of(whisper)},
     )
     return path
 

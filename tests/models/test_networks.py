@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -22,12 +21,9 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from convert_weights.keymaps import IGNORED
-from jaxportrait.checkpoint import fill, leaf_shapes
+from jaxportrait.checkpoint import Contents, fill, leaf_shapes
 from jaxportrait.models.blocks import SpectralConv, fold
-from jaxportrait.models.config import PortraitConfig, config_from_json
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.ops.grid import coordinate_grid
 from tests.closeness import assert_close
@@ -71,7 +67,7 @@ POWER_ITERATIONS = 5
 @cache
 def tiny(part: str, dtype: str = "float32") -> Any:
     """A tiny network of `drawn` weights; shared, so never changed."""
-    return drawn(part, getattr(PortraitConfig.tiny(), part), dtype)
+    return drawn(part, Contents.tiny().parts[part], dtype)
 
 
 def drawn(part: str, config: Any, dtype: str = "float32") -> Any:
@@ -80,7 +76,7 @@ def drawn(part: str, config: Any, dtype: str = "float32") -> Any:
     Its spectral norms are near the truth, as in any network: a drawn pair of vectors
     would divide by next to nothing.
     """
-    network = abstract(part, config, dtype=jnp.dtype(dtype))
+    network = abstract(config, dtype=jnp.dtype(dtype))
     fill(
         network,
         {
@@ -160,7 +156,7 @@ def test_full_networks_have_the_published_parameters(part, golden):
         for key, shape in components[COMPONENTS[part]]["tensors"].items()
         if not any(fnmatchcase(key, pattern) for pattern in patterns)
     )
-    network = abstract(part, getattr(PortraitConfig.full(), part))
+    network = abstract(Contents.full().parts[part])
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network))) == published
 
 
@@ -230,7 +226,7 @@ def test_half_precision_keeps_its_weights_and_meets_float32(part, dtype):
     ],
 )
 def test_what_must_be_exact_is_float32_in_half_precision_too(part, dtypes):
-    network = abstract(part, getattr(PortraitConfig.tiny(), part), dtype=jnp.bfloat16)
+    network = abstract(Contents.tiny().parts[part], dtype=jnp.bfloat16)
     outputs = nnx.eval_shape(
         lambda network, inputs: network(*inputs), network, inputs_of(part)
     )
@@ -338,7 +334,7 @@ def test_what_is_not_mobile_stays_where_the_source_has_it():
 
 
 def test_a_fresh_flow_transformer_stands_still():
-    network = build("flow_transformer", FlowTransformerConfig.tiny(), rngs=rngs())
+    network = build(FlowTransformerConfig.tiny(), rngs=rngs())
     np.testing.assert_array_equal(call(network, inputs_of("flow_transformer"))[0], 0)
 
 
@@ -356,20 +352,3 @@ def test_a_dropped_condition_is_the_null_vector_in_place_of_all_audio():
         network(motion, time, null),
         SMALL_BOUND,
     )
-
-
-def test_configs_survive_json():
-    config = PortraitConfig(
-        image_size=64, warping=WarpingConfig.tiny(), motion=PortraitConfig.tiny().motion
-    )
-    assert config_from_json(json.loads(json.dumps(asdict(config)))) == config
-    assert config_from_json({"log_mel": {"mel_bins": 40}}) == PortraitConfig(
-        log_mel=LogMelConfig(40)
-    )
-
-
-def test_a_checkpoint_has_one_audio_encoder():
-    assert PortraitConfig.tiny().audio_encoder == "whisper"
-    assert PortraitConfig(log_mel=LogMelConfig()).audio_encoder == "log_mel"
-    with pytest.raises(ValueError, match="holds one audio encoder"):
-        replace(PortraitConfig.tiny(), log_mel=LogMelConfig())

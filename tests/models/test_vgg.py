@@ -19,7 +19,7 @@ PARAMETERS = 20_024_384 - 3 * (9 * 512 * 512 + 512)
 
 @pytest.fixture(scope="module")
 def network() -> VGG:
-    network = abstract("perceptual", VGGConfig.tiny())
+    network = abstract(VGGConfig.tiny())
     fill(
         network,
         {
@@ -45,7 +45,7 @@ def maps(network, image) -> list[jax.Array]:
 
 
 def test_the_full_network_has_the_published_parameters():
-    shapes = leaf_shapes(abstract("perceptual", VGGConfig.full()))
+    shapes = leaf_shapes(abstract(VGGConfig.full()))
     assert sum(leaf.size for leaf in shapes.values()) == PARAMETERS
 
 
@@ -69,7 +69,7 @@ def test_the_mean_colour_is_zero_to_it(network, maps):
 
 def test_half_precision_keeps_its_weights_and_meets_float32(network, image, maps):
     half = nnx.merge(
-        nnx.graphdef(abstract("perceptual", VGGConfig.tiny(), dtype=jnp.bfloat16)),
+        nnx.graphdef(abstract(VGGConfig.tiny(), dtype=jnp.bfloat16)),
         nnx.state(network),
     )
     for ours, reference in zip(program(half, [image]), maps, strict=True):

@@ -15,10 +15,10 @@ from jaxportrait.motion.space import (
     POSE,
     SCALE,
     TRANSLATION,
+    KeypointGroups,
 )
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.retarget import (
-    MEDIAN_KEYPOINTS,
     ClipArrays,
     compose,
     find_rest,
@@ -27,6 +27,7 @@ from jaxportrait.types import Motion, Source
 
 LIP = MOTION_SPACES["lip"]
 FACE = MOTION_SPACES["face"]
+GROUPS = KeypointGroups(eyes=(2, 11, 13), brows=(3,))
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_fields_that_are_left_out_stay_the_source(source):
 def test_motion_since_the_source_is_absolute(source):
     """The keypoints are those of the clip's own frames, whatever the source's pose."""
     clip = face_clip(draw_heads(3))
-    assert find_rest(clip, "source") is None
+    assert find_rest(clip, "source", GROUPS) is None
     # The clip's own pose and expression, on the source's canonical keypoints.
     canonical = jnp.repeat(source.motion.keypoints, 3, axis=0)
     fields = clip.rotation, clip.expression, clip.scale, clip.translation
@@ -160,12 +161,12 @@ def test_motion_since_the_source_is_absolute(source):
 
 
 def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
-    upper = list(MEDIAN_KEYPOINTS)
+    upper = [*GROUPS.eyes, *GROUPS.brows]
     values = draw_face_motion(31)
     values[0, POSE] = 20.0  # looks aside
     clip = face_clip(values)
     clip.expression[0, upper, 1] = 0.5  # lids shut
-    rest = find_rest(clip, "mixed")
+    rest = find_rest(clip, "mixed", GROUPS)
     median = np.median(clip.expression, axis=0)
     assert_array_equal(rest.expression[0, upper], median[upper])
     others = np.setdiff1d(np.arange(21), upper)
@@ -181,7 +182,7 @@ def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
 
 def test_keypoints_that_rest_at_their_median_are_chosen():
     clip = face_clip(draw_face_motion(31))
-    rest = find_rest(clip, "mixed", (20,))
+    rest = find_rest(clip, "mixed", KeypointGroups(eyes=(20,), brows=()))
     first = clip.expression[0, :20]
     assert_array_equal(rest.expression[0, :20], first)
     median = np.median(clip.expression[:, 20], axis=0)
@@ -190,7 +191,7 @@ def test_keypoints_that_rest_at_their_median_are_chosen():
 
 def test_live_motion_rests_in_its_first_frame():
     clip = face_clip(draw_face_motion(5))
-    rest = find_rest(clip, "first")
+    rest = find_rest(clip, "first", GROUPS)
     first = clip[:1].to_frames()
     assert_array_equal(rest.to_frames(), first)
 
@@ -198,7 +199,7 @@ def test_live_motion_rests_in_its_first_frame():
 def test_lip_motion_rests_in_its_first_frame():
     values = LIP.select(draw_face_motion(31))
     clip = MotionClip.from_values(values, LIP, 30)
-    rest = find_rest(clip, "mixed")
+    rest = find_rest(clip, "mixed", GROUPS)
     assert list(rest.arrays()) == ["expression"]
     assert_array_equal(rest.expression, clip.expression[:1])
 
@@ -206,4 +207,4 @@ def test_lip_motion_rests_in_its_first_frame():
 def test_a_rest_that_is_none_is_named():
     clip = face_clip(draw_face_motion(2))
     with pytest.raises(ValueError, match="rest is 'median': choose one of mixed"):
-        find_rest(clip, "median")  # pyright: ignore[reportArgumentType]
+        find_rest(clip, "median", GROUPS)  # pyright: ignore[reportArgumentType]

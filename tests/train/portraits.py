@@ -6,9 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxportrait.checkpoint import save_checkpoint
+from jaxportrait.checkpoint import (
+    DRIVER,
+    Contents,
+    Crop,
+    DriverEntry,
+    FlowDriverConfig,
+    save_checkpoint,
+)
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
@@ -19,29 +25,26 @@ from tests.train.videos import draw_leaves
 
 IMAGE_SIZE = 48
 """Of what F and M read; G makes twice that."""
-SMALL = PortraitConfig(
-    IMAGE_SIZE,
-    AppearanceConfig(8, 16, 2, 4, 4, 1),
-    MotionConfig((1,), (8,)),
-    WarpingConfig(21, 4, 4, 8, 1, 4, 8, 1, mask_kernel=3),
-    GeneratorConfig(8, hidden=8, output_channels=8, middle_blocks=1),
-    log_mel=LogMelConfig(20),
-    flow_transformer=replace(
-        FlowTransformerConfig.tiny(),
-        motion_width=MOTION_WIDTH,
-        audio_width=40,
-        motion_space="face",
+SMALL = {
+    "appearance": AppearanceConfig(8, 16, 2, 4, 4, 1),
+    "motion": MotionConfig((1,), (8,)),
+    "warping": WarpingConfig(21, 4, 4, 8, 1, 4, 8, 1, mask_kernel=3),
+    "generator": GeneratorConfig(8, hidden=8, output_channels=8, middle_blocks=1),
+    "log_mel": LogMelConfig(20),
+    "flow_transformer": replace(
+        FlowTransformerConfig.tiny(), motion_width=MOTION_WIDTH, audio_width=40
     ),
-)
-PARTS = ("appearance", "motion", "warping", "generator", "flow_transformer")
+}
 
 
 def save_small_checkpoint(path: Path) -> Path:
     """Everything that makes a picture speak, with all of the face's motion,
     untrained."""
-    leaves = {part: draw_leaves(part, getattr(SMALL, part)) for part in PARTS}
+    leaves = {part: draw_leaves(config) for part, config in SMALL.items()}
     statistics = MotionStatistics(
         np.zeros(MOTION_WIDTH, np.float32), np.full(MOTION_WIDTH, 0.01, np.float32)
     )
-    save_checkpoint(path, SMALL, leaves | {"log_mel": {}}, statistics)
+    config = FlowDriverConfig(features="log_mel", space="face")
+    drivers = {DRIVER: DriverEntry(config, statistics)}
+    save_checkpoint(path, Contents(Crop(IMAGE_SIZE), SMALL, drivers), leaves)
     return path

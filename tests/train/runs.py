@@ -12,8 +12,13 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 from flax import nnx
 
-from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    Contents,
+    Crop,
+    leaves_of,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.models.parts import build
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
@@ -51,9 +56,11 @@ TINY = (
 
 def make_checkpoint(path: Path) -> Path:
     """A checkpoint of frozen parts: an audio encoder of width 8, and nothing more."""
-    encoder = build("whisper", ENCODER, rngs=nnx.Rngs(0))
+    encoder = build(ENCODER, rngs=nnx.Rngs(0))
     save_checkpoint(
-        path, PortraitConfig(64, whisper=ENCODER), {"whisper": leaves_of(encoder)}
+        path,
+        Contents(Crop(64), {"whisper": ENCODER}),
+        {"whisper": leaves_of(encoder)},
     )
     return path
 

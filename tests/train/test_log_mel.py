@@ -14,19 +14,18 @@ from rich.console import Console
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import (
-    Checkpoint,
     CheckpointError,
+    Contents,
     open_checkpoint,
     save_checkpoint,
 )
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.parts import RENDERER
 from jaxportrait.models.whisper import WhisperConfig
-from jaxportrait.motion.space import MotionStatistics
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
 from train.data.records import Dataset, check_encoder
 from train.data.shards import DatasetError
@@ -39,6 +38,7 @@ from train.prepare.motion.run import process
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)
 FEATURES = LogMelConfig(8)
+TINY_DRIVERS = Contents.tiny().drivers
 TINY = "--width 16 --heads 2 --joint-blocks 1 --fused-blocks 1 --batch-size 2 --accumulation 1"
 SHORT = "--steps 3 --validate-every 3 --save-every 3 --validation-batches 1 --learning-rate 0.01 --warmup-steps 0"
 
@@ -47,28 +47,17 @@ SHORT = "--steps 3 --validate-every 3 --save-every 3 --validation-batches 1 --le
 def base(tmp_path_factory) -> Path:
     """What inference needs but the flow transformer, with log-mels of 8 bins in place
     of Whisper."""
-    tiny = PortraitConfig.tiny()
-    renderer = {
-        part: getattr(tiny, part)
-        for part in ("appearance", "motion", "warping", "generator")
-    }
+    tiny = Contents.tiny()
+    parts = {part: tiny.parts[part] for part in RENDERER}
     return save(
         tmp_path_factory.mktemp("checkpoints") / "base",
-        PortraitConfig(64, **renderer, log_mel=FEATURES),
+        Contents(tiny.crop, {**parts, "log_mel": FEATURES}),
     )
 
 
-def save(path: Path, config: PortraitConfig) -> Path:
-    checkpoint, statistics = Checkpoint(path, config, None), None
-    if config.flow_transformer is not None:
-        width = config.flow_transformer.motion_width
-        statistics = MotionStatistics(
-            np.zeros(width, np.float32), np.ones(width, np.float32)
-        )
-    params = {
-        part: draw_leaves(part, checkpoint.sizes(part)) for part in checkpoint.parts
-    }
-    save_checkpoint(path, config, params, statistics)
+def save(path: Path, contents: Contents) -> Path:
+    params = {part: draw_leaves(config) for part, config in contents.parts.items()}
+    save_checkpoint(path, contents, params)
     return path
 
 
@@ -125,8 +114,9 @@ def test_records_hold_the_features_of_inference(base, mead, dataset):
 
 def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
     checkpoint = open_checkpoint(trained)
-    assert checkpoint.config.log_mel == FEATURES
-    assert checkpoint.config.flow_transformer.audio_width == FEATURES.width
+    assert checkpoint.sizes("log_mel") == FEATURES
+    assert checkpoint.sizes("flow_transformer").audio_width == FEATURES.width
+    assert checkpoint.driver().config.features == "log_mel"
     check_fit(dataset, checkpoint)
     animator = Animator(checkpoint, detector=open_detector("none"))
     driver = animator.driver.with_sampling(Sampling(steps=2))
@@ -139,28 +129,28 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
 
 
 def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
-    finer = replace(open_checkpoint(base).config, log_mel=LogMelConfig(40))
+    parts = {**open_checkpoint(base).parts, "log_mel": LogMelConfig(40)}
     for other in (
         save_tiny_checkpoint(tmp_path / "whisper", ("whisper",)),
-        save(tmp_path / "finer", finer),
+        save(tmp_path / "finer", Contents(parts=parts)),
     ):
         with pytest.raises(DatasetError, match="made by audio encoder"):
             check_encoder(dataset, open_checkpoint(other))
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
     heard = replace(WhisperConfig.tiny(), width=FEATURES.width)
-    reader = save(
-        tmp_path / "reader", PortraitConfig(whisper=heard, flow_transformer=transformer)
-    )
+    parts = {"whisper": heard, "flow_transformer": transformer}
+    reader = save(tmp_path / "reader", Contents(parts=parts, drivers=TINY_DRIVERS))
     with pytest.raises(DatasetError, match="made by audio encoder"):
         check_fit(dataset, open_checkpoint(reader))
 
 
 def test_the_log_mel_takes_the_place_of_whisper():
-    tiny = PortraitConfig.tiny()
-    both = PortraitConfig(motion=tiny.motion, whisper=tiny.whisper)
-    config, parts = with_log_mel(both, {"motion": {}, "whisper": {}}, 40)
-    assert config == PortraitConfig(motion=tiny.motion, log_mel=LogMelConfig(40))
-    assert list(parts) == ["motion", "log_mel"]
+    tiny = Contents.tiny()
+    motion, whisper = tiny.parts["motion"], tiny.parts["whisper"]
+    both = Contents(parts={"motion": motion, "whisper": whisper})
+    contents, leaves = with_log_mel(both, {"motion": {}, "whisper": {}}, 40)
+    assert contents.parts == {"motion": motion, "log_mel": LogMelConfig(40)}
+    assert list(leaves) == ["motion", "log_mel"]
     with pytest.raises(
         CheckpointError, match="would change what the flow transformer hears"
     ):
@@ -170,6 +160,7 @@ def test_the_log_mel_takes_the_place_of_whisper():
 
 
 def test_a_checkpoint_without_an_audio_encoder_is_named(dataset, tmp_path):
-    mute = save(tmp_path / "mute", PortraitConfig(motion=PortraitConfig.tiny().motion))
-    with pytest.raises(CheckpointError, match="holds no whisper"):
+    parts = {"motion": Contents.tiny().parts["motion"]}
+    mute = save(tmp_path / "mute", Contents(parts=parts))
+    with pytest.raises(CheckpointError, match="holds no audio encoder"):
         check_encoder(dataset, open_checkpoint(mute))

@@ -9,10 +9,17 @@ import av
 import cv2
 import numpy as np
 
-from jaxportrait.checkpoint import Leaves, leaf_shapes, save_checkpoint
+from jaxportrait.checkpoint import (
+    DRIVER,
+    Contents,
+    DriverEntry,
+    FlowDriverConfig,
+    Leaves,
+    leaf_shapes,
+    save_checkpoint,
+)
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoWriter
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MotionStatistics
 
@@ -25,27 +32,25 @@ def save_tiny_checkpoint(
 ) -> Path:
     """Tiny networks with weights from a seed; the audio encoder reads two seconds at a
     time, not thirty."""
-    tiny = PortraitConfig.tiny()
-    kept = {part: getattr(tiny, part) for part in parts}
-    if "whisper" in kept:
-        kept["whisper"] = replace(kept["whisper"], context=100)
-    config = PortraitConfig(image_size=tiny.image_size, **kept)
-    params = {part: draw_leaves(part, kept[part]) for part in parts}
-    statistics = MotionStatistics(
-        np.zeros(18, np.float32), np.full(18, 0.01, np.float32)
-    )
-    save_checkpoint(
-        path, config, params, statistics if "flow_transformer" in parts else None
-    )
+    tiny = Contents.tiny()
+    configs = {part: tiny.parts[part] for part in parts}
+    if "whisper" in configs:
+        configs["whisper"] = replace(configs["whisper"], context=100)
+    drivers = {}
+    if "flow_transformer" in parts:
+        statistics = MotionStatistics(
+            np.zeros(18, np.float32), np.full(18, 0.01, np.float32)
+        )
+        drivers[DRIVER] = DriverEntry(FlowDriverConfig(), statistics)
+    params = {part: draw_leaves(config) for part, config in configs.items()}
+    save_checkpoint(path, Contents(tiny.crop, configs, drivers), params)
     return path
 
 
-def draw_leaves(part: str, config: Any) -> Leaves:
+def draw_leaves(config: Any) -> Leaves:
     """Weights that keep the scale of what passes through them."""
     draw = np.random.default_rng(0).standard_normal
-    shapes = {
-        name: leaf.shape for name, leaf in leaf_shapes(abstract(part, config)).items()
-    }
+    shapes = {name: leaf.shape for name, leaf in leaf_shapes(abstract(config)).items()}
     return {
         name: np.float32(
             draw(shape) / np.sqrt(np.prod(shape[:-1]))

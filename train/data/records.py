@@ -212,7 +212,7 @@ def clip_labels(emotion: str, level: int) -> dict[str, Label]:
 def network_identity(checkpoint: Checkpoint, part: str) -> str:
     """Return a name for a part's weights: equal for equal weights and sizes, wherever
     they are stored."""
-    sizes = asdict(getattr(checkpoint.config, part))
+    sizes = asdict(checkpoint.sizes(part))
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     for name, leaf in sorted(checkpoint.leaves(part).items()):
         digest.update(f"{name} {leaf.shape} {leaf.dtype}".encode())
@@ -223,9 +223,7 @@ def network_identity(checkpoint: Checkpoint, part: str) -> str:
 def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
     """Raise a DatasetError unless the checkpoint's audio encoder made the data set's
     features."""
-    encoder = checkpoint.config.audio_encoder
-    checkpoint.require([encoder])
-    identity = network_identity(checkpoint, encoder)
+    identity = network_identity(checkpoint, checkpoint.audio_encoder)
     if identity != dataset.audio_encoder:
         raise DatasetError(
             f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and "

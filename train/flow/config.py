@@ -38,7 +38,6 @@ class TransformerSize:
             self.heads,
             self.joint_blocks,
             self.fused_blocks,
-            motion_space=motion_space,
         )
 
 

@@ -28,7 +28,10 @@ PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.
 
 
 def plot_sample(
-    transformer: FlowTransformerConfig, dataset: Dataset, sample: Callable[..., Array]
+    transformer: FlowTransformerConfig,
+    space: str,
+    dataset: Dataset,
+    sample: Callable[..., Array],
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     """The first held-out clip's motion, sampled from its sound, against the truth:
     `motion`.
@@ -36,12 +39,13 @@ def plot_sample(
     The values that vary most are shown.
 
     Args:
+      space: name of the motion space that the transformer makes.
       sample: `sample_average` of the weights that are looked at.
     """
     split = "validation" if dataset.sizes["validation"].clips else "train"
     record, columns = (
         next(dataset.clips(split)),
-        list(MOTION_SPACES[transformer.motion_space].columns),
+        list(MOTION_SPACES[space].columns),
     )
     truth = record.motion[:PLOTTED_FRAMES, columns]
     sampled = sample_clip(
@@ -49,7 +53,7 @@ def plot_sample(
         sample,
         record,
         len(truth),
-        dataset.statistics(transformer.motion_space),
+        dataset.statistics(space),
     )
     shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
     names = [value_name(columns[index]) for index in shown]
@@ -90,7 +94,7 @@ def sample_average(
     """Motion by a transformer with these weights, of audio features; `sample_motion`
     says the same more generally."""
     return sample_motion(
-        network_of(abstract("flow_transformer", config.transformer), params),
+        network_of(abstract(config.transformer), params),
         statistics,
         features,
         root_key(0, Purpose.PLOTS),

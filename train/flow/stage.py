@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from train.data.batches import Rows
@@ -48,13 +49,11 @@ class FlowStage:
     initial: dict[str, np.ndarray]
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(
-            self.dataset, self.step.transformer.motion_space, self.config.seed, rows
-        )
+        return batches(self.dataset, self.space, self.config.seed, rows)
 
     def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
         transformer, dataset = self.step.transformer, self.dataset
-        space, count = transformer.motion_space, self.config.validation_batches
+        space, count = self.space, self.config.validation_batches
         sample = jax.jit(
             partial(sample_average, self.step),
             static_argnames="plan",
@@ -67,12 +66,17 @@ class FlowStage:
             held_out=validation_batches(dataset, space, rows, count),
             mesh=mesh,
             plot=lambda _, average, __: plot_sample(
-                transformer, dataset, partial(sample, average)
+                transformer, space, dataset, partial(sample, average)
             ),
             describe=partial(describe, dataset=dataset),
             run=self.run,
             statistics=dataset.statistics(space),
         )
+
+    @property
+    def space(self) -> str:
+        """Name of the motion space: the data set's where the options named none."""
+        return self.config.motion_space or self.dataset.motion_space
 
     @property
     def program(self) -> Program:
@@ -82,7 +86,6 @@ class FlowStage:
 def flow_program(config: StepConfig, seed: int) -> Program:
     def fresh() -> tuple[Params, Params]:
         network = build(
-            "flow_transformer",
             config.transformer,
             rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)),
         )
@@ -110,13 +113,12 @@ def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> boo
 def statistics_apart(checkpoint: Checkpoint, stage: FlowStage) -> float:
     """How far a checkpoint's mean motion is from the data set's, in the latter's
     deviations, where it is farthest."""
-    if checkpoint.statistics is None:
+    statistics = checkpoint.driver().statistics
+    if statistics is None:
         return 0.0
-    own = stage.dataset.statistics(stage.step.transformer.motion_space)
+    own = stage.dataset.statistics(stage.space)
     deviation = np.where(np.asarray(own.std) > 0, own.std, 1)
-    return float(
-        np.max(np.abs(np.asarray(checkpoint.statistics.mean) - own.mean) / deviation)
-    )
+    return float(np.max(np.abs(np.asarray(statistics.mean) - own.mean) / deviation))
 
 
 def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
@@ -165,7 +167,7 @@ def describe_run(
     content = {
         "stage": "flow",
         "config": asdict(config),
-        "trained": {"flow_transformer": asdict(transformer)},
+        "trained": encode_parts({"flow_transformer": transformer}),
         "dataset": {
             "audio_encoder": dataset.audio_encoder,
             "sizes": sizes,

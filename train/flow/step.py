@@ -142,6 +142,6 @@ def flow_loss(network: FlowTransformer, batch: Batch, draws: Draws) -> Float[Arr
 def build(config: StepConfig, params: Params) -> Any:
     """The flow transformer with these parameters, computing in the config's dtype."""
     return network_of(
-        abstract("flow_transformer", config.transformer, dtype=jnp.dtype(config.dtype)),
+        abstract(config.transformer, dtype=jnp.dtype(config.dtype)),
         params,
     )

@@ -6,13 +6,13 @@ neural talking-head synthesis", 2021.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
+from jaxportrait.models.parts import RENDERER
 from train.engine.config import (
     NO_PREFIX,
     ConfigError,
@@ -21,7 +21,6 @@ from train.engine.config import (
     StageConfig,
 )
 
-PARTS = ("appearance", "motion", "warping", "generator")
 DISCRIMINATOR = "discriminator"
 
 
@@ -134,10 +133,10 @@ class RendererConfig(StageConfig):
         if unknown := [
             name
             for name in self.optimizer.clip_apart
-            if name not in (*PARTS, DISCRIMINATOR)
+            if name not in (*RENDERER, DISCRIMINATOR)
         ]:
             raise ConfigError(
-                f"clip_apart names {unknown[0]}; there are {', '.join((*PARTS, DISCRIMINATOR))}"
+                f"clip_apart names {unknown[0]}; there are {', '.join((*RENDERER, DISCRIMINATOR))}"
             )
         if self.losses.focus and not self.focused:
             raise ConfigError(
@@ -244,8 +243,6 @@ class RendererConfig(StageConfig):
         return self.output_size if self.draws else self.image_size
 
     @property
-    def portrait(self) -> PortraitConfig:
-        """The networks as a checkpoint records them."""
-        return PortraitConfig(
-            self.image_size, self.appearance, self.motion, self.warping, self.generator
-        )
+    def sizes(self) -> dict[str, Any]:
+        """The configs of F, M, W and G."""
+        return {part: getattr(self, part) for part in RENDERER}

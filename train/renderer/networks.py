@@ -2,6 +2,7 @@
 judges their pictures."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -10,13 +11,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import SpectralConv
-from jaxportrait.models.config import PortraitConfig
-from jaxportrait.models.parts import build
+from jaxportrait.models.parts import RENDERER, build
 from jaxportrait.models.warping import Warped
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.resize import mean_pool
 from jaxportrait.types import Motion
-from train.renderer.config import PARTS, DiscriminatorConfig, RendererConfig
+from train.renderer.config import DiscriminatorConfig, RendererConfig
 
 SLOPE = 0.2
 
@@ -75,16 +75,16 @@ class Renderer(nnx.Module):
     """F, M, W and G."""
 
     def __init__(
-        self, config: PortraitConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+        self,
+        sizes: Mapping[str, Any],
+        *,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
     ):
-        self.appearance, self.motion, self.warping, self.generator = (
-            self._build(part, config, dtype, rngs) for part in PARTS
-        )
-
-    def _build(
-        self, part: str, config: PortraitConfig, dtype: DTypeLike, rngs: nnx.Rngs
-    ) -> Any:
-        return build(part, getattr(config, part), dtype=dtype, rngs=rngs)
+        networks: list[Any] = [
+            build(sizes[part], dtype=dtype, rngs=rngs) for part in RENDERER
+        ]
+        self.appearance, self.motion, self.warping, self.generator = networks
 
     def __call__(
         self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]
@@ -119,7 +119,7 @@ class Networks(Renderer):
     def __init__(
         self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
-        super().__init__(config.portrait, dtype=dtype, rngs=rngs)
+        super().__init__(config.sizes, dtype=dtype, rngs=rngs)
         if config.judged:
             self.discriminator = Discriminator(
                 config.discriminator, dtype=dtype, rngs=rngs

@@ -49,7 +49,7 @@ def open_vgg(
 
 def read_vgg(checkpoint: Checkpoint, config: RendererConfig) -> VGG:
     """The network, which computes in the run's dtype."""
-    network: Any = abstract(PART, checkpoint.sizes(PART), dtype=jnp.dtype(config.dtype))
+    network: Any = abstract(checkpoint.sizes(PART), dtype=jnp.dtype(config.dtype))
     fill(network, checkpoint.leaves(PART))
     return network
 

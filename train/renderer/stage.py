@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +11,7 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.models.vgg import VGG
 from train.data.batches import Rows
 from train.data.frames import FrameDataset, open_frames
@@ -23,7 +22,7 @@ from train.engine.loop import Batches, Task
 from train.engine.program import Program, make_task
 from train.engine.run import Run, RunOptions, train_stage
 from train.engine.state import Params, batch_statistics_of, parameters_of
-from train.renderer.config import PARTS, RendererConfig
+from train.renderer.config import RendererConfig
 from train.renderer.data import (
     Contrast,
     batches,
@@ -112,16 +111,15 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
     initial = (
         {}
         if options.init is None
-        else by_path(initial_weights(options.init, sizes_of(config.portrait)))
+        else by_path(initial_weights(options.init, config.sizes))
     )
-    portrait = config.portrait
     content = {
         "stage": "renderer",
         "config": asdict(config),
         "trained": {
-            "image_size": portrait.image_size,
+            "image_size": config.image_size,
             "crop_zoom": dataset.zoom,
-            **{part: asdict(size) for part, size in sizes_of(portrait).items()},
+            **encode_parts(config.sizes),
         },
         "dataset": dataset.identity,
         "frozen": frozen,
@@ -130,11 +128,6 @@ def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
         else str(open_checkpoint(options.checkpoint).path),
     }
     return RendererStage(config, dataset, json.loads(json.dumps(content)), initial, vgg)
-
-
-def sizes_of(portrait: PortraitConfig) -> dict[str, Any]:
-    """The configs of F, M, W and G."""
-    return {part: getattr(portrait, part) for part in PARTS}
 
 
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:

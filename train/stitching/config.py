@@ -9,10 +9,10 @@ landmarks tell the places, M's guided keypoints the openness, and the weights ar
 project's own. Offsets begin at zero.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.stitching import StitchingConfig
 from train.engine.config import (
     NO_PREFIX,
@@ -174,9 +174,9 @@ class StepConfig:
     networks."""
 
     training: StitchingTrainConfig
-    portrait: PortraitConfig
+    renderer: Mapping[str, Any]
+    image_size: int
 
     @property
     def sizes(self) -> dict[str, StitchingConfig]:
-        motion = self.portrait.motion
-        return self.training.sizes(motion.keypoints) if motion is not None else {}
+        return self.training.sizes(self.renderer["motion"].keypoints)

@@ -21,9 +21,7 @@ class Corrections(nnx.Module):
         self, config: StepConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
         for part, size in config.sizes.items():
-            setattr(
-                self, part, begin_at_zero(build(part, size, dtype=dtype, rngs=rngs))
-            )
+            setattr(self, part, begin_at_zero(build(size, dtype=dtype, rngs=rngs)))
 
     def __getitem__(self, part: str) -> Any:
         return getattr(self, part)
@@ -50,7 +48,7 @@ def build_renderer(config: StepConfig, frozen: Params) -> Renderer:
     """F, M, W and G with these weights, in their inference form."""
     dtype = jnp.dtype(config.training.dtype)
     template = nnx.eval_shape(
-        lambda: Renderer(config.portrait, dtype=dtype, rngs=nnx.Rngs(0))
+        lambda: Renderer(config.renderer, dtype=dtype, rngs=nnx.Rngs(0))
     )
     template.eval()
     return network_of(template, frozen)

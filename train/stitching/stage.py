@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.models.config import PortraitConfig
-from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.checkpoint.description import encode_parts
+from jaxportrait.models.parts import RENDERER
 from train.data.batches import Rows
 from train.data.frames import FrameDataset, open_frames
 from train.data.records import network_identity
@@ -23,7 +23,6 @@ from train.engine.loop import Batches, Task
 from train.engine.program import Program, make_task
 from train.engine.run import Run, RunOptions, train_stage
 from train.engine.state import Params, parameters_of
-from train.renderer.config import PARTS
 from train.renderer.data import batches, describe, pair_inputs, validation_batches
 from train.renderer.plot import plot_pairs
 from train.stitching.config import StepConfig, StitchingTrainConfig
@@ -38,7 +37,6 @@ class StitchingStage:
     Attributes:
       frozen: weights and batch statistics of F, M, W and G, by dotted path.
       initial: weights to start from; what is not among them starts fresh.
-      statistics: of the checkpoint's motion space, which are exported with it.
     """
 
     config: StitchingTrainConfig
@@ -47,7 +45,6 @@ class StitchingStage:
     run: Run
     frozen: dict[str, np.ndarray]
     initial: dict[str, np.ndarray]
-    statistics: MotionStatistics | None
 
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.config.seed, rows)
@@ -64,7 +61,6 @@ class StitchingStage:
             plot=plot_pairs(partial(picture, self.step), mesh),
             describe=partial(describe, dataset=self.dataset),
             run=self.run,
-            statistics=self.statistics,
         )
 
     @property
@@ -109,26 +105,19 @@ def open_stitching(options: RunOptions, config: StitchingTrainConfig) -> Stitchi
         open_frames(options.dataset_path),
         open_checkpoint(options.checkpoint),
     )
-    checkpoint.require(PARTS)
+    checkpoint.require(RENDERER)
     check_frames(config, dataset, checkpoint)
-    step = StepConfig(config, renderer_of(checkpoint.config))
+    renderer = {part: checkpoint.sizes(part) for part in RENDERER}
+    step = StepConfig(config, renderer, checkpoint.crop.image_size)
     return StitchingStage(
         config,
         step,
         dataset,
         describe_run(step, dataset, checkpoint),
-        by_path({part: checkpoint.leaves(part) for part in PARTS}),
+        by_path({part: checkpoint.leaves(part) for part in RENDERER}),
         {}
         if options.init is None
         else by_path(initial_weights(options.init, step.sizes)),
-        checkpoint.statistics,
-    )
-
-
-def renderer_of(portrait: PortraitConfig) -> PortraitConfig:
-    """F, M, W and G alone."""
-    return PortraitConfig(
-        portrait.image_size, **{part: getattr(portrait, part) for part in PARTS}
     )
 
 
@@ -139,9 +128,9 @@ def describe_run(
     content = {
         "stage": "stitching",
         "config": asdict(step.training),
-        "trained": {part: asdict(size) for part, size in step.sizes.items()},
+        "trained": encode_parts(step.sizes),
         "dataset": dataset.identity,
-        "frozen": {part: network_identity(checkpoint, part) for part in PARTS},
+        "frozen": {part: network_identity(checkpoint, part) for part in RENDERER},
         "checkpoint": str(checkpoint.path),
     }
     return json.loads(json.dumps(content))
@@ -152,7 +141,7 @@ def check_frames(
 ) -> None:
     """Raise a ConfigError unless the frames are as the renderer reads them, and have
     the landmarks that are named."""
-    size, zoom = checkpoint.config.image_size, checkpoint.config.crop_zoom
+    size, zoom = checkpoint.crop.image_size, checkpoint.crop.zoom
     if not dataset.provides(size):
         raise ConfigError(
             f"the {size} pixels that {checkpoint.path} reads cannot be had by halving the {dataset.size} of "

@@ -113,7 +113,7 @@ def draw_openness(
 
 def look_at(config: StepConfig, renderer: Renderer, batch: Batch) -> Faces:
     """All that does not depend on the networks which are trained."""
-    n, size = len(batch["row"]), config.portrait.image_size
+    n, size = len(batch["row"]), config.image_size
     source, driving = (
         shrink(batch[role].astype(jnp.float32) / 255.0, size)
         for role in ("source", "driving")
@@ -168,7 +168,7 @@ def loss_terms(
         "shoulders": jnp.mean(changed),
         "stitching_offsets": jnp.mean(jnp.abs(moved[STITCHING] - faces.driving)),
     }
-    seen = see(renderer, [made[part] for part in wanted], config.portrait.image_size)
+    seen = see(renderer, [made[part] for part in wanted], config.image_size)
     for part, keypoints in zip(wanted, seen, strict=True):
         eyes_or_lips = faces.organs[part]
         openness = seen_openness(

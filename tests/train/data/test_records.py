@@ -225,7 +225,7 @@ def test_identity_depends_on_the_weights(tmp_path, monkeypatch):
     assert identity == network_identity(copy, "whisper")
 
     def change_one(part, config):
-        leaves = draw_leaves(part, config)
+        leaves = draw_leaves(config)
         name = next(iter(leaves))
         return {**leaves, name: leaves[name] + 1e-3}
 

@@ -23,10 +23,7 @@ TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
 def run(tmp_path: Path, optax_promotion) -> Path:
     """The folder of a run of no updates, as a run that was killed leaves it: a step is
     half written."""
-    params = {
-        name: jnp.asarray(leaf)
-        for name, leaf in draw_leaves("flow_transformer", TINY).items()
-    }
+    params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves(TINY).items()}
     content = {
         "config": {"export_weights": "raw"},
         "trained": {"flow_transformer": asdict(TINY)},

@@ -297,10 +297,12 @@ def test_a_run_becomes_a_checkpoint_that_inference_opens(
             open_checkpoint(tmp_path / kind),
             weights_of(whole, kind),
         )
-        assert checkpoint.parts == ["whisper", "flow_transformer"]
+        assert list(checkpoint.parts) == ["whisper", "flow_transformer"]
         for name, leaf in checkpoint.leaves("flow_transformer").items():
             np.testing.assert_array_equal(leaf, trained[name])
-        np.testing.assert_array_equal(checkpoint.statistics.std, statistics.std)
+        np.testing.assert_array_equal(
+            checkpoint.driver().statistics.std, statistics.std
+        )
     with pytest.raises(CheckpointError, match="no run at"):
         export(Options(tmp_path / "nothing", tmp_path / "out"))
     with pytest.raises(CheckpointError, match="holds no checkpoint of step 7"):

@@ -22,8 +22,7 @@ FRAMES, READ = 40, 75
 def test_silence_follows_a_clip_that_ends_within_its_last_window():
     transformer = TransformerSize(16, 2, 1, 1).config("lip", FEATURE_WIDTH)
     params = {
-        name: jnp.asarray(leaf)
-        for name, leaf in draw_leaves("flow_transformer", transformer).items()
+        name: jnp.asarray(leaf) for name, leaf in draw_leaves(transformer).items()
     }
     statistics = MotionStatistics(np.zeros(18, np.float32), np.ones(18, np.float32))
     config = StepConfig(transformer, OptimizerConfig())

@@ -11,8 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.checkpoint import fill, leaf_shapes, leaves_of, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    Contents,
+    fill,
+    leaf_shapes,
+    leaves_of,
+    save_checkpoint,
+)
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import VGGConfig
 from tests.models.test_networks import draw_leaf
@@ -33,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("perceptual")
     make_frames(folder / "frames")
     for name, scale in (("vgg", 1), ("other", 2)):
-        network = abstract("perceptual", VGGConfig.tiny())
+        network = abstract(VGGConfig.tiny())
         leaves = {
             path: scale * draw_leaf(path, leaf.shape)
             for path, leaf in leaf_shapes(network).items()
@@ -41,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill(network, leaves)
         save_checkpoint(
             folder / name,
-            PortraitConfig(perceptual=VGGConfig.tiny()),
+            Contents(parts={"perceptual": VGGConfig.tiny()}),
             {"perceptual": leaves_of(network)},
         )
     return folder

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxportrait.checkpoint import leaves_of, open_checkpoint, save_checkpoint
-from jaxportrait.models.config import PortraitConfig
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    Contents,
+    Crop,
+    leaves_of,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import build
@@ -136,10 +142,10 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
 
 def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
     sizes = {"motion": MotionConfig((1,), (8,)), "generator": GeneratorConfig.tiny()}
-    leaves = leaves_of(build("motion", sizes["motion"], rngs=nnx.Rngs(0)))
+    leaves = leaves_of(build(sizes["motion"], rngs=nnx.Rngs(0)))
     save_checkpoint(
         tmp_path / "motion",
-        PortraitConfig(32, motion=sizes["motion"]),
+        Contents(Crop(32), {"motion": sizes["motion"]}),
         {"motion": leaves},
     )
     found = initial_weights(tmp_path / "motion", sizes)
@@ -212,17 +218,18 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
 
 
 def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
-    export(Options(whole, world.root / "trained", log_mel=80, cfg_scale=1.5))
+    with pytest.raises(CheckpointError, match=r"1\.5 belongs to a flow transformer"):
+        export(Options(whole, world.root / "trained", cfg_scale=1.5))
+    export(Options(whole, world.root / "trained", log_mel=80))
     checkpoint, trained = open_checkpoint(world.root / "trained"), weights_of(whole)[0]
-    assert checkpoint.parts == [
+    assert list(checkpoint.parts) == [
         "appearance",
         "motion",
         "warping",
         "generator",
         "log_mel",
     ]
-    config = checkpoint.config
-    assert (config.image_size, config.crop_zoom, config.cfg_scale) == (32, 1.0, 1.5)
+    assert checkpoint.crop == Crop(32, 1.0)
     np.testing.assert_array_equal(
         checkpoint.leaves("generator")["stem.kernel"], trained["generator.stem.kernel"]
     )

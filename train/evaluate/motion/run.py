@@ -88,12 +88,14 @@ def evaluate(options: Options, console: Console) -> None:
     dataset = open_dataset(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
     check_fit(dataset, checkpoint)
-    network = cast(FlowTransformer, checkpoint.network("flow_transformer"))
-    statistics = cast(MotionStatistics, checkpoint.statistics)
+    driver = checkpoint.driver()
+    network = cast(FlowTransformer, checkpoint.network(driver.config.transformer))
+    statistics = cast(MotionStatistics, driver.statistics)
+    space = MOTION_SPACES[driver.config.space]
     lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
-    scale = Scale(MOTION_SPACES[network.config.motion_space], statistics, lips)
+    scale = Scale(space, statistics, lips)
     records = list(dataset.evenly_spaced("validation", options.clips))
-    clips = hold_out(records, network.config, options.windows)
+    clips = hold_out(records, network.config, space, options.windows)
     options.output.mkdir(parents=True, exist_ok=True)
     sample = make_sampler(network, statistics, options.windows)
     runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
@@ -148,7 +150,7 @@ def _report(
 def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
     """Raise unless the checkpoint's audio encoder made the data set, and some of it is
     held out."""
-    checkpoint.require(["flow_transformer"])
+    checkpoint.require([checkpoint.driver().config.transformer])
     check_encoder(dataset, checkpoint)
     if dataset.sizes["validation"].clips == 0:
         raise DatasetError(

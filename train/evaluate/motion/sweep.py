@@ -13,7 +13,6 @@ from jaxportrait.drivers.flow import sample_motion
 from jaxportrait.drivers.windows import WindowMode, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.motion.space import (
-    MOTION_SPACES,
     MotionSpace,
     MotionStatistics,
     normalize,
@@ -103,7 +102,10 @@ class Scale:
 
 
 def hold_out(
-    records: Sequence[ClipRecord], config: FlowTransformerConfig, windows: WindowMode
+    records: Sequence[ClipRecord],
+    config: FlowTransformerConfig,
+    space: MotionSpace,
+    windows: WindowMode,
 ) -> list[HeldOut]:
     """Prepare clips for comparison.
 
@@ -116,7 +118,7 @@ def hold_out(
         rotated = np.roll(records[0].features, half, axis=0)
         others = [replace(records[0], features=rotated)]
     return [
-        _compare(record, other, config, windows)
+        _compare(record, other, config, space, windows)
         for record, other in zip(records, others, strict=True)
     ]
 
@@ -125,6 +127,7 @@ def _compare(
     record: ClipRecord,
     other: ClipRecord,
     config: FlowTransformerConfig,
+    space: MotionSpace,
     windows: WindowMode,
 ) -> HeldOut:
     """Prepare a clip, with the sound of another as the wrong one."""
@@ -133,7 +136,7 @@ def _compare(
     needed = plan.features_of(count)
     right = record.features.astype(np.float32)
     wrong = np.resize(other.features.astype(np.float32), right.shape)
-    columns = list(MOTION_SPACES[config.motion_space].columns)
+    columns = list(space.columns)
     return HeldOut(
         record.clip,
         record.motion[:, columns].astype(np.float64),

@@ -79,7 +79,7 @@ def evaluate(options: Options, console: Console) -> None:
 
 def check_zoom(dataset: FrameDataset, checkpoint: Checkpoint) -> None:
     """Raise a DatasetError unless the frames are cropped as the checkpoint's were."""
-    zoom = checkpoint.config.crop_zoom
+    zoom = checkpoint.crop.zoom
     if zoom != dataset.zoom:
         raise DatasetError(
             f"{dataset.path} was cut out with --zoom {dataset.zoom:g}, and {checkpoint.path} was trained on "

@@ -17,7 +17,6 @@ from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.track import Track, track_face
 from jaxportrait.media.video import VideoReader
-from jaxportrait.models.config import PortraitConfig
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.read import read_motion
@@ -36,9 +35,9 @@ from train.prepare.motion.timeline import common_frames, loudness, motion_at
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 
-def parts_needed(config: PortraitConfig) -> tuple[str, ...]:
+def parts_needed(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return the parts of a checkpoint that processing needs."""
-    return ("motion", config.audio_encoder)
+    return ("motion", checkpoint.audio_encoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +65,15 @@ class MotionRecipe(FaceRecipe):
     def open_checkpoint(self) -> Checkpoint:
         """Open the checkpoint; raise a CheckpointError if it lacks a part."""
         checkpoint = open_checkpoint(self.checkpoint)
-        checkpoint.require(parts_needed(checkpoint.config))
+        checkpoint.require(parts_needed(checkpoint))
         return checkpoint
 
     def fingerprint(self) -> str:
         checkpoint = self.open_checkpoint()
-        config = checkpoint.config
-        networks = [network_identity(checkpoint, name) for name in parts_needed(config)]
-        framing = [config.image_size, config.crop_zoom]
+        networks = [
+            network_identity(checkpoint, name) for name in parts_needed(checkpoint)
+        ]
+        framing = [checkpoint.crop.image_size, checkpoint.crop.zoom]
         detector = self.detector_facts()
         facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -95,8 +95,8 @@ class MotionClipExtractor(ClipExtractor):
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
         self._features = load_features(checkpoint)
         self._detector = recipe.open_detector()
-        self._size = checkpoint.config.image_size
-        self._zoom = checkpoint.config.crop_zoom
+        self._size = checkpoint.crop.image_size
+        self._zoom = checkpoint.crop.zoom
         self._batch_size = recipe.batch_size
 
     def record(self, clip: Clip) -> tuple[ClipRecord, float]:

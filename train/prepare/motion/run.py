@@ -44,7 +44,7 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
     """
     records = gather(options, options.recipe, console)
     checkpoint = open_checkpoint(options.recipe.checkpoint)
-    encoder = checkpoint.config.audio_encoder
+    encoder = checkpoint.audio_encoder
     dataset = write_dataset(
         options.output_path,
         records.pieces,

@@ -181,7 +181,7 @@ def test_lip_axis_is_that_of_the_motion_and_opens_with_sound(clips):
 
 
 def test_a_perfect_sampler_measures_as_the_truth(clips):
-    scale, held_out = scale_of(clips), hold_out(clips, TINY, "fused")
+    scale, held_out = scale_of(clips), hold_out(clips, TINY, LIP, "fused")
     truth_of = {clip.features.tobytes(): clip.truth for clip in held_out}
 
     def perfect(features, frames, key, setting):
@@ -207,27 +207,27 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
 
 def test_late_lips_show_as_a_lag(clips):
     late = [speech("a.mp4", 200, 5, lag=3)]
-    assert measure_truth(hold_out(late, TINY, "fused"), scale_of(clips))[
+    assert measure_truth(hold_out(late, TINY, LIP, "fused"), scale_of(clips))[
         "lip_lag_milliseconds"
     ] == pytest.approx(100)
 
 
 def test_wrong_sound_is_as_long_and_of_another_clip(clips):
-    held_out = hold_out(clips, TINY, "fused")
+    held_out = hold_out(clips, TINY, LIP, "fused")
     for clip, other in zip(held_out, [*held_out[1:], held_out[0]], strict=True):
         assert clip.wrong_features.shape == clip.features.shape
         np.testing.assert_array_equal(clip.wrong_features[:100], other.features[:100])
-    (alone,) = hold_out(clips[:1], TINY, "fused")
+    (alone,) = hold_out(clips[:1], TINY, LIP, "fused")
     assert np.abs(alone.wrong_features - alone.features).mean() > 0.5
 
 
 def test_sampler_depends_on_seed_sound_and_setting_alone(checkpoint, clips):
     opened = open_checkpoint(checkpoint)
-    network, statistics = opened.network("flow_transformer"), opened.statistics
+    network, statistics = opened.network("flow_transformer"), opened.driver().statistics
     sampler = make_sampler(
         cast(FlowTransformer, network), cast(MotionStatistics, statistics), "fused"
     )
-    clip = hold_out(clips[:2], TINY, "fused")[0]
+    clip = hold_out(clips[:2], TINY, LIP, "fused")[0]
     ((setting, (sampled,)),) = sweep(sampler, [clip], [2], [3.0], 2)
     assert sampled.samples.shape == (2, 96, 18)
     first = jax.random.fold_in(jax.random.key(0), 0)
@@ -243,7 +243,7 @@ def noise_of(features, frames, key, setting):
 
 
 def test_every_clip_and_seed_has_noise_of_its_own(clips):
-    held_out = hold_out(clips, TINY, "fused")
+    held_out = hold_out(clips, TINY, LIP, "fused")
     (_, few), (_, again) = sweep(noise_of, held_out, [1, 2], [2.0], 2)
     drawn = np.stack([sample[:70] for sampled in few for sample in sampled.samples])
     differences = np.abs(drawn[:, None] - drawn[None]).mean(axis=(2, 3))
@@ -254,7 +254,7 @@ def test_every_clip_and_seed_has_noise_of_its_own(clips):
 
 def test_a_clip_that_rests_and_one_that_is_met_have_no_ratios(clips):
     still = [replace(clip, motion=np.zeros_like(clip.motion)) for clip in clips]
-    held_out, scale = hold_out(still, TINY, "fused"), scale_of(clips)
+    held_out, scale = hold_out(still, TINY, LIP, "fused"), scale_of(clips)
     ((_, sampled),) = sweep(
         lambda features, frames, key, setting: np.zeros((frames, 18)),
         held_out,
@@ -286,7 +286,7 @@ def test_a_value_that_never_changes_counts_for_nothing(clips):
 
 
 def test_motion_that_is_not_finite_is_named(clips):
-    held_out = hold_out(clips, TINY, "fused")
+    held_out = hold_out(clips, TINY, LIP, "fused")
     with pytest.raises(
         NotFiniteError, match=r"for a\.mp4 is not finite \(5 steps, guidance 2\)"
     ):
@@ -306,8 +306,8 @@ def test_silence_follows_a_clip_to_the_end_of_its_last_window(clips):
     quiet = clip.features[feature_at(int(clip.envelope.argmin()))]
     np.testing.assert_array_equal(quietest_feature(clip), quiet)
     for features in (
-        hold_out(clips, TINY, "fused")[1].features,
-        hold_out(clips[::-1], TINY, "fused")[1].features,
+        hold_out(clips, TINY, LIP, "fused")[1].features,
+        hold_out(clips[::-1], TINY, LIP, "fused")[1].features,
     ):
         assert features.shape == (125, 32)
         np.testing.assert_array_equal(features[:117], clip.features)

@@ -1,0 +1,45 @@
+"""Checkpoints on disk: nothing else knows their layout.
+
+A checkpoint is an Orbax folder of three items: `params` (part -> arrays of its
+network), `config` (the JSON that `checkpoint.description` documents) and `statistics`
+(driver -> mean and deviation of its motion, where there is a driver). Files that are no
+arrays lie in `files`.
+"""
+
+from jaxportrait.checkpoint.arrays import Leaves, fill, leaf_shapes, leaves_of
+from jaxportrait.checkpoint.contents import (
+    DRIVER,
+    CheckpointError,
+    Contents,
+    Crop,
+    DriverEntry,
+    FlowDriverConfig,
+    untrained_statistics,
+)
+from jaxportrait.checkpoint.read import Checkpoint, open_checkpoint
+from jaxportrait.checkpoint.write import (
+    StorageType,
+    check_destination,
+    save_checkpoint,
+    save_untrained,
+)
+
+__all__ = [
+    "DRIVER",
+    "Checkpoint",
+    "CheckpointError",
+    "Contents",
+    "Crop",
+    "DriverEntry",
+    "FlowDriverConfig",
+    "Leaves",
+    "StorageType",
+    "check_destination",
+    "fill",
+    "leaf_shapes",
+    "leaves_of",
+    "open_checkpoint",
+    "save_checkpoint",
+    "save_untrained",
+    "untrained_statistics",
+]

@@ -1,0 +1,54 @@
+"""A network's arrays by dotted path, such as `stem.conv.kernel`."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx, traverse_util
+
+Leaves = Mapping[str, Any]
+"""Dotted path -> array of a network."""
+
+
+def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shape and dtype of every array of a network, by dotted path."""
+    return {
+        ".".join(map(str, path)): leaf.get_value() for path, leaf in _variables(network)
+    }
+
+
+def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:
+    """Return every array of a network on the host, by dotted path."""
+    return {name: np.asarray(leaf) for name, leaf in leaf_shapes(network).items()}
+
+
+def fill(network: nnx.Module, leaves: Leaves) -> None:
+    """Set every array of a network from host arrays, as float32."""
+    for path, leaf in _variables(network):
+        leaf.set_value(np.asarray(leaves[".".join(map(str, path))], np.float32))
+
+
+def nest(leaves: Leaves) -> dict[str, Any]:
+    """Return the tree whose dotted paths are the names of `leaves`."""
+    return dict(traverse_util.unflatten_dict(dict(leaves), sep="."))
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leaves of a tree by dotted path."""
+    return dict(traverse_util.flatten_dict(dict(tree), sep="."))
+
+
+def checksum(leaf: np.ndarray) -> str:
+    """Return the SHA-256 of an array's float32 values, little-endian, in C order.
+
+    It is the same whether the checkpoint stores the values in float16 or in float32.
+    """
+    values = np.ascontiguousarray(leaf, np.dtype("<f4")).reshape(-1)
+    return hashlib.sha256(values.data).hexdigest()
+
+
+def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
+    state = nnx.to_flat_state(nnx.state(network, nnx.Not(nnx.RngState)))
+    return list(state)

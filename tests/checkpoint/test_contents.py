@@ -1,0 +1,68 @@
+"""Drivers that fit their parts."""
+
+import numpy as np
+import pytest
+
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    Contents,
+    DriverEntry,
+    FlowDriverConfig,
+    untrained_statistics,
+)
+from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.parts import abstract
+from jaxportrait.motion.space import MotionStatistics
+from tests.checkpoint.contents import FLOW, STATISTICS, TRANSFORMER
+
+PARTS = {"flow_transformer": TRANSFORMER, "sound": LogMelConfig(4)}
+SHORT = MotionStatistics(np.zeros(17, np.float32), np.ones(17, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("parts", "driver", "message"),
+    [
+        ({}, FLOW, "names the flow transformer flow_transformer, which is not among"),
+        (PARTS, DriverEntry(FLOW.config), "needs the mean and deviation of its motion"),
+        (
+            PARTS,
+            DriverEntry(FlowDriverConfig(space="face"), STATISTICS),
+            "makes 18 values a frame, the motion space face has 70",
+        ),
+        (PARTS, DriverEntry(FLOW.config, SHORT), "and the statistics 17"),
+        (
+            {**PARTS, "sound": LogMelConfig(10)},
+            DriverEntry(FlowDriverConfig("sound"), STATISTICS),
+            "features of 20 values and the flow transformer reads 8",
+        ),
+    ],
+)
+def test_a_driver_that_does_not_fit_is_named(parts, driver, message):
+    with pytest.raises(CheckpointError, match=f"^driver song: .*{message}"):
+        Contents(parts=parts, drivers={"song": driver})
+
+
+def test_the_audio_encoder_may_be_elsewhere():
+    contents = Contents(parts=PARTS, drivers={"song": FLOW})
+    assert contents.with_role("audio features") == ["sound"]
+    assert contents.with_role("driver") == ["flow_transformer"]
+    assert contents.drivers["song"].config.features == "whisper"
+
+
+def test_untrained_motion_has_statistics_as_wide_as_itself():
+    statistics = untrained_statistics("face")
+    assert np.shape(statistics.mean) == np.shape(statistics.std) == (70,)
+    assert np.all(np.asarray(statistics.std) > 0)
+
+
+@pytest.mark.parametrize("contents", [Contents.tiny(), Contents.full()])
+def test_presets_are_whole_portraits(contents):
+    assert contents.with_role("renderer") == [
+        "appearance",
+        "motion",
+        "warping",
+        "generator",
+    ]
+    assert contents.drivers["flow"].config == FlowDriverConfig()
+    for config in contents.parts.values():
+        abstract(config)
