@@ -224,7 +224,7 @@ def test_identity_depends_on_the_weights(tmp_path, monkeypatch):
     identity = network_identity(checkpoint, "whisper")
     assert identity == network_identity(copy, "whisper")
 
-    def change_one(part, config):
+    def change_one(config):
         leaves = draw_leaves(config)
         name = next(iter(leaves))
         return {**leaves, name: leaves[name] + 1e-3}
