@@ -2,8 +2,7 @@
 sizes that fit the device.
 
 Tables go to `DIR/NAME.txt` and figures to `DIR/NAME.json`. One that fails is named at
-the end, and the others are run. On a GPU `conv` says which forms of `ops.conv` it
-should be given.
+the end, and the others are run. On a GPU, the table of `conv` shows the best forms of `ops.conv`.
 """
 
 import subprocess
@@ -22,6 +21,7 @@ ACCELERATOR = {
     "train": "--batch-size 64 --dtype bfloat16",
     "conv": "--batch-size 8 --dtype float16",
 }
+# On a CPU the transformer is trained at half its width, which 24 GiB hold.
 CPU = {
     "renderer": "--repeats 3",
     "sampler": "--seconds 1 --repeats 2",
@@ -30,8 +30,7 @@ CPU = {
     "train": "--batch-size 8 --width 448 --heads 7",
     "conv": "",
 }
-"""Benchmark -> its options; on a CPU the transformer is trained at half its width,
-which 24 GiB hold."""
+"""Benchmark -> its options."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Options:
 
     Attributes:
       output: folder for tables and figures; made if it is missing.
-      only: of the benchmarks, where not all.
+      only: names of benchmarks; by default all.
       renderer: checkout of LivePortrait, to be run in turn with ours.
       transformer: checkout of LivePortrait_AudioDriven, to be run in turn with ours.
       checkpoint: for whole clips and memory; the demo's by default.
@@ -76,8 +75,8 @@ def main() -> None:
 
 
 def backend() -> str:
-    """The platform that benchmarks will run on; asked in a process of its own, which
-    leaves the device free."""
+    """Return the platform that benchmarks will run on."""
+    # Asked in a process of its own, which leaves the device free.
     command = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
     return subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True
@@ -85,36 +84,28 @@ def backend() -> str:
 
 
 def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
-    """Benchmark -> the arguments that it is run with."""
+    """Return the arguments of every benchmark by name."""
     rivals = {
         "renderer": options.renderer,
         "sampler": options.transformer,
         "train": options.transformer,
     }
-    given = {
-        **{(name, "--against"): path for name, path in rivals.items()},
-        **{
-            (name, "--checkpoint"): options.checkpoint
-            for name in ("end_to_end", "memory")
-        },
-        ("train", "--dataset-path"): options.dataset_path,
-    }
-    return {
-        name: [
-            *words.split(),
-            *(
-                word
-                for (of, flag), path in given.items()
-                if of == name and path
-                for word in (flag, str(path))
-            ),
-        ]
-        for name, words in sizes.items()
-    }
+    commands = {name: words.split() for name, words in sizes.items()}
+
+    def add(name: str, flag: str, path: Path | None) -> None:
+        if path is not None:
+            commands[name] += [flag, str(path)]
+
+    for name, checkout in rivals.items():
+        add(name, "--against", checkout)
+    for name in ("end_to_end", "memory"):
+        add(name, "--checkpoint", options.checkpoint)
+    add("train", "--dataset-path", options.dataset_path)
+    return commands
 
 
 def run(name: str, arguments: list[str], folder: Path) -> bool:
-    """Run a benchmark, show and keep its table, and say whether it ended well."""
+    """Run a benchmark, and print and write its table; return True if it succeeded."""
     command = [
         sys.executable,
         "-m",
@@ -123,13 +114,14 @@ def run(name: str, arguments: list[str], folder: Path) -> bool:
         "--json",
         str(folder / f"{name}.json"),
     ]
-    print("$", " ".join(["python", *command[1:]]), flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    print(done.stdout, flush=True)
-    (folder / f"{name}.txt").write_text(
-        f"$ {' '.join(['python', *command[1:]])}\n{done.stdout}", encoding="utf-8"
-    )
-    return done.returncode == 0
+    line = f"$ {' '.join(['python', *command[1:]])}"
+    print(line, flush=True)
+    benchmark = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    print(benchmark.stdout, flush=True)
+    # The command stands above its table, so that it can be repeated.
+    report = folder / f"{name}.txt"
+    report.write_text(f"{line}\n{benchmark.stdout}", encoding="utf-8")
+    return benchmark.returncode == 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""The PyTorch originals that benchmarks compare with, each to be made in a process of
-its own (`Neighbour`).
+"""The PyTorch originals that benchmarks compare with, each in a process of its own
+(`Neighbour`).
 
 They are imported from checkouts that the user names; no line of them is part of this
 project.
@@ -34,13 +34,17 @@ CLASSES = {
 
 
 class OriginalRenderer:
-    """LivePortrait's networks with given weights, on a GPU if PyTorch has one."""
+    """LivePortrait's networks, on a GPU if PyTorch has one.
+
+    Args:
+      checkout: folder of a checkout of LivePortrait.
+      states: weights by part.
+
+    Raises:
+      FileNotFoundError: no checkout of LivePortrait.
+    """
 
     def __init__(self, checkout: Path, states: StateDicts):
-        """
-        Raises:
-          FileNotFoundError: no checkout of LivePortrait.
-        """
         import torch
         import yaml
 
@@ -73,8 +77,7 @@ class OriginalRenderer:
         }
 
     def compiled(self) -> dict[str, Any]:
-        """Those, to be compiled when they are first called, for the shapes of that call
-        alone."""
+        """Return them compiled, at the first call, for the shapes of that call only."""
         import torch
 
         return {
@@ -83,13 +86,19 @@ class OriginalRenderer:
         }
 
     def forms(self) -> tuple[str, ...]:
-        """How it is run: in float32, eagerly; on a GPU also in float16, compiled."""
+        """Return the forms to run: float32, eager; on a GPU also float16, compiled."""
         return (EAGER, COMPILED) if self.device == "cuda" else (EAGER,)
 
     def program(
         self, name: str, inputs: dict[str, np.ndarray], form: str
     ) -> Callable[[], None]:
-        """A call of a network, or of W and G after each other, in a form of `forms`."""
+        """Return a call of a network, or of W and G after each other.
+
+        Args:
+          name: letter of a network, or "W+G".
+          inputs: arrays of the networks' inputs by name.
+          form: one of `forms`.
+        """
         import torch
 
         compiled = form == COMPILED
@@ -114,6 +123,7 @@ class OriginalRenderer:
             "W+G": lambda: networks["G"](calls["W"]()),
         }
 
+        # On a GPU a call returns before its work is done.
         def run() -> None:
             with torch.inference_mode():
                 calls[name]()
@@ -125,13 +135,18 @@ class OriginalRenderer:
 
 class OriginalTransformer:
     """The audio-driven original's flow transformer with fresh weights, on a GPU if
-    PyTorch has one."""
+    PyTorch has one.
+
+    Args:
+      checkout: folder of a checkout of LivePortrait_AudioDriven.
+      size: sizes of the transformer.
+      audio_width: values of an audio feature.
+
+    Raises:
+      FileNotFoundError: no checkout of LivePortrait_AudioDriven.
+    """
 
     def __init__(self, checkout: Path, size: TransformerSize, audio_width: int):
-        """
-        Raises:
-          FileNotFoundError: no checkout of LivePortrait_AudioDriven.
-        """
         import torch
 
         if not (checkout / "src" / "modules" / "animate_network.py").is_file():
@@ -141,6 +156,7 @@ class OriginalTransformer:
         sys.path.insert(0, str(checkout))
         from src.modules.animate_network import AnimateNet  # pyright: ignore[reportMissingImports]
 
+        # The original reads its statistics from a file.
         with NamedTemporaryFile(suffix=".pt") as statistics:
             torch.save(
                 {"mean": torch.zeros(63), "std": torch.ones(63)}, statistics.name
@@ -163,17 +179,18 @@ class OriginalTransformer:
     def sampler(
         self, features: np.ndarray, steps: int, guidance: float, half: bool
     ) -> Callable[[], None]:
-        """A call of its sampling: all windows of a clip in one batch, Euler steps, with
-        guidance.
+        """Return a call of its sampling: all windows of a clip in one batch.
 
         Args:
-          features: of every window, (windows, audio frames, width).
-          half: in bfloat16, where autocast has it.
+          features: audio features of every window, (windows, audio frames, width).
+          steps: number of Euler steps.
+          guidance: scale of classifier-free guidance.
+          half: compute in bfloat16, as far as autocast does.
         """
         import torch
 
         network = self.network
-        heard = torch.from_numpy(features).to(self.device)
+        audio = torch.from_numpy(features).to(self.device)
         times = torch.linspace(0, 1, steps + 1)
 
         def run() -> None:
@@ -182,14 +199,14 @@ class OriginalTransformer:
                 torch.autocast(self.device, torch.bfloat16, enabled=half),
             ):
                 motion = torch.randn(
-                    len(heard),
+                    len(audio),
                     network.latent_seq_len,
                     network.latent_dim,
-                    device=heard.device,
+                    device=audio.device,
                 )
                 conditions = (
-                    network.preprocess_conditions(heard),
-                    network.get_empty_conditions(len(heard)),
+                    network.preprocess_conditions(audio),
+                    network.get_empty_conditions(len(audio)),
                 )
                 for time, following in itertools.pairwise(times):
                     motion = motion + (following - time) * network.ode_wrapper(
@@ -200,12 +217,13 @@ class OriginalTransformer:
         return run
 
     def update(self, batch: dict[str, np.ndarray], half: bool) -> Callable[[], None]:
-        """A call of an update of its weights: forward, mean squared error, backward,
-        clip, AdamW.
+        """Return a call of an update of its weights.
+
+        It is forward, mean squared error, backward, clip and AdamW.
 
         Args:
           batch: `motion` and `features` of windows.
-          half: in bfloat16, where autocast has it.
+          half: compute in bfloat16, as far as autocast does.
         """
         import torch
 
@@ -218,6 +236,7 @@ class OriginalTransformer:
             for name in ("motion", "features")
         )
 
+        # A straight path from motion to noise, whose velocity is their difference.
         def run() -> None:
             noise = torch.randn_like(motion)
             time = torch.sigmoid(torch.randn(len(motion), device=motion.device))

@@ -1,4 +1,4 @@
-"""What every benchmark says: the hardware, the versions, and medians over runs."""
+"""Reports of benchmarks: the hardware, the versions, and medians over runs."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from benchmarks.neighbour import Prepared, Timing, timed
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures come from."""
+    """Return the hardware and the versions that figures belong to."""
     devices = jax.devices()
     return {
         "device": devices[0].device_kind,
@@ -33,31 +33,38 @@ def machine() -> dict[str, Any]:
 def alternate(
     runs: Mapping[str, Callable[[], Any] | Prepared], repeats: int
 ) -> dict[str, dict[str, Any]]:
-    """First call, and the later ones with their median, the contestants in turn: a
-    machine's moods meet all of them."""
+    """Time several programs in turn, so that a machine's moods meet all of them.
+
+    Returns:
+      Program -> seconds of the first call (`first`), and of the later ones their
+      `median`, the `least` and all `times`; `cpu` is the median of processor time.
+    """
     first = {name: _time(run) for name, run in runs.items()}
     later: dict[str, list[Timing]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             later[name].append(_time(run))
+    return {name: _summarise(first[name], timings) for name, timings in later.items()}
+
+
+def _summarise(first: Timing, later: Sequence[Timing]) -> dict[str, Any]:
+    times = [timing.seconds for timing in later]
     return {
-        name: {
-            "first": first[name].seconds,
-            "median": statistics.median(each.seconds for each in timings),
-            "least": min(each.seconds for each in timings),
-            "times": [each.seconds for each in timings],
-            "cpu": statistics.median(each.cpu for each in timings),
-        }
-        for name, timings in later.items()
+        "first": first.seconds,
+        "median": statistics.median(times),
+        "least": min(times),
+        "times": times,
+        "cpu": statistics.median(timing.cpu for timing in later),
     }
 
 
 def paired_ratio(ours: Mapping[str, Any], rival: Mapping[str, Any]) -> float:
-    """The median of the ratios of neighbouring calls of `alternate`, which a machine's
-    moods hardly touch."""
-    return statistics.median(
-        a / b for a, b in zip(ours["times"], rival["times"], strict=True)
-    )
+    """Return the median of the ratios of neighbouring calls of `alternate`.
+
+    A machine's moods hardly touch it.
+    """
+    pairs = zip(ours["times"], rival["times"], strict=True)
+    return statistics.median(our_time / time for our_time, time in pairs)
 
 
 def publish(
@@ -68,20 +75,15 @@ def publish(
     path: Path | None,
 ) -> None:
     """Print a table, and write the figures with the machine that gave them."""
-    where = machine()
-    table = Table(
-        *columns,
-        title=title,
-        caption=", ".join(f"{name} {value}" for name, value in where.items()),
-    )
+    hardware = machine()
+    caption = ", ".join(f"{name} {value}" for name, value in hardware.items())
+    table = Table(*columns, title=title, caption=caption)
     for row in rows:
         table.add_row(*row)
     Console(width=120).print(table)
     if path is not None:
-        path.write_text(
-            json.dumps({"machine": where, "figures": data}, indent=1) + "\n",
-            encoding="utf-8",
-        )
+        content = json.dumps({"machine": hardware, "figures": data}, indent=1)
+        path.write_text(content + "\n", encoding="utf-8")
 
 
 def _time(run: Callable[[], Any] | Prepared) -> Timing:
@@ -89,23 +91,23 @@ def _time(run: Callable[[], Any] | Prepared) -> Timing:
 
 
 def _allocator() -> str:
-    """What is set of the allocator of host memory, whose page faults are a good part of
-    a frame's time on a CPU."""
-    settings = [
-        f"{name}={os.environ[name]}"
-        for name in ("LD_PRELOAD", "GLIBC_TUNABLES")
-        if os.environ.get(name)
-    ]
+    """Return the settings of the allocator of host memory.
+
+    Its page faults are a good part of a frame's time on a CPU.
+    """
+    settings = []
+    for name in ("LD_PRELOAD", "GLIBC_TUNABLES"):
+        if os.environ.get(name):
+            settings.append(f"{name}={os.environ[name]}")
     return " ".join(settings) or "default"
 
 
 def _processor() -> str:
-    """The processor's name, which `platform` does not know on Linux."""
+    """Return the processor's name."""
+    # On Linux, `platform` does not know it.
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [
-        line.partition(":")[2].strip()
-        for line in lines
-        if line.startswith(("model name", "Model"))
-    ]
-    return names[0] if names else platform.processor() or platform.machine()
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
