@@ -1,4 +1,4 @@
-"""Sound on the host: any file that PyAV decodes, or samples at hand, as a stream of
+"""Sound on the host: any file that PyAV decodes, or samples in memory, as a stream of
 mono at 16 kHz."""
 
 from collections.abc import Callable, Iterator
@@ -20,34 +20,32 @@ from jaxtyping import Float32, Num
 
 SAMPLE_RATE = 16_000
 MAX_CHANNELS = 8
-LONGEST_PAUSE = 1.0  # seconds for which Opus may send nothing; it is silence
-LONGEST_GAP = (
-    1 / 30
-)  # seconds, a motion frame: timestamps of sound containers jitter by less
-UNKNOWN_RIFF_SIZE = (
-    0x7FFFF000  # what programs that write a wave into a pipe state is this or more
-)
-PAUSING = ("opus", "libopus")  # codecs whose streams pause where nothing is said
-DAMAGE_IS_SKIPPED = (
-    "ogg",
-    "matroska,webm",
-)  # by FFmpeg, without a word; both formats state their length
+# seconds for which Opus may send nothing; it is silence
+LONGEST_PAUSE = 1.0
+# seconds, a motion frame: timestamps of sound containers jitter by less
+LONGEST_GAP = 1 / 30
+# programs that write a wave into a pipe state this size or a larger one
+UNKNOWN_RIFF_SIZE = 0x7FFFF000
+# codecs whose streams pause where nothing is said
+PAUSING = ("opus", "libopus")
+# containers in which FFmpeg skips damage silently; both state their length
+DAMAGE_IS_SKIPPED = ("ogg", "matroska,webm")
 
 FrameSource = Callable[[], Iterator[av.AudioFrame]]
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A clip of sound, decoded anew each time it is read: memory stays bounded however
-    long it is.
+    """A clip of sound, decoded again each time it is read: memory stays bounded for any
+    length.
 
     Attributes:
-      decode: starts a pass over the clip's own frames.
+      decode: starts a pass over the clip's original frames.
       path: the file; None for samples.
-      sample_rate: its own, in Hz.
-      channels: its own number of them.
-      duration: in seconds, from the count of decoded samples.
-      sample_count: how many samples `stream` yields in all.
+      sample_rate: original sample rate, in Hz.
+      channels: original number of channels.
+      duration: seconds, from the count of decoded samples.
+      sample_count: number of samples that `stream` yields in all.
     """
 
     decode: FrameSource
@@ -59,11 +57,12 @@ class Audio:
 
     @classmethod
     def open(cls, path: str | Path, *, allow_video: bool = False) -> "Audio":
-        """Check and measure the sound of a file; the whole of it is decoded once.
+        """Check and measure the sound of a file by decoding all of it once.
 
         Args:
-          path: wav, mp3, m4a, flac, ogg or whatever else PyAV decodes.
-          allow_video: take the sound of a video; a cover picture does not make a video.
+          path: a wav, mp3, m4a, flac, ogg or other file that PyAV decodes.
+          allow_video: accept a video and use its sound; a cover picture does not make a
+            video.
 
         Raises:
           FileNotFoundError: no such file.
@@ -94,30 +93,32 @@ class Audio:
         Args:
           samples: floats in [-1, 1] or signed integers of full scale; one channel, or 1
             to 8 side by side.
-          sample_rate: in Hz.
+          sample_rate: Hz.
 
         Raises:
           ValueError: samples or rate that make no sound.
         """
         if sample_rate <= 0:
             raise ValueError(f"sample rate must be positive, got {sample_rate} Hz")
-        return cls.measure(
-            partial(frames_of_samples, unit_samples(samples), sample_rate), None
-        )
+        floats = unit_samples(samples)
+        return cls.measure(partial(frames_of_samples, floats, sample_rate), None)
 
     @classmethod
     def measure(cls, decode: FrameSource, path: Path | None) -> "Audio":
-        """Count a clip's samples by decoding it: what containers state of their length
-        is often wrong."""
-        seconds, last = Fraction(0), None
+        """Count a clip's samples by decoding it: the length that containers state is
+        often wrong."""
+        seconds = Fraction(0)
+        last = None
 
-        def counted() -> Iterator[av.AudioFrame]:
+        def count_seconds() -> Iterator[av.AudioFrame]:
             nonlocal seconds, last
             for last in decode():
                 seconds += Fraction(last.samples, last.sample_rate)
                 yield last
 
-        sample_count = sum(frame.samples for frame in resample(counted(), SAMPLE_RATE))
+        sample_count = 0
+        for frame in resample(count_seconds(), SAMPLE_RATE):
+            sample_count += frame.samples
         if last is None or sample_count == 0:
             raise ValueError(
                 f"{path or 'the audio'} lasts {float(seconds):.4f} s: give a clip that is not empty"
@@ -149,19 +150,19 @@ def resample(
     layout: str | None = None,
     frame_size: int = 0,
 ) -> Iterator[av.AudioFrame]:
-    """Resample frames to packed float32; they may change format on the way, as joined
-    recordings do.
+    """Resample frames to packed float32.
+
+    Frames may change their format on the way, as in joined recordings.
 
     Args:
-      sample_rate: in Hz; n samples at rate r become n * sample_rate / r, rounded up or
+      sample_rate: Hz; n samples at rate r become n * sample_rate / r, rounded up or
         down.
       layout: channels to mix to, scaled so that the mix cannot clip; None leaves them.
-      frame_size: samples a frame, the last one of a run apart; 0 takes them as they
-        come.
+      frame_size: samples per frame, except for the last frame of a format; 0 leaves
+        frames as they come.
     """
-    for _, run in groupby(
-        frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)
-    ):
+    # a resampler serves frames of one format
+    for _, run in groupby(frames, _format_of):
         resampler = av.AudioResampler(
             "flt", layout, sample_rate, frame_size, {"rematrix_maxval": "1"}
         )
@@ -170,12 +171,16 @@ def resample(
         yield from resampler.resample(None)
 
 
+def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return (frame.format.name, frame.layout.name, frame.sample_rate)
+
+
 def open_media(path: Path) -> InputContainer:
     """Open a media file for reading.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: a folder or a pipe, or nothing that PyAV can read.
+      ValueError: a folder or a pipe, or no file that PyAV can read.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: check the name")
@@ -206,18 +211,20 @@ def audio_stream(container: InputContainer) -> AudioStream:
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """List the moving pictures that can be decoded; cover pictures of music files are
-    none."""
-    return [
-        stream
-        for stream in container.streams.video
-        if stream.codec_context and not stream.disposition & Disposition.attached_pic
-    ]
+    """List the streams of moving pictures that can be decoded.
+
+    Cover pictures of music files are none.
+    """
+    streams = []
+    for stream in container.streams.video:
+        is_cover = stream.disposition & Disposition.attached_pic
+        if stream.codec_context and not is_cover:
+            streams.append(stream)
+    return streams
 
 
 def stated_seconds(container: InputContainer) -> float:
-    """Read how long a sound file says it is, where that must be compared with what
-    decodes; else 0."""
+    """Return the length that a sound file states, if decoding must reach it; else 0."""
     if container.format.name not in DAMAGE_IS_SKIPPED or video_streams(container):
         return 0.0
     return (container.duration or 0) / av.time_base
@@ -235,14 +242,15 @@ def decode_stream(
     with open_media(path) as container:
         stream = pick(container)
         try:
-            for (
-                packet
-            ) in container.demux():  # of all streams: a truncation shows in any of them
+            # packets of all streams: a truncation shows in any of them
+            for packet in container.demux():
                 if packet.is_corrupt and not is_piped_wave(path):
                     raise ValueError(
                         f"{path} is truncated or corrupt after {position:.2f} s: use an intact copy"
                     )
-                for frame in stream.decode(packet) if packet.stream is stream else ():
+                if packet.stream is not stream:
+                    continue
+                for frame in stream.decode(packet):
                     position = frame.time or position
                     yield frame
         except FFmpegError as error:
@@ -252,11 +260,12 @@ def decode_stream(
 
 
 def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
-    """Decode the sound of a file, and stop where a piece of it is missing; pauses in
-    Opus are silence.
+    """Decode the sound of a file, and stop where a piece of it is missing.
+
+    Pauses in Opus are silence.
 
     Raises:
-      ValueError: corrupt or truncated; some decoders skip what is corrupt, which only
+      ValueError: corrupt or truncated; some decoders skip corrupt packets, which only
         timestamps show.
     """
     codec = ""
@@ -283,10 +292,9 @@ def decode_audio(path: Path) -> Iterator[av.AudioFrame]:
 
 
 def silence_like(frame: av.AudioFrame, seconds: float) -> av.AudioFrame:
-    """A silent frame of a frame's own format."""
-    silent = av.AudioFrame(
-        frame.format.name, frame.layout.name, round(seconds * frame.sample_rate)
-    )
+    """Return a silent frame in the format of another frame."""
+    count = round(seconds * frame.sample_rate)
+    silent = av.AudioFrame(frame.format.name, frame.layout.name, count)
     silent.sample_rate = frame.sample_rate
     for plane in silent.planes:
         plane.update(bytes(plane.buffer_size))
@@ -294,7 +302,7 @@ def silence_like(frame: av.AudioFrame, seconds: float) -> av.AudioFrame:
 
 
 def is_piped_wave(path: Path) -> bool:
-    """Tell whether a wave file states no length, so that its end looks like a
+    """Return whether a wave file states no length, so that its end looks like a
     truncation."""
     with path.open("rb") as file:
         head = file.read(8)
@@ -317,7 +325,8 @@ def unit_samples(
             f"samples must be (n,) or (n, channels) with 1 to {MAX_CHANNELS} channels, got {samples.shape}"
         )
     if np.issubdtype(samples.dtype, np.signedinteger):
-        return (columns / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+        full_scale = -float(np.iinfo(samples.dtype).min)
+        return (columns / full_scale).astype(np.float32)
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(
             f"samples must be floats in [-1, 1] or signed integers, got {samples.dtype}"
@@ -331,11 +340,12 @@ def frames_of_samples(
     samples: Float32[np.ndarray, "n c"], sample_rate: int
 ) -> Iterator[av.AudioFrame]:
     """Cut samples into frames of a second."""
+    layout = f"{samples.shape[1]}c"
     for start in range(0, len(samples), sample_rate):
         block = np.ascontiguousarray(samples[start : start + sample_rate])
-        frame = av.AudioFrame.from_ndarray(
-            block.reshape(1, -1), "flt", f"{samples.shape[1]}c"
-        )
+        # packed: the channels of a sample lie side by side
+        packed = block.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
         frame.sample_rate = sample_rate
         frame.time_base = Fraction(1, sample_rate)
         frame.pts = start

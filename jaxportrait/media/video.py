@@ -33,22 +33,21 @@ Encoder = Literal["auto", "libx264", "h264_nvenc"]
 
 MAX_CRF = 51
 MAX_FPS = 1000
-SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not know the clip's own
-SOUND_BIT_RATE = 96_000  # a second and channel
+SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not support the clip's rate
+SOUND_BIT_RATE = 96_000  # bits per second and channel
 # swscale's default rounding and chroma darken a picture by one level each way, and cost
-# 6 dB.
+# 6 dB
 EXACT = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 )
 
 
 class VideoWriter:
-    """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come: memory stays
-    bounded however long it is.
+    """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come, in bounded
+    memory.
 
-    The file bears a temporary name until it is complete. If the `with` block ends in an
-    error or Ctrl-C, nothing of it is left, and a file that stood at `path` before
-    stays.
+    The file has a temporary name until it is complete. If the `with` block ends in an
+    error or Ctrl-C, it is removed, and an earlier file at `path` stays.
     """
 
     def __init__(
@@ -64,16 +63,16 @@ class VideoWriter:
         """Check all that can be checked before the first frame.
 
         Args:
-          path: of the mp4.
+          path: the mp4 to write.
           size: width and height in pixels, both even.
-          fps: frames a second, 1 to 1000.
+          fps: frames per second, 1 to 1000.
           audio: sound that starts with the first frame and is cut after the last; None
             for none.
           crf: constant quality from 0 (lossless, which few players show) to 51.
-          encoder: auto takes h264_nvenc where it opens, else libx264.
+          encoder: auto selects h264_nvenc where it opens, else libx264.
 
         Raises:
-          ValueError: a size, rate, quality or encoder that cannot be had.
+          ValueError: a size, rate, quality or encoder that is not available.
           OSError: no such folder, or the path is a folder.
         """
         self.path = Path(path)
@@ -82,18 +81,16 @@ class VideoWriter:
         self.crf = crf
         check_place(self.path)
         check_format(size, fps, crf)
-        self.fps = Fraction(fps).limit_denominator(
-            1001
-        )  # 29.97003 is meant as 30000/1001
+        # 29.97003 is meant as 30000/1001
+        self.fps = Fraction(fps).limit_denominator(1001)
         self.encoder = select_encoder(encoder, size, self.fps, crf)
         self.frame_count = 0
 
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as stack:
             self.container = stack.enter_context(create_mp4(self.path))
-            self.pictures = cast(
-                VideoStream, self.container.add_stream(self.encoder, rate=self.fps)
-            )
+            stream = self.container.add_stream(self.encoder, rate=self.fps)
+            self.pictures = cast(VideoStream, stream)
             configure(self.pictures.codec_context, self.size, self.fps, self.crf)
             self.sound = Soundtrack(self.container, self.audio) if self.audio else None
             with write_errors(self.path):
@@ -120,8 +117,9 @@ class VideoWriter:
         self.append(to_picture(frame))
 
     def append(self, picture: av.VideoFrame) -> None:
-        """Append one frame that `to_picture` has made, which other threads may do: it
-        takes longer than encoding.
+        """Append one frame that `to_picture` has converted.
+
+        Other threads may convert frames: it takes longer than encoding.
 
         Raises:
           ValueError: another size than announced.
@@ -131,7 +129,8 @@ class VideoWriter:
             raise ValueError(
                 f"pictures of {self.path} must be {self.size}, got {(picture.width, picture.height)}"
             )
-        picture.pts, picture.time_base = self.frame_count, 1 / self.fps
+        picture.pts = self.frame_count
+        picture.time_base = 1 / self.fps
         self.frame_count += 1
         with write_errors(self.path):
             self.container.mux(self.pictures.encode(picture))
@@ -154,11 +153,11 @@ class Soundtrack:
     """The sound of an mp4, decoded and encoded only as far as its frames have come."""
 
     def __init__(self, container: OutputContainer, audio: Audio):
-        known_rates = av.Codec("aac", "w").audio_rates or ()
-        self.rate = (
-            audio.sample_rate if audio.sample_rate in known_rates else SPARE_SOUND_RATE
-        )
-        channels, layout = (1, "mono") if audio.channels == 1 else (2, "stereo")
+        rates = av.Codec("aac", "w").audio_rates or ()
+        is_supported = audio.sample_rate in rates
+        self.rate = audio.sample_rate if is_supported else SPARE_SOUND_RATE
+        channels = min(audio.channels, 2)
+        layout = "mono" if channels == 1 else "stereo"
         self.stream = container.add_stream(
             "aac", rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
         )
@@ -166,9 +165,12 @@ class Soundtrack:
         self.fifo = av.AudioFifo()
 
     def encode_until(self, seconds: Fraction) -> list[Packet]:
-        """Encode what has not been yet of the sound before `seconds`."""
+        """Encode the sound up to `seconds` that is not encoded yet."""
         due = round(seconds * self.rate) - self.fifo.samples_read
-        while self.fifo.samples < due and (frame := next(self.frames, None)):
+        while self.fifo.samples < due:
+            frame = next(self.frames, None)
+            if frame is None:
+                break
             frame.pts = None  # the fifo counts for itself
             self.fifo.write(frame)
         piece = self.fifo.read(due, partial=True)
@@ -177,9 +179,10 @@ class Soundtrack:
 
 @contextmanager
 def create_mp4(path: Path) -> Iterator[OutputContainer]:
-    """Open an mp4 beside `path` that takes its name when the block ends well, and
-    vanishes when it does not."""
-    unfinished = path.absolute().with_name(f".jaxportrait-{secrets.token_hex(4)}.mp4")
+    """Open an mp4 beside `path`, and move it there when the block has ended without an
+    error; otherwise remove it."""
+    name = f".jaxportrait-{secrets.token_hex(4)}.mp4"
+    unfinished = path.absolute().with_name(name)
     try:
         container = av.open(
             str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}
@@ -187,7 +190,7 @@ def create_mp4(path: Path) -> Iterator[OutputContainer]:
         try:
             yield container
         except BaseException:
-            with suppress(FFmpegError):  # what stopped the block matters more
+            with suppress(FFmpegError):  # the block's own error matters more
                 container.close()
             raise
         with write_errors(path):
@@ -199,7 +202,7 @@ def create_mp4(path: Path) -> Iterator[OutputContainer]:
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Say which file could not be written."""
+    """Name the file in errors of writing."""
     try:
         yield
     except FFmpegError as error:
@@ -219,7 +222,12 @@ def check_place(path: Path) -> None:
 
 
 def check_format(size: tuple[int, int], fps: int | float | Fraction, crf: int) -> None:
-    """Check what the encoders would refuse less clearly."""
+    """Check size (width, height), frame rate and quality, which encoders refuse less
+    clearly.
+
+    Raises:
+      ValueError: a value that no encoder accepts.
+    """
     if any(length <= 0 or length % 2 for length in size):
         raise ValueError(
             f"yuv420p needs an even width and height, got {size[0]}x{size[1]}: crop or pad by a pixel"
@@ -240,18 +248,18 @@ def select_encoder(
     Raises:
       ValueError: the one asked for does not open on this machine.
     """
-    tried = ("h264_nvenc", "libx264") if encoder == "auto" else (encoder,)
-    for name in tried:
+    names = ("h264_nvenc", "libx264") if encoder == "auto" else (encoder,)
+    for name in names:
         if opens(name, size, fps, crf):
             return name
-    mend = "take a smaller picture" if "libx264" in tried else "take libx264"
+    remedy = "use a smaller picture" if "libx264" in names else "use libx264"
     raise ValueError(
-        f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: {mend}"
+        f"encoder {encoder} does not open on this machine at {size[0]}x{size[1]}: {remedy}"
     )
 
 
 def opens(name: str, size: tuple[int, int], fps: Fraction, crf: int) -> bool:
-    """Try an encoder: the library may hold one whose hardware or driver is missing."""
+    """Return whether an encoder opens: its hardware or driver may be missing."""
     try:
         context = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
         configure(context, size, fps, crf)
@@ -264,40 +272,40 @@ def opens(name: str, size: tuple[int, int], fps: Fraction, crf: int) -> bool:
 def configure(
     context: VideoCodecContext, size: tuple[int, int], fps: Fraction, crf: int
 ) -> None:
-    """Set an H.264 encoder to constant quality, with colours tagged as what
-    `rgb_to_bt709` makes them."""
+    """Set an H.264 encoder to constant quality, with the colours of `to_picture`."""
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
-    context.framerate, context.time_base = fps, 1 / fps
+    context.framerate = fps
+    context.time_base = 1 / fps
     context.colorspace = Colorspace.ITU709
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
-    context.thread_type = "AUTO"  # PyAV's default, slices alone, costs bits
-    nvenc_quality = {
-        "rc": "vbr",
-        "cq": str(max(crf, 1)),
-    }  # to NVENC 0 means to choose for itself
-    context.options = (
-        nvenc_quality if context.name == "h264_nvenc" else {"crf": str(crf)}
-    )
+    context.thread_type = "AUTO"  # PyAV's default, only slices, costs bits
+    if context.name == "h264_nvenc":
+        # to NVENC 0 means to choose for itself
+        context.options = {"rc": "vbr", "cq": str(max(crf, 1))}
+    else:
+        context.options = {"crf": str(crf)}
 
 
 class _Reformatters(threading.local):
-    """A reformatter for each thread: it keeps what it has worked out for the size at
-    hand."""
+    """A reformatter for each thread, which keeps its tables for one size."""
 
     def __init__(self) -> None:
-        self.own = VideoReformatter()
+        self.reformatter = VideoReformatter()
 
 
 _REFORMATTERS = _Reformatters()
 
 
 def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
-    """RGB -> what encoders read: yuv420p by the matrix of BT.709, limited range.
-    Threads may call it at once."""
-    return _REFORMATTERS.own.reformat(
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
+    """Convert RGB to yuv420p by the matrix of BT.709, limited range, for encoders.
+
+    Threads may call it at the same time.
+    """
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return _REFORMATTERS.reformatter.reformat(
+        picture,
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
@@ -306,13 +314,13 @@ def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
 
 
 class VideoReader:
-    """The pictures of a video, decoded anew at each iteration: (seconds on the file's
-    clock, RGB frame) in order.
+    """The pictures of a video: an iteration decodes them again, and yields (seconds on
+    the file's clock, RGB frame) in order.
 
     Attributes:
       path: the file.
       size: width and height in pixels, upright.
-      fps: mean frames a second; 0 where the file does not tell.
+      fps: mean frames per second; 0 where the file does not state it.
     """
 
     def __init__(self, path: str | Path):
@@ -335,22 +343,20 @@ class VideoReader:
         self.size = (width, height)
 
     def __iter__(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
-        """Yield times and frames, rotated as the file asks; a bare stream is timed by
-        its rate.
+        """Yield times and frames, rotated as the file states.
+
+        A stream without timestamps is timed by its rate.
 
         Raises:
           ValueError: corrupt or truncated, once the place is reached.
         """
         reformatter = VideoReformatter()
         for index, frame in enumerate(decode_stream(self.path, picture_stream)):
-            image = reformatter.reformat(
-                frame, format="rgb24", interpolation=EXACT
-            ).to_ndarray()
+            picture = reformatter.reformat(frame, format="rgb24", interpolation=EXACT)
             seconds = float(index / self.fps) if frame.time is None else frame.time
-            yield (
-                seconds,
-                np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))),
-            )
+            quarter_turns = round(frame.rotation / 90)
+            upright = np.rot90(picture.to_ndarray(), quarter_turns)
+            yield seconds, np.ascontiguousarray(upright)
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
