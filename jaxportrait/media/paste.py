@@ -1,4 +1,4 @@
-"""Paste new frames into the place of a picture that a crop came from."""
+"""Paste new frames into the place of a crop in its picture."""
 
 import cv2
 import numpy as np
@@ -7,29 +7,31 @@ from jaxtyping import Float, Int16, UInt8
 from jaxportrait.media.crop import CROP_SIZE, Matrix, resize_matrix
 
 MASK_BORDER = 1 / 32
-"""Width of the soft border of a pasted crop, in sides of the crop: as LivePortrait's
-mask has it (16 of 512 px)."""
+"""Width of the soft border of a pasted crop, in sides of the crop.
+
+Source: LivePortrait's mask (16 of 512 px)."""
 COLOR_DEVIATION = 1 / 40
-"""Of the gaussian by which colours are told from details, in sides of the crop."""
+"""Deviation of the gaussian that separates colours from details, in sides of the
+crop."""
 
 
 def motion_border(zoom: float) -> float:
-    """Width over which motion fades out to the border of a crop `zoom` times tighter
-    than LivePortrait's, in its sides.
+    """Return the width over which motion fades out to the border of a crop `zoom` times
+    tighter than LivePortrait's, in sides of the crop.
 
-    The border of a tight crop runs through hair and shoulders, which then meet what is
-    around it. LivePortrait's crop has so many of its own sides more on each side; 0.13
-    for the demo's 1.35, where its chins are hardly touched.
+    The border of a tight crop runs through hair and shoulders, which must fit what is
+    around it. The width is the margin by which LivePortrait's crop is larger on each
+    side: 0.13 for the demo's 1.35, which barely reaches its chins.
     """
     return max(0.0, 1 - 1 / zoom) / 2
 
 
 def mask_border(zoom: float) -> float:
-    """Width of the soft border of a crop that is `zoom` times tighter than
+    """Return the width of the soft border of a crop `zoom` times tighter than
     LivePortrait's, in sides of the crop.
 
-    It lies where little moves, so that the two pictures that it mixes are alike:
-    half-way through it 0.15 of the motion is left at a zoom of 1.35.
+    Little moves in it, so that the two pictures that it mixes are alike: half-way
+    through it 0.15 of the motion remains at a zoom of 1.35.
     """
     return MASK_BORDER + motion_border(zoom) / 4
 
@@ -37,25 +39,26 @@ def mask_border(zoom: float) -> float:
 def color_correction(
     source: UInt8[np.ndarray, "s s 3"], rest: UInt8[np.ndarray, "S S 3"]
 ) -> Int16[np.ndarray, "S S 3"]:
-    """What frames lack of the source's colours: its difference from the unmoved frame,
-    without details.
+    """Return the colours to add to frames: the difference of the source from the
+    unmoved frame, without details.
 
     Args:
       source: the crop.
-      rest: the crop as it is rendered where nothing moves.
+      rest: rendered crop in which nothing moves.
     """
     source = cv2.resize(source, rest.shape[:2], interpolation=cv2.INTER_CUBIC)
-    lacking = cv2.subtract(source, rest, dtype=cv2.CV_32F)
-    return np.rint(
-        cv2.GaussianBlur(lacking, (0, 0), COLOR_DEVIATION * len(rest))
-    ).astype(np.int16)
+    difference = cv2.subtract(source, rest, dtype=cv2.CV_32F)
+    # blurring leaves colours and removes details
+    deviation = COLOR_DEVIATION * len(rest)
+    colors = cv2.GaussianBlur(difference, (0, 0), deviation)
+    return np.rint(colors).astype(np.int16)
 
 
 def soft_mask(
     size: int = CROP_SIZE, border: float = MASK_BORDER
 ) -> Float[np.ndarray, "size size"]:
-    """Weights of a pasted crop: one inside, falling smoothly to exactly zero at its
-    border, with rounded corners.
+    """Return the weights of a pasted crop: one inside, falling smoothly to exactly zero
+    at its border, with rounded corners.
 
     The distance to the border is that of a rounded rectangle; the fall is a smoothstep.
     It differs from the mask that LivePortrait ships by 0.008 in the mean: that one
@@ -64,16 +67,18 @@ def soft_mask(
     Args:
       border: width of the fall, in sides of the crop.
     """
-    to_edge = np.minimum(np.arange(size), np.arange(size)[::-1])
+    index = np.arange(size)
+    to_edge = np.minimum(index, index[::-1])
     inside = np.minimum(to_edge / (border * size), 1.0)
     shortfall = np.hypot(1 - inside[:, None], 1 - inside[None, :])
     depth = np.clip(1 - shortfall, 0, 1)
-    return (depth * depth * (3 - 2 * depth)).astype(np.float32)
+    smoothstep = depth * depth * (3 - 2 * depth)
+    return smoothstep.astype(np.float32)
 
 
 class PasteBack:
-    """Paste frames into the place a crop came from; all that does not depend on the
-    frame is done once.
+    """Pastes frames into the place of a crop; everything that does not depend on the
+    frame is computed once.
 
     Only the part of the picture under the crop is warped and blended, so the time of a
     call is that of the crop's area plus a copy of the picture. Calls are safe from
@@ -81,11 +86,11 @@ class PasteBack:
 
     Args:
       image: the picture, RGB, at full resolution.
-      crop_to_image: from the crop's pixels to the picture's.
-      crop_size: side of the crop that `crop_to_image` speaks of.
-      mask: weights of the crop; `soft_mask(crop_size)` if left out.
-      correction: is added to every frame, as `color_correction` makes it; of the
-        frames' size.
+      crop_to_image: matrix from the crop's pixels to the picture's.
+      crop_size: side of the crop in the pixels of `crop_to_image`.
+      mask: weights of the crop; by default `soft_mask(crop_size)`.
+      correction: colours to add to every frame, from `color_correction`; in the frames'
+        size.
 
     Raises:
       ValueError: the crop lies wholly outside the picture.
@@ -109,20 +114,19 @@ class PasteBack:
             [[1, 0, -self._columns.start], [0, 1, -self._rows.start], [0, 0, 1]]
         )
         self._crop_to_region = to_region @ crop_to_image
-        self._side_in_image = crop_size * float(
-            np.sqrt(np.linalg.det(crop_to_image[:2, :2]))
-        )
+        scale = np.sqrt(np.linalg.det(crop_to_image[:2, :2]))
+        self._side_in_image = crop_size * float(scale)
         self._weight = self._warp(soft_mask(crop_size) if mask is None else mask)
         self._rest = 1 - self._weight
         self._correction = correction
 
     def __call__(self, frame: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture with `frame` in it, a new array; outside the crop it equals the
+        """Return a new picture with `frame` in it; outside the crop it equals the
         source exactly.
 
         Args:
-          frame: the crop's new content, RGB, of any size, or that of the correction: it
-            covers the whole crop.
+          frame: the crop's new content, RGB; it covers the whole crop. Its size is
+            free, or that of the correction.
 
         Raises:
           ValueError: the frame's size is not that of the correction.
@@ -136,16 +140,15 @@ class PasteBack:
             frame = cv2.add(frame, self._correction, dtype=cv2.CV_8U)
         result = self._image.copy()
         part = result[self._rows, self._columns]
-        cv2.blendLinear(
-            self._warp(frame), self._under, self._weight, self._rest, dst=part
-        )
+        warped = self._warp(frame)
+        # writes into the copy
+        cv2.blendLinear(warped, self._under, self._weight, self._rest, dst=part)
         return result
 
     def _warp(self, frame: np.ndarray) -> np.ndarray:
         frame = _shrink(frame, self._side_in_image)
-        frame_to_region = self._crop_to_region @ resize_matrix(
-            frame.shape, self._crop_shape
-        )
+        frame_to_crop = resize_matrix(frame.shape, self._crop_shape)
+        frame_to_region = self._crop_to_region @ frame_to_crop
         height, width = self._under.shape[:2]
         return cv2.warpAffine(frame, frame_to_region[:2], (width, height))
 
@@ -153,16 +156,22 @@ class PasteBack:
 def _region(
     crop_to_image: Matrix, crop_size: int, shape: tuple[int, ...]
 ) -> tuple[slice, slice]:
-    """Rows and columns of the picture that a crop touches."""
-    low, high = -1, crop_size
-    corners = (
-        np.array([[low, low, 1], [high, low, 1], [high, high, 1], [low, high, 1]])
-        @ crop_to_image[:2].T
+    """Return the rows and columns of the picture that a crop touches."""
+    low = -1
+    high = crop_size
+    corners = np.array(
+        [
+            [low, low, 1],
+            [high, low, 1],
+            [high, high, 1],
+            [low, high, 1],
+        ]
     )
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    right, bottom = np.minimum(
-        np.ceil(corners.max(axis=0)).astype(int) + 1, (shape[1], shape[0])
-    )
+    points = corners @ crop_to_image[:2].T
+    first = np.floor(points.min(axis=0)).astype(int)
+    last = np.ceil(points.max(axis=0)).astype(int)
+    left, top = np.maximum(first, 0)
+    right, bottom = np.minimum(last + 1, (shape[1], shape[0]))
     if left >= right or top >= bottom:
         raise ValueError(
             f"the crop (columns {left} to {right}, rows {top} to {bottom}) lies outside the picture of "
@@ -172,13 +181,12 @@ def _region(
 
 
 def _shrink(frame: np.ndarray, side: float) -> np.ndarray:
-    """Reduce a frame by area to about `side` pixels where it has at least twice as
-    many: warping alone would alias."""
+    """Reduce a frame by area to about `side` pixels if it has at least twice as many.
+
+    Warping such a frame would alias.
+    """
     factor = int(frame.shape[0] / side)
     if factor < 2:
         return frame
-    return cv2.resize(
-        frame,
-        (frame.shape[1] // factor, frame.shape[0] // factor),
-        interpolation=cv2.INTER_AREA,
-    )
+    size = (frame.shape[1] // factor, frame.shape[0] // factor)
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
