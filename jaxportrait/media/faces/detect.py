@@ -17,8 +17,8 @@ from jaxportrait.media.faces.yunet import YunetDetector
 
 DetectorName = Literal["auto", "insightface", "yunet", "haar", "none"]
 
-# Where model files lie below the folder given: LivePortrait's `pretrained_weights`,
-# InsightFace's own, or loose.
+# Folders of model files below the one that is passed: LivePortrait's
+# `pretrained_weights`, InsightFace's layout, or none.
 MODEL_FOLDERS = (
     "",
     "insightface/models/buffalo_l",
@@ -34,12 +34,12 @@ class NoFaceError(ValueError):
 
 @dataclass(frozen=True)
 class Detector:
-    """A way to find faces, ready for use.
+    """A face detector, ready for use.
 
     Attributes:
-      name: which one it is.
-      find: the faces of an RGB picture, in any order.
-      passed_over: why better ones were not taken, one line each.
+      name: name of the detector.
+      find: finds the faces of an RGB picture, in any order.
+      passed_over: reasons why better detectors were not used, one line each.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Detector:
 
     @property
     def keeps_crop(self) -> bool:
-        """Whether pictures are taken as cropped already, so that nothing else is cut
-        out of them."""
+        """True for pictures that are already cropped, so that nothing else is cut out
+        of them."""
         return self.name == "none"
 
 
@@ -59,15 +59,14 @@ def open_detector(
     """Load a detector.
 
     Args:
-      name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped: the
+      name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped, whose
         largest centred square is the crop; `auto` for the first of the three that is
         available.
-      models: the folder of the model files, which InsightFace and YuNet need.
+      models: folder of the model files, which InsightFace and YuNet need.
 
     Raises:
       FileNotFoundError: `models` is no folder.
-      DetectorUnavailableError: the detector asked for by name lacks its files or
-        runtime.
+      DetectorUnavailableError: a detector chosen by name lacks its files or runtime.
       ValueError: no such detector.
     """
     folder = None if models is None else Path(models)
@@ -91,14 +90,14 @@ def open_detector(
 
 
 def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[Face]:
-    """The faces of a picture, largest first.
+    """Find the faces of a picture, largest first.
 
     Args:
-      image: RGB; `reduce` it first, since detectors want no more than some 1280 pixels.
+      image: RGB; `reduce` it first, since detectors need at most some 1280 pixels.
       detector: from `open_detector`.
 
     Raises:
-      NoFaceError: there is none; says which detectors were tried and what can be done.
+      NoFaceError: there is none; the message names the detectors that were tried.
     """
     faces = detector.find(image)
     if not faces:
@@ -107,11 +106,11 @@ def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[
 
 
 def choose_face(faces: list[Face], index: int | None = None) -> Face:
-    """One of the faces found.
+    """Return one of the faces of a picture.
 
     Args:
-      faces: largest first.
-      index: which one, from 0; the largest if left out.
+      faces: faces of the picture, largest first.
+      index: number of the face, from 0; by default the largest.
 
     Raises:
       ValueError: there is no face of that number.
@@ -156,38 +155,36 @@ def _open_none(_: Path | None) -> Callable[[UInt8[np.ndarray, "h w 3"]], list[Fa
 
 
 def _whole_picture(image: UInt8[np.ndarray, "h w 3"]) -> Face:
-    """The largest centred square as a face whose crop, framed as sources are, is that
+    """Return a face whose crop, framed like that of a source, is the largest centred
     square."""
     height, width = image.shape[:2]
     side = min(height, width)
-    x, y = width / 2, height / 2
+    x = width / 2
+    y = height / 2
+    half = side / 2
+    box = (x - half, y - half, x + half, y + half)
     hull = FaceRectangle((x, y - SOURCE_SHIFT * side), side / SOURCE_SCALE)
-    return Face((x - side / 2, y - side / 2, x + side / 2, y + side / 2), 1.0, hull)
+    return Face(box, 1.0, hull)
 
 
 def _find_model(folder: Path | None, pattern: str) -> Path | None:
-    found = (
-        ()
-        if folder is None
-        else (
-            path
-            for sub in MODEL_FOLDERS
-            for path in sorted((folder / sub).glob(pattern))
-        )
-    )
-    return next(iter(found), None)
+    if folder is None:
+        return None
+    for name in MODEL_FOLDERS:
+        paths = sorted((folder / name).glob(pattern))
+        if paths:
+            return paths[0]
+    return None
 
 
 def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
     path = _find_model(folder, pattern)
     if path is None:
-        where = (
-            "no folder of models was given"
-            if folder is None
-            else f"{folder} holds none"
-        )
+        place = "no folder of models was given"
+        if folder is not None:
+            place = f"{folder} holds none"
         raise DetectorUnavailableError(
-            f"{detector} needs {pattern}, {where}",
+            f"{detector} needs {pattern}, {place}",
             "name its folder by --detector-models",
         )
     return path
@@ -195,13 +192,11 @@ def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
 
 def _no_face_message(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> str:
     height, width = image.shape[:2]
-    passed_over = (
-        f" (passed over: {'; '.join(detector.passed_over)})"
-        if detector.passed_over
-        else ""
-    )
+    passed_over = ""
+    if detector.passed_over:
+        passed_over = f" (passed over: {'; '.join(detector.passed_over)})"
     return (
-        f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: take a picture with a larger "
-        "face seen from the front, give model files by --detector-models, or, if the picture is already cropped to "
-        "the face, --detector none"
+        f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: "
+        "use a picture with a larger face seen from the front, pass model files by "
+        "--detector-models, or, if the picture is already cropped to the face, --detector none"
     )

@@ -1,4 +1,4 @@
-"""What a detector finds."""
+"""A face that a detector has found."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ from jaxportrait.media.crop import FaceRectangle
 class Face:
     """A face in a picture, in its pixels.
 
-    Whatever found it, `hull` means the same: the square along the face's axes that
-    holds its outline from the eyebrows to the chin and from ear to ear, which is what
-    LivePortrait takes from InsightFace's 106 points. Detectors that see less estimate
-    it by constants documented beside them, so crops are alike.
+    `hull` means the same for every detector: the square along the face's axes that
+    holds its outline from the eyebrows to the chin and from ear to ear. LivePortrait
+    reads it from InsightFace's 106 points. Detectors with fewer points estimate it by
+    constants documented beside them, so that crops are alike.
 
     Attributes:
-      box: left, top, right, bottom, as the detector reports it.
+      box: left, top, right, bottom, from the detector.
       score: the detector's confidence; its scale differs from detector to detector.
       hull: the square that crops are framed from.
-      eyes: centres of the left and right eye of the picture, if seen.
-      landmarks: the detector's own points (106 or 5), if it has any.
-      fine_landmarks: 203 points, if the model for them was given; they follow eyelids
-        and lips closely.
+      eyes: centres of the left and right eye of the picture, if they are visible.
+      landmarks: the detector's points (106 or 5), if it has any.
+      fine_landmarks: 203 points, if their model is available; they follow eyelids and
+        lips closely.
     """
 
     box: tuple[float, float, float, float]
@@ -36,19 +36,19 @@ class Face:
 
     @property
     def area(self) -> float:
-        """Of the box, in square pixels."""
+        """Area of the box, in square pixels."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
 
 
 class DetectorUnavailableError(ValueError):
-    """A detector was asked for whose model files or runtime are missing or unreadable.
+    """A detector's model files or runtime are missing or unreadable.
 
     Args:
-      reason: what is wrong, with the detector's name.
-      mend: what to do.
+      reason: the defect, with the detector's name.
+      remedy: advice to the user.
     """
 
-    def __init__(self, reason: str, mend: str):
-        super().__init__(f"{reason}: {mend}")
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(f"{reason}: {remedy}")
         self.reason = reason

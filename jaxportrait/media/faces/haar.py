@@ -1,5 +1,5 @@
-"""OpenCV's Haar cascades: no model files to fetch, a free licence, frontal faces turned
-by up to some 20 degrees."""
+"""OpenCV's Haar cascades: no model files to download, a free licence, frontal faces
+turned by up to some 20 degrees."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from jaxportrait.media.image import reduce
 FACE_CASCADE = "haarcascade_frontalface_alt2.xml"
 EYE_CASCADE = "haarcascade_eye.xml"
 
-# Faces are sought in a picture of at most this side: a larger one finds no more and
-# takes longer.
+# Faces are sought in a picture of at most this side, in pixels: a larger one finds no
+# more and takes longer.
 SEARCH_SIDE = 640
 SMALLEST_FACE = 32
 
@@ -27,17 +27,19 @@ SMALLEST_FACE = 32
 HULL_SIZE = 0.82
 HULL_DOWN = 0.155
 
-# Eyes are sought in the upper part of the box, scaled to this width, and believed where
-# faces have them.
+# Eyes are sought in the upper part of the box, scaled to this width in pixels.
 FACE_SIDE = 200
 UPPER_PART = 0.65
-SMALLEST_EYE, LARGEST_EYE = 24, 80
-LEFT_EYE, RIGHT_EYE = (0.15, 0.48), (0.52, 0.85)
+SMALLEST_EYE = 24
+LARGEST_EYE = 80
+# Places across the box, in its sides, where faces have eyes.
+LEFT_EYE = (0.15, 0.48)
+RIGHT_EYE = (0.52, 0.85)
 STEEPEST_EYES = np.radians(25)
 
 
 class HaarDetector:
-    """Find faces with the frontal cascade and turn them by their eyes, where both are
+    """Finds faces with the frontal cascade, and turns them by their eyes where both are
     found.
 
     Not for several threads at once: OpenCV's cascades keep state.
@@ -47,13 +49,11 @@ class HaarDetector:
     """
 
     def __init__(self):
-        self._faces, self._eyes = (
-            _open_cascade(FACE_CASCADE),
-            _open_cascade(EYE_CASCADE),
-        )
+        self._faces = _open_cascade(FACE_CASCADE)
+        self._eyes = _open_cascade(EYE_CASCADE)
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        """The faces of an RGB picture; the score is the sum of the last stage's
+        """Find the faces of an RGB picture; the score is the sum of the last stage's
         votes."""
         small = reduce(image, SEARCH_SIDE)
         boxes, _, scores = self._faces.detectMultiScale3(
@@ -64,10 +64,11 @@ class HaarDetector:
             outputRejectLevels=True,
         )
         enlarge = resize_matrix(small.shape, image.shape)
-        return [
-            self._face(image, _enlarge(box, enlarge), float(score))
-            for box, score in zip(boxes, scores, strict=True)
-        ]
+        faces = []
+        for small_box, score in zip(boxes, scores, strict=True):
+            box = _enlarge(small_box, enlarge)
+            faces.append(self._face(image, box, float(score)))
+        return faces
 
     def _face(
         self,
@@ -83,24 +84,23 @@ class HaarDetector:
         self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
     ) -> Float[np.ndarray, "2 2"] | None:
         left, top, right, bottom = np.maximum(np.rint(box), 0).astype(int)
-        part = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)[
-            : int(UPPER_PART * (bottom - top))
-        ]
+        face = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
+        part = face[: int(UPPER_PART * (bottom - top))]
         scale = part.shape[1] / FACE_SIDE
-        part = cv2.resize(
-            part,
-            (FACE_SIDE, round(part.shape[0] / scale)),
-            interpolation=cv2.INTER_AREA,
-        )
-        found = self._eyes.detectMultiScale(
+        size = (FACE_SIDE, round(part.shape[0] / scale))
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        boxes = self._eyes.detectMultiScale(
             part,
             1.05,
             3,
             minSize=(SMALLEST_EYE, SMALLEST_EYE),
             maxSize=(LARGEST_EYE, LARGEST_EYE),
         )
-        pair = _plausible_pair(np.reshape(found, (-1, 4)))
-        return None if pair is None else (pair + 0.5) * scale - 0.5 + (left, top)
+        pair = _plausible_pair(np.reshape(boxes, (-1, 4)))
+        if pair is None:
+            return None
+        # centres of pixels, back in the picture
+        return (pair + 0.5) * scale - 0.5 + (left, top)
 
 
 def _open_cascade(name: str) -> cv2.CascadeClassifier:
@@ -116,29 +116,31 @@ def _open_cascade(name: str) -> cv2.CascadeClassifier:
 def _enlarge(
     box: Sequence[int], enlarge: Float[np.ndarray, "3 3"]
 ) -> Float[np.ndarray, "4"]:
-    """A box of the reduced picture (x, y, width, height) as left, top, right, bottom of
-    the full one."""
+    """Return a box of the reduced picture (x, y, width, height) as left, top, right,
+    bottom of the full one."""
     x, y, width, height = box
-    return np.concatenate(
-        [enlarge[:2] @ (x, y, 1), enlarge[:2] @ (x + width, y + height, 1)]
-    )
+    first = enlarge[:2] @ (x, y, 1)
+    last = enlarge[:2] @ (x + width, y + height, 1)
+    return np.concatenate([first, last])
 
 
-def _plausible_pair(found: np.ndarray) -> Float[np.ndarray, "2 2"] | None:
-    """Centres of the largest eye on either side, if they are level enough to be a
-    face's."""
+def _plausible_pair(boxes: np.ndarray) -> Float[np.ndarray, "2 2"] | None:
+    """Return the centres of the largest eye on either side, if they are level enough
+    for a face.
+
+    Args:
+      boxes: x, y, width and height of every eye, (n, 4).
+    """
+    # (width, x, y) of every eye, of which `max` chooses the widest
+    eyes = [(w, x + w / 2, y + h / 2) for x, y, w, h in boxes]
     pair = []
     for low, high in (LEFT_EYE, RIGHT_EYE):
-        there = [
-            (w, x + w / 2, y + h / 2)
-            for x, y, w, h in found
-            if low <= (x + w / 2) / FACE_SIDE <= high
-        ]
-        if not there:
+        side = [eye for eye in eyes if low <= eye[1] / FACE_SIDE <= high]
+        if not side:
             return None
-        pair.append(max(there)[1:])
-    eyes = np.array(pair)
-    return eyes if abs(_slope(eyes)) <= STEEPEST_EYES else None
+        pair.append(max(side)[1:])
+    centers = np.array(pair)
+    return centers if abs(_slope(centers)) <= STEEPEST_EYES else None
 
 
 def _slope(eyes: Float[np.ndarray, "2 2"]) -> float:

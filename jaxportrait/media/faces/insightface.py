@@ -1,9 +1,8 @@
-"""InsightFace's networks as LivePortrait uses them: a detector, 106 landmarks and 203
-finer ones, in ONNX files.
+"""InsightFace's networks in LivePortrait's use: a detector, 106 landmarks and 203 finer
+ones, in ONNX files.
 
-The weights are for non-commercial use. What is written here is proved on generated
-graphs with the published inputs and outputs; the published weights themselves were not
-at hand.
+The weights are for non-commercial use. This module is tested on generated graphs with
+the published inputs and outputs, and not with the published weights.
 """
 
 from pathlib import Path
@@ -26,22 +25,26 @@ DETECTOR_FILE = "det_10g.onnx"
 LANDMARK_FILE = "2d106det.onnx"
 FINE_LANDMARK_FILE = "landmark.onnx"
 
-# SCRFD: outputs are scores, boxes and keypoints, each at three strides, two anchors a
-# cell.
+# SCRFD: outputs are scores, boxes and keypoints, each at three strides, with two anchors
+# per cell.
 DETECTOR_SIDE = 512
 STRIDES = (8, 16, 32)
 ANCHORS = 2
 SCORE_THRESHOLD = 0.1
 OVERLAP_THRESHOLD = 0.4
 
-# Crops that the landmark networks read.
-LANDMARK_SIDE, LANDMARK_SCALE = 192, 1.5
-FINE_SIDE, FINE_SCALE, FINE_SHIFT = 224, 1.5, -0.1
+# Crops that the landmark networks read: side in pixels, side in boxes or hulls of the
+# face, shift down in sides of the crop.
+LANDMARK_SIDE = 192
+LANDMARK_SCALE = 1.5
+FINE_SIDE = 224
+FINE_SCALE = 1.5
+FINE_SHIFT = -0.1
 
 
 class InsightFaceDetector:
-    """Find faces with SCRFD and mark them with 106 points, refined to 203 where that
-    network is given.
+    """Finds faces with SCRFD and marks them with 106 points, and with 203 if that
+    network is available.
 
     Args:
       detector: `det_10g.onnx`.
@@ -60,20 +63,22 @@ class InsightFaceDetector:
     ):
         self._detector = _open_session(detector)
         self._landmarks = _open_session(landmarks)
-        self._fine_landmarks = (
-            None if fine_landmarks is None else _open_session(fine_landmarks)
-        )
+        self._fine_landmarks = None
+        if fine_landmarks is not None:
+            self._fine_landmarks = _open_session(fine_landmarks)
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        """The faces of an RGB picture; the score lies between 0 and 1."""
-        padded, scale = letterbox(image, _input_side(self._detector, DETECTOR_SIDE))
-        boxes, scores = decode(
-            _run(self._detector, (padded - np.float32(127.5)) / 128), padded.shape[0]
-        )
-        return [
-            self._face(image, boxes[k] / scale, float(scores[k]))
-            for k in keep_best(boxes, scores)
-        ]
+        """Find the faces of an RGB picture; the score lies between 0 and 1."""
+        side = _input_side(self._detector, DETECTOR_SIDE)
+        padded, scale = letterbox(image, side)
+        # to [-1, 1], which SCRFD reads
+        values = (padded - np.float32(127.5)) / 128
+        boxes, scores = decode(_run(self._detector, values), side)
+        faces = []
+        for index in keep_best(boxes, scores):
+            box = boxes[index] / scale
+            faces.append(self._face(image, box, float(scores[index])))
+        return faces
 
     def _face(
         self,
@@ -82,27 +87,28 @@ class InsightFaceDetector:
         score: float,
     ) -> Face:
         points = find_landmarks(self._landmarks, image, box)
-        fine = (
-            None
-            if self._fine_landmarks is None
-            else find_fine_landmarks(self._fine_landmarks, image, points)
-        )
+        fine = None
+        if self._fine_landmarks is not None:
+            fine = find_fine_landmarks(self._fine_landmarks, image, points)
         left, top, right, bottom = box.tolist()
         return Face(
             (left, top, right, bottom),
             score,
             landmark_hull(points),
-            eye_centers(points),
-            points,
-            fine,
+            eyes=eye_centers(points),
+            landmarks=points,
+            fine_landmarks=fine,
         )
 
 
 def letterbox(
     image: UInt8[np.ndarray, "h w 3"], side: int
 ) -> tuple[UInt8[np.ndarray, "side side 3"], float]:
-    """Fit a picture into the upper left of a black square; also gives pixels of the
-    square per pixel of the picture."""
+    """Fit a picture into the upper left of a black square.
+
+    Returns:
+      The square, and its pixels per pixel of the picture.
+    """
     height, width = image.shape[:2]
     longer = max(height, width)
     fitted = (max(1, side * width // longer), max(1, side * height // longer))
@@ -114,52 +120,58 @@ def letterbox(
 def decode(
     outputs: list[np.ndarray], side: int
 ) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
-    """SCRFD's outputs as boxes (left, top, right, bottom) and scores, those above the
-    threshold.
+    """Return SCRFD's boxes (left, top, right, bottom) and scores above the threshold.
 
-    Each anchor gives distances to the four sides, in strides, from its cell's upper
-    left pixel.
+    Each anchor has distances to the four sides, in strides, from its cell's upper left
+    pixel.
     """
     levels = len(STRIDES)
-    boxes, scores = [], []
+    boxes = []
+    scores = []
     for level, stride in enumerate(STRIDES):
-        score, distance = (
-            outputs[level].reshape(-1),
-            outputs[level + levels].reshape(-1, 4) * stride,
-        )
-        rows, columns = np.divmod(np.arange((side // stride) ** 2), side // stride)
-        anchors = np.repeat(np.stack([columns, rows], axis=1) * stride, ANCHORS, axis=0)
-        sure = score >= SCORE_THRESHOLD
-        boxes.append(
-            np.concatenate(
-                [anchors - distance[:, :2], anchors + distance[:, 2:]], axis=1
-            )[sure]
-        )
-        scores.append(score[sure])
+        score = outputs[level].reshape(-1)
+        distances = stride * outputs[level + levels].reshape(-1, 4)
+        anchors = anchor_pixels(side // stride, stride)
+        first = anchors - distances[:, :2]
+        last = anchors + distances[:, 2:]
+        is_face = score >= SCORE_THRESHOLD
+        boxes.append(np.concatenate([first, last], axis=1)[is_face])
+        scores.append(score[is_face])
     return np.concatenate(boxes), np.concatenate(scores)
+
+
+def anchor_pixels(cells: int, stride: int) -> Float[np.ndarray, "n 2"]:
+    """Return (x, y) of every anchor of a square of cells, row by row."""
+    rows, columns = np.divmod(np.arange(cells**2), cells)
+    corners = stride * np.stack([columns, rows], axis=1)
+    return np.repeat(corners, ANCHORS, axis=0)
 
 
 def keep_best(
     boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"]
 ) -> list[int]:
-    """Indices of the boxes that no better box overlaps (non-maximum suppression)."""
-    corners_and_sizes = np.concatenate(
-        [boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1
+    """Return the indices of boxes that no better box overlaps (non-maximum
+    suppression)."""
+    corners = boxes[:, :2]
+    sizes = boxes[:, 2:] - corners
+    rectangles = np.concatenate([corners, sizes], axis=1)
+    indices = cv2.dnn.NMSBoxes(
+        rectangles.tolist(), scores.tolist(), SCORE_THRESHOLD, OVERLAP_THRESHOLD
     )
-    kept = cv2.dnn.NMSBoxes(
-        corners_and_sizes.tolist(), scores.tolist(), SCORE_THRESHOLD, OVERLAP_THRESHOLD
-    )
-    return [int(k) for k in kept]
+    return [int(index) for index in indices]
 
 
 def find_landmarks(
     session: Any, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
 ) -> Float[np.ndarray, "106 2"]:
-    """106 points of the face in a box; the network gives them in [-1, 1] of a crop of
-    1.5 times the box's side."""
+    """Find 106 points of the face in a box.
+
+    The network returns them in [-1, 1] of a crop of 1.5 times the box's side.
+    """
     x, y = (box[:2] + box[2:]) / 2
-    side = LANDMARK_SCALE * float((box[2:] - box[:2]).max())
-    crop = crop_face(image, FaceRectangle((float(x), float(y)), side), LANDMARK_SIDE)
+    size = (box[2:] - box[:2]).max()
+    rectangle = FaceRectangle((float(x), float(y)), LANDMARK_SCALE * float(size))
+    crop = crop_face(image, rectangle, LANDMARK_SIDE)
     points = _run(session, crop.image.astype(np.float32))[0].reshape(-1, 2)
     return _to_image((points + 1) * (LANDMARK_SIDE / 2), crop.crop_to_image)
 
@@ -167,11 +179,12 @@ def find_landmarks(
 def find_fine_landmarks(
     session: Any, image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "106 2"]
 ) -> Float[np.ndarray, "203 2"]:
-    """203 points from coarser ones, or from those of the frame before; the network
-    gives them in [0, 1] of a crop."""
-    crop = crop_face(
-        image, frame_face(landmark_hull(points), FINE_SCALE, vy=FINE_SHIFT), FINE_SIDE
-    )
+    """Find 203 points from coarser ones, or from those of the frame before.
+
+    The network returns them in [0, 1] of a crop.
+    """
+    rectangle = frame_face(landmark_hull(points), FINE_SCALE, vy=FINE_SHIFT)
+    crop = crop_face(image, rectangle, FINE_SIDE)
     fine = _run(session, crop.image.astype(np.float32) / 255)[2].reshape(-1, 2)
     return _to_image(fine * FINE_SIDE, crop.crop_to_image)
 
@@ -210,7 +223,8 @@ def _input_side(session: Any, default: int) -> int:
 
 
 def _run(session: Any, image: Float[np.ndarray, "h w 3"]) -> list[np.ndarray]:
-    """ONNX has channels first."""
-    return session.run(
-        None, {session.get_inputs()[0].name: image.transpose(2, 0, 1)[None]}
-    )
+    """Return the outputs of a network for one picture."""
+    name = session.get_inputs()[0].name
+    # ONNX has channels first
+    batch = image.transpose(2, 0, 1)[None]
+    return session.run(None, {name: batch})

@@ -1,8 +1,7 @@
-"""OpenCV's YuNet: a small network with a free licence (MIT); its file is given by the
-user.
+"""OpenCV's YuNet: a small network with a free licence (MIT), whose file the user passes.
 
-Tested on generated graphs with the published inputs and outputs; its real weights could
-not be had to prove it on.
+This module is tested on generated graphs with the published inputs and outputs, and not
+with the published weights.
 """
 
 from pathlib import Path
@@ -17,23 +16,22 @@ from jaxportrait.media.image import reduce
 
 FILES = "face_detection_yunet*.onnx"
 
-# YuNet knows faces of 10 to 300 pixels: a portrait that fills a larger picture would be
-# missed.
+# YuNet finds faces of 10 to 300 pixels: in a larger picture it would miss a portrait.
 SEARCH_SIDE = 640
 SCORE_THRESHOLD = 0.6
 OVERLAP_THRESHOLD = 0.3
 
 # Five points -> the hull: means over 13 faces marked by hand, as for the Haar cascades.
 # The centre lies this part of the way from the eyes to the mouth; the side is the
-# larger of two estimates, for a face that looks down shortens one and a face that looks
-# aside the other.
+# larger of two estimates, since a face that looks down shortens one and a face that
+# looks aside the other.
 HULL_DOWN = 0.65
 HULL_IN_EYE_TO_MOUTH = 1.95
 HULL_IN_EYE_TO_EYE = 2.05
 
 
 class YunetDetector:
-    """Find faces with YuNet: boxes, and eyes, nose and mouth corners.
+    """Finds faces with YuNet: boxes, and eyes, nose and mouth corners.
 
     Not for several threads at once: OpenCV's detector keeps state.
 
@@ -51,9 +49,8 @@ class YunetDetector:
             self._network = cv2.FaceDetectorYN.create(
                 str(path), "", size, SCORE_THRESHOLD, OVERLAP_THRESHOLD
             )
-            self._network.detect(
-                np.zeros((*size, 3), np.uint8)
-            )  # only this tells a file of another network
+            # only a run shows whether a file holds another network
+            self._network.detect(np.zeros((*size, 3), np.uint8))
         except cv2.error as error:
             raise DetectorUnavailableError(
                 f"yunet needs {path}, which OpenCV cannot use",
@@ -61,7 +58,7 @@ class YunetDetector:
             ) from error
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        """The faces of an RGB picture; the score lies between 0 and 1."""
+        """Find the faces of an RGB picture; the score lies between 0 and 1."""
         small = reduce(image, SEARCH_SIDE)
         self._network.setInputSize((small.shape[1], small.shape[0]))
         _, rows = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
@@ -70,13 +67,19 @@ class YunetDetector:
 
 
 def _face(row: Float[np.ndarray, "15"], enlarge: Float[np.ndarray, "3 3"]) -> Face:
-    """A row is x, y, width, height, five points, score; the first point is the left eye
-    of the picture."""
-    corner, size, points = row[:2], row[2:4], row[4:14].reshape(5, 2)
-    corners_and_points = np.concatenate([[corner, corner + size], points])
-    corners_and_points = corners_and_points @ enlarge[:2, :2].T + enlarge[:2, 2]
-    (left, top), (right, bottom) = corners_and_points[:2].tolist()
-    points = corners_and_points[2:]
+    """Return the face of a row of YuNet's output.
+
+    Args:
+      row: x, y, width, height, five points, score; the first point is the left eye of
+        the picture.
+      enlarge: matrix from the searched picture to the full one.
+    """
+    corner = row[:2]
+    opposite = corner + row[2:4]
+    places = np.concatenate([[corner, opposite], row[4:14].reshape(5, 2)])
+    places = places @ enlarge[:2, :2].T + enlarge[:2, 2]
+    (left, top), (right, bottom) = places[:2].tolist()
+    points = places[2:]
     return Face(
         (left, top, right, bottom),
         float(row[14]),
@@ -87,11 +90,14 @@ def _face(row: Float[np.ndarray, "15"], enlarge: Float[np.ndarray, "3 3"]) -> Fa
 
 
 def _hull(points: Float[np.ndarray, "5 2"]) -> FaceRectangle:
-    left_eye, right_eye, mouth = points[0], points[1], points[3:].mean(axis=0)
+    """Estimate the square around a face from eyes, nose and mouth corners."""
+    left_eye, right_eye = points[:2]
+    mouth = points[3:].mean(axis=0)
     eyes = (left_eye + right_eye) / 2
     x, y = eyes + HULL_DOWN * (mouth - eyes)
     size = max(
         HULL_IN_EYE_TO_MOUTH * np.linalg.norm(mouth - eyes),
         HULL_IN_EYE_TO_EYE * np.linalg.norm(right_eye - left_eye),
     )
-    return FaceRectangle((float(x), float(y)), float(size), landmark_hull(points).angle)
+    angle = landmark_hull(points).angle
+    return FaceRectangle((float(x), float(y)), float(size), angle)
