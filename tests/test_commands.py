@@ -11,7 +11,7 @@ import pytest
 import tyro
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGS, SCRIPTS = (
     sorted((ROOT / "configs").glob("*.toml")),
     sorted((ROOT / "examples").glob("*.sh")),

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxportrait.__main__ import PROGRAMS
 from jaxportrait.drivers.registry import DRIVERS
+from jaxportrait.models.parts import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -51,9 +53,21 @@ def test_broken_links_would_be_noticed():
     assert "train-your-own" in anchors(ROOT / "docs" / "demo.md")
 
 
+def test_the_readme_lists_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \|", text, re.MULTILINE)
+    # An entry is MODULE:FUNCTION; a package runs by its __main__.
+    entries = {name: program.entry for name, program in PROGRAMS.items()}
+    modules = {name: entry.partition(":")[0] for name, entry in entries.items()}
+    assert dict(rows) == {
+        name: module.removesuffix(".__main__") for name, module in modules.items()
+    }
+
+
 def test_code_of_extensions_runs(monkeypatch):
-    # The page adds a row to the registry, which the test takes out again.
-    monkeypatch.setitem(DRIVERS, "nod", None)
+    # The page adds rows to the registries: at the end they are deleted again.
+    for registry in (DRIVERS, NETWORKS):
+        monkeypatch.delitem(registry, "nod", raising=False)
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     blocks = PYTHON_BLOCK.findall(text)
     assert len(blocks) >= 4
