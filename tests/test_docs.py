@@ -17,6 +17,7 @@ DOCUMENTS = [
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|toml|sh))`")
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -46,6 +47,14 @@ def test_relative_links_resolve(path):
         assert file.exists(), f"{link} leads nowhere"
         if anchor:
             assert anchor in anchors(file), f"{link} names no heading"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_named_files_exist(path):
+    # A name may leave out the folder of its package.
+    folders = (ROOT, ROOT / "jaxportrait", ROOT / "train")
+    for name in FILE.findall(path.read_text(encoding="utf-8")):
+        assert any((folder / name).is_file() for folder in folders), name
 
 
 def test_broken_links_would_be_noticed():
