@@ -32,6 +32,8 @@ def clip_of(seconds: float, fps: float = 10) -> Iterator[tuple[float, np.ndarray
 
 def test_the_box_is_the_mean_over_frames_framed_as_published():
     detector = detector_of(lambda image: [face_at(100 + number_of(image), 60)])
+
+    # the face moves by a pixel a frame
     track = track_face(clip_of(1.1), detector)
     assert track.rectangle.size == pytest.approx(2.2 * 40)
     assert track.rectangle.center == pytest.approx((105, 60 - 0.1 * 2.2 * 40))
@@ -43,8 +45,10 @@ def test_the_largest_face_is_followed_and_strays_are_left_out():
     def find(image: np.ndarray) -> list[Face]:
         number = number_of(image)
         faces = [face_at(300, 60, 30)]
+        # a larger face in the first frame
         if number == 0:
             faces.append(face_at(100, 60, 40))
+        # the same face again, unless it is lost for a frame
         if number != 4:
             faces.append(face_at(101, 60, 40))
         return faces

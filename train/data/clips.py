@@ -67,6 +67,7 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
         raise FileNotFoundError(
             f"there is no folder {root}: pass the folder of the videos by --dataset-path"
         )
+    # other trees say nothing about emotion or camera
     of_mead = selection.emotions or selection.levels or selection.angles
     if layout == "folder" and of_mead:
         raise ValueError(
@@ -82,11 +83,13 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
 
 def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
     angles = selection.angles or ("front",)
+    # a misspelt angle would silently leave all clips out
     present = {folder.name for folder in root.glob("*/video/*") if folder.is_dir()}
     if present:
         _require("angle", {*angles} - {ANY_ANGLE}, present)
     for video in root.glob("*/video/*/*/level_*/*.mp4"):
         subject, _, angle, emotion, folder, _ = video.relative_to(root).parts
+        # folders of other names hold no clips
         level = folder.removeprefix("level_")
         if not level.isdecimal():
             continue
@@ -99,6 +102,7 @@ def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
 def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
     for video in root.rglob("*"):
         parts = video.relative_to(root).parts
+        # macOS and file systems leave hidden copies
         is_hidden = any(part.startswith(".") for part in parts)
         is_video = video.suffix.lower() in VIDEO_SUFFIXES
         if is_video and not is_hidden and video.is_file():
@@ -123,6 +127,7 @@ def _select(clips: list[Clip], selection: Selection) -> list[Clip]:
         "emotion": selection.emotions,
         "level": selection.levels,
     }
+    # an empty criterion selects all
     criteria = {name: values for name, values in criteria.items() if values}
     for name, values in criteria.items():
         _require(name, set(values), {getattr(clip, name) for clip in clips})

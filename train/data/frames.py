@@ -151,6 +151,7 @@ def _with_tuples(content: Content) -> Content:
 
 def encode_image(image: UInt8[np.ndarray, "s s 3"]) -> bytes:
     """Return an RGB picture as JPEG, its colours at full resolution."""
+    # OpenCV's colours are BGR
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), JPEG_OPTIONS)
     return data.tobytes()
 
@@ -173,6 +174,7 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
 
 def write_description(dataset: FrameDataset) -> None:
     """Write `frames.json`, which marks a complete data set."""
+    # format 1 ended with the identity
     groups = {"landmark_groups": dict(dataset.landmark_groups)}
     content = {"format": FORMAT, **dataset.identity, **groups}
     write_json(dataset.path / DESCRIPTION, content)

@@ -16,6 +16,7 @@ RIGHT_EYE = ("eye_right",)
 
 def group_points(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Return the groups of landmarks, given the name of each point's group."""
+    # groups keep the order of their first points
     groups: dict[str, tuple[int, ...]] = {}
     for index, name in enumerate(names):
         groups[name] = (*groups.get(name, ()), index)

@@ -44,6 +44,7 @@ from train.data.shards import (
 DESCRIPTION = "dataset.json"
 STATISTICS = "statistics.json"
 
+# opening such a data set with other constants would misplace its frames
 RATES = {
     "motion_fps": MOTION_FPS,
     "motion_width": MOTION_WIDTH,
@@ -149,6 +150,7 @@ class Dataset(ClipShards[ClipRecord]):
 
     def statistics(self, motion_space: str) -> MotionStatistics:
         """Return mean and deviation of a motion space's columns, in float32."""
+        # the space's columns are chosen in float64, and rounded last
         columns = list(MOTION_SPACES[motion_space].columns)
         mean = self.mean[columns].astype(np.float32)
         deviation = self.deviation[columns].astype(np.float32)
@@ -162,6 +164,7 @@ def window_count(frames: int) -> int:
 
 def features_needed(frames: int) -> int:
     """Return how many audio features cover `frames` frames."""
+    # rounded up: the last frame is covered
     return -(-frames * FEATURES_PER_SECOND // MOTION_FPS)
 
 
@@ -172,6 +175,7 @@ def feature_at(frame: int) -> int:
 
 def samples_needed(frames: int) -> int:
     """Return how many samples of a record's sound cover `frames` frames."""
+    # rounded up: the last frame is covered
     return -(-frames * SAMPLE_RATE // MOTION_FPS)
 
 
@@ -197,6 +201,7 @@ def decode_record(data: bytes) -> ClipRecord:
 def _upgrade(content: Content) -> Content:
     """Turn the fields of format 1, where emotion and level stood beside the arrays, into
     those of format 2."""
+    # bytes that are no mapping raise a TypeError here
     fields = dict(content)
     if "emotion" in fields:
         emotion, level = fields.pop("emotion"), fields.pop("level", 0)
@@ -212,6 +217,7 @@ def clip_labels(emotion: str, level: int) -> dict[str, Label]:
 def network_identity(checkpoint: Checkpoint, part: str) -> str:
     """Return a name for a part's weights: equal for equal weights and sizes, wherever
     they are stored."""
+    # equal weights of other sizes are another network
     sizes = asdict(checkpoint.sizes(part))
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     for name, leaf in sorted(checkpoint.leaves(part).items()):
@@ -235,6 +241,7 @@ def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
 def write_description(dataset: Dataset) -> None:
     """Write `statistics.json`, and then `dataset.json`, which marks a complete data
     set."""
+    # JSON keeps float64 exactly
     statistics = {
         "frames": dataset.sizes["train"].frames,
         "mean": dataset.mean.tolist(),
@@ -249,6 +256,7 @@ def write_description(dataset: Dataset) -> None:
         splits={split: dataset.sizes[split] for split in SPLITS},
         landmark_groups=dict(dataset.landmark_groups),
     )
+    # the description comes last
     write_json(dataset.path / STATISTICS, statistics)
     write_json(dataset.path / DESCRIPTION, asdict(description))
 

@@ -78,6 +78,7 @@ class ClipShards(ABC, Generic[R]):
 
         A split is sorted by clip name, so the records cover all subjects.
         """
+        # imported late: grain starts slowly, and descriptions are read without it
         from grain.sources import ArrayRecordDataSource
 
         total = self.sizes[split].clips
@@ -147,8 +148,10 @@ def unpack(
 
 def write_shard(path: Path, records: Iterable[bytes]) -> None:
     """Write a shard, whole or not at all."""
+    # imported late, like grain
     from array_record.python.array_record_module import ArrayRecordWriter
 
+    # a run that ends here leaves no half shard
     partial = path.with_name(f"{path.name}.partial")
     writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
     for record in records:
@@ -190,11 +193,12 @@ def read_description(path: Path, kind: type[R]) -> R:
     Raises:
       DatasetError: the format is not readable.
     """
+    # the format is checked before the fields, which it changes
     content = read_json(path)
     if content["format"] not in READABLE_FORMATS:
-        known = " and ".join(map(str, READABLE_FORMATS))
+        readable = " and ".join(map(str, READABLE_FORMATS))
         raise DatasetError(
-            f"{path} is of format {content['format']}, this version reads {known}"
+            f"{path} is of format {content['format']}, this version reads {readable}"
         )
     return msgspec.convert(content, kind)
 
@@ -206,6 +210,7 @@ def read_json(path: Path) -> Content:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file of JSON, whole or not at all."""
+    # a file of half its length would look damaged
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)

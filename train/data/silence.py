@@ -12,6 +12,7 @@ def with_silence(
     count: int,
 ) -> Float32[np.ndarray, "count width"]:
     """Return `count` audio features: a clip's, cut off or followed by `silence`."""
+    # a longer clip is cut off
     sound = features[:count]
     rest = np.broadcast_to(silence, (count - len(sound), silence.size))
     return np.concatenate([sound, rest])
@@ -24,5 +25,6 @@ def quietest_feature(record: ClipRecord) -> Float32[np.ndarray, " width"]:
     the clip's features only, and silence encoded by itself would differ: the clip's
     maximum sets the floor of its log-mel.
     """
+    # the feature that starts with this frame, or right before it
     quietest = int(record.envelope.argmin())
     return record.features[feature_at(quietest)].astype(np.float32)

@@ -51,6 +51,7 @@ def read_truth(video: Path, frames: int) -> Truth:
     path = truth_path(video)
     if not path.is_file():
         return Truth()
+    # a truth file has many more arrays, which are not decompressed
     arrays = read_arrays(path, (*WIDTHS, GROUPS))
     for name, width in WIDTHS.items():
         if name in arrays:
@@ -86,6 +87,7 @@ def groups_of(path: Path, arrays: Mapping[str, np.ndarray]) -> LandmarkGroups:
     """
     if GROUPS not in arrays or "landmarks" not in arrays:
         return {}
+    # one name a landmark
     names = arrays[GROUPS]
     points = arrays["landmarks"].shape[1]
     if names.shape != (points,):

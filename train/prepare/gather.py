@@ -48,6 +48,7 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
     recipe.check()
     recipe = recipe.with_absolute_paths()
     _check_output(options, recipe)
+    # workers may have another working directory
     root = options.dataset_path.absolute()
     clips = find_clips(root, options.layout, options.selection)
     clips = clips[: options.limit or None]
@@ -56,6 +57,7 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]
     pieces = _divide(entries, recipe)
     entries = _with_splits(entries, pieces)
+    # the data set is incomplete until it is described again
     (options.output_path / recipe.description).unlink(missing_ok=True)
     write_manifest(options.output_path, entries)
     if not pieces:

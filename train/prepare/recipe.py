@@ -144,6 +144,7 @@ def load_extractor(recipe: Recipe) -> ClipExtractor:
 
 def failure(clip: Clip, error: Exception) -> Outcome:
     """Return the outcome of a clip that was left out."""
+    # messages are the same wherever the videos lie
     root = _squeeze(str(clip.video).removesuffix(clip.name))
     reason = _one_line(error).replace(root, "")
     return Outcome(_entry(clip, 0, 0.0, "", reason), None)
@@ -164,8 +165,10 @@ def _squeeze(text: str) -> str:
 def file_checksum(files: Iterable[Path]) -> str:
     """Return the SHA-256 of files, one after the other; a repeated file counts once."""
     digest = hashlib.sha256()
+    # a video with its own sound is one file
     for path in dict.fromkeys(files):
         with path.open("rb") as file:
+            # large videos are not held
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()

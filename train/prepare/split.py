@@ -90,6 +90,7 @@ def _split_subject(entries: Sequence[Entry], least: int, step: int) -> list[Piec
     def emotion(entry: Entry) -> tuple[str, int]:
         return entry.emotion, entry.level
 
+    # `groupby` joins neighbours only
     ordered = sorted(entries, key=lambda entry: (*emotion(entry), entry.clip))
     pieces = []
     for _, group in groupby(ordered, emotion):
@@ -102,6 +103,7 @@ def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piec
     pieces = []
     total = sum(entry.frames for entry in entries)
     missing = max(least, round(HELD_OUT * total))
+    # the last clips of the group come first
     for entry in reversed(entries):
         border = entry.frames
         if missing > 0:

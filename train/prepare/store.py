@@ -25,6 +25,7 @@ class ClipStore:
         self._fingerprint = recipe.fingerprint()
         self._paths: dict[str, Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # leftovers of a run that was killed
         for leftover in folder.glob(".*.partial"):
             leftover.unlink()
 
@@ -38,6 +39,7 @@ class ClipStore:
         return self._paths[clip.name]
 
     def _key(self, clip: Clip) -> str:
+        # size and time tell a changed file without reading it
         states = [_state(path) for path in self._recipe.files(clip)]
         facts = [self._fingerprint, clip.name, *states]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -28,6 +28,7 @@ def write_splits(
       shard_records: most records of a shard.
     """
     (folder / description).unlink(missing_ok=True)
+    # a split with fewer shards than before must not keep old ones
     for stale in folder.glob("*.array_record*"):
         stale.unlink()
     return {
@@ -40,6 +41,7 @@ def _write_split(
     folder: Path, split: Split, pieces: Sequence[Piece], cut: Cut, shard_records: int
 ) -> SplitSize:
     count = -(-len(pieces) // shard_records)
+    # records are read as they are written, one at a time
     source = iter(pieces)
     for index in range(count):
         path = folder / shard_name(split, index, count)

@@ -73,6 +73,7 @@ def write(folder: Path, frames=(60, 45, 31)) -> tuple[Dataset, dict[str, ClipRec
     records = {}
     for name, count in zip(("a.mp4", "b.mp4", "c.mp4"), frames, strict=True):
         records[name] = record_of(name, count, count)
+    # the last piece starts within its clip
     pieces = [
         Piece("a.mp4", "train", 0, frames[0]),
         Piece("c.mp4", "train", 0, frames[2]),
@@ -145,10 +146,13 @@ def test_a_data_set_is_restored(tmp_path):
     assert dataset.sizes == written.sizes
     assert (dataset.feature_width, dataset.audio_encoder) == (4, "abc")
     assert (dataset.motion_space, dataset.landmark_groups) == ("face", {})
+
     (shard,) = dataset.shards("train")
     assert shard.name == "train-00000-of-00001.array_record"
     for record, clip in zip(dataset.clips("train"), ("a.mp4", "c.mp4"), strict=True):
         assert_equal(record, records[clip])
+
+    # 3 frames are 5 features
     (validation,) = dataset.clips("validation")
     assert (validation.start, validation.frames, validation.windows) == (6, 42, 5)
     np.testing.assert_array_equal(validation.features, records["b.mp4"].features[5:75])
@@ -158,11 +162,14 @@ def test_a_data_set_is_restored(tmp_path):
 def test_a_data_set_of_format_1_is_read(tmp_path):
     folder = tmp_path / "set"
     _, records = write(folder)
+    # a description without the fields of format 2
     description = json.loads((folder / "dataset.json").read_text())
     for name in ("sound_rate", "landmark_groups"):
         del description[name]
     description["format"] = 1
     (folder / "dataset.json").write_text(json.dumps(description))
+
+    # records in the old layout
     train = [format_1(records[name], "happy", 2) for name in ("a.mp4", "c.mp4")]
     write_shard(folder / shard_name("train", 0, 1), train)
     dataset = open_dataset(folder)
@@ -180,6 +187,7 @@ def test_statistics_of_a_motion_space_are_its_columns(tmp_path):
     columns = [3 * keypoint + axis for keypoint in keypoints for axis in range(3)]
     mean = motion.mean(axis=0)[columns].astype(np.float32)
     deviation = motion.std(axis=0, ddof=1)[columns].astype(np.float32)
+
     lips = open_dataset(tmp_path / "set").statistics("lip")
     np.testing.assert_array_equal(lips.mean, mean)
     np.testing.assert_array_equal(lips.std, deviation)
@@ -190,6 +198,7 @@ def test_writing_twice_replaces_the_files_by_the_same_bytes(tmp_path):
     folder = tmp_path / "set"
     write(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    # a stale shard is removed
     (folder / "train-00001-of-00002.array_record").touch()
     write(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -224,6 +233,7 @@ def test_identity_depends_on_the_weights(tmp_path, monkeypatch):
     identity = network_identity(checkpoint, "whisper")
     assert identity == network_identity(copy, "whisper")
 
+    # one weight differs
     def change_one(config):
         leaves = draw_leaves(config)
         name = next(iter(leaves))

@@ -17,16 +17,24 @@ def entry_of(
 
 
 def test_a_tenth_of_the_subjects_is_held_out():
+    # 40 clips of 20 subjects
     entries = [
         entry_of(f"{subject}/{clip}", f"{subject}", 60)
         for subject in range(20)
         for clip in range(2)
     ]
+
     pieces = divide(entries)
+
+    # the last of ten clips is a tenth of the time
     validation = [piece for piece in pieces if piece.split == "validation"]
+
+    # two subjects are a tenth
     subjects = {piece.clip.split("/")[0] for piece in validation}
     assert len(subjects) == 2
     assert len(pieces) == 40
+
+    # the order of the clips does not matter
     assert divide(entries[::-1]) == pieces
 
 
@@ -48,6 +56,8 @@ def test_no_piece_is_shorter_than_a_window():
         for piece in divide([entry_of("a", "s", frames), entry_of("b", "s", 45)]):
             assert piece.stop - piece.start >= 30
             assert piece.start % 3 == 0
+
+    # a clip that is too short for two pieces trains
     assert divide([entry_of("a", "s", 45)]) == [Piece("a", "train", 0, 45)]
 
 
@@ -57,12 +67,19 @@ def test_a_long_clip_is_cut_into_equal_parts(frames):
     pieces = divide(entries, most=600)
     validation = [piece.frames for piece in pieces if piece.split == "validation"]
     parts = [piece for piece in pieces if piece.split == "train"]
+
+    # what validates stays whole
     assert validation == [frames]
+
+    # what trains is cut
     assert len(parts) == -(-frames // 600)
     # the parts follow each other without a gap
     stops = [piece.stop for piece in parts]
     assert [piece.start for piece in parts] == [0, *stops[:-1]]
     assert stops[-1] == frames
+
     assert all(piece.start % 3 == 0 for piece in parts)
+
+    # equal but for two steps of 3 frames
     lengths = [piece.frames for piece in parts]
     assert max(lengths) - min(lengths) <= 6

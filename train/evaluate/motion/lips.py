@@ -45,6 +45,7 @@ def learn_lip_axis(clips: Iterable[ClipRecord]) -> LipAxis:
     with_sound = np.zeros(width)
     frames = 0
     for clip in clips:
+        # float64: sums over millions of frames
         lips = clip.motion[:, list(LIPS)].astype(np.float64)
         total += lips.sum(axis=0)
         frames += len(lips)

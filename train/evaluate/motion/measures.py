@@ -22,6 +22,7 @@ def measure(
     raw = [motion.samples for motion in sampled]
     raw_first = [motion.samples[0] for motion in sampled]
     wrong = [motion.wrong for motion in sampled]
+    # the wrong sound should give a larger error
     wrong_error = _error(metrics.keypoint_error, wrong, clips, scale)
     right_error = _error(metrics.keypoint_error, raw_first, clips, scale)
     pose_error = None
@@ -62,6 +63,7 @@ def lip_measures(
         metrics.lagged_correlations(scale.opening(motion), clip.envelope)
         for motion, clip in zip(motions, clips, strict=True)
     ]
+    # long clips weigh more
     mean = np.average(lagged, axis=0, weights=_weights(clips))
     return {
         "lip_correlation": float(mean[metrics.LARGEST_LAG]),

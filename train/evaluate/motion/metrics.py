@@ -79,6 +79,7 @@ def at_seams(
     end of one of `count` windows."""
     starts = np.arange(count) * plan.stride
     borders = np.concatenate([starts, starts + plan.motion_frames])
+    # second differences exist between the first and the last frame
     inner = np.arange(1, frames - 1)
     return np.isin(inner, borders) | np.isin(inner + 1, borders)
 
@@ -111,6 +112,7 @@ def lagged_correlations(
     n = len(sound)
     correlations = []
     for lag in range(-LARGEST_LAG, LARGEST_LAG + 1):
+        # both parts have n - |lag| frames
         late = signal[max(lag, 0) : n + lag]
         early = sound[max(-lag, 0) : n - lag]
         correlations.append(correlation(late, early))
@@ -129,6 +131,7 @@ def correlation(
     """Return Pearson's correlation; 0 if either is constant."""
     a = first - first.mean()
     b = second - second.mean()
+    # NaN-safe: a constant has no deviation
     scale = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / scale) if scale > 0 else 0.0
 

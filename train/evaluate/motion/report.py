@@ -63,6 +63,7 @@ def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
 
     figure = Figure(figsize=(13, 10), layout="constrained")
     names = _available(rows)
+    # rounded up
     panel_rows = -(-len(names) // PANELS_A_ROW)
     for panel, name in enumerate(names, start=1):
         axes = figure.add_subplot(panel_rows, PANELS_A_ROW, panel)
@@ -80,6 +81,7 @@ def _plot_lines(axes: Any, rows: Rows, name: str) -> None:
         guidance, values = [], []
         for setting, measures in rows:
             if setting.steps == steps:
+                # a missing value leaves a gap in the line
                 value = measures[name]
                 guidance.append(setting.guidance)
                 values.append(np.nan if value is None else value)

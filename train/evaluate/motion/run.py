@@ -92,6 +92,7 @@ def evaluate(options: Options, console: Console) -> None:
     network = cast(FlowTransformer, checkpoint.network(driver.config.transformer))
     statistics = cast(MotionStatistics, driver.statistics)
     space = MOTION_SPACES[driver.config.space]
+    # the axis is learnt from training clips, and applied to held-out ones
     lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
     scale = Scale(space, statistics, lips)
     records = list(dataset.evenly_spaced("validation", options.clips))
@@ -104,6 +105,7 @@ def evaluate(options: Options, console: Console) -> None:
     for setting, sampled in _show_progress(runs, total, console):
         rows.append((setting, measure(clips, sampled, scale)))
         examples.append((clips[0], sampled[0], setting))
+    # the setting with the least error is drawn
     best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
     _report(options, console, rows, examples[best], clips, scale)
 

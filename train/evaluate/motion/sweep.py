@@ -59,7 +59,7 @@ class HeldOut:
       features: features of its sound, and of silence to the end of the last window.
       wrong_features: features of another clip's sound, as many.
       envelope: loudness at each frame.
-      seams: which inner frames lie at window borders.
+      seams: marks of the inner frames at window borders.
     """
 
     clip: str
@@ -114,6 +114,7 @@ def hold_out(
     """
     others = [*records[1:], records[0]]
     if len(records) == 1:
+        # a clip by itself has no other sound
         half = len(records[0].features) // 2
         rotated = np.roll(records[0].features, half, axis=0)
         others = [replace(records[0], features=rotated)]
@@ -135,6 +136,7 @@ def _compare(
     silence = quietest_feature(record)
     needed = plan.features_of(count)
     right = record.features.astype(np.float32)
+    # a shorter sound is repeated
     wrong = np.resize(other.features.astype(np.float32), right.shape)
     columns = list(space.columns)
     return HeldOut(
@@ -161,6 +163,7 @@ def make_sampler(
         features: Features, frames: int, key: PRNGKeyArray, setting: Setting
     ) -> Frames:
         plan, count = plan_windows(frames, network.config, windows)
+        # features that no window reads stay zero
         padded = np.zeros((plan.features, network.config.audio_width), np.float32)
         padded[: plan.features_of(count)] = features
         motion = sample_motion(
@@ -206,6 +209,7 @@ def _sample_clip(
     sample: Sample, index: int, clip: HeldOut, setting: Setting, seeds: int
 ) -> Sampled:
     frames = len(clip.truth)
+    # the index makes the noise of clips differ
     keys = [jax.random.fold_in(jax.random.key(seed), index) for seed in range(seeds)]
     samples = np.stack([sample(clip.features, frames, key, setting) for key in keys])
     wrong = sample(clip.wrong_features, frames, keys[0], setting)

@@ -45,6 +45,7 @@ def similarity(rendered: Picture, true: Picture) -> Float[np.ndarray, "h w"]:
     y = true @ LUMINANCE
     mean_x = _blur(x)
     mean_y = _blur(y)
+    # moments under the window
     variances = _blur(x * x) - mean_x**2 + _blur(y * y) - mean_y**2
     covariance = _blur(x * y) - mean_x * mean_y
     luminance = 2 * mean_x * mean_y + STEADY_MEAN
@@ -67,6 +68,7 @@ def landmark_box(points: Float[np.ndarray, "l 2"], size: int) -> Mask:
     mask = np.zeros((size, size), bool)
     if not points.size or not np.isfinite(points).all():
         return mask
+    # [-1, 1] -> pixels
     pixels = (points + 1) / 2 * (size - 1)
     low = pixels.min(axis=0)
     high = pixels.max(axis=0)

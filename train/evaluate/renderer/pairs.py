@@ -49,8 +49,8 @@ def driving_frames(frames: int, count: int) -> list[int]:
 def make_pairs(
     renderer: Renderer, records: Sequence[FrameRecord], count: int
 ) -> Iterator[Pair]:
-    """Yield `count` pairs, shared evenly among the clips; fewer if the clips have not so
-    many frames."""
+    """Yield `count` pairs, shared evenly among the clips; fewer if the clips are too
+    short."""
     share, rest = divmod(count, len(records))
     for index, record in enumerate(records):
         # the first clips share the rest

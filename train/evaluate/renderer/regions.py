@@ -37,6 +37,7 @@ def find_regions(options: RegionOptions, dataset: FrameDataset) -> Regions:
     points = {name: _points(name, options, dataset) for name in GROUPS}
     regions = {}
     for region, names in BOXES.items():
+        # a profile may show one eye only
         boxes = [points[name] for name in names if points[name]]
         if boxes:
             regions[region] = boxes

@@ -44,6 +44,7 @@ def measure(pairs: Sequence[Pair], regions: Regions) -> Measures:
     for pair in pairs:
         for name, region in rows.items():
             where = _pixels(pair, regions.get(name))
+            # a region at the border has no similarity
             if where[INNER, INNER].any():
                 region.append(_compare(pair, where))
     return {name: _mean(region) for name, region in rows.items() if region}

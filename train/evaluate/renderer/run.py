@@ -65,6 +65,7 @@ def evaluate(options: Options, console: Console) -> None:
         raise ValueError(f"--pairs must be at least 1, got {options.pairs}")
     dataset = open_frames(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
+    # wrong options end the program before networks are loaded
     regions = find_regions(options.regions, dataset)
     renderer = Renderer(checkpoint, dtype="float32", batch_size=BATCH)
     check_zoom(dataset, checkpoint)
@@ -96,6 +97,7 @@ def find_records(dataset: FrameDataset, options: Options) -> list[FrameRecord]:
     records = []
     for split in PEOPLE[options.people]:
         records += dataset.evenly_spaced(split, options.pairs)
+    # a single frame has nothing to drive it
     records = [record for record in records if record.frames > 1]
     if not records:
         raise DatasetError(

@@ -30,6 +30,7 @@ def own_sheet(pairs: Sequence[Pair]) -> Picture:
     rows = []
     for pair in pairs:
         difference = np.abs(pair.rendered.astype(int) - pair.true)
+        # small errors would be invisible
         amplified = np.minimum(AMPLIFICATION * difference, 255).astype(np.uint8)
         pictures = (pair.source, pair.true, pair.rendered, amplified)
         captions = (f"source {pair.subject}", "driving", "made", difference_caption)
@@ -49,6 +50,7 @@ def cross_sheet(
     pictures = [decode_image(image) for image in driving.images]
     reduced = [resize(picture, renderer.image_size) for picture in pictures]
     motion = renderer.read(reduced, MOTION_FPS)
+    # the first column is above the sources
     heading = (0, *chosen)
     captions = [f"{driving.subject}, frame {frame}" for frame in heading]
     rows = [caption_row([pictures[frame] for frame in heading], captions)]

@@ -27,6 +27,7 @@ def draw_frames(path: Path, videos: Mapping[Path, Path]) -> None:
     for video, rendered_video in videos.items():
         true = pictures_of(video)
         rendered = pictures_of(rendered_video)
+        # both videos have these frames
         frames = evenly_spaced(min(len(true), len(rendered)), COLUMNS)
         times = [f"{frame / MOTION_FPS:.2f} s" for frame in frames]
         for name, pictures in (("truth", true), ("rendered", rendered)):

@@ -78,6 +78,7 @@ def find_heads(root: Path, count: int | None = None) -> list[Clip]:
       FileNotFoundError: there is no such folder.
       ValueError: it holds no clips.
     """
+    # `train.synthetic` writes MEAD's tree
     clips = find_clips(root, "mead", Selection())
     count = min(count or len(clips), len(clips))
     return [clips[index * len(clips) // count] for index in range(count)]
@@ -167,6 +168,7 @@ def cut_region(
 
 def tighten(box: FaceRectangle, zoom: float) -> FaceRectangle:
     """Return the box that `train.frames` would make with another zoom."""
+    # undo the framing of the tracker
     center = (box.center[0], box.center[1] - CLIP_SHIFT * box.size)
     hull = FaceRectangle(center, box.size / CLIP_SCALE)
     return frame_face(hull, CLIP_SCALE / zoom, vy=CLIP_SHIFT, upright=False)
@@ -175,6 +177,7 @@ def tighten(box: FaceRectangle, zoom: float) -> FaceRectangle:
 def neutral_frame(truth: TrueMotion) -> int:
     """Return the frame whose lips and lids are nearest to rest: mouth shut, eyes
     open."""
+    # both terms are 0 at rest and about 1 at most
     opening = truth.opening / max(truth.opening.max(), 1e-6)
     return int(np.argmin(opening + np.abs(truth.blink)))
 

@@ -24,6 +24,7 @@ def agreement(
 ) -> tuple[float, Float[np.ndarray, " lags"]]:
     """Return the correlation of two curves, cut to the shorter one, and their
     correlations at lags of -10 to 10 frames."""
+    # a rendered video may be a frame longer than its truth
     n = min(len(measured), len(truth))
     lagged = lagged_correlations(measured[:n], truth[:n])
     return correlation(measured[:n], truth[:n]), lagged
@@ -53,6 +54,7 @@ def shut_closures(
     """
     is_shut = opening < CLOSED * opening.max()
     frames = np.arange(len(opening))
+    # seconds -> frames
     first, last = closures.T * MOTION_FPS
     is_after = frames >= np.floor(first)[:, None]
     is_before = frames <= np.ceil(last)[:, None]
@@ -83,5 +85,6 @@ def blink_rate(curves: Sequence[Curve]) -> float:
 def deviation(curves: Sequence[Float[np.ndarray, "f d"]]) -> Float[np.ndarray, " d"]:
     """Return the standard deviation within clips: of each value about its clip's mean,
     over the frames of all."""
+    # speakers that sit elsewhere do not count as movement
     centered = np.concatenate([curve - curve.mean(axis=0) for curve in curves])
     return np.sqrt(np.square(centered).mean(axis=0))

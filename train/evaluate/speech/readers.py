@@ -98,6 +98,7 @@ def train_readers(
         raise NoFaceError(
             f"the {detector.name} detector finds a steady face in none of the training clips"
         )
+    # held-out heads are read where training heads have their lips and lids
     regions = learn_regions(lessons)
     patches: dict[str, list[Patches]] = {name: [] for name in READ}
     values: dict[str, list[np.ndarray]] = {name: [] for name in READ}
@@ -117,6 +118,7 @@ def _lessons(clips: Iterable[Clip], detector: Detector) -> Iterable[Lesson]:
     for clip in clips:
         truth = read_motion_truth(clip)
         try:
+            # a head that turns away too far is no lesson
             box = find_face(clip.video, detector)
         except NoFaceError:
             continue

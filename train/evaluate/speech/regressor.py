@@ -101,8 +101,10 @@ def train_reader(
     mean = float(values.mean())
     deviation = max(float(values.std()), 1e-6)
     graph, params = nnx.split(Regressor(rngs=nnx.Rngs(seed)))
+    # weights and the optimizer's moments
     state = (params, _optimizer(steps).init(params))
     targets = jnp.asarray((values - mean) / deviation, jnp.float32)
+    # all patches stay on the device
     stored = jnp.asarray(patches)
     key = jax.random.key(seed)
     for step in range(steps):
@@ -129,6 +131,7 @@ def _update(
     """Take a step on patches drawn at random."""
     params, moments = state
     draw, change = jax.random.split(key)
+    # with replacement: patches far outnumber the steps
     rows = jax.random.randint(draw, (BATCH,), 0, len(patches))
     keys = jax.random.split(change, BATCH)
     pictures = jax.vmap(change_patch)(keys, _unit(patches[rows]))
@@ -152,8 +155,10 @@ def change_patch(
     move, mirror, tint, soften = jax.random.split(key, 4)
     soft = jax.random.uniform(soften)
     patch = (1 - soft) * patch + soft * _blur(patch)
+    # a gain for each colour
     gains = jnp.exp(COLOR_JITTER * jax.random.normal(tint, (1, 1, 3)))
     row, column = jax.random.randint(move, (2,), 0, 2 * MARGIN + 1)
+    # p p 3 -> s s 3
     cut = jax.lax.dynamic_slice(patch * gains, (row, column, 0), (SIDE, SIDE, 3))
     return jnp.where(jax.random.bernoulli(mirror), cut[:, ::-1], cut)
 

@@ -31,17 +31,20 @@ def render_clip(
 def head_motion(
     animator: Animator, video: Path, box: FaceRectangle
 ) -> Float[np.ndarray, "f 5"]:
-    """What M reads of a video: pitch, yaw and roll in degrees, and x and y in parts of
-    the picture's side.
+    """Read the motion of the head in a video: pitch, yaw and roll in degrees, and x and
+    y in parts of the picture's side.
 
     Args:
-      box: of the face, at zoom 1.
+      animator: M and its crops.
+      video: file of the video.
+      box: box of the face, at zoom 1.
     """
     renderer = animator.renderer
     pictures = pictures_of(video)
     tight = box if animator.detector.keeps_crop else tighten(box, renderer.crop_zoom)
     crops = crop_frames(pictures, tight, renderer.image_size)
     motion = renderer.read(crops, MOTION_FPS).to_frames().astype(np.float64)
-    to_picture = tight.size / 2 / len(pictures[0])  # the crop reaches from -1 to 1
+    # the crop reaches from -1 to 1
+    to_picture = tight.size / 2 / len(pictures[0])
     place = motion[:, TRANSLATION][:, :2]
     return np.concatenate([motion[:, POSE], place * to_picture], axis=1)

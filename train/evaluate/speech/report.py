@@ -72,6 +72,7 @@ def measure_speech(
         same, lags = agreement(opening, true[index])
         correlations.append(same)
         lagged.append(lags)
+        # every other sentence
         others = true[:index] + true[index + 1 :]
         wrong.append(disagreement(opening, others))
     closures = [truth.closures for truth in truths]
@@ -89,6 +90,7 @@ def _closed(
     openings: Sequence[Curve], closures: Sequence[Float[np.ndarray, "k 2"]]
 ) -> float:
     """Return the share of closures in which lips are shut."""
+    # a closure counts in the clip it belongs to
     pairs = zip(openings, closures, strict=True)
     is_shut = np.concatenate([shut_closures(*pair) for pair in pairs])
     return float(is_shut.mean()) if is_shut.size else 0.0

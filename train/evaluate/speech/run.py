@@ -49,8 +49,7 @@ class Options:
       clips: number of held-out clips, evenly spaced, at least 2.
       training_clips: number of clips of the training heads, evenly spaced.
       regressor_steps: updates of each regressor.
-      sampling: how motion is sampled; each clip has its own seed, counted from this
-        one.
+      sampling: sampling of motion; each clip has its own seed, counted from this one.
       detector: face detector; `none` for videos already cropped.
       detector_models: folder of the detector's files.
     """
@@ -105,6 +104,7 @@ def evaluate(options: Options, console: Console) -> None:
     animator = _open_animator(options, detector)
     held_out = find_heads(options.heads, options.clips)
     training = find_heads(options.training_heads)
+    # the wrong sentence of a clip is another clip's
     if len(held_out) < 2:
         raise ValueError(
             f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
@@ -177,6 +177,7 @@ def _speak(
         ]
         return report.measure_motion([reading.blink for reading in read], motions)
 
+    # M reads true and rendered videos alike, so that its own errors cancel
     true_videos = [head.clip.video for head in heads]
     training_truths = [read_motion_truth(clip) for clip in training]
     motion = {

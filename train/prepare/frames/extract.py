@@ -67,11 +67,13 @@ class FrameRecipe(FaceRecipe):
             )
 
     def fingerprint(self) -> str:
+        # other pictures are other records
         shape = [self.size, self.frames, self.zoom]
         facts = [DESCRIPTION, EXTRACTION, *shape, *self.detector_facts()]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
+        # a truth file that appears later changes the record
         paths = (clip.video, truth_path(clip.video))
         return tuple(path for path in paths if path.is_file())
 

@@ -25,6 +25,7 @@ def find_landmarks(
     if detector.name not in MARKING_DETECTORS:
         return None
 
+    # other faces may be in the background
     def distance(face: Face) -> float:
         return float(np.hypot(*np.subtract(face.hull.center, rectangle.center)))
 
@@ -43,6 +44,7 @@ def normalise(
 
     -1 and 1 are the centres of the crop's first and last pixel.
     """
+    # picture -> crop of 512 pixels -> network's size
     resize = resize_matrix((CROP_SIZE, CROP_SIZE), (size, size))
     matrix = resize @ image_to_crop(rectangle)
     pixels = points @ matrix[:2, :2].T + matrix[:2, 2]

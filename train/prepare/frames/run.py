@@ -35,7 +35,7 @@ class Options(ClipOptions):
     it is started again.
 
     Attributes:
-      recipe: which frames are used, and how they are cut out.
+      recipe: choice of frames, and their crop.
     """
 
     recipe: tyro.conf.OmitArgPrefixes[FrameRecipe] = field(default_factory=FrameRecipe)
@@ -86,6 +86,7 @@ class Landmarks:
                 "process them apart, by --subjects"
             )
         self.count = count
+        # old truth files name no groups, and new ones beside them do
         self.groups = self.groups or record.landmark_groups
 
 

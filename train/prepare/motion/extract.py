@@ -70,6 +70,7 @@ class MotionRecipe(FaceRecipe):
 
     def fingerprint(self) -> str:
         checkpoint = self.open_checkpoint()
+        # other weights, crops or batches give other motion
         networks = [
             network_identity(checkpoint, name) for name in parts_needed(checkpoint)
         ]
@@ -113,6 +114,7 @@ class MotionClipExtractor(ClipExtractor):
         audio = Audio.open(clip.sound, allow_video=True)
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
+        # pictures and sound share the container's clock
         sound_start = next(audio.decode()).time or 0.0
         frames = common_frames(track.times, sound_start, audio.duration)
         times = sound_start + frames / MOTION_FPS
@@ -138,6 +140,7 @@ class MotionClipExtractor(ClipExtractor):
 
     def _encode(self, audio: Audio, start: int, stop: int) -> np.ndarray:
         """Return the audio features that cover frames `start` to `stop`."""
+        # the whole sound is encoded, since its maximum sets the log-mel's floor
         features = self._features.encode(audio.stream, features_needed(stop))
         return features[feature_at(start) :].astype(np.float16)
 

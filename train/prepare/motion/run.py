@@ -26,7 +26,7 @@ class Options(ClipOptions):
     when it is started again.
 
     Attributes:
-      recipe: how a clip's motion and audio features are made.
+      recipe: networks and detector that make a clip's motion and audio features.
       motion: motion space that training uses unless it is told another; all of the
         motion is stored.
     """
@@ -43,6 +43,7 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
         entry.
     """
     records = gather(options, options.recipe, console)
+    # identity and width of the features are those of the networks
     checkpoint = open_checkpoint(options.recipe.checkpoint)
     encoder = checkpoint.audio_encoder
     dataset = write_dataset(

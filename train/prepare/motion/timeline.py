@@ -73,6 +73,7 @@ def motion_at(
     Angles are interpolated like the rest: the extractor's lie within a right angle of
     zero, so none wraps.
     """
+    # float64 keeps times of long clips exact
     columns = [np.interp(at, times, column) for column in motion.T.astype(np.float64)]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -88,6 +89,7 @@ def loudness(
     counts = np.zeros(size)
     position = 0
     for chunk in chunks:
+        # samples count from the sound's start, across chunks
         samples = position + np.arange(chunk.size)
         nearest = np.floor(samples * (MOTION_FPS / SAMPLE_RATE) + 0.5).astype(np.int64)
         inside = nearest < size

@@ -52,6 +52,7 @@ def write_dataset(
 
     def cut(piece: Piece) -> bytes:
         record = cut_record(read(piece.clip), piece)
+        # held-out motion must not leak into the statistics
         if piece.split == "train":
             moments.add(record.motion)
         return encode_record(record)

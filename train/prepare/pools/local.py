@@ -48,6 +48,7 @@ def _share_out(
     """Assign each worker a clip, and the next one when it is ready."""
     waiting = deque(clips)
     tries: Counter[str] = Counter()
+    # all processes load at the same time
     workers = [Worker(recipe) for _ in range(count)]
     pending: dict[Future[Outcome], tuple[Worker, Clip]] = {}
 
@@ -67,6 +68,7 @@ def _share_out(
             for future in finished:
                 worker, clip = pending.pop(future)
                 outcome = worker.outcome(future, clip)
+                # the clip is not to blame
                 if outcome is None and tries[clip.name] < MOST_TRIES:
                     waiting.appendleft(clip)
                 begin(worker)

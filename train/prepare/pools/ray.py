@@ -57,6 +57,7 @@ def extract_on_cluster(
     started_here = not ray.is_initialized()
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
     try:
+        # fractions of a GPU are Ray's way to share it
         gpus = gpu_share(ray.cluster_resources(), workers)
         options = {"num_cpus": 1, "num_gpus": gpus, "runtime_env": SHARED_GPU}
         retries = {"max_restarts": -1, "max_task_retries": RESTARTS}
@@ -102,6 +103,7 @@ def _as_completed(
             pending[actor.extract.remote(clip)] = actor, clip
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         actor, clip = pending.pop(ready)
+        # Ray has restarted an actor that was killed
         free.append(actor)
         yield clip, _outcome(ray, ready, clip)
 

@@ -21,12 +21,16 @@ def renderer(tmp_path_factory) -> Renderer:
 
 def test_a_source_has_the_pose_and_expression_of_its_own_frames(renderer):
     pictures = [head(second, IMAGE_SIZE) for second in np.arange(BATCH + 2) / 10]
+
     source = renderer.source(pictures[0])
     motion = renderer.read(pictures[1:], 30)
     keypoints = renderer.keypoints(source, motion, "source")
     rendered = np.concatenate(list(renderer.frames(source, keypoints)))
+
+    # the same by hand, for one batch
     networks = renderer.networks
     driving = extract_motion(networks["motion"], np.stack(pictures[1 : BATCH + 1]))
+
     expected_keypoints = transform_keypoints(
         source.motion.keypoints,
         rotation_matrix(driving.pose),
@@ -34,12 +38,16 @@ def test_a_source_has_the_pose_and_expression_of_its_own_frames(renderer):
         driving.scale,
         driving.translation,
     )
+
     expected = render(
         networks["warping"], networks["generator"], source, expected_keypoints
     )
+
     assert rendered.shape == (BATCH + 1, SIZE, SIZE, 3)
     difference = rendered[:BATCH].astype(int) - np.asarray(expected)
     assert np.abs(difference).max() <= 1
+
+    # frames differ
     assert rendered[0].tobytes() != rendered[2].tobytes()
 
 
@@ -56,14 +64,21 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 def test_pairs_are_shared_evenly_among_clips(renderer):
     records = [record_of("M1/a", 6), record_of("M1/b", 3), record_of("W2/c", 6)]
     pairs = list(make_pairs(renderer, records, 7))
+    # the first clips share the rest; the second has two frames to drive
     clips = [pair.clip for pair in pairs]
     assert clips == ["M1/a"] * 3 + ["M1/b"] * 2 + ["W2/c"] * 2
+
+    # pairs of a clip have one source
     (source,) = {pair.source.tobytes() for pair in pairs[:3]}
     assert source != pairs[3].source.tobytes()
+
     for pair in pairs:
         for picture in (pair.source, pair.true, pair.rendered, pair.reduced):
             assert picture.shape == (SIZE, SIZE, 3)
+
+    # reducing a picture loses detail, but less than motion does
     first = pairs[0]
     loss = distance(first.reduced, first.true)
     assert 0.1 < loss < distance(first.source, first.true) + 5
+
     assert len(list(make_pairs(renderer, records, 1))) == 1

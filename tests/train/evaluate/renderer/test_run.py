@@ -56,9 +56,9 @@ def test_the_program_writes_table_figures_and_sheets(
     for region in report["measures"].values():
         assert set(region) == {"made", "reduced", "source"}
         assert region["reduced"]["psnr"] > region["made"]["psnr"]
-    own = cv2.imread(str(output / "own.png"))
-    assert own is not None
-    assert own.shape[1] == 4 * 256
+    sheet = cv2.imread(str(output / "own.png"))
+    assert sheet is not None
+    assert sheet.shape[1] == 4 * 256
     assert {path.name for path in output.iterdir()} == {"evaluation.json", *SHEETS}
     out = capsys.readouterr().out
     line = f"{pairs} pairs of {len(clips)} clips ({people} people) at {SIZE} pixels"

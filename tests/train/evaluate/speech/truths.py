@@ -27,17 +27,22 @@ def truth_of(opening: np.ndarray, **motion: np.ndarray) -> TrueMotion:
 
 
 def smooth(seed: int, frames: int = 120) -> np.ndarray:
+    # the window has 9 frames, of which 4 are cut at each end
     noise = np.random.default_rng(seed).standard_normal(frames + 8)
     return np.convolve(noise, np.hanning(9), "valid")
 
 
 def landmarks(frames: int) -> np.ndarray:
     """Points around mouth and left eye of the head that `draw_head` draws, in pixels."""
+    # the head sways as `draw_head` draws it
     seconds = np.arange(frames) / 30
     x = WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds)
     center = np.stack([x, np.full(frames, HEIGHT / 2 - 6)], axis=1)
+
+    # in halves of the head's width
     mouth = np.array([0, 0.85]) + AROUND * np.array([0.36, 0.15])
     eye = np.array([-0.42, 0]) + AROUND * np.array([0.27, 0.13])
+
     return center[:, None] + HALF * np.concatenate([mouth, eye])
 
 
@@ -50,5 +55,6 @@ def save_truth(video: Path, opening: np.ndarray) -> None:
         blink=np.eye(frames)[5],
         closures=np.array([[0.2, 0.3], [0.5, 0.6]]),
     )
+
     points = {"landmarks": landmarks(frames), "landmark_groups": np.array(NAMES)}
     np.savez(truth_path(video), **vars(truth), **points)

@@ -97,11 +97,15 @@ def test_the_manifest_tells_the_fate_of_every_clip(dataset_path):
     manifest = {entry["clip"]: entry for entry in map(json.loads, lines)}
     usable = {clip for clip, entry in manifest.items() if not entry["reason"]}
     assert usable == {KNOWN, PLAIN, SHORT}
+
+    # the truth of another video is no truth
     strange = manifest[STRANGE]["reason"]
     assert "001.npz" not in strange
     message = "level_1/002.npz are of shape (7, 2, 2), the video has 20 frames"
     assert message in strange
     assert "truncated or corrupt" in manifest[CORRUPT]["reason"]
+
+    # a short clip gives all of its frames
     counts = [manifest[clip]["frames"] for clip in (KNOWN, PLAIN, SHORT)]
     assert counts == [FRAMES, FRAMES, 3]
     seconds = (VIDEO_FRAMES - 1) / 30
@@ -111,6 +115,7 @@ def test_the_manifest_tells_the_fate_of_every_clip(dataset_path):
 def test_pictures_are_crops_as_published(dataset_path, mead):
     video = VideoReader(mead / PLAIN)
     track = track_face(video, open_detector("haar"))
+
     images = [image for _, image in video]
     record = records_of(dataset_path)[PLAIN]
     numbers = choose_frames(VIDEO_FRAMES, FRAMES)
@@ -129,6 +134,8 @@ def test_landmarks_sit_on_the_face(dataset_path):
         # pupils: the whites are 240, skin 150
         assert image[top, left].max() < 90
         assert image[bottom, right].max() < 90
+
+    # the pose is the truth's, of the same frames
     numbers = np.array(choose_frames(VIDEO_FRAMES, FRAMES))
     np.testing.assert_array_equal(record.pose[:, 0], 3 * numbers)
 
@@ -152,6 +159,7 @@ def test_an_interrupted_run_resumes_to_the_same_files(
 ):
     options = options_of(mead, tmp_path / "out")
     extract = FrameExtractor.extract
+    # the second clip is interrupted
     before, after = [], []
 
     def interrupt_second(self, clip):
@@ -171,6 +179,8 @@ def test_an_interrupted_run_resumes_to_the_same_files(
         open_frames(options.output_path)
     monkeypatch.setattr(FrameExtractor, "extract", log)
     make_frames(options, QUIET)
+
+    # finished clips are not extracted again
     assert before[0] not in after
     assert files_of(options.output_path) == files_of(dataset_path)
 
@@ -183,6 +193,7 @@ def test_workers_make_the_same_files(dataset_path, mead, tmp_path):
 def test_other_truth_makes_another_record(mead, dataset_path, tmp_path):
     before = files_of(dataset_path)
     path = truth_path(mead / KNOWN)
+    # the landmarks go, and the pose stays
     truth = path.read_bytes()
     np.savez(path, pose=np.zeros((VIDEO_FRAMES, 3)))
     try:
@@ -200,6 +211,8 @@ def test_a_single_subject_is_split_by_time(tmp_path):
     options = options_of(tmp_path / "videos", tmp_path / "out", layout="folder")
     recipe = replace(options.recipe, size=64, frames=30)
     dataset, (entry,) = make_frames(replace(options, recipe=recipe), QUIET)
+
+    # the last tenth of the time validates
     (train,) = dataset.clips("train")
     (validation,) = dataset.clips("validation")
     assert entry.splits == ("train", "validation")

@@ -94,6 +94,8 @@ def test_the_manifest_tells_the_fate_of_every_clip(dataset_path):
     missing = "W009/audio/angry/level_2/001.m4a does not exist"
     assert missing in failures[SOUNDLESS]["reason"]
     assert all(entry["splits"] == [] for entry in failures.values())
+
+    # a clip at 25 frames a second has 36 frames of motion
     slow = manifest[SLOW]
     assert (slow["subject"], slow["emotion"], slow["level"]) == ("W009", "happy", 3)
     assert (slow["frames"], slow["seconds"], len(slow["checksum"])) == (36, 1.2, 64)
@@ -110,6 +112,7 @@ def test_records_hold_motion_and_the_features_of_inference(
         assert record.motion.dtype == np.float32
         assert np.ptp(record.motion, axis=0).max() > 0
         sound = mead / clip.replace("video/front", "audio").replace(".mp4", ".m4a")
+        # features are those of the whole sound
         audio = Audio.open(sound)
         expected = whisper.encode(audio.stream, 60)
         np.testing.assert_array_equal(record.features, expected.astype(np.float16))
@@ -125,6 +128,7 @@ def test_statistics_are_those_of_two_passes_over_the_train_split(dataset_path):
     dataset = open_dataset(dataset_path)
     parts = [record.motion for record in dataset.clips("train")]
     motion = np.concatenate(parts).astype(np.float64)
+
     mean = motion.mean(axis=0)
     deviation = motion.std(axis=0, ddof=1)
     assert dataset.sizes["train"].frames == len(motion)
@@ -145,6 +149,7 @@ def test_an_interrupted_run_resumes_to_the_same_files(
 ):
     options = options_of(mead, tmp_path / "out", checkpoint)
     extract = MotionClipExtractor.extract
+    # the third clip is interrupted
     before, after = [], []
 
     def interrupt_third(self, clip):
@@ -164,6 +169,8 @@ def test_an_interrupted_run_resumes_to_the_same_files(
         open_dataset(options.output_path)
     monkeypatch.setattr(MotionClipExtractor, "extract", log)
     process(options, QUIET)
+
+    # finished clips are not extracted again
     assert before[0] not in after
     assert files_of(options.output_path) == files_of(dataset_path)
 
@@ -214,6 +221,8 @@ def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
     dataset, (entry,) = process(options, QUIET)
     (train,) = dataset.clips("train")
     (validation,) = dataset.clips("validation")
+
+    # the last tenth is less than a window, so a window validates
     assert entry.splits == ("train", "validation")
     assert (train.start, train.frames) == (0, 60)
     assert (validation.start, validation.frames) == (60, 30)

@@ -15,18 +15,24 @@ PIECE = Piece("a.mp4", "train", 3, 35)
 
 def test_the_features_of_a_piece_cover_its_frames():
     record = record_of("a.mp4", 36)
+
     part = cut_record(record, PIECE)
+    # frame 3 starts feature 5
     features = record.features[5 : 5 + features_needed(32)]
     np.testing.assert_array_equal(part.features, features)
+
     np.testing.assert_array_equal(part.motion, record.motion[3:35])
     np.testing.assert_array_equal(part.envelope, record.envelope[3:35])
     assert (part.start, part.frames) == (record.start + 3, 32)
+
+    # labels are those of the whole clip, and empty fields stay empty
     assert part.labels == record.labels
     assert part.sound is None
     assert part.landmarks is None
 
 
 def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
+    # 36 frames last as long as 19200 samples
     samples = np.arange(19_200, dtype=np.int16)
     points = np.arange(144, dtype=np.float32).reshape(36, 2, 2)
     record = replace(record_of("a.mp4", 36), sound=samples, landmarks=points)
@@ -37,9 +43,11 @@ def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
 
 
 def test_moments_keep_small_deviations_on_large_means():
+    # deviations of a thousandth on a mean of ten thousand
     noise = np.random.default_rng(0).standard_normal((999, 70))
     values = 1e4 + noise.astype(np.float64) * 1e-3
     moments = MotionMoments()
+
     for part in np.array_split(values, 13):
         moments.add(part)
     np.testing.assert_allclose(moments.mean, values.mean(axis=0), rtol=1e-14)
