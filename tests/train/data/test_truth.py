@@ -26,6 +26,7 @@ def test_a_video_without_truth_has_none(tmp_path):
 
 def test_landmarks_and_their_groups_are_read(tmp_path):
     video = tmp_path / "a.mp4"
+    # 3 frames of 4 points
     points = np.arange(24.0).reshape(3, 4, 2)
     save(video, landmarks=points, landmark_groups=NAMES, opening=np.zeros(3))
     truth = read_truth(video, 3)
