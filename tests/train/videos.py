@@ -36,13 +36,15 @@ def save_tiny_checkpoint(
     configs = {part: tiny.parts[part] for part in parts}
     if "whisper" in configs:
         configs["whisper"] = replace(configs["whisper"], context=100)
+    params = {part: draw_leaves(config) for part, config in configs.items()}
+
+    # only the flow transformer has motion to normalise
     drivers = {}
     if "flow_transformer" in parts:
-        statistics = MotionStatistics(
-            np.zeros(18, np.float32), np.full(18, 0.01, np.float32)
-        )
+        mean = np.zeros(18, np.float32)
+        deviation = np.full(18, 0.01, np.float32)
+        statistics = MotionStatistics(mean, deviation)
         drivers[DRIVER] = DriverEntry(FlowDriverConfig(), statistics)
-    params = {part: draw_leaves(config) for part, config in configs.items()}
     save_checkpoint(path, Contents(tiny.crop, configs, drivers), params)
     return path
 
@@ -50,15 +52,15 @@ def save_tiny_checkpoint(
 def draw_leaves(config: Any) -> Leaves:
     """Weights that keep the scale of what passes through them."""
     draw = np.random.default_rng(0).standard_normal
+
+    def draw_leaf(shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) < 2:
+            return 0.5 + 0.1 * draw(shape)
+        # all but the last axis are summed over
+        return draw(shape) / np.sqrt(np.prod(shape[:-1]))
+
     shapes = {name: leaf.shape for name, leaf in leaf_shapes(abstract(config)).items()}
-    return {
-        name: np.float32(
-            draw(shape) / np.sqrt(np.prod(shape[:-1]))
-            if len(shape) > 1
-            else 0.5 + 0.1 * draw(shape)
-        )
-        for name, shape in shapes.items()
-    }
+    return {name: np.float32(draw_leaf(shape)) for name, shape in shapes.items()}
 
 
 def draw_head(seconds: float, *, half: float = 36, face: bool = True) -> np.ndarray:
@@ -66,32 +68,27 @@ def draw_head(seconds: float, *, half: float = 36, face: bool = True) -> np.ndar
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     if not face:
         return image
-    center = np.array(
-        [WIDTH / 2 + 3 * np.sin(2 * np.pi * 0.7 * seconds), HEIGHT / 2 - 6]
-    )
+    sway = 3 * np.sin(2 * np.pi * 0.7 * seconds)
+    center = np.array([WIDTH / 2 + sway, HEIGHT / 2 - 6])
     opening = 0.1 + 0.08 * np.sin(2 * np.pi * 3 * seconds)
 
     def ellipse(x, y, width, height, colour):
-        middle = np.rint(center + np.array([x, y]) * half).astype(int).tolist()
-        cv2.ellipse(
-            image,
-            middle,
-            (int(width * half), max(1, int(height * half))),
-            0,
-            0,
-            360,
-            colour,
-            -1,
-            cv2.LINE_AA,
-        )
+        """Draw an ellipse; all lengths are in halves of the head's width."""
+        place = np.rint(center + np.array([x, y]) * half)
+        middle = place.astype(int).tolist()
+        axes = (int(width * half), max(1, int(height * half)))
+        cv2.ellipse(image, middle, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
 
-    ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
+    # hair, then the face before it
+    ellipse(0, 0, 1.15, 1.5, (60, 45, 40))
     ellipse(0, 0.15, 1, 1.35, (220, 180, 160))
+    # brow, socket, white and pupil of each eye
     for side in (-0.42, 0.42):
         ellipse(side, -0.28, 0.3, 0.07, (70, 50, 40))
         ellipse(side, -0.02, 0.27, 0.13, (150, 110, 95))
         ellipse(side, 0, 0.2, 0.08, (240, 240, 240))
         ellipse(side, 0, 0.09, 0.09, (40, 30, 30))
+    # nose, its shade, and the mouth
     ellipse(0, 0.25, 0.1, 0.28, (235, 200, 180))
     ellipse(0, 0.5, 0.18, 0.05, (150, 105, 95))
     ellipse(0, 0.85, 0.36, opening, (150, 70, 70))

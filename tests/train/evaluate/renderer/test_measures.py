@@ -127,6 +127,7 @@ def test_a_region_is_measured_where_its_landmarks_are_known():
     corner = np.array([[-0.9, -0.9], [-0.6, -0.6]])
     other = np.array([[0.9, 0.9], [0.6, 0.6]])
 
+    # the second pair has no landmarks
     marked = pair_of(flawed, true, np.concatenate([corner, other]))
     unmarked = pair_of(true, true, np.full((4, 2), np.nan))
     regions = {"corner": [(0, 1)], "other": [(2, 3)]}
