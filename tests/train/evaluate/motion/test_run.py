@@ -150,5 +150,5 @@ def test_features_of_another_encoder_are_refused(dataset, checkpoint, tmp_path):
 
 def test_a_checkpoint_without_its_audio_encoder_is_refused(dataset, tmp_path):
     deaf = save_tiny_checkpoint(tmp_path / "deaf", ("flow_transformer",))
-    with pytest.raises(CheckpointError, match="holds no whisper"):
+    with pytest.raises(CheckpointError, match="holds no audio encoder"):
         evaluate(Options(dataset, deaf, tmp_path / "out"), QUIET)
