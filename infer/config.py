@@ -96,8 +96,8 @@ class Options:
     Attributes:
       input: picture, sound and networks.
       output: the video.
-      sampling: how motion is made from sound.
-      composition: how motion moves the source.
+      sampling: generation of motion from sound.
+      composition: use of the motion on the source.
       detection: the face in the picture.
       device: device and precision.
       debug: show the traceback of an error.

@@ -47,8 +47,8 @@ class Request:
       audio: speech recording.
       output: the mp4 to write; its folder is created if it is missing.
       allow_video: accept a video as `audio` and use its sound.
-      face: which face to animate, 0 the largest; by default that, with a warning where
-        there are more.
+      face: number of the face to animate, 0 the largest; by default that, with a
+        warning where there are more.
       sampling: options of motion generation.
       driving: options of the source's motion.
       output_fps: frames per second of the video.

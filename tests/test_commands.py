@@ -31,8 +31,10 @@ OPTIONS = {
 }
 """Program -> the module of its `Options`, where it is not the program's own."""
 
+PACKAGES = ("infer", "train", "convert_weights", "benchmarks")
+
 STAGE = "python -m train --stage renderer --dataset-path D --work-dir W "
-"""What `stage FRAMES NAME` stands for in `examples/train_demo.sh`."""
+"""Meaning of `stage FRAMES NAME` in `examples/train_demo.sh`."""
 
 
 def blocks(path: Path) -> Iterator[str]:
@@ -57,20 +59,16 @@ def commands(path: Path) -> list[str]:
         for line in block.replace("\\\n", " ").splitlines()
     ]
     lines = [re.sub(r"^stage \S+ \S+ ", STAGE, line) for line in lines]
-    found = [
-        match[1] for line in lines if (match := re.search(r"python -m (\S.*)", line))
-    ]
-    ours = [
-        command.rstrip("{ ")
-        for command in found
-        if not re.search(r"\[-|\.\.\.|…|\|", command)
-    ]
-    return [
-        command
-        for command in ours
-        if command.split()[0].split(".")[0]
-        in ("infer", "train", "convert_weights", "benchmarks")
-    ]
+    matches = [re.search(r"python -m (\S.*)", line) for line in lines]
+    typed = [match[1].rstrip("{ ") for match in matches if match is not None]
+    return [command for command in typed if is_ours(command)]
+
+
+def is_ours(command: str) -> bool:
+    """Return whether a command runs one of our programs, and is complete."""
+    package, _, _ = command.split()[0].partition(".")
+    is_form = re.search(r"\[-|\.\.\.|…|\|", command)
+    return package in PACKAGES and not is_form
 
 
 def parse(command: str) -> object:

@@ -33,7 +33,7 @@ def exit_on_error(
       SystemExit: in place of ValueError, OSError and errors of XLA, with status 2; of
         KeyboardInterrupt, with status 130.
     """
-    known = {
+    exit_statuses = {
         ValueError: INVALID,
         OSError: INVALID,
         jax.errors.JaxRuntimeError: INVALID,
@@ -44,12 +44,13 @@ def exit_on_error(
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except tuple(known) as error:
+    except tuple(exit_statuses) as error:
         if debug:
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
-        status = next(known[kind] for kind in known if isinstance(error, kind))
-        sys.exit(status)
+        kinds = [kind for kind in exit_statuses if isinstance(error, kind)]
+        # of several that fit, the last is the most special: a program's own
+        sys.exit(exit_statuses[kinds[-1]])
 
 
 def explain(error: Exception) -> str:

@@ -25,7 +25,7 @@ def parse_options(
     Args:
       options_type: a dataclass; a nested dataclass is a group of the help page.
       program: module that `python -m` runs.
-      summary: what the program does.
+      summary: purpose of the program, for the help page.
       example: options of a typical command.
       arguments: words of the command line; by default those of this process.
       default: options that the command line starts from.

@@ -56,7 +56,7 @@ class Tally:
 
     @property
     def line(self) -> str:
-        """All that is known, for output that is no terminal."""
+        """A line with all facts and the time left, for output that is no terminal."""
         remaining = self.total - self.done
         seconds = self._seconds / max(self.done, 1) * remaining
         parts = [f"{self.done} of {self.total} {self.unit}", self.facts]

@@ -10,29 +10,49 @@ from onnx import TensorProto, helper, numpy_helper
 # Results of the graphs below for a face around a red spot, in strides from the spot's
 # cell or in sides of a crop.
 SCRFD_DISTANCES = (2.0, 3.0, 4.0, 5.0)
+# Centre of the box, and logarithms of its width and height.
 YUNET_BOX = (0.5, 0.5, np.log(4), np.log(5))
 
 
 class Graph:
-    """Collects nodes, constants and outputs, and writes them as a model."""
+    """Collects nodes, constants and outputs, and writes them as a model.
+
+    Values are named by the nodes that compute them.
+    """
 
     def __init__(self, name: str, shape: list):
-        self.inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
-        self.nodes, self.constants, self.outputs = [], [], []
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        self.inputs = [info]
+        self.nodes = []
+        self.constants = []
+        self.outputs = []
 
     def constant(self, values) -> str:
+        """Add a constant, and return its name."""
         name = f"constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
+        tensor = numpy_helper.from_array(np.asarray(values), name)
+        self.constants.append(tensor)
         return name
+
+    def floats(self, values: np.ndarray) -> str:
+        """Add a float32 constant."""
+        return self.constant(values.astype(np.float32))
+
+    def reshape(self, value: str, *shape: int, output: str | None = None) -> str:
+        """Add a node that gives a value another shape."""
+        return self.add("Reshape", value, self.constant(shape), output=output)
 
     def add(
         self, kind: str, *inputs: str, output: str | None = None, **attributes
     ) -> str:
+        """Add a node, and return the name of its output."""
         output = output or f"value{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        node = helper.make_node(kind, inputs, [output], **attributes)
+        self.nodes.append(node)
         return output
 
     def declare(self, name: str, shape: list):
+        """Make a value an output of the network."""
         self.outputs.append(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         )
@@ -51,15 +71,9 @@ class Graph:
 def pointwise(
     graph: Graph, source: str, weights: np.ndarray, biases: np.ndarray
 ) -> str:
-    """A 1x1 convolution."""
-    kernel = graph.constant(weights.astype(np.float32)[:, :, None, None])
-    return graph.add(
-        "Conv",
-        source,
-        kernel,
-        graph.constant(biases.astype(np.float32)),
-        kernel_shape=[1, 1],
-    )
+    """Add a 1x1 convolution."""
+    kernel = graph.floats(weights[:, :, None, None])
+    return graph.add("Conv", source, kernel, graph.floats(biases), kernel_shape=[1, 1])
 
 
 def save_scrfd(path: Path) -> Path:
@@ -90,8 +104,8 @@ def save_scrfd(path: Path) -> Path:
             values = pointwise(graph, cells, weights, biases)
             # channels last, a row for each anchor
             rows = graph.add("Transpose", values, perm=[0, 2, 3, 1])
-            shape = graph.constant(np.array([-1, width]))
-            name = graph.add("Reshape", rows, shape, output=names[kind][level])
+            name = names[kind][level]
+            graph.reshape(rows, -1, width, output=name)
             graph.declare(name, ["n", width])
     # all scores come first, then all boxes, then all points
     order = [*names["score"], *names["box"], *names["points"]]
@@ -109,6 +123,7 @@ def middle_of_red(
     leave nothing to divide by.
     """
     red_channel = np.array([[1.0, 0, 0]])
+    # positive between the two bounds, zero outside of them
     excess = pointwise(graph, source, red_channel, np.array([-0.4 * full]))
     reserve = pointwise(graph, source, -red_channel, np.array([1.2 * full]))
     above = graph.add("Relu", excess)
@@ -116,15 +131,14 @@ def middle_of_red(
     red = graph.add("Mul", above, below)
     # the mean place of red, along x and along y
     shares = np.arange(side) / side
-    places = (low + (high - low) * shares).astype(np.float32)
+    places = low + (high - low) * shares
     total = graph.add("ReduceSum", red, axes=[1, 2, 3], keepdims=0)
     middles = []
     for grid in (places[None, None, None, :], places[None, None, :, None]):
-        weighted = graph.add("Mul", red, graph.constant(grid))
+        weighted = graph.add("Mul", red, graph.floats(grid))
         summed = graph.add("ReduceSum", weighted, axes=[1, 2, 3], keepdims=0)
         middle = graph.add("Div", summed, total)
-        shape = graph.constant(np.array([1, 1]))
-        middles.append(graph.add("Reshape", middle, shape))
+        middles.append(graph.reshape(middle, 1, 1))
     return graph.add("Concat", *middles, axis=1)
 
 
@@ -133,9 +147,9 @@ def declare_points(
 ):
     """Declare (1, 2k): offsets, from the middle where `follow` is one, from the
     picture's corner where it is zero."""
-    base = graph.add("Mul", middle, graph.constant(follow.astype(np.float32)[:, None]))
-    points = graph.add("Add", base, graph.constant(offsets.astype(np.float32)))
-    graph.add("Reshape", points, graph.constant(np.array([1, -1])), output=output)
+    base = graph.add("Mul", middle, graph.floats(follow[:, None]))
+    points = graph.add("Add", base, graph.floats(offsets))
+    graph.reshape(points, 1, -1, output=output)
     graph.declare(output, [1, 2 * len(offsets)])
 
 
@@ -152,6 +166,7 @@ def save_fine_landmarks(path: Path, offsets: np.ndarray, follow: np.ndarray) -> 
     """`landmark.onnx`: pixels 0 to 1 in; the third output holds points in [0, 1]."""
     graph = Graph("input", [1, 3, 224, 224])
     middle = middle_of_red(graph, "input", 224, 1.0, 0.0, 1.0)
+    # the first two outputs are not read
     for name in ("output", "853"):
         declare_points(graph, middle, np.zeros((8, 2)), np.ones(8), name)
     declare_points(graph, middle, offsets, follow, "856")
@@ -181,8 +196,11 @@ def save_yunet(path: Path, points: np.ndarray) -> Path:
                 biases[:] = points.ravel()
             values = pointwise(graph, cells, weights, biases)
             rows = graph.add("Transpose", values, perm=[0, 2, 3, 1])
-            shape = graph.constant(np.array([1, -1, width]))
-            name = graph.add("Reshape", rows, shape, output=f"{kind}_{stride}")
-            graph.declare(name, [1, (640 // stride) ** 2, width])
-    graph.outputs.sort(key=lambda output: list(widths).index(output.name.split("_")[0]))
+            name = f"{kind}_{stride}"
+            graph.reshape(rows, 1, -1, width, output=name)
+            cell_count = (640 // stride) ** 2
+            graph.declare(name, [1, cell_count, width])
+    # outputs of one kind stand together, by ascending stride
+    order = [f"{kind}_{stride}" for kind in widths for stride in (8, 16, 32)]
+    graph.outputs.sort(key=lambda output: order.index(output.name))
     return graph.save(path)

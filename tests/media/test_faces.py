@@ -24,36 +24,54 @@ from tests.media.graphs import (
     save_yunet,
 )
 
-# The drawn face, in half widths of it: where it starts and ends, its eyes and its
-# mouth.
-BROWS, CHIN, EYES, MOUTH = -0.35, 1.5, (0.42, 0.0), 0.85
+# Places of the drawn face, in half widths of it, from the middle between its eyes.
+BROWS = -0.35
+CHIN = 1.5
+EYES = (0.42, 0.0)
+MOUTH = 0.85
+
+
+def rotation(angle: float) -> np.ndarray:
+    """Return the matrix that turns columns (x, y) by an angle, from x to y."""
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    return np.array(
+        [
+            [cos, -sin],
+            [sin, cos],
+        ]
+    )
+
+
+def largest_difference(ours, expected) -> float:
+    return np.abs(np.subtract(ours, expected)).max()
 
 
 def draw_face(
     image: np.ndarray, center: tuple[float, float], half: float, angle: float = 0.0
 ) -> np.ndarray:
-    """Draw a face that cascades take for one; returns its eyes (left, right) and mouth
-    in pixels."""
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    """Draw a face that the cascade finds.
+
+    Returns:
+      Its left eye, right eye and mouth in pixels, (3, 2).
+    """
+    turn = rotation(angle)
 
     def place(x, y):
         return turn @ (np.array([x, y]) * half) + center
 
     def ellipse(x, y, width, height, colour):
-        middle, axes = (
-            np.rint(place(x, y)).astype(int).tolist(),
-            (int(width * half), int(height * half)),
-        )
+        middle = np.rint(place(x, y)).astype(int)
         cv2.ellipse(
             image,
-            middle,
-            axes,
-            float(np.degrees(angle)),
-            0,
-            360,
-            colour,
-            -1,
-            cv2.LINE_AA,
+            center=middle.tolist(),
+            axes=(int(width * half), int(height * half)),
+            angle=float(np.degrees(angle)),
+            startAngle=0,
+            endAngle=360,
+            color=colour,
+            thickness=-1,
+            lineType=cv2.LINE_AA,
         )
 
     ellipse(0, 0, 1.15, 1.5, (60, 45, 40))  # hair
@@ -77,9 +95,11 @@ def canvas(height: int, width: int) -> np.ndarray:
 def spot(
     height: int, width: int, column: int, row: int, size: int, colour=(255, 0, 0)
 ) -> np.ndarray:
-    """A square of `size` pixels a side in cell (column, row), on black."""
+    """Draw a square of `size` pixels a side in cell (column, row), on black."""
     image = np.zeros((height, width, 3), np.uint8)
-    image[row * size : (row + 1) * size, column * size : (column + 1) * size] = colour
+    top = row * size
+    left = column * size
+    image[top : top + size, left : left + size] = colour
     return image
 
 
@@ -91,30 +111,27 @@ def haar():
 @pytest.mark.parametrize("degrees", [-12, 0, 12])
 @pytest.mark.parametrize("half", [40, 100])
 def test_haar_finds_a_drawn_face_and_its_turn(haar, half, degrees):
-    image, angle = canvas(400, 460), np.radians(degrees)
+    image = canvas(400, 460)
+    angle = np.radians(degrees)
     eyes = draw_face(image, (220, 180), half, angle)[:2]
     (face,) = detect_faces(image, haar)
+    # the hull's middle lies below the eyes, along the turned face
     down = half * (BROWS + CHIN) / 2
-    center = np.array([220 - down * np.sin(angle), 180 + down * np.cos(angle)])
-    assert np.abs(face.hull.center - center).max() < 0.15 * half
+    center = rotation(angle) @ (0, down) + (220, 180)
+    assert largest_difference(face.hull.center, center) < 0.15 * half
     assert face.hull.size == pytest.approx(2 * half, rel=0.15)
     assert face.hull.angle == pytest.approx(angle, abs=np.radians(4))
     assert face.eyes is not None
-    assert np.abs(face.eyes - eyes).max() < 0.1 * half
+    assert largest_difference(face.eyes, eyes) < 0.1 * half
 
 
 def test_haar_speaks_of_the_full_picture(haar):
-    """A picture is reduced to look for faces; what is found is told in its own
-    pixels."""
+    """A picture is reduced for the search; faces are in pixels of the full one."""
     image = canvas(1600, 2000)
     draw_face(image, (1300, 700), 300)
     (face,) = detect_faces(image, haar)
-    assert (
-        np.abs(
-            np.array(face.hull.center) - (1300, 700 + 300 * (BROWS + CHIN) / 2)
-        ).max()
-        < 45
-    )
+    down = 300 * (BROWS + CHIN) / 2
+    assert largest_difference(face.hull.center, (1300, 700 + down)) < 45
     assert face.hull.size == pytest.approx(600, rel=0.15)
 
 
@@ -134,25 +151,30 @@ def test_largest_face_first(haar):
     draw_face(image, (120, 170), 50)
     draw_face(image, (480, 170), 100)
     faces = detect_faces(image, haar)
-    assert [round(face.hull.center[0] / 10) for face in faces] == [48, 12]
+    centers = [round(face.hull.center[0] / 10) for face in faces]
+    assert centers == [48, 12]
     assert faces[0].area > faces[1].area
 
 
 def test_crops_are_alike_whichever_found_the_face(haar, tmp_path):
     """The same drawn face through the cascade, five points and its true outline."""
-    image, half = canvas(480, 640), 100.0
+    image = canvas(480, 640)
+    half = 100.0
     left, right, mouth = draw_face(image, (328, 200), half)
-    truth = FaceRectangle((328, 200 + half * (BROWS + CHIN) / 2), 2 * half)
-    image[:16, :16] = (255, 0, 0)  # what the generated graph takes for a face
+    down = half * (BROWS + CHIN) / 2
+    truth = FaceRectangle((328, 200 + down), 2 * half)
+    # the generated graph finds a face at a red cell
+    image[:16, :16] = (255, 0, 0)
+    nose = (left + right + mouth) / 3
     corner = np.array([0.3 * half, 0])
-    points = np.array(
-        [left, right, (left + right + mouth) / 3, mouth - corner, mouth + corner]
-    )
+    points = np.array([left, right, nose, mouth - corner, mouth + corner])
     save_yunet(tmp_path / "face_detection_yunet_test.onnx", points / 16)
     by_points = detect_faces(image, open_detector("yunet", tmp_path))[0]
-    for hull in (by_points.hull, detect_faces(image, haar)[0].hull):
+    by_cascade = detect_faces(image, haar)[0]
+    for hull in (by_points.hull, by_cascade.hull):
+        error = largest_difference(hull.center, truth.center)
         assert hull.size == pytest.approx(truth.size, rel=0.15)
-        assert np.abs(np.array(hull.center) - truth.center).max() < 0.08 * truth.size
+        assert error < 0.08 * truth.size
 
 
 def test_no_face(haar):
@@ -172,35 +194,36 @@ def test_no_face_names_the_detectors_that_were_passed_over():
 
 
 def test_cropped_pictures_are_the_crop():
-    image = np.random.default_rng(0).integers(0, 256, (512, 700, 3), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (512, 700, 3), dtype=np.uint8)
     (face,) = detect_faces(image, open_detector("none"))
     crop = crop_face(image, frame_face(face.hull))
     np.testing.assert_array_equal(crop.image, image[:, 94:606])
 
 
 def test_choice():
-    faces = [
-        Face((0, 0, size, size), 1.0, FaceRectangle((0, 0), size)) for size in (30, 20)
-    ]
-    assert choose_face(faces) == faces[0]
-    assert choose_face(faces, 1) == faces[1]
+    large = Face((0, 0, 30, 30), 1.0, FaceRectangle((0, 0), 30))
+    small = Face((0, 0, 20, 20), 1.0, FaceRectangle((0, 0), 20))
+    faces = [large, small]
+    assert choose_face(faces) == large
+    assert choose_face(faces, 1) == small
     for index in (-1, 2):
         with pytest.raises(ValueError, match=f"no face {index}: the picture has 2"):
             choose_face(faces, index)
 
 
 def outline(turned: float) -> np.ndarray:
-    """106 points whose eyes and mouth say that the face is turned, in [-1, 1] of the
-    detector's crop."""
+    """Return 106 points of a face turned by an angle, in [-1, 1] of the detector's
+    crop."""
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (106, 2))
-    left, right, mouth = [33, 35, 39, 40], [87, 89, 93, 94], [52, 61]
-    points[left], points[right], points[mouth] = (-0.2, -0.15), (0.2, -0.15), (0, 0.3)
-    return points @ np.array(
-        [[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]]
-    )
+    # left eye, right eye, mouth
+    points[[33, 35, 39, 40]] = (-0.2, -0.15)
+    points[[87, 89, 93, 94]] = (0.2, -0.15)
+    points[[52, 61]] = (0, 0.3)
+    return points @ rotation(turned).T
 
 
-# 203 points in sides of a crop: the first 100 are told from the spot, the rest from the
+# 203 points in sides of a crop: the first 100 count from the spot, the rest from the
 # crop's corner.
 FINE_OUTLINE = np.random.default_rng(1).uniform(-0.3, 0.3, (203, 2))
 FOLLOW = np.arange(203) < 100
@@ -209,10 +232,8 @@ FOLLOW = np.arange(203) < 100
 @pytest.fixture
 def models(tmp_path):
     """LivePortrait's folder of weights, with generated graphs."""
-    buffalo, liveportrait = (
-        tmp_path / "insightface/models/buffalo_l",
-        tmp_path / "liveportrait",
-    )
+    buffalo = tmp_path / "insightface/models/buffalo_l"
+    liveportrait = tmp_path / "liveportrait"
     buffalo.mkdir(parents=True)
     liveportrait.mkdir()
     save_scrfd(buffalo / "det_10g.onnx")
@@ -229,15 +250,18 @@ def models(tmp_path):
 def test_insightface_end_to_end(models, height, width, column, row):
     image = spot(height, width, column, row, 20)
     (face,) = detect_faces(image, open_detector("insightface", models))
+    # distances of the sides, in cells
     left, top, right, bottom = SCRFD_DISTANCES
-    box = 20 * np.array([column - left, row - top, column + right, row + bottom])
+    sides = (column - left, row - top, column + right, row + bottom)
+    box = 20 * np.array(sides)
     np.testing.assert_allclose(face.box, box, atol=1e-3)
     assert face.score == pytest.approx(1, abs=0.1)
 
     assert face.landmarks is not None
     assert face.eyes is not None
     assert face.fine_landmarks is not None
-    middle = 20 * np.array([column + 0.5, row + 0.5]) - 0.5
+    cell = np.array([column, row])
+    middle = 20 * (cell + 0.5) - 0.5
     side = 1.5 * (box[2:] - box[:2]).max()
     landmarks = middle + outline(0.3) * side / 2
     # A spot's middle is only as fine as the crop's samples, 1.25 pixels apart.
@@ -246,50 +270,55 @@ def test_insightface_end_to_end(models, height, width, column, row):
     np.testing.assert_allclose(face.eyes, landmarks[[33, 87]], atol=0.2)
 
     framed = frame_face(landmark_hull(landmarks), 1.5, vy=-0.1)
-    turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
-    corner = framed.center - framed.size * np.array([0.5, 0.5]) @ turn
+    turn = framed.size * rotation(0.3).T
+    corner = framed.center - np.array([0.5, 0.5]) @ turn
     start = np.where(FOLLOW[:, None], middle, corner)
-    np.testing.assert_allclose(
-        face.fine_landmarks, start + framed.size * FINE_OUTLINE @ turn, atol=0.3
-    )
+    fine = start + FINE_OUTLINE @ turn
+    np.testing.assert_allclose(face.fine_landmarks, fine, atol=0.3)
 
 
 def test_insightface_suppresses_overlaps_but_no_other_faces(models):
-    """Two anchors answer to each spot; one face each is left, the larger area first."""
+    """Two anchors find each spot, and one face of each remains."""
     image = spot(320, 640, 4, 4, 20) | spot(320, 640, 24, 8, 20)
     faces = detect_faces(image, open_detector("insightface", models))
-    assert sorted(round(face.box[0] / 20) for face in faces) == [2, 22]
+    cells = [round(face.box[0] / 20) for face in faces]
+    assert sorted(cells) == [2, 22]
 
 
 def test_insightface_reads_red_green_blue(models):
+    blue = spot(320, 640, 20, 6, 20, colour=(0, 0, 255))
+    detector = open_detector("insightface", models)
     with pytest.raises(NoFaceError, match="by insightface"):
-        detect_faces(
-            spot(320, 640, 20, 6, 20, colour=(0, 0, 255)),
-            open_detector("insightface", models),
-        )
+        detect_faces(blue, detector)
 
 
 def test_insightface_without_fine_landmarks(models):
     (models / "liveportrait/landmark.onnx").unlink()
-    (face,) = detect_faces(
-        spot(320, 640, 20, 6, 20), open_detector("insightface", models)
-    )
+    detector = open_detector("insightface", models)
+    (face,) = detect_faces(spot(320, 640, 20, 6, 20), detector)
     assert face.fine_landmarks is None
 
 
 @pytest.mark.parametrize(("height", "width"), [(640, 640), (480, 640), (300, 500)])
 def test_yunet_end_to_end(tmp_path, height, width):
-    points = np.array([[-0.5, 0], [1.5, 0], [0.5, 0.7], [-0.2, 2], [1.2, 2]])
-    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", points)
-    (face,) = detect_faces(
-        spot(height, width, 10, 8, 16), open_detector("yunet", tmp_path)
+    # in cells of 16 pixels, from the spot's cell
+    points = np.array(
+        [
+            [-0.5, 0],
+            [1.5, 0],
+            [0.5, 0.7],
+            [-0.2, 2],
+            [1.2, 2],
+        ]
     )
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", points)
+    image = spot(height, width, 10, 8, 16)
+    (face,) = detect_faces(image, open_detector("yunet", tmp_path))
     assert face.landmarks is not None
     assert face.eyes is not None
     np.testing.assert_allclose(face.box, (136, 96, 200, 176), atol=1e-3)
-    np.testing.assert_allclose(
-        face.landmarks, (points + np.array([10, 8])) * 16, atol=1e-3
-    )
+    landmarks = 16 * (points + np.array([10, 8]))
+    np.testing.assert_allclose(face.landmarks, landmarks, atol=1e-3)
     np.testing.assert_allclose(face.eyes, [(152, 128), (184, 128)], atol=1e-3)
     assert face.score == pytest.approx(1)
     assert face.hull.angle == pytest.approx(0)
@@ -300,12 +329,11 @@ def test_yunet_speaks_of_the_full_picture(tmp_path):
     pixel moves by half."""
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
     (face,) = detect_faces(spot(960, 1280, 10, 8, 32), open_detector("yunet", tmp_path))
-    np.testing.assert_allclose(
-        face.box, np.array((136, 96, 200, 176)) * 2 + 0.5, atol=1e-3
-    )
+    reduced = np.array([136, 96, 200, 176])
+    np.testing.assert_allclose(face.box, 2 * reduced + 0.5, atol=1e-3)
 
 
-def test_auto_takes_the_best_at_hand(models, tmp_path):
+def test_auto_is_the_best_that_is_available(models, tmp_path):
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
     assert open_detector("auto", models).name == "insightface"
     (models / "insightface/models/buffalo_l/2d106det.onnx").unlink()
@@ -316,7 +344,7 @@ def test_auto_takes_the_best_at_hand(models, tmp_path):
     assert open_detector("auto", models).name == "haar"
 
 
-def test_auto_goes_on_without_onnx_runtime(models, monkeypatch):
+def test_auto_does_without_onnx_runtime(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert open_detector("auto", models).name == "haar"
     with pytest.raises(DetectorUnavailableError, match="pip install onnxruntime"):

@@ -14,10 +14,11 @@ from jaxportrait.media.image import read_image, reduce
 def ramp(height: int = 40, width: int = 60) -> np.ndarray:
     """Draw RGB, different in every corner and smooth enough for JPEG."""
     y, x = np.mgrid[:height, :width]
-    red = 4 * x
-    green = 5 * y
-    blue = 200 - 2 * x - y
-    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = 4 * x
+    image[..., 1] = 5 * y
+    image[..., 2] = 200 - 2 * x - y
+    return image
 
 
 def write(path, image, *options):
@@ -50,11 +51,13 @@ def add_exif(path, orientation: int, order: str = "<"):
     """Insert an EXIF orientation into a JPEG, PNG or WebP file."""
     tags = exif(orientation, order)
     add = {".jpg": exif_in_jpeg, ".png": exif_in_png, ".webp": exif_in_webp}
-    path.write_bytes(add[path.suffix](path.read_bytes(), tags))
+    data = add[path.suffix](path.read_bytes(), tags)
+    path.write_bytes(data)
     return path
 
 
 def exif_in_jpeg(data: bytes, tags: bytes) -> bytes:
+    """Insert EXIF data into a JPEG file."""
     # the segment APP1 stands after the start marker
     length = struct.pack(">H", len(tags) + 8)
     segment = b"\xff\xe1" + length + b"Exif\0\0" + tags
@@ -62,6 +65,7 @@ def exif_in_jpeg(data: bytes, tags: bytes) -> bytes:
 
 
 def exif_in_png(data: bytes, tags: bytes) -> bytes:
+    """Insert EXIF data into a PNG file."""
     # signature and header take 33 bytes
     return data[:33] + chunk(b"eXIf", tags) + data[33:]
 
@@ -80,7 +84,7 @@ def exif_in_webp(data: bytes, tags: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-# EXIF orientation -> how the stored pixels are turned for viewing.
+# EXIF orientation -> the turn of the stored pixels for viewing.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -95,9 +99,11 @@ UPRIGHT = {
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".webp", ".ppm"])
 def test_lossless_kinds_keep_their_pixels(tmp_path, suffix):
+    # OpenCV writes WebP without loss at a quality over 100
     options = (cv2.IMWRITE_WEBP_QUALITY, 101) if suffix == ".webp" else ()
     image = ramp()
-    read = read_image(write(tmp_path / f"picture{suffix}", image, *options))
+    path = write(tmp_path / f"picture{suffix}", image, *options)
+    read = read_image(path)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, image)
 
@@ -106,12 +112,15 @@ def test_jpeg_is_read_as_rgb(tmp_path):
     read = read_image(
         write(tmp_path / "picture.jpg", ramp(), cv2.IMWRITE_JPEG_QUALITY, 98)
     )
-    assert np.abs(read.astype(int) - ramp()).mean() < 3
+    difference = read.astype(int) - ramp()
+    # JPEG loses a little
+    assert np.abs(difference).mean() < 3
 
 
 def test_any_name_is_read(tmp_path):
     path = write(tmp_path / "портрет 人物 ü'\".png", ramp())
-    np.testing.assert_array_equal(read_image(str(path)), ramp())
+    read = read_image(str(path))
+    np.testing.assert_array_equal(read, ramp())
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -119,22 +128,27 @@ def test_any_name_is_read(tmp_path):
 def test_exif_rotation_is_applied(tmp_path, suffix, orientation):
     path = write(tmp_path / f"picture{suffix}", ramp())
     stored = read_image(path)
+    turn = UPRIGHT[orientation]
     read = read_image(add_exif(path, orientation))
-    np.testing.assert_array_equal(read, UPRIGHT[orientation](stored))
+    np.testing.assert_array_equal(read, turn(stored))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_opacity_turns_with_the_colours(tmp_path, orientation, suffix, order):
-    image = np.dstack([ramp(), np.full((40, 60), 255, np.uint8)])
+    opaque = np.full((40, 60), 255, np.uint8)
+    image = np.dstack([ramp(), opaque])
     image[:10, :20, 3] = 0
     lossless = (cv2.IMWRITE_WEBP_QUALITY, 101)
     path = write(tmp_path / f"picture{suffix}", image, *lossless)
     add_exif(path, orientation, order)
+    # the transparent corner is white
     expected = ramp()
     expected[:10, :20] = 255
-    np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](expected))
+    turn = UPRIGHT[orientation]
+    read = read_image(path)
+    np.testing.assert_array_equal(read, turn(expected))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -145,13 +159,15 @@ def test_transparent_parts_are_white(tmp_path, dtype):
     image[:, 2:, 3] = full
     image[:, 4:, 3] = full // 5
     read = read_image(write(tmp_path / "picture.png", image))
-    np.testing.assert_array_equal(read[0, :, 0], [255, 255, 0, 0, 204, 204])
+    row = read[0, :, 0].tolist()
+    assert row == [255, 255, 0, 0, 204, 204]
 
 
 def test_grey_becomes_rgb(tmp_path):
     grey = ramp()[..., 0]
     read = read_image(write(tmp_path / "g.png", grey))
-    np.testing.assert_array_equal(read, np.dstack([grey] * 3))
+    for channel in range(3):
+        np.testing.assert_array_equal(read[..., channel], grey)
 
 
 def test_sixteen_bits_become_eight(tmp_path):
@@ -171,6 +187,7 @@ def test_grey_of_sixteen_bits_is_scaled_and_not_clipped(tmp_path, suffix):
 
 
 def test_odd_sides_are_trimmed(tmp_path):
+    # H.264 needs even sides
     image = ramp(41, 63)
     read = read_image(write(tmp_path / "p.png", image))
     np.testing.assert_array_equal(read, image[:40, :62])
@@ -179,15 +196,18 @@ def test_odd_sides_are_trimmed(tmp_path):
 def test_animation_gives_its_first_frame(tmp_path):
     white = np.full((8, 8, 4), 255, np.uint8)
     black = white * np.array([0, 0, 0, 1], np.uint8)
+    # the first frame is white, the second black
     frames = cv2.Animation()
     frames.frames = [white, black]
     frames.durations = [100, 100]
     path = tmp_path / "animated.webp"
     assert cv2.imwriteanimation(str(path), frames)
-    np.testing.assert_array_equal(read_image(path), np.full((8, 8, 3), 255))
+    read = read_image(path)
+    np.testing.assert_array_equal(read, white[..., :3])
 
 
 def test_bytes_behind_the_picture_are_ignored(tmp_path):
+    # phones append a short film to a picture
     for suffix in (".jpg", ".png"):
         path = write(tmp_path / f"picture{suffix}", ramp())
         whole = read_image(path)
@@ -229,7 +249,8 @@ def test_cut_short(tmp_path, capfd, suffix, share):
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = write(tmp_path / f"picture{suffix}", noise)
     data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
+    length = int(share * len(data))
+    path.write_bytes(data[:length])
     with pytest.raises(ValueError, match="damaged or cut short"):
         read_image(path)
     assert capfd.readouterr().err == ""
@@ -241,7 +262,9 @@ def test_jpeg_with_lost_blocks(tmp_path, progressive):
     place."""
     path = write(tmp_path / "p.jpg", ramp(), cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 3 // 4] + b"\xff\xd9")
+    part = data[: len(data) * 3 // 4]
+    end = b"\xff\xd9"
+    path.write_bytes(part + end)
     with pytest.raises(ValueError, match="damaged or cut short"):
         read_image(path)
 
@@ -250,7 +273,8 @@ def test_jpeg_whose_download_stopped(tmp_path):
     """Downloaders reserve a file's full length: the part never received is zeros."""
     path = write(tmp_path / "p.jpg", ramp(480, 640))
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+    half = data[: len(data) // 2]
+    path.write_bytes(half.ljust(len(data), b"\0"))
     with pytest.raises(ValueError, match="damaged or cut short"):
         read_image(path)
 
@@ -258,6 +282,7 @@ def test_jpeg_whose_download_stopped(tmp_path):
 def test_png_with_a_wrong_byte(tmp_path, capfd):
     path = write(tmp_path / "picture.png", ramp())
     data = bytearray(path.read_bytes())
+    # one bit of the compressed pixels
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(ValueError, match="damaged or cut short"):
@@ -266,13 +291,16 @@ def test_png_with_a_wrong_byte(tmp_path, capfd):
 
 
 def test_photographs_over_pillows_own_limit_are_read(tmp_path, monkeypatch):
+    # Pillow's own functions warn over this, and refuse twice as much
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     path = write(tmp_path / "picture.png", ramp())
-    np.testing.assert_array_equal(read_image(path), ramp())
+    read = read_image(path)
+    np.testing.assert_array_equal(read, ramp())
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png"])
 def test_a_transparent_colour_of_a_palette_is_white(tmp_path, suffix):
+    # the first colour is transparent, and a pixel has the second
     picture = Image.new("P", (4, 2), 0)
     picture.putpalette([10, 20, 30, 200, 100, 50])
     picture.putpixel((0, 0), 1)
@@ -283,20 +311,22 @@ def test_a_transparent_colour_of_a_palette_is_white(tmp_path, suffix):
 
 
 def test_a_picture_in_printing_colours_becomes_rgb(tmp_path):
-    Image.fromarray(ramp()).convert("CMYK").save(tmp_path / "print.tiff")
-    np.testing.assert_array_equal(read_image(tmp_path / "print.tiff"), ramp())
+    path = tmp_path / "print.tiff"
+    picture = Image.fromarray(ramp())
+    picture.convert("CMYK").save(path)
+    np.testing.assert_array_equal(read_image(path), ramp())
 
 
 def test_a_picture_too_large_to_decode(tmp_path):
+    """The size stands in the header, which is read before any pixel."""
     size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunks = (
-        chunk(b"IHDR", size)
-        + chunk(b"IDAT", zlib.compress(bytes(100)))
-        + chunk(b"IEND", b"")
-    )
-    (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    header = chunk(b"IHDR", size)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(100)))
+    end = chunk(b"IEND", b"")
+    path = tmp_path / "large.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + end)
     with pytest.raises(ValueError, match=r"large\.png cannot be decoded .*smaller"):
-        read_image(tmp_path / "large.png")
+        read_image(path)
 
 
 def test_too_small(tmp_path):
@@ -305,9 +335,11 @@ def test_too_small(tmp_path):
 
 
 def test_reduce_keeps_the_shape_of_things():
-    image = cv2.resize(ramp(), (1500, 1000), interpolation=cv2.INTER_LINEAR)
+    size = (1500, 1000)
+    image = cv2.resize(ramp(), size, interpolation=cv2.INTER_LINEAR)
     small = reduce(image, 300)
     assert small.shape == (200, 300, 3)
+
     # blocks of 5 x 5 pixels
     blocks = image.reshape(200, 5, 300, 5, 3)
     means = blocks.mean(axis=(1, 3))
