@@ -9,16 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from convert_weights.convert import convert
-from convert_weights.keymaps import IGNORED, TABLES
+from convert_weights.bundle import convert_network
 from convert_weights.recipe import MODULES, Recipe
 from jaxportrait.checkpoint import (
     Contents,
-    leaf_shapes,
     open_checkpoint,
     save_checkpoint,
 )
-from jaxportrait.models.parts import abstract
 
 StateDicts = dict[str, dict[str, np.ndarray]]
 """Part -> the tensors of its published file."""
@@ -40,12 +37,7 @@ def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
     full = Contents.full()
     configs = {part: full.parts[part] for part in states}
     params = {
-        part: convert(
-            state,
-            TABLES[part],
-            leaf_shapes(abstract(configs[part])),
-            IGNORED.get(part, ()),
-        ).leaves
+        part: convert_network(state, configs[part]).leaves
         for part, state in states.items()
     }
     with TemporaryDirectory() as folder:

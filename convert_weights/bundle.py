@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from convert_weights import sizes
 from convert_weights.convert import (
     Conversion,
     ConversionError,
@@ -16,8 +16,10 @@ from convert_weights.convert import (
     convert,
     unwrapped,
 )
-from convert_weights.keymaps import IGNORED, TABLES
-from convert_weights.sources import STITCHING_ENTRIES, as_arrays, read_tensors
+from convert_weights.networks import KEY_MAPS
+from convert_weights.networks.base import TensorShapes
+from convert_weights.networks.flow_transformer import STATISTICS
+from convert_weights.sources import PARTS, as_arrays, parts_of, read_tensors
 from jaxportrait.checkpoint import (
     DRIVER,
     Contents,
@@ -27,10 +29,9 @@ from jaxportrait.checkpoint import (
     leaf_shapes,
     save_checkpoint,
 )
-from jaxportrait.models.parts import abstract
+from jaxportrait.models.parts import abstract, kind_of
 from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
 
-STATISTICS = ("statistics.mean", "statistics.std")
 AGREEMENT = 1e-5
 """How far, of the deviation, a transformer's own statistics may be from those of a
 file."""
@@ -56,37 +57,29 @@ class Converted:
 def convert_files(
     files: Mapping[str, Path], statistics: Path | None = None
 ) -> Converted:
-    """Convert each file to its part (`stitching_retargeting` to three).
+    """Convert each file to its parts.
 
     Args:
-      files: part -> file.
+      files: source (see `sources.PARTS`) -> file.
       statistics: a `statistic.pt`, {mean, std} over the whole expression.
 
     Raises:
-      ConversionError: of the first file that does not fit, with all of its misfits.
+      ConversionError: a file does not fit; the message has all misfits of the first.
     """
     converted = Converted()
-    for part, path in files.items():
+    for source, path in files.items():
         content = read_tensors(path)
-        if part == "stitching_retargeting":
-            for entry_part, entry in STITCHING_ENTRIES.items():
-                _add(
-                    converted,
-                    entry_part,
-                    _entry(content, entry, path),
-                    f"{path} [{entry}]",
-                )
-        elif part == "whisper":
-            heads = _entry(content, "dims", path).get("n_audio_head")
-            _add(
-                converted,
-                part,
-                _entry(content, "model_state_dict", path),
-                str(path),
-                heads=heads,
-            )
-        else:
-            _add(converted, part, content, str(path))
+        parts = parts_of(source)
+        for part, place in parts.items():
+            metadata = {}
+            if place.metadata is not None:
+                metadata = _entry(content, place.metadata, path)
+            state_dict = content
+            if place.entry is not None:
+                state_dict = _entry(content, place.entry, path)
+            # A misfit names the entry of a file of several parts.
+            name = f"{path} [{place.entry}]" if len(parts) > 1 else str(path)
+            _add(converted, part, state_dict, metadata, name)
     converted.statistics = _statistics(converted, statistics)
     return converted
 
@@ -110,36 +103,49 @@ def write(
     return contents
 
 
+def convert_network(
+    tensors: Tensors, config: Any, *, name: str = "weights"
+) -> Conversion:
+    """Convert a state dict by the key map of its network's kind.
+
+    Args:
+      config: config of the network.
+      name: of the file, for messages.
+
+    Raises:
+      ConversionError: the state dict does not fit; see `convert`.
+    """
+    key_map = KEY_MAPS[kind_of(config)]
+    shapes = leaf_shapes(abstract(config))
+    if key_map.statistics:
+        # They are as wide as a frame of motion.
+        vector = jax.ShapeDtypeStruct((config.motion_width,), np.float32)
+        shapes |= dict.fromkeys(key_map.statistics, vector)
+    return convert(tensors, key_map.rows(config), shapes, key_map.ignored, name=name)
+
+
 def _add(
     converted: Converted,
     part: str,
     state_dict: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     name: str,
-    **known: Any,
 ) -> None:
     tensors = unwrapped(as_arrays(state_dict, name))
-    shapes = sizes.TensorShapes(
-        {key: tensor.shape for key, tensor in tensors.items()}, name
-    )
+    lengths = {key: tensor.shape for key, tensor in tensors.items()}
+    key_map = KEY_MAPS[PARTS[part].kind]
     try:
-        config = sizes.READERS[part](shapes, **known)
-        result = _convert_part(part, tensors, config, name)
+        config = key_map.size(TensorShapes(lengths, name), metadata)
+        result = convert_network(tensors, config, name=name)
     except (IndexError, ZeroDivisionError, TypeError, ValueError) as error:
         if isinstance(error, ConversionError):
             raise
         raise ConversionError(
             f"{name} has tensors of shapes that make no {part} ({error}): fetch it again"
         ) from error
-    converted.configs[part], converted.params[part] = config, result.leaves
+    converted.configs[part] = config
+    converted.params[part] = result.leaves
     converted.ignored[part] = result.ignored
-
-
-def _convert_part(part: str, tensors: Tensors, config: Any, name: str) -> Conversion:
-    shapes = leaf_shapes(abstract(config))
-    if part == "flow_transformer":
-        vector = shapes["final_conv.bias"]  # as wide as a frame of motion
-        shapes |= dict.fromkeys(STATISTICS, vector)
-    return convert(tensors, TABLES[part], shapes, IGNORED.get(part, ()), name=name)
 
 
 def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | None:

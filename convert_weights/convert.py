@@ -12,17 +12,13 @@ from fnmatch import fnmatchcase
 import jax
 import numpy as np
 
-from convert_weights.keymaps import Table
 from convert_weights.layouts import KINDS, TensorRule
+from convert_weights.networks.base import ConversionError, Table
 
 Tensors = Mapping[str, np.ndarray]
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
 WRAPPER_PREFIX = "module."
 """What DataParallel and DistributedDataParallel put before every name."""
-
-
-class ConversionError(ValueError):
-    """A state dict that does not fit its network; the message lists every misfit."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def convert(
     """Lay out `tensors` as the leaves that `shapes` names.
 
     Args:
-      table: rows of `keymaps`.
+      table: rows of a key map.
       shapes: every leaf of the network.
       ignored: (pattern, reason) of the tensors that are not needed.
       name: of the file, for messages.

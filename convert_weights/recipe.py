@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from convert_weights.sources import (
     BASE_FILES,
     BASE_FOLDERS,
-    STITCHING_ENTRIES,
     STITCHING_FILE,
     WHISPER_FILE,
+    parts_of,
 )
 from jaxportrait.motion.space import LIP_KEYPOINTS
 
@@ -41,17 +41,14 @@ GAINS = {
 """By which a tensor is multiplied, so that random networks still move and hide
 something."""
 
-MODULES = {
-    "appearance": "appearance_feature_extractor",
-    "motion": "motion_extractor",
-    "warping": "warping_module",
-    "generator": "spade_generator",
-}
-STITCHING_MODULES = {
-    "stitching": "stitching",
-    "lip_retargeting": "lip",
-    "eye_retargeting": "eye",
-}
+MODULES = {part: Path(file).stem for part, file in BASE_FILES.items()}
+"""Part -> component of the recipe, named as the published file."""
+STITCHING = "stitching_retargeting"
+
+
+def stitching_component(part: str) -> str:
+    """Return the component of the recipe that is a part of the stitching file."""
+    return f"stitching_retargeting_module/{part.removesuffix('_retargeting')}"
 
 
 @dataclass(frozen=True)
@@ -146,17 +143,9 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
         if f"{size}/{module}" in components:
             files[part] = folder / BASE_FOLDERS[False][0] / BASE_FILES[part]
             _save(recipe.state_dict(f"{size}/{module}"), files[part])
-    if f"{size}/stitching_retargeting_module/stitching" in components:
-        files["stitching_retargeting"] = folder / STITCHING_FILE
-        _save(
-            {
-                entry: recipe.state_dict(
-                    f"{size}/stitching_retargeting_module/{STITCHING_MODULES[part]}"
-                )
-                for part, entry in STITCHING_ENTRIES.items()
-            },
-            files["stitching_retargeting"],
-        )
+    if f"{size}/{stitching_component('stitching')}" in components:
+        files[STITCHING] = folder / STITCHING_FILE
+        _save(stitching_entries(recipe, size), files[STITCHING])
     files["flow_transformer"] = folder / TRANSFORMER_FILE
     files["flow_transformer"].parent.mkdir(parents=True)
     transformer = recipe.state_dict(f"{size}/animate_net")
@@ -171,6 +160,15 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
     )
     _save(recipe.statistics(), folder / STATISTICS_FILE)
     return files
+
+
+def stitching_entries(recipe: Recipe, size: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return the content of the stitching file: entry -> tensors."""
+    entries = {}
+    for part, place in parts_of(STITCHING).items():
+        component = f"{size}/{stitching_component(part)}"
+        entries[place.entry] = recipe.state_dict(component)
+    return entries
 
 
 def _distribution(

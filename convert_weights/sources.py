@@ -5,7 +5,7 @@ import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,12 +29,48 @@ BASE_FILES = {
     "warping": "warping_module.pth",
     "generator": "spade_generator.pth",
 }
-STITCHING_ENTRIES = {
-    "stitching": "retarget_shoulder",
-    "lip_retargeting": "retarget_mouth",
-    "eye_retargeting": "retarget_eye",
+
+
+class PublishedPart(NamedTuple):
+    """Where a part is published.
+
+    Attributes:
+      kind: kind of the network, which chooses its key map.
+      source: name of the file, which may hold several parts.
+      entry: key of the state dict within the file; None where the file is one.
+      metadata: key of the file's metadata, where the network's size needs it.
+    """
+
+    kind: str
+    source: str
+    entry: str | None = None
+    metadata: str | None = None
+
+
+PARTS = {
+    "appearance": PublishedPart("appearance", "appearance"),
+    "motion": PublishedPart("motion", "motion"),
+    "warping": PublishedPart("warping", "warping"),
+    "generator": PublishedPart("generator", "generator"),
+    "stitching": PublishedPart(
+        "stitching", "stitching_retargeting", "retarget_shoulder"
+    ),
+    "lip_retargeting": PublishedPart(
+        "stitching", "stitching_retargeting", "retarget_mouth"
+    ),
+    "eye_retargeting": PublishedPart(
+        "stitching", "stitching_retargeting", "retarget_eye"
+    ),
+    "whisper": PublishedPart("whisper", "whisper", "model_state_dict", "dims"),
+    "flow_transformer": PublishedPart("flow_transformer", "flow_transformer"),
+    "perceptual": PublishedPart("vgg", "perceptual"),
 }
-"""Part -> entry of the one file that holds all three."""
+"""Part -> where it is published."""
+
+
+def parts_of(source: str) -> dict[str, PublishedPart]:
+    """Return the parts that a file holds."""
+    return {name: part for name, part in PARTS.items() if part.source == source}
 
 
 def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:

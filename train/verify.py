@@ -19,14 +19,10 @@ import tyro
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from convert_weights.bundle import STATISTICS, convert_files
-from convert_weights.convert import convert
-from convert_weights.keymaps import IGNORED, TABLES
+from convert_weights.bundle import convert_files, convert_network
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import Recipe, write_checkpoints
-from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
 from train.engine.config import OptimizerConfig
 from train.engine.state import Params, TrainState, begin, mean_gradients, update
@@ -168,16 +164,9 @@ class TorchLayout:
     @classmethod
     def of(cls, recipe: Recipe, transformer: FlowTransformerConfig) -> Self:
         tensors = recipe.manifest["components"][COMPONENT]["tensors"]
-        shapes = leaf_shapes(abstract(transformer))
-        expected = shapes | dict.fromkeys(STATISTICS, shapes["final_conv.bias"])
 
         def laid_out(content: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return convert(
-                content,
-                TABLES["flow_transformer"],
-                expected,
-                IGNORED["flow_transformer"],
-            ).leaves
+            return convert_network(content, transformer).leaves
 
         numbers = laid_out(
             {

@@ -8,11 +8,11 @@ import torch
 from convert_weights.bundle import Converted, convert_files
 from convert_weights.recipe import (
     STATISTICS_FILE,
-    STITCHING_MODULES,
     Recipe,
+    stitching_entries,
     write_checkpoints,
 )
-from convert_weights.sources import STITCHING_ENTRIES, STITCHING_FILE
+from convert_weights.sources import STITCHING_FILE
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +26,12 @@ def published(recipe, tmp_path_factory) -> Path:
     have one size."""
     folder = tmp_path_factory.mktemp("published")
     write_checkpoints(recipe, "small", folder)
+    # As a data-parallel training run saves them.
     entries = {
         entry: {
-            f"module.{key}": torch.from_numpy(value)
-            for key, value in recipe.state_dict(
-                f"full/stitching_retargeting_module/{STITCHING_MODULES[part]}"
-            ).items()
+            f"module.{key}": torch.from_numpy(value) for key, value in tensors.items()
         }
-        for part, entry in STITCHING_ENTRIES.items()
+        for entry, tensors in stitching_entries(recipe, "full").items()
     }
     (folder / STITCHING_FILE).parent.mkdir(parents=True)
     torch.save(entries, folder / STITCHING_FILE)

@@ -6,9 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from convert_weights import sizes
+from convert_weights.bundle import convert_network
 from convert_weights.convert import ConversionError, convert
-from convert_weights.keymaps import IGNORED, TABLES
+from convert_weights.networks import KEY_MAPS
+from convert_weights.networks.base import TensorShapes
+from convert_weights.sources import PARTS
 from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.parts import abstract
 
@@ -207,10 +209,7 @@ def test_the_tables_fit_what_has_no_small_size(part, golden):
         key: np.broadcast_to(np.float32(0), lengths)
         for key, lengths in components[f"full/{names[part]}"]["tensors"].items()
     }
-    config = sizes.READERS[part](
-        sizes.TensorShapes({key: tensor.shape for key, tensor in tensors.items()}, part)
-    )
-    shapes = leaf_shapes(abstract(config))
-    assert set(
-        convert(tensors, TABLES[part], shapes, IGNORED.get(part, ())).leaves
-    ) == set(shapes)
+    lengths = {key: tensor.shape for key, tensor in tensors.items()}
+    config = KEY_MAPS[PARTS[part].kind].size(TensorShapes(lengths, part), {})
+    leaves = convert_network(tensors, config).leaves
+    assert set(leaves) == set(leaf_shapes(abstract(config)))

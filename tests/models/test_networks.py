@@ -20,11 +20,11 @@ from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from convert_weights.keymaps import IGNORED
+from convert_weights.networks import KEY_MAPS
 from jaxportrait.checkpoint import Contents, fill, leaf_shapes
 from jaxportrait.models.blocks import SpectralConv, fold
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.models.parts import abstract, build
+from jaxportrait.models.parts import abstract, build, kind_of
 from jaxportrait.ops.grid import coordinate_grid
 from tests.closeness import assert_close
 from tests.models.test_blocks import draw, rngs
@@ -148,7 +148,8 @@ def statistics_of(network: nnx.Module) -> list[np.ndarray]:
 def test_full_networks_have_the_published_parameters(part, golden):
     components = json.loads((golden / "manifest.json").read_text())["components"]
     components |= json.loads((golden / "manifest_whisper.json").read_text())
-    patterns = [pattern for pattern, _ in IGNORED.get(part, ())]
+    config = Contents.full().parts[part]
+    patterns = [pattern for pattern, _ in KEY_MAPS[kind_of(config)].ignored]
     if part == "flow_transformer":
         patterns += ["latent_mean", "latent_std"]  # statistics, not parameters
     published = sum(
@@ -156,7 +157,7 @@ def test_full_networks_have_the_published_parameters(part, golden):
         for key, shape in components[COMPONENTS[part]]["tensors"].items()
         if not any(fnmatchcase(key, pattern) for pattern in patterns)
     )
-    network = abstract(Contents.full().parts[part])
+    network = abstract(config)
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network))) == published
 
 

@@ -1,0 +1,71 @@
+"""A key map: everything that converting one kind of network needs to know."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = tuple[str, str, str]
+"""A layer: (torch prefix, module path, kind of `layouts.KINDS`). `{i}` stands for a
+number."""
+Table = tuple[Row, ...]
+Shape = tuple[int, ...]
+
+TRAINING_COUNTS = (
+    "*.num_batches_tracked",
+    "a count of training batches, which no result depends on",
+)
+
+
+class ConversionError(ValueError):
+    """A state dict that does not fit its network; the message lists every misfit."""
+
+
+class TensorShapes:
+    """Names and shapes of a state dict; asking for one that is missing says what file
+    this is not."""
+
+    def __init__(self, shapes: Mapping[str, Shape], name: str):
+        self._shapes, self._name = shapes, name
+
+    def __getitem__(self, key: str) -> Shape:
+        if key not in self._shapes:
+            some = ", ".join(list(self._shapes)[:3])
+            raise ConversionError(
+                f"{self._name} has no tensor {key}, so it is another network's file (it has: {some}, ...)"
+            )
+        return self._shapes[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._shapes
+
+    def count(self, template: str) -> int:
+        """How many numbers `{i}` stands for in names that begin with `template`."""
+        pattern = re.compile(
+            re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)"
+        )
+        return len({match[1] for key in self._shapes if (match := pattern.match(key))})
+
+
+@dataclass(frozen=True)
+class KeyMap:
+    """The key map of a kind of network.
+
+    Attributes:
+      size: (shapes of the tensors, the file's metadata) -> the network's config. A
+        shape that disagrees with the config is found afterwards.
+      rows: config -> the layers.
+      ignored: (pattern, reason) of the tensors that inference and training do not need.
+      statistics: leaves that are the mean and the deviation of the motion, and no part
+        of the network.
+    """
+
+    size: Callable[[TensorShapes, Mapping[str, Any]], Any]
+    rows: Callable[[Any], Table]
+    ignored: tuple[tuple[str, str], ...] = ()
+    statistics: tuple[str, ...] = ()
+
+
+def fixed(table: Table) -> Callable[[Any], Table]:
+    """Return the rows of a network whose layers have the same names at any size."""
+    return lambda config: table
