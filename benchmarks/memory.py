@@ -87,6 +87,7 @@ def measure(options: Options, seconds: float) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as folder:
         animation.save(Path(folder) / "clip.mp4")
+    # A CPU counts nothing.
     counted = jax.local_devices()[0].memory_stats() or {}
     host = UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {

@@ -29,6 +29,7 @@ def timed(run: Callable[[], Any]) -> Timing:
     """Time one call, including the work it dispatched."""
     start = time.perf_counter()
     cpu = time.process_time()
+    # JAX returns before its work is done.
     jax.block_until_ready(run())
     return Timing(time.perf_counter() - start, time.process_time() - cpu)
 
@@ -90,6 +91,7 @@ class Neighbour:
         Raises:
           FileNotFoundError: a package that it imports is not installed.
         """
+        # A fresh interpreter: a fork would share the allocator and threads.
         self._manager = HostManager(ctx=get_context("spawn"))
         self._manager.start()
         self._host = self._manager.start_host()

@@ -52,6 +52,7 @@ class OriginalRenderer:
             raise FileNotFoundError(
                 f"{checkout} holds no src/modules: name a checkout of LivePortrait with --against"
             )
+        # The checkouts are no packages.
         sys.path.insert(0, str(checkout))
         sizes = yaml.safe_load(
             (checkout / "src" / "config" / "models.yaml").read_text()
@@ -102,6 +103,7 @@ class OriginalRenderer:
         import torch
 
         compiled = form == COMPILED
+        # Inputs on the device, in the form's precision.
         x = {
             name: torch.from_numpy(value).to(
                 self.device, torch.float16 if compiled else None

@@ -29,6 +29,7 @@ class Inputs:
     source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
     driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
+    # A video may drive in other ways later, so its sound must be asked for.
     driving_kind: Literal["auto", "audio"] = "auto"
 
 
@@ -43,6 +44,7 @@ class Output:
       encoder: H.264 encoder; `auto` is NVENC where it works.
     """
 
+    # Relative to the folder the program is started in.
     output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
     output_fps: float = 30.0
     crf: int = 18
@@ -85,6 +87,7 @@ class DeviceOptions:
     devices: int | None = None
     dtype: DType = "auto"
     batch_size: int | None = None
+    # A string, since `none` is no folder.
     compilation_cache: str | None = None
     warmup: bool = False
 
@@ -113,6 +116,7 @@ class Options:
 
     def request(self) -> Request:
         """Return the clip that these options ask for."""
+        # Both names, so that one folder holds many clips.
         name = f"{self.input.source.stem}--{self.input.driving.stem}.mp4"
         return Request(
             source=self.input.source,

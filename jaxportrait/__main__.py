@@ -27,6 +27,7 @@ class Program:
     summary: str
 
 
+# In the order of a user's work: use, data, training, evaluation.
 PROGRAMS = {
     "animate": Program(
         "infer.__main__:program",
@@ -81,6 +82,7 @@ ALIASES = {
 
 def main() -> None:
     """Run the command named by the first word of the command line."""
+    # No command is an unknown command.
     name, *arguments = sys.argv[1:] or [""]
     if name in ("-h", "--help"):
         print(help_page())
@@ -94,6 +96,7 @@ def main() -> None:
 
 def run_alias() -> None:
     """Run the command that a script of the previous release stands for."""
+    # On Windows the script's name ends in .exe.
     script = Path(sys.argv[0]).stem
     name = ALIASES[script]
     print_rename(script, f"{COMMAND} {name}")

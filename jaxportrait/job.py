@@ -167,15 +167,18 @@ def run_job(
     Raises:
       ValueError, OSError: the request cannot be fulfilled.
     """
+    # All that can fail cheaply fails here.
     audio, image = read_inputs(request)
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
+            # Loading takes seconds, so known remarks come before.
             _send(notify, photograph_warning(request, networks))
             with stage("loading the networks"):
                 animator = networks.load()
             _send(notify, detector_warning(networks, animator))
         else:
             animator = networks
+        # Needs the networks, and is cheaper than the stages that follow.
         animator.check_driving(request.driving)
         with stage("encoding the source"):
             portrait = animator.prepare(image, face=request.face)
@@ -188,6 +191,7 @@ def run_job(
                 driving=request.driving,
                 output_fps=request.output_fps,
             )
+        # Frames are made while the file is written.
         with stage("rendering", len(animation)):
             save(animation, request, notify)
 
@@ -215,6 +219,7 @@ def check_folder(folder: Path) -> None:
       OSError: it cannot.
     """
     path = folder.absolute()
+    # The folder may be missing: what counts is the deepest one that exists.
     nearest = next(place for place in (path, *path.parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise OSError(
@@ -231,6 +236,7 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
         done += 1
         notify(FrameDone(done, len(animation)))
 
+    # Only now, so that a refused job leaves no folder.
     request.output.parent.mkdir(parents=True, exist_ok=True)
     animation.save(
         request.output,
@@ -288,6 +294,7 @@ def time_stages(notify: Notify) -> Iterator[Stage]:
             start = time.perf_counter()
             compiled = compile_seconds()
             yield
+            # Not reached after an error: the stage has not ended.
             seconds = time.perf_counter() - start
             notify(StageEnded(name, seconds, compile_seconds() - compiled, frames))
 
@@ -304,6 +311,7 @@ def count_compile_seconds() -> Iterator[Callable[[], float]]:
         if event in COMPILE_EVENTS:
             total += duration_secs
 
+    # Listeners are global, so every one must be removed.
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         yield lambda: total

@@ -25,6 +25,7 @@ from jaxportrait.job import (
 from jaxportrait.media.video import VideoReader
 from tests.inputs import write_wave
 
+# In the order of a job.
 STAGES = [
     "loading the networks",
     "encoding the source",
@@ -60,6 +61,7 @@ def test_a_job_reports_its_stages_and_frames_and_prints_nothing(
 ):
     events: list[Event] = []
     run_job(request_of_one_second, networks, events.append)
+    # Stages do not overlap.
     assert names(events, StageStarted) == names(events, StageEnded) == STAGES
     frames = [event for event in events if isinstance(event, FrameDone)]
     assert frames == [FrameDone(done, 5) for done in range(1, 6)]
@@ -78,6 +80,7 @@ def test_a_loaded_animator_serves_many_jobs(request_of_one_second, networks):
         output = request_of_one_second.output.with_name(name)
         run_job(replace(request_of_one_second, output=output), animator, events.append)
         assert names(events, StageStarted) == STAGES[1:]
+    # The same request gives the same bytes.
     files = sorted(path.read_bytes() for path in output.parent.iterdir())
     assert len(files) == 2
     assert files[0] == files[1]
@@ -99,6 +102,7 @@ def test_cheap_checks_come_before_the_networks(request_of_one_second, change, me
     with pytest.raises((ValueError, OSError), match=message):
         run_job(
             replace(request_of_one_second, **change),
+            # Loading would fail with another message.
             Networks(Path("no such checkpoint")),
             events.append,
         )
@@ -113,12 +117,14 @@ def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch
     (warning,) = [event for event in events if isinstance(event, JobWarning)]
     assert warning.kind == "networks"
     assert "know only drawn heads" in warning.message
+    # Before the networks are loaded.
     assert events.index(warning) == 0
 
 
 def test_an_error_of_the_callback_leaves_no_file(request_of_one_second, networks):
     def stop(event: Event) -> None:
         if isinstance(event, FrameDone) and event.done == 3:
+            # Ctrl-C arrives within the third frame.
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -128,6 +134,7 @@ def test_an_error_of_the_callback_leaves_no_file(request_of_one_second, networks
 
 def test_compilation_is_counted_only_within_the_context():
     def compile_program() -> None:
+        # A new function compiles each time.
         jax.jit(lambda x: jnp.sin(x) + 1)(jnp.ones(3)).block_until_ready()
 
     with count_compile_seconds() as compile_seconds:

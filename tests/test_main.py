@@ -45,6 +45,7 @@ def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsy
     assert page.startswith(f"usage: jaxportrait {name} ")
     assert f"Example:\n  jaxportrait {name} -" in page
     options = re.findall(r"^\W*--\w", page, re.MULTILINE)
+    # A group has a title, in a box or not.
     groups = re.findall(r"^\W*([\w.]+) options\W*$", page, re.MULTILINE)
     assert groups or len(options) <= 10, "many options stand in groups"
 
@@ -64,6 +65,7 @@ def test_a_program_run_by_its_module_shows_that_name():
 
 @pytest.mark.parametrize(("script", "name"), command.ALIASES.items())
 def test_an_old_script_runs_its_command_with_a_note(script, name, monkeypatch, capsys):
+    # Scripts are started by their path.
     monkeypatch.setattr(sys, "argv", [f"/usr/bin/{script}", "--help"])
     with pytest.raises(SystemExit, match="0"):
         command.run_alias()
@@ -77,5 +79,6 @@ def test_the_package_installs_the_command_and_every_old_script():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["scripts"]) == {"jaxportrait", *command.ALIASES}
     for entry in project["scripts"].values():
+        # Scripts that name nothing would fail only when they run.
         module, _, function = entry.partition(":")
         assert callable(getattr(import_module(module), function))

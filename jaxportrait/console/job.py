@@ -30,10 +30,12 @@ class JobDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # An error must not leave the terminal without its cursor.
         self._bar.close()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        # Every event is an occasion to notice Ctrl-C.
         self._check()
         match event:
             case StageStarted(frames=frames) if frames:
@@ -62,6 +64,7 @@ def summarize(stage: StageEnded) -> str:
     if stage.compile_seconds >= SHORTEST_COMPILATION:
         line += f" ({stage.compile_seconds:.1f} s of it compiling)"
     if stage.frames:
+        # The first frame waits for the compiler, which later runs do not.
         rate = stage.frames / max(stage.seconds - stage.compile_seconds, 1e-9)
         line += f", {rate:.2f} frames/s after compiling"
     return line

@@ -37,6 +37,7 @@ def parse_options(
     return tyro.cli(
         options_type,
         prog=name,
+        # The example stands above the options, where it is seen first.
         description=f"{summary}\n\nExample:\n  {name} {example}",
         args=arguments,
         default=default,
@@ -46,6 +47,7 @@ def parse_options(
 def command_name(program: str) -> str:
     """Return the words a user has typed to start a program: `jaxportrait NAME`, which
     `jaxportrait.__main__` leaves in `sys.argv`, or `python -m PROGRAM`."""
+    # `python -m` leaves a path here.
     typed = sys.argv[0]
     return typed if typed.startswith(f"{COMMAND} ") else f"python -m {program}"
 

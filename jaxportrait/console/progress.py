@@ -47,6 +47,7 @@ class Tally:
     @property
     def facts(self) -> str:
         """Frames per second, and failures where there are any."""
+        # Items of evaluations hold no frames.
         facts = []
         if self.frames:
             facts.append(f"{self.frames / max(self._seconds, 1e-9):.1f} frames/s")
@@ -58,6 +59,7 @@ class Tally:
     def line(self) -> str:
         """A line with all facts and the time left, for output that is no terminal."""
         remaining = self.total - self.done
+        # Items are assumed to take equally long.
         seconds = self._seconds / max(self.done, 1) * remaining
         parts = [f"{self.done} of {self.total} {self.unit}", self.facts]
         parts.append(f"{seconds:.0f} s left")
@@ -82,6 +84,7 @@ def show_progress(
       transient: leave nothing on the screen at the end.
     """
     tally = Tally(total, unit)
+    # Files and pipes get lines, since they cannot redraw a bar.
     start_display = _bar if console.is_terminal else _lines
     with start_display(console, tally, transient) as show:
 
@@ -127,6 +130,7 @@ def _lines(
     def show() -> None:
         nonlocal last
         waited = time.monotonic() - last
+        # A short run gets at least one line.
         is_last = tally.done == tally.total and not transient
         if is_last or waited >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()

@@ -123,6 +123,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _format_of(data: bytes) -> str | None:
     """Return Pillow's name of a file's format; None if it is in none of `FORMATS`."""
+    # Pillow registers its formats lazily.
     Image.init()
     for name in FORMATS:
         # a build of Pillow may lack a format
@@ -146,6 +147,7 @@ def _read(name: str, data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
     Raises:
       one of `DAMAGE`: a part of it is lost or wrong.
     """
+    # The header tells the size before any pixel is decoded.
     picture = _open(name, data)
     width, height = picture.size
     if width * height > MAX_PIXELS:
@@ -198,11 +200,13 @@ def _decode(picture: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         upright = _to_eight_bits(upright)
     if upright.has_transparency_data:
         return _over_white(np.asarray(upright.convert("RGBA")))
+    # Palettes, grey and CMYK.
     return np.asarray(upright.convert("RGB"))
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Scale grey of 16 bits, which Pillow would clip to 255."""
+    # Modes of Pillow for 16 bits differ in sign and order of bytes.
     values = np.asarray(picture).astype(np.int64) // 256
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 

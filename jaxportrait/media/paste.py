@@ -109,6 +109,7 @@ class PasteBack:
         self._image = image
         self._crop_shape = (crop_size, crop_size)
         self._rows, self._columns = _region(crop_to_image, crop_size, image.shape)
+        # Only the part under the crop takes part.
         self._under = np.ascontiguousarray(image[self._rows, self._columns])
         to_region = np.array(
             [[1, 0, -self._columns.start], [0, 1, -self._rows.start], [0, 0, 1]]
@@ -138,6 +139,7 @@ class PasteBack:
                     f"the frame is {frame.shape}, and the correction is for {needed}: paste such frames"
                 )
             frame = cv2.add(frame, self._correction, dtype=cv2.CV_8U)
+        # The picture itself stays unchanged for other threads.
         result = self._image.copy()
         part = result[self._rows, self._columns]
         warped = self._warp(frame)

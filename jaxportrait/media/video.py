@@ -133,6 +133,7 @@ class VideoWriter:
         picture.time_base = 1 / self.fps
         self.frame_count += 1
         with write_errors(self.path):
+            # Sound follows the pictures, so that the file is interleaved.
             self.container.mux(self.pictures.encode(picture))
             if self.sound:
                 self.container.mux(self.sound.encode_until(self.frame_count / self.fps))
@@ -173,6 +174,7 @@ class Soundtrack:
                 break
             frame.pts = None  # the fifo counts for itself
             self.fifo.write(frame)
+        # At the end of the sound there may be less than is due.
         piece = self.fifo.read(due, partial=True)
         return self.stream.encode(piece) if piece else []
 
@@ -185,7 +187,11 @@ def create_mp4(path: Path) -> Iterator[OutputContainer]:
     unfinished = path.absolute().with_name(name)
     try:
         container = av.open(
-            str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}
+            # The index comes first, so that players start at once.
+            str(unfinished),
+            "w",
+            format="mp4",
+            options={"movflags": "+faststart"},
         )
         try:
             yield container
@@ -334,6 +340,7 @@ class VideoReader:
         with open_media(self.path) as container:
             stream = picture_stream(container)
             self.fps = Fraction(stream.average_rate or stream.guessed_rate or 0)
+        # The upright size is known only after a frame.
         first = next(iter(self), None)
         if first is None:
             raise ValueError(

@@ -22,6 +22,7 @@ from benchmarks.report import alternate, paired_ratio, publish
 def test_contestants_run_in_turn():
     calls: list[str] = []
     runs = alternate({name: lambda name=name: calls.append(name) for name in "ab"}, 3)
+    # The first call and three repeats of each, in turn.
     assert calls == list("ab" * 4)
     assert all(
         len(run["times"]) == 3 and run["least"] <= run["median"]
@@ -44,6 +45,7 @@ class Sleeper:
         return lambda: time.sleep(times * self.nap)
 
     def leave(self) -> None:
+        # A process that ends without a word, as after a fault of a library.
         os._exit(3)
 
 
@@ -109,6 +111,7 @@ def test_every_benchmark_gets_what_is_meant_for_it():
 
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capfd):
+    # The first of two has wrong options.
     monkeypatch.setattr(everything, "CPU", {"memory": "--seconds none", "report": ""})
     monkeypatch.setattr(sys, "argv", ["benchmarks", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as stop:

@@ -79,6 +79,7 @@ def count_faults(definition: str, mode: str) -> int:
         for name, value in os.environ.items()
         if "MALLOC" not in name and name != "GLIBC_TUNABLES"
     }
+    # The setting holds for a whole process.
     done = subprocess.run(
         [sys.executable, "-c", COUNT_FAULTS.format(definition=definition), mode],
         env=environment | {"JAX_PLATFORMS": "cpu"},

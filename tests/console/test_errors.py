@@ -48,6 +48,7 @@ def test_other_errors_pass():
 def test_debugging_keeps_the_traceback_but_not_that_of_an_interrupt(capsys):
     with pytest.raises(ValueError, match="crf"), exit_on_error(debug=True):
         raise ValueError("crf is 99")
+    # Python prints the traceback itself.
     assert capsys.readouterr().err == ""
     with pytest.raises(SystemExit, match="130"), exit_on_error(debug=True):
         raise KeyboardInterrupt

@@ -34,6 +34,7 @@ def test_a_file_gets_a_line_every_ten_seconds(monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: seconds)
     console, output = make_console(terminal=False)
     with show_progress(console, 30, unit="frames", transient=True) as advance:
+        # An item takes a second of this clock.
         for _ in range(30):
             seconds += 1.0
             advance(1)
@@ -61,6 +62,7 @@ def test_items_that_hold_no_frames_have_no_rate():
 
 
 def test_a_job_is_told_in_lines(capsys):
+    # The events of a short job.
     with JobDisplay() as display:
         display(StageStarted("loading"))
         display(StageEnded("loading", 1.25, 0.0))

@@ -41,6 +41,7 @@ def inputs(tmp_path, portrait, voice, tiny_checkpoint) -> dict[str, Path]:
 
 def run(inputs: dict, *more: str, **changed) -> None:
     options = {**inputs, **changed}
+    # A dictionary of options becomes words.
     arguments = [str(word) for pair in options.items() for word in pair]
     sys.argv = [
         "infer",
@@ -60,6 +61,7 @@ def test_a_video_is_written_and_named(inputs, capsys):
     run(inputs, "--output-fps", "25", "--crf", "10")
     printed = capsys.readouterr()
     path = inputs["-o"] / "face--voice.mp4"
+    # stdout holds only the path, for scripts.
     assert printed.out.strip() == str(path)
     for stage in (
         "loading the networks",
@@ -68,6 +70,7 @@ def test_a_video_is_written_and_named(inputs, capsys):
         "rendering 25 frames",
     ):
         assert stage in printed.err
+    # Compilation is counted apart.
     assert "compiling" in printed.err
     video = VideoReader(path)
     assert (video.size, video.fps, len(list(video))) == ((256, 256), 25, 25)
@@ -82,6 +85,7 @@ def test_what_is_not_given_is_the_demos(inputs, tmp_path, capsys):
         "-o",
         str(tmp_path / "demo"),
     ]
+    # Few frames of few steps, for a test's time.
     sys.argv += ["--output-fps", "2", "--steps", "2", "--compilation-cache", "none"]
     main()
     video = VideoReader(tmp_path / "demo" / "portrait--sentence.mp4")
@@ -95,6 +99,7 @@ def test_what_is_not_given_is_the_demos(inputs, tmp_path, capsys):
 def test_the_demos_networks_are_not_for_photographs(
     inputs, tmp_path, monkeypatch, capsys
 ):
+    # The tiny checkpoint stands in for the demo's.
     monkeypatch.setattr(demo, "CHECKPOINT", inputs["--checkpoint"])
     run(inputs)
     assert (
@@ -110,6 +115,7 @@ def test_silence_is_legal(inputs, tmp_path):
 
 def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
     """A 3000-pixel picture is searched small and pasted at full size."""
+    # A face of 1024 pixels in the left half.
     big = np.full((1500, 3000, 3), 90, np.uint8)
     big[200:1224, 100:1124] = cv2.resize(portrait, (1024, 1024))
     cv2.imwrite(str(tmp_path / "big.png"), big[..., ::-1])
@@ -117,6 +123,7 @@ def test_the_face_is_pasted_into_a_large_picture(inputs, tmp_path, portrait):
     frame = next(iter(VideoReader(inputs["-o"] / "big--voice.mp4")))[1].astype(int)
     source = read_image(tmp_path / "big.png").astype(int)
     assert frame.shape == source.shape
+    # Codecs change pixels by less than that.
     changed = np.abs(frame - source).max(axis=2) > 40
     assert changed[300:1100, 200:1000].mean() > 0.5
     assert not changed[:, 1500:].any()
@@ -126,6 +133,7 @@ def test_of_two_faces_the_larger_is_taken_with_a_warning(
     inputs, tmp_path, portrait, capsys
 ):
     two = np.full((600, 1000, 3), 90, np.uint8)
+    # The larger face is at the left.
     two[40:552, 10:522] = cv2.resize(portrait, (512, 512))
     two[100:356, 700:956] = portrait
     cv2.imwrite(str(tmp_path / "two.png"), two[..., ::-1])
@@ -138,6 +146,7 @@ def test_of_two_faces_the_larger_is_taken_with_a_warning(
     changed = (np.abs(frame - two) > 40).any(axis=2)
     assert changed[200:400, 150:350].mean() > 0.5
     assert changed[:, 760:].mean() < 0.01  # but for what the codec does to edges
+    # A choice needs no warning.
     run(inputs, "--detector", "haar", "--face", "1", **{"-s": tmp_path / "two.png"})
     assert "warning" not in capsys.readouterr().err
 
@@ -186,6 +195,7 @@ def part_of(path: Path, checkpoint: Path) -> Path:
     return path
 
 
+# Case -> the option, its value from inputs, folder and voice, and the message.
 BAD = {
     "missing picture": ("-s", lambda i, p, v: p / "no.png", "no picture at"),
     "not a picture": (
@@ -266,10 +276,12 @@ def test_bad_input_gives_one_line_and_no_file(name, inputs, tmp_path, voice, cap
         for line in capsys.readouterr().err.splitlines()
         if line.startswith("error: ")
     ]
+    # A table of all messages, with pytest's option -s.
     print(f"| {name} | `{errors[0].replace(str(tmp_path), '...')}` |")
     assert stop.value.code == 2
     assert len(errors) == 1
     assert expected in errors[0]
+    # Neither a video nor a part of one remains.
     assert not list(tmp_path.rglob("*--*.mp4"))
     assert not list(tmp_path.rglob(".jaxportrait*"))
 
@@ -312,6 +324,7 @@ def test_an_encoder_that_the_machine_lacks_is_named_before_the_work(inputs, caps
         )
     messages = capsys.readouterr().err
     assert 'composition "original" moves only lips' in said
+    # The networks are loaded, and no work has begun.
     assert "encoding the source" not in messages
 
 
@@ -320,6 +333,7 @@ def test_an_encoder_that_the_machine_lacks_is_named_before_the_work(inputs, caps
 )
 def test_a_platform_that_is_missing_is_one_line(words, tmp_path):
     command = [sys.executable, "-m", "infer", "-o", str(tmp_path / "out"), *words]
+    # A machine of these tests has no NVIDIA GPU.
     environment = {**os.environ, "JAX_PLATFORMS": "" if words else "cuda"}
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, check=False
@@ -364,6 +378,7 @@ runpy.run_module("infer", run_name="__main__")
 def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
     write_wave(tmp_path / "long.wav", np.tile(voice, 60))
     long = {**inputs, "-d": tmp_path / "long.wav"}
+    # Two minutes of sound take longer than this test.
     process = subprocess.Popen(
         [sys.executable, "-c", LISTEN, *command(long)[3:]],
         stderr=subprocess.PIPE,
@@ -373,6 +388,7 @@ def test_ctrl_c_leaves_nothing(inputs, tmp_path, voice):
         if list(tmp_path.rglob(".jaxportrait*")) or process.poll() is not None:
             break
         time.sleep(0.1)
+    # Let it render, so that Ctrl-C falls within a frame.
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
@@ -394,6 +410,7 @@ def default_interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("default_interrupts")
 def test_ctrl_c_within_a_callback_is_not_lost_and_says_nothing():
     class Callback:
+        # Python prints and forgets errors of `__del__`.
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
@@ -414,10 +431,12 @@ def test_warming_up_fills_the_cache_and_makes_no_video(inputs, tmp_path, capfd):
     assert done.stdout.strip() == str(cache)
     assert "compiling for clips of up to 1.0 s" in done.stderr
     assert not inputs["-o"].exists()
+    # The cache keeps a file of access times beside each program.
     programs = {
         path.name for path in cache.iterdir() if not path.name.endswith("-atime")
     }
     assert programs
+    # A clip compiles nothing more.
     subprocess.run(arguments, check=True)
     assert {
         path.name for path in cache.iterdir() if not path.name.endswith("-atime")
@@ -434,6 +453,7 @@ def test_a_full_disk_gives_one_line(inputs, tmp_path):
     limited = [
         "bash",
         "-c",
+        # Files of at most 8 blocks; the signal is ignored, so that writing fails.
         'ulimit -f 8; trap "" XFSZ; exec "$@"',
         "--",
         *command(inputs, "--crf", "0", "--compilation-cache", "none"),

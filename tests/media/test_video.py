@@ -14,6 +14,7 @@ import pytest
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.video import VideoReader, VideoWriter
 
+# Saturated colours, greys and skin.
 PATCHES = np.array(
     [
         [255, 0, 0],
@@ -59,6 +60,7 @@ def seconds_of(stream) -> float:
 
 
 def test_colours_do_not_shift(tmp_path):
+    # A patch is 32 pixels wide.
     chart = np.repeat(np.repeat(PATCHES.reshape(2, 4, 3), 32, axis=0), 32, axis=1)
     path = write(tmp_path / "a.mp4", [chart] * 3, (128, 64))
     with av.open(str(path)) as container:
@@ -72,6 +74,7 @@ def test_colours_do_not_shift(tmp_path):
         )
         assert tags == (1, 1, 1, 1)  # BT.709 thrice, limited range
     for _, frame in VideoReader(path):
+        # Codecs blur the edges of patches.
         centres = frame[16::32, 16::32].reshape(-1, 3).astype(int)
         assert np.abs(centres - PATCHES).max() <= 3
 
@@ -81,9 +84,11 @@ def test_smooth_pictures_keep_their_light(tmp_path):
     picture = np.stack(
         [127 + 100 * np.sin(x + k) * np.cos(y - k) for k in range(3)], axis=-1
     ).astype(np.uint8)
+    # A low constant rate factor, so that the codec changes little.
     (_, first), *_ = VideoReader(
         write(tmp_path / "a.mp4", [picture], (128, 96), crf=10)
     )
+    # The mean of all pixels shows a shift of light.
     error = first.astype(float) - picture
     assert np.abs(error.mean((0, 1))).max() < 0.5
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 44
@@ -97,6 +102,7 @@ def test_pictures_and_sound_keep_time(tmp_path, fps):
     reader = VideoReader(path)
     assert reader.size == (32, 32)
     assert float(reader.fps) == pytest.approx(float(fps), rel=1e-6)
+    # The clock of the file is exact to its ticks.
     times = [seconds for seconds, _ in reader]
     np.testing.assert_allclose(times, np.arange(count) / float(fps), atol=1e-3)
     with av.open(str(path)) as container:
@@ -112,6 +118,7 @@ def test_sound_lies_where_it_was(tmp_path):
     after = np.concatenate(list(Audio.open(path, allow_video=True).stream()))[
         : len(before)
     ]
+    # The correlation by lag is largest where nothing is shifted.
     lags = np.fft.irfft(np.conj(np.fft.rfft(before)) * np.fft.rfft(after))
     assert np.argmax(lags) == 0
     assert np.corrcoef(before, after)[0, 1] > 0.9
@@ -155,6 +162,7 @@ def test_sound_is_decoded_only_as_far_as_frames_have_come(tmp_path):
         noise_frames(60),
         audio=dataclasses.replace(audio, decode=counted),
     )
+    # Two seconds of frames need little more sound.
     assert sum(decoded) < 4
 
 
@@ -178,9 +186,11 @@ def test_sound_may_start_late_on_its_own_clock(tmp_path):
 def test_file_is_interleaved_and_starts_with_its_index(tmp_path):
     path = write(tmp_path / "a.mp4", noise_frames(150), audio=noise_sound(5.0))
     data = path.read_bytes()
+    # Players can start before the whole file has come.
     assert data.index(b"moov") < data.index(b"mdat")
     latest = {"video": 0.0, "audio": 0.0}
     with av.open(str(path)) as container:
+        # Pictures and sound of one time lie near each other in the file.
         packets = (packet for packet in container.demux() if packet.size)
         for packet in sorted(packets, key=lambda packet: packet.pos or 0):
             latest[packet.stream.type] = float((packet.dts or 0) * packet.time_base)
@@ -194,6 +204,7 @@ def test_nothing_is_left_of_an_interrupted_file(tmp_path, error):
         raise error
 
     path = tmp_path / "a.mp4"
+    # An earlier file stays as it was.
     path.write_bytes(b"the one before")
     with pytest.raises(error):
         write(path, interrupted_frames(), audio=noise_sound(1.0))
@@ -210,6 +221,7 @@ def test_a_complete_file_replaces_the_one_before(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):
+    # A limit of the size of files stands in for a full disk.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
     try:
@@ -290,6 +302,7 @@ def test_reader_turns_frames_upright(tmp_path):
     matrix = (
         data.index(b"tkhd") + 44
     )  # a quarter turn clockwise, as telephones write it
+    # Fixed-point numbers of 16 bits after the point, 30 in the last column.
     quarter = np.array(
         [[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4"
     )
@@ -298,6 +311,7 @@ def test_reader_turns_frames_upright(tmp_path):
     reader = VideoReader(path)
     assert reader.size == (32, 64)
     ((_, frame),) = reader
+    # The white corner is now at the upper right.
     assert frame[:28, 20:].min() > 240
     assert frame[:, :12].max() < 15
 
@@ -338,6 +352,7 @@ def test_a_video_cut_within_a_packet_is_an_error(tmp_path, kind):
             for packet in container.demux()
             if packet.size and packet.stream.type == kind
         ]
+        # The file ends within a packet of this kind.
         half = packets[len(packets) // 2]
         end = (half.pos or 0) + half.size // 2
     path.write_bytes(path.read_bytes()[:end])

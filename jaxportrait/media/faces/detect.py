@@ -102,6 +102,7 @@ def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[
     faces = detector.find(image)
     if not faces:
         raise NoFaceError(_no_face_message(image, detector))
+    # The largest face is the one that users mean.
     return sorted(faces, key=lambda face: face.area, reverse=True)
 
 
@@ -131,6 +132,7 @@ def _open_first(folder: Path | None) -> Detector:
             return Detector(name, opener(folder), tuple(passed_over))
         except DetectorUnavailableError as error:
             passed_over.append(error.reason)
+    # The last resort needs no files.
     return Detector("haar", _open_haar(folder), tuple(passed_over))
 
 
