@@ -1,9 +1,8 @@
-"""`python -m benchmarks.conv`: the forms of `ops.conv` and `ops.prepared` over the
-renderer's shapes.
+"""`python -m benchmarks.conv`: the forms of `ops.conv` over the renderer's shapes.
 
-Forms of one convolution run in turn; the ratios are of the time of the convolution as
+Forms of one convolution run in turn. The ratios are of the time of the convolution as
 written. "aligned" ones have their channels filled up to a multiple of 8, which a GPU's
-matrix units want in halves; `ops.conv` takes the aligned 2-D ones there.
+matrix units need in half precision. `ops.conv` uses the aligned 2-D ones there.
 """
 
 from collections.abc import Callable
@@ -19,21 +18,28 @@ import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
-from jaxportrait.ops.conv.direct import (
+from jaxportrait.ops.conv import (
     ALIGNMENT,
     FORMS_3D,
     aligned,
     as_written,
+    convolve_prepared,
     half_padding,
+    prepare,
+    toom_cook_suits,
 )
-from jaxportrait.ops.conv.prepared import convolve_prepared, prepare
 from jaxportrait.ops.resize import upsample_nearest
+
+Form = tuple[Callable, Any]
+"""A function of maps and weights, and those weights."""
+COLUMNS = ("", "form", "median, ms", "CPU, ms", "of as written", "difference")
+DEPTH = 16
+"""Planes of a volume, as published."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution of the renderer: over a map of `side` x `side`, 16 deep where the
-    kernel is 3-D."""
+    """A convolution of the renderer over a map of `side` x `side`, or a volume."""
 
     name: str
     side: int
@@ -66,9 +72,9 @@ class Options:
     """Time the forms of a convolution.
 
     Attributes:
-      only: shapes whose names hold this text.
+      only: text that the names of the shapes contain.
       batch_size: maps a call.
-      dtype: in which they are computed.
+      dtype: compute dtype.
       repeats: calls that are timed, after the first.
       json: where to write the figures.
     """
@@ -82,106 +88,94 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    figures = {
-        shape.name: measure(shape, options)
-        for shape in SHAPES
-        if options.only in shape.name
-    }
-    rows = [
-        [
-            name,
-            form,
-            f"{1e3 * run['median']:.1f}",
-            f"{1e3 * run['cpu']:.1f}",
-            f"{paired_ratio(run, runs['as written']):.2f}x",
-            f"{run['error']:.0e}",
-        ]
-        for name, runs in figures.items()
-        for form, run in runs.items()
-    ]
-    columns = ("", "form", "median, ms", "CPU, ms", "of as written", "difference")
-    publish(
-        f"convolutions: {options.dtype}, batch {options.batch_size}",
-        columns,
-        rows,
-        figures,
-        options.json,
-    )
+    shapes = [shape for shape in SHAPES if options.only in shape.name]
+    figures = {shape.name: measure(shape, options) for shape in shapes}
+    rows = []
+    for name, runs in figures.items():
+        for form, run in runs.items():
+            row = [
+                name,
+                form,
+                f"{1e3 * run['median']:.1f}",
+                f"{1e3 * run['cpu']:.1f}",
+                f"{paired_ratio(run, runs['as written']):.2f}x",
+                f"{run['error']:.0e}",
+            ]
+            rows.append(row)
+    title = f"convolutions: {options.dtype}, batch {options.batch_size}"
+    publish(title, COLUMNS, rows, figures, options.json)
 
 
 def measure(shape: Shape, options: Options) -> dict[str, dict[str, Any]]:
-    """Times of every form, and how far its result is from that of the convolution as
-    written, of the latter's scale."""
+    """Measure the times of every form, and its error.
+
+    The error is the largest difference from the convolution as written, as a share of
+    the latter's largest value.
+    """
+    dtype = jnp.dtype(options.dtype)
     rng = np.random.default_rng(0)
-    depth = (16,) * (len(shape.taps) - 2)
-    x = rng.standard_normal(
-        (options.batch_size, *depth, shape.side, shape.side, shape.inputs), np.float32
-    )
+    depth = (DEPTH,) * (len(shape.taps) - 2)
+    size = (options.batch_size, *depth, shape.side, shape.side, shape.inputs)
+    x = rng.standard_normal(size, np.float32)
     kernel = rng.standard_normal((*shape.taps, shape.inputs, shape.outputs), np.float32)
     kernel /= np.sqrt(np.float32(np.prod(kernel.shape[:-1])))
-    dtype = jnp.dtype(options.dtype)
-    calls = {
-        name: compiled(form, x, weights, dtype)
-        for name, (form, weights) in forms_of(shape, kernel, dtype).items()
-    }
+
+    calls: dict[str, Callable[[], Any]] = {}
+    for name, (form, weights) in forms_of(shape, kernel, dtype).items():
+        calls[name] = compiled(form, x, weights, dtype)
     results = {name: np.asarray(call(), np.float32) for name, call in calls.items()}
-    plain, runs = results["as written"], alternate(calls, options.repeats)
-    return {
-        name: {
-            **run,
-            "error": float(np.abs(results[name] - plain).max() / np.abs(plain).max()),
-        }
-        for name, run in runs.items()
-    }
+    runs = alternate(calls, options.repeats)
+    reference = results["as written"]
+    for name, result in results.items():
+        error = np.abs(result - reference).max() / np.abs(reference).max()
+        runs[name] = {**runs[name], "error": float(error)}
+    return runs
 
 
-def forms_of(
-    shape: Shape, kernel: np.ndarray, dtype: Any
-) -> dict[str, tuple[Callable, Any]]:
-    """Name -> a form and the weights that it reads."""
-    padding = half_padding(jnp.asarray(kernel))
+def forms_of(shape: Shape, kernel: np.ndarray, dtype: Any) -> dict[str, Form]:
+    """Return every form of a convolution by name, with the weights that it reads."""
+    padding = half_padding(kernel)
 
     def written(x: Any, kernel: Any) -> Any:
-        return as_written(upsample_nearest(x, shape.upsample), kernel, padding=padding)
+        fine = upsample_nearest(x, shape.upsample)
+        return as_written(fine, kernel, padding=padding)
 
-    whole = {"as written": written}
-    if shape.upsample == 1 and len(shape.taps) == 3:
-        others = {
-            name: form for name, form in FORMS_3D.items() if form is not as_written
-        }
-        whole |= {name: partial(form, padding=padding) for name, form in others.items()}
-    forms: dict[str, tuple[Callable, Any]] = {
-        name: (form, kernel) for name, form in whole.items()
-    }
-    if shape.upsample == 1 and (shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT):
-        in_2d = ("taps_as_inputs", "taps_as_outputs") if len(shape.taps) == 3 else ()
-        for name, form in {
-            "as written": as_written,
-            **{name: FORMS_3D[name] for name in in_2d},
-        }.items():
-            forms[f"{name}, aligned"] = (
-                partial(aligned, form, padding=padding),
-                kernel,
-            )
+    forms: dict[str, Form] = {"as written": (written, kernel)}
+    if shape.upsample == 1:
+        for name, form in direct_forms(shape).items():
+            forms[name] = (partial(form, padding=padding), kernel)
+
     prepared = partial(convolve_prepared, upsample=shape.upsample, padding=padding)
-    exact = jax.default_backend() == "cpu" and dtype == jnp.float32
-    for name, toom_cook in (
-        ("taps merged", False),
-        *([("Toom-Cook", True)] if exact else []),
-    ):
-        kernels = prepare(kernel, shape.upsample, toom_cook=toom_cook)
-        if len(kernels) > 1 if toom_cook else shape.upsample > 1:
-            forms[name] = (prepared, kernels)
+    if shape.upsample > 1:
+        kernels = prepare(kernel, shape.upsample, toom_cook=False)
+        forms["taps merged"] = (prepared, kernels)
+    if toom_cook_suits(dtype):
+        kernels = prepare(kernel, shape.upsample, toom_cook=True)
+        if len(kernels) > 1:
+            forms["Toom-Cook"] = (prepared, kernels)
+    return forms
+
+
+def direct_forms(shape: Shape) -> dict[str, Callable]:
+    """Return the forms of a map that is not upsampled, besides the one as written."""
+    forms: dict[str, Callable] = {}
+    aligned_names = ["as_written"]
+    if len(shape.taps) == 3:
+        forms |= FORMS_3D
+        del forms["as_written"]
+        aligned_names += ["taps_as_inputs", "taps_as_outputs"]
+    if shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT:
+        for name in aligned_names:
+            forms[f"{name}, aligned"] = partial(aligned, FORMS_3D[name])
     return forms
 
 
 def compiled(
     form: Callable, x: np.ndarray, weights: Any, dtype: Any
 ) -> Callable[[], Any]:
-    """A call of the form on the device."""
-    arguments = jax.device_put(
-        jax.tree.map(lambda array: array.astype(dtype), (x, weights))
-    )
+    """Compile a form, and return its call on the device."""
+    arguments = jax.tree.map(lambda array: array.astype(dtype), (x, weights))
+    arguments = jax.device_put(arguments)
     program = jax.jit(form).lower(*arguments).compile()
     return lambda: program(*arguments)
 

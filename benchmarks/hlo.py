@@ -1,5 +1,7 @@
-"""What a compiled program runs, read from its text: kernels, with the bytes that they
-move and their operations."""
+"""The kernels of a compiled program, read from its text.
+
+Each comes with its operations and the bytes that it moves.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +34,7 @@ NO_KERNEL = {
     "after-all",
 }
 MOVES = {"transpose", "copy", "bitcast", "parameter", "constant"}
-"""Of a fusion that only changes the order of what it reads."""
+"""Operations of a fusion that only changes the order of its operands."""
 COLLECTIVES = (
     "all-reduce",
     "all-gather",
@@ -47,7 +49,7 @@ INSTRUCTION = re.compile(
     r"\s+(?:ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<opcode>[a-z][\w-]*)\((?P<rest>.*)"
 )
 WORKSPACE = re.compile(r", [su]8\[\d+\]\{0\}\)$")
-"""The last result of a library's call: memory that it may scribble in."""
+"""The last result of a library's call: its scratch memory."""
 COMPUTATION = re.compile(r"(?P<entry>ENTRY )?%(?P<name>\S+) \(")
 
 
@@ -56,7 +58,9 @@ class Instruction:
     """A line of a program's text.
 
     Attributes:
-      shape: of its result, or of a tuple of results.
+      name: name of the result.
+      shape: type and dimensions of the result, or of a tuple of results.
+      opcode: operation.
       rest: operands and attributes.
     """
 
@@ -67,12 +71,13 @@ class Instruction:
 
     @property
     def operands(self) -> list[str]:
+        """Names of its operands."""
         return re.findall(r"%([\w.-]+)", self.rest[: self.rest.index(")")])
 
     def attribute(self, pattern: str) -> str | None:
-        """What the first group of `pattern` finds among the attributes."""
-        found = re.search(pattern, self.rest)
-        return found and found[1]
+        """Return the first group of `pattern` among the attributes."""
+        match = re.search(pattern, self.rest)
+        return match and match[1]
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,10 @@ class Kernel:
     """A kernel, or a call of a library.
 
     Attributes:
-      flops: of products, a multiplication and an addition counted as two; those of
-        anything else are left out.
+      name: name of its result.
+      kind: kind of work.
+      flops: operations of products, a multiplication and an addition counted as two;
+        those of all else are left out.
       moved: bytes that it reads and writes, each counted once.
       calls: how often it runs, in a loop.
     """
@@ -93,13 +100,17 @@ class Kernel:
     calls: int
 
     def least_time(self, flops: float, bandwidth: float) -> float:
-        """Seconds that all calls take at the least on a device of so many operations
-        and bytes a second."""
+        """Return the seconds that all calls take at least.
+
+        Args:
+          flops: operations a second of the device.
+          bandwidth: bytes a second of its memory.
+        """
         return self.calls * max(self.flops / flops, self.moved / bandwidth)
 
 
 def read_kernels(text: str) -> list[Kernel]:
-    """The kernels of a compiled program.
+    """Return the kernels of a compiled program.
 
     Raises:
       ValueError: it holds a loop whose length is not known.
@@ -109,94 +120,119 @@ def read_kernels(text: str) -> list[Kernel]:
 
 
 def _parse(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
-    """Computation -> its instructions by name; and which one is the program."""
+    """Return the instructions of every computation by name, and the program's name."""
     computations: dict[str, dict[str, Instruction]] = {}
-    entry, current = "", {}
+    current: dict[str, Instruction] = {}
+    entry = ""
     for line in text.splitlines():
-        if line.endswith("{") and (head := COMPUTATION.match(line)):
-            computations[head["name"]] = current = {}
-            entry = head["name"] if head["entry"] else entry
-        elif found := INSTRUCTION.match(line):
-            current[found["name"]] = Instruction(**found.groupdict())
+        head = COMPUTATION.match(line)
+        body = INSTRUCTION.match(line)
+        if head and line.endswith("{"):
+            current = {}
+            computations[head["name"]] = current
+            if head["entry"]:
+                entry = head["name"]
+        elif body:
+            current[body["name"]] = Instruction(**body.groupdict())
     return computations, entry
 
 
 def _kernels(
     computations: Mapping[str, Mapping[str, Instruction]], name: str, calls: int
 ) -> Iterator[Kernel]:
+    """Yield the kernels of a computation that is called so often."""
     instructions = computations[name]
     for instruction in instructions.values():
         if instruction.opcode in NO_KERNEL or instruction.opcode.endswith("-done"):
             continue
         if instruction.opcode == "while":
-            trips = instruction.attribute(r'known_trip_count":\{"n":"(\d+)"')
-            if trips is None:
-                raise ValueError(
-                    f"the loop {instruction.name} runs until its condition says so"
-                )
-            yield from _kernels(
-                computations,
-                str(instruction.attribute(r"body=%([\w.-]+)")),
-                calls * int(trips),
-            )
+            body = str(instruction.attribute(r"body=%([\w.-]+)"))
+            yield from _kernels(computations, body, calls * _trips(instruction))
         elif instruction.opcode == "call":
-            yield from _kernels(
-                computations, str(instruction.attribute(r"to_apply=%([\w.-]+)")), calls
-            )
+            callee = str(instruction.attribute(r"to_apply=%([\w.-]+)"))
+            yield from _kernels(computations, callee, calls)
         else:
-            fused = computations.get(
-                str(instruction.attribute(r"calls=%([\w.-]+)")), {}
-            )
-            yield _kernel(instruction, instructions, fused, calls)
+            fusion = str(instruction.attribute(r"calls=%([\w.-]+)"))
+            steps = computations.get(fusion, {})
+            yield _kernel(instruction, instructions, steps, calls)
+
+
+def _trips(loop: Instruction) -> int:
+    trips = loop.attribute(r'known_trip_count":\{"n":"(\d+)"')
+    if trips is None:
+        raise ValueError(
+            f"the length of loop {loop.name} is not known: give it a fixed number of turns"
+        )
+    return int(trips)
 
 
 def _kernel(
     instruction: Instruction,
-    among: Mapping[str, Instruction],
-    fused: Mapping[str, Instruction],
+    siblings: Mapping[str, Instruction],
+    steps: Mapping[str, Instruction],
     calls: int,
 ) -> Kernel:
-    shapes = [
-        among[operand].shape for operand in instruction.operands if operand in among
-    ]
-    made = (
-        WORKSPACE.sub("", instruction.shape)
-        if instruction.opcode == "custom-call"
-        else instruction.shape
-    )
-    moved = _size(made) + sum(_size(shape) for shape in _read(shapes, fused))
-    products = [
-        (step, fused) for step in fused.values() if step.opcode in PRODUCTS
-    ] or [(instruction, among)]
-    flops = sum(_flops(step, others) for step, others in products)
-    return Kernel(instruction.name, _kind(instruction, fused), flops, moved, calls)
+    """Describe an instruction.
+
+    Args:
+      instruction: a line of the program.
+      siblings: all lines of its computation, where its operands stand.
+      steps: the lines of its fusion; none if it is no fusion.
+      calls: how often it runs.
+    """
+    result = instruction.shape
+    if instruction.opcode == "custom-call":
+        result = WORKSPACE.sub("", result)
+    operands = _operands(instruction, siblings)
+    moved = _size(result)
+    moved += sum(_size(shape) for shape in _read(operands, steps))
+
+    flops = _flops(instruction, siblings)
+    for step in steps.values():
+        if step.opcode in PRODUCTS:
+            flops += _flops(step, steps)
+    return Kernel(instruction.name, _kind(instruction, steps), flops, moved, calls)
 
 
-def _read(shapes: Sequence[str], fused: Mapping[str, Instruction]) -> Iterator[str]:
-    """What a fusion reads of its operands: of those that it only slices, the slices."""
+def _operands(
+    instruction: Instruction, siblings: Mapping[str, Instruction]
+) -> list[str]:
+    """Return the shapes of an instruction's operands."""
+    names = [name for name in instruction.operands if name in siblings]
+    return [siblings[name].shape for name in names]
+
+
+def _read(shapes: Sequence[str], steps: Mapping[str, Instruction]) -> Iterator[str]:
+    """Yield what a fusion reads of its operands.
+
+    Of operands that it only slices, that is the slices.
+    """
     users: dict[str, list[Instruction]] = {}
-    for step in fused.values():
-        for operand in step.operands if step.opcode != "parameter" else ():
-            users.setdefault(operand, []).append(step)
+    for step in steps.values():
+        if step.opcode != "parameter":
+            for operand in step.operands:
+                users.setdefault(operand, []).append(step)
 
     def readers(name: str) -> Iterator[Instruction]:
         for user in users.get(name, ()):
-            yield from readers(user.name) if user.opcode == "bitcast" else (user,)
+            if user.opcode == "bitcast":
+                yield from readers(user.name)
+            else:
+                yield user
 
-    parts = {
-        int(step.rest[: step.rest.index(")")]): [
-            reader.shape for reader in readers(name)
-        ]
-        for name, step in fused.items()
-        if step.opcode == "parameter"
-        and all(reader.opcode in SLICES for reader in readers(name))
-    }
+    slices: dict[int, list[str]] = {}
+    for name, step in steps.items():
+        if step.opcode == "parameter":
+            consumers = list(readers(name))
+            if all(consumer.opcode in SLICES for consumer in consumers):
+                number = int(step.rest[: step.rest.index(")")])
+                slices[number] = [consumer.shape for consumer in consumers]
     for number, shape in enumerate(shapes):
-        yield from parts.get(number, [shape])
+        yield from slices.get(number, [shape])
 
 
-def _kind(instruction: Instruction, fused: Mapping[str, Instruction]) -> Kind:
-    opcodes = {step.opcode for step in fused.values()} or {instruction.opcode}
+def _kind(instruction: Instruction, steps: Mapping[str, Instruction]) -> Kind:
+    opcodes = {step.opcode for step in steps.values()} or {instruction.opcode}
     target = instruction.attribute(r'custom_call_target="([^"]+)"') or ""
     if instruction.opcode.startswith(COLLECTIVES):
         return "collective"
@@ -209,38 +245,36 @@ def _kind(instruction: Instruction, fused: Mapping[str, Instruction]) -> Kind:
     return "copy" if opcodes <= MOVES else "other"
 
 
-def _flops(instruction: Instruction, among: Mapping[str, Instruction]) -> float:
-    """Of a convolution or a matrix product; 0 of anything else."""
-    result = _dimensions(instruction.shape)
-    operands = [
-        _dimensions(among[operand].shape)
-        for operand in instruction.operands
-        if operand in among
-    ]
-    if labels := instruction.attribute(r"dim_labels=\w+_(\w+)->"):
-        return 2 * prod(result) * prod(operands[1]) / operands[1][labels.index("o")]
-    contracted = instruction.attribute(
+def _flops(instruction: Instruction, siblings: Mapping[str, Instruction]) -> float:
+    """Return the operations of a convolution or a matrix product; 0 of all else."""
+    results = prod(_dimensions(instruction.shape))
+    operands = [_dimensions(shape) for shape in _operands(instruction, siblings)]
+    labels = instruction.attribute(r"dim_labels=\w+_(\w+)->")
+    if labels:
+        kernel = operands[1]
+        outputs = kernel[labels.index("o")]
+        return 2 * results * prod(kernel) / outputs
+    # The text has two spellings: of the instruction, and of the library's config.
+    axes = instruction.attribute(
         r'lhs_contracting_dim(?:ension)?s"?[=:][{\[]([\d,"]+)[}\]]'
     )
-    if contracted is None:
+    if axes is None:
         return 0
-    return (
-        2
-        * prod(result)
-        * prod(operands[0][int(axis.strip('"'))] for axis in contracted.split(","))
-    )
+    contracted = [operands[0][int(axis.strip('"'))] for axis in axes.split(",")]
+    return 2 * results * prod(contracted)
 
 
 def _dimensions(shape: str) -> Sequence[int]:
-    """Of an array, or of the first one of a tuple."""
-    found = ARRAY.search(shape)
-    return [int(size) for size in found[2].split(",") if size] if found else []
+    """Return the dimensions of an array, or of the first array of a tuple."""
+    array = ARRAY.search(shape)
+    return _sizes(array[2]) if array else []
 
 
 def _size(shape: str) -> int:
-    """Bytes of an array, or of all arrays of a tuple."""
+    """Return the bytes of an array, or of all arrays of a tuple."""
     arrays = ARRAY.findall(shape)
-    return sum(
-        BYTES[dtype] * prod(int(size) for size in sizes.split(",") if size)
-        for dtype, sizes in arrays
-    )
+    return sum(BYTES[dtype] * prod(_sizes(sizes)) for dtype, sizes in arrays)
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",") if size]

@@ -1,5 +1,4 @@
-"""The renderer's networks as `benchmarks.renderer` runs them: the golden recipe's
-weights, inputs, and our programs."""
+"""The renderer's networks for `benchmarks.renderer`: weights, inputs and programs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,28 +20,30 @@ StateDicts = dict[str, dict[str, np.ndarray]]
 """Part -> the tensors of its published file."""
 
 PARTS = {"F": "appearance", "M": "motion", "W": "warping", "G": "generator"}
+"""Letter of a network -> its part."""
 
 
 def recipe_weights(golden: Path, letters: Sequence[str]) -> StateDicts:
-    """The full-size weights of the golden recipe, in the published layout."""
+    """Return the full-size weights of the golden recipe, in the published layout."""
     recipe = Recipe(golden)
-    return {
-        PARTS[letter]: recipe.state_dict(f"full/{MODULES[PARTS[letter]]}")
-        for letter in letters
-    }
+    weights: StateDicts = {}
+    for letter in letters:
+        part = PARTS[letter]
+        weights[part] = recipe.state_dict(f"full/{MODULES[part]}")
+    return weights
 
 
 def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
-    """Part -> our network in its inference form."""
+    """Return our network of each part in its inference form."""
     full = Contents.full()
     configs = {part: full.parts[part] for part in states}
-    params = {
-        part: convert_network(state, configs[part]).leaves
-        for part, state in states.items()
-    }
+    params: dict[str, Any] = {}
+    for part, state in states.items():
+        params[part] = convert_network(state, configs[part]).leaves
     with TemporaryDirectory() as folder:
-        save_checkpoint(Path(folder) / "renderer", Contents(parts=configs), params)
-        checkpoint = open_checkpoint(Path(folder) / "renderer")
+        path = Path(folder) / "renderer"
+        save_checkpoint(path, Contents(parts=configs), params)
+        checkpoint = open_checkpoint(path)
         return {
             part: checkpoint.network(part, dtype=jnp.dtype(dtype)) for part in states
         }
@@ -51,44 +52,46 @@ def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
 def our_programs(
     networks: dict[str, Any], inputs: dict[str, np.ndarray]
 ) -> dict[str, tuple[Callable, tuple]]:
-    """Letter -> a program and its arguments, as rendering runs it: what a source needs
-    once is made beforehand."""
-    x = {
-        name: jnp.asarray(np.moveaxis(value, 1, -1) if value.ndim > 3 else value)
-        for name, value in inputs.items()
-    }
+    """Return each letter's program and its arguments, as rendering runs it.
+
+    The part that a source needs once is computed beforehand.
+    """
+    x: dict[str, Any] = {}
+    for name, value in inputs.items():
+        is_map = value.ndim > 3
+        x[name] = jnp.asarray(np.moveaxis(value, 1, -1) if is_map else value)
     programs: dict[str, tuple[Callable, tuple]] = {}
     for letter, name in (("F", "image"), ("M", "image"), ("G", "features")):
         if PARTS[letter] in networks:
-            programs[letter] = (
-                lambda network, value: network(value),
-                (networks[PARTS[letter]], x[name]),
-            )
+            programs[letter] = (run_network, (networks[PARTS[letter]], x[name]))
     if "warping" in networks:
         warping = networks["warping"]
-        source = (
-            x["volume"],
-            x["source"],
-            x["driving"],
-            warping.dense_motion.compress_volume(x["volume"]),
-        )
-        programs["W"] = (
-            lambda warping, *source: warping(*source).features,
-            (warping, *source),
-        )
+        compressed = warping.dense_motion.compress_volume(x["volume"])
+        source = (x["volume"], x["source"], x["driving"], compressed)
+        programs["W"] = (warp, (warping, *source))
         if "generator" in networks:
-            programs["W+G"] = (
-                lambda warping, generator, *source: generator(
-                    warping(*source).features
-                ),
-                (warping, networks["generator"], *source),
-            )
+            generator = networks["generator"]
+            programs["W+G"] = (draw_frames, (warping, generator, *source))
     return programs
 
 
+def run_network(network: Any, value: Any) -> Any:
+    return network(value)
+
+
+def warp(warping: Any, *source: Any) -> Any:
+    return warping(*source).features
+
+
+def draw_frames(warping: Any, generator: Any, *source: Any) -> Any:
+    return generator(warp(warping, *source))
+
+
 def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
-    """Inputs of every network, as the original reads them; one source serves every
-    frame."""
+    """Draw inputs of every network in the original's layout.
+
+    One source serves every frame.
+    """
     rng = np.random.default_rng(0)
 
     def draw(*shape: int, scale: float) -> np.ndarray:

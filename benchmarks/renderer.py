@@ -1,17 +1,18 @@
-"""`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G),
-by batch size and dtype.
+"""`python -m benchmarks.renderer [--against PATH]`: F, M, W, G and a whole frame (W+G).
 
 Weights are the golden recipe's. `--against` names a checkout of the PyTorch original
-(LivePortrait), which runs in turn with ours, in a process of its own and on the same
-weights: in float32, eagerly; on a GPU in float16, compiled, too. It needs torch and
+(LivePortrait). It runs in turn with ours, in a process of its own and on the same
+weights: eagerly in float32, and on a GPU also compiled in float16. It needs torch and
 PyYAML. With float32 among several `--dtypes`, the frames of the others are compared
-with its.
+with those of float32.
 """
 
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 import tyro
 
-from benchmarks.neighbour import Neighbour
+from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.networks import draw_inputs, our_networks, our_programs, recipe_weights
 from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
@@ -29,7 +30,10 @@ from train.engine.journal import measure_peak
 
 Letter = Literal["F", "M", "W", "G", "W+G"]
 WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
-"""Multiplications and additions a frame in the network as published, counted as two."""
+"""Operations a frame of the network as published.
+
+A multiplication and an addition count as two.
+"""
 
 COLUMNS = (
     "",
@@ -88,7 +92,9 @@ def main() -> None:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    rows = [row for name, runs in figures.items() for row in rows_of(name, runs, peaks)]
+    rows: list[list[str]] = []
+    for name, runs in figures.items():
+        rows += rows_of(name, runs, peaks)
     publish("renderer", COLUMNS, rows, {"peak": peaks, "runs": figures}, options.json)
 
 
@@ -99,81 +105,88 @@ def measure(
     original: Neighbour | None,
     repeats: int,
 ) -> dict[str, dict[str, Any]]:
-    """Our forms, and the original's, in turn on the same inputs."""
-    inputs, calls, costs = draw_inputs(batch_size), {}, {}
+    """Time our forms and the original's, in turn on the same inputs.
+
+    Args:
+      name: network or networks.
+      batch_size: frames a call.
+      networks: dtype -> our networks.
+      original: process of the original, if there is one.
+      repeats: calls that are timed, after the first.
+    """
+    inputs = draw_inputs(batch_size)
+    calls: dict[str, Callable[[], Any]] = {}
+    costs: dict[str, dict[str, float]] = {}
     for dtype, ours in networks.items():
         program, arguments = our_programs(ours, inputs)[name]
         start = time.perf_counter()
-        # The precision of `infer`.
-        precision = "highest" if dtype == "float32" else None
-        with jax.default_matmul_precision(precision):
+        # Products as inference has them.
+        with jax.default_matmul_precision("highest" if dtype == "float32" else None):
             compiled = jax.jit(program).lower(*arguments).compile()
-        costs[dtype] = {
-            "compile": time.perf_counter() - start,
-            "compiled_flops": compiled_flops(compiled),
-        }
-        calls[dtype] = lambda compiled=compiled, arguments=arguments: compiled(
-            *arguments
-        )
-    # The original runs in a process of its own, on the same inputs.
+        seconds = time.perf_counter() - start
+        costs[dtype] = {"compile": seconds, "compiled_flops": compiled_flops(compiled)}
+        calls[dtype] = partial(compiled, *arguments)
+    contestants: dict[str, Callable[[], Any] | Prepared] = {**calls}
     if original is not None:
-        calls |= {
-            form: original.prepare("program", name, inputs, form)
-            for form in original.ask("forms")
-        }
-    figures = alternate(calls, repeats)
-    # Frames in half precision are compared with those in float32.
+        for form in original.ask("forms"):
+            contestants[form] = original.prepare("program", name, inputs, form)
+    figures = alternate(contestants, repeats)
     if name == "W+G" and "float32" in networks:
+        truth = calls["float32"]()
         for dtype in networks.keys() - {"float32"}:
-            costs[dtype]["psnr"] = psnr(calls[dtype](), calls["float32"]())
+            costs[dtype]["psnr"] = psnr(calls[dtype](), truth)
     work = WORK[name] * batch_size
-    return {
-        form: {**run, **costs.get(form, {}), "flops": work / run["median"]}
-        for form, run in figures.items()
-    }
+    for form, run in figures.items():
+        flops = work / run["median"]
+        figures[form] = {**run, **costs.get(form, {}), "flops": flops}
+    return figures
 
 
 def compiled_flops(compiled: Any) -> float:
-    """Operations that the compiled program counts, by which a saving shows whatever
-    else the machine does."""
+    """Return the operations that the compiled program counts.
+
+    They show a saving whatever else the machine does.
+    """
     return compiled.cost_analysis()["flops"]
 
 
-def psnr(pictures: AnyArray, truth: AnyArray) -> float:
-    """Peak signal-to-noise ratio in dB of pictures of 0 to 1; 999 where they are
-    equal."""
-    error = float(
-        np.mean((np.asarray(pictures, np.float64) - np.asarray(truth, np.float64)) ** 2)
-    )
+def psnr(image: AnyArray, truth: AnyArray) -> float:
+    """Return the peak signal-to-noise ratio in dB of pictures of 0 to 1.
+
+    It is 999 where they are equal.
+    """
+    difference = np.asarray(image, np.float64) - np.asarray(truth, np.float64)
+    error = float(np.mean(difference**2))
     return -10 * math.log10(error) if error else 999.0
 
 
 def rows_of(
     name: str, runs: dict[str, dict[str, Any]], peaks: dict[str, float]
 ) -> list[list[str]]:
-    """A row a form; ours are compared with each of the original's by the median of the
-    ratios of neighbouring calls."""
-    # Ratios of neighbouring calls cancel what else the machine does.
+    """Return a row for each form.
+
+    Ours are compared with each of the original's by the median of the ratios of
+    neighbouring calls.
+    """
     rivals = [form for form in runs if form.startswith("original")]
     rows = []
     for form, run in runs.items():
-        ratios = [
-            paired_ratio(run, runs[rival]) for rival in rivals if form not in rivals
+        ratios: list[str] = []
+        if form not in rivals:
+            ratios = [f"{paired_ratio(run, runs[rival]):.2f}x" for rival in rivals]
+        row = [
+            name,
+            form,
+            f"{run['compile']:.1f}" if "compile" in run else "",
+            f"{1e3 * run['first']:.0f}",
+            f"{1e3 * run['median']:.1f}",
+            f"{1e3 * run['cpu']:.0f}",
+            f"{run['flops'] / 1e9:.0f}",
+            f"{run['flops'] / peaks[form]:.2f}" if form in peaks else "",
+            ", ".join(ratios),
+            f"{run['psnr']:.1f}" if "psnr" in run else "",
         ]
-        rows.append(
-            [
-                name,
-                form,
-                f"{run['compile']:.1f}" if "compile" in run else "",
-                f"{1e3 * run['first']:.0f}",
-                f"{1e3 * run['median']:.1f}",
-                f"{1e3 * run['cpu']:.0f}",
-                f"{run['flops'] / 1e9:.0f}",
-                f"{run['flops'] / peaks[form]:.2f}" if form in peaks else "",
-                ", ".join(f"{value:.2f}x" for value in ratios),
-                f"{run['psnr']:.1f}" if "psnr" in run else "",
-            ]
-        )
+        rows.append(row)
     return rows
 
 

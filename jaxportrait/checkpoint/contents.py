@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import NETWORKS, Role, kind_of
 from jaxportrait.models.stitching import StitchingConfig
+from jaxportrait.models.warping import WarpingConfig
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import (
     MOTION_FPS,

@@ -28,7 +28,7 @@ from jaxportrait.checkpoint.files import (
     handler,
     verify_files,
 )
-from jaxportrait.models.blocks import fold
+from jaxportrait.models.inference import for_inference
 from jaxportrait.models.parts import Role, abstract
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 
@@ -128,8 +128,7 @@ class Checkpoint:
         """
         network = abstract(self.sizes(part), dtype=dtype)
         fill(network, self._read(part, network))
-        network.eval()
-        fold(network)
+        network = for_inference(network)
         nnx.update(
             network,
             jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), nnx.state(network)),

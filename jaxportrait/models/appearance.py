@@ -1,5 +1,4 @@
-"""F, the appearance feature extractor: a picture's look as a feature volume, made once
-a source.
+"""F, the appearance feature extractor: picture -> feature volume, once a source.
 
 Source: LivePortrait (its AppearanceFeatureExtractor).
 """
@@ -19,15 +18,16 @@ from jaxportrait.ops.resize import mean_pool
 
 @dataclass(frozen=True)
 class AppearanceConfig:
-    """Appearance feature extractor F: picture -> feature volume.
+    """Sizes of the appearance feature extractor F: picture -> feature volume.
 
     Attributes:
-      base_channels: of the stem; doubled by every down block, to `max_channels` at
-        most.
-      down_blocks: each halves height and width.
-      volume_channels, volume_depth: of the volume; their product is the width of the
-        last 2-D map.
-      residual_blocks: 3-D, on the volume.
+      base_channels: channels of the stem; doubled by every down block.
+      max_channels: the largest number of channels.
+      down_blocks: blocks that halve height and width.
+      volume_channels: channels of the volume.
+      volume_depth: planes of the volume; the last 2-D map has volume_channels *
+        volume_depth channels.
+      residual_blocks: 3-D blocks on the volume.
     """
 
     base_channels: int
@@ -68,10 +68,8 @@ class AppearanceExtractor(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        widths = [
-            min(config.max_channels, config.base_channels * 2**i)
-            for i in range(config.down_blocks + 1)
-        ]
+        widths = [config.base_channels * 2**i for i in range(config.down_blocks + 1)]
+        widths = [min(config.max_channels, width) for width in widths]
         self.config = config
         self.stem = ConvNorm(3, config.base_channels, (3, 3), dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
@@ -91,15 +89,16 @@ class AppearanceExtractor(nnx.Module):
         )
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n d h w c"]:
-        """The volume of `image`, whose values are from 0 to 1; h = H / 2 **
-        down_blocks."""
+        """Compute the volume of `image`, with values from 0 to 1.
+
+        h = H / 2 ** down_blocks.
+        """
         x = nnx.relu(self.stem(image))
         for down in self.downs:
             x = mean_pool(nnx.relu(down(x)))
         x = self.lift(x)
-        x = x.reshape(
-            *x.shape[:3], self.config.volume_channels, self.config.volume_depth
-        )
+        channels = self.config.volume_channels
+        x = x.reshape(*x.shape[:3], channels, self.config.volume_depth)
         volume = x.transpose(0, 4, 1, 2, 3)  # (n, h, w, c, d) -> (n, d, h, w, c)
         for residual in self.residuals:
             volume = residual(volume)

@@ -1,13 +1,12 @@
-"""Layers that two or more networks share, and the exact rewrite of a network for
-inference.
+"""Layers that two or more networks share.
 
-Every layer computes in its `dtype`; statistics of norms, softmax and positions are
-float32 whatever the dtype.
+Every layer computes in its `dtype`. Statistics of norms, softmax and positions are
+float32 whatever the dtype. `models.inference` rewrites layers whose weights no longer
+change.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,28 +15,27 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.ops.conv.direct import convolve, half_padding
-from jaxportrait.ops.conv.prepared import convolve_prepared, prepare, toom_cook_suits
-from jaxportrait.ops.conv.upsampled import convolve_upsampled
+from jaxportrait.ops.conv import convolve, convolve_upsampled, half_padding
 
 NORM_EPSILON = 1e-5
+"""PyTorch's default for batch, instance and layer norms."""
 SPECTRAL_EPSILON = 1e-12
+"""PyTorch's default for spectral norms."""
 
 fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """U(+-1 / sqrt(fan in)): PyTorch's default for the weights of convolutions."""
 
 
 class Conv(nnx.Module):
-    """A 1-, 2- or 3-D convolution, padded by half its kernel where that is odd, and not
-    where it is even (patches).
+    """A 1-, 2- or 3-D convolution.
 
-    Its platform's fastest form is chosen in `ops.conv` and, for weights that no longer
-    change, in `ops.prepared`.
+    An odd kernel is padded by half its size. An even one is not: it reads patches.
+    `ops.conv` chooses the form that is fastest on a platform.
 
     Args:
-      kernel_size: a number an axis: (7, 7) or (3, 3, 3).
-      groups: of channels, each convolved alone.
-      upsample: the input is first repeated so many times along height and width.
+      kernel_size: taps along each axis: (7, 7) or (3, 3, 3).
+      groups: groups of channels, each convolved alone.
+      upsample: how many times the input is first repeated along height and width.
     """
 
     def __init__(
@@ -54,57 +52,37 @@ class Conv(nnx.Module):
         rngs: nnx.Rngs,
     ):
         shape = (*kernel_size, inputs // groups, outputs)
-        bound = 1 / math.sqrt(math.prod(shape[:-1]))
-        self.kernel: Any = nnx.data(nnx.Param(fan_in_uniform(rngs.params(), shape)))
-        self.bias: Any = (
-            nnx.Param(_uniform(rngs, (outputs,), bound)) if use_bias else None
-        )
-        self.stride, self.groups, self.upsample, self.dtype = (
-            stride,
-            groups,
-            upsample,
-            dtype,
-        )
+        self.kernel = nnx.Param(fan_in_uniform(rngs.params(), shape))
+        if use_bias:
+            bound = 1 / math.sqrt(math.prod(shape[:-1]))
+            self.bias = nnx.Param(_uniform(rngs, (outputs,), bound))
+        self.use_bias = use_bias
+        self.stride = stride
+        self.groups = groups
+        self.upsample = upsample
         self.padding = tuple(half_padding(self.kernel[...]))
-        self.prepared: Any = nnx.data(None)
+        self.dtype = dtype
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
-        y = self._convolve(x.astype(self.dtype))
-        return (
-            y
-            if self.bias is None
-            else y + channelwise(self.bias[...].astype(self.dtype), y)
-        )
+        return self.add_bias(self.convolve(x.astype(self.dtype)))
 
-    def _convolve(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
-        if self.prepared is not None:
-            kernels = [kernel[...].astype(self.dtype) for kernel in self.prepared]
-            return convolve_prepared(x, kernels, self.upsample, list(self.padding))
+    def convolve(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+        """Convolve `x`, which is of the layer's dtype, without the bias."""
         kernel = self.kernel[...].astype(self.dtype)
         if self.upsample > 1:
             return convolve_upsampled(x, kernel, self.upsample)
         return convolve(
-            x,
-            kernel,
-            stride=self.stride,
-            padding=list(self.padding),
-            groups=self.groups,
+            x, kernel, stride=self.stride, padding=self.padding, groups=self.groups
         )
 
-    def prepare(self) -> None:
-        """Do once what can be done to the kernel, if it will not change."""
-        if self.kernel is None or self.stride > 1 or self.groups > 1:
-            return
-        kernel = self.kernel[...]
-        kernels = prepare(kernel, self.upsample, toom_cook=toom_cook_suits(self.dtype))
-        if kernels[0] is not kernel:
-            self.prepared = nnx.List([nnx.Param(kernel) for kernel in kernels])
-            self.kernel = None
+    def add_bias(self, y: Float[Array, "n *space o"]) -> Float[Array, "n *space o"]:
+        if not self.use_bias:
+            return y
+        return y + channelwise(self.bias[...].astype(y.dtype), y)
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and a batch norm after it, which inference folds into the
-    convolution."""
+    """A convolution and a batch norm after it."""
 
     def __init__(
         self,
@@ -119,29 +97,18 @@ class ConvNorm(nnx.Module):
         self.conv = Conv(
             inputs, outputs, kernel_size, upsample=upsample, dtype=dtype, rngs=rngs
         )
-        self.norm: Any = nnx.data(batch_norm(outputs, dtype=dtype, rngs=rngs))
+        self.norm = batch_norm(outputs, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
-        x = self.conv(x)
-        return x if self.norm is None else self.norm(x)
-
-    def fold(self) -> None:
-        if self.norm is None:
-            return
-        scale = self.norm.scale[...] * (self.norm.var[...] + NORM_EPSILON) ** -0.5
-        kernel, bias = self.conv.kernel, self.conv.bias
-        kernel[...] = kernel[...] * channelwise(scale, kernel[...])
-        bias[...] = (bias[...] - self.norm.mean[...]) * scale + self.norm.bias[...]
-        self.norm = None
+        return self.norm(self.conv(x))
 
 
 class SpectralConv(nnx.Module):
-    """A 2-D convolution whose weights are divided by their spectral norm, estimated as
-    u W v.
+    """A 2-D convolution whose weights are divided by their spectral norm.
 
-    `u` and `v` are the stored singular vectors. They need not have converged, nor be of
-    length 1: averages are not. In training (`network.train()`) each call brings them a
-    power iteration nearer.
+    The norm is estimated as u W v from stored singular vectors. They need not have
+    converged, nor be of length 1: averages are not. In training (`network.train()`)
+    each call brings them a power iteration nearer.
 
     Source: Miyato et al., "Spectral normalization for generative adversarial networks",
     2018; PyTorch's form.
@@ -160,48 +127,38 @@ class SpectralConv(nnx.Module):
         self.conv = Conv(
             inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs
         )
-        u, v = (
-            jax.random.normal(rngs.params(), shape)
-            for shape in ((outputs,), (*kernel_size, inputs))
-        )
-        self.u: Any = nnx.data(nnx.BatchStat(u / jnp.linalg.norm(u)))
-        self.v: Any = nnx.data(nnx.BatchStat(v / jnp.linalg.norm(v.ravel())))
-        self.use_running_average = (
-            True  # as flax calls it, of all that is measured in training
-        )
+        u = jax.random.normal(rngs.params(), (outputs,))
+        v = jax.random.normal(rngs.params(), (*kernel_size, inputs))
+        self.u = nnx.BatchStat(u / jnp.linalg.norm(u))
+        self.v = nnx.BatchStat(v / jnp.linalg.norm(v.ravel()))
+        # Flax's name for the switch between training and evaluation, as in batch norms.
+        self.use_running_average = True
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
-        if self.u is None:
-            return self.conv(x)
         if not self.use_running_average:
-            self._iterate()
-        # A convolution is linear in its kernel: dividing its output spares a second
-        # kernel in memory.
-        kernel, bias = self.conv.kernel[...].astype(self.conv.dtype), self.conv.bias
-        y = convolve(x.astype(self.conv.dtype), kernel, padding=half_padding(kernel))
-        y = y / self._norm().astype(y.dtype)
-        return y if bias is None else y + channelwise(bias[...].astype(y.dtype), y)
+            self.iterate()
+        # A convolution is linear in its kernel. Dividing its output instead keeps a
+        # second kernel out of memory.
+        y = self.conv.convolve(x.astype(self.conv.dtype))
+        return self.conv.add_bias(y / self.spectral_norm().astype(y.dtype))
 
-    def _iterate(self) -> None:
+    def iterate(self) -> None:
+        """Update the singular vectors by one power iteration."""
         kernel = lax.stop_gradient(self.conv.kernel[...])
         v = jnp.einsum("hwio,o->hwi", kernel, self.u[...])
-        self.v[...] = v = v / (jnp.linalg.norm(v.ravel()) + SPECTRAL_EPSILON)
+        v = v / (jnp.linalg.norm(v.ravel()) + SPECTRAL_EPSILON)
         u = jnp.einsum("hwio,hwi->o", kernel, v)
+        self.v[...] = v
         self.u[...] = u / (jnp.linalg.norm(u) + SPECTRAL_EPSILON)
 
-    def _norm(self) -> Float[Array, ""]:
-        u, v = self.u[...], self.v[...]
-        projected = (self.conv.kernel[...] * v[..., None]).sum(axis=(0, 1, 2))
-        return (projected * u).sum() / (jnp.linalg.norm(u) * jnp.linalg.norm(v.ravel()))
-
-    def fold(self) -> None:
-        if self.u is None:
-            return
-        self.conv.kernel[...] = self.conv.kernel[...] / self._norm()
-        self.u = self.v = None
-
-
-Layer = TypeVar("Layer", Conv, nnx.Linear)
+    def spectral_norm(self) -> Float[Array, ""]:
+        """Return the estimate of the kernel's largest singular value."""
+        u = self.u[...]
+        v = self.v[...]
+        xp = u.__array_namespace__()  # NumPy's where the weights are on the host
+        projection = (self.conv.kernel[...] * v[..., None]).sum(axis=(0, 1, 2))
+        lengths = xp.linalg.norm(u) * xp.linalg.norm(v.ravel())
+        return (projection * u).sum() / lengths
 
 
 class GatedConvMLP(nnx.Module):
@@ -224,67 +181,18 @@ class GatedConvMLP(nnx.Module):
                 inputs, outputs, (kernel_size,), use_bias=False, dtype=dtype, rngs=rngs
             )
 
-        self.w1: Any = nnx.data(conv(width, hidden))
+        self.w1 = conv(width, hidden)
         self.w2 = conv(hidden, width)
-        self.w3: Any = nnx.data(conv(width, hidden))
-        self.joined: Any = nnx.data(None)
+        self.w3 = conv(width, hidden)
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
-        gate, value = (
-            (self.w1(x), self.w3(x))
-            if self.joined is None
-            else jnp.split(self.joined(x), 2, axis=-1)
-        )
-        return self.w2(nnx.silu(gate) * value)
-
-    def fold(self) -> None:
-        if self.joined is None:
-            self.joined = join([self.w1, self.w3])
-            self.w1 = self.w3 = None
-
-
-@runtime_checkable
-class Foldable(Protocol):
-    """A layer that has an equal form with fewer operations, once its weights no longer
-    change."""
-
-    def fold(self) -> None: ...
-
-
-def fold(network: nnx.Module) -> None:
-    """Rewrite a network in place for inference.
-
-    Norms with stored statistics go into the weights beside them, convolutions that read
-    the same become one, and what can be done to a kernel once is done. Plain arithmetic
-    alone, so that weights still on the host are folded there and nothing is compiled.
-    """
-    for _, module in list(nnx.iter_modules(network)):
-        if isinstance(module, Foldable):
-            module.fold()
-    for _, module in list(nnx.iter_modules(network)):
-        if isinstance(module, Conv):
-            module.prepare()
-
-
-def join(layers: Sequence[Layer]) -> Layer:
-    """One layer with the outputs of several that read the same, one after the other."""
-    wide = nnx.clone(layers[0])
-    for leaf in ("kernel", "bias") if layers[0].bias is not None else ("kernel",):
-        values = [getattr(layer, leaf)[...] for layer in layers]
-        setattr(
-            wide,
-            leaf,
-            nnx.Param(values[0].__array_namespace__().concatenate(values, axis=-1)),
-        )
-    if isinstance(wide, nnx.Linear):
-        wide.out_features = wide.kernel.shape[-1]
-    return wide
+        return self.w2(nnx.silu(self.w1(x)) * self.w3(x))
 
 
 def batch_norm(
     channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
 ) -> nnx.BatchNorm:
-    """A batch norm with PyTorch's momentum (flax counts what is kept)."""
+    """Return a batch norm with PyTorch's momentum of 0.1; Flax counts the complement."""
     return nnx.BatchNorm(
         channels, momentum=0.9, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs
     )
@@ -293,8 +201,7 @@ def batch_norm(
 def channelwise(
     vector: Float[Array, " c"], like: Float[Array, "*space c"]
 ) -> Float[Array, "*ones c"]:
-    """A vector over channels, shaped to meet `like` (ranks are never promoted
-    silently)."""
+    """Shape a vector over channels to meet `like`: ranks are never promoted silently."""
     return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
 
 

@@ -11,28 +11,26 @@ from jaxtyping import Array, Float
 from jaxportrait.models.blocks import Conv, channelwise
 
 EPSILON = 1e-6
+"""Of every norm, as published."""
 
 
 class GlobalResponseNorm(nnx.Module):
-    """Each channel weighed by its share of the picture's energy: gamma * x * n + beta +
-    x."""
+    """Each channel weighed by its share of the picture's energy.
+
+    The result is gamma * x * share + beta + x.
+    """
 
     def __init__(self, channels: int):
         self.gamma = nnx.Param(jnp.zeros((channels,)))
         self.beta = nnx.Param(jnp.zeros((channels,)))
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        energy = jnp.sqrt(
-            jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True)
-        )
-        share = (energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)).astype(
-            x.dtype
-        )
-        gamma, beta = (
-            channelwise(leaf[...].astype(x.dtype), x)
-            for leaf in (self.gamma, self.beta)
-        )
-        return gamma * (x * share) + beta + x
+        squares = jnp.square(x.astype(jnp.float32))
+        energy = jnp.sqrt(squares.sum(axis=(1, 2), keepdims=True))
+        share = energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)
+        gamma = channelwise(self.gamma[...].astype(x.dtype), x)
+        beta = channelwise(self.beta[...].astype(x.dtype), x)
+        return gamma * (x * share.astype(x.dtype)) + beta + x
 
 
 class Block(nnx.Module):
@@ -48,7 +46,8 @@ class Block(nnx.Module):
         self.project = nnx.Linear(4 * channels, channels, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        hidden = nnx.gelu(self.expand(self.norm(self.depthwise(x))), approximate=False)
+        hidden = self.expand(self.norm(self.depthwise(x)))
+        hidden = nnx.gelu(hidden, approximate=False)
         return x + self.project(self.response(hidden))
 
 
@@ -106,10 +105,10 @@ class ConvNeXtV2(nnx.Module):
         rngs: nnx.Rngs,
     ):
         first = FirstStage(widths[0], depths[0], dtype=dtype, rngs=rngs)
-        later = zip(widths[:-1], widths[1:], depths[1:], strict=True)
-        self.stages = nnx.List(
-            [first, *(Stage(*sizes, dtype=dtype, rngs=rngs) for sizes in later)]
-        )
+        stages: list[nnx.Module] = [first]
+        for sizes in zip(widths[:-1], widths[1:], depths[1:], strict=True):
+            stages.append(Stage(*sizes, dtype=dtype, rngs=rngs))
+        self.stages = nnx.List(stages)
         self.norm = layer_norm(widths[-1], dtype=dtype, rngs=rngs)
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> Float[Array, "n c"]:
@@ -120,6 +119,7 @@ class ConvNeXtV2(nnx.Module):
 
 
 def layer_norm(channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Return a layer norm whose variance is that of the differences from the mean."""
     return nnx.LayerNorm(
         channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
     )

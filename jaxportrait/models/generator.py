@@ -4,31 +4,31 @@ Source: LivePortrait (its SPADEDecoder); Park et al., "Semantic image synthesis 
 spatially-adaptive normalization", 2019.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv, join
+from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv
 from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
 
 SLOPE = 0.2
+"""Of every leaky ReLU, as published."""
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """SPADE generator G: features -> image.
+    """Sizes of the SPADE generator G: features -> picture.
 
     Attributes:
-      features: channels of the input; the middle is twice as wide.
-      hidden: channels of the maps from which a SPADE norm reads its scale and shift.
-      output_channels: before the last convolution.
-      upscale: of the last pixel shuffle; 1 leaves it out.
-      middle_blocks: of the features' own size, before the two that double it.
+      features: channels of the input; the middle blocks are twice as wide.
+      hidden: channels of the maps from which a SPADE norm computes scale and shift.
+      output_channels: channels before the last convolution.
+      upscale: factor of the last pixel shuffle; 1 leaves it out.
+      middle_blocks: blocks of the features' size, before the two that double it.
     """
 
     features: int
@@ -47,8 +47,7 @@ class GeneratorConfig:
 
 
 class Spade(nnx.Module):
-    """An instance norm whose scale and shift are read, pixel by pixel, from the
-    features.
+    """An instance norm whose scale and shift are computed, by pixel, from the features.
 
     Args:
       upsample: how many times finer the normalised map is than the features.
@@ -68,32 +67,22 @@ class Spade(nnx.Module):
                 inputs, outputs, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs
             )
 
-        self.shared: Any = nnx.data(conv(config.features, config.hidden, upsample))
-        self.gamma: Any = nnx.data(conv(config.hidden, channels))
-        self.beta: Any = nnx.data(conv(config.hidden, channels))
-        self.modulation: Any = nnx.data(None)
+        self.shared = conv(config.features, config.hidden, upsample)
+        self.gamma = conv(config.hidden, channels)
+        self.beta = conv(config.hidden, channels)
 
     def __call__(
-        self, x: Float[Array, "n H W c"], hidden: Float[Array, "n H W k"]
+        self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]
     ) -> Float[Array, "n H W c"]:
-        """The normed map; `hidden` is what `shared` makes of the features, before its
-        ReLU."""
-        hidden = nnx.relu(hidden)
-        if self.modulation is None:
-            gamma, beta = self.gamma(hidden), self.beta(hidden)
-        else:
-            gamma, beta = jnp.split(self.modulation(hidden), 2, axis=-1)
-        return instance_norm(x) * (1 + gamma) + beta
-
-    def fold(self) -> None:
-        if self.modulation is None:
-            self.modulation = join([self.gamma, self.beta])
-            self.gamma = self.beta = None
+        hidden = nnx.relu(self.shared(features))
+        return modulate(x, self.gamma(hidden), self.beta(hidden))
 
 
 class SpadeBlock(nnx.Module):
-    """Two normed and spectrally normed convolutions, and a shortcut with its own where
-    the width changes."""
+    """Two normed and spectrally normed convolutions with a shortcut.
+
+    Where the width changes, the shortcut has a norm and a convolution of its own.
+    """
 
     def __init__(
         self,
@@ -110,7 +99,8 @@ class SpadeBlock(nnx.Module):
 
         middle = min(inputs, outputs)
         self.widens = inputs != outputs
-        self.norm1, self.norm2 = spade(inputs), spade(middle)
+        self.norm1 = spade(inputs)
+        self.norm2 = spade(middle)
         self.conv1 = SpectralConv(inputs, middle, (3, 3), dtype=dtype, rngs=rngs)
         self.conv2 = SpectralConv(middle, outputs, (3, 3), dtype=dtype, rngs=rngs)
         if self.widens:
@@ -118,43 +108,24 @@ class SpadeBlock(nnx.Module):
             self.shortcut = SpectralConv(
                 inputs, outputs, (1, 1), use_bias=False, dtype=dtype, rngs=rngs
             )
-        self.shared: Any = nnx.data(None)
 
     def __call__(
         self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]
     ) -> Float[Array, "n H W o"]:
-        hidden1, hidden2, *hidden = self._hidden(features)
-        kept = self.shortcut(self.shortcut_norm(x, *hidden)) if self.widens else x
-        x = self.conv1(nnx.leaky_relu(self.norm1(x, hidden1), SLOPE))
-        x = self.conv2(nnx.leaky_relu(self.norm2(x, hidden2), SLOPE))
-        return kept + x
-
-    def _norms(self) -> list[Spade]:
-        return [self.norm1, self.norm2, *([self.shortcut_norm] if self.widens else [])]
-
-    def _hidden(
-        self, features: Float[Array, "n h w f"]
-    ) -> Sequence[Float[Array, "n H W k"]]:
-        """The maps from which the norms read their scales and shifts."""
-        if self.shared is None:
-            return [norm.shared(features) for norm in self._norms()]
-        return jnp.split(self.shared(features), len(self._norms()), axis=-1)
-
-    def fold(self) -> None:
-        if self.shared is None:
-            self.shared = join([norm.shared for norm in self._norms()])
-            for norm in self._norms():
-                norm.shared = None
+        shortcut = self.shortcut(self.shortcut_norm(x, features)) if self.widens else x
+        x = self.conv1(nnx.leaky_relu(self.norm1(x, features), SLOPE))
+        x = self.conv2(nnx.leaky_relu(self.norm2(x, features), SLOPE))
+        return shortcut + x
 
 
 class Generator(nnx.Module):
-    """Features -> picture, values from 0 to 1, four (times `upscale`) times as high and
-    wide."""
+    """Features -> picture, 4 * `upscale` times as high and wide, values from 0 to 1."""
 
     def __init__(
         self, config: GeneratorConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
-        features, middle = config.features, 2 * config.features
+        features = config.features
+        middle = 2 * features
         self.config = config
         self.stem = Conv(features, middle, (3, 3), dtype=dtype, rngs=rngs)
         self.middle = nnx.List(
@@ -167,12 +138,9 @@ class Generator(nnx.Module):
         self.up2 = SpadeBlock(
             features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs
         )
+        shuffled = 3 * config.upscale**2
         self.head = Conv(
-            config.output_channels,
-            3 * config.upscale**2,
-            (3, 3),
-            dtype=dtype,
-            rngs=rngs,
+            config.output_channels, shuffled, (3, 3), dtype=dtype, rngs=rngs
         )
 
     def __call__(self, features: Float[Array, "n h w f"]) -> Float[Array, "n H W 3"]:
@@ -185,9 +153,20 @@ class Generator(nnx.Module):
         return nnx.sigmoid(pixel_shuffle(x, self.config.upscale))
 
 
+def modulate(
+    x: Float[Array, "n h w c"],
+    gamma: Float[Array, "n h w c"],
+    beta: Float[Array, "n h w c"],
+) -> Float[Array, "n h w c"]:
+    """Normalise `x`, then scale it by 1 + `gamma` and shift it by `beta`."""
+    return instance_norm(x) * (1 + gamma) + beta
+
+
 def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Each channel of each picture to mean 0 and (biased) variance 1, counted in
-    float32."""
+    """Bring each channel of each picture to mean 0 and (biased) variance 1.
+
+    The statistics are computed in float32.
+    """
     wide = x.astype(jnp.float32)
     mean = wide.mean(axis=(1, 2), keepdims=True)
     variance = jnp.square(wide - mean).mean(axis=(1, 2), keepdims=True)

@@ -1,7 +1,7 @@
-"""The log-mel spectrogram as audio features, in place of Whisper's: nothing to
-download, and a feature hears 35 ms.
+"""The log-mel spectrogram as audio features, in place of Whisper's.
 
-Only the floor, which the clip's maximum sets, is of more.
+There is nothing to download, and a feature depends on 35 ms of sound. Only its floor,
+which the clip's maximum sets, depends on more.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,10 @@ from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """The log-mel spectrogram itself as audio features: two frames side by side make
-    one; it has no weights.
+    """Sizes of the log-mel spectrogram as audio features.
 
     Attributes:
-      mel_bins: of the spectrogram; a feature is twice as wide.
+      mel_bins: mel filters of the spectrogram; a feature is twice as wide.
     """
 
     mel_bins: int = 80
@@ -28,7 +27,7 @@ class LogMelConfig:
     def __post_init__(self):
         if self.mel_bins < 1:
             raise ValueError(
-                f"a log-mel spectrogram of {self.mel_bins} bins was asked for: take 1 or more, such as 80"
+                f"a log-mel spectrogram of {self.mel_bins} bins is empty: use 1 or more, such as 80"
             )
 
     @property
@@ -37,14 +36,15 @@ class LogMelConfig:
 
     @property
     def context(self) -> int:
-        """Features made at once, 2 s; a feature is the same whatever block it is made
-        in."""
+        """Features of a block: 2 s. A feature is the same in whatever block."""
         return 2 * FEATURES_PER_SECOND
 
 
 class LogMelEncoder(nnx.Module):
-    """A block of the log-mel spectrogram -> features: every two frames side by side. It
-    has no weights."""
+    """A block of the log-mel spectrogram -> audio features.
+
+    Every two frames side by side make one feature. It has no weights.
+    """
 
     def __init__(
         self, config: LogMelConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
@@ -55,5 +55,5 @@ class LogMelEncoder(nnx.Module):
     def __call__(
         self, log_mel: Float[Array, "n frames mel_bins"]
     ) -> Float[Array, "n frames/2 width"]:
-        """The features of a block of an even number of frames."""
+        """Compute the features of a block of an even number of frames."""
         return log_mel.reshape(len(log_mel), -1, self.config.width).astype(self.dtype)

@@ -18,12 +18,13 @@ from jaxportrait.types import Motion
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """Motion extractor M, a ConvNeXt V2: picture -> keypoints, pose, expression.
+    """Sizes of the motion extractor M: picture -> keypoints, pose, expression.
 
     Attributes:
-      depths, widths: blocks and channels of its stages.
+      depths: blocks of each stage of the ConvNeXt V2.
+      widths: channels of each stage.
       keypoints: implicit 3-D keypoints.
-      pose_bins: over which each angle is predicted.
+      pose_bins: bins over which each angle is predicted.
     """
 
     depths: tuple[int, ...]
@@ -41,7 +42,7 @@ class MotionConfig:
 
 
 class MotionExtractor(nnx.Module):
-    """Picture -> motion, by one linear head an output on a common backbone."""
+    """Picture -> motion, by a linear head for each output on one backbone."""
 
     def __init__(
         self, config: MotionConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
@@ -56,23 +57,22 @@ class MotionExtractor(nnx.Module):
         self.backbone = ConvNeXtV2(config.depths, config.widths, dtype=dtype, rngs=rngs)
         self.keypoints = head(3 * config.keypoints)
         self.expression = head(3 * config.keypoints)
-        self.pitch, self.yaw, self.roll = (head(config.pose_bins) for _ in range(3))
+        self.pitch = head(config.pose_bins)
+        self.yaw = head(config.pose_bins)
+        self.roll = head(config.pose_bins)
         self.translation = head(3)
-        self.scale = head(1, bias=1.0)  # heads begin at their natural size
+        self.scale = head(1, bias=1.0)  # a fresh network leaves the size as it is
 
     def __call__(self, image: Float[Array, "n h w 3"]) -> Motion:
-        """The motion of `image` (values from 0 to 1), in float32."""
+        """Compute the motion of `image`, with values from 0 to 1, in float32."""
         features = self.backbone(image)
 
         def points(head: nnx.Linear) -> Float[Array, "n k 3"]:
-            return (
-                head(features).astype(jnp.float32).reshape(-1, self.config.keypoints, 3)
-            )
+            values = head(features).astype(jnp.float32)
+            return values.reshape(-1, self.config.keypoints, 3)
 
-        angles = [
-            expected_degrees(head(features))
-            for head in (self.pitch, self.yaw, self.roll)
-        ]
+        heads = (self.pitch, self.yaw, self.roll)
+        angles = [expected_degrees(head(features)) for head in heads]
         return Motion(
             keypoints=points(self.keypoints),
             expression=points(self.expression),

@@ -12,14 +12,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.generator import Generator, GeneratorConfig
 from jaxportrait.models.log_mel import LogMelConfig, LogMelEncoder
 from jaxportrait.models.motion import MotionConfig, MotionExtractor
 from jaxportrait.models.stitching import StitchingConfig, StitchingNetwork
 from jaxportrait.models.vgg import VGG, VGGConfig
-from jaxportrait.models.warping import WarpingNetwork
+from jaxportrait.models.warping import WarpingConfig, WarpingNetwork
 from jaxportrait.models.whisper import WhisperConfig, WhisperEncoder
 
 Role = Literal["renderer", "audio features", "driver", "retargeting", "training"]

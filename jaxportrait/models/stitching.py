@@ -1,5 +1,4 @@
-"""S and R, the stitching and retargeting MLPs: small corrections of the driving
-keypoints.
+"""S and R, the stitching and retargeting MLPs: small corrections of keypoints.
 
 Source: LivePortrait (its StitchingRetargetingNetwork).
 """
@@ -16,8 +15,13 @@ from jaxtyping import Array, Float
 
 @dataclass(frozen=True)
 class StitchingConfig:
-    """An MLP of the stitching and retargeting modules: keypoints (and ratios) ->
-    offsets."""
+    """Sizes of an MLP of S or R: keypoints (and ratios) -> offsets.
+
+    Attributes:
+      inputs: values that it reads.
+      hidden: widths of its hidden layers.
+      outputs: values that it returns.
+    """
 
     inputs: int
     hidden: tuple[int, ...]
@@ -60,17 +64,20 @@ def stitch(
     source: Float[Array, "m k 3"],
     driving: Float[Array, "n k 3"],
 ) -> Float[Array, "n k 3"]:
-    """Driving keypoints, corrected so that the shoulders stay where the source has
-    them; m = n or 1."""
+    """Correct driving keypoints so that the shoulders stay where the source has them.
+
+    Args:
+      network: S.
+      source: keypoints of the source; m = n, or m = 1 where it serves every frame.
+      driving: keypoints of the frames.
+    """
     n, keypoints, _ = driving.shape
     source = jnp.broadcast_to(source, driving.shape)
-    offsets = network(
-        jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1)
-    )
-    offsets = offsets.astype(driving.dtype)
-    moved = driving + offsets[:, : 3 * keypoints].reshape(driving.shape)
-    shift = jnp.pad(offsets[:, 3 * keypoints :], ((0, 0), (0, 1)))  # x and y; z stays
-    return moved + shift[:, None, :]
+    inputs = jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1)
+    outputs = network(inputs).astype(driving.dtype)
+    offsets = outputs[:, : 3 * keypoints].reshape(driving.shape)
+    shift = jnp.pad(outputs[:, 3 * keypoints :], ((0, 0), (0, 1)))  # x and y; z stays
+    return driving + offsets + shift[:, None, :]
 
 
 def retarget(
@@ -78,13 +85,14 @@ def retarget(
     source: Float[Array, "n k 3"],
     openness: Float[Array, "n r"],
 ) -> Float[Array, "n k 3"]:
-    """Source keypoints, corrected so that the eyes or the lips open as wanted.
+    """Correct source keypoints so that the eyes or the lips open by a given amount.
 
     Args:
+      network: R.
+      source: keypoints of the source.
       openness: how far each eye, or the mouth, of the source is open, and last how far
         they are to be: heights in widths.
     """
-    offsets = network(
-        jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
-    )
-    return source + offsets.astype(source.dtype).reshape(source.shape)
+    inputs = jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
+    offsets = network(inputs).astype(source.dtype)
+    return source + offsets.reshape(source.shape)

@@ -1,5 +1,6 @@
-"""VGG-19's convolutions, whose feature maps say how alike two pictures look; training
-alone asks them.
+"""VGG-19's convolutions, whose feature maps say how alike two pictures look.
+
+Only training uses them.
 
 Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
 recognition", 2015 (its configuration E), as torchvision's `vgg19` has it.
@@ -19,25 +20,26 @@ from jaxportrait.ops.resize import max_pool
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)
 """Of each stage; those of the last that come after relu5_1 are left out."""
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue, by which its pictures are normalised."""
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of red, green and blue; torchvision normalises pictures by it."""
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue; torchvision normalises pictures by it."""
 
 
 @dataclass(frozen=True)
 class VGGConfig:
-    """VGG-19's convolutions, which compare pictures in training: picture -> feature
-    maps.
+    """Sizes of VGG-19's convolutions: picture -> feature maps.
 
     Attributes:
-      widths: channels of its five stages; each but the first begins with half the
-        height and width of the one before.
+      widths: channels of its five stages; every stage but the first halves height and
+        width.
     """
 
     widths: tuple[int, int, int, int, int]
 
     @property
     def halvings(self) -> int:
-        """How many times a picture is halved on its way to the last map."""
+        """Times that a picture is halved before the last map."""
         return len(self.widths) - 1
 
     @classmethod
@@ -56,28 +58,31 @@ class VGG(nnx.Module):
         self, config: VGGConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
         def stage(inputs: int, width: int, count: int) -> nnx.List:
-            widths = itertools.pairwise((inputs, *(width,) * count))
+            widths = [inputs, *[width] * count]
             return nnx.List(
                 Conv(before, after, (3, 3), dtype=dtype, rngs=rngs)
-                for before, after in widths
+                for before, after in itertools.pairwise(widths)
             )
 
-        sizes = zip((3, *config.widths[:-1]), config.widths, CONVOLUTIONS, strict=True)
-        self.stages = nnx.List(stage(*size) for size in sizes)
+        inputs = (3, *config.widths[:-1])
+        self.stages = nnx.List(map(stage, inputs, config.widths, CONVOLUTIONS))
 
     def __call__(self, image: Float[Array, "n H W 3"]) -> list[Float[Array, "n h w c"]]:
-        """The maps relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of `image`, whose
-        values are from 0 to 1.
+        """Compute the maps relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
 
         Each has half the height and width of the one before, rounded down.
+
+        Args:
+          image: values from 0 to 1.
         """
-        mean, deviation = (
-            channelwise(jnp.array(each), image)
-            for each in (IMAGENET_MEAN, IMAGENET_DEVIATION)
-        )
-        x, maps = (image - mean) / deviation, []
+        mean = channelwise(jnp.array(IMAGENET_MEAN), image)
+        deviation = channelwise(jnp.array(IMAGENET_DEVIATION), image)
+        x = (image - mean) / deviation
+        maps: list[Array] = []
         for first, *others in self.stages:
-            x = nnx.relu(first(max_pool(x) if maps else x))
+            if maps:
+                x = max_pool(x)
+            x = nnx.relu(first(x))
             maps.append(x)
             for conv in others:
                 x = nnx.relu(conv(x))

@@ -16,16 +16,19 @@ from jaxtyping import Array, Float
 from jaxportrait.models.blocks import NORM_EPSILON, Conv
 
 LONGEST_WAVELENGTH = 10_000.0
+"""Of the positions, in units of 2 pi, as in Whisper."""
 
 
 @dataclass(frozen=True)
 class WhisperConfig:
-    """The encoder of Whisper: log-mel spectrogram -> audio features, half as many as
-    its frames.
+    """Sizes of Whisper's encoder: log-mel spectrogram -> audio features.
 
     Attributes:
-      mel_bins: of the spectrogram.
-      context: features a block; the block has twice as many frames.
+      mel_bins: mel filters of the spectrogram.
+      context: features of a block, which has twice as many frames.
+      width: values of a feature.
+      heads: attention heads.
+      layers: blocks of the transformer.
     """
 
     mel_bins: int
@@ -51,55 +54,53 @@ class SelfAttention(nnx.Module):
             return nnx.Linear(width, width, use_bias=use_bias, dtype=dtype, rngs=rngs)
 
         self.heads = heads
-        self.query, self.key, self.value, self.out = (
-            linear(),
-            linear(use_bias=False),
-            linear(),
-            linear(),
-        )
+        self.query = linear()
+        self.key = linear(use_bias=False)
+        self.value = linear()
+        self.out = linear()
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
         def split(projected: Array) -> Array:
             return projected.reshape(*x.shape[:2], self.heads, -1)
 
-        query, key, value = (
-            split(self.query(x)),
-            split(self.key(x)),
-            split(self.value(x)),
-        )
-        attended = nnx.dot_product_attention(query, key, value, dtype=x.dtype)
-        return self.out(attended.reshape(x.shape))
+        query = split(self.query(x))
+        key = split(self.key(x))
+        value = split(self.value(x))
+        heads = nnx.dot_product_attention(query, key, value, dtype=x.dtype)
+        return self.out(heads.reshape(x.shape))
 
 
 class EncoderBlock(nnx.Module):
     """Attention and an MLP, each behind a LayerNorm and added to its input."""
 
     def __init__(self, config: WhisperConfig, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        width = config.width
-        self.attention_norm, self.mlp_norm = (
-            nnx.LayerNorm(
+        def norm() -> nnx.LayerNorm:
+            return nnx.LayerNorm(
                 width,
                 epsilon=NORM_EPSILON,
                 dtype=dtype,
                 use_fast_variance=False,
                 rngs=rngs,
             )
-            for _ in range(2)
-        )
+
+        width = config.width
+        self.attention_norm = norm()
+        self.mlp_norm = norm()
         self.attention = SelfAttention(width, config.heads, dtype=dtype, rngs=rngs)
         self.expand = nnx.Linear(width, 4 * width, dtype=dtype, rngs=rngs)
         self.project = nnx.Linear(4 * width, width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
         x = x + self.attention(self.attention_norm(x))
-        return x + self.project(
-            nnx.gelu(self.expand(self.mlp_norm(x)), approximate=False)
-        )
+        hidden = nnx.gelu(self.expand(self.mlp_norm(x)), approximate=False)
+        return x + self.project(hidden)
 
 
 class WhisperEncoder(nnx.Module):
-    """A block of the log-mel spectrogram -> features: the last block's output, BEFORE
-    Whisper's final norm."""
+    """A block of the log-mel spectrogram -> audio features.
+
+    They are the output of the last layer, BEFORE Whisper's final norm.
+    """
 
     def __init__(
         self, config: WhisperConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
@@ -118,7 +119,7 @@ class WhisperEncoder(nnx.Module):
     def __call__(
         self, log_mel: Float[Array, "n frames mel_bins"]
     ) -> Float[Array, "n frames/2 width"]:
-        """The features of a block of 2 * context frames or fewer."""
+        """Compute the features of a block of 2 * context frames or fewer."""
         x = nnx.gelu(self.conv1(log_mel), approximate=False)
         x = nnx.gelu(self.conv2(x), approximate=False)
         x = x + self.positions[: x.shape[1]].astype(x.dtype)[None]
@@ -128,14 +129,13 @@ class WhisperEncoder(nnx.Module):
 
 
 def sinusoids(length: int, width: int) -> Float[np.ndarray, "length width"]:
-    """Positions as sines (first half) and cosines of wavelengths from 2 pi to 10 000 *
-    2 pi."""
-    rates = np.exp(
-        -np.log(LONGEST_WAVELENGTH)
-        / (width // 2 - 1)
-        * np.arange(width // 2, dtype=np.float32)
-    )
-    angles = (
-        np.arange(length, dtype=np.float32)[:, None] * rates.astype(np.float32)[None, :]
-    )
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+    """Return positions as sines (first half) and cosines.
+
+    Their wavelengths run from 2 pi to 10 000 * 2 pi.
+    """
+    half = width // 2
+    step = -np.log(LONGEST_WAVELENGTH) / (half - 1)
+    rates = np.exp(step * np.arange(half, dtype=np.float32)).astype(np.float32)
+    angles = np.arange(length, dtype=np.float32)[:, None] * rates[None, :]
+    table = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return table.astype(np.float32)

@@ -12,7 +12,7 @@ from convert_weights.networks.base import TensorShapes
 from convert_weights.sources import PARTS
 from jaxportrait.checkpoint import Contents
 from jaxportrait.models.parts import NETWORKS
-from tests.models.test_networks import COMPONENTS
+from tests.models.networks import COMPONENTS
 
 
 def shapes_of(golden: Path, component: str) -> TensorShapes:

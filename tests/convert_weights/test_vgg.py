@@ -12,7 +12,7 @@ from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.vgg import VGGConfig
 from tests.closeness import assert_close
 from tests.convert_weights.test_main import run  # noqa: F401
-from tests.models.test_networks import program
+from tests.models.networks import program
 
 BOUND = 1e-5
 WIDTHS = (

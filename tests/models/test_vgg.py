@@ -11,7 +11,7 @@ from jaxportrait.checkpoint import fill, leaf_shapes
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import IMAGENET_MEAN, VGG, VGGConfig
 from tests.closeness import assert_close
-from tests.models.test_networks import HALF_BOUNDS, draw_leaf, program
+from tests.models.networks import HALF_BOUNDS, draw_leaf, program
 
 PARAMETERS = 20_024_384 - 3 * (9 * 512 * 512 + 512)
 """Of the published convolutions, less those after relu5_1."""

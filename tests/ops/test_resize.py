@@ -13,6 +13,7 @@ from jaxportrait.ops.resize import (
     resize_linear,
     upsample_nearest,
 )
+from tests.arrays import draw
 from tests.closeness import assert_close
 
 BOUND = 1e-6
@@ -20,7 +21,7 @@ BOUND = 1e-6
 
 @pytest.fixture
 def maps() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((2, 4, 6, 12), np.float32)
+    return draw(2, 4, 6, 12)
 
 
 def channels_first(maps: np.ndarray) -> torch.Tensor:
@@ -28,7 +29,7 @@ def channels_first(maps: np.ndarray) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_nearest_upsampling_is_that_of_torch(maps, factor):
+def test_nearest_upsampling_equals_that_of_torch(maps, factor):
     reference = F.interpolate(
         channels_first(maps), scale_factor=factor, mode="nearest"
     ).movedim(1, -1)
@@ -37,18 +38,17 @@ def test_nearest_upsampling_is_that_of_torch(maps, factor):
 
 def test_nearest_upsampling_leaves_depth_alone(maps):
     volume = maps[:, None]
-    np.testing.assert_array_equal(
-        upsample_nearest(volume, 2)[:, 0], upsample_nearest(maps, 2)
-    )
+    fine = upsample_nearest(volume, 2)
+    np.testing.assert_array_equal(fine[:, 0], upsample_nearest(maps, 2))
 
 
 @pytest.mark.parametrize("height", [4, 3])
-def test_max_pooling_is_that_of_torch_and_leaves_out_an_odd_row(maps, height):
+def test_max_pooling_equals_that_of_torch_and_leaves_out_an_odd_row(maps, height):
     reference = F.max_pool2d(channels_first(maps[:, :height]), 2).movedim(1, -1)
     np.testing.assert_array_equal(max_pool(maps[:, :height]), reference)
 
 
-def test_mean_pooling_is_that_of_torch_with_any_leading_axes(maps):
+def test_mean_pooling_equals_that_of_torch_with_any_leading_axes(maps):
     reference = F.avg_pool2d(channels_first(maps), 2).movedim(1, -1)
     assert_close(mean_pool(maps), reference, BOUND)
     assert_close(mean_pool(maps[:, None]), reference[:, None], BOUND)
@@ -57,8 +57,8 @@ def test_mean_pooling_is_that_of_torch_with_any_leading_axes(maps):
 @pytest.mark.parametrize(
     ("frames", "length"), [(50, 30), (30, 50), (7, 7), (1, 5), (5, 1)]
 )
-def test_linear_resizing_is_that_of_torch_with_aligned_corners(frames, length):
-    sequence = np.random.default_rng(0).standard_normal((2, frames, 3), np.float32)
+def test_linear_resizing_equals_that_of_torch_with_aligned_corners(frames, length):
+    sequence = draw(2, frames, 3)
     reference = F.interpolate(
         channels_first(sequence), length, mode="linear", align_corners=True
     ).movedim(1, -1)
@@ -66,6 +66,6 @@ def test_linear_resizing_is_that_of_torch_with_aligned_corners(frames, length):
 
 
 @pytest.mark.parametrize("factor", [1, 2])
-def test_pixel_shuffle_is_that_of_torch(maps, factor):
+def test_pixel_shuffle_equals_that_of_torch(maps, factor):
     reference = F.pixel_shuffle(channels_first(maps), factor).movedim(1, -1)
     np.testing.assert_array_equal(pixel_shuffle(maps, factor), reference)

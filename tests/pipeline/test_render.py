@@ -5,10 +5,10 @@ import re
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxportrait.models.blocks import fold
+from jaxportrait.models.inference import for_inference
 from jaxportrait.pipeline.render import render
 from jaxportrait.types import Motion, Source
-from tests.models.test_networks import inputs_of, tiny
+from tests.models.networks import inputs_of, tiny
 
 
 def lowered(dtype: str) -> str:
@@ -16,10 +16,8 @@ def lowered(dtype: str) -> str:
     # Networks in their inference form, as an animator loads them.
     networks = []
     for part in ("warping", "generator"):
-        networks.append(
-            nnx.merge(nnx.graphdef(tiny(part, dtype)), nnx.state(tiny(part)))
-        )
-        fold(networks[-1])
+        network = nnx.merge(nnx.graphdef(tiny(part, dtype)), nnx.state(tiny(part)))
+        networks.append(for_inference(network))
     volume, keypoints, driving = inputs_of("warping")
     compressed = networks[0].dense_motion.compress_volume(volume[:1].astype(dtype))
     # Only the shapes of a source matter here.

@@ -15,11 +15,11 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
 )
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.motion import MotionConfig
+from jaxportrait.models.warping import WarpingConfig
 from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
 from tests.train.videos import draw_leaves
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import RENDERER
+from jaxportrait.models.warping import WarpingConfig
 from train.engine.config import (
     NO_PREFIX,
     ConfigError,

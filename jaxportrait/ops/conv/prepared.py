@@ -1,5 +1,4 @@
-"""Convolutions whose kernels no longer change: what can be done to a kernel once is not
-done every call."""
+"""Convolutions of fixed kernels: what can be done to a kernel once is done once."""
 
 from collections.abc import Sequence
 
@@ -8,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.ops.conv.direct import Padding, convolve
+from jaxportrait.ops.conv.direct import convolve
+from jaxportrait.ops.conv.padding import Padding
 from jaxportrait.ops.conv.toom_cook import (
     TILE,
     convolve_tiles,
@@ -20,41 +20,39 @@ from jaxportrait.ops.conv.upsampled import (
     interleave,
     merge_taps,
     phase_columns,
+    phase_order,
     phase_padding,
-    phases,
 )
 from jaxportrait.types import AnyArray
 
+TOOM_COOK_TAPS = ([3, 3], [7, 7], [3, 3, 3], [7, 7, 7])
+
 
 def toom_cook_suits(dtype: DTypeLike) -> bool:
-    """Whether this process's device gains by Toom-Cook forms, and the dtype bears their
-    rounding."""
+    """Return whether Toom-Cook forms are faster on this process's device.
+
+    The dtype must also bear their rounding.
+    """
     return jax.default_backend() == "cpu" and dtype == jnp.float32
 
 
 def prepare(
     kernel: Float[AnyArray, "*taps i o"], upsample: int, *, toom_cook: bool
 ) -> list[AnyArray]:
-    """The kernels of `convolve_prepared`, which gives what `convolve` or
-    `convolve_upsampled` give with `kernel`.
+    """Return the kernels that `convolve_prepared` reads in place of `kernel`.
 
-    Merging the taps of the renderer's up blocks beforehand spares 370 ms a frame on two
+    Merging the taps of the renderer's up blocks beforehand saves 370 ms a frame on two
     CPU cores.
 
     Args:
       kernel: of stride 1 and one group; the result stays on the host if it is there.
-      toom_cook: take that form where it pays.
+      upsample: how many times the input is repeated along height and width.
+      toom_cook: use that form where it pays.
     """
-    toom_cook = toom_cook and _toom_cook_pays(kernel.shape)
-    if not toom_cook:
-        return [kernel if upsample == 1 else merge_taps(kernel, upsample)]
-    if upsample == 1:
-        return transform_kernel(kernel)
-    return [
-        rows
-        for column in phase_columns(kernel, upsample)
-        for rows in transform_kernel(column)
-    ]
+    if toom_cook and _toom_cook_pays(kernel.shape):
+        columns = [kernel] if upsample == 1 else phase_columns(kernel, upsample)
+        return [rows for column in columns for rows in transform_kernel(column)]
+    return [kernel if upsample == 1 else merge_taps(kernel, upsample)]
 
 
 def convolve_prepared(
@@ -63,41 +61,50 @@ def convolve_prepared(
     upsample: int,
     padding: Padding,
 ) -> Float[Array, "n *d H W o"]:
-    """The convolution of which `prepare` made `kernels`.
+    """Convolve as `convolve` or `convolve_upsampled` would with the original kernel.
 
     Args:
-      padding: half the kernel before it was prepared, an axis.
+      x: maps or volumes.
+      kernels: what `prepare` returned.
+      upsample: as `prepare` got it.
+      padding: half the original kernel along each axis.
     """
-    if len(kernels) == 1:
-        return (
-            convolve(x, kernels[0], padding=padding)
-            if upsample == 1
-            else convolve_merged(x, kernels[0], upsample)
-        )
-    tiles = transform_rows(x, taps=2 * padding[-2][0] + 1)
+    if len(kernels) > 1:
+        return _convolve_tiled(x, kernels, upsample, padding)
+    (kernel,) = kernels
     if upsample == 1:
-        return convolve_tiles(tiles, kernels, [*padding[:-2], padding[-1]])
-    _, places = phases(upsample)
+        return convolve(x, kernel, padding=padding)
+    return convolve_merged(x, kernel, upsample)
+
+
+def _convolve_tiled(
+    x: Array, kernels: Sequence[Array], upsample: int, padding: Padding
+) -> Array:
+    """Convolve by Toom-Cook forms, one for each phase across of an upsampled map."""
+    *depth, (half, _), across = padding
+    tiles = transform_rows(x, taps=2 * half + 1)
+    if upsample == 1:
+        return convolve_tiles(tiles, kernels, [*depth, across])
+    order = phase_order(upsample)
     columns = []
     for phase, sides in enumerate(phase_padding(upsample)):
-        y = convolve_tiles(
-            tiles, kernels[TILE * phase : TILE * (phase + 1)], [*padding[:-2], sides]
-        )
-        columns.append(y.reshape(*y.shape[:-1], max(places) + 1, -1))
-    return interleave([[columns[q][..., p, :] for q in places] for p in places])
+        rows = kernels[TILE * phase : TILE * (phase + 1)]
+        y = convolve_tiles(tiles, rows, [*depth, sides])
+        columns.append(y.reshape(*y.shape[:-1], max(order) + 1, -1))
+    return interleave([[columns[q][..., p, :] for q in order] for p in order])
 
 
 def _toom_cook_pays(shape: tuple[int, ...]) -> bool:
-    """Whether a kernel's products (inputs * outputs) outweigh the sums (inputs +
-    outputs) that spare some of them.
+    """Return whether the products saved outweigh the sums added.
 
-    In 2-D 64 to 64 channels take 0.8 of the time, 32 to 64 and 64 to 12 take 1.2 and
-    1.4. Wide 3-D kernels belong to maps of a few pixels. Those to one channel have a
-    form of their own in `ops.conv`.
+    There are inputs * outputs products and inputs + outputs sums. In 2-D, 64 to 64
+    channels take 0.8 of the time, 32 to 64 and 64 to 12 take 1.2 and 1.4. Wide 3-D
+    kernels belong to maps of a few pixels. Those to one channel have a form of their
+    own in `maps`.
     """
     *taps, inputs, outputs = shape
+    if taps not in TOOM_COOK_TAPS or outputs == 1:
+        return False
     if len(taps) == 2:
-        enough = inputs * outputs >= 32 * (inputs + outputs)
-    else:
-        enough = inputs >= 32 and inputs * outputs <= 2**15
-    return taps in ([3, 3], [7, 7], [3, 3, 3], [7, 7, 7]) and outputs > 1 and enough
+        return inputs * outputs >= 32 * (inputs + outputs)
+    return inputs >= 32 and inputs * outputs <= 2**15

@@ -1,38 +1,38 @@
 """A prepared kernel gives what the kernel itself gives."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
-from jaxportrait.ops.conv.direct import half_padding
-from jaxportrait.ops.conv.prepared import convolve_prepared, prepare
+from jaxportrait.ops.conv import convolve_prepared, half_padding, prepare
 from jaxportrait.ops.conv.toom_cook import TILE
 from jaxportrait.ops.resize import upsample_nearest
+from tests.arrays import draw
 from tests.closeness import assert_close
-from tests.ops.conv.test_direct import BOUND, draw, draw_kernel, torch_convolve
-from tests.ops.conv.test_toom_cook import BOUND as TOOM_COOK_BOUND
+from tests.ops.conv.reference import BOUND, TOOM_COOK_BOUND, draw_kernel, torch_convolve
 
 PHASES_ACROSS = {1: 1, 2: 2, 4: 3}
+"""Upsampling -> distinct phases of fine pixels over a coarse one."""
 
 
 @pytest.mark.parametrize("upsample", PHASES_ACROSS)
 @pytest.mark.parametrize("depth", [(), (3,)], ids=["2-D", "3-D"])
 @pytest.mark.parametrize("toom_cook", [False, True])
-def test_a_prepared_convolution_is_that_of_torch(toom_cook, depth, upsample):
-    x, kernel = draw(2, *depth, 9, 5, 64), draw_kernel(*depth, 3, 3, 64, 64)
+def test_a_prepared_convolution_equals_that_of_torch(toom_cook, depth, upsample):
+    x = draw(2, *depth, 9, 5, 64)
+    kernel = draw_kernel(*depth, 3, 3, 64, 64)
     padding = half_padding(kernel)
     kernels = prepare(kernel, upsample, toom_cook=toom_cook)
     assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
     assert all(isinstance(prepared, np.ndarray) for prepared in kernels)
-    ours = jax.jit(lambda x, kernels: convolve_prepared(x, kernels, upsample, padding))(
-        x, kernels
-    )
+
+    program = partial(convolve_prepared, upsample=upsample, padding=padding)
+    ours = jax.jit(program)(x, kernels)
     fine = np.asarray(upsample_nearest(x, upsample))
-    assert_close(
-        ours,
-        torch_convolve(fine, kernel, padding),
-        TOOM_COOK_BOUND if toom_cook else BOUND,
-    )
+    bound = TOOM_COOK_BOUND if toom_cook else BOUND
+    assert_close(ours, torch_convolve(fine, kernel, padding), bound)
 
 
 @pytest.mark.parametrize(

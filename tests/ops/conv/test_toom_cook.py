@@ -1,5 +1,4 @@
-"""Toom-Cook forms: the algebra in float64, and the rounding that it costs in
-float32."""
+"""Toom-Cook forms: the algebra in float64, and the rounding in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -13,50 +12,45 @@ from jaxportrait.ops.conv.toom_cook import (
     transform_rows,
     transforms,
 )
+from tests.arrays import draw
 from tests.closeness import assert_close
-from tests.ops.conv.test_direct import draw, draw_kernel, torch_convolve
-
-BOUND = 5e-5
+from tests.ops.conv.reference import TOOM_COOK_BOUND, draw_kernel, torch_convolve
 
 
 @pytest.mark.parametrize("taps", [2, 3, 7])
 def test_ten_products_make_a_tile(taps):
     rows, kernel = np.random.default_rng(0).standard_normal((2, TILE))
     inputs, kernels, outputs = transforms(taps)
-    result = outputs @ ((kernels @ kernel[:taps]) * (inputs @ rows))
-    np.testing.assert_allclose(
-        result, np.correlate(rows, kernel[:taps], "valid"), rtol=0, atol=1e-12
-    )
+    products = (kernels @ kernel[:taps]) * (inputs @ rows)
+    expected = np.correlate(rows, kernel[:taps], "valid")
+    np.testing.assert_allclose(outputs @ products, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     "height", [16, 5, 11], ids=["whole tiles", "less than a tile", "a tile and a part"]
 )
 @pytest.mark.parametrize("taps", [(3, 3), (7, 7), (3, 2), (3, 3, 3), (7, 7, 7)])
-def test_a_transformed_kernel_is_the_convolution_of_torch(taps, height):
-    depth, padding = (
-        (6,) * (len(taps) - 2),
-        [(size // 2, (size - 1) // 2) for size in taps],
-    )
-    x, kernel = draw(2, *depth, height, 9, 32), draw_kernel(*taps, 32, 5)
+def test_a_transformed_kernel_equals_the_convolution_of_torch(taps, height):
+    depth = (6,) * (len(taps) - 2)
+    padding = [(size // 2, (size - 1) // 2) for size in taps]
+    *depth_padding, _, width_padding = padding
+    x = draw(2, *depth, height, 9, 32)
+    kernel = draw_kernel(*taps, 32, 5)
 
     @jax.jit
-    def ours(x, kernels):
-        return convolve_tiles(
-            transform_rows(x, taps[-2]), kernels, [*padding[:-2], padding[-1]]
-        )
+    def program(x, kernels):
+        tiles = transform_rows(x, taps[-2])
+        return convolve_tiles(tiles, kernels, [*depth_padding, width_padding])
 
-    assert_close(
-        ours(x, transform_kernel(kernel)), torch_convolve(x, kernel, padding), BOUND
-    )
+    ours = program(x, transform_kernel(kernel))
+    assert_close(ours, torch_convolve(x, kernel, padding), TOOM_COOK_BOUND)
 
 
 def test_a_kernel_on_the_host_is_transformed_there():
-    assert all(
-        isinstance(kernel, np.ndarray)
-        for kernel in transform_kernel(draw_kernel(3, 3, 4, 5))
-    )
-    assert all(
-        isinstance(kernel, jax.Array)
-        for kernel in transform_kernel(jnp.ones((3, 3, 4, 5)))
-    )
+    kernels = transform_kernel(draw_kernel(3, 3, 4, 5))
+    assert all(isinstance(kernel, np.ndarray) for kernel in kernels)
+
+
+def test_a_kernel_on_a_device_is_transformed_there():
+    kernels = transform_kernel(jnp.ones((3, 3, 4, 5)))
+    assert all(isinstance(kernel, jax.Array) for kernel in kernels)

@@ -211,7 +211,7 @@ def test_the_spectral_norm_converges_in_training_alone():
     largest = np.linalg.svd(
         np.asarray(layer.conv.kernel[...]).reshape(-1, 4), compute_uv=False
     )[0]
-    np.testing.assert_allclose(layer._norm(), largest, rtol=1e-3)
+    np.testing.assert_allclose(layer.spectral_norm(), largest, rtol=1e-3)
 
 
 def test_the_hinge_teaches_the_discriminator_and_its_opinion_the_picture():

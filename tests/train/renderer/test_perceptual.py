@@ -20,7 +20,7 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import VGGConfig
-from tests.models.test_networks import draw_leaf
+from tests.models.networks import draw_leaf
 from tests.train.frames import make_frames
 from tests.train.renderer.test_stage import TINY
 from train.engine.config import ConfigError, apply

@@ -14,11 +14,11 @@ import pytest
 from jaxportrait import demo
 from jaxportrait.checkpoint import Contents, Crop, open_checkpoint, save_untrained
 from jaxportrait.models.appearance import AppearanceConfig
-from jaxportrait.models.dense_motion import WarpingConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.stitching import StitchingConfig
+from jaxportrait.models.warping import WarpingConfig
 from tests.train.frames import SIZE, make_frames
 from tests.train.runs import QUICK, World, weights_of
 from train.data.frames import FrameRecord, encode_image

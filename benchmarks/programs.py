@@ -1,0 +1,115 @@
+"""The programs of a clip and of training, of the published size and without weights."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, SingleDeviceSharding
+
+from jaxportrait.checkpoint import Contents
+from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.windows import GROUP, plan_windows
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.models.inference import for_inference
+from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
+from jaxportrait.pipeline.encode import encode_source
+from jaxportrait.pipeline.render import render
+from train.engine.config import OptimizerConfig
+from train.flow.stage import flow_program
+from train.flow.step import StepConfig
+
+Place = Callable[[Any], Any]
+"""Returns the shapes of a tree of arrays on a device."""
+
+
+def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
+    """Return the shapes of a tree of arrays, on a device."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        tree,
+    )
+
+
+def inference_network(config: Any, dtype: str) -> nnx.Module:
+    """Return the shapes of a network as `Checkpoint.network` returns it."""
+
+    def make() -> nnx.Module:
+        network = build(config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
+        network = for_inference(network)
+        state = nnx.state(network)
+        nnx.update(network, jax.tree.map(lambda leaf: leaf.astype(dtype), state))
+        return network
+
+    return nnx.eval_shape(make)
+
+
+def frames_program(batch_size: int, dtype: str, place: Place) -> jax.stages.Lowered:
+    """Lower a chunk of frames, as rendering runs it.
+
+    Args:
+      batch_size: frames of the chunk.
+      dtype: compute dtype of W and G.
+      place: where the arguments are.
+    """
+    full = Contents.full()
+    warping = inference_network(full.parts["warping"], dtype)
+    generator = inference_network(full.parts["generator"], dtype)
+    appearance = inference_network(full.parts["appearance"], "float32")
+    motion = inference_network(full.parts["motion"], "float32")
+    side = full.crop.image_size
+    picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
+    source = jax.eval_shape(encode_source, appearance, motion, warping, picture)
+    keypoints = (batch_size, *source.keypoints.shape[1:])
+    driving = jax.ShapeDtypeStruct(keypoints, jnp.float32)
+    return render.lower(*place((warping, generator, source, driving)))
+
+
+def motion_program(seconds: float, steps: int, place: Place) -> jax.stages.Lowered:
+    """Lower the motion of a clip, as the flow driver runs it.
+
+    Here the number of windows is known when the program is compiled. There it is not,
+    so that clips of other lengths need no other program, and the length of a loop is
+    read on the card.
+
+    Args:
+      seconds: length of the clip.
+      steps: Euler steps.
+      place: where the arguments are.
+    """
+    config = FlowTransformerConfig.full()
+    network = inference_network(config, "bfloat16")
+    plan, count = plan_windows(round(seconds * MOTION_FPS), config, group=GROUP)
+
+    def inputs() -> tuple[Any, ...]:
+        mean = jnp.zeros(config.motion_width)
+        deviation = jnp.ones(config.motion_width)
+        features = jnp.zeros((plan.features, config.audio_width))
+        statistics = MotionStatistics(mean, deviation)
+        return statistics, features, jax.random.key(0), jnp.float32(0)
+
+    def sample(
+        network: Any, statistics: Any, features: Any, key: Any, guidance: Any
+    ) -> jax.Array:
+        fixed = partial(sample_motion, plan=plan, steps=steps, guided=True)
+        return fixed(network, statistics, features, key, jnp.asarray(count), guidance)
+
+    return jax.jit(sample).lower(*place((network, *jax.eval_shape(inputs))))
+
+
+def update_program(windows: int, devices: Any) -> jax.stages.Lowered:
+    """Lower an update of the flow transformer's weights, as `python -m train` runs it.
+
+    Args:
+      windows: windows of a batch.
+      devices: over which a batch is spread.
+    """
+    config = StepConfig(
+        FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16"
+    )
+    mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
+    return flow_program(config, 0).lower_update(windows, mesh)
