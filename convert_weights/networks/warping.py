@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jaxportrait.models.dense_motion import WarpingConfig
-
 from convert_weights.networks.base import (
     TRAINING_COUNTS,
     KeyMap,
@@ -12,6 +10,7 @@ from convert_weights.networks.base import (
     TensorShapes,
     fixed,
 )
+from jaxportrait.models.warping import WarpingConfig
 
 LAYERS: Table = (
     ("dense_motion_network.compress",                             "dense_motion.compress.conv",              "conv3d"),
