@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chex
 import numpy as np
 import pytest
 from flax import serialization
 
 from jaxportrait.checkpoint import open_checkpoint
 from tests.train.videos import draw_leaves, save_tiny_checkpoint
+from train.data.batches import Rows
 from train.data.records import (
     ClipRecord,
     Dataset,
@@ -25,6 +27,7 @@ from train.data.records import (
     window_count,
 )
 from train.data.shards import DatasetError, shard_name, write_shard
+from train.flow.data import windows
 from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece
 
@@ -159,24 +162,38 @@ def test_a_data_set_is_restored(tmp_path):
     assert dataset.sizes["train"].windows == 11 + 1
 
 
-def test_a_data_set_of_format_1_is_read(tmp_path):
-    folder = tmp_path / "set"
-    _, records = write(folder)
-    # a description without the fields of format 2
+def downgrade(folder: Path, records: dict[str, ClipRecord]) -> None:
+    """Replace a data set's description and training records by those of format 1."""
     description = json.loads((folder / "dataset.json").read_text())
     for name in ("sound_rate", "landmark_groups"):
         del description[name]
     description["format"] = 1
     (folder / "dataset.json").write_text(json.dumps(description))
-
-    # records in the old layout
     train = [format_1(records[name], "happy", 2) for name in ("a.mp4", "c.mp4")]
     write_shard(folder / shard_name("train", 0, 1), train)
+
+
+def test_a_data_set_of_format_1_is_read(tmp_path):
+    folder = tmp_path / "set"
+    _, records = write(folder)
+    downgrade(folder, records)
     dataset = open_dataset(folder)
     for record, clip in zip(dataset.clips("train"), ("a.mp4", "c.mp4"), strict=True):
         assert_equal(record, records[clip])
     assert dataset.sizes["train"].windows == 11 + 1
     assert dataset.landmark_groups == {}
+
+
+def test_a_data_set_of_format_1_trains_on_the_same_windows(tmp_path):
+    folder = tmp_path / "set"
+    _, records = write(folder)
+    new = windows(open_dataset(folder), "train", "lip", 0, Rows(2))
+    expected = [new[index] for index in range(3)]
+
+    downgrade(folder, records)
+    old = windows(open_dataset(folder), "train", "lip", 0, Rows(2))
+    for index, batch in enumerate(expected):
+        chex.assert_trees_all_equal(old[index], batch)
 
 
 def test_statistics_of_a_motion_space_are_its_columns(tmp_path):

@@ -26,7 +26,7 @@ def measure(
     wrong_error = _error(metrics.keypoint_error, wrong, clips, scale)
     right_error = _error(metrics.keypoint_error, raw_first, clips, scale)
     pose_error = None
-    if metrics.has_pose(scale.space):
+    if scale.space.has_pose:
         pose_error = _error(metrics.pose_error, raw, clips, scale)
     diversities = [metrics.diversity(motion) for motion in samples]
     distance = metrics.frechet_distance(np.concatenate(first), np.concatenate(truths))

@@ -26,11 +26,6 @@ def keypoint_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float
     return float(np.linalg.norm(difference, axis=-1).mean())
 
 
-def has_pose(space: MotionSpace) -> bool:
-    """Tell whether a motion space has pitch, yaw and roll."""
-    return space.has_pose
-
-
 def pose_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
     """Return the mean distance between pitch, yaw and roll of two motions, in degrees;
     the space has them."""

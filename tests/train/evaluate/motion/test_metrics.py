@@ -36,8 +36,8 @@ def test_the_pose_error_is_in_degrees_and_of_the_face_only():
 
     assert metrics.pose_error(moved, truth, FACE) == pytest.approx(7)
 
-    assert metrics.has_pose(FACE)
-    assert not metrics.has_pose(LIP)
+    assert FACE.has_pose
+    assert not LIP.has_pose
 
 
 def test_the_movement_of_a_parabola():
