@@ -20,6 +20,7 @@ from jaxportrait.animation import (
     frame_counts,
 )
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.devices import DType as DType
 from jaxportrait.drivers.base import Driver
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.media.audio import Audio
@@ -47,7 +48,6 @@ from jaxportrait.media.paste import (
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.retarget import Driving
-from jaxportrait.precision import DType as DType
 from jaxportrait.renderer import Renderer
 
 T = TypeVar("T")

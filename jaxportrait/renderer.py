@@ -9,11 +9,12 @@ from typing import Self, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.devices import DType, choose_precision, default_batch_size, make_mesh
 from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
@@ -28,7 +29,6 @@ from jaxportrait.pipeline.retarget import (
     compose,
     find_rest,
 )
-from jaxportrait.precision import DType, choose_precision
 from jaxportrait.types import Source
 
 T = TypeVar("T")
@@ -40,9 +40,6 @@ READ_BATCH = 16
 """Pictures whose motion is read at once."""
 AHEAD = 2
 """Chunks that the devices may work on while the host uses earlier ones."""
-SMALL_PICTURE = 128
-"""Side in pixels up to which a CPU renders four frames at once: it takes 0.85 of the
-time a frame by the demo's networks."""
 
 
 class Renderer:
@@ -95,13 +92,13 @@ class Renderer:
                 f"batch size is {batch_size}: at least one frame is needed"
             )
         # Mistakes in the options are named before networks are loaded.
-        self.mesh = _make_mesh(devices)
+        self.mesh = make_mesh(devices)
         checkpoint.require(RENDERER)
         self.precision = choose_precision(dtype)
         self.image_size = checkpoint.crop.image_size
         self.crop_zoom = checkpoint.crop.zoom
         self.keypoint_groups = checkpoint.keypoints
-        self.batch_size = batch_size or _default_batch_size(self.image_size)
+        self.batch_size = batch_size or default_batch_size(self.image_size)
         dtypes: dict[str, str] = dict.fromkeys(RENDERER, "float32")
         dtypes |= dict.fromkeys(PER_FRAME, self.precision.frames)
         if "stitching" in checkpoint.parts:
@@ -264,18 +261,3 @@ class Renderer:
 def _fetch(batch: tuple[Array, int]) -> UInt8[np.ndarray, "batch S S 3"]:
     pictures, count = batch
     return np.asarray(pictures)[:count]
-
-
-def _default_batch_size(image_size: int) -> int:
-    """Return a batch that keeps a device busy."""
-    if jax.default_backend() != "cpu":
-        return 8
-    return 4 if image_size <= SMALL_PICTURE else 1
-
-
-def _make_mesh(devices: int | None) -> Mesh:
-    """Return so many of this process's devices, along the axis `data`."""
-    available = jax.local_devices()
-    if devices is not None and not 1 <= devices <= len(available):
-        raise ValueError(f"devices is {devices}: choose from 1 to {len(available)}")
-    return Mesh(np.array(available[:devices]), ("data",))

@@ -143,13 +143,18 @@ def test_motion_is_counted_from_where_the_head_rests(
 
 def test_eyes_and_brows_rest_together(animator: Animator):
     guided = load_config(CONFIG, RendererConfig()).guided
-    names = [name for name in GROUPS if name.startswith(("brow", "eye", "iris"))]
+    # Landmarks of the drawn heads' eyes and brows, ...
     landmarks = set()
-    for name in names:
-        landmarks.update(range(COUNT)[GROUPS[name]])
-    keypoints = [keypoint for keypoint, landmark in guided if landmark in landmarks]
-    rest_groups = animator.renderer.keypoint_groups
-    assert sorted(keypoints) == sorted((*rest_groups.eyes, *rest_groups.brows))
+    for name, group in GROUPS.items():
+        if name.startswith(("brow", "eye", "iris")):
+            landmarks.update(range(COUNT)[group])
+    # ... and the keypoints that these guided in training.
+    keypoints = set()
+    for keypoint, landmark in guided:
+        if landmark in landmarks:
+            keypoints.add(keypoint)
+    groups = animator.renderer.keypoint_groups
+    assert keypoints == {*groups.eyes, *groups.brows}
 
 
 def test_at_rest_it_is_its_portrait(spoken: Animation, portrait: Portrait):
@@ -169,6 +174,7 @@ def test_the_pasted_face_meets_what_is_around_it(spoken: Animation, portrait: Po
     border of the crop."""
     frames = np.stack(list(spoken)[::10]).astype(float)
     changes = frames - read_image(demo.PORTRAIT)
+    # Left and right of the head.
     for left, right in ((60, 100), (420, 450)):
         background = changes[:, 60:380, left:right]
         shift = background.mean(axis=(0, 1, 2))

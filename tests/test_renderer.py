@@ -18,12 +18,12 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_untrained,
 )
+from jaxportrait.devices import DType
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
 from jaxportrait.pipeline.retarget import Driving
-from jaxportrait.precision import DType
 from jaxportrait.renderer import KEYPOINT_CHUNK, READ_BATCH, Renderer
 from jaxportrait.types import Source
 

@@ -172,17 +172,22 @@ def test_lips_rest_in_the_first_frame_eyes_and_pose_at_their_median():
     others = np.setdiff1d(np.arange(21), upper)
     first = clip.expression[0, others]
     assert_array_equal(rest.expression[0, others], first)
-    frame = rest.to_frames()[0]
+    # Pose, translation and scale are the medians of the packed values.
+    (frame,) = rest.to_frames()
     medians = np.median(values, axis=0)
     assert_allclose(frame[POSE], medians[POSE], atol=1e-5)
     assert_array_equal(frame[TRANSLATION], medians[TRANSLATION])
     assert_array_equal(frame[SCALE], medians[SCALE])
-    assert all(array.dtype == np.float32 for array in rest.arrays().values())
+    # Programs read float32.
+    dtypes = {array.dtype for array in rest.arrays().values()}
+    assert dtypes == {np.dtype(np.float32)}
 
 
 def test_keypoints_that_rest_at_their_median_are_chosen():
     clip = face_clip(draw_face_motion(31))
-    rest = find_rest(clip, "mixed", KeypointGroups(eyes=(20,), brows=()))
+    # One keypoint of the eyes, and no brows.
+    groups = KeypointGroups(eyes=(20,), brows=())
+    rest = find_rest(clip, "mixed", groups)
     first = clip.expression[0, :20]
     assert_array_equal(rest.expression[0, :20], first)
     median = np.median(clip.expression[:, 20], axis=0)
@@ -197,6 +202,7 @@ def test_live_motion_rests_in_its_first_frame():
 
 
 def test_lip_motion_rests_in_its_first_frame():
+    # The driver of the lips leaves eyes and head to the source.
     values = LIP.select(draw_face_motion(31))
     clip = MotionClip.from_values(values, LIP, 30)
     rest = find_rest(clip, "mixed", GROUPS)
