@@ -45,7 +45,7 @@ from jaxportrait.motion.space import (
 
 @dataclass(frozen=True)
 class FlowSampling:
-    """How the flow transformer makes motion of sound.
+    """Options of the flow transformer's sampling.
 
     Attributes:
       cfg_scale: scale of classifier-free guidance; at 1 or below, only the conditional
@@ -80,9 +80,9 @@ class FlowDriver:
       network: in its inference form.
       space: the values of a frame that the network makes.
       statistics: normalisation of the motion space.
-      features: what the network reads of the sound.
+      features: the audio features that the network reads.
       cfg_scale: guidance where `sampling` has none.
-      sampling: how motion is made.
+      sampling: options of the sampling.
       full_precision: whether products have full float32 factors, which accelerators
         round by default.
       fps: frames of motion a second.
@@ -125,6 +125,7 @@ class FlowDriver:
 
         Silence follows the clip.
         """
+        # A window reads whole features, also where the clip ends within it.
         config = self.network.config
         plan, count = plan_windows(frames, config, self.sampling.windows)
         length = plan.features_of(count)
@@ -138,6 +139,7 @@ class FlowDriver:
 
     def warm_up(self, frames: int) -> None:
         """Compile what clips of up to so many frames need."""
+        # An empty stream is padded with silence to one feature.
         with self.products():
             self.features.encode(lambda: [], 1)
         config = self.network.config
@@ -240,6 +242,7 @@ def sample_motion(
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
     """
+    # The condition does not depend on the state: it is encoded before the loop.
     null = network.encode_null()
     noise = frame_noise(key, plan.frames, network.config.motion_width)
     motion = integrate(
@@ -270,6 +273,7 @@ def _encode_windows(
     def put(g: Array, whole: Array, rows: Array) -> Array:
         return lax.dynamic_update_slice_in_dim(whole, rows, g * plan.group, 0)
 
+    # Groups beyond the clip are skipped, so that their conditions stay 0.
     def encode_group(g: Array, conditions: Any) -> Any:
         fresh = network.encode_audio(features[group_of(index, g, plan.group)])
         return jax.tree.map(partial(put, g), conditions, fresh)

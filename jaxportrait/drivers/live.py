@@ -10,7 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
 
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import FlowDriver, transformer_velocity
+from jaxportrait.drivers.flow import (
+    FlowDriver,
+    FlowSampling,
+    transformer_velocity,
+)
 from jaxportrait.drivers.live_windows import (
     Live,
     LiveWindows,
@@ -29,7 +33,7 @@ from jaxportrait.types import pytree
 @pytree
 @dataclass(frozen=True)
 class LiveState:
-    """What a live driver remembers between two chunks.
+    """State of a live driver between two chunks.
 
     Attributes:
       key: decides the noise of every frame.
@@ -57,7 +61,7 @@ class LiveFlowDriver:
 
     Attributes:
       driver: network, features and sampling; its mode of windows has no effect.
-      live: how the sound is cut into windows.
+      live: lengths of the windows' parts.
 
     Raises:
       ValueError: `live` does not fit the transformer's windows.
@@ -67,6 +71,7 @@ class LiveFlowDriver:
     live: Live = Live()
 
     def __post_init__(self):
+        # A `Live` that does not fit is refused here, not at the first chunk.
         _ = self.windows
 
     @property
@@ -102,6 +107,7 @@ class LiveFlowDriver:
 
     def start(self, seed: int) -> LiveState:
         """Return the state before the first sample."""
+        # The first window reads silence before the sound.
         config = self.driver.network.config
         features = self.driver.features
         silence = round(self.windows.lead / features.rate * SAMPLE_RATE)
@@ -123,9 +129,12 @@ class LiveFlowDriver:
         """Return the remaining frames of a sound that has ended."""
         return self._clip(self._complete(state, self._length(state)))
 
-    def warm_up(self) -> None:
-        """Compile all that live sound needs."""
-        self.finish(self.start(0))
+    def with_sampling(self, sampling: FlowSampling) -> "LiveFlowDriver":
+        return replace(self, driver=self.driver.with_sampling(sampling))
+
+    def warm_up(self, frames: int) -> None:
+        """Compile what live sound needs, which is the same for every length."""
+        self._complete(self.start(0), 1)
 
     def _advance(
         self, state: LiveState, samples: Float32[np.ndarray, " n"]
@@ -147,6 +156,7 @@ class LiveFlowDriver:
         with self.driver.products():
             features = self.driver.features.finish(state.encoder, stop)
         motion, _ = self._sample(state, features)
+        # The last window may reach beyond the end of the sound.
         emitted = state.window * windows.stride
         return motion[: max(0, total - emitted)]
 
@@ -173,6 +183,7 @@ class LiveFlowDriver:
                     guided=driver.guidance > 1,
                 )
             pieces.append(np.asarray(frames))
+            # Windows overlap: the next one reads most features again.
             start = windows.feature_start(state.window)
             pending = pending[windows.feature_start(state.window + 1) - start :]
             state = replace(state, motion=motion, window=state.window + 1)
@@ -233,5 +244,6 @@ def sample_live_window(
         steps=steps,
         guided=guided,
     )
+    # The frames of the lookahead are made again by the next window.
     emitted = motion[windows.held : windows.held + windows.stride]
     return motion, denormalize(emitted, statistics)

@@ -27,7 +27,7 @@ of windows that disagree are 1.22 times those elsewhere with 2, 1.37 times with 
 
 @dataclass(frozen=True)
 class Live:
-    """How a live sound is cut into windows, in seconds.
+    """Lengths of the parts of live windows, in seconds.
 
     Attributes:
       held: emitted motion at the start of a window. With more of it, frames follow their
@@ -84,6 +84,7 @@ class LiveWindows:
         """Return the feature after a window's last one."""
         return self.feature_start(window) + self.plan.audio_frames
 
+    # Rounds down also below 0.
     def _feature_of(self, frame: int) -> int:
         return frame * self.plan.audio_frames // self.plan.motion_frames
 
@@ -97,6 +98,7 @@ def plan_live_windows(
       ValueError: no frame is held, the lookahead is too short, or no frame remains to
         be emitted.
     """
+    # held | emitted (the stride) | lookahead
     held = round(live.held * fps)
     lookahead = round(live.lookahead * fps)
     length = config.motion_frames
@@ -125,6 +127,7 @@ def prefix_weights(windows: LiveWindows) -> Float32[np.ndarray, " t"]:
 
     Source: Black et al. 2025, equation 5.
     """
+    # Frames that the last window has made, counted from the end of its motion.
     index = np.arange(windows.plan.motion_frames)
     end = windows.held + windows.lookahead
     share = np.clip((end - index) / (windows.lookahead + 1), 0, 1)
@@ -162,6 +165,7 @@ def sample_window(
     """
     share = weights[:, None]
 
+    # At time 1 the path is at the earlier motion itself.
     def hold(state: Array, time: Array) -> Array:
         path = interpolate(noise, earlier, time[None])
         return share * path + (1 - share) * state

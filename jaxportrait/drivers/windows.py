@@ -109,6 +109,7 @@ def plan_windows(
     """
     if group is None:
         group = GROUP_ON_CPU if jax.default_backend() == "cpu" else GROUP
+    # The first window reaches `length` frames, and each further one `stride` more.
     length = config.motion_frames
     stride = length // 2 if mode == "fused" else length
     count = 1 + max(0, -(-(frames - length) // stride))
@@ -140,11 +141,12 @@ def frame_noise(
     A frame has the same noise in every clip and window that holds it.
 
     Args:
-      key: of the clip.
+      key: the clip's key.
       frames: how many frames to draw.
       width: values of a frame.
       start: index of the first frame; frames before the clip have negative ones.
     """
+    # One draw for all frames would depend on how many there are.
     indices = start + jnp.arange(frames)
     keys = jax.vmap(partial(jax.random.fold_in, key))(indices)
     return jax.vmap(lambda frame_key: jax.random.normal(frame_key, (width,)))(keys)
@@ -213,6 +215,7 @@ def integrate(
     weights = blend_weights(plan, count)
     groups = group_count(plan, count)
 
+    # Guidance doubles the rows only where it is used.
     def evaluate(motion: Array, time: Array, condition: Any) -> Array:
         if not guided:
             return velocity(params, motion, _repeat(time, len(motion)), condition)
@@ -223,6 +226,7 @@ def integrate(
     def step(i: Array, state: Array) -> Array:
         state = constraint(state, times[i])
 
+        # Overlapping windows add up to a blend, since their weights sum to one.
         def add_group(g: Array, total: Array) -> Array:
             rows = group_of(index, g, plan.group)
             weight = group_of(weights, g, plan.group)
@@ -259,6 +263,7 @@ def _guided_velocity(
 ) -> Array:
     """Return the guided velocity; conditional and unconditional are one batch."""
     n = len(motion)
+    # The null condition is stored once and repeated for every window.
     null = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape[1:])), null_condition
     )

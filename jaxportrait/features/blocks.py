@@ -33,6 +33,7 @@ def spectrogram_blocks(chunks: Chunks, length: int, hops: int) -> Iterator[Block
     # From here on the buffer starts MARGIN samples before the block's first frame.
     buffer = np.concatenate([buffer[MARGIN:0:-1], buffer])
     ended = False
+    # A block that is not full is the last: fewer than a hop follow it.
     while not ended:
         buffer = _fill(buffer, source, size)
         valid = min((buffer.size - MARGIN) // HOP, hops)
@@ -41,6 +42,7 @@ def spectrogram_blocks(chunks: Chunks, length: int, hops: int) -> Iterator[Block
         ended = buffer.size < size
         if ended:
             buffer = np.concatenate([buffer, buffer[-2 : -MARGIN - 2 : -1]])
+        # Blocks are of one size, so that one program encodes all of them.
         samples = np.zeros((1, size), np.float32)
         samples[0, : min(size, buffer.size)] = buffer[:size]
         yield samples, np.int32(valid)

@@ -44,7 +44,7 @@ class SlidingBlock:
     Attributes:
       values: log-mel frames, the oldest first.
       count: how many of them are filled.
-      maximum: of all frames so far.
+      maximum: largest value of all frames so far.
     """
 
     values: Float[Array, "frames mel_bins"]
@@ -55,10 +55,10 @@ class SlidingBlock:
 @pytree
 @dataclass(frozen=True)
 class SpectrogramState:
-    """What live features remember between two chunks.
+    """State of live features between two chunks.
 
     Attributes:
-      block: what the network reads.
+      block: the spectrogram that the network reads.
       samples: on the host, that no complete hop has read yet.
       hops: encoded so far.
     """
@@ -118,6 +118,7 @@ class SpectrogramFeatures:
         for samples, valid in spectrogram_blocks(stream(), length, hops):
             block_maximum = _block_maximum(samples, valid, config.mel_bins)
             maximum = jnp.maximum(maximum, block_maximum)
+        # The second pass reads only as many blocks as it needs.
         encoded = [np.zeros((0, config.width), np.float32)]
         blocks = spectrogram_blocks(stream(), length, hops)
         for samples, valid in islice(blocks, -(-count // config.context)):
@@ -141,11 +142,12 @@ class SpectrogramFeatures:
         block = state.block
         hops = state.hops
         buffer = np.concatenate([state.samples, samples])
+        # The sound is mirrored at its start, as a clip is.
         if hops == 0 and buffer.size >= size - MARGIN:
             buffer = np.concatenate([buffer[MARGIN:0:-1], buffer])
         encoded = [np.zeros((0, self.width), np.float32)]
         while buffer.size >= size:
-            features, block = _encode_hop(
+            features, block = encode_hop(
                 self.network,
                 block,
                 buffer[None, :size],
@@ -192,7 +194,7 @@ def whisper_features(network: WhisperEncoder) -> SpectrogramFeatures:
 
 
 @partial(jax.jit, static_argnames=("hop", "lookahead"))
-def _encode_hop(
+def encode_hop(
     network: Any,
     block: SlidingBlock,
     samples: Float[Array, "1 s"],

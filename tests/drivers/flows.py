@@ -28,6 +28,7 @@ def small_transformer(config: FlowTransformerConfig = CONFIG) -> FlowTransformer
     network = build(config, rngs=nnx.Rngs(1))
     rng = np.random.default_rng(2)
 
+    # Layers that start at zero are the output and the modulations.
     def fill(leaf: jax.Array) -> jax.Array:
         values = leaf if np.any(leaf) else rng.normal(0, 0.05, leaf.shape)
         return jnp.asarray(values, jnp.float32)
@@ -56,6 +57,7 @@ class AnalyticTransformer:
         return CONFIG
 
     def encode_audio(self, audio):
+        # Undo the rounding of `feature_start`: five features are three frames.
         first = jnp.round(audio[:, 0, 0]).astype(int) - self.lead
         start = -(-first * 3 // 5)
         frames = start[:, None] + jnp.arange(30)[None]

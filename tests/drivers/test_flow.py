@@ -105,6 +105,7 @@ def test_guidance_of_one_is_the_conditional_velocity(network):
 
 def test_clips_of_one_plan_share_a_program(network):
     sample(network, 61)
+    # The seed and the scale are inputs of the program, not part of it.
     before = sample_motion._cache_size()
     for frames in (62, 70, 75):
         sample(network, frames)
@@ -125,6 +126,7 @@ def test_a_driver_of_lips_leaves_the_rest_to_the_source(driver, sound):
     clip = driver.make(sound, seed=0)
     assert not driver.moves_head
     assert clip.rotation is clip.translation is clip.scale is None
+    # Columns of the expression that are not the lips'.
     others = np.setdiff1d(np.arange(63), MOTION_SPACES["lip"].columns)
     assert not clip.expression.reshape(60, -1)[:, others].any()
 
@@ -144,6 +146,7 @@ def test_the_guidance_of_a_sampling_comes_before_the_checkpoints(driver):
 
 
 def test_warming_up_compiles_every_plan(driver, sound):
+    # No other test compiles five steps.
     driver = replace(driver, sampling=FlowSampling(steps=5))
     before = sample_motion._cache_size()
     driver.warm_up(60)

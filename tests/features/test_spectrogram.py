@@ -9,7 +9,7 @@ from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.features.registry import FEATURES, load_features
 from jaxportrait.features.spectrogram import (
     SpectrogramFeatures,
-    _encode_hop,
+    encode_hop,
     log_mel_features,
     whisper_features,
 )
@@ -39,7 +39,9 @@ def features(request) -> SpectrogramFeatures:
 
 
 def noise(samples: int) -> np.ndarray:
-    return np.random.default_rng(samples).normal(0, 0.1, samples).astype(np.float32)
+    rng = np.random.default_rng(samples)
+    clip = rng.normal(0, 0.1, samples)
+    return clip.astype(np.float32)
 
 
 def encode(
@@ -52,6 +54,7 @@ def encode(
 def numpy_levels(clip: np.ndarray, mel_bins: int = 80) -> np.ndarray:
     """Compute Whisper's log-mel frames in float64, before floor and scale."""
     padded = np.pad(clip.astype(np.float64), 200, mode="reflect")
+    # The last frame, centred on the clip's end, is dropped.
     starts = 160 * np.arange(clip.size // 160)
     frames = padded[starts[:, None] + np.arange(400)] * np.hanning(401)[:-1]
     mel = np.abs(np.fft.rfft(frames)) ** 2 @ mel_filters(mel_bins)
@@ -90,6 +93,7 @@ def test_a_log_mel_feature_reads_35_milliseconds(log_mels):
     """
     clip = noise(32_000)
     clip[20_000:20_400] *= 10
+    # The change stays below the maximum, and so leaves the floor as it is.
     changed = clip.copy()
     changed[15_960:16_000] = 0
     different = (encode(log_mels, clip) != encode(log_mels, changed)).any(axis=1)
@@ -160,6 +164,7 @@ def test_a_loud_live_sound_has_the_log_mel_features_of_the_clip(log_mels):
     """The maximum lies in the first hop, so that both have one floor."""
     sound = 1e-3 * noise(30_000)
     sound[:500] *= 1e4
+    # The quiet rest lies below the floor in part.
     live = contract.live_features(log_mels, sound, 700, 93)
     np.testing.assert_allclose(live, encode(log_mels, sound), atol=1e-5)
 
@@ -188,10 +193,11 @@ def test_live_whisper_reads_the_block_that_ends_now(whisper):
 
 def test_live_features_compile_one_program(features):
     contract.live_features(features, noise(20_000), 900, 62)
-    before = _encode_hop._cache_size()
+    # One program has been compiled; other sizes of chunks use it.
+    before = encode_hop._cache_size()
     for size in (160, 4_001, 20_000):
         contract.live_features(features, noise(30_000), size, 90)
-    assert _encode_hop._cache_size() == before
+    assert encode_hop._cache_size() == before
 
 
 def test_checkpoints_name_their_features(tiny_checkpoint):
