@@ -127,6 +127,12 @@ class DriverEntry:
     config: FlowDriverConfig
     statistics: MotionStatistics | None = None
 
+    @property
+    def kind(self) -> str:
+        """The row of `DRIVERS` that the config belongs to."""
+        kinds = {config: kind for kind, config in DRIVERS.items()}
+        return kinds[type(self.config)]
+
 
 @dataclass(frozen=True)
 class Contents:

@@ -180,8 +180,8 @@ class FlowDriver:
 
 def load_flow(
     checkpoint: Checkpoint,
-    name: str | None = None,
     *,
+    name: str | None = None,
     dtype: DTypeLike = jnp.float32,
     full_precision: bool = False,
 ) -> FlowDriver:

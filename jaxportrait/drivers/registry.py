@@ -14,7 +14,12 @@ class DriverLoader(Protocol):
     """Loads the driver of an open checkpoint, as `load_driver` describes."""
 
     def __call__(
-        self, checkpoint: Checkpoint, *, dtype: DTypeLike, full_precision: bool
+        self,
+        checkpoint: Checkpoint,
+        *,
+        name: str | None,
+        dtype: DTypeLike,
+        full_precision: bool,
     ) -> Driver: ...
 
 
@@ -24,7 +29,7 @@ DRIVERS: dict[str, DriverLoader] = {"flow": load_flow}
 
 def load_driver(
     checkpoint: Checkpoint,
-    kind: str = "flow",
+    name: str = "flow",
     *,
     dtype: DTypeLike = jnp.float32,
     full_precision: bool = False,
@@ -32,16 +37,24 @@ def load_driver(
     """Load a driver of an open checkpoint.
 
     Args:
-      kind: a name of `DRIVERS`.
+      name: a driver that the checkpoint describes; or a kind, for the only driver of
+        that kind and for one that needs no weights.
       dtype: compute dtype of its networks.
       full_precision: whether products have full float32 factors, which accelerators
         round by default.
 
     Raises:
       CheckpointError: a part is missing or damaged.
-      ValueError: there is no driver of that kind.
+      ValueError: there is neither a driver nor a kind of that name.
     """
+    described = name in checkpoint.drivers
+    kind = checkpoint.drivers[name].kind if described else name
     if kind not in DRIVERS:
-        kinds = ", ".join(DRIVERS)
-        raise ValueError(f"driver kind is {kind!r}: choose one of {kinds}")
-    return DRIVERS[kind](checkpoint, dtype=dtype, full_precision=full_precision)
+        names = ", ".join(sorted({*checkpoint.drivers, *DRIVERS}))
+        raise ValueError(f"driver is {name!r}: choose one of {names}")
+    return DRIVERS[kind](
+        checkpoint,
+        name=name if described else None,
+        dtype=dtype,
+        full_precision=full_precision,
+    )

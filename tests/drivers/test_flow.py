@@ -168,6 +168,24 @@ def test_a_driver_of_an_unknown_kind_is_refused(tiny_checkpoint):
         load_driver(open_checkpoint(tiny_checkpoint), "wave")
 
 
+def test_one_of_several_drivers_is_loaded_by_its_name(tiny_checkpoint):
+    checkpoint = open_checkpoint(tiny_checkpoint)
+    entry = checkpoint.driver()
+    drivers = {}
+    for name, scale in (("soft", 2.0), ("strong", 6.0)):
+        config = replace(entry.config, cfg_scale=scale)
+        drivers[name] = replace(entry, config=config)
+    contents = replace(checkpoint.contents, drivers=drivers)
+    several = replace(checkpoint, contents=contents)
+    for name, scale in (("soft", 2.0), ("strong", 6.0)):
+        driver = load_driver(several, name)
+        assert isinstance(driver, FlowDriver)
+        assert driver.guidance == scale
+    # A kind names the only driver of a checkpoint, not one of two.
+    with pytest.raises(CheckpointError, match="soft"):
+        load_driver(several, "flow")
+
+
 def test_a_checkpoint_without_a_flow_transformer_is_named(tmp_path):
     path = tmp_path / "features"
     save_untrained(
