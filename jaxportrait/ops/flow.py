@@ -1,4 +1,7 @@
-"""Conditional flow matching: the straight path from noise (time 0) to data (time 1)."""
+"""Conditional flow matching: a straight path from noise (time 0) to data (time 1).
+
+Source: Lipman et al., "Flow matching for generative modeling", 2023.
+"""
 
 import numpy as np
 from jaxtyping import Array, Float
