@@ -2,7 +2,9 @@
 must."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,8 +12,19 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from convert_weights.recipe import Recipe
-from convert_weights.verify import compare, golden_waveform, load_figures, main, verify
+from convert_weights.verify import (
+    FRAME_BOUND,
+    SMALL_BOUND,
+    bound_of,
+    compare,
+    golden_waveform,
+    load_figures,
+    main,
+    verify,
+)
 
+PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
+ROW = re.compile(r"\| `([\w./]+)`([^|]*)\|.*\| ([\d.]+e-\d+)[^|]*\|$")
 SPECTROGRAMS = ("mel/",)
 OTHERS = ("statistic/", *SPECTROGRAMS)
 """Figures that have no size of their own."""
@@ -97,6 +110,32 @@ def test_full_networks_are_within_their_bounds(golden):
     assert {row.name for row in rows} >= names_of(golden, "full/", "tiny/whisper")
     small = names_of(golden, "small/", *SPECTROGRAMS)
     assert {row.name for row in rows} | small == names_of(golden, "")
+
+
+def documented_bounds() -> list[tuple[str, str, str, float]]:
+    """Return (name, remark, dtype, bound) of every row of the page's tables."""
+    rows = []
+    dtype = ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        # A heading or a command says what the tables below it are about.
+        for name in ("float32", "float16", "bfloat16"):
+            if line.startswith((f"`--dtype {name}`", "## ")) and name in line:
+                dtype = name
+        row = ROW.match(line)
+        if row is not None:
+            rows.append((row[1], row[2], dtype, float(row[3])))
+    return rows
+
+
+def test_the_page_states_the_bounds_of_the_code():
+    rows = documented_bounds()
+    assert {dtype for _, _, dtype, _ in rows} == {"float32", "float16", "bfloat16"}
+    for name, remark, dtype, bound in rows:
+        size = "small" if bound == SMALL_BOUND else name.split("/")[0]
+        expected = bound_of(name, size, dtype)
+        if "root mean square" in remark:
+            expected = FRAME_BOUND
+        assert bound == pytest.approx(expected, rel=0.01), (name, dtype)
 
 
 def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
