@@ -28,28 +28,32 @@ def test_outputs_and_inputs_go_last(taps):
 
 
 def test_singular_vectors_meet_the_kernel_they_belong_to():
-    weight, u, v = draw(4, 2, 3, 5), draw(4), draw(2 * 3 * 5)
-    kernel, ours = outputs_last(weight, (3, 5, 2, 4)), singular_vector(v, (3, 5, 2))
+    weight = draw(4, 2, 3, 5)
+    u = draw(4)
+    v = draw(2 * 3 * 5)
+    kernel = outputs_last(weight, (3, 5, 2, 4))
+    vector = singular_vector(v, (3, 5, 2))
+    # u W v is the same number in either layout.
     expected = u @ weight.reshape(4, -1) @ v
-    np.testing.assert_allclose(
-        np.einsum("o,hwio,hwi->", u, kernel, ours), expected, rtol=1e-5
-    )
+    ours = np.einsum("o,hwio,hwi->", u, kernel, vector)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 
 def test_queries_keys_and_values_are_unpacked_innermost():
-    heads, dim, inputs = 2, 4, 6
-    weight, bias, x = (
-        draw(3 * heads * dim, inputs),
-        draw(3 * heads * dim),
-        draw(5, inputs),
-    )
-    projected = torch.nn.functional.linear(*map(torch.from_numpy, (x, weight, bias)))
-    expected = projected.reshape(5, heads, dim, 3).permute(3, 0, 1, 2).numpy()
+    heads = 2
+    dim = 4
+    inputs = 6
+    weight = draw(3 * heads * dim, inputs)
+    bias = draw(3 * heads * dim)
+    x = draw(5, inputs)
+    # PyTorch projects, and unpacks (tokens, heads, dim, {q, k, v}).
+    tensors = map(torch.from_numpy, (x, weight, bias))
+    projected = torch.nn.functional.linear(*tensors)
+    unpacked = projected.reshape(5, heads, dim, 3)
+    expected = unpacked.permute(3, 0, 1, 2).numpy()
     kernel = interleaved_heads(weight, (inputs, 3, heads, dim))
-    ours = (
-        np.einsum("tc,cphd->pthd", x, kernel)
-        + interleaved_heads(bias, (3, heads, dim))[:, None]
-    )
+    offset = interleaved_heads(bias, (3, heads, dim))
+    ours = np.einsum("tc,cphd->pthd", x, kernel) + offset[:, None]
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+from convert_weights.outputs import golden_waveform
 from convert_weights.recipe import Recipe
 from convert_weights.verify import (
     FRAME_BOUND,
     SMALL_BOUND,
     bound_of,
     compare,
-    golden_waveform,
     load_figures,
     main,
     verify,

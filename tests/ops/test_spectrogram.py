@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import whisper
 
+from convert_weights.outputs import golden_waveform
 from convert_weights.recipe import Recipe
-from convert_weights.verify import compare, golden_waveform
+from convert_weights.verify import compare
 from jaxportrait.ops.spectrogram import (
     HOP,
     MARGIN,
