@@ -54,7 +54,7 @@ def frames_program(batch_size: int, dtype: str, place: Place) -> jax.stages.Lowe
     Args:
       batch_size: frames of the chunk.
       dtype: compute dtype of W and G.
-      place: where the arguments are.
+      place: placement of the arguments.
     """
     full = Contents.full()
     warping = inference_network(full.parts["warping"], dtype)
@@ -79,7 +79,7 @@ def motion_program(seconds: float, steps: int, place: Place) -> jax.stages.Lower
     Args:
       seconds: length of the clip.
       steps: Euler steps.
-      place: where the arguments are.
+      place: placement of the arguments.
     """
     config = FlowTransformerConfig.full()
     network = inference_network(config, "bfloat16")

@@ -34,7 +34,7 @@ class Conv(nnx.Module):
 
     Args:
       kernel_size: taps along each axis: (7, 7) or (3, 3, 3).
-      groups: groups of channels, each convolved alone.
+      groups: groups of channels, each convolved apart from the others.
       upsample: how many times the input is first repeated along height and width.
     """
 
@@ -157,6 +157,7 @@ class SpectralConv(nnx.Module):
         v = self.v[...]
         xp = u.__array_namespace__()  # NumPy's where the weights are on the host
         projection = (self.conv.kernel[...] * v[..., None]).sum(axis=(0, 1, 2))
+        # The vectors need not be of length 1.
         lengths = xp.linalg.norm(u) * xp.linalg.norm(v.ravel())
         return (projection * u).sum() / lengths
 

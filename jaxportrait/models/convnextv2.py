@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxportrait.models.blocks import Conv, channelwise
 
 EPSILON = 1e-6
-"""Of every norm, as published."""
+"""Added to variances and energies in every norm, as published."""
 
 
 class GlobalResponseNorm(nnx.Module):
@@ -25,6 +25,7 @@ class GlobalResponseNorm(nnx.Module):
         self.beta = nnx.Param(jnp.zeros((channels,)))
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        # Energies are float32, and a share is then of the layer's dtype.
         squares = jnp.square(x.astype(jnp.float32))
         energy = jnp.sqrt(squares.sum(axis=(1, 2), keepdims=True))
         share = energy / (energy.mean(axis=-1, keepdims=True) + EPSILON)

@@ -185,8 +185,9 @@ class FlowTransformer(nnx.Module):
         Args:
           motion: noisy motion.
           time: 0 is noise, 1 is motion.
-          condition: what `encode_audio` returned.
+          condition: result of `encode_audio`.
         """
+        # Motion tokens are modulated frame by frame, audio tokens all alike.
         per_frame, overall = self.conditions(time, condition)
         motion_rotary, audio_rotary = rotary_tables(self.config)
         x = self.motion_stem(motion)

@@ -16,7 +16,7 @@ from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv
 from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
 
 SLOPE = 0.2
-"""Of every leaky ReLU, as published."""
+"""Negative slope of every leaky ReLU, as published."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class Generator(nnx.Module):
         x = self.stem(features)
         for block in self.middle:
             x = block(x, features)
+        # Twice the size at each of the two last blocks.
         x = self.up1(upsample_nearest(x, 2), features)
         x = self.up2(upsample_nearest(x, 2), features)
         x = self.head(nnx.leaky_relu(x, SLOPE)).astype(jnp.float32)

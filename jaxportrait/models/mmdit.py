@@ -62,6 +62,7 @@ class QueryKeyValue(nnx.Module):
     ) -> Projection:
         kernel = self.kernel[...].astype(self.dtype)
         bias = self.bias[...].astype(self.dtype)
+        # p: query, key and value
         y = jnp.einsum("ntc,cphd->pnthd", x.astype(self.dtype), kernel)
         query, key, value = y + bias[:, None, None]
         query = rotate(self.query_norm(query), rotary)
@@ -167,6 +168,7 @@ class JointBlock(nnx.Module):
             audio, audio_condition, audio_rotary
         )
         pairs = zip(motion_projection, audio_projection, strict=True)
+        # Motion tokens first, (n, t + s, heads, dim)
         joint = Projection(*(jnp.concatenate(pair, axis=1) for pair in pairs))
         attention = attend(joint)
         frames = motion.shape[1]
@@ -192,6 +194,7 @@ def modulate(
       x: tokens.
       shift, scale: s = t, or s = 1 for all tokens.
     """
+    # Statistics are float32 whatever the dtype.
     wide = x.astype(jnp.float32)
     mean = wide.mean(axis=-1, keepdims=True)
     variance = jnp.square(wide - mean).mean(axis=-1, keepdims=True)

@@ -73,6 +73,7 @@ def stitch(
     """
     n, keypoints, _ = driving.shape
     source = jnp.broadcast_to(source, driving.shape)
+    # (n, k, 3) -> (n, 3 k), the source's keypoints first
     inputs = jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1)
     outputs = network(inputs).astype(driving.dtype)
     offsets = outputs[:, : 3 * keypoints].reshape(driving.shape)
@@ -90,8 +91,8 @@ def retarget(
     Args:
       network: R.
       source: keypoints of the source.
-      openness: how far each eye, or the mouth, of the source is open, and last how far
-        they are to be: heights in widths.
+      openness: opening of each eye, or of the mouth, of the source, and last the wanted
+        one: heights in widths.
     """
     inputs = jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
     offsets = network(inputs).astype(source.dtype)

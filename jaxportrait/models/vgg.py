@@ -19,11 +19,11 @@ from jaxportrait.models.blocks import Conv, channelwise
 from jaxportrait.ops.resize import max_pool
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)
-"""Of each stage; those of the last that come after relu5_1 are left out."""
+"""Convolutions of each stage; those after relu5_1 are left out."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Of red, green and blue; torchvision normalises pictures by it."""
+"""Mean of red, green and blue, by which torchvision normalises pictures."""
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Of red, green and blue; torchvision normalises pictures by it."""
+"""Deviation of red, green and blue, by which torchvision normalises pictures."""
 
 
 @dataclass(frozen=True)

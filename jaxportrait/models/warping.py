@@ -25,7 +25,7 @@ from jaxportrait.ops.grid import (
 from jaxportrait.types import AnyArray
 
 SLOPE = 0.01
-"""Of the leaky ReLU, PyTorch's default."""
+"""Negative slope of the leaky ReLU, PyTorch's default."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ class DenseMotion(NamedTuple):
     """The motion of every voxel.
 
     Attributes:
-      mask_logits: which keypoint (or the background, first) each voxel follows.
-      deformation: where each voxel of the moved volume is sampled, (x, y, z) in [-1,
-        1].
-      occlusion: how much of the moved features is visible, 0 to 1.
+      mask_logits: logits of the keypoint (or the background, first) that a voxel
+        follows.
+      deformation: positions at which the moved volume is sampled, (x, y, z) in [-1, 1].
+      occlusion: visible share of the moved features, 0 to 1.
     """
 
     mask_logits: Float[Array, "n d h w k+1"]
@@ -147,7 +147,7 @@ class DenseMotionNetwork(nnx.Module):
         """Compute the motion from `source` to each of `driving`.
 
         Args:
-          compressed: what `compress_volume` returned; m = n, or m = 1 where one source
+          compressed: result of `compress_volume`; m = n, or m = 1 where one source
             serves every frame.
           source: keypoints of the source.
           driving: keypoints of the frames.
@@ -224,12 +224,12 @@ class WarpingNetwork(nnx.Module):
         """Move `volume` from `source` to each of `driving`.
 
         Args:
-          volume: what F returned; m = n, or m = 1 where one source serves every frame.
+          volume: result of F; m = n, or m = 1 where one source serves every frame.
           source: keypoints of the source.
           driving: keypoints of the frames.
           compressed: `dense_motion.compress_volume(volume)`, where many frames share
             it.
-          mobility: how far each place follows, 0 to 1; 1 everywhere by default.
+          mobility: share of the motion that a place follows, 0 to 1; 1 by default.
         """
         if compressed is None:
             compressed = self.dense_motion.compress_volume(volume)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxportrait.models.blocks import NORM_EPSILON, Conv
 
 LONGEST_WAVELENGTH = 10_000.0
-"""Of the positions, in units of 2 pi, as in Whisper."""
+"""Longest wavelength of the positions in units of 2 pi, as in Whisper."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 DEGREES_PER_BIN = 3.0
-"""As in LivePortrait, whose 66 bins cover 198 degrees."""
+"""Width of a bin in LivePortrait, whose 66 bins cover 198 degrees."""
 FIRST_BIN_DEGREES = -97.5
 """The centre of the first bin, as in LivePortrait."""
 
@@ -44,6 +44,7 @@ def rotation_matrix(pose: Float[Array, "*n 3"]) -> Float[Array, "*n 3 3"]:
     x_sine, y_sine, z_sine = jnp.moveaxis(jnp.sin(radians), -1, 0)
     one = jnp.ones_like(x_sine)
     zero = jnp.zeros_like(x_sine)
+    # One rotation about each axis, row by row.
     about_x = _matrix(
         [one, zero, zero],
         [zero, x_cosine, -x_sine],
@@ -59,6 +60,7 @@ def rotation_matrix(pose: Float[Array, "*n 3"]) -> Float[Array, "*n 3 3"]:
         [z_sine, z_cosine, zero],
         [zero, zero, one],
     )
+    # Row vectors are multiplied from the left.
     return jnp.swapaxes(chain(about_z, about_y, about_x), -1, -2)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 GAUSSIAN_DEVIATION = 0.1
-"""Of a keypoint's heat, as published (its variance is 0.01)."""
+"""Deviation of a keypoint's heat; the published variance is 0.01."""
 
 
 def axis_positions(size: int) -> Float[Array, " size"]:

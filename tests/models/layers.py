@@ -1,4 +1,4 @@
-"""What tests of layers share: drawn inputs, and PyTorch's layers of the same weights."""
+"""PyTorch's layers of the same weights, and conversions between the layouts."""
 
 from typing import Any
 

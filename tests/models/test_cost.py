@@ -1,6 +1,6 @@
 """Savings of operations, counted and not timed.
 
-Every test compiles or lowers a fast form and a plain one by the JAX at hand, and
+Every test compiles or lowers a fast form and a plain one by the installed JAX, and
 compares their counts. So it fails when a saving is lost, and not with another version
 of XLA.
 """

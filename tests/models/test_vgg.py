@@ -14,7 +14,7 @@ from tests.closeness import assert_close
 from tests.models.networks import HALF_BOUNDS, draw_leaf, program
 
 PARAMETERS = 20_024_384 - 3 * (9 * 512 * 512 + 512)
-"""Of the published convolutions, less those after relu5_1."""
+"""Parameters of the published convolutions, without those after relu5_1."""
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,7 @@ def _rewrite(module: nnx.Module) -> nnx.Module:
     form = FORMS.get(type(module), lambda unchanged: unchanged)(module)
     if form is not module:
         return _rewrite(form)
+    # Nothing is left to rewrite but what it holds.
     children: dict[str, nnx.Module] = {}
     for name, child in vars(module).items():
         if isinstance(child, nnx.Module):

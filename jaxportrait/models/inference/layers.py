@@ -62,6 +62,7 @@ def fold_batch_norm(layer: ConvNorm) -> Conv:
     """Fold a batch norm, which scales and shifts each channel, into the convolution."""
     conv = layer.conv
     norm: Any = layer.norm  # Flax's may lack a scale or a bias, ours has both
+    # y = (conv(x) - mean) * scale + norm bias, a convolution again
     scale = norm.scale[...] * (norm.var[...] + NORM_EPSILON) ** -0.5
     kernel = conv.kernel[...]
     kernel = kernel * channelwise(scale, kernel)

@@ -117,6 +117,7 @@ def join_modulations(network: FlowTransformer) -> JoinedFlowTransformer:
     overall = [block.modulation for block in audio_blocks]
     overall.append(network.final_modulation)
 
+    # Every block reads its slice of the wide vectors.
     *audio_slices, final_slice = _slices(overall)
     motion_blocks = _with_modulations(motion_blocks, _slices(per_frame))
     audio_blocks = _with_modulations(audio_blocks, audio_slices)
@@ -198,6 +199,7 @@ def reorder_planes(conv: Conv, depth: int) -> Conv:
     """Reorder the inputs of a convolution for `stack_whole_planes`."""
     kernel = conv.kernel[...]
     *taps, inputs, outputs = kernel.shape
+    # Inputs (c, d) -> (d, c)
     by_channel = kernel.reshape(*taps, inputs // depth, depth, outputs)
     by_plane = by_channel.swapaxes(-3, -2).reshape(kernel.shape)
     return replace(conv, kernel=nnx.Param(by_plane))

@@ -22,7 +22,8 @@ def convolve(
       kernel: i = c / groups.
       stride: along every axis; 1 in 3-D.
       padding: zeros before and after each axis.
-      groups: groups of channels, each convolved alone; 1 in 1-D and 3-D.
+      groups: groups of channels, each convolved apart from the others; 1 in 1-D and
+        3-D.
 
     Raises:
       ValueError: a stride or groups in 3-D, or groups in 1-D, which no network here

@@ -45,7 +45,8 @@ def prepare(
     CPU cores.
 
     Args:
-      kernel: of stride 1 and one group; the result stays on the host if it is there.
+      kernel: a kernel of stride 1 and one group; the result stays on the host if it is
+        there.
       upsample: how many times the input is repeated along height and width.
       toom_cook: use that form where it pays.
     """
@@ -65,8 +66,8 @@ def convolve_prepared(
 
     Args:
       x: maps or volumes.
-      kernels: what `prepare` returned.
-      upsample: as `prepare` got it.
+      kernels: result of `prepare`.
+      upsample: the same as in `prepare`.
       padding: half the original kernel along each axis.
     """
     if len(kernels) > 1:
@@ -85,6 +86,7 @@ def _convolve_tiled(
     tiles = transform_rows(x, taps=2 * half + 1)
     if upsample == 1:
         return convolve_tiles(tiles, kernels, [*depth, across])
+    # The phases down are outputs of one kernel, those across have a kernel each.
     order = phase_order(upsample)
     columns = []
     for phase, sides in enumerate(phase_padding(upsample)):

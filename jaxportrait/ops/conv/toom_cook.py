@@ -26,8 +26,9 @@ from jaxportrait.ops.conv.volumes import taps_as_outputs
 from jaxportrait.types import AnyArray
 
 POINTS = (0, 1 / 2, -1 / 2, 2, -2, 4 / 5, -4 / 5, 5 / 4, -5 / 4)
-"""Where polynomials are evaluated, besides infinity: simple fractions that round
-little, each with its reciprocal."""
+"""Points at which polynomials are evaluated, besides infinity.
+
+They are simple fractions that round little, each with its reciprocal."""
 
 TILE = len(POINTS) + 1
 """Rows of a tile."""
@@ -124,7 +125,7 @@ def convolve_tiles(
     """Cross-correlate tiles with the kernels that `transform_kernel` returned.
 
     Args:
-      tiles: what `transform_rows` returned.
+      tiles: result of `transform_rows`.
       kernels: one for each row of a tile.
       padding: zeros before and after the other axes, (*depth, width).
     """
