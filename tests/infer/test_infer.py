@@ -323,7 +323,7 @@ def test_an_encoder_that_the_machine_lacks_is_named_before_the_work(inputs, caps
             **{"--checkpoint": demo.CHECKPOINT},
         )
     messages = capsys.readouterr().err
-    assert 'composition "original" moves only lips' in said
+    assert 'composition "original" moves only lips' in messages
     # The networks are loaded, and no work has begun.
     assert "encoding the source" not in messages
 
