@@ -19,9 +19,8 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
-from train.engine.config import OptimizerConfig
+from train.flow.config import FlowConfig
 from train.flow.stage import flow_program
-from train.flow.step import StepConfig
 
 Place = Callable[[Any], Any]
 """Returns the shapes of a tree of arrays on a device."""
@@ -108,8 +107,7 @@ def update_program(windows: int, devices: Any) -> jax.stages.Lowered:
       windows: windows of a batch.
       devices: over which a batch is spread.
     """
-    config = StepConfig(
-        FlowTransformerConfig.full(), OptimizerConfig(), dtype="bfloat16"
-    )
+    config = FlowConfig(accumulation=1, dtype="bfloat16")
     mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
-    return flow_program(config, 0).lower_update(windows, mesh)
+    program = flow_program(config, FlowTransformerConfig.full()).on(mesh)
+    return program.lower_update(windows)

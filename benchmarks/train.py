@@ -1,5 +1,5 @@
-"""`python -m benchmarks.train [--against PATH]`: an update of the flow transformer, and
-the input pipeline.
+"""`python -m benchmarks.train [--against PATH]`: time an update of the flow transformer,
+and the input pipeline.
 
 `--against` names a checkout of the PyTorch original (LivePortrait_AudioDriven); its
 network is trained in turn with ours, in a process of its own, on batches of the same
@@ -23,15 +23,15 @@ from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.motion.space import MOTION_SPACES
 from train.data.batches import Rows
 from train.data.records import WINDOW_FRAMES, open_dataset
-from train.engine.config import OptimizerConfig
 from train.engine.mesh import make_mesh
-from train.flow.config import TransformerSize
+from train.flow.config import FlowConfig, TransformerSize
 from train.flow.data import WINDOW_FEATURES, batches
 from train.flow.stage import flow_program
-from train.flow.step import StepConfig
 
 AUDIO_WIDTH = 384
-WARM_BATCHES, MEASURED_BATCHES = 20, 100
+WARM_BATCHES = 20
+MEASURED_BATCHES = 100
+COLUMNS = ("", "first call, s", "update, s", "windows/s")
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Options:
     """Time an update of the flow transformer.
 
     Attributes:
-      size: of the transformer; the published one by default.
+      size: size of the transformer; the published one by default.
       batch_size: windows an update.
-      dtype: in which the networks compute; weights are float32.
+      dtype: compute dtype of the networks; weights are float32.
       repeats: updates that are timed, after the first.
       against: checkout of the PyTorch original.
       dataset_path: a data set of `train.process`, whose pipeline is timed too.
-      json: where to write the figures.
+      json: file for the figures.
     """
 
     size: tyro.conf.OmitArgPrefixes[TransformerSize] = field(
@@ -67,24 +67,14 @@ def main() -> None:
             options.against, OriginalTransformer, options.size, AUDIO_WIDTH
         ) as original:
             if original is not None:
-                batch, half = (
-                    sample_batch(options.batch_size),
-                    options.dtype == "bfloat16",
-                )
+                batch = sample_batch(options.batch_size)
+                half = options.dtype == "bfloat16"
                 runs["original"] = original.prepare("update", batch, half)
             figures: dict[str, dict[str, Any]] = alternate(runs, options.repeats)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    rows = [
-        [
-            name,
-            f"{f['first']:.2f}",
-            f"{f['median']:.3f}",
-            f"{options.batch_size / f['median']:.2f}",
-        ]
-        for name, f in figures.items()
-    ]
+    rows = [row(name, figure, options) for name, figure in figures.items()]
     if options.against is not None:
         speed = paired_ratio(figures["original"], figures["jaxportrait"])
         rows.append(["ours is faster by", "", f"{speed:.2f}x", ""])
@@ -93,44 +83,42 @@ def main() -> None:
         figures["pipeline"] = {"samples_per_second": rate}
         rows.append(["input pipeline", "", "", f"{rate:.1f}"])
     title = f"training: batch {options.batch_size}, {options.dtype}, width {options.size.width}"
-    publish(
-        title,
-        ("", "first call, s", "update, s", "windows/s"),
-        rows,
-        figures,
-        options.json,
-    )
+    publish(title, COLUMNS, rows, figures, options.json)
+
+
+def row(name: str, figure: dict[str, Any], options: Options) -> list[str]:
+    """Return the table's row of an implementation."""
+    median = figure["median"]
+    rate = options.batch_size / median
+    return [name, f"{figure['first']:.2f}", f"{median:.3f}", f"{rate:.2f}"]
 
 
 def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
+    """Return a random batch of windows in the lip space."""
     rng = np.random.default_rng(0)
+    width = MOTION_SPACES["lip"].width
+    motion = rng.normal(size=(batch_size, WINDOW_FRAMES, width))
+    features = rng.normal(size=(batch_size, WINDOW_FEATURES, AUDIO_WIDTH))
     return {
-        "motion": rng.normal(
-            size=(batch_size, WINDOW_FRAMES, MOTION_SPACES["lip"].width)
-        ).astype(np.float32),
-        "features": rng.normal(size=(batch_size, WINDOW_FEATURES, AUDIO_WIDTH)).astype(
-            np.float16
-        ),
+        "motion": motion.astype(np.float32),
+        "features": features.astype(np.float16),
         "row": np.arange(batch_size, dtype=np.int32),
     }
 
 
 def our_update(options: Options) -> Callable[[], Any]:
-    """Our jitted update on every device, its state going from call to call."""
+    """Return our jitted update on every device, which passes its state from call to
+    call."""
+    config = FlowConfig(
+        batch_size=options.batch_size, dtype=options.dtype, accumulation=1
+    )
     transformer = options.size.config("lip", AUDIO_WIDTH)
-    config, mesh = (
-        StepConfig(transformer, OptimizerConfig(), dtype=options.dtype),
-        make_mesh(1),
-    )
-    program = flow_program(config, 0)
-    update, state = (
-        program.lower_update(options.batch_size, mesh).compile(),
-        program.initial_state(mesh),
-    )
-    key, batch = (
-        jax.random.key(0),
-        program.place(sample_batch(options.batch_size), mesh),
-    )
+    program = flow_program(config, transformer).on(make_mesh(1))
+    update = program.lower_update(options.batch_size).compile()
+    state = program.initial_state()
+    batch = program.place(sample_batch(options.batch_size))
+    # Every call continues from the state of the one before, whose memory it uses.
+    key = jax.random.key(0)
 
     def run() -> Any:
         nonlocal state
@@ -141,12 +129,16 @@ def our_update(options: Options) -> Callable[[], Any]:
 
 
 def pipeline_rate(path: Path, batch_size: int) -> float:
-    """Windows a second that the input pipeline gives when nothing else is to be
+    """Return the windows a second of the input pipeline, with nothing else to be
     done."""
     iterator = batches(open_dataset(path), "lip", 0, Rows(batch_size))
-    for _ in range(WARM_BATCHES):
-        next(iterator)
-    timing = timed(lambda: [next(iterator) for _ in range(MEASURED_BATCHES)] and None)
+
+    def read(count: int) -> None:
+        for _ in range(count):
+            next(iterator)
+
+    read(WARM_BATCHES)
+    timing = timed(lambda: read(MEASURED_BATCHES))
     return batch_size * MEASURED_BATCHES / timing.seconds
 
 

@@ -1,11 +1,12 @@
-"""`python -m train.export --work-dir RUN --output CKPT`: what a run has trained, as a
-checkpoint that `infer` reads."""
+"""`python -m train.export --work-dir RUN --output CKPT`: write the networks of a run as
+a checkpoint that `infer` reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -31,6 +32,7 @@ from jaxportrait.checkpoint.description import (
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.motion.space import MotionStatistics
 from train.engine.checkpoints import FOLDER, Checkpoints
 
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
@@ -40,22 +42,21 @@ EXAMPLE = "--work-dir runs/flow --output checkpoints/mine"
 
 @dataclass(frozen=True)
 class Options:
-    """Write what a run has trained, and the parts that it has not, as one checkpoint.
+    """Write the networks that a run has trained, and the parts that it has not, as one
+    checkpoint.
 
     Attributes:
       work_dir: folder of the run.
       output: the checkpoint to write.
-      weights: averaged (`ema`) or as last updated (`raw`); as the run's configuration
-        says where it is not given.
-      step: a saved step; the last where it is not given.
-      checkpoint: of the parts that were not trained; the run's own where it is not
-        given.
-      log_mel: make the log-mel spectrogram of so many bins the audio encoder; before
-        `train.process`, with no flow transformer yet.
-      cfg_scale: of the guidance that inference takes where it is told none;
-        `train.evaluate` compares them.
-      dtype: in which weights are stored: `float16` takes half the space.
-      overwrite: replace a checkpoint that stands at `output`.
+      weights: averaged (`ema`) or as last updated (`raw`); by default, the choice of
+        the run's configuration.
+      step: a saved step; the last by default.
+      checkpoint: checkpoint of the parts that were not trained; the run's by default.
+      log_mel: number of bins of a log-mel spectrogram that becomes the audio encoder;
+        before `train.process`, with no flow transformer yet.
+      cfg_scale: default guidance of inference; `train.evaluate` compares values.
+      dtype: dtype of the stored weights; `float16` needs half the space.
+      overwrite: replace a checkpoint that exists at `output`.
     """
 
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
@@ -77,43 +78,73 @@ def main() -> None:
 
 
 def export(options: Options) -> str:
-    """Write the checkpoint; a line that says what is in it."""
+    """Write the checkpoint; return a line about its content.
+
+    Raises:
+      CheckpointError: there is no such run or step, or the output exists.
+    """
+    # Before weights are read: they are large.
     check_destination(options.output.absolute(), overwrite=options.overwrite)
-    if not (options.work_dir / FOLDER).is_dir():
-        raise CheckpointError(
-            f"no run at {options.work_dir}: give the --work-dir that `python -m train` had"
-        )
-    saved = Checkpoints(options.work_dir)
-    try:
-        step = (
-            last_step(saved, options.work_dir) if options.step is None else options.step
-        )
-        run = saved.run(step)
-        weights = options.weights or run["config"]["export_weights"]
-        params, statistics = saved.weights(step, weights)
-    finally:
-        saved.close()
+    run, step, kind, weights, statistics = read_run(options)
     path = options.checkpoint or run["checkpoint"]
     frozen = None if path is None else open_checkpoint(path)
-    contents, others = untrained_parts(frozen, list(run["trained"]))
+    contents, rest = untrained_parts(frozen, list(run["trained"]))
     contents, trained = add_trained(contents, run["trained"])
     if run["stage"] == "flow":
+        # A flow transformer becomes a driver, guided as the one that it replaces.
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
         driver = make_driver(contents, run["config"]["motion_space"], previous)
         drivers = {DRIVER: DriverEntry(driver, statistics)}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
     if options.log_mel is not None:
-        contents, others = with_log_mel(contents, others, options.log_mel)
+        contents, rest = with_log_mel(contents, rest, options.log_mel)
     if options.cfg_scale is not None:
         contents = with_guidance(contents, options.cfg_scale)
     save_checkpoint(
         options.output,
         contents,
-        others | by_part(params, trained),
+        rest | by_part(weights, trained),
         dtype=options.dtype,
         overwrite=options.overwrite,
     )
-    return f"{options.output}: {weights} weights of step {step}, with {', '.join(others) or 'nothing else'}"
+    others = ", ".join(rest) or "nothing else"
+    return f"{options.output}: {kind} weights of step {step}, with {others}"
+
+
+class Trained(NamedTuple):
+    """Weights of a saved step.
+
+    Attributes:
+      run: identity of the run.
+      step: number of the step.
+      kind: `ema` or `raw`.
+      weights: weights and batch statistics by dotted path.
+      statistics: mean and deviation of the motion space, where there is one.
+    """
+
+    run: dict[str, Any]
+    step: int
+    kind: str
+    weights: Leaves
+    statistics: MotionStatistics | None
+
+
+def read_run(options: Options) -> Trained:
+    """Read the weights of the step that the options choose."""
+    if not (options.work_dir / FOLDER).is_dir():
+        raise CheckpointError(
+            f"no run at {options.work_dir}: pass the --work-dir that `python -m train` had"
+        )
+    checkpoints = Checkpoints(options.work_dir)
+    try:
+        step = options.step
+        if step is None:
+            step = last_step(checkpoints, options.work_dir)
+        run = checkpoints.run(step)
+        kind = options.weights or run["config"]["export_weights"]
+        return Trained(run, step, kind, *checkpoints.weights(step, kind))
+    finally:
+        checkpoints.close()
 
 
 def untrained_parts(
@@ -171,8 +202,8 @@ def make_driver(
     encoders = contents.with_role("audio features")
     if len(encoders) != 1:
         raise CheckpointError(
-            f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a --checkpoint with the one "
-            "that made the features"
+            f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a "
+            "--checkpoint with the one that made the features"
         )
     config = FlowDriverConfig(features=encoders[0], space=space)
     if previous is None:
@@ -191,8 +222,8 @@ def with_log_mel(
     """
     if contents.drivers:
         raise CheckpointError(
-            f"--log-mel {mel_bins} would change what the flow transformer hears: choose the audio encoder before "
-            "`python -m train.process`, and train on its features"
+            f"--log-mel {mel_bins} would change what the flow transformer hears: choose the "
+            "audio encoder before `python -m train.process`, and train on its features"
         )
     encoders = contents.with_role("audio features")
     configs = {
@@ -212,34 +243,35 @@ def with_guidance(contents: Contents, cfg_scale: float) -> Contents:
     driver = contents.drivers.get(DRIVER)
     if driver is None:
         raise CheckpointError(
-            f"--cfg-scale {cfg_scale:g} belongs to a flow transformer, and there is none: pass it when one is exported"
+            f"--cfg-scale {cfg_scale:g} belongs to a flow transformer, and there is none: pass it "
+            "when one is exported"
         )
     config = replace(driver.config, cfg_scale=cfg_scale)
     drivers = {**contents.drivers, DRIVER: replace(driver, config=config)}
     return replace(contents, drivers=drivers)
 
 
-def by_part(params: Leaves, parts: list[str]) -> dict[str, Leaves]:
-    """The weights of each part that was trained; the flow transformer's names have no
-    prefix."""
+def by_part(weights: Leaves, parts: list[str]) -> dict[str, Leaves]:
+    """Return the weights of each part that was trained; the flow transformer's names
+    have no prefix."""
+    # A run of several networks has names such as `motion.expression.kernel`.
     if parts == ["flow_transformer"]:
-        return {"flow_transformer": params}
-    return {
-        part: {
-            name.removeprefix(f"{part}."): leaf
-            for name, leaf in params.items()
-            if name.startswith(f"{part}.")
-        }
-        for part in parts
-    }
+        return {"flow_transformer": weights}
+    leaves: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+    for name, leaf in weights.items():
+        part, _, path = name.partition(".")
+        if part in leaves:
+            leaves[part][path] = leaf
+    return dict(leaves)
 
 
-def last_step(saved: Checkpoints, work_dir: Path) -> int:
-    if not saved.steps:
+def last_step(checkpoints: Checkpoints, work_dir: Path) -> int:
+    """Return the last saved step of a run."""
+    if not checkpoints.steps:
         raise CheckpointError(
             f"{work_dir} holds no checkpoint yet: let the run save one (--save-every)"
         )
-    return saved.steps[-1]
+    return checkpoints.steps[-1]
 
 
 if __name__ == "__main__":

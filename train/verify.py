@@ -1,9 +1,9 @@
-"""Parity of training: `python -m train.verify --golden DIR` proves five updates on
-figures of the published code.
+"""`python -m train.verify --golden DIR`: prove five updates on golden figures of the
+published code.
 
-The recipe's small flow transformer goes through the real converter, and then through
-the real update, at the noise, times and dropped condition of the figures. The exit
-status is 1 if any figure misses its bound.
+The recipe's small flow transformer passes the real converter, and then the real update,
+at the noise, times and dropped condition of the figures. The exit status is 1 if any
+figure misses its bound.
 """
 
 import tempfile
@@ -26,15 +26,20 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
 from train.engine.config import OptimizerConfig
 from train.engine.state import Params, TrainState, begin, mean_gradients, update
-from train.flow.step import Batch, Draws, StepConfig, build, flow_loss
+from train.flow.step import Batch, Draws, build, flow_loss
 
-STEPS, SAMPLES, DROPPED = 5, 4, 1
+STEPS = 5
+SAMPLES = 4
+DROPPED = 1
+"""Sample whose condition is dropped."""
 COMPONENT = "small/animate_net"
 OPTIMIZER = OptimizerConfig(warmup_steps=0, drop_steps=())
-LOSS_BOUND, NORM_BOUND, WEIGHT_BOUND = 1e-4, 1e-3, 2e-5
-"""Relative, relative, and absolute: Adam amplifies the rounding of gradients near
-zero."""
-
+LOSS_BOUND = 1e-4
+"""Relative to the loss."""
+NORM_BOUND = 1e-3
+"""Relative to a gradient's norm."""
+WEIGHT_BOUND = 2e-5
+"""Absolute: Adam amplifies the rounding of gradients near zero."""
 
 Figures = dict[str, np.ndarray]
 
@@ -44,7 +49,7 @@ class Options:
     """Compare five updates with golden figures of the published code.
 
     Attributes:
-      golden: folder of golden figures, of any seed.
+      golden: folder of golden figures of any seed.
     """
 
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -59,103 +64,92 @@ def main() -> None:
 def verify(golden: Path) -> list[Comparison]:
     """Write and convert the recipe's small transformer, train it for five updates, and
     compare every figure."""
-    recipe, figures = Recipe(golden), dict(np.load(golden / "train.npz"))
+    recipe = Recipe(golden)
+    figures = dict(np.load(golden / "train.npz"))
     with tempfile.TemporaryDirectory() as folder:
         files = write_checkpoints(recipe, "small", Path(folder))
         converted = convert_files({"flow_transformer": files["flow_transformer"]})
     transformer: FlowTransformerConfig = converted.configs["flow_transformer"]
     assert converted.statistics is not None
     batch, draws = golden_batch(recipe, transformer, converted.statistics)
-    params = {
-        name: jnp.asarray(leaf)
-        for name, leaf in converted.params["flow_transformer"].items()
-    }
+    leaves = converted.params["flow_transformer"]
+    params = {name: jnp.asarray(leaf) for name, leaf in leaves.items()}
+    # Figures are named and ordered as the original's tensors.
     layout = TorchLayout.of(recipe, transformer)
     rows = [compare("t", draws.time, figures["t"], WEIGHT_BOUND)]
-    rows += train(
-        StepConfig(transformer, OPTIMIZER), params, batch, draws, layout, figures
-    )
+    rows += train(transformer, params, batch, draws, layout, figures)
     return rows + forgotten(figures, rows)
 
 
 def golden_batch(
     recipe: Recipe, transformer: FlowTransformerConfig, statistics: MotionStatistics
 ) -> tuple[Batch, Draws]:
-    """The recipe's four windows, and what chance is said to have decided about them."""
+    """Return the recipe's four windows, and its random draws for them."""
     frames, width = transformer.motion_frames, transformer.motion_width
     expression = recipe.input("train/exp63", (SAMPLES, frames, 63), 0.02)
-    motion = normalize(
-        expression[..., list(MOTION_SPACES["lip"].columns)],
-        statistics,
-    )
-    features = recipe.input(
-        "train/audio", (SAMPLES, transformer.audio_frames, transformer.audio_width), 1
-    )
+    columns = list(MOTION_SPACES["lip"].columns)
+    motion = normalize(expression[..., columns], statistics)
+    audio_shape = (SAMPLES, transformer.audio_frames, transformer.audio_width)
+    features = recipe.input("train/audio", audio_shape, 1)
     noise = recipe.input("train/noise", (SAMPLES, frames, width), 1)
-    time = jax.nn.sigmoid(jnp.asarray(recipe.input("train/logit_t", (SAMPLES,), 1)))
+    logits = recipe.input("train/logit_t", (SAMPLES,), 1)
+    time = jax.nn.sigmoid(jnp.asarray(logits))
     batch = {"motion": jnp.asarray(motion), "features": jnp.asarray(features)}
     return batch, Draws(jnp.asarray(noise), time, jnp.arange(SAMPLES) == DROPPED)
 
 
 def train(
-    config: StepConfig,
+    transformer: FlowTransformerConfig,
     params: Params,
     batch: Batch,
     draws: Draws,
     layout: "TorchLayout",
     figures: Figures,
 ) -> Iterator[Comparison]:
-    """Five updates; their losses, the first one's gradient norms and the last one's
-    weights against the figures."""
+    """Train for five updates; compare losses, gradient norms of the first update and
+    weights after the last one."""
 
     @jax.jit
     def step(state: TrainState) -> tuple[TrainState, Array, Array, Params]:
         def loss(params: Params, part: tuple[Batch, Draws]) -> Array:
-            return flow_loss(build(config, params), *part)
+            return flow_loss(build(transformer, params), *part)
 
-        value, gradients = mean_gradients(
-            loss, state.params, (batch, draws), config.accumulation
-        )
-        following, norm = update(state, gradients, config.optimizer)
-        scale = jnp.minimum(1.0, config.optimizer.clip_norm / norm)
-        return (
-            following,
-            value,
-            norm,
-            jax.tree.map(lambda leaf: jnp.linalg.norm(leaf) * scale, gradients),
-        )
+        value, gradients = mean_gradients(loss, state.params, (batch, draws), 1)
+        following, norm = update(state, gradients, OPTIMIZER)
+        # The figures hold norms after the clip.
+        scale = jnp.minimum(1.0, OPTIMIZER.clip_norm / norm)
+        clipped = jax.tree.map(lambda leaf: jnp.linalg.norm(leaf) * scale, gradients)
+        return following, value, norm, clipped
 
-    state, losses = begin(params, config.optimizer), []
+    state = begin(params, OPTIMIZER)
+    losses = []
     for number in range(STEPS):
         state, value, norm, clipped = step(state)
         losses.append(value)
         if number == 0:
             yield compare("grad_norm", norm, figures["grad_norm"], NORM_BOUND)
-            named = {
-                f"clipped_grad_norm/{layout.keys[name]}": leaf
-                for name, leaf in clipped.items()
-            }
-            yield from (
-                compare(figure, leaf, figures[figure], NORM_BOUND)
-                for figure, leaf in named.items()
-            )
+            for name, leaf in clipped.items():
+                figure = f"clipped_grad_norm/{layout.keys[name]}"
+                yield compare(figure, leaf, figures[figure], NORM_BOUND)
     yield compare("losses", np.array(losses), figures["losses"], LOSS_BOUND)
     for name, leaf in state.params.items():
-        if (figure := f"after5/{layout.keys[name]}") in figures:
-            ours = layout.flat(name, np.asarray(leaf))[: figures[figure].size]
-            yield Comparison(
-                figure, float(np.abs(ours - figures[figure]).max()), WEIGHT_BOUND
-            )
+        figure = f"after5/{layout.keys[name]}"
+        if figure in figures:
+            # Figures hold the first values of a tensor, in the original's order.
+            expected = figures[figure]
+            weights = layout.flat(name, np.asarray(leaf))[: expected.size]
+            difference = float(np.abs(weights - expected).max())
+            yield Comparison(figure, difference, WEIGHT_BOUND)
 
 
 @dataclass(frozen=True)
 class TorchLayout:
-    """The original's names and order of values, found by sending both through the
-    strict engine.
+    """The original's names and order of values, found by sending numbers through the
+    strict converter.
 
     Attributes:
-      keys: leaf -> the original's tensor.
-      positions: leaf -> where each of its values lies in that tensor, flat.
+      keys: leaf -> name of the original's tensor.
+      positions: leaf -> place of each of its values in that tensor, flat.
     """
 
     keys: dict[str, str]
@@ -163,31 +157,23 @@ class TorchLayout:
 
     @classmethod
     def of(cls, recipe: Recipe, transformer: FlowTransformerConfig) -> Self:
+        """Return the layout of the recipe's small transformer."""
         tensors = recipe.manifest["components"][COMPONENT]["tensors"]
-
-        def laid_out(content: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return convert_network(content, transformer).leaves
-
-        numbers = laid_out(
-            {
-                key: np.full(shape, i, np.float32)
-                for i, (key, shape) in enumerate(tensors.items())
-            }
-        )
-        places = laid_out(
-            {
-                key: np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-                for key, shape in tensors.items()
-            }
-        )
+        # Every value is the number of its tensor, and then its place in the tensor.
+        numbers, places = {}, {}
+        for number, (key, shape) in enumerate(tensors.items()):
+            numbers[key] = np.full(shape, number, np.float32)
+            places[key] = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        number_leaves = convert_network(numbers, transformer).leaves
+        place_leaves = convert_network(places, transformer).leaves
         keys = list(tensors)
         return cls(
-            {name: keys[int(leaf.flat[0])] for name, leaf in numbers.items()},
-            {name: leaf.astype(np.int64) for name, leaf in places.items()},
+            {name: keys[int(leaf.flat[0])] for name, leaf in number_leaves.items()},
+            {name: leaf.astype(np.int64) for name, leaf in place_leaves.items()},
         )
 
     def flat(self, name: str, leaf: np.ndarray) -> np.ndarray:
-        """A leaf's values in the original's order."""
+        """Return a leaf's values in the original's order."""
         values = np.empty(leaf.size, leaf.dtype)
         values[self.positions[name].ravel()] = leaf.ravel()
         return values
@@ -196,14 +182,11 @@ class TorchLayout:
 def compare(
     name: str, value: ArrayLike, figure: np.ndarray, bound: float
 ) -> Comparison:
-    """The largest difference of any value, relative to its figure; a figure of 0 must
-    be met exactly."""
+    """Compare the largest difference of any value, relative to its figure; a figure of
+    0 must be met exactly."""
     difference = np.abs(np.asarray(value, np.float64) - figure)
-    relative = np.where(
-        difference == 0,
-        0.0,
-        difference / np.maximum(np.abs(figure), np.finfo(np.float64).tiny),
-    )
+    scale = np.maximum(np.abs(figure), np.finfo(np.float64).tiny)
+    relative = np.where(difference == 0, 0.0, difference / scale)
     return Comparison(name, float(relative.max()), bound)
 
 

@@ -1,4 +1,4 @@
-"""Made data sets of frames, for tests of what reads them."""
+"""Synthetic data sets of frames, for tests of their readers."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ SIZE = 32
 
 
 def record_of(clip: str, frames: int, points: int = 4) -> FrameRecord:
-    """Grey pictures whose level is ten times their number, which is also the value of
-    their landmarks and their pose."""
+    """Return grey pictures whose level is ten times their number; every value of their
+    landmarks and pose is that number, too."""
     numbers = np.arange(frames, dtype=np.float32)
     images = []
     for frame in range(frames):
@@ -29,7 +29,7 @@ def record_of(clip: str, frames: int, points: int = 4) -> FrameRecord:
 def make_frames(
     path: Path, train: int = 5, validation: int = 2, points: int = 4
 ) -> FrameDataset:
-    """A data set whose clips differ in length; the first one of each split has no
+    """Write a data set whose clips differ in length; the first one of each split has no
     landmarks."""
     path.mkdir(parents=True)
     counts: dict[Split, int] = {"train": train, "validation": validation}

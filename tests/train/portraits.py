@@ -24,7 +24,7 @@ from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
 from tests.train.videos import draw_leaves
 
 IMAGE_SIZE = 48
-"""Of what F and M read; G makes twice that."""
+"""Side of the pictures that F and M read; G makes pictures of twice that side."""
 SMALL = {
     "appearance": AppearanceConfig(8, 16, 2, 4, 4, 1),
     "motion": MotionConfig((1,), (8,)),
@@ -38,8 +38,8 @@ SMALL = {
 
 
 def save_small_checkpoint(path: Path) -> Path:
-    """Everything that makes a picture speak, with all of the face's motion,
-    untrained."""
+    """Save all parts that make a picture speak, untrained, with all of the face's
+    motion."""
     leaves = {part: draw_leaves(config) for part, config in SMALL.items()}
     statistics = MotionStatistics(
         np.zeros(MOTION_WIDTH, np.float32), np.full(MOTION_WIDTH, 0.01, np.float32)

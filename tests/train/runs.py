@@ -1,5 +1,5 @@
-"""A made data set, a checkpoint of frozen parts, and training programs in processes of
-their own."""
+"""A synthetic data set, a checkpoint of frozen parts, and training programs in
+processes of their own."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """XLA flags for renderers, compiling which takes most of a test's time."""
-TINY = (
+TINY = [
     "--width",
     "16",
     "--heads",
@@ -51,35 +51,33 @@ TINY = (
     "1",
     "--accumulation",
     "1",
-)
+]
 
 
 def make_checkpoint(path: Path) -> Path:
-    """A checkpoint of frozen parts: an audio encoder of width 8, and nothing more."""
+    """Save a checkpoint of frozen parts: only an audio encoder of width 8."""
     encoder = build(ENCODER, rngs=nnx.Rngs(0))
-    save_checkpoint(
-        path,
-        Contents(Crop(64), {"whisper": ENCODER}),
-        {"whisper": leaves_of(encoder)},
-    )
+    contents = Contents(Crop(64), {"whisper": ENCODER})
+    save_checkpoint(path, contents, {"whisper": leaves_of(encoder)})
     return path
 
 
 def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
-    """Motion that swings as the features do, so that there is something to learn; its
-    first value is the frame."""
+    """Return motion that swings as the features do, so that there is something to
+    learn; its first value is the frame."""
     rng = np.random.default_rng(seed)
-    rate, phases = rng.uniform(0.5, 2), np.linspace(0, 3, FEATURE_WIDTH)
-    heard = 2 * np.pi * rate * np.arange(features_needed(frames))[:, None] / 50
-    seen = 2 * np.pi * rate * np.arange(frames)[:, None] / 30
-    motion = 0.02 * np.sin(seen + np.linspace(0, 3, MOTION_WIDTH)[None])
+    frequency = 2 * np.pi * rng.uniform(0.5, 2)
+    feature_phases = np.linspace(0, 3, FEATURE_WIDTH)[None]
+    feature_angles = frequency * np.arange(features_needed(frames))[:, None] / 50
+    motion_angles = frequency * np.arange(frames)[:, None] / 30
+    # Values and features have phases of their own.
+    motion = 0.02 * np.sin(motion_angles + np.linspace(0, 3, MOTION_WIDTH)[None])
     motion[:, 0] = np.arange(frames)
-    features = np.sin(heard + phases[None])
     return ClipRecord(
         name,
         name.split("/")[0],
         np.float32(motion),
-        np.float16(features),
+        np.float16(np.sin(feature_angles + feature_phases)),
         np.zeros(frames, np.float32),
     )
 
@@ -87,24 +85,24 @@ def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
 def make_dataset(
     path: Path, encoder: str, train: int = 5, validation: int = 2
 ) -> Dataset:
-    """A data set whose clips differ in length; motion is also unlike from clip to
-    clip."""
+    """Write a data set whose clips differ in length and motion."""
     path.mkdir(parents=True)
-    sizes, motion = {}, []
-    for split, count in (("train", train), ("validation", validation)):
-        clips = [
-            make_clip(f"{split}/{i}.mp4", 60 + 7 * i, seed=i) for i in range(count)
-        ]
+    splits = {
+        split: [make_clip(f"{split}/{i}.mp4", 60 + 7 * i, i) for i in range(count)]
+        for split, count in (("train", train), ("validation", validation))
+    }
+    sizes = {}
+    for split, clips in splits.items():
         writer = ArrayRecordWriter(str(path / shard_name(split, 0, 1)), "group_size:1")
         for clip in clips:
             writer.write(encode_record(clip))
         writer.close()
         frames = [clip.frames for clip in clips]
-        sizes[split] = WindowSplitSize(
-            1, count, sum(frames), sum(map(window_count, frames))
-        )
-        motion += [clip.motion for clip in clips] if split == "train" else []
-    values = np.concatenate(motion).astype(np.float64)
+        windows = sum(map(window_count, frames))
+        sizes[split] = WindowSplitSize(1, len(clips), sum(frames), windows)
+    # Mean and deviation are those of the train split.
+    motion = np.concatenate([clip.motion for clip in splits["train"]])
+    values = motion.astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1)
     write_description(
         Dataset(path, sizes, FEATURE_WIDTH, encoder, "lip", mean, deviation)
@@ -115,7 +113,7 @@ def make_dataset(
 def weights_of(
     run: Path, kind: Literal["ema", "raw"] = "ema"
 ) -> tuple[dict[str, Any], MotionStatistics | None]:
-    """The weights and statistics that a run saved last."""
+    """Return the weights and statistics that a run saved last."""
     checkpoints = Checkpoints(run)
     try:
         return checkpoints.weights(checkpoints.steps[-1], kind)
@@ -123,33 +121,38 @@ def weights_of(
         checkpoints.close()
 
 
+def losses(output: str) -> list[float]:
+    """Return the losses of a program's lines."""
+    lines = [line for line in output.splitlines() if " loss " in line]
+    return [float(line.split("loss ")[1].split()[0]) for line in lines]
+
+
 @dataclass(frozen=True)
 class World:
-    """Everything that a training program reads, and a cache by which the later of equal
-    ones start sooner."""
+    """Inputs of a training program, and a cache by which the later of equal ones start
+    sooner."""
 
     root: Path
 
     @classmethod
     def make(cls, root: Path) -> "World":
+        """Write a checkpoint and a data set for the flow transformer."""
         checkpoint = open_checkpoint(make_checkpoint(root / "base"))
         make_dataset(root / "clips", network_identity(checkpoint, "whisper"))
         return cls(root)
 
-    def arguments(self, run: str, *more: str) -> list[str]:
-        paths = ["--dataset-path", "clips", "--checkpoint", "base", "--work-dir", run]
-        return [
-            sys.executable,
-            "-m",
-            "train",
-            *paths,
-            "--peak-tflops",
-            "0.1",
-            *TINY,
-            *more,
-        ]
+    def command(self, run: str, *options: str) -> list[str]:
+        """Return a command line of any stage."""
+        paths = ["--work-dir", run, "--peak-tflops", "0.1"]
+        return [sys.executable, "-m", "train", *paths, *options]
+
+    def arguments(self, run: str, *options: str) -> list[str]:
+        """Return a command line of the flow transformer."""
+        paths = ["--dataset-path", "clips", "--checkpoint", "base"]
+        return self.command(run, *paths, *TINY, *options)
 
     def start(self, command: list[str], *, flags: str = "") -> subprocess.Popen[str]:
+        """Start a program with XLA flags."""
         environment = os.environ | {
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "JAX_PLATFORMS": "cpu",
@@ -167,7 +170,7 @@ class World:
         )
 
     def finish(self, command: list[str], *, flags: str = "") -> tuple[int, str, str]:
-        """Status, standard output and standard error."""
+        """Return status, standard output and standard error of a program."""
         process = self.start(command, flags=flags)
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors

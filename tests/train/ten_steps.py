@@ -1,11 +1,11 @@
-"""Ten updates on a mesh, in a process of its own: losses, gradients and weights go into
-a file.
+"""Ten updates on a mesh, in a process of its own: losses, gradients and weights are
+written to a file.
 
 python -m tests.train.ten_steps DATASET OUTPUT FSDP [HOST:PORT PROCESSES PROCESS]
 """
 
 import sys
-from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,58 +17,59 @@ from train.data.records import open_dataset
 from train.engine.config import OptimizerConfig
 from train.engine.mesh import check_batch, connect, make_mesh
 from train.engine.state import Params
-from train.flow.config import TransformerSize
+from train.flow.config import FlowConfig, TransformerSize
 from train.flow.data import batches
 from train.flow.stage import flow_program
-from train.flow.step import StepConfig
 
-STEPS, BATCH, ACCUMULATION = 10, 16, 2
+STEPS = 10
 CONSTANT = OptimizerConfig(learning_rate=1e-4, warmup_steps=0, drop_steps=())
+CONFIG = FlowConfig(batch_size=16, accumulation=2, optimizer=CONSTANT)
 
 
 def main(dataset_path: str, output: str, fsdp: str, *others: str) -> None:
     if others:
-        connect(others[0], int(others[1]), int(others[2]))
-    dataset, mesh = open_dataset(dataset_path), make_mesh(int(fsdp))
-    check_batch(BATCH, ACCUMULATION, mesh)
+        address, processes, process = others
+        connect(address, int(processes), int(process))
+    dataset = open_dataset(dataset_path)
+    mesh = make_mesh(int(fsdp))
+    check_batch(CONFIG.batch_size, CONFIG.accumulation, mesh)
     transformer = TransformerSize(16, 2, 1, 1).config("lip", dataset.feature_width)
-    config = StepConfig(transformer, CONSTANT, accumulation=ACCUMULATION)
-    rows = Rows(BATCH, jax.process_index(), jax.process_count())
-    iterator, key = batches(dataset, "lip", 0, rows), jax.random.key(0)
-    program = flow_program(config, 0)
-    fresh = flat(process_allgather(program.initial_state(mesh).params, tiled=True))
-    state = program.initial_state(mesh, weights(program.abstract_state(mesh).params))
-    before = process_allgather(state.params, tiled=True)
+    rows = Rows(CONFIG.batch_size, jax.process_index(), jax.process_count())
+    iterator = batches(dataset, "lip", 0, rows)
+    program = flow_program(CONFIG, transformer).on(mesh)
+    # Fresh weights are drawn on the mesh, and the same on every mesh.
+    fresh = gather(program.initial_state().params)
+    state = program.initial_state(weights(program.state.params))
+    before = gather(state.params)
 
-    update, losses, vectors, mean = (
-        program.lower_update(BATCH, mesh).compile(),
-        [],
-        [],
-        0.0,
-    )
+    update = program.lower_update(CONFIG.batch_size).compile()
+    key = jax.random.key(0)
+    losses, gradients = [], []
+    mean = np.zeros_like(before)
     for _ in range(STEPS):
-        state, metrics = update(key, state, program.place(next(iterator), mesh))
+        state, metrics = update(key, state, program.place(next(iterator)))
         losses.append(float(metrics["loss"]))
-        previous, mean = (
-            mean,
-            flat(process_allgather(optax.tree.get(state.optimizer, "mu"), tiled=True)),
-        )
-        vectors.append(
-            (mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1)
-        )  # the clipped gradient
-    after = process_allgather(state.params, tiled=True)
-    spread = sum(
-        not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state)
-    )
+        # The clipped gradient, from the change of Adam's mean.
+        previous = mean
+        mean = gather(optax.tree.get(state.optimizer, "mu"))
+        gradients.append((mean - CONSTANT.beta1 * previous) / (1 - CONSTANT.beta1))
+    # Every process takes part in gathering; the first one writes.
+    after = gather(state.params)
+    sharded = [not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state)]
     if jax.process_index() == 0:
-        first_and_last = {"fresh": fresh, "before": flat(before), "after": flat(after)}
         np.savez(
-            output, losses=losses, gradients=vectors, spread=spread, **first_and_last
+            output,
+            losses=losses,
+            gradients=gradients,
+            sharded=sum(sharded),
+            fresh=fresh,
+            before=before,
+            after=after,
         )
 
 
 def weights(shapes: Params) -> dict[str, np.ndarray]:
-    """Weights of which none is zero, so that every layer has a gradient from the
+    """Return weights of which none is zero, so that every layer has a gradient from the
     start."""
     rng = np.random.default_rng(0)
     return {
@@ -77,9 +78,11 @@ def weights(shapes: Params) -> dict[str, np.ndarray]:
     }
 
 
-def flat(tree: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.ravel(tree[name]) for name in sorted(tree)])
+def gather(tree: Any) -> np.ndarray:
+    """Return the values of all leaves, from every process."""
+    leaves = process_allgather(tree, tiled=True)
+    return np.concatenate([np.ravel(leaves[name]) for name in sorted(leaves)])
 
 
 if __name__ == "__main__":
-    main(*map(str, map(Path, sys.argv[1:3])), *sys.argv[3:])
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The log-mel alone as audio encoder, from videos to motion: process, train, export,
+"""The log-mel as the only audio encoder, from videos to motion: process, train, export,
 infer, evaluate."""
 
 import os
@@ -45,8 +45,8 @@ SHORT = "--steps 3 --validate-every 3 --save-every 3 --validation-batches 1 --le
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    """What inference needs but the flow transformer, with log-mels of 8 bins in place
-    of Whisper."""
+    """Every part of inference except the flow transformer, with log-mels of 8 bins in
+    place of Whisper."""
     tiny = Contents.tiny()
     parts = {part: tiny.parts[part] for part in RENDERER}
     return save(
@@ -80,6 +80,7 @@ def dataset(base, mead, tmp_path_factory) -> Dataset:
 @pytest.fixture
 def trained(base, dataset, tmp_path) -> Path:
     """A run of three updates, exported in half precision."""
+    # In a process of its own, as a user runs it.
     run, output = tmp_path / "run", tmp_path / "trained"
     paths = ("--dataset-path", dataset.path, "--checkpoint", base, "--work-dir", run)
     command = [
@@ -137,8 +138,8 @@ def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
         with pytest.raises(DatasetError, match="made by audio encoder"):
             check_encoder(dataset, open_checkpoint(other))
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
-    heard = replace(WhisperConfig.tiny(), width=FEATURES.width)
-    parts = {"whisper": heard, "flow_transformer": transformer}
+    whisper = replace(WhisperConfig.tiny(), width=FEATURES.width)
+    parts = {"whisper": whisper, "flow_transformer": transformer}
     reader = save(tmp_path / "reader", Contents(parts=parts, drivers=TINY_DRIVERS))
     with pytest.raises(DatasetError, match="made by audio encoder"):
         check_fit(dataset, open_checkpoint(reader))

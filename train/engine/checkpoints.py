@@ -1,5 +1,5 @@
-"""A run's checkpoints: the state, where the data stands, and what the run is, saved
-together or not at all."""
+"""A run's checkpoints: the state, the position in the data, and the run's identity,
+saved together or not at all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +18,18 @@ from train.engine.state import Params, TrainState
 FOLDER = "checkpoints"
 LOSS = "validation_loss"
 WEIGHTS = {"ema": ("average",), "raw": ("params", "batch_statistics")}
-"""How weights are called at the command line -> the items that hold them."""
+"""Name of weights at the command line -> the items that hold them."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint holds besides the weights.
+    """Everything that a checkpoint holds besides the state.
 
     Attributes:
-      run: what the run is, as JSON keeps it.
+      run: identity of the run, as JSON keeps it.
       data: state of the data iterator.
-      statistics: of the motion space; None where nothing is normalised.
+      statistics: mean and deviation of the motion space; None where nothing is
+        normalised.
     """
 
     run: Mapping[str, Any]
@@ -40,7 +41,9 @@ class Checkpoints:
     """The checkpoints of one run folder, written in the background.
 
     Args:
-      keep: the last so many, and the best; None to read alone.
+      work_dir: the run folder.
+      keep: number of the last checkpoints that stay, beside the best; None to only
+        read.
     """
 
     def __init__(self, work_dir: Path, keep: int | None = None):
@@ -52,7 +55,8 @@ class Checkpoints:
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy([LatestN(n=keep), best]),
-            best_fn=_loss,  # without it, Orbax does not write the loss beside the checkpoint
+            # Without a `best_fn`, Orbax does not write the loss beside the checkpoint.
+            best_fn=_loss,
             best_mode="min",
             cleanup_tmp_directories=keep is not None,
             create=keep is not None,
@@ -61,25 +65,27 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._path, options=options, item_handlers=_handlers()
         )
-        self._left_behind: list[int] = []
+        self._abandoned: list[int] = []
 
     @property
     def steps(self) -> list[int]:
-        return sorted({*self._manager.all_steps()} - {*self._left_behind})
+        """Saved steps that count, in order."""
+        return sorted({*self._manager.all_steps()} - {*self._abandoned})
 
     def save(
         self, state: TrainState, saved: Saved, validation_loss: float | None = None
     ) -> None:
         """Start to write a state; the call returns when its arrays have been copied and
         may be donated."""
-        while self._left_behind:
-            self._manager.delete(self._left_behind.pop())
+        # Steps that a resumed run left behind are deleted only now, so that a run which
+        # fails before its first save leaves them.
+        while self._abandoned:
+            self._manager.delete(self._abandoned.pop())
+        optimizer = {"step": state.step, "state": state.optimizer}
         items = {
             "params": ocp.args.StandardSave(state.params),
             "average": ocp.args.StandardSave(state.average),
-            "optimizer": ocp.args.StandardSave(
-                {"step": state.step, "state": state.optimizer}
-            ),
+            "optimizer": ocp.args.StandardSave(optimizer),
             "run": ocp.args.JsonSave(dict(saved.run)),
             "data": ocp.args.JsonSave(dict(saved.data)),
         }
@@ -99,76 +105,79 @@ class Checkpoints:
     def restore(
         self, step: int, like: TrainState
     ) -> tuple[TrainState, Mapping[str, Any]]:
-        """The state of a step and that of its data iterator.
+        """Return the state of a step and that of its data iterator.
 
         Args:
+          step: number of a saved step.
           like: shapes, dtypes and shardings of the state.
+
+        Raises:
+          CheckpointError: there is no such step, or it is damaged.
         """
+        # The same items as `save` writes.
+        optimizer = {"step": like.step, "state": like.optimizer}
         arguments = {
             "params": ocp.args.StandardRestore(like.params),
             "average": ocp.args.StandardRestore(like.average),
-            "optimizer": ocp.args.StandardRestore(
-                {"step": like.step, "state": like.optimizer}
-            ),
+            "optimizer": ocp.args.StandardRestore(optimizer),
             "data": ocp.args.JsonRestore(),
         }
-        if like.batch_statistics:
-            arguments["batch_statistics"] = ocp.args.StandardRestore(
-                like.batch_statistics
-            )
+        measured = like.batch_statistics
+        if measured:
+            arguments["batch_statistics"] = ocp.args.StandardRestore(measured)
         items = self._restore(step, ocp.args.Composite(**arguments))
-        rest, measured = (
-            items["optimizer"],
-            items["batch_statistics"] if like.batch_statistics else {},
+        state = TrainState(
+            items["optimizer"]["step"],
+            items["params"],
+            items["average"],
+            items["optimizer"]["state"],
+            items["batch_statistics"] if measured else {},
         )
-        return TrainState(
-            rest["step"], items["params"], items["average"], rest["state"], measured
-        ), items["data"]
+        return state, items["data"]
 
     def run(self, step: int) -> dict[str, Any]:
-        """What the run was when it saved this step."""
-        return self._restore(step, ocp.args.Composite(run=ocp.args.JsonRestore()))[
-            "run"
-        ]
+        """Return the run's identity when it saved this step."""
+        arguments = ocp.args.Composite(run=ocp.args.JsonRestore())
+        return self._restore(step, arguments)["run"]
 
     def weights(self, step: int, kind: str) -> tuple[Params, MotionStatistics | None]:
-        """The weights of a step, `ema` or `raw`, batch statistics among them, and the
-        motion's, on the host."""
+        """Return the weights of a step on the host, and the motion's statistics.
+
+        Args:
+          step: number of a saved step.
+          kind: `ema` or `raw`; batch statistics are among both.
+        """
         self._require(step)
-        stored = self._manager.item_metadata(step)
+        metadata = self._manager.item_metadata(step)
         items = [
             item
             for item in (*WEIGHTS[kind], "statistics")
-            if stored.get(item) is not None
+            if metadata.get(item) is not None
         ]
-        on_host = {
-            item: jax.tree.map(
-                lambda leaf: np.empty(leaf.shape, leaf.dtype), dict(stored[item])
-            )
-            for item in items
-        }
-        arguments = {
-            item: ocp.args.StandardRestore(arrays) for item, arrays in on_host.items()
-        }
+        arguments = {}
+        for item in items:
+            # Arrays of numpy make Orbax restore to the host.
+            arrays = jax.tree.map(_empty, dict(metadata[item]))
+            arguments[item] = ocp.args.StandardRestore(arrays)
         restored = self._restore(step, ocp.args.Composite(**arguments))
-        statistics = restored["statistics"] if "statistics" in items else None
-        weights = {
-            name: leaf
-            for item in items
-            if item in WEIGHTS[kind]
-            for name, leaf in restored[item].items()
-        }
-        return weights, statistics and MotionStatistics(**statistics)
+        weights: Params = {}
+        for item in WEIGHTS[kind]:
+            if item in items:
+                weights |= restored[item]
+        if "statistics" not in items:
+            return weights, None
+        return weights, MotionStatistics(**restored["statistics"])
 
-    def go_on_from(self, step: int) -> None:
-        """Later checkpoints than `step` no longer count; the next save deletes them."""
-        self._left_behind += [later for later in self.steps if later > step]
+    def resume_from(self, step: int) -> None:
+        """Ignore the checkpoints after `step`, and delete them at the next save."""
+        self._abandoned += [later for later in self.steps if later > step]
 
     def wait(self) -> None:
         """Return when everything is on disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
+        """Finish writing, and free Orbax's threads."""
         self._manager.close()
 
     def _restore(self, step: int, arguments: ocp.args.Composite) -> Any:
@@ -182,9 +191,9 @@ class Checkpoints:
 
     def _require(self, step: int) -> None:
         if step not in self.steps:
-            known = ", ".join(map(str, self.steps)) or "none"
+            present = ", ".join(map(str, self.steps)) or "none"
             raise CheckpointError(
-                f"{self._path} holds no checkpoint of step {step} (it has: {known})"
+                f"{self._path} holds no checkpoint of step {step} (it has: {present})"
             )
 
 
@@ -192,9 +201,15 @@ def _loss(metrics: Mapping[str, float]) -> float:
     return metrics[LOSS]
 
 
+def _empty(leaf: Any) -> np.ndarray:
+    return np.empty(leaf.shape, leaf.dtype)
+
+
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
-    names = ("params", "average", "optimizer", "batch_statistics", "statistics")
-    arrays: dict[str, ocp.CheckpointHandler] = {
-        item: ocp.StandardCheckpointHandler() for item in names
+    arrays = ("params", "average", "optimizer", "batch_statistics", "statistics")
+    handlers: dict[str, ocp.CheckpointHandler] = {
+        item: ocp.StandardCheckpointHandler() for item in arrays
     }
-    return arrays | {item: ocp.JsonCheckpointHandler() for item in ("run", "data")}
+    for item in ("run", "data"):
+        handlers[item] = ocp.JsonCheckpointHandler()
+    return handlers

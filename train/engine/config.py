@@ -1,20 +1,15 @@
-"""What every training run has: frozen dataclasses, and TOML files that state
-differences from their defaults."""
+"""Options that every training run has, and TOML files that state differences from
+their defaults."""
 
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import get_type_hints as type_hints
 
+import msgspec
 import tyro
 
 T = TypeVar("T")
@@ -33,21 +28,21 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, its learning rate, and the average of the weights that it makes.
+    """AdamW, its learning rate, and the moving average of the weights.
 
     Attributes:
       learning_rate: learning rate after the warm-up.
       warmup_steps: updates over which the rate rises to it linearly.
-      drop_steps: updates from which on the rate is lower by `drop_factor`, each.
+      drop_steps: updates at which the rate is multiplied by `drop_factor`.
       drop_factor: factor of each drop.
       beta1: decay rate of the mean of the gradients.
       beta2: decay rate of the mean of their squares.
       epsilon: added to the root of the latter.
       weight_decay: decoupled weight decay of every parameter, times the learning rate.
-      clip_norm: the gradient's global norm is at most this.
+      clip_norm: upper bound of the gradient's global norm.
       ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
-      clip_apart: networks whose gradients have a norm, and a clip, of their own.
-      hold: networks, or parts of one, that stay as they are.
+      clip_apart: networks whose gradients are clipped by a norm of their own.
+      hold: networks, or parts of one, that stay fixed.
     """
 
     learning_rate: float = 1e-4
@@ -66,18 +61,18 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long to train, and what to do how often, in updates. All of it may change
-    when a run is resumed.
+    """Length of a run and its intervals, in updates. All of it may change when a run
+    is resumed.
 
     Attributes:
       steps: number of updates.
       log_every: interval of scalars and console lines.
       validate_every: interval of the loss on the validation split, by the averaged
         weights.
-      save_every: interval of checkpoints; a multiple of `validate_every`, by which the
-        best is known.
-      plot_every: interval of pictures of what the networks make.
-      keep: how many of the last checkpoints stay; the best stays too.
+      save_every: interval of checkpoints; a multiple of `validate_every`, since the
+        best checkpoint is chosen by that loss.
+      plot_every: interval of pictures.
+      keep: number of the last checkpoints that stay; the best stays too.
     """
 
     steps: int = field(default=30_000, metadata=CHANGEABLE)
@@ -88,28 +83,27 @@ class LoopConfig:
     keep: int = field(default=3, metadata=CHANGEABLE)
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}: it must be 1 or more")
+        for item in fields(self):
+            require_least(self, item.name, 1)
         if self.save_every % self.validate_every:
             raise ConfigError(
-                f"save_every is {self.save_every}, no multiple of validate_every, {self.validate_every}: the best "
-                "checkpoint is known by its validation loss"
+                f"save_every is {self.save_every}, no multiple of validate_every, "
+                f"{self.validate_every}: the best checkpoint is known by its validation loss"
             )
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """What every stage of training has.
+    """Options that every stage of training has.
 
     Attributes:
       batch_size: samples of an update, over all devices.
-      dtype: in which the networks compute; weights are float32 whatever it is.
-      seed: of the initial weights, the order of the data, and everything random.
+      dtype: compute dtype of the networks; weights are always float32.
+      seed: seed of the initial weights, the order of the data, and every random draw.
       validation_batches: number of batches of the validation split, each of
         `batch_size` samples.
-      export_weights: which weights `train.export` writes.
-      fsdp: devices over which weights and optimizer are spread; the other devices
+      export_weights: weights that `train.export` writes.
+      fsdp: devices over which weights and optimizer are sharded; the other devices
         repeat them.
     """
 
@@ -125,35 +119,42 @@ class StageConfig:
     loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=LoopConfig)
 
     @property
-    def parts(self) -> int:
-        """Into which a batch is cut, one after the other."""
+    def microbatches(self) -> int:
+        """Number of equal parts of a batch that are computed one after the other."""
         return 1
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("validation_batches", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}: it must be {least} or more"
-                )
+        require_least(self, "batch_size", 1)
+        require_least(self, "validation_batches", 0)
 
 
-def load_config(path: Path, default: T, below: tuple[Path, ...] = ()) -> T:
-    """A TOML file's differences from `default`, applied; the file's `base`, another
-    file beside it, goes first.
+def require_least(config: Any, name: str, least: int) -> None:
+    """Raise a ConfigError if an option is below its least value."""
+    value = getattr(config, name)
+    if value < least:
+        raise ConfigError(f"{name} is {value}: it must be {least} or more")
+
+
+def load_config(path: Path, default: T, descendants: tuple[Path, ...] = ()) -> T:
+    """Load a TOML file's differences from `default`.
+
+    The file's `base`, another file beside it, is applied first.
 
     Args:
-      below: the files that have led to this one as their base.
+      path: TOML file.
+      default: options that the file does not name.
+      descendants: files that led to this one as their base.
 
     Raises:
-      FileNotFoundError: no such file.
-      ConfigError: not TOML, an option that does not exist, a value of another type, or
-        a file that is its own base.
+      FileNotFoundError: there is no such file.
+      ConfigError: the file is not TOML, is its own base, or holds an option that does
+        not exist or a value that cannot be used.
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"no configuration at {path}: give a TOML file such as configs/mead_lip.toml"
+            f"no configuration at {path}: pass a TOML file such as configs/mead_lip.toml"
         )
-    if path in below:
+    if path in descendants:
         raise ConfigError(
             f"{path} is its own base: leave out its `base`, or name another file"
         )
@@ -161,70 +162,106 @@ def load_config(path: Path, default: T, below: tuple[Path, ...] = ()) -> T:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    if "base" in values:
-        default = load_config(
-            path.parent / _checked(values.pop("base"), str, f"{path}: base"),
-            default,
-            (*below, path),
-        )
+    base = values.pop("base", None)
+    if base is not None:
+        if not isinstance(base, str):
+            raise ConfigError(f"{path}: base is {base!r}: expected a file's name")
+        default = load_config(path.parent / base, default, (*descendants, path))
     return apply(default, values, str(path))
 
 
 def apply(config: T, values: Mapping[str, Any], source: str) -> T:
-    """`config` with the fields that `values` names replaced; a mapping goes into a
-    nested dataclass."""
-    types, changed = get_type_hints(type(config)), {}
-    for name, value in values.items():
-        if name not in types:
-            raise ConfigError(
-                f"{source}: no option {name}; the options here are {', '.join(types)}"
-            )
-        present = getattr(config, name)
-        if is_dataclass(present) and isinstance(value, Mapping):
-            changed[name] = apply(present, value, f"{source} [{name}]")
-        else:
-            changed[name] = _checked(value, types[name], f"{source}: {name}")
-    return replace(config, **changed)  # pyright: ignore[reportType, reportArgumentType]
+    """Return `config` with the options that `values` names replaced.
+
+    Args:
+      config: a frozen dataclass, which may hold others.
+      values: options as TOML has them; a table replaces options of a nested dataclass.
+      source: name of the file, for messages.
+
+    Raises:
+      ConfigError: an option does not exist, or its value cannot be used.
+    """
+    # msgspec ignores unknown keys of a dataclass, so the merge refuses them.
+    merged = _merge(msgspec.to_builtins(config), values, source)
+    try:
+        return msgspec.convert(merged, type(config))
+    except msgspec.ValidationError as error:
+        explanation = _explain(error, merged, type(config))
+        raise ConfigError(f"{source}: {explanation}") from error
 
 
-def differences(saved: Mapping[str, Any], config: Any) -> list[str]:
-    """What of `config` contradicts the `saved` one (as JSON keeps it), a line each;
-    changeable fields do not count."""
-    found = []
+def as_json(content: Any) -> Any:
+    """Return dataclasses, mappings and sequences as JSON restores them."""
+    return msgspec.json.decode(msgspec.json.encode(content))
+
+
+def read_saved(saved: Mapping[str, Any], kind: type[T]) -> T:
+    """Return the options that a run was saved with; later options have their defaults.
+
+    Raises:
+      ConfigError: they are none of this version.
+    """
+    try:
+        return msgspec.convert(saved, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"the run was saved by another version ({error}): continue it with that "
+            "version, or start a new run in a new --work-dir"
+        ) from error
+
+
+def differences(saved: Any, config: Any) -> list[str]:
+    """Return a line for each option of `config` that contradicts the `saved` one;
+    changeable options do not count."""
+    lines = []
     for item in fields(config):
-        # A run that was saved before an option existed went as its default says.
-        before, now = saved.get(item.name, item.default), getattr(config, item.name)
-        if is_dataclass(now) and isinstance(before, Mapping):
-            found += differences(before, now)
-        elif "changeable" not in item.metadata and _plain(before) != _plain(now):
-            found.append(f"{item.name}: the run has {before}, now {_plain(now)}")
-    return found
+        old, new = getattr(saved, item.name), getattr(config, item.name)
+        if is_dataclass(new):
+            lines += differences(old, new)
+        elif "changeable" not in item.metadata and old != new:
+            lines.append(f"{item.name}: the run has {as_json(old)}, now {as_json(new)}")
+    return lines
 
 
-def _checked(value: Any, kind: Any, name: str) -> Any:
-    """A TOML value as the field's type: a list as a tuple, a whole number as a
-    float."""
-    if get_origin(kind) is tuple and isinstance(value, list):
-        kinds = get_args(kind)
-        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
-        if len(kinds) != len(value):
-            raise ConfigError(f"{name} holds {value!r}: expected {len(kinds)} values")
-        return tuple(
-            _checked(item, each, name) for item, each in zip(value, kinds, strict=True)
-        )
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    literals = [
-        option for option in (kind, *get_args(kind)) if get_origin(option) is Literal
-    ]
-    choices = [choice for literal in literals for choice in get_args(literal)]
-    if value in choices or (isinstance(kind, type) and type(value) is kind):
-        return value
-    expected = ", ".join(map(str, choices)) or getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{name} is {value!r}: expected {expected}")
+def _merge(
+    options: dict[str, Any], values: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Return `options` with those that `values` names replaced, table by table."""
+    merged = dict(options)
+    for name, value in values.items():
+        if name not in options:
+            raise ConfigError(
+                f"{source}: no option {name}; the options here are {', '.join(options)}"
+            )
+        if isinstance(options[name], dict) and isinstance(value, Mapping):
+            value = _merge(options[name], value, f"{source} [{name}]")
+        merged[name] = value
+    return merged
 
 
-def _plain(value: Any) -> Any:
-    return (
-        [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-    )
+def _explain(
+    error: msgspec.ValidationError, options: dict[str, Any], kind: type[Any]
+) -> str:
+    """Return msgspec's message with the option, its value and the allowed ones."""
+    message, _, place = str(error).removesuffix("`").partition(" - at `$")
+    if error.__cause__ is not None:  # a check of __post_init__, which names all of it
+        return message
+    # A place such as `.guided[0][1]` as keys and indices.
+    keys = re.findall(r"\w+", place)
+    if message.startswith("Invalid enum value"):
+        message = f"expected {', '.join(_choices(kind, keys))}"
+    value: Any = options
+    for key in keys:
+        value = value[key] if isinstance(value, dict) else value[int(key)]
+    return f"{place.lstrip('.')} is {value!r}: {message[0].lower()}{message[1:]}"
+
+
+def _choices(kind: Any, keys: Sequence[str]) -> list[str]:
+    """Return the values of the `Literal` option that lies at `keys` below `kind`."""
+    for key in keys:
+        kind = type_hints(kind)[key]
+    choices = []
+    for option in (kind, *get_args(kind)):
+        if get_origin(option) is Literal:
+            choices += map(str, get_args(option))
+    return choices

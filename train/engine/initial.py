@@ -1,4 +1,4 @@
-"""Weights that a run starts from, in place of fresh ones: `--init`."""
+"""Weights that a run starts from in place of fresh ones: `--init`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,11 @@ from train.engine.config import ConfigError
 def initial_weights(
     path: Path, sizes: Mapping[str, Any]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Those of the networks that the checkpoint at `path` holds: part -> path -> array.
+    """Return the weights of those networks that a checkpoint holds: part -> dotted
+    path -> array.
 
     Args:
+      path: checkpoint.
       sizes: part -> config of the networks that are trained.
 
     Raises:
@@ -30,16 +32,17 @@ def initial_weights(
     for part in parts:
         if checkpoint.sizes(part) != sizes[part]:
             raise ConfigError(
-                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains {sizes[part]}: "
-                "choose the options that agree with it"
+                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains "
+                f"{sizes[part]}: choose the options that agree with it"
             )
     return {part: checkpoint.leaves(part) for part in parts}
 
 
 def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The weights of several parts, by dotted path that begins with the part."""
+    """Return the weights of several parts by one dotted path, which begins with the
+    part."""
     return {
         f"{part}.{name}": leaf
-        for part, own in leaves.items()
-        for name, leaf in own.items()
+        for part, weights in leaves.items()
+        for name, leaf in weights.items()
     }

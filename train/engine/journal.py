@@ -1,5 +1,5 @@
-"""What a run tells: TensorBoard scalars and figures, and a console line with the time
-left."""
+"""The journal of a run: TensorBoard scalars and pictures, and a console line with the
+time left."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 FOLDER = "tensorboard"
 FLUSH_SECONDS = 1
-"""What is written is on disk after so long, and outlives a run that is killed."""
+"""Values are on disk after so long, and outlive a run that is killed."""
 PEAK_SIDE = {"cpu": 1024}
 PEAK_SIDE_ELSEWHERE = 8192
 PEAK_REPEATS = 5
+BYTES_PER_GIB = 2**30
 
 
 class Journal:
-    """Scalars and figures of a run, written by its first process alone; means are over
-    the updates since the last line.
+    """Scalars and pictures of a run, written only by its first process.
 
     Args:
-      first_step: that will be written; TensorBoard hides what the run, before it was
-        interrupted, wrote of later ones.
-      samples: in an update, over all devices.
-      flops: of one device in an update.
-      peak: FLOP a second that one device can do.
+      work_dir: the run folder.
+      console: receives the lines.
+      samples: number of samples of an update, over all devices.
+      flops: FLOP of one device in an update.
+      peak: FLOP a second that one device reaches at most.
+      first_step: first step that will be written; TensorBoard hides later steps that
+        the run wrote before it was interrupted.
     """
 
     def __init__(
@@ -47,14 +49,13 @@ class Journal:
         peak: float,
         first_step: int = 1,
     ):
-        self._console, self._samples, self._flops, self._peak = (
-            console,
-            samples,
-            flops,
-            peak,
-        )
+        self._console = console
+        self._samples = samples
+        self._flops = flops
+        self._peak = peak
         self._writer = None
         if jax.process_index() == 0:
+            # Only the first process needs it.
             from tensorboardX import SummaryWriter
 
             self._writer = SummaryWriter(
@@ -64,43 +65,46 @@ class Journal:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Time that the devices may wait for data."""
+        """Count time in which the devices may wait for data."""
         start = time.perf_counter()
         yield
-        self._waited += time.perf_counter() - start
+        self._waiting_seconds += time.perf_counter() - start
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Time that is not training: validation, saving, plotting."""
+        """Leave out time that is not training: validation, saving, plotting."""
         start = time.perf_counter()
         yield
         self._start += time.perf_counter() - start
 
     def add(self, metrics: Mapping[str, float]) -> None:
-        """Metrics of one update."""
+        """Add the metrics of one update."""
         self._metrics.append(metrics)
 
     def log(self, step: int, steps: int) -> None:
-        """Write scalars and a line over the updates since the last."""
-        seconds, count = time.perf_counter() - self._start, len(self._metrics)
-        means = {
-            name: float(np.mean([metrics[name] for metrics in self._metrics]))
-            for name in self._metrics[-1]
-        }
-        rate = count / seconds
-        scalars = means | {
-            "learning_rate": self._metrics[-1]["learning_rate"],
+        """Write scalars and a line: means over the updates since the last line."""
+        seconds = time.perf_counter() - self._start
+        rate = len(self._metrics) / seconds
+        latest = self._metrics[-1]
+        # Means over the updates since the last line, and the latest rate.
+        scalars = {}
+        for name in latest:
+            values = [metrics[name] for metrics in self._metrics]
+            scalars[name] = float(np.mean(values))
+        scalars |= {
+            "learning_rate": latest["learning_rate"],
             "samples_per_second": rate * self._samples,
-            "data_wait": self._waited / seconds,
-            "device_memory_gib": device_memory() / 2**30,
+            "data_wait": self._waiting_seconds / seconds,
+            "device_memory_gib": device_memory() / BYTES_PER_GIB,
             "model_flop_utilisation": rate * self._flops / self._peak,
         }
         for name, value in scalars.items():
             self.scalar(name, value, step)
-        self._say(step, steps, scalars, rate)
+        self._print(step, steps, scalars, rate)
         self._begin()
 
     def scalar(self, name: str, value: float, step: int) -> None:
+        """Write a scalar."""
         if self._writer is not None:
             self._writer.add_scalar(name, value, step)
 
@@ -110,35 +114,43 @@ class Journal:
             self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
+        """Write everything to disk."""
         if self._writer is not None:
             self._writer.close()
 
     def _begin(self) -> None:
-        self._start, self._waited, self._metrics = time.perf_counter(), 0.0, []
+        self._start = time.perf_counter()
+        self._waiting_seconds = 0.0
+        self._metrics: list[Mapping[str, float]] = []
 
-    def _say(
+    def _print(
         self, step: int, steps: int, scalars: Mapping[str, float], rate: float
     ) -> None:
         left = timedelta(seconds=round((steps - step) / rate))
         self._console.print(
-            f"step {step}/{steps}  loss {scalars['loss']:.4f}  gradient {scalars['gradient_norm']:.3g}  "
-            f"rate {scalars['learning_rate']:.2e}  {scalars['samples_per_second']:.1f} samples/s  "
-            f"waiting {scalars['data_wait']:.0%}  MFU {scalars['model_flop_utilisation']:.1%}  left {left}",
+            f"step {step}/{steps}  loss {scalars['loss']:.4f}  "
+            f"gradient {scalars['gradient_norm']:.3g}  "
+            f"rate {scalars['learning_rate']:.2e}  "
+            f"{scalars['samples_per_second']:.1f} samples/s  "
+            f"waiting {scalars['data_wait']:.0%}  "
+            f"MFU {scalars['model_flop_utilisation']:.1%}  left {left}",
             highlight=False,
             soft_wrap=True,
         )
 
 
 def device_memory() -> int:
-    """Bytes in use at most so far on this process's first device; 0 where its platform
-    does not say."""
+    """Return the most bytes that this process's first device has used so far; 0 where
+    its platform does not count them."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use", 0)
 
 
 def measure_peak(dtype: str) -> float:
-    """FLOP a second of one device, by its best time for a large matrix product."""
+    """Return the FLOP a second of one device, by its best time for a large matrix
+    product."""
     side = PEAK_SIDE.get(jax.default_backend(), PEAK_SIDE_ELSEWHERE)
+    # Matrices so large that the product is bound by compute.
     matrix = jnp.ones((side, side), jnp.dtype(dtype))
     multiply = jax.jit(lambda a, b: a @ b)
     jax.block_until_ready(multiply(matrix, matrix))
@@ -153,19 +165,20 @@ def measure_peak(dtype: str) -> float:
 def plot_motion(
     truth: np.ndarray, sampled: np.ndarray, names: list[str], frames_per_second: float
 ) -> "Figure":
-    """A panel a value: the sampled curve against the true one.
+    """Plot sampled curves against true ones, a panel a value.
 
     Args:
-      truth, sampled: (frames, values).
-      names: of the values.
+      truth: true motion, (frames, values).
+      sampled: sampled motion, of the same shape.
+      names: names of the values.
+      frames_per_second: rate of the frames.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), squeeze=False)[:, 0]
     seconds = np.arange(len(truth)) / frames_per_second
-    for index, (name, panel) in enumerate(
-        zip(names, figure.subplots(len(names), squeeze=False)[:, 0], strict=True)
-    ):
+    for index, (name, panel) in enumerate(zip(names, panels, strict=True)):
         panel.plot(seconds, truth[:, index], label="truth")
         panel.plot(seconds, sampled[:, index], label="sampled")
         panel.set(ylabel=name, xlabel="seconds")
@@ -174,7 +187,7 @@ def plot_motion(
 
 
 def pixels(figure: "Figure") -> UInt8[np.ndarray, "h w 3"]:
-    """A figure as an RGB image."""
+    """Draw a figure as an RGB picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

@@ -1,5 +1,5 @@
-"""The random keys of a run: a root for each purpose, so that no draw of one is a draw
-of another."""
+"""Random keys of a run: a root for each purpose, so that no two purposes share a
+draw."""
 
 from enum import IntEnum
 
@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 
 class Purpose(IntEnum):
-    """What a root key is for."""
+    """Use of a root key."""
 
     WEIGHTS = 0
     UPDATES = 1
@@ -17,5 +17,5 @@ class Purpose(IntEnum):
 
 
 def root_key(seed: int, purpose: Purpose) -> PRNGKeyArray:
-    """The key from which all draws of a purpose are derived."""
+    """Return the key from which all draws of a purpose are derived."""
     return jax.random.fold_in(jax.random.key(seed), purpose)

@@ -1,29 +1,25 @@
-"""The loop of any training run: updates, validation, checkpoints and logging, until the
-last step or SIGTERM or Ctrl-C.
-
-It knows no network. What is trained is a `Task`; it takes batches, and moves a
-`TrainState`.
-"""
+"""Pieces of the training loop: metrics that are read one update late, reports at
+intervals, and interruptions."""
 
 import math
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, PRNGKeyArray
 
-from jaxportrait.motion.space import MotionStatistics
+from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints, Saved
-from train.engine.config import LoopConfig
 from train.engine.journal import Journal
-from train.engine.state import TrainState
+from train.engine.program import HostBatch, MeshProgram
+from train.engine.stage import Batches, Stage
+from train.engine.state import Params, TrainState
 
-HostBatch = Mapping[str, np.ndarray]
 Metrics = Mapping[str, Array]
 
 
@@ -31,142 +27,157 @@ class DivergenceError(ArithmeticError):
     """A loss or gradient that is not finite."""
 
 
-class Batches(Protocol):
-    """An iterator of batches that knows where it is, as Grain's do."""
+class Update:
+    """A program's compiled update: (state, batch) -> the next state, and metrics.
 
-    def __next__(self) -> HostBatch: ...
-    def get_state(self) -> dict[str, Any]: ...
-    def set_state(self, state: dict[str, Any]) -> None: ...
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained, as the loop sees it.
-
-    Attributes:
-      update: a state, which it consumes, and a batch -> the next state, and metrics,
-        `loss` and `gradient_norm` among them.
-      validate: the loss of a state on held-out data; None where there is none.
-      plot: pictures of what a state makes, by name.
-      describe: what a batch is made of, for messages.
-      run: what the run is, stored with every checkpoint.
-      statistics: of the motion space, stored as well.
+    The state is consumed.
     """
 
-    update: Callable[[TrainState, HostBatch], tuple[TrainState, Metrics]]
-    validate: Callable[[TrainState], float | None]
-    plot: Callable[[TrainState], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
-    describe: Callable[[HostBatch], str]
-    run: Mapping[str, Any]
-    statistics: MotionStatistics | None = None
+    def __init__(self, program: MeshProgram, key: PRNGKeyArray, batch_size: int):
+        self.compiled = program.lower_update(batch_size).compile()
+        self._program = program
+        self._key = key
+
+    def __call__(
+        self, state: TrainState, batch: HostBatch
+    ) -> tuple[TrainState, Metrics]:
+        program = self._program
+        return self.compiled(*program.frozen, self._key, state, program.place(batch))
+
+    def flops(self, microbatches: int) -> float:
+        """Return the floating-point operations of one device; 0 where XLA does not
+        count them."""
+        analysis = self.compiled.cost_analysis() or {}
+        count = analysis.get("flops", 0.0)
+        # XLA counts the body of a loop once; on a CPU the loop is unrolled.
+        looped = microbatches > 1 and jax.default_backend() != "cpu"
+        return count * microbatches if looped else count
 
 
 @dataclass(frozen=True)
-class Update:
-    """An update that has been dispatched; reading its metrics waits for it."""
+class Dispatched:
+    """An update that devices may still compute; reading its metrics waits for it."""
 
     step: int
     batch: HostBatch
     metrics: Metrics
 
 
-@dataclass(frozen=True)
-class Loop:
-    """A task, and all that its training reads and writes."""
+class Ledger:
+    """Metrics of updates, read while the following update runs, so that devices never
+    wait for the host.
 
-    task: Task
-    batches: Batches
-    checkpoints: Checkpoints
-    journal: Journal
-    config: LoopConfig
+    Args:
+      describe: names the clips of a batch.
+      journal: receives the metrics.
+    """
 
-    def run(self, state: TrainState) -> tuple[TrainState, bool]:
-        """Train to the last step, or until SIGTERM or Ctrl-C; in any case the state is
-        saved.
+    def __init__(self, describe: Callable[[HostBatch], str], journal: Journal):
+        self._describe = describe
+        self._journal = journal
+        self._running: Dispatched | None = None
 
-        Returns:
-          The state, and whether the last step is done.
+    def enter(self, step: int, batch: HostBatch, metrics: Metrics) -> None:
+        """Enter an update that was dispatched; the one before it is settled."""
+        self.settle()
+        self._running = Dispatched(step, batch, metrics)
+
+    def settle(self) -> None:
+        """Wait for the last update, and note its metrics.
 
         Raises:
-          KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and
-            it is not.
-          DivergenceError: with the step and the clips of its batch; the checkpoints
-            before it are kept.
+          DivergenceError: its loss or gradient is not finite.
         """
-        step, running = int(state.step), None
-        with Interruption() as interruption:
-            while step < self.config.steps and not interruption.requested(step):
-                with self.journal.waiting():
-                    batch = next(self.batches)
-                state, metrics = self.task.update(state, batch)
-                if running is not None:  # the one before is read while this one runs
-                    settle(running, self.task, self.journal)
-                step, running = step + 1, Update(step + 1, batch, metrics)
-                if self._reports(step):
-                    settle(running, self.task, self.journal)
-                    running = None
-                    self._report(step, state)
-            if running is not None:
-                settle(running, self.task, self.journal)
-            if step not in self.checkpoints.steps:
-                self._save(state)
-            self.checkpoints.wait()
-        if interruption.received == signal.SIGINT and step < self.config.steps:
-            raise KeyboardInterrupt
-        return state, step >= self.config.steps
+        if self._running is None:
+            return
+        # Reading a metric waits for the devices.
+        update = self._running
+        self._running = None
+        values = {name: float(value) for name, value in update.metrics.items()}
+        loss, norm = values["loss"], values["gradient_norm"]
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise DivergenceError(
+                f"step {update.step}: loss {loss}, gradient norm {norm}, on "
+                f"{self._describe(update.batch)}; the checkpoints before it are kept: look at "
+                "these clips, or resume with a lower learning rate in a new run folder"
+            )
+        self._journal.add(values)
 
-    def _reports(self, step: int) -> bool:
-        config = self.config
-        return any(
-            self._due(step, every)
-            for every in (config.log_every, config.validate_every, config.plot_every)
-        )
 
-    def _report(self, step: int, state: TrainState) -> None:
-        """What is due after a step, whose update is known to be finite."""
-        if self._due(step, self.config.log_every):
-            self.journal.log(step, self.config.steps)
-        with self.journal.aside():
-            if self._due(step, self.config.validate_every):
-                loss = self.task.validate(state)
+class Reports:
+    """Scalars, validation, checkpoints and pictures, each at its interval."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        program: MeshProgram,
+        rows: Rows,
+        batches: Batches,
+        checkpoints: Checkpoints,
+        journal: Journal,
+    ):
+        self._stage = stage
+        self._program = program
+        self._batches = batches
+        self._checkpoints = checkpoints
+        self._journal = journal
+        self._error = program.error()
+        self._plot = stage.plot(program.mesh)
+        self._held_out = [program.place(batch) for batch in stage.held_out(rows)]
+
+    def due(self, step: int) -> bool:
+        """Return whether anything is due after a step."""
+        loop = self._stage.config.loop
+        intervals = (loop.log_every, loop.validate_every, loop.plot_every)
+        return any(self._due(step, interval) for interval in intervals)
+
+    def write(self, step: int, state: TrainState) -> None:
+        """Write all that is due after a step, whose update is known to be finite."""
+        loop = self._stage.config.loop
+        if self._due(step, loop.log_every):
+            self._journal.log(step, loop.steps)
+        # Rates of the journal leave out the time of the rest.
+        with self._journal.aside():
+            if self._due(step, loop.validate_every):
+                loss = self._validate(state.average)
                 if loss is not None:
-                    self.journal.scalar("validation_loss", loss, step)
-                if self._due(step, self.config.save_every):
-                    self._save(state, loss)
-            if step % self.config.plot_every == 0:
-                for name, picture in self.task.plot(state).items():
-                    self.journal.image(name, picture, step)
+                    self._journal.scalar("validation_loss", loss, step)
+                if self._due(step, loop.save_every):
+                    self.save(state, loss)
+            if step % loop.plot_every == 0:
+                frozen = self._program.frozen
+                pictures = self._plot(frozen, state.average, self._held_out)
+                for name, picture in pictures.items():
+                    self._journal.image(name, picture, step)
 
-    def _save(self, state: TrainState, validation_loss: float | None = None) -> None:
-        saved = Saved(self.task.run, self.batches.get_state(), self.task.statistics)
-        self.checkpoints.save(state, saved, validation_loss)
+    def save(self, state: TrainState, validation_loss: float | None = None) -> None:
+        """Start to write a checkpoint of a state."""
+        stage = self._stage
+        saved = Saved(stage.run, self._batches.get_state(), stage.statistics)
+        self._checkpoints.save(state, saved, validation_loss)
 
-    def _due(self, step: int, every: int) -> bool:
-        return step == self.config.steps or step % every == 0
+    def _validate(self, average: Params) -> float | None:
+        """Return the mean loss of the averaged weights over the held-out batches; None
+        where there are none."""
+        if not self._held_out:
+            return None
+        frozen = self._program.frozen
+        losses = [self._error(*frozen, average, batch) for batch in self._held_out]
+        return float(np.mean(losses))
 
-
-def settle(update: Update, task: Task, journal: Journal) -> None:
-    """Wait for an update, and note its metrics; raise a DivergenceError if they are not
-    finite."""
-    values = {name: float(value) for name, value in update.metrics.items()}
-    if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
-        raise DivergenceError(
-            f"step {update.step}: loss {values['loss']}, gradient norm {values['gradient_norm']}, on "
-            f"{task.describe(update.batch)}; the checkpoints before it are kept: look at these clips, or resume with a "
-            "lower learning rate in a new run folder"
-        )
-    journal.add(values)
+    def _due(self, step: int, interval: int) -> bool:
+        return step == self._stage.config.loop.steps or step % interval == 0
 
 
 class Interruption:
     """SIGTERM or Ctrl-C as a question that the loop asks between updates; several
     processes agree on the step.
 
-    A second Ctrl-C does not wait for the update, nor does one where there are several
-    processes.
+    A second Ctrl-C does not wait for the update, nor does the first one where there are
+    several processes.
 
     Attributes:
-      received: the signal that came, 0 for none.
+      received: number of the signal that came, 0 for none.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -175,16 +186,11 @@ class Interruption:
         self.received = 0
 
     def __enter__(self) -> Self:
-        self._before = {}
+        self._handlers = {}
         if jax.process_count() == 1:
-            heard = [
-                number
-                for number in self.SIGNALS
-                if signal.getsignal(number) != signal.SIG_IGN
-            ]
-            self._before = {
-                number: signal.signal(number, self._receive) for number in heard
-            }
+            for number in self.SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -193,10 +199,11 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def requested(self, step: int) -> bool:
+        """Return whether the run is to stop before its next update."""
         if jax.process_count() > 1:  # jax.distributed has its own handler, and a vote
             return multihost_utils.reached_preemption_sync_point(step)
         return self.received != 0

@@ -1,48 +1,49 @@
-"""A stage's pure functions as programs: compiled for a mesh, started, and given to the
-loop.
+"""A stage's pure functions, and the programs that they become on a mesh.
 
-What is trained is known here by shapes alone.
+The networks are known here only by the shapes of their weights.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, UInt8
+from jaxtyping import Array
 
-from jaxportrait.motion.space import MotionStatistics
-from train.data.batches import Sample
 from train.engine.config import ConfigError, OptimizerConfig
-from train.engine.keys import Purpose, root_key
-from train.engine.loop import HostBatch, Task
-from train.engine.mesh import batch_sharding, place, put, spread_shapes, state_shardings
+from train.engine.mesh import (
+    batch_sharding,
+    place_batch,
+    place_whole,
+    shard_shapes,
+    shardings_of,
+)
 from train.engine.state import Params, TrainState, begin
 
-Inputs = Mapping[str, tuple[tuple[int, ...], Any]]
-"""What of a batch is put on devices, by name: shape of a sample, and dtype."""
-Given = tuple[Any, ...]
-HeldOut = Sequence[Mapping[str, Array]]
-Plot = Callable[[Given, Params, HeldOut], Mapping[str, UInt8[np.ndarray, "h w 3"]]]
-"""(given, average, held-out batches) -> pictures of what the averaged weights make, by
-name."""
+HostBatch = Mapping[str, np.ndarray]
+Inputs = Mapping[str, jax.ShapeDtypeStruct]
+"""Arrays of a sample that a step reads, by name, without the axis of samples."""
+Frozen = tuple[Any, ...]
+"""Pytrees of arrays that training leaves as they are."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """The pure functions of a stage, and what they read.
+    """The pure functions of a stage, and their inputs.
 
     Attributes:
-      step: (*given, key, state, batch) -> the next state, and metrics.
-      error: (*given, average, batch) -> the validation loss.
-      fresh: -> weights and batch statistics of newly initialised networks.
-      optimizer: of the state before the first update.
-      inputs: what `step` and `error` read of a batch.
-      given: arguments that training leaves alone, such as the weights of frozen
+      step: (*frozen, key, state, batch) -> the next state, and metrics.
+      error: (*frozen, average, batch) -> the validation loss.
+      fresh: () -> weights and batch statistics of newly initialised networks.
+      optimizer: options of the optimizer.
+      inputs: arrays of a batch that `step` and `error` read.
+      frozen: arguments that training leaves as they are, such as the weights of frozen
         networks: pytrees of host arrays.
     """
 
@@ -51,126 +52,115 @@ class Program:
     fresh: Callable[[], tuple[Params, Params]]
     optimizer: OptimizerConfig
     inputs: Inputs
-    given: Given = field(default=(), repr=False)
+    frozen: Frozen = field(default=(), repr=False)
 
-    def place(self, batch: HostBatch, mesh: Mesh) -> dict[str, Array]:
-        """What of a batch is read, spread over the mesh; the rest says what it is made
-        of."""
-        return place({name: batch[name] for name in self.inputs}, mesh)
+    def on(self, mesh: Mesh) -> "MeshProgram":
+        """Return the program on a mesh, with its networks traced."""
+        return MeshProgram(self, mesh)
 
-    def abstract_state(self, mesh: Mesh) -> TrainState:
-        """Shapes, dtypes and shardings of the state."""
-        return spread_shapes(lambda: self._begin(*self.fresh()), mesh)
+
+class MeshProgram:
+    """A program whose state and batches lie on a mesh.
+
+    Attributes:
+      mesh: devices of the run.
+      state: shapes, dtypes and shardings of the state.
+    """
+
+    def __init__(self, program: Program, mesh: Mesh):
+        self.mesh = mesh
+        self._program = program
+        self._whole = NamedSharding(mesh, P())
+        # Building networks takes seconds: their trace is kept, and drawn from later.
+        self._trace, shapes = jax.make_jaxpr(program.fresh, return_shape=True)()
+        self._layout = jax.tree.structure(shapes)
+        self.state: TrainState = shard_shapes(
+            jax.eval_shape(self._begin, *shapes), mesh
+        )
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """The arguments that training leaves as they are, on every device."""
+        place = partial(place_whole, sharding=self._whole)
+        return jax.tree.map(place, self._program.frozen)
 
     def initial_state(
-        self, mesh: Mesh, initial: Mapping[str, np.ndarray] = MappingProxyType({})
+        self, initial: Mapping[str, np.ndarray] = MappingProxyType({})
     ) -> TrainState:
-        """The state before the first update, drawn where the mesh keeps it.
+        """Return the state before the first update, drawn where the mesh keeps it.
 
         Args:
-          initial: weights and batch statistics that stand in place of fresh ones, by
-            dotted path.
+          initial: weights and batch statistics in place of drawn ones, by dotted path.
 
         Raises:
           ConfigError: the networks have no such leaf.
         """
-        state = self.abstract_state(mesh)
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-        if unknown := sorted(initial.keys() - state.average.keys()):
+        unknown = sorted(initial.keys() - self.state.average.keys())
+        if unknown:
             raise ConfigError(
                 f"the weights to start from hold {unknown[0]}, which the networks of this run lack"
             )
-
-        def draw() -> list[Params]:
-            return [
-                {name: leaf for name, leaf in leaves.items() if name not in initial}
-                for leaves in self.fresh()
-            ]
-
-        kinds = (state.params, state.batch_statistics)
-        missing = [
-            {name: shardings.average[name] for name in kind if name not in initial}
-            for kind in kinds
-        ]
-        params, measured = (
-            drawn
-            | {
-                name: put(np.asarray(initial[name]), shardings.average[name])
-                for name in kind
-                if name in initial
-            }
-            for kind, drawn in zip(
-                kinds, jax.jit(draw, out_shardings=missing)(), strict=True
-            )
-        )
-        return jax.jit(self._begin, out_shardings=shardings, donate_argnums=(0, 1))(
-            params, measured
-        )
-
-    def lower_update(self, batch_size: int, mesh: Mesh) -> jax.stages.Lowered:
-        """The step of (*given, key, state, batch), for the mesh's devices; the state's
-        memory is used again."""
-        rows, whole = batch_sharding(mesh), NamedSharding(mesh, P())
-        batch = {
-            name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=rows)
-            for name, (shape, dtype) in self.inputs.items()
+        shardings = shardings_of(self.state)
+        layout: Any = shardings.average
+        weights = {
+            name: place_whole(np.asarray(leaf), layout[name])
+            for name, leaf in initial.items()
         }
-        given = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole),
-            self.given,
+        weights |= self._draw(layout.keys() - initial.keys())
+        begin_sharded = jax.jit(
+            self._begin, out_shardings=shardings, donate_argnums=(0, 1)
         )
-        key, state = (
-            jax.eval_shape(lambda: jax.random.key(0)),
-            self.abstract_state(mesh),
+        return begin_sharded(
+            {name: weights[name] for name in self.state.params},
+            {name: weights[name] for name in self.state.batch_statistics},
         )
+
+    def place(self, batch: HostBatch) -> dict[str, Array]:
+        """Return the arrays of a batch that a step reads, sharded over the mesh."""
+        inputs = {name: batch[name] for name in self._program.inputs}
+        return place_batch(inputs, self.mesh)
+
+    def lower_update(self, batch_size: int) -> jax.stages.Lowered:
+        """Return the step of (*frozen, key, state, batch), which uses the state's
+        memory again."""
+        rows = batch_sharding(self.mesh)
+        batch = {
+            name: jax.ShapeDtypeStruct(
+                (batch_size, *sample.shape), sample.dtype, sharding=rows
+            )
+            for name, sample in self._program.inputs.items()
+        }
+        # Shapes in place of arrays: nothing is computed, and no device is needed.
+        frozen = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                leaf.shape, leaf.dtype, sharding=self._whole
+            ),
+            self._program.frozen,
+        )
+        key = jax.eval_shape(lambda: jax.random.key(0))
         update = jax.jit(
-            self.step,
-            donate_argnums=len(given) + 1,
-            out_shardings=(state_shardings(state, mesh), whole),
+            self._program.step,
+            donate_argnums=len(frozen) + 1,
+            out_shardings=(shardings_of(self.state), self._whole),
         )
-        return update.lower(*given, key, state, batch)
+        return update.lower(*frozen, key, self.state, batch)
+
+    def error(self) -> Callable[..., Array]:
+        """Return the jitted validation loss of (*frozen, average, batch)."""
+        return jax.jit(self._program.error, out_shardings=self._whole)
+
+    def _draw(self, names: set[str]) -> Params:
+        """Draw the fresh weights and batch statistics of these names."""
+
+        def draw() -> Params:
+            leaves = jaxpr_as_fun(self._trace)()
+            params, measured = jax.tree.unflatten(self._layout, leaves)
+            drawn = params | measured
+            return {name: drawn[name] for name in names}
+
+        shardings = shardings_of(self.state).average
+        selected = {name: shardings[name] for name in names}
+        return jax.jit(draw, out_shardings=selected)()
 
     def _begin(self, params: Params, batch_statistics: Params) -> TrainState:
-        return begin(params, self.optimizer, batch_statistics)
-
-
-def make_task(
-    program: Program,
-    update: jax.stages.Compiled,
-    *,
-    seed: int,
-    held_out: Sequence[Sample],
-    mesh: Mesh,
-    plot: Plot,
-    describe: Callable[[HostBatch], str],
-    run: Mapping[str, Any],
-    statistics: MotionStatistics | None = None,
-) -> Task:
-    """A program as the loop takes it.
-
-    Args:
-      update: the program's, compiled for this mesh.
-      held_out: batches of the validation loss; without any there is none.
-    """
-    key, whole = root_key(seed, Purpose.UPDATES), NamedSharding(mesh, P())
-    given = jax.tree.map(lambda leaf: put(leaf, whole), program.given)
-    batches = [program.place(batch, mesh) for batch in held_out]
-    error = jax.jit(program.error, out_shardings=whole)
-
-    def validate(state: TrainState) -> float | None:
-        return (
-            float(np.mean([error(*given, state.average, batch) for batch in batches]))
-            if batches
-            else None
-        )
-
-    return Task(
-        update=lambda state, batch: update(
-            *given, key, state, program.place(batch, mesh)
-        ),
-        validate=validate,
-        plot=lambda state: plot(given, state.average, batches),
-        describe=describe,
-        run=run,
-        statistics=statistics,
-    )
+        return begin(params, self._program.optimizer, batch_statistics)

@@ -1,151 +1,137 @@
-"""A run from its folder: where it goes on, what it may not change, and the training of
-any stage."""
+"""Training of any stage, from its run folder to its last step."""
 
-from collections.abc import Mapping
+import signal
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import jax
-import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 from rich.console import Console
 
 from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints
-from train.engine.config import ConfigError, StageConfig, differences
+from train.engine.config import ConfigError, differences, read_saved
 from train.engine.journal import Journal, measure_peak
-from train.engine.loop import Batches, Loop, Task
+from train.engine.keys import Purpose, root_key
+from train.engine.loop import Interruption, Ledger, Reports, Update
 from train.engine.mesh import check_batch, make_mesh
-from train.engine.program import Program
+from train.engine.program import MeshProgram
+from train.engine.stage import Batches, Description, Stage
 from train.engine.state import TrainState
 
-Run = Mapping[str, Any]
-"""What a run is, as JSON keeps it: `stage`, `config`, `dataset`, and what
-`train.export` needs.
-
-`frozen` names the weights that an update reads and leaves alone, if there are any: part
--> identity.
-"""
+FLOP_PER_TFLOP = 1e12
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run reads and writes, and how it starts; `train.__main__` says more of
-    each."""
+    """The folder of a run, and how it starts; see `train.options` for details."""
 
-    dataset_path: Path
-    checkpoint: Path | None
     work_dir: Path
     resume: str = "auto"
-    init: Path | None = None
     peak_tflops: float | None = None
-    perceptual: Path | None = None
 
 
-class Stage(Protocol):
-    """What is trained, as a run sees it: the flow transformer, the renderer, or the
-    stitching networks."""
-
-    @property
-    def config(self) -> StageConfig: ...
-
-    @property
-    def run(self) -> Run: ...
-
-    @property
-    def program(self) -> Program: ...
-
-    @property
-    def initial(self) -> Mapping[str, np.ndarray]:
-        """Weights and batch statistics to start from, by dotted path; what is not among
-        them starts fresh."""
-        ...
-
-    def batches(self, rows: Rows) -> Batches:
-        """An endless iterator over training batches."""
-        ...
-
-    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        """What the loop needs."""
-        ...
-
-
-def train_stage(stage: Stage, options: RunOptions, console: Console) -> bool:
-    """Train, from the start or from the run folder's checkpoint.
+def train(stage: Stage, options: RunOptions, console: Console) -> bool:
+    """Train a stage, from the start or from the run folder's checkpoint.
 
     Returns:
-      Whether the last step is done; otherwise SIGTERM came, and the state is saved.
+      True when the last step is done; False if SIGTERM came first, with the state
+      saved.
+
+    Raises:
+      KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and the
+        state is not saved.
+      DivergenceError: a loss is not finite; the checkpoints before it are kept.
     """
-    config = stage.config
-    mesh = make_mesh(config.fsdp)
-    check_batch(config.batch_size, config.parts, mesh)
-    check_folder(options.resume, options.work_dir)
-    multihost_utils.sync_global_devices(
-        "run folder checked"
-    )  # before any process writes to it
-    checkpoints = Checkpoints(options.work_dir, config.loop.keep)
-    try:
+    config, loop = stage.config, stage.config.loop
+    with ExitStack() as stack:
+        # Devices, and the run folder: every process checks it before any one writes.
+        mesh = make_mesh(config.fsdp)
+        check_batch(config.batch_size, config.microbatches, mesh)
+        check_folder(options.resume, options.work_dir)
+        multihost_utils.sync_global_devices("run folder checked")
+        checkpoints = Checkpoints(options.work_dir, loop.keep)
+        stack.enter_context(closing(checkpoints))
+
+        # Data and state, from the start or from a checkpoint.
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
         batches = stage.batches(rows)
-        state = begin_or_resume(stage, options.resume, mesh, checkpoints, batches)
+        program = stage.program.on(mesh)
+        state = begin_or_resume(stage, program, options.resume, checkpoints, batches)
+        step = int(state.step)
         console.print(
-            f"{options.work_dir}: from step {int(state.step)} to {config.loop.steps} on {mesh.size} device(s)"
+            f"{options.work_dir}: from step {step} to {loop.steps} on {mesh.size} device(s)"
         )
-        update = stage.program.lower_update(config.batch_size, mesh).compile()
+
+        # The compiled update, and everything that is written.
+        update = Update(
+            program, root_key(config.seed, Purpose.UPDATES), config.batch_size
+        )
         journal = Journal(
             options.work_dir,
             console,
-            first_step=int(state.step) + 1,
+            first_step=step + 1,
             samples=config.batch_size,
-            flops=flops(update, config.parts),
-            peak=options.peak_tflops * 1e12
-            if options.peak_tflops
-            else measure_peak(config.dtype),
+            flops=update.flops(config.microbatches),
+            peak=peak_flops(options.peak_tflops, config.dtype),
         )
-        try:
-            loop = Loop(
-                stage.task(update, rows, mesh),
-                batches,
-                checkpoints,
-                journal,
-                config.loop,
-            )
-            _, finished = loop.run(state)
-        finally:
-            journal.close()
-    finally:
-        checkpoints.close()
-    return finished
+        stack.enter_context(closing(journal))
+        ledger = Ledger(stage.describe, journal)
+        reports = Reports(stage, program, rows, batches, checkpoints, journal)
+
+        # Updates, until the last one or until the run is interrupted.
+        interruption = stack.enter_context(Interruption())
+        while step < loop.steps and not interruption.requested(step):
+            with journal.waiting():
+                batch = next(batches)
+            state, metrics = update(state, batch)
+            step += 1
+            ledger.enter(step, batch, metrics)
+            if reports.due(step):
+                ledger.settle()
+                reports.write(step, state)
+        # The last state is saved, whatever ended the loop.
+        ledger.settle()
+        if step not in checkpoints.steps:
+            reports.save(state)
+        checkpoints.wait()
+    if interruption.received == signal.SIGINT and step < loop.steps:
+        raise KeyboardInterrupt
+    return step >= loop.steps
 
 
 def begin_or_resume(
-    stage: Stage, resume: str, mesh: Mesh, checkpoints: Checkpoints, batches: Batches
+    stage: Stage,
+    program: MeshProgram,
+    resume: str,
+    checkpoints: Checkpoints,
+    batches: Batches,
 ) -> TrainState:
-    """The state to go on from, with `batches` set to the one that comes next."""
-    at = resume_step(resume, checkpoints.steps)
-    if at is None:
-        return stage.program.initial_state(mesh, stage.initial)
-    check_unchanged(checkpoints.run(at), stage)
-    state, data = checkpoints.restore(at, stage.program.abstract_state(mesh))
-    checkpoints.go_on_from(at)
-    batches.set_state(dict(data))
+    """Return the state to continue from, and set `batches` to the batch that follows.
+
+    Raises:
+      ConfigError: the run was started with other options or other data.
+    """
+    step = resume_step(resume, checkpoints.steps)
+    # A new run.
+    if step is None:
+        return program.initial_state(stage.initial)
+    # A saved one: state and data continue where they were saved.
+    check_unchanged(checkpoints.run(step), stage)
+    state, position = checkpoints.restore(step, program.state)
+    checkpoints.resume_from(step)
+    batches.set_state(dict(position))
     return state
 
 
-def flops(update: jax.stages.Compiled, parts: int) -> float:
-    """Floating-point operations of one device in an update; 0 where XLA does not
-    say."""
-    analysis = update.cost_analysis() or {}
-    unrolled = parts == 1 or jax.default_backend() == "cpu"
-    return analysis.get("flops", 0.0) * (
-        1 if unrolled else parts
-    )  # XLA counts the body of a loop once
+def peak_flops(tflops: float | None, dtype: str) -> float:
+    """Return the FLOP a second of one device, measured unless it is known."""
+    return tflops * FLOP_PER_TFLOP if tflops else measure_peak(dtype)
 
 
 def resume_step(resume: str, steps: list[int]) -> int | None:
-    """The step to go on from, of those saved; None to begin."""
+    """Return the saved step to resume from; None to begin."""
     if resume.isdecimal():
         return int(resume)
     return steps[-1] if steps and resume == "auto" else None
@@ -162,25 +148,29 @@ def check_folder(resume: str, work_dir: Path) -> None:
         raise ConfigError(f"{work_dir} is a file: choose a folder for --work-dir")
     if resume == "never" and work_dir.is_dir() and any(work_dir.iterdir()):
         raise ConfigError(
-            f"{work_dir} is not empty: choose a new --work-dir, or --resume auto to go on with this run"
+            f"{work_dir} is not empty: choose a new --work-dir, or --resume auto to continue this run"
         )
 
 
-def check_unchanged(saved: Run, stage: Stage) -> None:
-    """Raise a ConfigError that shows how a run differs from what it was when it
-    saved."""
-    changes = differences(saved["config"], stage.config)
-    if saved["stage"] != stage.run["stage"]:
-        changes = [f"stage: the run has {saved['stage']}, now {stage.run['stage']}"]
-    changes += [
-        f"{said} {name}: the run has {saved.get(kind, {}).get(name)}, now {value}"
-        for kind, said in (("dataset", "data set"), ("frozen", "weights of"))
-        for name, value in stage.run.get(kind, {}).items()
-        if saved.get(kind, {}).get(name) != value
-    ]
+def check_unchanged(saved: Description, stage: Stage) -> None:
+    """Raise a ConfigError that names every difference between a saved run and a
+    stage."""
+    run = stage.run
+    if saved["stage"] != run["stage"]:
+        changes = [f"stage: the run has {saved['stage']}, now {run['stage']}"]
+    else:
+        config = read_saved(saved["config"], type(stage.config))
+        changes = differences(config, stage.config)
+    # Runs of earlier versions may lack `frozen`.
+    for kind, label in (("dataset", "data set"), ("frozen", "weights of")):
+        before = saved.get(kind, {})
+        for name, value in run.get(kind, {}).items():
+            if before.get(name) != value:
+                changes.append(
+                    f"{label} {name}: the run has {before.get(name)}, now {value}"
+                )
     if changes:
         raise ConfigError(
-            "this run was started otherwise: "
-            + "; ".join(changes)
-            + " (a new --work-dir starts a new run)"
+            f"this run was started otherwise: {'; '.join(changes)} "
+            "(a new --work-dir starts a new run)"
         )

@@ -1,4 +1,4 @@
-"""What a run of flow-matching training is.
+"""Options of flow-matching training.
 
 The defaults are the published recipe: MEAD, 30k updates of 64 windows
 (Hekenye/LivePortrait_AudioDriven).
@@ -21,7 +21,7 @@ class TransformerSize:
       width: width of the tokens.
       heads: attention heads.
       joint_blocks: blocks in which motion and audio attend to each other.
-      fused_blocks: blocks on motion alone.
+      fused_blocks: blocks on motion only.
     """
 
     width: int = 896
@@ -30,9 +30,14 @@ class TransformerSize:
     fused_blocks: int = 8
 
     def config(self, motion_space: str, audio_width: int) -> FlowTransformerConfig:
-        width = MOTION_SPACES[motion_space].width
+        """Return the config of a transformer of this size.
+
+        Args:
+          motion_space: name of the motion space.
+          audio_width: number of values of an audio feature.
+        """
         return FlowTransformerConfig(
-            width,
+            MOTION_SPACES[motion_space].width,
             audio_width,
             self.width,
             self.heads,
@@ -43,15 +48,15 @@ class TransformerSize:
 
 @dataclass(frozen=True)
 class FlowConfig(StageConfig):
-    """Training of a flow transformer.
+    """Options of training a flow transformer.
 
     Attributes:
-      motion_space: what the transformer makes; the data set's where none is given.
+      motion_space: values that the transformer makes; the data set's by default.
       accumulation: parts into which a batch is cut, one after the other, to save
         memory.
       condition_dropout: probability with which a window's audio is replaced by the
         learned vector.
-      transformer: its size.
+      transformer: size of the transformer.
     """
 
     motion_space: Literal["lip", "face"] | None = None
@@ -62,22 +67,24 @@ class FlowConfig(StageConfig):
     )
 
     @property
-    def parts(self) -> int:
+    def microbatches(self) -> int:
+        """Number of equal parts of a batch that are computed one after the other."""
         return self.accumulation
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.accumulation < 1 or self.batch_size % self.accumulation:
             raise ConfigError(
-                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal parts: "
-                "choose an accumulation that divides it"
+                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
+                "parts: choose an accumulation that divides it"
             )
         if not 0 <= self.condition_dropout < 1:
             raise ConfigError(
                 f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed"
             )
-        if self.transformer.width % (2 * self.transformer.heads):
+        width, heads = self.transformer.width, self.transformer.heads
+        if width % (2 * heads):
             raise ConfigError(
-                f"width {self.transformer.width} gives {self.transformer.heads} heads no even width: "
-                "choose a width that is a multiple of twice the heads"
+                f"width {width} gives {heads} heads no even width: choose a width that is a "
+                "multiple of twice the heads"
             )

@@ -1,9 +1,10 @@
-"""Windows of motion and audio features, in batches; `train.data.batches` says in which order
-they come."""
+"""Windows of motion and audio features, in batches; see `train.data.batches` for their
+order."""
 
 from dataclasses import dataclass
 
 import grain
+import jax
 import numpy as np
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
@@ -37,11 +38,11 @@ WINDOW_FEATURES = WINDOW_FRAMES * FEATURES_PER_SECOND // MOTION_FPS
 
 @dataclass(frozen=True)
 class WindowCrop(grain.transforms.RandomMap):
-    """A clip -> one window, where the random key says.
+    """Cut a window out of a clip, at a random start.
 
     Attributes:
-      columns: of the motion space.
-      statistics: by which the motion is normalised.
+      columns: columns of the motion space.
+      statistics: mean and deviation by which the motion is normalised.
     """
 
     columns: tuple[int, ...]
@@ -53,14 +54,12 @@ class WindowCrop(grain.transforms.RandomMap):
         index, record = element
         if record.windows == 0:
             raise DatasetError(
-                f"clip {record.clip} has {record.frames} frames and a window has {WINDOW_FRAMES}: "
-                "process the videos again"
+                f"clip {record.clip} has {record.frames} frames and a window has "
+                f"{WINDOW_FRAMES}: process the videos again"
             )
         start = WINDOW_STEP * int(rng.integers(record.windows))
-        return {
-            **window(record, start, self.columns, self.statistics),
-            "clip": np.asarray(index, np.int32),
-        }
+        sample = window(record, start, self.columns, self.statistics)
+        return {**sample, "clip": np.asarray(index, np.int32)}
 
 
 def window(
@@ -69,14 +68,19 @@ def window(
     columns: tuple[int, ...],
     statistics: MotionStatistics,
 ) -> dict[str, np.ndarray]:
-    """The window of a clip that starts with frame `start`: `motion` (30, d), `features`
-    (50, a) and `start`."""
+    """Cut out the window that starts with frame `start`: `motion` (30, d), `features`
+    (50, a) and `start`.
+
+    Raises:
+      DatasetError: the clip has too few audio features.
+    """
+    # Windows start where an audio feature starts, too.
     first = feature_at(start)
     features = record.features[first : first + WINDOW_FEATURES]
     if len(features) < WINDOW_FEATURES:
         raise DatasetError(
-            f"clip {record.clip} has {len(record.features)} audio features for {record.frames} frames: "
-            "process the videos again"
+            f"clip {record.clip} has {len(record.features)} audio features for "
+            f"{record.frames} frames: process the videos again"
         )
     motion = record.motion[start : start + WINDOW_FRAMES, list(columns)]
     return {
@@ -87,11 +91,13 @@ def window(
 
 
 def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
-    """What the step reads of a batch."""
+    """Return the arrays of a sample that a step reads."""
+    motion = (WINDOW_FRAMES, transformer.motion_width)
+    features = (WINDOW_FEATURES, transformer.audio_width)
     return {
-        "motion": ((WINDOW_FRAMES, transformer.motion_width), np.float32),
-        "features": ((WINDOW_FEATURES, transformer.audio_width), np.float16),
-        "row": ((), np.int32),
+        "motion": jax.ShapeDtypeStruct(motion, np.float32),
+        "features": jax.ShapeDtypeStruct(features, np.float16),
+        "row": jax.ShapeDtypeStruct((), np.int32),
     }
 
 
@@ -104,42 +110,45 @@ def windows(
     *,
     shuffle: bool = True,
 ) -> grain.MapDataset:
-    """The endless sequence of this process's batches: `motion`, `features`, `row`,
-    `clip`, `start`.
+    """Return the endless sequence of this process's batches: `motion`, `features`,
+    `row`, `clip`, `start`.
 
     Args:
-      shuffle: the clips anew every time round; otherwise they keep their order.
+      dataset: windows of motion and audio features.
+      split: split of the data set.
+      motion_space: name of the motion space.
+      seed: seed of the order and of the windows.
+      rows: rows of a batch that this process reads.
+      shuffle: shuffle the clips again in every round; otherwise they keep their order.
     """
-    crop = WindowCrop(
-        MOTION_SPACES[motion_space].columns, dataset.statistics(motion_space)
-    )
+    columns = MOTION_SPACES[motion_space].columns
+    crop = WindowCrop(columns, dataset.statistics(motion_space))
     return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
 
 
 def batches(
     dataset: Dataset, motion_space: str, seed: int, rows: Rows
 ) -> grain.DatasetIterator:
-    """An endless iterator over training batches, read ahead by threads; its state says
-    where it is."""
+    """Return an endless iterator over training batches, read ahead by threads; its
+    state is its position."""
     return read_ahead(windows(dataset, "train", motion_space, seed, rows))
 
 
 def validation_batches(
     dataset: Dataset, motion_space: str, rows: Rows, count: int
 ) -> list[Sample]:
-    """The same `count` batches every time: a window of every validation clip, and
-    another, in an order that mixes subjects."""
+    """Return the same `count` batches every time: a window of every validation clip,
+    then another, in an order that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
-    return first_batches(
-        windows(dataset, "validation", motion_space, 0, rows), rows, count
-    )
+    order = windows(dataset, "validation", motion_space, 0, rows)
+    return first_batches(order, rows, count)
 
 
 def describe(batch: Sample, dataset: Dataset) -> str:
-    """The clips of a batch and where its windows start, for messages."""
+    """Return the clips of a batch and the starts of its windows, for messages."""
     names = clip_names(dataset, batch["clip"])
+    starts = batch["start"].tolist()
     return ", ".join(
-        f"{name} at frame {start}"
-        for name, start in zip(names, batch["start"].tolist(), strict=True)
+        f"{name} at frame {start}" for name, start in zip(names, starts, strict=True)
     )

@@ -1,16 +1,18 @@
-"""The motion that a run's averaged weights make of a held-out clip's sound, as a
-picture."""
+"""A picture of the motion that averaged weights make of a held-out clip's sound."""
 
-from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, Int
 
 from jaxportrait.drivers.flow import sample_motion
 from jaxportrait.drivers.windows import WindowPlan, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import (
     MOTION_FPS,
     MOTION_SPACES,
@@ -21,69 +23,92 @@ from train.data.records import ClipRecord, Dataset
 from train.data.silence import quietest_feature, with_silence
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key
-from train.engine.state import Params, network_of
-from train.flow.step import StepConfig
+from train.engine.program import Frozen
+from train.engine.stage import HeldOut, Pictures, Plot
+from train.engine.state import Params
+from train.flow.step import build
 
-PLOTTED_FRAMES, PLOTTED_VALUES, PLOTTED_STEPS, PLOTTED_GUIDANCE = 120, 4, 25, 4.5
+PLOTTED_FRAMES = 120
+PLOTTED_VALUES = 4
+SAMPLER_STEPS = 25
+GUIDANCE = 4.5
+
+
+class Sampler(Protocol):
+    """Motion by a transformer with weights of its own, of audio features."""
+
+    def __call__(
+        self,
+        statistics: MotionStatistics,
+        features: Float[np.ndarray, "features a"],
+        count: np.int32,
+        *,
+        plan: WindowPlan,
+    ) -> Float[Array, "frames d"]: ...
+
+
+def plot_clip(
+    transformer: FlowTransformerConfig, space: str, dataset: Dataset, mesh: Mesh
+) -> Plot:
+    """Return the function that plots a held-out clip's sampled motion: `motion`."""
+    sample = jax.jit(
+        partial(sample_average, transformer),
+        static_argnames="plan",
+        out_shardings=NamedSharding(mesh, P()),
+    )
+
+    def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
+        return plot_sample(transformer, space, dataset, partial(sample, average))
+
+    return plot
 
 
 def plot_sample(
-    transformer: FlowTransformerConfig,
-    space: str,
-    dataset: Dataset,
-    sample: Callable[..., Array],
-) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-    """The first held-out clip's motion, sampled from its sound, against the truth:
-    `motion`.
-
-    The values that vary most are shown.
+    transformer: FlowTransformerConfig, space: str, dataset: Dataset, sample: Sampler
+) -> Pictures:
+    """Plot the first held-out clip's motion, sampled from its sound, against the truth:
+    the values that vary most.
 
     Args:
-      space: name of the motion space that the transformer makes.
-      sample: `sample_average` of the weights that are looked at.
+      transformer: config of the network.
+      space: name of the motion space that it makes.
+      dataset: data set of the clip.
+      sample: `sample_average` of the weights to look at.
     """
     split = "validation" if dataset.sizes["validation"].clips else "train"
-    record, columns = (
-        next(dataset.clips(split)),
-        list(MOTION_SPACES[space].columns),
-    )
+    record = next(dataset.clips(split))
+    columns = list(MOTION_SPACES[space].columns)
     truth = record.motion[:PLOTTED_FRAMES, columns]
-    sampled = sample_clip(
-        transformer,
-        sample,
-        record,
-        len(truth),
-        dataset.statistics(space),
-    )
-    shown = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
-    names = [value_name(columns[index]) for index in shown]
-    return {
-        "motion": pixels(
-            plot_motion(truth[:, shown], sampled[:, shown], names, MOTION_FPS)
-        )
-    }
+    statistics = dataset.statistics(space)
+    motion = sample_clip(transformer, sample, record, len(truth), statistics)
+    # The values that vary most, in a stable order.
+    liveliest = np.argsort(-truth.std(axis=0), kind="stable")[:PLOTTED_VALUES]
+    names = [value_name(columns[index]) for index in liveliest]
+    figure = plot_motion(truth[:, liveliest], motion[:, liveliest], names, MOTION_FPS)
+    return {"motion": pixels(figure)}
 
 
 def sample_clip(
     transformer: FlowTransformerConfig,
-    sample: Callable[..., Array],
+    sample: Sampler,
     record: ClipRecord,
     frames: int,
     statistics: MotionStatistics,
 ) -> Float[np.ndarray, "frames d"]:
-    """The motion of a clip's first `frames` frames; `quietest_feature` follows its
-    sound."""
+    """Sample the motion of a clip's first `frames` frames; `quietest_feature` follows
+    its sound."""
+    # Features are padded to the plan's length, which few programs share.
     plan, count = plan_windows(frames, transformer)
     used = plan.features_of(count)
+    features = record.features.astype(np.float32)
     padded = np.zeros((plan.features, transformer.audio_width), np.float32)
-    padded[:used] = with_silence(
-        record.features.astype(np.float32), quietest_feature(record), used
-    )
-    return np.asarray(sample(statistics, padded, np.int32(count), plan=plan))[:frames]
+    padded[:used] = with_silence(features, quietest_feature(record), used)
+    motion = sample(statistics, padded, np.int32(count), plan=plan)
+    return np.asarray(motion)[:frames]
 
 
 def sample_average(
-    config: StepConfig,
+    transformer: FlowTransformerConfig,
     params: Params,
     statistics: MotionStatistics,
     features: Float[Array, "features a"],
@@ -91,16 +116,16 @@ def sample_average(
     *,
     plan: WindowPlan,
 ) -> Float[Array, "frames d"]:
-    """Motion by a transformer with these weights, of audio features; `sample_motion`
-    says the same more generally."""
+    """Sample motion by a transformer with these weights; see `sample_motion` for
+    details."""
     return sample_motion(
-        network_of(abstract(config.transformer), params),
+        build(transformer, params),
         statistics,
         features,
         root_key(0, Purpose.PLOTS),
         count,
-        jnp.float32(PLOTTED_GUIDANCE),
+        jnp.float32(GUIDANCE),
         plan=plan,
-        steps=PLOTTED_STEPS,
+        steps=SAMPLER_STEPS,
         guided=True,
     )

@@ -1,37 +1,37 @@
 """The flow transformer as a stage: `python -m train` without another `--stage`."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
-import jax
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Rows
 from train.data.records import Dataset, check_encoder, open_dataset
-from train.engine.config import ConfigError, apply
+from train.engine.config import ConfigError, as_json
 from train.engine.initial import initial_weights
 from train.engine.keys import Purpose, root_key
-from train.engine.loop import Batches, Task
-from train.engine.program import Program, make_task
-from train.engine.run import Run, RunOptions, train_stage
+from train.engine.program import HostBatch, Program
+from train.engine.stage import Batches, Description, Plot
 from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig
 from train.flow.data import batches, describe, validation_batches, window_inputs
-from train.flow.sample import plot_sample, sample_average
-from train.flow.step import StepConfig, train_step, validation_loss
+from train.flow.sample import plot_clip
+from train.flow.step import train_step, validation_loss
 
+PART = "flow_transformer"
 FAR = 1.0
-"""Deviations by which the motion of a checkpoint may differ from the data set's,
-without a word."""
+"""Deviations by which the mean motion of a checkpoint may differ from the data set's
+without a note."""
 
 
 @dataclass(frozen=True)
@@ -39,121 +39,118 @@ class FlowStage:
     """A flow transformer, trained on windows of motion and audio features.
 
     Attributes:
-      initial: weights to start from; what is not among them starts fresh.
+      config: options of the run.
+      transformer: config of the network.
+      dataset: windows of motion and audio features.
+      run: identity of the run.
+      initial: weights to start from, by dotted path; the others are drawn.
     """
 
     config: FlowConfig
-    step: StepConfig
+    transformer: FlowTransformerConfig
     dataset: Dataset
-    run: Run
+    run: Description
     initial: dict[str, np.ndarray]
+
+    @property
+    def program(self) -> Program:
+        return flow_program(self.config, self.transformer)
+
+    @property
+    def space(self) -> str:
+        """Name of the motion space: the data set's where the options name none."""
+        return self.config.motion_space or self.dataset.motion_space
+
+    @property
+    def statistics(self) -> MotionStatistics:
+        return self.dataset.statistics(self.space)
 
     def batches(self, rows: Rows) -> Batches:
         return batches(self.dataset, self.space, self.config.seed, rows)
 
-    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        transformer, dataset = self.step.transformer, self.dataset
-        space, count = self.space, self.config.validation_batches
-        sample = jax.jit(
-            partial(sample_average, self.step),
-            static_argnames="plan",
-            out_shardings=NamedSharding(mesh, P()),
-        )
-        return make_task(
-            self.program,
-            update,
-            seed=self.config.seed,
-            held_out=validation_batches(dataset, space, rows, count),
-            mesh=mesh,
-            plot=lambda _, average, __: plot_sample(
-                transformer, space, dataset, partial(sample, average)
-            ),
-            describe=partial(describe, dataset=dataset),
-            run=self.run,
-            statistics=dataset.statistics(space),
-        )
+    def held_out(self, rows: Rows) -> Sequence[HostBatch]:
+        count = self.config.validation_batches
+        return validation_batches(self.dataset, self.space, rows, count)
 
-    @property
-    def space(self) -> str:
-        """Name of the motion space: the data set's where the options named none."""
-        return self.config.motion_space or self.dataset.motion_space
+    def plot(self, mesh: Mesh) -> Plot:
+        return plot_clip(self.transformer, self.space, self.dataset, mesh)
 
-    @property
-    def program(self) -> Program:
-        return flow_program(self.step, self.config.seed)
+    def describe(self, batch: HostBatch) -> str:
+        return describe(batch, self.dataset)
 
 
-def flow_program(config: StepConfig, seed: int) -> Program:
+def flow_program(config: FlowConfig, transformer: FlowTransformerConfig) -> Program:
+    """Return the pure functions of a flow transformer's training."""
+
     def fresh() -> tuple[Params, Params]:
-        network = build(
-            config.transformer,
-            rngs=nnx.Rngs(root_key(seed, Purpose.WEIGHTS)),
-        )
-        return parameters_of(network), {}
+        key = root_key(config.seed, Purpose.WEIGHTS)
+        return parameters_of(build(transformer, rngs=nnx.Rngs(key))), {}
 
-    step, error = partial(train_step, config), partial(validation_loss, config)
     return Program(
-        step, error, fresh, config.optimizer, window_inputs(config.transformer)
+        partial(train_step, config, transformer),
+        partial(validation_loss, config, transformer),
+        fresh,
+        config.optimizer,
+        window_inputs(transformer),
     )
 
 
-def train_flow(options: RunOptions, config: FlowConfig, console: Console) -> bool:
-    """Train a flow transformer; whether its last step is done."""
-    stage = open_flow(options, config)
-    if options.init is not None:
-        distance = statistics_apart(open_checkpoint(options.init), stage)
-        if distance > FAR:
-            console.print(
-                f"note: {options.init} was trained on motion whose mean lies {distance:.1f} deviations from this data "
-                "set's: it has to learn that first"
-            )
-    return train_stage(stage, options, console)
+def open_flow(
+    config: FlowConfig,
+    dataset_path: Path,
+    checkpoint: Path | None,
+    init: Path | None,
+    console: Console,
+) -> FlowStage:
+    """Open the stage of a data set and of the checkpoint that its features were made
+    with.
 
-
-def statistics_apart(checkpoint: Checkpoint, stage: FlowStage) -> float:
-    """How far a checkpoint's mean motion is from the data set's, in the latter's
-    deviations, where it is farthest."""
-    statistics = checkpoint.driver().statistics
-    if statistics is None:
-        return 0.0
-    own = stage.dataset.statistics(stage.space)
-    deviation = np.where(np.asarray(own.std) > 0, own.std, 1)
-    return float(np.max(np.abs(np.asarray(statistics.mean) - own.mean) / deviation))
-
-
-def open_flow(options: RunOptions, config: FlowConfig) -> FlowStage:
-    """The stage of a data set and of the checkpoint that its features were made with.
+    Args:
+      config: options of the run.
+      dataset_path: data set of `train.process`.
+      checkpoint: checkpoint that holds the audio encoder of the features.
+      init: checkpoint to start from.
+      console: receives a note if `init` was trained on other motion.
 
     Raises:
-      ConfigError, DatasetError: they do not belong together, or there is no checkpoint.
+      ConfigError: there is no checkpoint, or the networks are of other sizes.
+      DatasetError: the features are of another encoder.
     """
-    if options.checkpoint is None:
+    if checkpoint is None:
         raise ConfigError(
             "--checkpoint is missing: pass the checkpoint that the videos were processed with"
         )
-    dataset, frozen = (
-        open_dataset(options.dataset_path),
-        open_checkpoint(options.checkpoint),
-    )
+    dataset = open_dataset(dataset_path)
+    frozen = open_checkpoint(checkpoint)
     check_encoder(dataset, frozen)
+    # The run's identity has the space that the data set chose.
     space = config.motion_space or dataset.motion_space
-    config = apply(config, {"motion_space": space}, str(dataset.path))
+    config = replace(config, motion_space=space)  # pyright: ignore[reportArgumentType]
     transformer = config.transformer.config(space, dataset.feature_width)
-    part = "flow_transformer"
-    initial = (
-        {}
-        if options.init is None
-        else initial_weights(options.init, {part: transformer})[part]
-    )
     run = describe_run(config, transformer, dataset, frozen)
-    step = StepConfig(
-        transformer,
-        config.optimizer,
-        condition_dropout=config.condition_dropout,
-        accumulation=config.accumulation,
-        dtype=config.dtype,
-    )
-    return FlowStage(config, step, dataset, run, initial)
+    stage = FlowStage(config, transformer, dataset, run, initial={})
+    if init is None:
+        return stage
+    weights = initial_weights(init, {PART: transformer})[PART]
+    distance = statistics_distance(open_checkpoint(init), stage.statistics)
+    if distance > FAR:
+        console.print(
+            f"note: {init} was trained on motion whose mean lies {distance:.1f} deviations "
+            "from this data set's: it has to learn that first"
+        )
+    return replace(stage, initial=weights)
+
+
+def statistics_distance(checkpoint: Checkpoint, statistics: MotionStatistics) -> float:
+    """Return the largest distance of a checkpoint's mean motion from that of
+    `statistics`, in the latter's deviations."""
+    other = checkpoint.driver().statistics
+    if other is None:
+        return 0.0
+    # A value that never changes is compared as it is.
+    deviation = np.where(np.asarray(statistics.std) > 0, statistics.std, 1)
+    shift = np.asarray(other.mean) - statistics.mean
+    return float(np.max(np.abs(shift) / deviation))
 
 
 def describe_run(
@@ -161,18 +158,20 @@ def describe_run(
     transformer: FlowTransformerConfig,
     dataset: Dataset,
     frozen: Checkpoint,
-) -> Run:
-    """What a run is; `check_unchanged` compares its config and its data set."""
-    sizes = {split: asdict(size) for split, size in dataset.sizes.items()}
-    content = {
-        "stage": "flow",
-        "config": asdict(config),
-        "trained": encode_parts({"flow_transformer": transformer}),
-        "dataset": {
-            "audio_encoder": dataset.audio_encoder,
-            "sizes": sizes,
-            "mean": dataset.mean.tolist(),
-        },
-        "checkpoint": str(frozen.path),
+) -> Description:
+    """Return the identity of a run; `check_unchanged` compares its config and its data
+    set."""
+    identity = {
+        "audio_encoder": dataset.audio_encoder,
+        "sizes": dataset.sizes,
+        "mean": dataset.mean.tolist(),
     }
-    return json.loads(json.dumps(content))
+    return as_json(
+        {
+            "stage": "flow",
+            "config": config,
+            "trained": encode_parts({PART: transformer}),
+            "dataset": identity,
+            "checkpoint": str(frozen.path),
+        }
+    )

@@ -8,7 +8,6 @@ conditions as in Ho and Salimans, "Classifier-free diffusion guidance", 2022.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,6 @@ from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformer
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree
-from train.engine.config import OptimizerConfig
 from train.engine.keys import Purpose, root_key
 from train.engine.state import (
     Params,
@@ -29,10 +27,10 @@ from train.engine.state import (
     network_of,
     update,
 )
+from train.flow.config import FlowConfig
 
 GOLDEN_RATIO = 0.618034
-"""Multiples of it, without their whole part, fill [0, 1) evenly however many there
-are."""
+"""Fractional parts of its multiples fill [0, 1) evenly, however many there are."""
 VALIDATION_SEED = 0
 
 Batch = Mapping[str, Array]
@@ -40,25 +38,14 @@ Batch = Mapping[str, Array]
 place in the global batch."""
 
 
-@dataclass(frozen=True)
-class StepConfig:
-    """What is static in an update."""
-
-    transformer: FlowTransformerConfig
-    optimizer: OptimizerConfig
-    condition_dropout: float = 0.1
-    accumulation: int = 1
-    dtype: str = "float32"
-
-
 @pytree
 @dataclass(frozen=True)
 class Draws:
-    """What chance decides about each sample.
+    """Random draws of each sample.
 
     Attributes:
-      noise: at which the flow starts.
-      time: of the flow.
+      noise: start of the flow.
+      time: time of the flow, in (0, 1).
       dropped: whether the audio is replaced by the learned vector.
     """
 
@@ -68,25 +55,30 @@ class Draws:
 
 
 def train_step(
-    config: StepConfig, key: PRNGKeyArray, state: TrainState, batch: Batch
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    key: PRNGKeyArray,
+    state: TrainState,
+    batch: Batch,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """One update.
+    """Return the state after one update, and its metrics.
 
     Args:
-      key: of the run; folded with the step and each sample's row.
+      config: options of the run.
+      transformer: config of the network.
+      key: key of the run's updates; folded with the step and each sample's row.
+      state: the state before.
+      batch: windows.
 
     Returns:
       The next state, and `loss`, `gradient_norm` (before the clip) and `learning_rate`.
     """
-    draws = draw(
-        jax.random.fold_in(key, state.step),
-        batch["row"],
-        batch["motion"].shape[1:],
-        config.condition_dropout,
-    )
+    step_key = jax.random.fold_in(key, state.step)
+    shape = batch["motion"].shape[1:]
+    draws = draw(step_key, batch["row"], shape, config.condition_dropout)
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
-        return flow_loss(build(config, params), *part)
+        return flow_loss(build(transformer, params, config.dtype), *part)
 
     value, gradients = mean_gradients(
         loss, state.params, (dict(batch), draws), config.accumulation
@@ -97,28 +89,37 @@ def train_step(
 
 
 def validation_loss(
-    config: StepConfig, params: Params, batch: Batch
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    params: Params,
+    batch: Batch,
 ) -> Float[Array, ""]:
-    """The loss with the audio kept, at noise and times that depend on nothing but a
+    """Return the loss with the audio kept, at noise and times that depend only on a
     sample's row."""
-    drawn = draw(
-        root_key(VALIDATION_SEED, Purpose.VALIDATION),
-        batch["row"],
-        batch["motion"].shape[1:],
-        0.0,
-    )
-    spread = jnp.modf((batch["row"].astype(jnp.float32) + 0.5) * GOLDEN_RATIO)[0]
-    draws = Draws(drawn.noise, jax.nn.sigmoid(ndtri(spread)), drawn.dropped)
-    return flow_loss(build(config, params), batch, draws)
+    key = root_key(VALIDATION_SEED, Purpose.VALIDATION)
+    drawn = draw(key, batch["row"], batch["motion"].shape[1:], dropout=0.0)
+    # Quantiles of the times' distribution, evenly spaced over the rows.
+    rows = batch["row"].astype(jnp.float32)
+    quantile, _ = jnp.modf((rows + 0.5) * GOLDEN_RATIO)
+    draws = Draws(drawn.noise, jax.nn.sigmoid(ndtri(quantile)), drawn.dropped)
+    return flow_loss(build(transformer, params, config.dtype), batch, draws)
 
 
 def draw(
     key: PRNGKeyArray, rows: Int[Array, " n"], shape: tuple[int, ...], dropout: float
 ) -> Draws:
-    """Noise from N(0, 1), time from sigmoid(N(0, 1)), and what is dropped with
-    probability `dropout`, row by row."""
+    """Draw noise from N(0, 1), time from sigmoid(N(0, 1)) and dropped conditions, row
+    by row.
+
+    Args:
+      key: key of the step.
+      rows: place of each sample in the global batch.
+      shape: shape of a sample's motion.
+      dropout: probability of a dropped condition.
+    """
 
     def draw_row(row: Array) -> Draws:
+        # A key of its own for each row, whatever device holds it.
         noise, time, dropped = jax.random.split(jax.random.fold_in(key, row), 3)
         return Draws(
             jax.random.normal(noise, shape),
@@ -130,18 +131,21 @@ def draw(
 
 
 def flow_loss(network: FlowTransformer, batch: Batch, draws: Draws) -> Float[Array, ""]:
-    """Mean squared error of the velocity, over samples, frames and values."""
-    motion, features = batch["motion"], batch["features"].astype(jnp.float32)
-    audio = jnp.where(
-        draws.dropped[:, None, None], network.null_audio[...][None, None], features
-    )
-    velocity = network(interpolate(draws.noise, motion, draws.time), draws.time, audio)
+    """Return the mean squared error of the velocity, over samples, frames and
+    values."""
+    # Features are stored in half precision.
+    motion = batch["motion"]
+    features = batch["features"].astype(jnp.float32)
+    null = network.null_audio[...][None, None]
+    audio = jnp.where(draws.dropped[:, None, None], null, features)
+    position = interpolate(draws.noise, motion, draws.time)
+    velocity = network(position, draws.time, audio)
     return jnp.mean(jnp.square(velocity - target_velocity(draws.noise, motion)))
 
 
-def build(config: StepConfig, params: Params) -> Any:
-    """The flow transformer with these parameters, computing in the config's dtype."""
-    return network_of(
-        abstract(config.transformer, dtype=jnp.dtype(config.dtype)),
-        params,
-    )
+def build(
+    transformer: FlowTransformerConfig, params: Params, dtype: str = "float32"
+) -> FlowTransformer:
+    """Return the flow transformer with these parameters, computing in `dtype`."""
+    template = abstract(transformer, dtype=jnp.dtype(dtype))
+    return network_of(template, params)

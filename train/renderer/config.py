@@ -1,5 +1,5 @@
-"""What a run of renderer training is; the defaults are LivePortrait's sizes and the
-losses' published weights.
+"""Options of renderer training; the defaults are LivePortrait's sizes and the losses'
+published weights.
 
 Source: Guo et al., "LivePortrait", 2024, stage I; Wang et al., "One-shot free-view
 neural talking-head synthesis", 2021.
@@ -26,26 +26,28 @@ DISCRIMINATOR = "discriminator"
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss counts; what costs much is not computed where its weight is 0.
+    """Weight of each loss; a costly loss is not computed where its weight is 0.
 
     Attributes:
       reconstruction: mean absolute error of the picture, over scales.
-      focus: how much more `focused` landmarks count, and the pixels at them, where
+      focus: extra weight of `focused` landmarks, and of the pixels at them, where
         landmarks are known.
-      perceptual: difference of the pictures' feature maps, over scales; of a VGG that
-        `--perceptual` names.
-      adversarial: the patch discriminator's opinion.
-      feature_matching: its feature maps of the made picture and the true one.
+      perceptual: difference of the pictures' feature maps, over scales, by the VGG
+        that `--perceptual` names.
+      adversarial: score of the patch discriminator.
+      feature_matching: difference of its feature maps of the made picture and the true
+        one.
       equivariance: keypoints of a warped picture are the warped keypoints.
       spread: keypoints keep a distance from each other.
       depth: keypoints lie around depth 0.
-      expression: expressions are small, so that what lasts goes into the canonical
+      expression: expressions are small, so that lasting shape goes into the canonical
         keypoints.
       pose: mean absolute error in degrees, where the pose is known.
       landmarks: guided keypoints lie on their landmarks, where these are known.
-      gaps: so do they relative to each other, by the pairs that `gaps` names.
-      correspondence: the deformation takes each landmark from where it lies in the
-        source, where these are known.
+      gaps: guided keypoints keep the gaps of their landmarks, for the pairs that `gaps`
+        names.
+      correspondence: the deformation takes each landmark from its place in the source,
+        where these are known.
     """
 
     reconstruction: float = 10.0
@@ -66,11 +68,13 @@ class LossWeights:
 @dataclass(frozen=True)
 class DiscriminatorConfig:
     """A patch discriminator: convolutions, each followed by a mean pool, and a map of
-    opinions.
+    scores.
 
     Attributes:
-      channels: of its first map; doubled by every layer, to `max_channels` at most.
-      layers: each halves height and width.
+      channels: channels of its first map; doubled by every layer, to `max_channels` at
+        most.
+      max_channels: upper bound of the channels.
+      layers: number of layers; each halves height and width.
     """
 
     channels: int = 32
@@ -80,22 +84,28 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class RendererConfig(StageConfig):
-    """Training of the renderer: F, M, W and G together, on pairs of frames of one clip.
+    """Options of training F, M, W and G together, on pairs of frames of one clip.
 
     Attributes:
       image_size: side of the square picture that F and M read.
-      scales: of the reconstruction, each half as fine as the one before.
+      scales: pictures of the reconstruction, each half as fine as the one before.
       color_jitter: standard deviation of each colour's gain (natural logarithm), the
         same for both frames of a pair.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
-      gaps: pairs of guided keypoints, such as both lips, the way between which counts
-        by itself.
+      gaps: pairs of guided keypoints, such as both lips, whose distance is a loss of
+        its own.
       contrast: share of the pairs that are drawn by how much a gap differs between
         their frames, where landmarks are known; the others are any two frames of a
         clip.
       focused: landmarks at which pixels count more.
       folds: pairs of landmarks that meet when lids or lips shut; the correspondence
         asks for each on its own side.
+      appearance: sizes of F.
+      motion: sizes of M.
+      warping: sizes of W.
+      generator: sizes of G.
+      discriminator: sizes of the discriminator.
+      losses: weights of the losses.
     """
 
     image_size: int = 256
@@ -130,21 +140,65 @@ class RendererConfig(StageConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_sizes()
-        if unknown := [
-            name
-            for name in self.optimizer.clip_apart
-            if name not in (*RENDERER, DISCRIMINATOR)
-        ]:
+        self._check_networks()
+        self._check_landmarks()
+        if not (self.draws_pictures or self.warps_source or self.guided):
             raise ConfigError(
-                f"clip_apart names {unknown[0]}; there are {', '.join((*RENDERER, DISCRIMINATOR))}"
+                "neither a loss on pictures nor on landmarks: there is nothing to learn from"
             )
-        if self.losses.focus and not self.focused:
+
+    def _check_sizes(self) -> None:
+        """Raise a ConfigError unless pictures can be halved as often as networks and
+        losses halve them."""
+        halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
+        if self.image_size < 1 or self.image_size % 2**halvings:
             raise ConfigError(
-                f"losses.focus is {self.losses.focus}, on focused landmarks, and focused names none"
+                f"image_size is {self.image_size}: appearance.down_blocks and "
+                f"warping.hourglass_blocks halve it {halvings} times, so choose a multiple of "
+                f"{2**halvings}"
             )
-        if self.losses.gaps and not self.gaps:
+        size = self.output_size
+        # The lowest bit that is set is the power of two that divides the size.
+        scales = (size & -size).bit_length()
+        if not 1 <= self.scales <= scales:
             raise ConfigError(
-                f"losses.gaps is {self.losses.gaps}, between pairs of keypoints, and gaps names none"
+                f"scales is {self.scales}: each after the first halves the generator's {size} "
+                f"pixels, so choose from 1 to {scales}"
+            )
+
+    def _check_networks(self) -> None:
+        """Raise a ConfigError unless the networks fit each other and the optimizer."""
+        volume = (self.appearance.volume_channels, self.appearance.volume_depth)
+        expected = (self.warping.volume_channels, self.warping.volume_depth)
+        if volume != expected:
+            raise ConfigError(
+                f"appearance makes volumes of {volume} channels and planes, and warping reads "
+                f"{expected}: choose the same"
+            )
+        if self.warping.features != self.generator.features:
+            raise ConfigError(
+                f"warping makes {self.warping.features} features and the generator reads "
+                f"{self.generator.features}: choose the same"
+            )
+        networks = (*RENDERER, DISCRIMINATOR)
+        apart = self.optimizer.clip_apart
+        unknown = [name for name in apart if name not in networks]
+        if unknown:
+            raise ConfigError(
+                f"clip_apart names {unknown[0]}; there are {', '.join(networks)}"
+            )
+
+    def _check_landmarks(self) -> None:
+        """Raise a ConfigError unless losses and pairs have the landmarks that they
+        need."""
+        losses = self.losses
+        if losses.focus and not self.focused:
+            raise ConfigError(
+                f"losses.focus is {losses.focus}, on focused landmarks, and focused names none"
+            )
+        if losses.gaps and not self.gaps:
+            raise ConfigError(
+                f"losses.gaps is {losses.gaps}, between pairs of keypoints, and gaps names none"
             )
         if not 0 <= self.contrast <= 1:
             raise ConfigError(
@@ -155,53 +209,17 @@ class RendererConfig(StageConfig):
                 f"contrast is {self.contrast}, by how gaps differ, and gaps names none"
             )
         guided = [keypoint for keypoint, _ in self.guided]
-        if unguided := [
-            keypoint
-            for pair in self.gaps
-            for keypoint in pair
-            if keypoint not in guided
-        ]:
+        ends = [keypoint for gap in self.gaps for keypoint in gap]
+        unguided = [keypoint for keypoint in ends if keypoint not in guided]
+        if unguided:
             raise ConfigError(
                 f"gaps names keypoint {unguided[0]}, which guided does not: add it there"
             )
-        if unknown := [
-            keypoint for keypoint in guided if not 0 <= keypoint < self.motion.keypoints
-        ]:
+        count = self.motion.keypoints
+        unknown = [keypoint for keypoint in guided if not 0 <= keypoint < count]
+        if unknown:
             raise ConfigError(
-                f"guided names keypoint {unknown[0]}, and there are {self.motion.keypoints}: leave it out"
-            )
-        if not (self.draws or self.warps or self.guided):
-            raise ConfigError(
-                "neither a loss on pictures nor on landmarks: there is nothing to learn from"
-            )
-        volumes = (self.appearance.volume_channels, self.appearance.volume_depth)
-        if volumes != (self.warping.volume_channels, self.warping.volume_depth):
-            raise ConfigError(
-                f"appearance makes volumes of {volumes} channels and planes, and warping reads "
-                f"{(self.warping.volume_channels, self.warping.volume_depth)}: choose the same"
-            )
-        if self.warping.features != self.generator.features:
-            raise ConfigError(
-                f"warping makes {self.warping.features} features and the generator reads {self.generator.features}: "
-                "choose the same"
-            )
-
-    def _check_sizes(self) -> None:
-        """Raise a ConfigError unless pictures can be halved as often as networks and
-        losses halve them."""
-        halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
-        if self.image_size < 1 or self.image_size % 2**halvings:
-            raise ConfigError(
-                f"image_size is {self.image_size}: appearance.down_blocks and warping.hourglass_blocks halve it "
-                f"{halvings} times, so choose a multiple of {2**halvings}"
-            )
-        most = (
-            self.output_size & -self.output_size
-        ).bit_length()  # its factors of two, and the size itself
-        if not 1 <= self.scales <= most:
-            raise ConfigError(
-                f"scales is {self.scales}: each after the first halves the generator's {self.output_size} pixels, so "
-                f"choose from 1 to {most}"
+                f"guided names keypoint {unknown[0]}, and there are {count}: leave it out"
             )
 
     @property
@@ -211,36 +229,34 @@ class RendererConfig(StageConfig):
         return tuple((landmark[one], landmark[other]) for one, other in self.gaps)
 
     @property
-    def draws(self) -> bool:
-        """Whether pictures are made; without a loss on them, F, M and W learn from
-        landmarks and poses."""
-        return bool(self.losses.reconstruction or self.losses.perceptual or self.judged)
-
-    @property
-    def warps(self) -> bool:
-        """Whether the source is warped; without that, M alone learns, from landmarks
-        and poses."""
-        return self.draws or bool(self.losses.correspondence)
-
-    @property
-    def judged(self) -> bool:
-        """Whether there is a discriminator."""
+    def has_discriminator(self) -> bool:
+        """True if a discriminator scores pictures."""
         return bool(self.losses.adversarial or self.losses.feature_matching)
+
+    @property
+    def draws_pictures(self) -> bool:
+        """True if pictures are made; without a loss on them, F, M and W learn from
+        landmarks and poses."""
+        losses = self.losses
+        on_pictures = losses.reconstruction or losses.perceptual
+        return bool(on_pictures or self.has_discriminator)
+
+    @property
+    def warps_source(self) -> bool:
+        """True if the source is warped; otherwise only M learns, from landmarks and
+        poses."""
+        return self.draws_pictures or bool(self.losses.correspondence)
 
     @property
     def output_size(self) -> int:
         """Side of the picture that G makes."""
-        return (
-            self.image_size
-            // 2**self.appearance.down_blocks
-            * 4
-            * self.generator.upscale
-        )
+        warped = self.image_size // 2**self.appearance.down_blocks
+        return warped * 4 * self.generator.upscale
 
     @property
     def target_size(self) -> int:
         """Side of the pictures that are shown, and compared where any are made."""
-        return self.output_size if self.draws else self.image_size
+        return self.output_size if self.draws_pictures else self.image_size
 
     @property
     def sizes(self) -> dict[str, Any]:

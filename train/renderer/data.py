@@ -1,11 +1,11 @@
-"""Pairs of frames of one clip, in batches; `train.data.batches` says in which order they
-come."""
+"""Pairs of frames of one clip, in batches; see `train.data.batches` for their order."""
 
 from dataclasses import dataclass
 
 import grain
+import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from train.data.batches import (
     Rows,
@@ -26,8 +26,8 @@ class Contrast:
     frames would show one.
 
     Attributes:
-      share: of the pairs, that are drawn by how much a gap of the face differs between
-        their frames.
+      share: share of the pairs that are drawn by how much a gap of the face differs
+        between their frames.
       gaps: pairs of landmarks, such as both lids of an eye; each pair of frames is
         drawn by one of them.
     """
@@ -38,12 +38,12 @@ class Contrast:
 
 @dataclass(frozen=True)
 class PairDraw(grain.transforms.RandomMap):
-    """A clip -> two of its frames, chosen by the random key.
+    """Draw two frames of a clip by the random key.
 
     Attributes:
-      landmarks: points of a face; those of a clip that has none are NaN.
-      contrast: how the frames are chosen; by themselves in a clip whose landmarks are
-        unknown or stand still.
+      landmarks: number of points of a face; those of a clip that has none are NaN.
+      contrast: choice of the frames; uniform in a clip whose landmarks are unknown or
+        stand still.
     """
 
     landmarks: int
@@ -55,7 +55,8 @@ class PairDraw(grain.transforms.RandomMap):
         index, record = element
         if record.frames < 2:
             raise DatasetError(
-                f"clip {record.clip} has a single frame and a pair needs two: process the videos again"
+                f"clip {record.clip} has a single frame and a pair needs two: process the "
+                "videos again"
             )
         source, driving = self._choose(record, rng)
         return {
@@ -65,22 +66,19 @@ class PairDraw(grain.transforms.RandomMap):
         }
 
     def _choose(self, record: FrameRecord, rng: np.random.Generator) -> tuple[int, int]:
-        if (
-            rng.random() < self.contrast.share
-            and record.landmarks.shape[1] == self.landmarks
-        ):
+        """Choose source and driving frame, by a gap in a share of the pairs."""
+        contrasted = rng.random() < self.contrast.share
+        if contrasted and record.landmarks.shape[1] == self.landmarks:
             gap = self.contrast.gaps[int(rng.integers(len(self.contrast.gaps)))]
-            differences = _differences(record.landmarks, *gap)
-            if np.any(differences):
-                chosen = rng.choice(
-                    differences.size, p=differences.ravel() / differences.sum()
-                )
-                source, driving = divmod(int(chosen), record.frames)
-                return source, driving
+            weights = _gap_differences(record.landmarks, *gap)
+            if np.any(weights):
+                probabilities = weights.ravel() / weights.sum()
+                pair = int(rng.choice(weights.size, p=probabilities))
+                return divmod(pair, record.frames)
+        # Any frame, and any other one.
         source = int(rng.integers(record.frames))
-        return source, (
-            source + 1 + int(rng.integers(record.frames - 1))
-        ) % record.frames
+        shift = 1 + int(rng.integers(record.frames - 1))
+        return source, (source + shift) % record.frames
 
     def _frame(self, role: str, record: FrameRecord, frame: int) -> Sample:
         return {
@@ -92,14 +90,16 @@ class PairDraw(grain.transforms.RandomMap):
 
 
 def pair_inputs(dataset: FrameDataset) -> Inputs:
-    """What the steps of both stages read of a batch."""
+    """Return the arrays of a sample that the steps of both stages read."""
     size, points = dataset.size, dataset.landmarks
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {"row": ((), np.int32)}
+    inputs = {"row": jax.ShapeDtypeStruct((), np.int32)}
     for role in ("source", "driving"):
-        shapes[role] = ((size, size, 3), np.uint8)
-        shapes[f"{role}_landmarks"] = ((points, 2), np.float32)
-        shapes[f"{role}_pose"] = ((3,), np.float32)
-    return shapes
+        inputs |= {
+            role: jax.ShapeDtypeStruct((size, size, 3), np.uint8),
+            f"{role}_landmarks": jax.ShapeDtypeStruct((points, 2), np.float32),
+            f"{role}_pose": jax.ShapeDtypeStruct((3,), np.float32),
+        }
+    return inputs
 
 
 def pairs(
@@ -111,64 +111,68 @@ def pairs(
     contrast: Contrast = Contrast(),
     shuffle: bool = True,
 ) -> grain.MapDataset:
-    """The endless sequence of this process's batches.
+    """Return the endless sequence of this process's batches.
 
     `source` and `driving` are two frames of one clip, uint8 (n, size, size, 3), RGB;
     `source_landmarks` and `driving_landmarks` (n, l, 2) and `source_pose` and
-    `driving_pose` (n, 3) are as in `FrameRecord`, NaN where they are unknown; `row`;
-    and `clip`, `source_frame` and `driving_frame` say what they are.
+    `driving_pose` (n, 3) are as in `FrameRecord`, NaN where they are unknown; `row` is
+    the place in the global batch; and `clip`, `source_frame` and `driving_frame` name
+    the frames.
 
     Args:
-      shuffle: the clips anew every time round; otherwise they keep their order.
+      dataset: frames of clips.
+      split: split of the data set.
+      seed: seed of the order and of the pairs.
+      rows: rows of a batch that this process reads.
+      contrast: preference for pairs whose frames differ.
+      shuffle: shuffle the clips again in every round; otherwise they keep their order.
     """
-    return sequence(
-        dataset,
-        split,
-        PairDraw(dataset.landmarks, contrast),
-        seed,
-        rows,
-        shuffle=shuffle,
-    )
+    draw = PairDraw(dataset.landmarks, contrast)
+    return sequence(dataset, split, draw, seed, rows, shuffle=shuffle)
 
 
 def batches(
     dataset: FrameDataset, seed: int, rows: Rows, *, contrast: Contrast = Contrast()
 ) -> grain.DatasetIterator:
-    """An endless iterator over training batches, read ahead by threads; its state says
-    where it is."""
+    """Return an endless iterator over training batches, read ahead by threads; its
+    state is its position."""
     return read_ahead(pairs(dataset, "train", seed, rows, contrast=contrast))
 
 
 def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:
-    """The same `count` batches every time, without contrast: a pair of every validation
-    clip, and another, in an order that mixes subjects."""
+    """Return the same `count` batches every time, without contrast: a pair of every
+    validation clip, then another, in an order that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
     return first_batches(pairs(dataset, "validation", 0, rows), rows, count)
 
 
 def describe(batch: Sample, dataset: FrameDataset) -> str:
-    """The clips of a batch and which of their frames it holds, for messages."""
-    frames = zip(
-        batch["source_frame"].tolist(), batch["driving_frame"].tolist(), strict=True
-    )
-    named = zip(clip_names(dataset, batch["clip"]), frames, strict=True)
+    """Return the clips of a batch and the frames that it holds of them, for
+    messages."""
+    names = clip_names(dataset, batch["clip"])
+    sources = batch["source_frame"].tolist()
+    drivings = batch["driving_frame"].tolist()
     return ", ".join(
-        f"{name} from frame {source} to {driving}" for name, (source, driving) in named
+        f"{name} from frame {source} to {driving}"
+        for name, source, driving in zip(names, sources, drivings, strict=True)
     )
 
 
 def _points(record: FrameRecord, frame: int, count: int) -> Float32[np.ndarray, "l 2"]:
-    known = record.landmarks[frame]
-    return known if len(known) == count else np.full((count, 2), np.nan, np.float32)
+    """Return the landmarks of a frame; NaN where the clip has none."""
+    points = record.landmarks[frame]
+    if len(points) == count:
+        return points
+    return np.full((count, 2), np.nan, np.float32)
 
 
-def _differences(
+def _gap_differences(
     landmarks: Float32[np.ndarray, "f l 2"], one: int, other: int
-) -> np.ndarray:
-    """By how much the distance of two landmarks differs between each frame and each
-    other, (f, f); 0 where unknown."""
-    gap = np.linalg.norm(landmarks[:, one] - landmarks[:, other], axis=-1).astype(
-        np.float64
-    )
+) -> Float64[np.ndarray, "f f"]:
+    """Return the difference of a gap between two landmarks in every pair of frames; 0
+    where it is unknown."""
+    # In double precision, so that probabilities sum to 1.
+    way = landmarks[:, one] - landmarks[:, other]
+    gap = np.linalg.norm(way, axis=-1).astype(np.float64)
     return np.nan_to_num(np.abs(gap[:, None] - gap[None]))

@@ -1,5 +1,5 @@
 """The networks that are trained together: F, M, W and G, and the discriminator that
-judges their pictures."""
+scores their pictures."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import SpectralConv
-from jaxportrait.models.parts import RENDERER, build
+from jaxportrait.models.parts import build
 from jaxportrait.models.warping import Warped
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.resize import mean_pool
@@ -19,10 +19,11 @@ from jaxportrait.types import Motion
 from train.renderer.config import DiscriminatorConfig, RendererConfig
 
 SLOPE = 0.2
+"""Slope of the leaky ReLU below 0."""
 
 
 class Discriminator(nnx.Module):
-    """Picture -> opinions, one a patch; positive for true pictures.
+    """Picture -> scores, one a patch; positive for true pictures.
 
     Source: Isola et al., "Image-to-image translation with conditional adversarial
     networks", 2017; with the spectral norm of Miyato et al., 2018.
@@ -35,22 +36,22 @@ class Discriminator(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        widths = [
-            min(config.max_channels, config.channels * 2**i)
-            for i in range(config.layers)
-        ]
+        widths = [3]
+        for layer in range(config.layers):
+            widths.append(min(config.max_channels, config.channels * 2**layer))
         self.layers = nnx.List(
             SpectralConv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
-            for inputs, outputs in itertools.pairwise((3, *widths))
+            for inputs, outputs in itertools.pairwise(widths)
         )
         self.opinion = SpectralConv(widths[-1], 1, (3, 3), dtype=dtype, rngs=rngs)
 
     def __call__(
         self, image: Float[Array, "n H W 3"]
     ) -> tuple[Float[Array, "n h w 1"], list[Float[Array, "n h w c"]]]:
-        """Opinions of `image`, whose values are from 0 to 1, and the feature maps
-        before them."""
-        x, maps = 2 * image - 1, []
+        """Return the scores of `image`, whose values are from 0 to 1, and the feature
+        maps before them."""
+        x = 2 * image - 1
+        maps = []
         for layer in self.layers:
             x = mean_pool(nnx.leaky_relu(layer(x), SLOPE))
             maps.append(x)
@@ -58,12 +59,12 @@ class Discriminator(nnx.Module):
 
 
 class Placed(NamedTuple):
-    """What M makes of a pair.
+    """Keypoints and motion of a pair.
 
     Attributes:
-      source, driving: keypoints; those of the driving frame are made of the source's
-        canonical ones.
-      motion: of the source frames, and after them of the driving frames.
+      source: keypoints of the source frames.
+      driving: keypoints of the driving frames, from the source's canonical ones.
+      motion: motion of the source frames, and then of the driving frames.
     """
 
     source: Float[Array, "n k 3"]
@@ -81,21 +82,26 @@ class Renderer(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        networks: list[Any] = [
-            build(sizes[part], dtype=dtype, rngs=rngs) for part in RENDERER
-        ]
-        self.appearance, self.motion, self.warping, self.generator = networks
+        def network(part: str) -> Any:
+            return build(sizes[part], dtype=dtype, rngs=rngs)
+
+        self.appearance = network("appearance")
+        self.motion = network("motion")
+        self.warping = network("warping")
+        self.generator = network("generator")
 
     def __call__(
         self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]
     ) -> Float[Array, "n H W 3"]:
-        """Each of `source`, moved as its `driving` frame; values are from 0 to 1."""
+        """Draw each of `source`, moved as its `driving` frame; values are from 0 to
+        1."""
         return self.draw(source, self.place(source, driving))
 
     def place(
         self, source: Float[Array, "n h w 3"], driving: Float[Array, "n h w 3"]
     ) -> Placed:
-        """The keypoints of both frames."""
+        """Return the keypoints of both frames."""
+        # One pass of M over both; driving frames move the source's canonical keypoints.
         n = len(source)
         motion = self.motion(jnp.concatenate([source, driving]))
         canonical = motion.keypoints.at[n:].set(motion.keypoints[:n])
@@ -105,11 +111,12 @@ class Renderer(nnx.Module):
     def draw(
         self, source: Float[Array, "n h w 3"], placed: Placed
     ) -> Float[Array, "n H W 3"]:
-        """Each of `source`, with its keypoints moved to those of the driving frame."""
+        """Draw each of `source`, with its keypoints moved to those of the driving
+        frame."""
         return self.generator(self.warp(source, placed).features)
 
     def warp(self, source: Float[Array, "n h w 3"], placed: Placed) -> Warped:
-        """What of `source` is drawn, where, and the motion that took it there."""
+        """Return the warped features of `source`, and the motion that warped them."""
         return self.warping(self.appearance(source), placed.source, placed.driving)
 
 
@@ -120,7 +127,7 @@ class Networks(Renderer):
         self, config: RendererConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
         super().__init__(config.sizes, dtype=dtype, rngs=rngs)
-        if config.judged:
+        if config.has_discriminator:
             self.discriminator = Discriminator(
                 config.discriminator, dtype=dtype, rngs=rngs
             )
@@ -129,7 +136,7 @@ class Networks(Renderer):
 def place_keypoints(
     motion: Motion, canonical: Float[Array, "n k 3"]
 ) -> Float[Array, "n k 3"]:
-    """Canonical keypoints, moved by each picture's pose, expression, scale and
+    """Move canonical keypoints by each picture's pose, expression, scale and
     translation."""
     return transform_keypoints(
         canonical,

@@ -1,5 +1,5 @@
-"""The VGG that renderer training may ask how alike two pictures look; its weights are
-given and stay as they are."""
+"""The VGG of the perceptual loss, whose weights come from a checkpoint and stay
+fixed."""
 
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,15 @@ PART = "perceptual"
 def open_vgg(
     path: Path | None, config: RendererConfig
 ) -> tuple[VGG | None, dict[str, str]]:
-    """The network of the perceptual loss, its weights on the host, and its part and the
-    identity of its weights.
+    """Open the network of the perceptual loss, its weights on the host.
 
     Args:
-      path: of a checkpoint that holds it; None where the loss does not count.
+      path: checkpoint that holds it; None without a perceptual loss.
+      config: options of the run.
+
+    Returns:
+      The network, and the identity of its weights by part; None and nothing without a
+      perceptual loss.
 
     Raises:
       ConfigError: the loss counts and there is no checkpoint, or the other way round,
@@ -39,8 +43,8 @@ def open_vgg(
         return None, {}
     if not weight:
         raise ConfigError(
-            f"--perceptual {path} has no effect, as losses.perceptual is 0: set it, such as to 10, or leave out the "
-            "checkpoint"
+            f"--perceptual {path} has no effect, as losses.perceptual is 0: set it, such as to "
+            "10, or leave out the checkpoint"
         )
     checkpoint = open_checkpoint(path)
     check_size(config, checkpoint.sizes(PART))
@@ -48,7 +52,7 @@ def open_vgg(
 
 
 def read_vgg(checkpoint: Checkpoint, config: RendererConfig) -> VGG:
-    """The network, which computes in the run's dtype."""
+    """Read the network, which computes in the run's dtype."""
     network: Any = abstract(checkpoint.sizes(PART), dtype=jnp.dtype(config.dtype))
     fill(network, checkpoint.leaves(PART))
     return network
@@ -58,8 +62,9 @@ def check_size(config: RendererConfig, vgg: VGGConfig) -> None:
     """Raise a ConfigError if the coarsest picture that is compared is too small for the
     network."""
     coarsest = config.output_size // 2 ** (config.scales - 1)
-    if coarsest < 2**vgg.halvings:
+    least = 2**vgg.halvings
+    if coarsest < least:
         raise ConfigError(
-            f"scales is {config.scales}, which shrinks pictures of {config.output_size} pixels to {coarsest}, and the "
-            f"perceptual loss needs {2**vgg.halvings}: take fewer scales"
+            f"scales is {config.scales}, which shrinks pictures of {config.output_size} pixels "
+            f"to {coarsest}, and the perceptual loss needs {least}: use fewer scales"
         )

@@ -1,4 +1,4 @@
-"""What networks make of held-out pairs of frames, as a picture."""
+"""A picture of what networks make of held-out pairs of frames."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,30 +7,31 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import UInt8
 
-from train.engine.program import Given, HeldOut, Plot
+from train.engine.program import Frozen
+from train.engine.stage import HeldOut, Pictures, Plot
 from train.engine.state import Params
 
 PLOTTED_PAIRS = 6
 
 
 def plot_pairs(picture: Callable[..., Any], mesh: Mesh) -> Plot:
-    """The first held-out pairs, a row each: `pairs`.
+    """Return the function that plots the first held-out pairs, a row each: `pairs`.
 
     Args:
-      picture: (*given, average, batch) -> a picture of as many rows, of equal height,
+      picture: (*frozen, average, batch) -> a picture of as many rows, of equal height,
         as the batch has pairs.
+      mesh: devices of the run.
     """
     draw = jax.jit(picture, out_shardings=NamedSharding(mesh, P()))
 
-    def plot(
-        given: Given, average: Params, held_out: HeldOut
-    ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+    def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
         if not held_out:
             return {}
-        drawn = np.asarray(draw(*given, average, held_out[0]))
-        shown = drawn[: PLOTTED_PAIRS * (len(drawn) // len(held_out[0]["row"]))]
+        batch = held_out[0]
+        drawn = np.asarray(draw(*frozen, average, batch))
+        row_height = len(drawn) // len(batch["row"])
+        shown = drawn[: PLOTTED_PAIRS * row_height]
         return {"pairs": np.asarray(np.rint(255 * shown), np.uint8)}
 
     return plot

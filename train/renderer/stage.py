@@ -1,26 +1,24 @@
 """The renderer as a stage: `python -m train --stage renderer`."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.models.vgg import VGG
 from train.data.batches import Rows
 from train.data.frames import FrameDataset, open_frames
-from train.engine.config import ConfigError
+from train.engine.config import ConfigError, as_json
 from train.engine.initial import by_path, initial_weights
 from train.engine.keys import Purpose, root_key
-from train.engine.loop import Batches, Task
-from train.engine.program import Program, make_task
-from train.engine.run import Run, RunOptions, train_stage
+from train.engine.program import HostBatch, Program
+from train.engine.stage import Batches, Description, Plot
 from train.engine.state import Params, batch_statistics_of, parameters_of
 from train.renderer.config import RendererConfig
 from train.renderer.data import (
@@ -41,118 +39,127 @@ class RendererStage:
     """F, M, W, G and a discriminator, trained on pairs of frames.
 
     Attributes:
-      initial: weights and batch statistics to start from, by dotted path; what is not
-        among them starts fresh.
-      vgg: of the perceptual loss, on the host, where that counts.
+      config: options of the run.
+      dataset: frames of clips.
+      run: identity of the run.
+      initial: weights and batch statistics to start from, by dotted path; the others
+        are drawn.
+      vgg: network of the perceptual loss, on the host; None without that loss.
     """
 
     config: RendererConfig
     dataset: FrameDataset
-    run: Run
+    run: Description
     initial: dict[str, np.ndarray]
     vgg: VGG | None
+
+    @property
+    def program(self) -> Program:
+        return Program(
+            partial(train_step, self.config),
+            partial(validation_error, self.config),
+            partial(fresh_leaves, self.config),
+            self.config.optimizer,
+            pair_inputs(self.dataset),
+            frozen=(self.vgg,),
+        )
+
+    @property
+    def statistics(self) -> None:
+        """None: no motion is normalised."""
+        return None
 
     def batches(self, rows: Rows) -> Batches:
         contrast = Contrast(self.config.contrast, self.config.guided_gaps)
         return batches(self.dataset, self.config.seed, rows, contrast=contrast)
 
-    def task(self, update: jax.stages.Compiled, rows: Rows, mesh: Mesh) -> Task:
-        config = self.config
-        return make_task(
-            self.program,
-            update,
-            seed=config.seed,
-            held_out=validation_batches(self.dataset, rows, config.validation_batches),
-            mesh=mesh,
-            plot=plot_pairs(
-                lambda _, average, batch: picture(config, average, batch), mesh
-            ),
-            describe=partial(describe, dataset=self.dataset),
-            run=self.run,
-        )
+    def held_out(self, rows: Rows) -> Sequence[HostBatch]:
+        return validation_batches(self.dataset, rows, self.config.validation_batches)
 
-    @property
-    def program(self) -> Program:
-        config = self.config
-        return Program(
-            partial(train_step, config),
-            lambda _, average, batch: validation_error(config, average, batch),
-            partial(fresh_leaves, config),
-            config.optimizer,
-            pair_inputs(self.dataset),
-            given=(self.vgg,),
-        )
+    def plot(self, mesh: Mesh) -> Plot:
+        return plot_pairs(partial(picture, self.config), mesh)
+
+    def describe(self, batch: HostBatch) -> str:
+        return describe(batch, self.dataset)
 
 
 def fresh_leaves(config: RendererConfig) -> tuple[Params, Params]:
-    """Weights and batch statistics of newly initialised networks."""
-    networks = Networks(config, rngs=nnx.Rngs(root_key(config.seed, Purpose.WEIGHTS)))
+    """Return weights and batch statistics of newly initialised networks."""
+    key = root_key(config.seed, Purpose.WEIGHTS)
+    networks = Networks(config, rngs=nnx.Rngs(key))
     return parameters_of(networks), batch_statistics_of(networks)
 
 
-def train_renderer(
-    options: RunOptions, config: RendererConfig, console: Console
-) -> bool:
-    """Train a renderer; whether its last step is done."""
-    return train_stage(open_renderer(options, config), options, console)
+def open_renderer(
+    config: RendererConfig,
+    dataset_path: Path,
+    checkpoint: Path | None = None,
+    init: Path | None = None,
+    perceptual: Path | None = None,
+) -> RendererStage:
+    """Open the stage of a data set of frames.
 
-
-def open_renderer(options: RunOptions, config: RendererConfig) -> RendererStage:
-    """The stage of a data set of frames.
+    Args:
+      config: options of the run.
+      dataset_path: data set of `train.frames`.
+      checkpoint: checkpoint of the parts that are not trained, for `train.export`.
+      init: checkpoint to start from.
+      perceptual: checkpoint that holds the VGG of the perceptual loss.
 
     Raises:
-      ConfigError: sizes of data and networks that do not fit, or a VGG without its
-        loss, or the other way round.
-      CheckpointError: there is none to take the other parts from, where one is named.
+      ConfigError: sizes of data and networks do not fit, or a VGG has no loss, or the
+        loss no VGG.
+      CheckpointError: a checkpoint cannot be opened.
     """
-    dataset = open_frames(options.dataset_path)
+    dataset = open_frames(dataset_path)
     check_sizes(config, dataset)
-    vgg, frozen = open_vgg(options.perceptual, config)
-    initial = (
-        {}
-        if options.init is None
-        else by_path(initial_weights(options.init, config.sizes))
-    )
-    content = {
-        "stage": "renderer",
-        "config": asdict(config),
-        "trained": {
-            "image_size": config.image_size,
-            "crop_zoom": dataset.zoom,
-            **encode_parts(config.sizes),
-        },
-        "dataset": dataset.identity,
-        "frozen": frozen,
-        "checkpoint": None
-        if options.checkpoint is None
-        else str(open_checkpoint(options.checkpoint).path),
+    vgg, identities = open_vgg(perceptual, config)
+    initial = {} if init is None else by_path(initial_weights(init, config.sizes))
+    # Opened now, so that a wrong path fails before training.
+    rest = None if checkpoint is None else str(open_checkpoint(checkpoint).path)
+    trained = {
+        "image_size": config.image_size,
+        "crop_zoom": dataset.zoom,
+        **encode_parts(config.sizes),
     }
-    return RendererStage(config, dataset, json.loads(json.dumps(content)), initial, vgg)
+    run = as_json(
+        {
+            "stage": "renderer",
+            "config": config,
+            "trained": trained,
+            "dataset": dataset.identity,
+            "frozen": identities,
+            "checkpoint": rest,
+        }
+    )
+    return RendererStage(config, dataset, run, initial, vgg)
 
 
 def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
-    """Raise a ConfigError unless the frames can be halved to what the networks read and
-    make."""
-    for name, size in (
-        ("image_size", config.image_size),
-        ("the generator's pictures", config.target_size),
-    ):
+    """Raise a ConfigError unless the frames can be halved to the sizes that networks
+    read and make, and have the landmarks that are named."""
+    sizes = {
+        "image_size": config.image_size,
+        "the generator's pictures": config.target_size,
+    }
+    for name, size in sizes.items():
         if not dataset.provides(size):
             raise ConfigError(
-                f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of {dataset.path}: "
-                f"make frames of another --size, or choose another image_size or generator.upscale"
+                f"{name} of {size} pixels cannot be had by halving the {dataset.size} pixels of "
+                f"{dataset.path}: make frames of another --size, or choose another image_size or "
+                "generator.upscale"
             )
-    named = {
+    landmarks = {
         "guided": [landmark for _, landmark in config.guided],
         "focused": config.focused,
         "folds": [landmark for fold in config.folds for landmark in fold],
     }
-    for name, landmarks in named.items():
-        if unknown := [
-            landmark for landmark in landmarks if not 0 <= landmark < dataset.landmarks
-        ]:
+    for name, numbers in landmarks.items():
+        unknown = [number for number in numbers if not 0 <= number < dataset.landmarks]
+        if unknown:
             raise ConfigError(
-                f"{name} names landmark {unknown[0]}, and {dataset.path} has {dataset.landmarks}: leave it out"
+                f"{name} names landmark {unknown[0]}, and {dataset.path} has "
+                f"{dataset.landmarks}: leave it out"
             )
     if config.losses.correspondence and not dataset.landmarks:
         raise ConfigError(

@@ -13,7 +13,10 @@ from jaxportrait.ops.grid import axis_positions, sample_volume
 from jaxportrait.types import pytree
 
 CONTROL_POINTS = 5
-AFFINE_DEVIATION, BEND_DEVIATION = 0.05, 0.005
+"""Control points along a side."""
+AFFINE_DEVIATION = 0.05
+BEND_DEVIATION = 0.005
+"""Standard deviation of a bend, in half sides of the picture."""
 
 
 @pytree
@@ -23,8 +26,8 @@ class Warp:
     points.
 
     Attributes:
-      affine: of (x, y, 1).
-      bends: of each control point.
+      affine: matrix of (x, y, 1).
+      bends: weight of each control point.
     """
 
     affine: Float[Array, "*n 2 3"]
@@ -32,42 +35,40 @@ class Warp:
 
 
 def draw_warp(key: PRNGKeyArray) -> Warp:
-    """A random warp, not far from none."""
+    """Draw a random warp near the identity."""
     affine, bends = jax.random.split(key)
-    return Warp(
-        jnp.eye(2, 3) + AFFINE_DEVIATION * jax.random.normal(affine, (2, 3)),
-        BEND_DEVIATION * jax.random.normal(bends, (CONTROL_POINTS**2, 2)),
-    )
+    noise = AFFINE_DEVIATION * jax.random.normal(affine, (2, 3))
+    bend = BEND_DEVIATION * jax.random.normal(bends, (CONTROL_POINTS**2, 2))
+    return Warp(jnp.eye(2, 3) + noise, bend)
 
 
 def warp_points(warp: Warp, points: Float[Array, "n p 2"]) -> Float[Array, "n p 2"]:
-    """Where a warped picture takes what it shows at `points`: positions (x, y) in [-1,
-    1]."""
+    """Return the positions in the picture that its warped one shows at `points`: (x, y)
+    in [-1, 1]."""
+    # An affine map, and for each control point a bend that falls off with distance.
     ones = jnp.ones((*points.shape[:-1], 1), points.dtype)
-    straight = jnp.einsum(
-        "nij,npj->npi", warp.affine, jnp.concatenate([points, ones], axis=-1)
-    )
-    square = jnp.square(points[:, :, None] - _control_points()[None, None]).sum(axis=-1)
+    homogeneous = jnp.concatenate([points, ones], axis=-1)
+    straight = jnp.einsum("nij,npj->npi", warp.affine, homogeneous)
+    way = points[:, :, None] - _control_points()[None, None]
+    square = jnp.square(way).sum(axis=-1)
     radial = 0.5 * square * jnp.log(square + 1e-6)  # d^2 log d
     return straight + jnp.einsum("npc,nci->npi", radial, warp.bends)
 
 
 def warp_images(warp: Warp, images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Pictures that show at each point what `images` show at `warp_points` of it; black
-    from outside."""
+    """Warp pictures: each point shows the picture at its `warp_points`; outside reads
+    as black."""
     n, height, width, _ = images.shape
     y, x = jnp.meshgrid(axis_positions(height), axis_positions(width), indexing="ij")
-    grid = jnp.broadcast_to(
-        jnp.stack([x, y], axis=-1).reshape(1, -1, 2), (n, height * width, 2)
-    )
-    at = (
-        warp_points(warp, grid)
-        * jnp.array([(width - 1) / width, (height - 1) / height])[None, None]
-    )
-    at = jnp.pad(at, ((0, 0), (0, 0), (0, 1))).reshape(
-        n, 1, height, width, 3
-    )  # a plane at depth 0
-    return sample_volume(images[:, None], at)[:, 0]
+    points = jnp.stack([x, y], axis=-1).reshape(1, -1, 2)
+    positions = warp_points(warp, jnp.broadcast_to(points, (n, height * width, 2)))
+    # From the centres of the outer pixels to their edges, as `sample_volume` counts.
+    edges = jnp.array([(width - 1) / width, (height - 1) / height])
+    positions = positions * edges[None, None]
+    # A picture is a volume of one plane, at depth 0.
+    grid = jnp.pad(positions, ((0, 0), (0, 0), (0, 1)))
+    grid = grid.reshape(n, 1, height, width, 3)
+    return sample_volume(images[:, None], grid)[:, 0]
 
 
 def _control_points() -> Float[Array, "c 2"]:

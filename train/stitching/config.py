@@ -1,12 +1,12 @@
-"""What a run of stitching training is: S and R, while F, M, W and G stay as a
-checkpoint has them.
+"""Options of stitching training: S and R learn, while F, M, W and G stay as a checkpoint
+has them.
 
-Source: Guo et al., "LivePortrait", 2024, stage II, whose code is not published. As the
-paper has it: the networks, what they read, pairs across identities, and what each loss
-compares. The paper does not say how shoulders, eyes and lips are found in a picture,
-how it is seen how far they are open in a made one, or what the losses weigh. Here
-landmarks tell the places, M's guided keypoints the openness, and the weights are this
-project's own. Offsets begin at zero.
+Source: Guo et al., "LivePortrait", 2024, stage II, whose code is not published. The
+networks, their inputs, pairs across identities and the quantities that each loss
+compares are the paper's. The paper does not say how shoulders, eyes and lips are found
+in a picture, how openness is measured in a made picture, or what the losses weigh. Here
+landmarks give the places and M's guided keypoints the openness, and the weights are
+this project's. Offsets begin at zero.
 """
 
 from collections.abc import Mapping
@@ -24,19 +24,19 @@ from train.engine.config import (
 
 STITCHING, EYES, LIPS = "stitching", "eye_retargeting", "lip_retargeting"
 OPENINGS = {EYES: 2, LIPS: 1}
-"""Of each retargeting network."""
+"""Number of openings of each retargeting network."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss counts.
+    """Weight of each loss.
 
     Attributes:
       shoulders: mean absolute difference of the stitched picture from the
         self-reconstruction, over the shoulders.
       surroundings: the same of a retargeted picture, around its eyes or lips.
-      openness: mean absolute difference of the openness that M sees in a retargeted
-        picture from the wanted one.
+      openness: mean absolute difference of the openness that M reads from a retargeted
+        picture from the target.
       offsets: mean absolute size of a network's offsets.
     """
 
@@ -48,14 +48,15 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class OrganConfig:
-    """The eyes or the lips, by landmarks of the data set; the openness is a height in
+    """The eyes or the lips, by landmarks of the data set; openness is a height in
     widths.
 
     Attributes:
-      openings: of each eye, or of the mouth, the landmarks of middle above, middle
-        below and both corners; none leaves the network out.
-      widest: openness is wanted from 0 to this.
-      radius: in widths; what lies farther from an opening's middle is to stay as it is.
+      openings: landmarks of each eye, or of the mouth: middle above, middle below and
+        both corners; none leaves the network out.
+      widest: targets of the openness are from 0 to this.
+      radius: radius in widths; pixels that lie farther from an opening's middle are to
+        stay as they are.
     """
 
     openings: tuple[tuple[int, int, int, int], ...]
@@ -65,15 +66,18 @@ class OrganConfig:
 
 @dataclass(frozen=True)
 class StitchingTrainConfig(StageConfig):
-    """Training of the stitching and retargeting networks, on frames that faces of other
-    clips drive.
+    """Options of training the stitching and retargeting networks, on frames that faces
+    of other clips drive.
 
     Attributes:
       jaw: landmarks, below the lowest of which a source's shoulders lie.
-      band: where no jaw is known, the shoulders are so much of the picture's height,
-        from below.
+      band: share of the picture's height, from below, that the shoulders are where no
+        jaw is known.
       guided: pairs of a keypoint and the landmark that it lies on, as the renderer was
         trained.
+      eyes: landmarks and ranges of the eyes.
+      lips: landmarks and ranges of the lips.
+      losses: weights of the losses.
     """
 
     batch_size: int = 16
@@ -96,82 +100,81 @@ class StitchingTrainConfig(StageConfig):
         super().__post_init__()
         if self.batch_size < 2:
             raise ConfigError(
-                f"batch_size is {self.batch_size}: a source is driven by the face of the row before it, so take 2 or "
-                "more"
+                f"batch_size is {self.batch_size}: a source is driven by the face of the row "
+                "before it, so choose 2 or more"
             )
         if not 0 < self.band < 1:
             raise ConfigError(
-                f"band is {self.band}: take a part of the picture's height, between 0 and 1"
+                f"band is {self.band}: choose a share of the picture's height, between 0 and 1"
             )
         for part, organ in self.organs.items():
             self._check(part, organ)
 
     @property
     def organs(self) -> dict[str, OrganConfig]:
-        """Part -> what it opens and shuts, of the retargeting networks that are
-        trained."""
-        return {
-            part: organ
-            for part, organ in ((EYES, self.eyes), (LIPS, self.lips))
-            if organ.openings
-        }
+        """Part -> organ, of the retargeting networks that are trained."""
+        organs = {EYES: self.eyes, LIPS: self.lips}
+        return {part: organ for part, organ in organs.items() if organ.openings}
 
     @property
     def landmarks(self) -> tuple[int, ...]:
         """Every landmark that is named."""
-        corners = [
-            landmark
-            for organ in self.organs.values()
-            for opening in organ.openings
-            for landmark in opening
-        ]
-        return (*self.jaw, *(landmark for _, landmark in self.guided), *corners)
+        landmarks = [*self.jaw]
+        landmarks += [landmark for _, landmark in self.guided]
+        for organ in self.organs.values():
+            for opening in organ.openings:
+                landmarks += opening
+        return tuple(landmarks)
 
     def sizes(self, keypoints: int) -> dict[str, StitchingConfig]:
-        """Part -> size of the networks that are trained, which is as published."""
-        every = {
-            EYES: StitchingConfig.eyes(keypoints),
-            LIPS: StitchingConfig.lips(keypoints),
-        }
-        return {STITCHING: StitchingConfig.stitching(keypoints)} | {
-            part: every[part] for part in self.organs
-        }
+        """Return part -> size of the networks that are trained, which is as
+        published."""
+        sizes = {STITCHING: StitchingConfig.stitching(keypoints)}
+        if self.eyes.openings:
+            sizes[EYES] = StitchingConfig.eyes(keypoints)
+        if self.lips.openings:
+            sizes[LIPS] = StitchingConfig.lips(keypoints)
+        return sizes
 
     def keypoint(self, landmark: int) -> int:
-        """The keypoint that lies on a landmark."""
+        """Return the keypoint that lies on a landmark."""
         return next(keypoint for keypoint, guide in self.guided if guide == landmark)
 
     def _check(self, part: str, organ: OrganConfig) -> None:
-        if len(organ.openings) != OPENINGS[part] or any(
-            len(opening) != 4 for opening in organ.openings
-        ):
+        """Raise a ConfigError unless a network's landmarks and ranges can be used."""
+        count = OPENINGS[part]
+        lengths = {len(opening) for opening in organ.openings}
+        if len(organ.openings) != count or lengths != {4}:
             raise ConfigError(
-                f"openings of {part} are {organ.openings}: give {OPENINGS[part]}, each of four landmarks: middle "
-                "above, middle below and the corners"
+                f"openings of {part} are {organ.openings}: give {count}, each of four landmarks: "
+                "middle above, middle below and the corners"
             )
         if organ.widest <= 0 or organ.radius <= 0:
             raise ConfigError(
-                f"widest and radius of {part} are {organ.widest} and {organ.radius}: take positive ones"
+                f"widest and radius of {part} are {organ.widest} and {organ.radius}: choose "
+                "positive ones"
             )
-        known = [landmark for _, landmark in self.guided]
-        unseen = [
-            landmark
-            for opening in organ.openings
-            for landmark in opening[:2]
-            if landmark not in known
-        ]
-        if unseen:
+        # The height of an opening is read between its middles.
+        guides = [landmark for _, landmark in self.guided]
+        middles = [mark for opening in organ.openings for mark in opening[:2]]
+        unguided = [landmark for landmark in middles if landmark not in guides]
+        if unguided:
             raise ConfigError(
-                f"{part} opens at landmark {unseen[0]}, on which guided puts no keypoint: M can tell the openness of a "
-                "made picture by guided keypoints alone; train the renderer with this landmark guided, or leave "
-                "the openings out"
+                f"{part} opens at landmark {unguided[0]}, on which guided puts no keypoint: M reads "
+                "the openness of a made picture only by guided keypoints; train the renderer with "
+                "this landmark guided, or leave the openings out"
             )
 
 
 @dataclass(frozen=True)
 class StepConfig:
-    """What is static in an update: the training, and the sizes of the frozen
-    networks."""
+    """Static inputs of an update.
+
+    Attributes:
+      training: options of the run.
+      renderer: part -> sizes of F, M, W and G.
+      image_size: side of the pictures that F and M read.
+    """
 
     training: StitchingTrainConfig
     renderer: Mapping[str, Any]
@@ -179,4 +182,5 @@ class StepConfig:
 
     @property
     def sizes(self) -> dict[str, StitchingConfig]:
+        """Part -> size of the networks that are trained."""
         return self.training.sizes(self.renderer["motion"].keypoints)

@@ -1,4 +1,4 @@
-"""The networks that are trained together, S and R; and F, M, W and G, which are not."""
+"""The networks that are trained together, S and R, and the frozen F, M, W and G."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,31 +21,31 @@ class Corrections(nnx.Module):
         self, config: StepConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
         for part, size in config.sizes.items():
-            setattr(self, part, begin_at_zero(build(size, dtype=dtype, rngs=rngs)))
+            network = build(size, dtype=dtype, rngs=rngs)
+            setattr(self, part, begin_at_zero(network))
 
     def __getitem__(self, part: str) -> Any:
         return getattr(self, part)
 
 
 def begin_at_zero(network: Any) -> Any:
-    """The same network, whose offsets are 0 until it learns, so that it begins with
-    whole pictures."""
+    """Set the last layer of a network to 0, so that it begins with whole pictures."""
     last = network.layers[-1].kernel
     last.set_value(jnp.zeros_like(last.get_value()))
     return network
 
 
 def build_corrections(config: StepConfig, params: Params) -> Corrections:
-    """S and R with these parameters."""
+    """Return S and R with these parameters."""
     dtype = jnp.dtype(config.training.dtype)
-    return network_of(
-        nnx.eval_shape(lambda: Corrections(config, dtype=dtype, rngs=nnx.Rngs(0))),
-        params,
+    template = nnx.eval_shape(
+        lambda: Corrections(config, dtype=dtype, rngs=nnx.Rngs(0))
     )
+    return network_of(template, params)
 
 
 def build_renderer(config: StepConfig, frozen: Params) -> Renderer:
-    """F, M, W and G with these weights, in their inference form."""
+    """Return F, M, W and G with these weights, in their inference form."""
     dtype = jnp.dtype(config.training.dtype)
     template = nnx.eval_shape(
         lambda: Renderer(config.renderer, dtype=dtype, rngs=nnx.Rngs(0))
@@ -60,16 +60,25 @@ def render(
     source: Float[Array, "n k 3"],
     driving: Sequence[Float[Array, "n k 3"]],
 ) -> list[Float[Array, "n h w 3"]]:
-    """A picture of every source for each of `driving`, by one pass of W and G; those of
-    a source lie together in it."""
+    """Draw every source for each of `driving`, by one pass of W and G.
+
+    Args:
+      renderer: F, M, W and G.
+      volume: features of the sources.
+      source: keypoints of the sources.
+      driving: keypoints that the sources are moved to.
+    """
     n, copies = len(source), len(driving)
     compressed = renderer.warping.dense_motion.compress_volume(volume)
-    volume, compressed, source = (
-        jnp.repeat(each, copies, axis=0) for each in (volume, compressed, source)
-    )
+
+    def repeat(array: Array) -> Array:
+        return jnp.repeat(array, copies, axis=0)
+
+    # The copies of a source lie together in the batch of n x copies.
+    targets = jnp.stack(driving, axis=1).reshape(n * copies, *source.shape[1:])
     warped = renderer.warping(
-        volume, source, jnp.stack(driving, axis=1).reshape(source.shape), compressed
+        repeat(volume), repeat(source), targets, repeat(compressed)
     )
-    made = renderer.generator(warped.features).astype(jnp.float32)
-    made = made.reshape(n, copies, *made.shape[1:])
-    return [made[:, copy] for copy in range(copies)]
+    images = renderer.generator(warped.features).astype(jnp.float32)
+    images = images.reshape(n, copies, *images.shape[1:])
+    return [images[:, copy] for copy in range(copies)]

@@ -1,5 +1,4 @@
-"""Where landmarks say that shoulders, eyes and lips are, and how far eyes and lips are
-open.
+"""Shoulders, eyes and lips by landmarks, and the openness of eyes and lips.
 
 Positions (x, y) are in [-1, 1]; a face whose landmarks are not known has NaN there.
 """
@@ -14,9 +13,9 @@ from jaxportrait.types import pytree
 from train.stitching.config import OrganConfig, StitchingTrainConfig
 
 LEAST_WIDTH = 0.02
-"""Of an opening; that of an eye which is seen from its side would be 0."""
+"""Width of an opening; that of an eye in profile would be 0."""
 LEAST_GAP = 1e-4
-"""A distance has no gradient at 0."""
+"""Distance that is added in squares: a distance has no gradient at 0."""
 
 
 @pytree
@@ -25,13 +24,13 @@ class Organ:
     """Eyes or lips of faces.
 
     Attributes:
-      known: whether all landmarks are.
-      width: of each eye, or of the mouth.
+      mask: true if all landmarks are known.
+      width: width of each eye, or of the mouth.
       openness: heights in widths.
-      surroundings: 1 where a pixel is of no opening.
+      surroundings: 1 at pixels outside every opening.
     """
 
-    known: Bool[Array, " n"]
+    mask: Bool[Array, " n"]
     width: Float[Array, "n o"]
     openness: Float[Array, "n o"]
     surroundings: Float[Array, "n h w 1"]
@@ -40,32 +39,32 @@ class Organ:
 def shoulders(
     config: StitchingTrainConfig, landmarks: Float[Array, "n l 2"], size: int
 ) -> Float[Array, "n h w 1"]:
-    """1 below the chin; where no jaw is known, in the lowest band."""
-    top = jnp.full(len(landmarks), 1 - 2 * config.band)
+    """Return 1 below the chin; where no jaw is known, in the lowest band."""
+    n = len(landmarks)
+    top = jnp.full(n, 1 - 2 * config.band)
     if config.jaw:
-        chin = jnp.max(
-            landmarks[:, jnp.array(config.jaw), 1], axis=1
-        )  # NaN where a landmark is
+        jaw = landmarks[:, jnp.array(config.jaw), 1]
+        # NaN where any landmark of the jaw is.
+        chin = jnp.max(jaw, axis=1)
         top = jnp.where(jnp.isfinite(chin), chin, top)
     below = axis_positions(size)[None, :] > top[:, None]
-    return jnp.broadcast_to(below[:, :, None, None], (len(top), size, size, 1)).astype(
-        jnp.float32
-    )
+    mask = jnp.broadcast_to(below[:, :, None, None], (n, size, size, 1))
+    return mask.astype(jnp.float32)
 
 
 def find_organ(
     config: OrganConfig, landmarks: Float[Array, "n l 2"], size: int
 ) -> Organ:
-    """Eyes or lips in pictures of `size` pixels a side."""
-    points = landmarks[
-        :, jnp.array(config.openings)
-    ]  # n, openings, (above, below, corner, corner), 2
-    known = jnp.isfinite(points).all(axis=(1, 2, 3))
-    points = jnp.where(known[:, None, None, None], points, 0.0)
+    """Find eyes or lips in pictures of `size` pixels a side."""
+    # n, openings, (above, below, corner, corner), 2
+    points = landmarks[:, jnp.array(config.openings)]
+    mask = jnp.isfinite(points).all(axis=(1, 2, 3))
+    points = jnp.where(mask[:, None, None, None], points, 0.0)
     above, below, left, right = jnp.moveaxis(points, 2, 0)
     width = jnp.maximum(distance(left, right), LEAST_WIDTH)
-    free = discs(points.mean(axis=2), config.radius * width, size)
-    return Organ(known, width, distance(above, below) / width, 1 - free)
+    openness = distance(above, below) / width
+    inside = discs(points.mean(axis=2), config.radius * width, size)
+    return Organ(mask, width, openness, 1 - inside)
 
 
 def seen_openness(
@@ -74,28 +73,32 @@ def seen_openness(
     keypoints: Float[Array, "n k 3"],
     width: Float[Array, "n o"],
 ) -> Float[Array, "n o"]:
-    """How far eyes or lips are open by the keypoints that lie on them.
+    """Return the openness of eyes or lips by the keypoints that lie on them.
 
     Args:
-      width: of each opening; the corners have no keypoints, and stay where they are in
-        the source.
+      config: options of the run.
+      organ: eyes or lips.
+      keypoints: keypoints of faces.
+      width: width of each opening; the corners have no keypoints, and stay in their
+        places of the source.
     """
-    above, below = (
-        jnp.array([config.keypoint(opening[side]) for opening in organ.openings])
-        for side in (0, 1)
-    )
+    above = jnp.array([config.keypoint(opening[0]) for opening in organ.openings])
+    below = jnp.array([config.keypoint(opening[1]) for opening in organ.openings])
     return distance(keypoints[:, above, :2], keypoints[:, below, :2]) / width
 
 
 def distance(a: Float[Array, "*n 2"], b: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+    """Return the distance of points, with a gradient everywhere."""
     return jnp.sqrt(jnp.square(a - b).sum(axis=-1) + LEAST_GAP**2)
 
 
 def discs(
     centre: Float[Array, "n o 2"], radius: Float[Array, "n o"], size: int
 ) -> Float[Array, "n h w 1"]:
-    """1 within any of a picture's discs, 0 outside."""
+    """Return 1 within any of a picture's discs, 0 outside."""
     axis = axis_positions(size)[None, None]
-    x, y = (jnp.square(axis - centre[:, :, each, None]) for each in (0, 1))
-    inside = y[:, :, :, None] + x[:, :, None, :] < jnp.square(radius)[:, :, None, None]
+    x = jnp.square(axis - centre[:, :, 0, None])
+    y = jnp.square(axis - centre[:, :, 1, None])
+    square = y[:, :, :, None] + x[:, :, None, :]
+    inside = square < jnp.square(radius)[:, :, None, None]
     return inside.any(axis=1)[..., None].astype(jnp.float32)

@@ -2,8 +2,8 @@
 number of devices.
 
 Every random draw belongs to a sample's row in the global batch. A source is driven by
-the face of the row before it, which is of another clip unless the clips have come round
-between them.
+the face of the row before it, which is of another clip unless a new round of the clips
+begins between them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from jaxportrait.models.stitching import retarget, stitch
 from jaxportrait.types import pytree
 from train.engine.keys import Purpose, root_key
 from train.engine.state import Params, TrainState, learning_rate, update
-from train.renderer.losses import mean_of_known
+from train.renderer.losses import mean_where
 from train.renderer.networks import Renderer, place_keypoints
 from train.renderer.step import Batch, Terms, shrink
 from train.stitching.config import (
@@ -34,22 +34,22 @@ from train.stitching.networks import (
 )
 from train.stitching.regions import Organ, find_organ, seen_openness, shoulders
 
-Wanted = Mapping[str, Float[Array, "n 1"]]
-"""Part -> openness that its network is to give."""
+Openness = Mapping[str, Float[Array, "n 1"]]
+"""Part -> openness that its network is to reach."""
 VALIDATION_SEED = 0
 
 
 @pytree
 @dataclass(frozen=True)
 class Faces:
-    """What the frozen networks and landmarks say of a batch.
+    """A batch as the frozen networks and landmarks read it.
 
     Attributes:
       volume: features of the source frames.
-      source: their keypoints.
+      source: keypoints of the source frames.
       driving: the same, moved as a face of another clip.
-      reconstruction: what W and G make of a source that does not move.
-      shoulders: 1 where they are.
+      reconstruction: pictures by W and G of a source that does not move.
+      shoulders: 1 at the shoulders.
       organs: eyes and lips of the source frames, by part.
     """
 
@@ -67,28 +67,33 @@ def train_step(
     key: PRNGKeyArray,
     state: TrainState,
     batch: Batch,
-) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """One update.
+) -> tuple[TrainState, Terms]:
+    """Return the state after one update, and its metrics.
 
     Args:
+      config: options of the run, and sizes of the frozen networks.
       frozen: weights and batch statistics of F, M, W and G.
-      key: of the run; folded with the step and each sample's row.
+      key: key of the run's updates; folded with the step and each sample's row.
+      state: the state before.
+      batch: pairs of frames.
 
     Returns:
       The next state, and `loss`, `gradient_norm`, `learning_rate` and every term of the
       loss.
     """
-    training, renderer = config.training, build_renderer(config, frozen)
-    wanted = draw_openness(training, jax.random.fold_in(key, state.step), batch["row"])
-    faces = look_at(config, renderer, batch)
+    training = config.training
+    renderer = build_renderer(config, frozen)
+    step_key = jax.random.fold_in(key, state.step)
+    targets = draw_openness(training, step_key, batch["row"])
+    faces = read_faces(config, renderer, batch)
 
     def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
-        terms = loss_terms(
-            config, renderer, build_corrections(config, params), faces, wanted
-        )
+        networks = build_corrections(config, params)
+        terms = loss_terms(config, renderer, networks, faces, targets)
         return weigh(training.losses, terms), terms
 
-    (total, terms), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+    gradient = jax.value_and_grad(loss, has_aux=True)
+    (total, terms), gradients = gradient(state.params)
     rate = jnp.asarray(learning_rate(training.optimizer)(state.step), jnp.float32)
     state, norm = update(state, gradients, training.optimizer)
     return state, terms | {"loss": total, "gradient_norm": norm, "learning_rate": rate}
@@ -96,53 +101,52 @@ def train_step(
 
 def draw_openness(
     config: StitchingTrainConfig, key: PRNGKeyArray, rows: Int[Array, " n"]
-) -> Wanted:
-    """For each row, openness that is equally likely anywhere from shut to widest."""
+) -> Openness:
+    """Draw an openness for each row, uniformly from shut to widest."""
 
-    def draw_row(row: Array) -> Wanted:
-        own = jax.random.fold_in(key, row)
-        return {
-            part: jax.random.uniform(
-                jax.random.fold_in(own, index), (1,), maxval=organ.widest
-            )
-            for index, (part, organ) in enumerate(config.organs.items())
-        }
+    def draw_row(row: Array) -> Openness:
+        row_key = jax.random.fold_in(key, row)
+        openness = {}
+        for index, (part, organ) in enumerate(config.organs.items()):
+            part_key = jax.random.fold_in(row_key, index)
+            openness[part] = jax.random.uniform(part_key, (1,), maxval=organ.widest)
+        return openness
 
     return jax.vmap(draw_row)(rows)
 
 
-def look_at(config: StepConfig, renderer: Renderer, batch: Batch) -> Faces:
-    """All that does not depend on the networks which are trained."""
+def read_faces(config: StepConfig, renderer: Renderer, batch: Batch) -> Faces:
+    """Compute everything that does not depend on the networks which are trained."""
     n, size = len(batch["row"]), config.image_size
-    source, driving = (
-        shrink(batch[role].astype(jnp.float32) / 255.0, size)
-        for role in ("source", "driving")
-    )
-    motion = renderer.motion(
-        jnp.concatenate([source, driving[row_before(batch["row"])]])
-    )
-    keypoints = place_keypoints(
-        motion, motion.keypoints.at[n:].set(motion.keypoints[:n])
-    )
-    own, volume = keypoints[:n], renderer.appearance(source)
-    (image,) = render(renderer, volume, own, [own])
-    marks, organs = batch["source_landmarks"], config.training.organs
+    source = shrink(batch["source"].astype(jnp.float32) / 255.0, size)
+    driving = shrink(batch["driving"].astype(jnp.float32) / 255.0, size)
+    # M reads both at once; the driving motion moves the source's canonical keypoints.
+    driving = driving[row_before(batch["row"])]
+    motion = renderer.motion(jnp.concatenate([source, driving]))
+    canonical = motion.keypoints.at[n:].set(motion.keypoints[:n])
+    keypoints = place_keypoints(motion, canonical)
+    source_keypoints = keypoints[:n]
+    volume = renderer.appearance(source)
+    (image,) = render(renderer, volume, source_keypoints, [source_keypoints])
+    landmarks, side = batch["source_landmarks"], image.shape[1]
+    organs = {
+        part: find_organ(organ, landmarks, side)
+        for part, organ in config.training.organs.items()
+    }
     return Faces(
         volume,
-        own,
+        source_keypoints,
         keypoints[n:],
         image,
-        shoulders(config.training, marks, image.shape[1]),
-        {
-            part: find_organ(organ, marks, image.shape[1])
-            for part, organ in organs.items()
-        },
+        shoulders(config.training, landmarks, side),
+        organs,
     )
 
 
 def row_before(rows: Int[Array, " n"]) -> Int[Array, " n"]:
-    """Where in a batch the row before each one lies (before the first, the last):
-    processes lay rows out otherwise."""
+    """Return the place in a batch of the row before each one (before the first, the
+    last): processes lay rows out in another order."""
+    # The inverse of a permutation is its argsort.
     order = jnp.argsort(rows)
     return jnp.roll(order, 1)[jnp.argsort(order)]
 
@@ -152,63 +156,60 @@ def loss_terms(
     renderer: Renderer,
     networks: Corrections,
     faces: Faces,
-    wanted: Wanted,
+    targets: Openness,
 ) -> Terms:
-    """Every loss, before its weight: that whose name its own ends with."""
-    moved = correct(networks, faces, wanted)
-    made = dict(
-        zip(
-            moved,
-            render(renderer, faces.volume, faces.source, list(moved.values())),
-            strict=True,
-        )
-    )
-    changed = difference(made[STITCHING], faces.reconstruction, faces.shoulders)
+    """Return every loss before its weight; a term's name ends with its loss's."""
+    keypoints = correct(networks, faces, targets)
+    drawn = render(renderer, faces.volume, faces.source, list(keypoints.values()))
+    images = dict(zip(keypoints, drawn, strict=True))
+    # Stitching: shoulders stay, and keypoints stay near the driving ones.
+    change = difference(images[STITCHING], faces.reconstruction, faces.shoulders)
+    offsets = keypoints[STITCHING] - faces.driving
     terms = {
-        "shoulders": jnp.mean(changed),
-        "stitching_offsets": jnp.mean(jnp.abs(moved[STITCHING] - faces.driving)),
+        "shoulders": jnp.mean(change),
+        "stitching_offsets": jnp.mean(jnp.abs(offsets)),
     }
-    seen = see(renderer, [made[part] for part in wanted], config.image_size)
-    for part, keypoints in zip(wanted, seen, strict=True):
-        eyes_or_lips = faces.organs[part]
-        openness = seen_openness(
-            config.training, config.training.organs[part], keypoints, eyes_or_lips.width
+    # Retargeting: M reads the openness of the made picture.
+    size = config.image_size
+    readings = read_keypoints(renderer, [images[part] for part in targets], size)
+    for part, reading in zip(targets, readings, strict=True):
+        # Faces whose landmarks are not known count nothing.
+        organ = faces.organs[part]
+        organ_config = config.training.organs[part]
+        openness = seen_openness(config.training, organ_config, reading, organ.width)
+        error = jnp.abs(openness - targets[part])
+        offsets = keypoints[part] - faces.source
+        surroundings = difference(
+            images[part], faces.reconstruction, organ.surroundings
         )
-        found = {
-            "surroundings": difference(
-                made[part], faces.reconstruction, eyes_or_lips.surroundings
-            ),
-            "openness": jnp.mean(jnp.abs(openness - wanted[part]), axis=1),
-            "offsets": jnp.mean(jnp.abs(moved[part] - faces.source), axis=(1, 2)),
+        errors = {
+            "surroundings": surroundings,
+            "openness": jnp.mean(error, axis=1),
+            "offsets": jnp.mean(jnp.abs(offsets), axis=(1, 2)),
         }
-        terms |= {
-            f"{part}_{name}": mean_of_known(value, eyes_or_lips.known)
-            for name, value in found.items()
-        }
+        for name, value in errors.items():
+            terms[f"{part}_{name}"] = mean_where(value, organ.mask)
     return terms
 
 
 def correct(
-    networks: Corrections, faces: Faces, wanted: Wanted
+    networks: Corrections, faces: Faces, targets: Openness
 ) -> dict[str, Float[Array, "n k 3"]]:
-    """Part -> keypoints as its network moves them."""
-    stitched = stitch(networks[STITCHING], faces.source, faces.driving)
-    return {STITCHING: stitched} | {
-        part: retarget(
-            networks[part],
-            faces.source,
-            jnp.concatenate([faces.organs[part].openness, openness], axis=1),
-        )
-        for part, openness in wanted.items()
-    }
+    """Return part -> keypoints as its network moves them."""
+    moved = {STITCHING: stitch(networks[STITCHING], faces.source, faces.driving)}
+    for part, openness in targets.items():
+        condition = jnp.concatenate([faces.organs[part].openness, openness], axis=1)
+        moved[part] = retarget(networks[part], faces.source, condition)
+    return moved
 
 
-def see(
+def read_keypoints(
     renderer: Renderer, pictures: Sequence[Float[Array, "n H W 3"]], size: int
 ) -> list[Float[Array, "n k 3"]]:
-    """The keypoints that M sees in each of `pictures`, read at `size` pixels a side."""
+    """Read keypoints from each of `pictures` by M, at `size` pixels a side."""
     if not pictures:
         return []
+    # Pictures of a row lie together in one batch for M.
     small = jnp.stack([resize(picture, size) for picture in pictures], axis=1)
     motion = renderer.motion(small.reshape(-1, *small.shape[2:]))
     keypoints = place_keypoints(motion, motion.keypoints)
@@ -217,69 +218,61 @@ def see(
 
 
 def resize(images: Float[Array, "n H W 3"], size: int) -> Float[Array, "n h w 3"]:
+    """Resize pictures to `size` pixels a side."""
     return jax.image.resize(images, (len(images), size, size, 3), "linear")
 
 
 def difference(
-    made: Float[Array, "n h w 3"],
-    true: Float[Array, "n h w 3"],
+    image: Float[Array, "n h w 3"],
+    target: Float[Array, "n h w 3"],
     mask: Float[Array, "n h w 1"],
 ) -> Float[Array, " n"]:
-    """Mean absolute difference of each picture where its mask is 1; 0 where it is
-    nowhere."""
-    total = jnp.sum(mask * jnp.abs(made - true), axis=(1, 2, 3))
-    return total / jnp.maximum(3 * jnp.sum(mask, axis=(1, 2, 3)), 1)
+    """Return the mean absolute difference of each picture where its mask is 1; 0 where
+    it is nowhere."""
+    total = jnp.sum(mask * jnp.abs(image - target), axis=(1, 2, 3))
+    values = 3 * jnp.sum(mask, axis=(1, 2, 3))
+    return total / jnp.maximum(values, 1)
 
 
 def weigh(losses: LossWeights, terms: Terms) -> Float[Array, ""]:
-    """The sum of all losses, each by its weight."""
-    weighted = [
-        getattr(losses, name.rpartition("_")[2]) * value
-        for name, value in terms.items()
-    ]
-    return sum(weighted, jnp.zeros(()))
+    """Return the sum of all losses, each by its weight."""
+    total = jnp.zeros(())
+    for name, value in terms.items():
+        _, _, loss = name.rpartition("_")
+        total = total + getattr(losses, loss) * value
+    return total
 
 
 def validation_error(
     config: StepConfig, frozen: Params, average: Params, batch: Batch
 ) -> Float[Array, ""]:
-    """The loss of the averaged networks, at openness that depends on nothing but a
+    """Return the loss of the averaged networks, at openness that depends only on a
     sample's row."""
-    renderer, networks = (
-        build_renderer(config, frozen),
-        build_corrections(config, average),
-    )
-    wanted = draw_openness(
-        config.training, root_key(VALIDATION_SEED, Purpose.VALIDATION), batch["row"]
-    )
-    terms = loss_terms(
-        config, renderer, networks, look_at(config, renderer, batch), wanted
-    )
+    renderer = build_renderer(config, frozen)
+    networks = build_corrections(config, average)
+    key = root_key(VALIDATION_SEED, Purpose.VALIDATION)
+    targets = draw_openness(config.training, key, batch["row"])
+    faces = read_faces(config, renderer, batch)
+    terms = loss_terms(config, renderer, networks, faces, targets)
     return weigh(config.training.losses, terms)
 
 
 def picture(
     config: StepConfig, frozen: Params, average: Params, batch: Batch
 ) -> Float[Array, "H W 3"]:
-    """A row a pair: self-reconstruction, driving frame, moved, stitched; then eyes and
-    lips shut and widest."""
-    renderer, networks = (
-        build_renderer(config, frozen),
-        build_corrections(config, average),
-    )
-    faces, organs = look_at(config, renderer, batch), config.training.organs
-    extremes = [
-        correct(networks, faces, {part: jnp.full((len(faces.source), 1), openness)})[
-            part
-        ]
-        for part, organ in organs.items()
-        for openness in (0.0, organ.widest)
-    ]
-    stitched = correct(networks, faces, {})[STITCHING]
-    made = render(
-        renderer, faces.volume, faces.source, [faces.driving, stitched, *extremes]
-    )
+    """Draw a row a pair: self-reconstruction, driving frame, moved, stitched; then eyes
+    and lips shut and widest."""
+    renderer = build_renderer(config, frozen)
+    networks = build_corrections(config, average)
+    faces = read_faces(config, renderer, batch)
+    # Moved and stitched; then each organ shut and widest.
+    keypoints = [faces.driving, correct(networks, faces, {})[STITCHING]]
+    for part, organ in config.training.organs.items():
+        for openness in (0.0, organ.widest):
+            target = jnp.full((len(faces.source), 1), openness)
+            keypoints.append(correct(networks, faces, {part: target})[part])
+    images = render(renderer, faces.volume, faces.source, keypoints)
     driving = batch["driving"][row_before(batch["row"])].astype(jnp.float32) / 255.0
-    driving = resize(driving, made[0].shape[1])
-    rows = jnp.concatenate([faces.reconstruction, driving, *made], axis=2)
+    driving = resize(driving, images[0].shape[1])
+    rows = jnp.concatenate([faces.reconstruction, driving, *images], axis=2)
     return rows.reshape(-1, *rows.shape[2:])

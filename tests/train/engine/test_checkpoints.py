@@ -1,8 +1,8 @@
-"""A run's checkpoints as `train.export` reads them."""
+"""A run's checkpoints: steps that are deleted, and export, which only reads them."""
 
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,9 +11,11 @@ import pytest
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics
+from tests.train.engine.toy import ToyStage, run_toy, saved_steps, toy_stage
 from tests.train.videos import draw_leaves
 from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import OptimizerConfig
+from train.engine.mesh import make_mesh
 from train.engine.state import begin
 
 TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
@@ -21,8 +23,7 @@ TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
 
 @pytest.fixture
 def run(tmp_path: Path, optax_promotion) -> Path:
-    """The folder of a run of no updates, as a run that was killed leaves it: a step is
-    half written."""
+    """The folder of a run of no updates that was killed: a step is half written."""
     params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves(TINY).items()}
     content = {
         "config": {"export_weights": "raw"},
@@ -68,3 +69,17 @@ def test_export_says_one_line_and_leaves_the_run_as_it_is(run: Path, tmp_path: P
         == f"{tmp_path / 'exported'}: raw weights of step 0, with nothing else\n"
     )
     assert files_of(run) == before
+
+
+def test_abandoned_steps_are_deleted_by_the_next_save(tmp_path: Path, optax_promotion):
+    run_toy(tmp_path, toy_stage(steps=6, keep=3))
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.resume_from(2)
+    assert checkpoints.steps == [2]
+    # Another process still finds them if this one is lost before it saves.
+    assert saved_steps(tmp_path) == [2, 4, 6]
+    state, data = checkpoints.restore(2, ToyStage().program.on(make_mesh(1)).state)
+    checkpoints.save(replace(state, step=state.step + 1), Saved({}, data))
+    checkpoints.wait()
+    assert checkpoints.steps == [2, 3]
+    checkpoints.close()

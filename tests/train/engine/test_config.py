@@ -1,4 +1,7 @@
-from dataclasses import asdict, replace
+"""Options: TOML files, the command line over them, and differences of a resumed
+run."""
+
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,14 @@ from train.engine.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
+    apply,
+    as_json,
     differences,
     load_config,
+    read_saved,
 )
 from train.flow.config import FlowConfig, TransformerSize
+from train.renderer.config import RendererConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 REQUIRED = ["--dataset-path", "D", "--checkpoint", "C", "--work-dir", "R"]
@@ -19,15 +26,14 @@ REQUIRED = ["--dataset-path", "D", "--checkpoint", "C", "--work-dir", "R"]
 
 def test_the_published_recipe_is_what_its_page_says():
     config = load_config(CONFIGS / "mead_lip.toml", FlowConfig())
-    assert (config.motion_space, config.export_weights, config.batch_size) == (
-        "lip",
-        "raw",
-        64,
-    )
+    assert config.motion_space == "lip"
+    assert config.export_weights == "raw"
+    assert config.batch_size == 64
     assert config.optimizer == OptimizerConfig(
         1e-4, 1000, (24_000, 27_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999
     )
-    assert (config.loop.steps, config.condition_dropout) == (30_000, 0.1)
+    assert config.loop.steps == 30_000
+    assert config.condition_dropout == 0.1
     assert config.transformer == TransformerSize(896, 14, 4, 8)
 
 
@@ -35,54 +41,49 @@ def test_the_published_recipe_is_what_its_page_says():
     "path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem
 )
 def test_every_preset_loads_and_begins_with_its_command(path: Path):
-    command, line = (
-        "# python -m train ",
-        path.read_text(encoding="utf-8").splitlines()[0],
-    )
+    command = "# python -m train "
+    line = path.read_text(encoding="utf-8").splitlines()[0]
     assert line.startswith(command)
-    options = parse(
-        line.removeprefix(command).replace("configs/", f"{CONFIGS}/").split()
-    )
-    assert options.config == path
+    arguments = line.removeprefix(command).replace("configs/", f"{CONFIGS}/")
+    assert parse(arguments.split()).config == path
 
 
-def test_the_command_line_wins_over_the_file(tmp_path: Path):
+def test_the_command_line_overrides_the_file(tmp_path: Path):
     file = tmp_path / "a.toml"
     file.write_text(
-        "batch_size = 8\naccumulation = 2\n[loop]\nsteps = 7\n[optimizer]\ndrop_steps = [3, 5]\n"
+        "batch_size = 8\naccumulation = 2\n[loop]\nsteps = 7\n"
+        "[optimizer]\ndrop_steps = [3, 5]\n"
     )
     training = parse([*REQUIRED, "--config", str(file), "--steps", "9"]).training
-    assert (training.batch_size, training.accumulation, training.loop.steps) == (
-        8,
-        2,
-        9,
-    )
+    assert training.batch_size == 8
+    assert training.accumulation == 2
+    assert training.loop.steps == 9
     assert training.optimizer.drop_steps == (3, 5)
 
 
 def test_an_option_may_need_the_file():
     """Focus and contrast mean nothing over the defaults, which name no landmarks."""
-    arguments = [
-        *REQUIRED,
-        "--stage",
-        "renderer",
-        "--config",
-        str(CONFIGS / "demo_renderer.toml"),
-    ]
+    file = str(CONFIGS / "demo_renderer.toml")
+    arguments = [*REQUIRED, "--stage", "renderer", "--config", file]
     training = parse([*arguments, "--losses.focus", "4", "--contrast", "0.5"]).training
-    assert (training.losses.focus, training.contrast, training.image_size) == (
-        4.0,
-        0.5,
-        128,
-    )
+    assert training.losses.focus == 4.0
+    assert training.contrast == 0.5
+    assert training.image_size == 128
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batchsize = 8", "no option batchsize"),
-        ("batch_size = '8'", "expected int"),
-        ("dtype = 'float16'", "expected float32, bfloat16"),
+        ("batchsize = 8", "no option batchsize; the options here are batch_size, "),
+        ("[loop]\nstep = 8", r"\[loop\]: no option step; the options here are steps, "),
+        ("batch_size = '8'", "batch_size is '8': expected `int`"),
+        ("batch_size = true", "batch_size is True: expected `int`"),
+        ("loop = 3", "loop is 3: expected"),
+        ("base = 3", "base is 3: expected a file's name"),
+        ("[loop]\nsteps = 0.5", r"loop\.steps is 0\.5: expected `int`"),
+        ("[optimizer]\ndrop_steps = [1, 'x']", r"optimizer\.drop_steps\[1\] is 'x'"),
+        ("dtype = 'float16'", "dtype is 'float16': expected float32, bfloat16"),
+        ("motion_space = 'eyes'", "motion_space is 'eyes': expected lip, face"),
         ("[loop]\nsteps = 0", "steps is 0"),
         (
             "[loop]\nsave_every = 30\nvalidate_every = 20",
@@ -96,11 +97,29 @@ def test_an_option_may_need_the_file():
 def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str):
     file = tmp_path / "a.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         load_config(file, FlowConfig())
+    assert str(caught.value).startswith(str(file))
 
 
-def test_a_file_goes_on_from_its_base(tmp_path: Path):
+def test_a_table_replaces_only_the_options_that_it_names():
+    config = apply(RendererConfig(), {"optimizer": {"warmup_steps": 3}}, "a.toml")
+    optimizer = replace(RendererConfig().optimizer, warmup_steps=3)
+    assert config == replace(RendererConfig(), optimizer=optimizer)
+    # A whole number is a float where one is expected.
+    whole = apply(RendererConfig(), {"scales": 2, "color_jitter": 0}, "a.toml")
+    assert isinstance(whole.color_jitter, float)
+
+
+def test_a_tuple_of_another_length_is_named():
+    with pytest.raises(
+        ConfigError,
+        match=r"guided\[0\] is \[6, 62, 1\]: expected `array` of length 2, got 3",
+    ):
+        apply(RendererConfig(), {"guided": [[6, 62, 1]]}, "a.toml")
+
+
+def test_a_file_starts_from_its_base(tmp_path: Path):
     (tmp_path / "a.toml").write_text("seed = 3\n[loop]\nsteps = 40\nlog_every = 20")
     (tmp_path / "b.toml").write_text('base = "a.toml"\n[loop]\nsteps = 80')
     config = load_config(tmp_path / "b.toml", FlowConfig())
@@ -126,10 +145,19 @@ def test_differences_show_what_a_resumed_run_must_not_change():
         seed=3,
         fsdp=2,
         loop=LoopConfig(steps=5),
-        optimizer=replace(config.optimizer, beta1=0.8),
+        optimizer=replace(config.optimizer, beta1=0.8, drop_steps=(5,)),
     )
-    assert differences(asdict(config), config) == []
-    assert differences(asdict(config), other) == [
+    saved = read_saved(as_json(config), FlowConfig)
+    assert saved == config
+    assert differences(saved, config) == []
+    assert differences(saved, other) == [
         "seed: the run has 0, now 3",
+        "drop_steps: the run has [24000, 27000], now [5]",
         "beta1: the run has 0.9, now 0.8",
     ]
+
+
+def test_a_run_from_before_an_option_existed_has_its_default():
+    saved = as_json(FlowConfig())
+    del saved["condition_dropout"]
+    assert read_saved(saved, FlowConfig) == FlowConfig()

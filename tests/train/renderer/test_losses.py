@@ -31,26 +31,37 @@ from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
 
 
 def straight(**affine: float) -> Warp:
-    """A warp without bends; entries of its affine map that differ from the identity by
-    name, such as `xx`."""
+    """Return a warp without bends; keywords such as `xx` are the entries of its affine
+    map that differ from the identity."""
     matrix = np.eye(2, 3, dtype=np.float32)
     for name, value in affine.items():
-        matrix["xy".index(name[0]), "xy1".index(name[1])] = value
+        row, column = "xy".index(name[0]), "xy1".index(name[1])
+        matrix[row, column] = value
     return Warp(jnp.asarray(matrix)[None], jnp.zeros((1, 25, 2)))
 
 
+def wing_of(error: float) -> float:
+    """Return the wing loss of one number."""
+    return float(wing(jnp.array(error)))
+
+
 def test_a_pyramid_weighs_pixels_and_counts_every_scale():
-    true, weight = jnp.zeros((1, 4, 4, 3)), jnp.ones((1, 4, 4, 1)).at[:, :2].set(3.0)
-    made = true.at[:, 0, 0].set(1.0)
-    finest = 3 * 1 / 16 / 2  # the weighted pixel, over the mean weight
+    """One pixel of 16 is wrong, in the half that weighs three times the other."""
+    target = jnp.zeros((1, 4, 4, 3))
+    image = target.at[:, 0, 0].set(1.0)
+    weight = jnp.ones((1, 4, 4, 1))
+    weight = weight.at[:, :2].set(3.0)
+    # The weighted pixel, over the mean weight of 2.
+    finest = 3 * 1 / 16 / 2
     coarser = 3 * 0.25 / 4 / 2
-    np.testing.assert_allclose(
-        pyramid_error(made, true, weight, 2), (finest + coarser) / 2, rtol=1e-6
-    )
+    error = pyramid_error(image, target, weight, 2)
+    np.testing.assert_allclose(error, (finest + coarser) / 2, rtol=1e-6)
 
 
 def test_focus_lies_on_known_landmarks():
-    landmarks = jnp.array([[[-1.0, 1.0], [jnp.nan, jnp.nan]]])
+    """The known landmark is the lower left corner of the picture."""
+    unknown = [jnp.nan, jnp.nan]
+    landmarks = jnp.array([[[-1.0, 1.0], unknown]])
     weight = focus_map(landmarks, 4.0, 21)[0, :, :, 0]
     assert weight[20, 0] == pytest.approx(5.0)
     assert weight[0, 20] == pytest.approx(1.0)
@@ -58,213 +69,307 @@ def test_focus_lies_on_known_landmarks():
 
 
 def test_a_wing_is_smooth_where_it_straightens():
-    just, step = WING_WIDTH, 1e-4
-    assert float(
-        wing(jnp.array(just + step)) - wing(jnp.array(just - step))
-    ) == pytest.approx(2 * step, rel=0.2)
-    assert wing(jnp.array(0.0)) == 0
-    assert wing(jnp.array(-0.3)) == wing(jnp.array(0.3))
+    """Its slope is 1 where it straightens; it is even, and 0 at 0."""
+    step = 1e-4
+    before = wing_of(WING_WIDTH - step)
+    after = wing_of(WING_WIDTH + step)
+    rise = after - before
+    assert rise == pytest.approx(2 * step, rel=0.2)
+    assert wing_of(0.0) == 0
+    assert wing_of(-0.3) == wing_of(0.3)
 
 
-def test_what_is_unknown_counts_nothing_and_has_no_gradient():
-    keypoints = jnp.zeros((2, 4, 3)).at[0, 3, 0].set(0.5)
-    landmarks = jnp.full((2, 3, 2), jnp.nan).at[0, 1].set(0.0)
+def test_unknown_landmarks_count_nothing_and_have_no_gradient():
+    """Only landmark 1 of the first of two faces is known; keypoint 3 is off in x."""
+    keypoints = jnp.zeros((2, 4, 3))
+    keypoints = keypoints.at[0, 3, 0].set(0.5)
+    landmarks = jnp.full((2, 3, 2), jnp.nan)
+    landmarks = landmarks.at[0, 1].set(0.0)
     guided = ((3, 1), (0, 2))
-    error, gradient = jax.value_and_grad(guidance_error)(keypoints, landmarks, guided)
-    np.testing.assert_allclose(error, (wing(jnp.array(0.5)) + 0) / 2, rtol=1e-6)
+    measure = jax.value_and_grad(guidance_error)
+    error, gradient = measure(keypoints, landmarks, guided)
+    # The mean over x and y.
+    expected = (wing_of(0.5) + 0) / 2
+    np.testing.assert_allclose(error, expected, rtol=1e-6)
+    # The NaN of unknown landmarks does not reach the gradient.
     assert np.isfinite(np.asarray(gradient)).all()
     assert not gradient[1].any()
-    assert pose_error(
-        jnp.ones((1, 3)), jnp.array([[3.0, jnp.nan, 0.0]])
-    ) == pytest.approx(1.5)
-    assert pose_error(jnp.ones((1, 3)), jnp.full((1, 3), jnp.nan)) == 0
+
+
+def test_an_unknown_pose_counts_nothing():
+    """Errors of 2 and 1 degrees count; the angle between them is unknown."""
+    pose = jnp.ones((1, 3))
+    truth = jnp.array([[3.0, jnp.nan, 0.0]])
+    unknown = jnp.full((1, 3), jnp.nan)
+    assert pose_error(pose, truth) == pytest.approx(1.5)
+    assert pose_error(pose, unknown) == 0
+
+
+GUIDED = ((5, 1), (3, 0))
+"""Keypoint and landmark."""
+GAPS = ((3, 5),)
 
 
 def test_gaps_are_between_guided_keypoints():
-    guided, gaps = ((5, 1), (3, 0)), ((3, 5),)
-    landmarks = jnp.array([[[0.0, 0.0], [0.1, 0.3]], [[0.0, 0.0], [jnp.nan, 0.0]]])
-    keypoints = (
-        jnp.zeros((2, 6, 3))
-        .at[:, 3, :2]
-        .set(0.7)
-        .at[:, 5, :2]
-        .set(0.9)
-        .at[:, 5, 2]
-        .set(9.0)
+    """The way from keypoint 3 to 5 is 0.2 in x and y; its depth does not count."""
+    landmarks = jnp.array(
+        [
+            [[0.0, 0.0], [0.1, 0.3]],
+            [[0.0, 0.0], [jnp.nan, 0.0]],
+        ]
     )
-    error, gradient = jax.value_and_grad(gap_error)(keypoints, landmarks, guided, gaps)
-    wrong = [
-        0.2 - 0.1,
-        0.3 - 0.2,
-        0.2,
-    ]  # x and y of the first; of the second, y is known
-    assert float(error) == pytest.approx(np.mean(wrong), rel=1e-5)
+    keypoints = jnp.zeros((2, 6, 3))
+    keypoints = keypoints.at[:, 3, :2].set(0.7)
+    keypoints = keypoints.at[:, 5, :2].set(0.9)
+    keypoints = keypoints.at[:, 5, 2].set(9.0)
+    measure = jax.value_and_grad(gap_error)
+    error, gradient = measure(keypoints, landmarks, GUIDED, GAPS)
+    # x and y of the first face; of the second, only y is known.
+    errors = [0.2 - 0.1, 0.3 - 0.2, 0.2]
+    assert float(error) == pytest.approx(np.mean(errors), rel=1e-5)
     assert np.isfinite(np.asarray(gradient)).all()
-    with pytest.raises(
-        ConfigError, match="gaps names keypoint 4, which guided does not"
-    ):
-        RendererConfig(guided=guided, gaps=((3, 4),))
-    with pytest.raises(
-        ConfigError,
-        match=r"losses\.gaps is 1\.0, between pairs of keypoints, and gaps names none",
-    ):
-        RendererConfig(guided=guided, losses=LossWeights(gaps=1.0))
-    assert RendererConfig(guided=guided, gaps=gaps).guided_gaps == ((0, 1),)
 
 
-def test_contrast_is_a_share_of_pairs_by_gaps():
-    with pytest.raises(
-        ConfigError, match=r"contrast is a share of the pairs, from 0 to 1, got 1\.5"
-    ):
-        RendererConfig(guided=((5, 1), (3, 0)), gaps=((3, 5),), contrast=1.5)
-    with pytest.raises(
-        ConfigError, match=r"contrast is 0\.5, by how gaps differ, and gaps names none"
-    ):
-        RendererConfig(contrast=0.5)
+def test_gaps_are_known_by_their_landmarks():
+    config = RendererConfig(guided=GUIDED, gaps=GAPS)
+    assert config.guided_gaps == ((0, 1),)
 
 
-def test_correspondence_is_of_where_landmarks_come_from():
-    grid = jnp.broadcast_to(coordinate_grid(2, 5, 9)[None], (2, 2, 5, 9, 3))
-    driving = jnp.array([[[0.1, -0.3], [0.9, 0.2], [1.2, 0.0], [0.0, 0.0]]] * 2)
-    source = (
-        (driving + jnp.array([0.2, -0.1])[None, None]).at[:, 3].set(jnp.nan)
-    )  # the third is outside
-    straight = grid + jnp.array([0.2, -0.1, 0.7])[None, None, None, None]
-    still, error = (
-        correspondence_error(each, source, driving, jnp.ones(4))
-        for each in (grid, straight)
-    )
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"guided": GUIDED, "gaps": ((3, 4),)},
+            "gaps names keypoint 4, which guided does not",
+        ),
+        (
+            {"guided": GUIDED, "losses": LossWeights(gaps=1.0)},
+            r"losses\.gaps is 1\.0, between pairs of keypoints, and gaps names none",
+        ),
+        (
+            {"guided": GUIDED, "gaps": GAPS, "contrast": 1.5},
+            r"contrast is a share of the pairs, from 0 to 1, got 1\.5",
+        ),
+        (
+            {"contrast": 0.5},
+            r"contrast is 0\.5, by how gaps differ, and gaps names none",
+        ),
+    ],
+)
+def test_gaps_and_contrast_that_cannot_be_used_are_named(options: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        RendererConfig(**options)
+
+
+# Two faces of equal landmarks, on volumes of 2 planes, 5 rows and 9 columns.
+GRID = jnp.broadcast_to(
+    coordinate_grid(2, 5, 9)[None],
+    (2, 2, 5, 9, 3),
+)
+SHIFT = jnp.array([0.2, -0.1])
+# The third landmark is outside the picture; the source of the fourth is not known.
+LANDMARKS = jnp.array(
+    [
+        [0.1, -0.3],
+        [0.9, 0.2],
+        [1.2, 0.0],
+        [0.0, 0.0],
+    ]
+)
+DRIVING = jnp.stack([LANDMARKS, LANDMARKS])
+SOURCE = DRIVING + SHIFT[None, None]
+SOURCE = SOURCE.at[:, 3].set(jnp.nan)
+
+
+def shifted_grid() -> jax.Array:
+    """Return a deformation by `SHIFT` in x and y, and another in depth."""
+    shift = jnp.append(SHIFT, 0.7)
+    return GRID + shift[None, None, None, None]
+
+
+def test_correspondence_is_zero_where_landmarks_come_from_their_places():
+    weight = jnp.ones(4)
+    deformation = shifted_grid()
+    error = correspondence_error(deformation, SOURCE, DRIVING, weight)
     assert float(error) == pytest.approx(0, abs=1e-5)
-    assert float(still) == pytest.approx(
-        float(wing(jnp.array([0.2, 0.1])).mean()), rel=1e-5
-    )
-    bent = straight.at[:, :, :, 4:].add(
-        0.3
-    )  # from the middle to the right: half a cell left of it is half bent
-    one = jnp.array([[[-0.125, 0.0]]] * 2)
-    found = correspondence_error(
-        bent, one + jnp.array([0.35, 0.05])[None, None], one, jnp.ones(1)
-    )
-    assert float(found) == pytest.approx(0, abs=1e-5)
-    off = driving.at[
-        :, 1
-    ].add(
-        0.3
-    )  # of four landmarks two count, of which one is wrong and weighs three times the other
-    weighed = correspondence_error(grid, off, driving, jnp.array([1.0, 3.0, 1.0, 0.0]))
-    assert float(weighed) == pytest.approx(0.75 * float(wing(jnp.array(0.3))), rel=1e-5)
-    gradient = jax.grad(correspondence_error)(grid, source, driving, jnp.ones(4))
+    # Without a deformation, every landmark that counts is off by the shift.
+    still = correspondence_error(GRID, SOURCE, DRIVING, weight)
+    expected = (wing_of(0.2) + wing_of(0.1)) / 2
+    assert float(still) == pytest.approx(expected, rel=1e-5)
+    gradient_of = jax.grad(correspondence_error)
+    gradient = gradient_of(GRID, SOURCE, DRIVING, weight)
     assert np.isfinite(np.asarray(gradient)).all()
 
 
-def test_crowding_is_of_near_keypoints():
-    near, far = (
-        jnp.zeros((1, 2, 3)),
-        jnp.zeros((1, 2, 3)).at[0, 1, 0].set(2 * LEAST_DISTANCE),
-    )
-    np.testing.assert_allclose(crowding(near), 2 * LEAST_DISTANCE**2, rtol=1e-6)
+def test_correspondence_interpolates_between_cells():
+    # Bent from the middle to the right: half a cell left of it is half bent.
+    bent = shifted_grid().at[:, :, :, 4:].add(0.3)
+    driving = jnp.full((2, 1, 2), 0.0)
+    driving = driving.at[:, :, 0].set(-0.125)
+    bend = jnp.array([0.35, 0.05])
+    source = driving + bend[None, None]
+    error = correspondence_error(bent, source, driving, jnp.ones(1))
+    assert float(error) == pytest.approx(0, abs=1e-5)
+
+
+def test_correspondence_weighs_landmarks():
+    # Of four landmarks two count, of which one is wrong and weighs three times the
+    # other.
+    source = DRIVING.at[:, 1].add(0.3)
+    weight = jnp.array([1.0, 3.0, 1.0, 0.0])
+    error = correspondence_error(GRID, source, DRIVING, weight)
+    assert float(error) == pytest.approx(0.75 * wing_of(0.3), rel=1e-5)
+
+
+def test_crowding_counts_near_keypoints():
+    """A pair counts twice, once for each of its keypoints."""
+    near = jnp.zeros((1, 2, 3))
+    far = near.at[0, 1, 0].set(2 * LEAST_DISTANCE)
+    expected = 2 * LEAST_DISTANCE**2
+    np.testing.assert_allclose(crowding(near), expected, rtol=1e-6)
     assert crowding(far) == 0
 
 
 def test_guided_keypoints_may_touch():
-    near = jnp.zeros((1, 3, 3)).at[0, 2, 0].set(2 * LEAST_DISTANCE)
+    """Keypoints 0 and 1 touch, as closed lips do."""
+    near = jnp.zeros((1, 3, 3))
+    near = near.at[0, 2, 0].set(2 * LEAST_DISTANCE)
     assert crowding(near, guided=[0, 1]) == 0
-    np.testing.assert_allclose(
-        crowding(near, guided=[0]), 2 * LEAST_DISTANCE**2, rtol=1e-6
-    )
+    # One guided keypoint is not enough.
+    crowd = crowding(near, guided=[0])
+    expected = 2 * LEAST_DISTANCE**2
+    np.testing.assert_allclose(crowd, expected, rtol=1e-6)
 
 
 def test_the_hinge_is_content_beyond_one():
-    assert (
-        discriminator_hinge(jnp.full((1, 2, 2, 1), 1.5), jnp.full((1, 2, 2, 1), -1.5))
-        == 0
-    )
-    assert discriminator_hinge(jnp.zeros((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1))) == 2
+    def scores(value: float) -> jax.Array:
+        return jnp.full((1, 2, 2, 1), value)
+
+    assert discriminator_hinge(scores(1.5), scores(-1.5)) == 0
+    assert discriminator_hinge(scores(0.0), scores(0.0)) == 2
 
 
 def test_a_picture_and_its_points_are_warped_alike():
-    spot = jnp.zeros((1, 33, 33, 1)).at[0, 16, 24].set(1.0)  # at (0.5, 0)
-    moved = warp_images(straight(x1=0.25, y1=-0.125), spot)[0, :, :, 0]
-    row, column = np.unravel_index(int(jnp.argmax(moved)), moved.shape)
-    seen = jnp.array([[[column / 16 - 1, row / 16 - 1]]], jnp.float32)
-    np.testing.assert_allclose(
-        warp_points(straight(x1=0.25, y1=-0.125), seen), [[[0.5, 0.0]]], atol=1e-6
-    )
-    np.testing.assert_allclose(warp_images(straight(), spot), spot, atol=1e-5)
+    spot = jnp.zeros((1, 33, 33, 1))
+    spot = spot.at[0, 16, 24].set(1.0)  # at (0.5, 0)
+    warp = straight(x1=0.25, y1=-0.125)
+    warped = warp_images(warp, spot)[0, :, :, 0]
+    # The brightest pixel, as a position in [-1, 1].
+    brightest = int(jnp.argmax(warped))
+    row, column = np.unravel_index(brightest, warped.shape)
+    x, y = column / 16 - 1, row / 16 - 1
+    position = jnp.array([[[x, y]]], jnp.float32)
+    origin = warp_points(warp, position)
+    np.testing.assert_allclose(origin, [[[0.5, 0.0]]], atol=1e-6)
+
+
+def test_the_identity_leaves_a_picture_as_it_is():
+    spot = jnp.zeros((1, 33, 33, 1))
+    spot = spot.at[0, 16, 24].set(1.0)
+    same = warp_images(straight(), spot)
+    np.testing.assert_allclose(same, spot, atol=1e-5)
 
 
 def test_drawn_warps_are_small_bends():
-    warp = jax.vmap(draw_warp)(jax.random.split(jax.random.key(0), 100))
-    points = jax.random.uniform(jax.random.key(1), (100, 9, 2), minval=-1, maxval=1)
-    shift = np.abs(np.asarray(warp_points(warp, points) - points))
-    assert 0.02 < shift.mean() < 0.2
+    keys = jax.random.split(jax.random.key(0), 100)
+    warp = jax.vmap(draw_warp)(keys)
+    points = jax.random.uniform(
+        jax.random.key(1),
+        (100, 9, 2),
+        minval=-1,
+        maxval=1,
+    )
+    shift = warp_points(warp, points) - points
+    assert 0.02 < np.abs(np.asarray(shift)).mean() < 0.2
 
 
-def test_the_spectral_norm_converges_in_training_alone():
+def test_the_spectral_norm_converges_only_in_training():
+    """The estimate becomes the largest singular value of the kernel's matrix."""
     layer = SpectralConv(3, 4, (3, 3), rngs=nnx.Rngs(0))
-    x, before = jnp.ones((1, 4, 4, 3)), np.asarray(layer.u[...])
+    x = jnp.ones((1, 4, 4, 3))
+    before = np.asarray(layer.u[...])
     layer(x)
     np.testing.assert_array_equal(layer.u[...], before)
     layer.train()
     for _ in range(30):
         layer(x)
-    largest = np.linalg.svd(
-        np.asarray(layer.conv.kernel[...]).reshape(-1, 4), compute_uv=False
-    )[0]
-    np.testing.assert_allclose(layer.spectral_norm(), largest, rtol=1e-3)
+    matrix = np.asarray(layer.conv.kernel[...]).reshape(-1, 4)
+    singular_values = np.linalg.svd(matrix, compute_uv=False)
+    np.testing.assert_allclose(layer.spectral_norm(), singular_values[0], rtol=1e-3)
 
 
-def test_the_hinge_teaches_the_discriminator_and_its_opinion_the_picture():
-    discriminator = Discriminator(DiscriminatorConfig(4, 4, 1), rngs=nnx.Rngs(0))
+@pytest.mark.parametrize(
+    ("name", "teaches_discriminator"),
+    [("hinge", True), ("adversarial", False), ("feature_matching", False)],
+)
+def test_each_term_teaches_either_the_discriminator_or_the_picture(
+    name: str, teaches_discriminator: bool
+):
+    config = DiscriminatorConfig(channels=4, max_channels=4, layers=1)
+    discriminator = Discriminator(config, rngs=nnx.Rngs(0))
     graph, state = nnx.split(discriminator)
-    made, true = jax.random.uniform(jax.random.key(0), (2, 1, 8, 8, 3))
+    pictures = jax.random.uniform(jax.random.key(0), (2, 1, 8, 8, 3))
+    image, target = pictures
 
-    def term(name: str, state: nnx.State, made: jax.Array):
-        return adversarial_terms(nnx.merge(graph, state), made, true)[name]
+    def term(state: nnx.State, image: jax.Array) -> jax.Array:
+        network = nnx.merge(graph, state)
+        terms = adversarial_terms(network, image, target)
+        return terms[name]
 
-    for name, teaches_discriminator in (
-        ("hinge", True),
-        ("adversarial", False),
-        ("feature_matching", False),
-    ):
-        to_state, to_made = jax.grad(
-            lambda *args, name=name: term(name, *args),
-            argnums=(0, 1),
-            allow_int=True,
-        )(state, made)
-        kernels = [leaf for leaf in jax.tree.leaves(to_state) if leaf.ndim == 4]
-        assert any(bool(kernel.any()) for kernel in kernels) == teaches_discriminator
-        assert bool(to_made.any()) != teaches_discriminator
+    gradient = jax.grad(term, argnums=(0, 1), allow_int=True)
+    to_state, to_image = gradient(state, image)
+    # Kernels, without the vectors of the spectral norm.
+    leaves = jax.tree.leaves(to_state)
+    kernels = [leaf for leaf in leaves if leaf.ndim == 4]
+    reaches_kernels = any(bool(kernel.any()) for kernel in kernels)
+    assert reaches_kernels == teaches_discriminator
+    assert bool(to_image.any()) != teaches_discriminator
 
 
-def test_landmarks_that_meet_are_asked_for_on_their_own_sides():
-    source, shut = (
-        jnp.array([[[0.0, -0.5], [0.0, 0.5], [0.4, 0.4]]]),
-        jnp.array([[[0.0, 0.3], [0.0, 0.3], [0.4, 0.4]]]),
-    )
-    np.testing.assert_allclose(
-        beside_folds(source, shut, [(0, 1)], 0.1),
-        [[[0.0, 0.2], [0.0, 0.4], [0.4, 0.4]]],
-        atol=1e-6,
-    )
-    np.testing.assert_array_equal(
-        beside_folds(source, source, [(0, 1)], 0.1), source
-    )  # far apart as they are
-    np.testing.assert_array_equal(beside_folds(source, shut, [], 0.1), shut)
-    unknown = shut.at[0, 1].set(jnp.nan)
-    np.testing.assert_array_equal(
-        beside_folds(source, unknown, [(0, 1)], 0.1)[0, 0], shut[0, 0]
-    )
+# Landmarks above and below an opening, and one that is elsewhere.
+OPEN = jnp.array(
+    [
+        [
+            [0.0, -0.5],
+            [0.0, 0.5],
+            [0.4, 0.4],
+        ]
+    ]
+)
+SHUT = jnp.array(
+    [
+        [
+            [0.0, 0.3],
+            [0.0, 0.3],
+            [0.4, 0.4],
+        ]
+    ]
+)
 
+
+def test_landmarks_that_meet_are_read_on_their_own_sides():
+    apart = beside_folds(OPEN, SHUT, [(0, 1)], 0.1)
+    expected = [[[0.0, 0.2], [0.0, 0.4], [0.4, 0.4]]]
+    np.testing.assert_allclose(apart, expected, atol=1e-6)
+    # Open ones are far enough apart.
+    np.testing.assert_array_equal(beside_folds(OPEN, OPEN, [(0, 1)], 0.1), OPEN)
+    np.testing.assert_array_equal(beside_folds(OPEN, SHUT, [], 0.1), SHUT)
+    # The partner of an unknown landmark stays.
+    unknown = SHUT.at[0, 1].set(jnp.nan)
+    partner = beside_folds(OPEN, unknown, [(0, 1)], 0.1)[0, 0]
+    np.testing.assert_array_equal(partner, SHUT[0, 0])
+
+
+def test_a_fold_gives_each_side_its_place():
     grid = np.asarray(coordinate_grid(1, 21, 21))[None]
-    folded = grid + np.where(
-        grid[..., 1:2] < 0.3, np.float32([0.0, -0.8, 0.0]), np.float32([0.0, 0.2, 0.0])
-    )
-    apart, together = (
-        correspondence_error(
-            jnp.asarray(folded), source, shut, jnp.array([1.0, 1.0, 0.0]), folds
-        )
-        for folds in ([(0, 1)], [])
-    )
-    assert apart < 1e-4  # a fold gives each side what it asks for
-    assert together > 0.2
+    # The picture is taken from above the fold at y = 0.3, and from below it.
+    above = np.float32([0.0, -0.8, 0.0])
+    below = np.float32([0.0, 0.2, 0.0])
+    shift = np.where(grid[..., 1:2] < 0.3, above, below)
+    folded = jnp.asarray(grid + shift)
+    weight = jnp.array([1.0, 1.0, 0.0])
+    with_fold = correspondence_error(folded, OPEN, SHUT, weight, [(0, 1)])
+    assert with_fold < 1e-4
+    # Without the fold both are read at one place.
+    without = correspondence_error(folded, OPEN, SHUT, weight, [])
+    assert without > 0.2

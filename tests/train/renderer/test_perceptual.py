@@ -1,5 +1,5 @@
 """The perceptual loss: its figures by hand, its VGG as an argument of the update, and
-what goes with what."""
+the options that need each other."""
 
 import tomllib
 from dataclasses import replace
@@ -25,11 +25,11 @@ from tests.train.frames import make_frames
 from tests.train.renderer.test_stage import TINY
 from train.engine.config import ConfigError, apply
 from train.engine.mesh import make_mesh
-from train.engine.run import RunOptions, check_unchanged
+from train.engine.run import check_unchanged
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.data import pair_inputs
 from train.renderer.losses import perceptual_error
-from train.renderer.stage import open_renderer
+from train.renderer.stage import RendererStage, open_renderer
 
 
 @pytest.fixture(scope="module")
@@ -52,54 +52,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(folder: Path, vgg: str | None) -> RunOptions:
-    return RunOptions(
-        folder / "frames",
-        None,
-        folder / "run",
-        perceptual=None if vgg is None else folder / vgg,
-    )
+def open_stage(folder: Path, vgg: str | None, config: RendererConfig) -> RendererStage:
+    perceptual = None if vgg is None else folder / vgg
+    return open_renderer(config, folder / "frames", perceptual=perceptual)
 
 
 def config(weight: float, scales: int = 1) -> RendererConfig:
     tiny = apply(RendererConfig(), tomllib.loads(TINY), "tiny")
-    return replace(
-        tiny,
-        scales=scales,
-        losses=LossWeights(perceptual=weight, equivariance=0.0, adversarial=0.0),
-    )
+    losses = LossWeights(perceptual=weight, equivariance=0.0, adversarial=0.0)
+    return replace(tiny, scales=scales, losses=losses)
 
 
 def test_differences_of_maps_are_summed_over_maps_and_scales():
-    true = jnp.zeros((1, 4, 4, 3))
-    made = true.at[:, 0, 0].set(1.0)
-    mean = 1 / 16  # of the picture, and of the pictures half as fine
+    target = jnp.zeros((1, 4, 4, 3))
+    image = target.at[:, 0, 0].set(1.0)
+    mean = 1 / 16  # of the picture, and of the one half as fine
 
-    def see(image: jax.Array) -> list[jax.Array]:
+    def network(image: jax.Array) -> list[jax.Array]:
         return [image, -3 * image]
 
-    measure = jax.jit(
-        jax.value_and_grad(partial(perceptual_error, see, scales=2), argnums=(0, 1))
-    )
-    error, (to_made, to_true) = measure(made, true)
+    error_of = partial(perceptual_error, network, scales=2)
+    measure = jax.jit(jax.value_and_grad(error_of, argnums=(0, 1)))
+    error, (to_image, to_target) = measure(image, target)
     np.testing.assert_allclose(error, 2 * (1 + 3) * mean, rtol=1e-6)
-    assert np.any(to_made)
-    assert not np.any(to_true)
-    assert measure(made, made)[0] == 0
+    assert np.any(to_image)
+    assert not np.any(to_target)
+    assert measure(image, image)[0] == 0
 
 
 def test_the_vgg_is_an_argument_of_the_update_and_of_no_state(folder):
-    stage, mesh = open_renderer(options(folder, "vgg"), config(10.0)), make_mesh(1)
-    state, (vgg,) = stage.program.abstract_state(mesh), stage.program.given
+    stage = open_stage(folder, "vgg", config(10.0))
+    state = stage.program.on(make_mesh(1)).state
+    (vgg,) = stage.program.frozen
     assert not any("stages.4" in name for name in state.average)
     batch = {
-        name: jax.ShapeDtypeStruct((8, *shape), dtype)
-        for name, (shape, dtype) in pair_inputs(stage.dataset).items()
+        name: jax.ShapeDtypeStruct((8, *sample.shape), sample.dtype)
+        for name, sample in pair_inputs(stage.dataset).items()
     }
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         trace = jax.make_jaxpr(stage.program.step, return_shape=True)
         program, (_, terms) = trace(vgg, jax.random.key(0), state, batch)
     assert "perceptual" in terms
+    # Constants of the program would be stored in it, and compiled with it.
     kernels = {leaf.shape for leaf in jax.tree.leaves(vgg)}
     assert not any(const.shape in kernels for const in program.consts)
 
@@ -126,13 +120,13 @@ def test_the_vgg_is_an_argument_of_the_update_and_of_no_state(folder):
 )
 def test_a_weight_and_a_vgg_need_each_other(folder, vgg, config, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        open_renderer(options(folder, vgg), config)
+        open_stage(folder, vgg, config)
 
 
-def test_a_run_goes_on_with_the_vgg_that_it_began_with_alone(folder):
-    first, other = (
-        open_renderer(options(folder, vgg), config(10.0)) for vgg in ("vgg", "other")
-    )
+def test_a_run_resumes_only_with_the_vgg_that_it_began_with(folder):
+    # Weights of both differ by a factor of two.
+    first = open_stage(folder, "vgg", config(10.0))
+    other = open_stage(folder, "other", config(10.0))
     check_unchanged(first.run, first)
     with pytest.raises(
         ConfigError, match=r"weights of perceptual: the run has \w{16}, now \w{16}"
@@ -140,19 +134,13 @@ def test_a_run_goes_on_with_the_vgg_that_it_began_with_alone(folder):
         check_unchanged(first.run, other)
 
 
-def test_a_run_that_began_before_there_was_a_perceptual_loss_goes_on_without(folder):
-    without, with_loss = (
-        open_renderer(options(folder, vgg), config(w))
-        for vgg, w in ((None, 0.0), ("vgg", 10.0))
-    )
-    losses = {
-        name: weight
-        for name, weight in without.run["config"]["losses"].items()
-        if name != "perceptual"
-    }
-    old = {name: value for name, value in without.run.items() if name != "frozen"}
-    old["config"] = {**old["config"], "losses": losses}
-    check_unchanged(old, without)
+def test_a_run_from_before_the_perceptual_loss_resumes_without_it(folder):
+    without = open_stage(folder, None, config(0.0))
+    with_loss = open_stage(folder, "vgg", config(10.0))
+    saved = dict(without.run)
+    del saved["frozen"]
+    del saved["config"]["losses"]["perceptual"]
+    check_unchanged(saved, without)
     with pytest.raises(ConfigError, match=r"perceptual: the run has 0\.0, now 10\.0"):
-        check_unchanged(old, with_loss)
+        check_unchanged(saved, with_loss)
     assert LossWeights().perceptual == 0

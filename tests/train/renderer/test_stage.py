@@ -22,10 +22,9 @@ from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import build
 from tests.train.frames import make_frames
-from tests.train.runs import QUICK, World, weights_of
-from train.engine.config import ConfigError, OptimizerConfig, apply, load_config
+from tests.train.runs import QUICK, World, losses, weights_of
+from train.engine.config import ConfigError, OptimizerConfig, load_config
 from train.engine.initial import by_path, initial_weights
-from train.engine.run import RunOptions
 from train.export import Options, export
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.stage import check_sizes, fresh_leaves, open_renderer
@@ -76,81 +75,90 @@ plot_every = 10
 """
 
 
-def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
-    dataset = make_frames(tmp_path / "frames")
+@pytest.fixture
+def tiny(tmp_path: Path) -> RendererConfig:
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
-    tiny = load_config(tmp_path / "tiny.toml", RendererConfig())
+    return load_config(tmp_path / "tiny.toml", RendererConfig())
+
+
+def test_sizes_that_frames_cannot_be_halved_to_are_named(
+    tmp_path: Path, tiny: RendererConfig
+):
+    dataset = make_frames(tmp_path / "frames")
     with pytest.raises(
         ConfigError,
         match="image_size of 256 pixels cannot be had by halving the 32 pixels",
     ):
         check_sizes(RendererConfig(), dataset)
-    with pytest.raises(
-        ConfigError,
-        match=r"losses\.focus is 4\.0, on focused landmarks, and focused names none",
-    ):
-        RendererConfig(losses=LossWeights(focus=4.0))
-    for names in ({"guided": ((0, 4),)}, {"focused": (1, 4)}):
-        with pytest.raises(
-            ConfigError,
-            match=rf"{next(iter(names))} names landmark 4, and .* has 4: leave it out",
-        ):
-            check_sizes(replace(tiny, **names), dataset)
+    # M reads 32 pixels, and G makes 64.
     fine = replace(tiny, generator=replace(tiny.generator, upscale=2))
     with pytest.raises(
         ConfigError,
         match="the generator's pictures of 64 pixels cannot be had by halving the 32",
     ):
         check_sizes(fine, dataset)
-    check_sizes(
-        replace(fine, losses=LossWeights(0.0, adversarial=0.0, feature_matching=0.0)),
-        dataset,
-    )  # makes none
-    unknown = make_frames(tmp_path / "unknown", points=0)
+    # Without a loss on pictures, the generator makes none.
+    no_pictures = LossWeights(0.0, adversarial=0.0, feature_matching=0.0)
+    check_sizes(replace(fine, losses=no_pictures), dataset)
+
+
+def test_landmarks_that_frames_lack_are_named(tmp_path: Path, tiny: RendererConfig):
+    dataset = make_frames(tmp_path / "frames")
+    for name, landmarks in (("guided", ((0, 4),)), ("focused", (1, 4))):
+        with pytest.raises(
+            ConfigError, match=rf"{name} names landmark 4, and .* has 4: leave it out"
+        ):
+            check_sizes(replace(tiny, **{name: landmarks}), dataset)
+    without = make_frames(tmp_path / "without", points=0)
+    losses = LossWeights(correspondence=1.0)
     with pytest.raises(
         ConfigError,
         match=r"losses\.correspondence needs landmarks, and .* has none: set it to 0",
     ):
-        check_sizes(
-            replace(tiny, guided=(), losses=LossWeights(correspondence=1.0)), unknown
-        )
-    for size in (0, 100):
-        with pytest.raises(
-            ConfigError,
-            match=rf"image_size is {size}: .* halve it 7 times, so .* a multiple of 128",
-        ):
-            RendererConfig(image_size=size)
-    for scales in (0, 11):
-        with pytest.raises(
-            ConfigError,
-            match=rf"scales is {scales}: .* 512 pixels, so choose from 1 to 10",
-        ):
-            RendererConfig(scales=scales)
-    with pytest.raises(
-        ConfigError, match="clip_apart names iris; there are appearance, motion, "
-    ):
-        RendererConfig(optimizer=OptimizerConfig(clip_apart=("iris",)))
-    with pytest.raises(
-        ConfigError, match=r"guided holds \[6, 62, 1\]: expected 2 values"
-    ):
-        apply(tiny, {"guided": [[6, 62, 1]]}, "")
+        check_sizes(replace(tiny, guided=(), losses=losses), without)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"losses": LossWeights(focus=4.0)},
+            r"losses\.focus is 4\.0, on focused landmarks, and focused names none",
+        ),
+        (
+            {"image_size": 0},
+            r"image_size is 0: .* halve it 7 times, so .* a multiple of 128",
+        ),
+        (
+            {"image_size": 100},
+            r"image_size is 100: .* halve it 7 times, so .* a multiple of 128",
+        ),
+        ({"scales": 0}, "scales is 0: .* 512 pixels, so choose from 1 to 10"),
+        ({"scales": 11}, "scales is 11: .* 512 pixels, so choose from 1 to 10"),
+        (
+            {"optimizer": OptimizerConfig(clip_apart=("iris",))},
+            "clip_apart names iris; there are appearance, motion, ",
+        ),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(options: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        RendererConfig(**options)
+
+
+def test_a_missing_data_set_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"train\.frames"):
-        open_renderer(
-            RunOptions(tmp_path / "none", None, tmp_path / "run"), RendererConfig()
-        )
+        open_renderer(RendererConfig(), tmp_path / "none")
 
 
 def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
     sizes = {"motion": MotionConfig((1,), (8,)), "generator": GeneratorConfig.tiny()}
     leaves = leaves_of(build(sizes["motion"], rngs=nnx.Rngs(0)))
-    save_checkpoint(
-        tmp_path / "motion",
-        Contents(Crop(32), {"motion": sizes["motion"]}),
-        {"motion": leaves},
-    )
-    found = initial_weights(tmp_path / "motion", sizes)
-    assert found.keys() == {"motion"}
-    assert by_path(found).keys() == {f"motion.{name}" for name in leaves}
+    contents = Contents(Crop(32), {"motion": sizes["motion"]})
+    save_checkpoint(tmp_path / "motion", contents, {"motion": leaves})
+    weights = initial_weights(tmp_path / "motion", sizes)
+    assert weights.keys() == {"motion"}
+    assert by_path(weights).keys() == {f"motion.{name}" for name in leaves}
     with pytest.raises(ConfigError, match="choose the options that agree"):
         initial_weights(tmp_path / "motion", {"motion": MotionConfig((2,), (8,))})
     with pytest.raises(ConfigError, match="holds none of generator"):
@@ -165,39 +173,32 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(root)
 
 
-def arguments(world: World, run: str, *more: str) -> list[str]:
-    command = world.arguments(run)[:3]
-    paths = [
-        "--stage",
-        "renderer",
-        "--dataset-path",
-        "frames",
-        "--work-dir",
-        run,
-        "--config",
-        "tiny.toml",
-    ]
-    return [*command, *paths, "--peak-tflops", "0.1", *more]
+def arguments(world: World, run: str, *options: str) -> list[str]:
+    """Return a command line of the stage."""
+    paths = "--stage renderer --dataset-path frames --config tiny.toml"
+    return world.command(run, *paths.split(), *options)
 
 
-def finish(world: World, command: list[str], devices: int = 1) -> tuple[int, str, str]:
-    return world.finish(
-        command, flags=f"{QUICK} --xla_force_host_platform_device_count={devices}"
-    )
+def finish(world: World, command: list[str], devices: int = 1) -> str:
+    """Return the output of a program that succeeds."""
+    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
+    status, output, errors = world.finish(command, flags=flags)
+    assert status == 0, errors
+    return output
 
 
 @pytest.fixture(scope="module")
 def whole(world: World) -> Path:
     """Updates that nothing interrupted, with pictures."""
-    status, out, err = finish(world, arguments(world, "whole", "--steps", "40"))
-    assert status == 0, err
-    assert "step 40/40  loss " in out
+    output = finish(world, arguments(world, "whole", "--steps", "40"))
+    assert "step 40/40  loss " in output
     return world.root / "whole"
 
 
 @pytest.mark.full
 def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Path):
     command = arguments(world, "killed", "--steps", "40")
+    # Killed as soon as there is a checkpoint.
     process = world.start(command, flags=QUICK)
     while not (world.root / "killed/checkpoints/5").is_dir():
         assert process.poll() is None
@@ -205,121 +206,93 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    status, out, err = finish(world, command)
-    assert status == 0, err
-    assert "from step 0 " not in out
-    ours, expected = (
-        weights_of(folder)[0] for folder in (world.root / "killed", whole)
-    )
-    assert ours.keys() == expected.keys()
-    assert "warping.flatten.norm.mean" in ours
+    assert "from step 0 " not in finish(world, command)
+    weights, _ = weights_of(world.root / "killed")
+    expected, _ = weights_of(whole)
+    assert weights.keys() == expected.keys()
+    assert "warping.flatten.norm.mean" in weights
     for name, leaf in expected.items():
-        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+        np.testing.assert_array_equal(weights[name], leaf, err_msg=name)
 
 
 def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
     with pytest.raises(CheckpointError, match=r"1\.5 belongs to a flow transformer"):
         export(Options(whole, world.root / "trained", cfg_scale=1.5))
     export(Options(whole, world.root / "trained", log_mel=80))
-    checkpoint, trained = open_checkpoint(world.root / "trained"), weights_of(whole)[0]
-    assert list(checkpoint.parts) == [
-        "appearance",
-        "motion",
-        "warping",
-        "generator",
-        "log_mel",
-    ]
+    checkpoint = open_checkpoint(world.root / "trained")
+    renderer = ["appearance", "motion", "warping", "generator"]
+    assert list(checkpoint.parts) == [*renderer, "log_mel"]
     assert checkpoint.crop == Crop(32, 1.0)
-    np.testing.assert_array_equal(
-        checkpoint.leaves("generator")["stem.kernel"], trained["generator.stem.kernel"]
-    )
-    command = arguments(
-        world, "tuned", "--steps", "1", "--init", "trained", "--learning-rate", "0"
-    )
-    status, _, err = finish(world, command)
-    assert status == 0, err
-    tuned = weights_of(world.root / "tuned")[0]
-    np.testing.assert_allclose(
-        tuned["generator.stem.kernel"], trained["generator.stem.kernel"], rtol=1e-6
-    )
+    # Exported weights are the averaged ones.
+    kernel = weights_of(whole)[0]["generator.stem.kernel"]
+    exported = checkpoint.leaves("generator")["stem.kernel"]
+    np.testing.assert_array_equal(exported, kernel)
+    options = ["--steps", "1", "--init", "trained", "--learning-rate", "0"]
+    finish(world, arguments(world, "tuned", *options))
+    tuned, _ = weights_of(world.root / "tuned")
+    np.testing.assert_allclose(tuned["generator.stem.kernel"], kernel, rtol=1e-6)
 
 
-def test_without_a_loss_on_pictures_the_motion_extractor_learns_alone(
+NO_PICTURES = """
+base = "tiny.toml"
+[losses]
+reconstruction = 0.0
+adversarial = 0.0
+feature_matching = 0.0
+"""
+ONLY_WARPING = f"""{NO_PICTURES}
+correspondence = 10.0
+[optimizer]
+hold = ["motion", "appearance"]
+"""
+
+
+def fresh_weights(config: Path) -> Mapping[str, np.ndarray]:
+    params, _ = fresh_leaves(load_config(config, RendererConfig()))
+    return {name: np.asarray(leaf) for name, leaf in params.items()}
+
+
+def test_without_a_loss_on_pictures_only_the_motion_extractor_learns(
     world: World, whole: Path
 ):
-    (world.root / "keypoints.toml").write_text(
-        'base = "tiny.toml"\n[losses]\nreconstruction = 0.0\nadversarial = 0.0\nfeature_matching = 0.0\n'
-    )
-    status, _, err = finish(
-        world,
-        [*arguments(world, "keypoints", "--steps", "10"), "--config", "keypoints.toml"],
-    )
-    assert status == 0, err
-    learnt, drawn, fresh = (
-        weights_of(world.root / "keypoints")[0],
-        weights_of(whole)[0],
-        fresh_weights(world),
-    )
-    assert not np.array_equal(
-        learnt["motion.expression.kernel"], fresh["motion.expression.kernel"]
-    )
-    np.testing.assert_allclose(
-        learnt["generator.stem.kernel"], fresh["generator.stem.kernel"], rtol=1e-6
-    )
-    assert {
-        name for name in drawn if not name.startswith("discriminator.")
-    } == learnt.keys()
+    config = world.root / "keypoints.toml"
+    config.write_text(NO_PICTURES)
+    options = ["--steps", "10", "--config", str(config)]
+    finish(world, arguments(world, "keypoints", *options))
+    learnt, _ = weights_of(world.root / "keypoints")
+    fresh = fresh_weights(config)
+    expression, stem = "motion.expression.kernel", "generator.stem.kernel"
+    assert not np.array_equal(learnt[expression], fresh[expression])
+    np.testing.assert_allclose(learnt[stem], fresh[stem], rtol=1e-6)
+    # Such a run has no discriminator.
+    names = weights_of(whole)[0].keys()
+    rest = {name for name in names if not name.startswith("discriminator.")}
+    assert rest == learnt.keys()
 
 
-def test_landmarks_alone_teach_the_warping_network(world: World):
-    (world.root / "warping.toml").write_text(
-        'base = "tiny.toml"\n[losses]\nreconstruction = 0.0\nadversarial = 0.0\nfeature_matching = 0.0\n'
-        'correspondence = 10.0\n[optimizer]\nhold = ["motion", "appearance"]\n'
-    )
-    status, _, err = finish(
-        world,
-        [*arguments(world, "warping", "--steps", "5"), "--config", "warping.toml"],
-    )
-    assert status == 0, err
-    params, _ = fresh_leaves(load_config(world.root / "warping.toml", RendererConfig()))
-    learnt = weights_of(world.root / "warping")[0]
-    moved = {
-        name
-        for name, leaf in params.items()
-        if not np.allclose(leaf, learnt[name], rtol=1e-5, atol=1e-7)
-    }
-    assert "warping.dense_motion.mask.kernel" in moved
-    assert {name.split(".")[0] for name in moved} == {"warping"}
+def test_landmarks_are_enough_to_teach_the_warping_network(world: World):
+    config = world.root / "warping.toml"
+    config.write_text(ONLY_WARPING)
+    options = ["--steps", "5", "--config", str(config)]
+    finish(world, arguments(world, "warping", *options))
+    learnt, _ = weights_of(world.root / "warping")
+    changed = set()
+    for name, leaf in fresh_weights(config).items():
+        if not np.allclose(leaf, learnt[name], rtol=1e-5, atol=1e-7):
+            changed.add(name)
+    assert "warping.dense_motion.mask.kernel" in changed
+    assert {name.split(".")[0] for name in changed} == {"warping"}
 
 
 @pytest.mark.full
 def test_eight_devices_train_a_renderer_as_one(world: World):
-    runs = {
-        name: finish(world, arguments(world, name, "--steps", "3"), devices)
-        for name, devices in (("one", 1), ("eight", 8))
-    }
-    assert "on 8 device(s)" in runs["eight"][1], runs["eight"][2]
-    one, eight = (losses(out) for _, out, _ in runs.values())
-    np.testing.assert_allclose(eight, one, rtol=1e-4)
-    ours, expected = (
-        weights_of(world.root / run)[0]["warping.flatten.norm.mean"]
-        for run in ("eight", "one")
-    )
-    np.testing.assert_allclose(
-        ours, expected, atol=1e-3 * np.abs(expected).max()
-    )  # means near 0 are no scale
-
-
-def losses(out: str) -> list[float]:
-    return [
-        float(line.split("loss ")[1].split()[0])
-        for line in out.splitlines()
-        if " loss " in line
-    ]
-
-
-def fresh_weights(world: World) -> Mapping[str, np.ndarray]:
-    params, _ = fresh_leaves(
-        load_config(world.root / "keypoints.toml", RendererConfig())
-    )
-    return {name: np.asarray(leaf) for name, leaf in params.items()}
+    one = finish(world, arguments(world, "one", "--steps", "3"), devices=1)
+    eight = finish(world, arguments(world, "eight", "--steps", "3"), devices=8)
+    assert "on 8 device(s)" in eight
+    np.testing.assert_allclose(losses(eight), losses(one), rtol=1e-4)
+    name = "warping.flatten.norm.mean"
+    mean = weights_of(world.root / "eight")[0][name]
+    expected = weights_of(world.root / "one")[0][name]
+    # Means near 0 are no scale.
+    bound = 1e-3 * np.abs(expected).max()
+    np.testing.assert_allclose(mean, expected, atol=bound)

@@ -1,0 +1,193 @@
+"""Training from the run folder to the last step, of a stage of one weight."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from tests.train.engine.toy import (
+    OPTIMIZER,
+    ToyStage,
+    draw_figure,
+    follow,
+    fresh,
+    run_toy,
+    saved_state,
+    saved_steps,
+    toy_stage,
+)
+from train.engine.checkpoints import Checkpoints
+from train.engine.config import ConfigError, apply
+from train.engine.loop import DivergenceError
+from train.engine.run import check_folder, check_unchanged, resume_step
+from train.engine.state import TrainState, begin
+from train.flow.config import FlowConfig
+from train.renderer.config import RendererConfig
+
+pytestmark = pytest.mark.usefixtures("optax_promotion")
+SAVED_RUNS = json.loads(Path(__file__).with_name("saved_runs.json").read_text())
+"""Identities of runs, and the keys of an optimizer's state, as the first layout of
+checkpoints has them."""
+
+
+def state_after(steps: int) -> TrainState:
+    """Return the state after so many updates without a run."""
+    state = begin(fresh()[0], OPTIMIZER)
+    step = jax.jit(follow)
+    for count in range(1, steps + 1):
+        state, _ = step(None, state, {"target": np.float32([count])})
+    return state
+
+
+def test_the_last_and_the_best_checkpoints_are_kept(tmp_path: Path):
+    best = float(state_after(4).average["w"][0])
+    stage = toy_stage(best=best, steps=10)
+    assert run_toy(tmp_path, stage)
+    assert saved_steps(tmp_path) == [4, 8, 10]
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.run(4) == stage.run
+    checkpoints.close()
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_two_parts_are_one_whole(tmp_path: Path):
+    assert run_toy(tmp_path, toy_stage(steps=4))
+    assert run_toy(tmp_path, toy_stage(steps=6))
+    # Equal bits, the optimizer's state among them.
+    chex.assert_trees_all_equal(saved_state(tmp_path), state_after(6))
+
+
+def test_a_run_returns_to_a_step(tmp_path: Path):
+    run_toy(tmp_path, toy_stage(steps=6, keep=3))
+    assert saved_steps(tmp_path) == [2, 4, 6]
+    # Later steps are deleted by the next save.
+    run_toy(tmp_path, toy_stage(steps=3, keep=3), resume="2")
+    assert saved_steps(tmp_path) == [2, 3]
+    chex.assert_trees_all_equal(saved_state(tmp_path), state_after(3))
+
+
+def test_networks_are_traced_once(tmp_path: Path):
+    traces = []
+
+    class CountingStage(ToyStage):
+        @property
+        def program(self):
+            def counted_fresh():
+                traces.append(1)
+                return fresh()
+
+            return replace(super().program, fresh=counted_fresh)
+
+    assert run_toy(tmp_path, CountingStage())
+    assert len(traces) == 1
+    run_toy(tmp_path, CountingStage(), resume="4")
+    assert len(traces) == 2
+
+
+def send(number: int, count: int):
+    """Return a batch's number that sends a signal on the way."""
+
+    def surprise(batch_count: int) -> float:
+        if batch_count == count:
+            os.kill(os.getpid(), number)
+        return 1.0
+
+    return surprise
+
+
+def test_sigterm_saves_and_stops(tmp_path: Path):
+    # The update during which the signal comes is the last.
+    assert not run_toy(tmp_path, toy_stage(send(signal.SIGTERM, 3)))
+    assert saved_steps(tmp_path) == [2, 3]
+
+
+def test_ctrl_c_saves_and_stops(tmp_path: Path):
+    # A program in the background lacks the handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_toy(tmp_path, toy_stage(send(signal.SIGINT, 3)))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert saved_steps(tmp_path) == [2, 3]
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path):
+    def surprise(count: int) -> float:
+        return float("nan") if count == 5 else 1.0
+
+    # The update after it is dispatched before its loss is read, but not saved.
+    with pytest.raises(DivergenceError, match=r"step 5: loss nan.*clip nan"):
+        run_toy(tmp_path, toy_stage(surprise))
+    assert saved_steps(tmp_path) == [2, 4]
+
+
+def test_a_figure_becomes_a_picture():
+    image = draw_figure()
+    assert image.shape == (400, 800, 3)
+    assert image.min() < 64
+    assert image.max() == 255
+
+
+def test_a_run_continues_from_the_step_that_resume_names(tmp_path: Path):
+    assert resume_step("auto", []) is None
+    assert resume_step("auto", [9, 10]) == 10
+    assert resume_step("9", [9, 10]) == 9
+    check_folder("never", tmp_path)
+    (tmp_path / "something").touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        check_folder("never", tmp_path)
+    with pytest.raises(ConfigError, match="--resume sometimes"):
+        check_folder("sometimes", tmp_path)
+
+
+def test_a_changed_run_is_shown():
+    run = {"stage": "flow", "dataset": {"audio_encoder": "a"}}
+    stage = SimpleNamespace(config=FlowConfig(), run=run)
+    saved = {"stage": "flow", "config": {"seed": 1}, "dataset": {"audio_encoder": "b"}}
+    with pytest.raises(
+        ConfigError,
+        match=r"seed: the run has 1, now 0.*audio_encoder: the run has b, now a",
+    ):
+        check_unchanged(saved, stage)
+    other = saved | {"stage": "renderer"}
+    with pytest.raises(ConfigError, match="stage: the run has renderer, now flow"):
+        check_unchanged(other, stage)
+
+
+@pytest.mark.parametrize(
+    ("stage", "default"), [("flow", FlowConfig()), ("renderer", RendererConfig())]
+)
+def test_a_run_of_the_first_layout_is_unchanged(stage: str, default):
+    saved = SAVED_RUNS[stage]
+    # The command line that started the run gives the same options.
+    config = apply(default, saved["config"], "saved")
+    check_unchanged(saved, SimpleNamespace(config=config, run=saved))
+    changed = replace(config, seed=7)
+    with pytest.raises(ConfigError, match="seed: the run has 0, now 7"):
+        check_unchanged(saved, SimpleNamespace(config=changed, run=saved))
+
+
+def test_options_that_cannot_be_read_are_refused_in_one_line():
+    saved = {"stage": "flow", "config": {"seed": "zero"}}
+    stage = SimpleNamespace(config=FlowConfig(), run={"stage": "flow"})
+    with pytest.raises(ConfigError, match=r"another version .*seed.*new --work-dir$"):
+        check_unchanged(saved, stage)
+
+
+def test_an_optimizer_is_stored_as_in_the_first_layout(tmp_path: Path):
+    run_toy(tmp_path, toy_stage(steps=1))
+    path = tmp_path / "checkpoints/1/optimizer/_METADATA"
+    tree = json.loads(path.read_text())["tree_metadata"].values()
+    keys = [[part["key"] for part in leaf["key_metadata"]] for leaf in tree]
+    # The weight's name ends the paths of its moments.
+    names = {".".join(key for key in path if key != "w") for path in keys}
+    assert names == set(SAVED_RUNS["optimizer"])

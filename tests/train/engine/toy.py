@@ -1,0 +1,149 @@
+"""A stage of one weight, which learns the mean of its targets; its batches count up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+
+from jaxportrait.motion.space import MotionStatistics
+from train.data.batches import Rows
+from train.engine.checkpoints import Checkpoints
+from train.engine.config import LoopConfig, OptimizerConfig, StageConfig, as_json
+from train.engine.journal import pixels, plot_motion
+from train.engine.mesh import make_mesh
+from train.engine.program import HostBatch, Program
+from train.engine.run import RunOptions, train
+from train.engine.stage import Plot
+from train.engine.state import TrainState, mean_gradients, update
+
+# Intervals are so short that a run of six updates validates, saves and plots.
+RATE = 0.1
+OPTIMIZER = OptimizerConfig(learning_rate=RATE, warmup_steps=0, drop_steps=())
+LOOP = LoopConfig(
+    steps=6, log_every=2, validate_every=2, save_every=2, plot_every=4, keep=2
+)
+CONFIG = StageConfig(batch_size=1, optimizer=OPTIMIZER, loop=LOOP)
+
+
+class Numbers:
+    """Batches of one number, the count of batches before it.
+
+    Args:
+      surprise: called with the count; returns the number.
+    """
+
+    def __init__(self, surprise: Callable[[int], float]):
+        self.count = 0
+        self.surprise = surprise
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        self.count += 1
+        return {"target": np.float32([self.surprise(self.count)])}
+
+    def get_state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
+def follow(key, state, batch):
+    """Update the weight by its squared distance from the targets."""
+
+    def loss(params, part):
+        return jnp.mean((params["w"] - part["target"]) ** 2)
+
+    value, gradients = mean_gradients(loss, state.params, batch, 1)
+    state, norm = update(state, gradients, OPTIMIZER)
+    metrics = {"loss": value, "gradient_norm": norm, "learning_rate": jnp.float32(RATE)}
+    return state, metrics
+
+
+def distance(average, batch):
+    """Return the distance of the averaged weight from its target."""
+    return jnp.abs(average["w"] - batch["target"]).mean()
+
+
+def fresh():
+    return {"w": jnp.zeros(1)}, {}
+
+
+@dataclass(frozen=True)
+class ToyStage:
+    """The stage of one weight.
+
+    Attributes:
+      surprise: number of a batch by its count.
+      best: averaged weight whose validation loss is 0.
+    """
+
+    config: StageConfig = CONFIG
+    surprise: Callable[[int], float] = float
+    best: float = 0.0
+    initial: dict[str, np.ndarray] = field(default_factory=dict)
+    statistics: MotionStatistics | None = None
+
+    @property
+    def run(self) -> dict[str, Any]:
+        return {"stage": "toy", "config": as_json(self.config)}
+
+    @property
+    def program(self) -> Program:
+        inputs = {"target": jax.ShapeDtypeStruct((), np.float32)}
+        return Program(follow, distance, fresh, OPTIMIZER, inputs)
+
+    def batches(self, rows: Rows) -> Numbers:
+        return Numbers(self.surprise)
+
+    def held_out(self, rows: Rows) -> Sequence[HostBatch]:
+        return [{"target": np.float32([self.best])}]
+
+    def plot(self, mesh: Mesh) -> Plot:
+        return lambda frozen, average, held_out: {"motion": draw_figure()}
+
+    def describe(self, batch: HostBatch) -> str:
+        return f"clip {batch['target'][0]}"
+
+
+def toy_stage(
+    surprise: Callable[[int], float] = float, best: float = 0.0, **loop: int
+) -> ToyStage:
+    """Return the stage with other intervals."""
+    config = replace(CONFIG, loop=replace(LOOP, **loop))
+    return ToyStage(config, surprise, best)
+
+
+def draw_figure() -> np.ndarray:
+    zeros, ones = np.zeros((9, 2)), np.ones((9, 2))
+    return pixels(plot_motion(zeros, ones, ["pitch", "yaw"], 30))
+
+
+def run_toy(work_dir: Path, stage: ToyStage, resume: str = "auto") -> bool:
+    """Train the stage in a folder; return whether its last step is done."""
+    options = RunOptions(work_dir, resume, peak_tflops=1.0)
+    return train(stage, options, Console(quiet=True))
+
+
+def saved_steps(work_dir: Path) -> list[int]:
+    """Return the steps that a run saved."""
+    checkpoints = Checkpoints(work_dir)
+    try:
+        return checkpoints.steps
+    finally:
+        checkpoints.close()
+
+
+def saved_state(work_dir: Path) -> TrainState:
+    """Return the state that a run saved last."""
+    checkpoints = Checkpoints(work_dir)
+    like = ToyStage().program.on(make_mesh(1)).state
+    try:
+        return checkpoints.restore(checkpoints.steps[-1], like)[0]
+    finally:
+        checkpoints.close()

@@ -1,0 +1,149 @@
+"""Options of `python -m train`: a command line for each stage."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from train.engine.config import NO_PREFIX, StageConfig, load_config
+from train.engine.stage import Stage
+from train.flow.config import FlowConfig
+from train.flow.stage import open_flow
+from train.renderer.config import RendererConfig
+from train.renderer.stage import open_renderer
+from train.stitching.config import StitchingTrainConfig
+from train.stitching.stage import open_stitching
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train the networks of a stage. The same command continues a run that was
+    interrupted.
+
+    Attributes:
+      dataset_path: folder that `train.process` made, or `train.frames` for the other
+        stages.
+      checkpoint: checkpoint of the parts that are not trained, which `train.export`
+        copies; its audio encoder made the features.
+      work_dir: folder of this run.
+      config: TOML file of differences from the defaults; the command line overrides it.
+      resume: `auto` continues from the run folder's last checkpoint, `never` refuses a
+        folder that is not empty, a number returns to that step, whose later checkpoints
+        are deleted when the run saves its next one.
+      init: checkpoint whose networks the run starts from; those that it lacks start
+        fresh.
+      coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under
+        SLURM, Kubernetes or MPI.
+      processes: number of processes of the run.
+      process: number of this process, from 0.
+      deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU
+        always does.
+      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured
+        by default.
+      debug: show the traceback of an error.
+    """
+
+    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    config: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
+    resume: Annotated[str, tyro.conf.arg(metavar="auto|never|STEP")] = "auto"
+    init: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+    deterministic: bool = False
+    peak_tflops: float | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOptions(Options):
+    """Train a flow transformer: audio features -> motion."""
+
+    stage: Literal["flow"] = "flow"
+    training: Annotated[FlowConfig, NO_PREFIX] = field(default_factory=FlowConfig)
+
+    def open_stage(self, console: Console) -> Stage:
+        """Open the stage, with notes to `console`."""
+        return open_flow(
+            self.training, self.dataset_path, self.checkpoint, self.init, console
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererOptions(Options):
+    """Train a renderer: the appearance, motion and warping networks and the generator.
+
+    Attributes:
+      perceptual: checkpoint that holds the VGG of the perceptual loss; with a weight
+        for it, `--losses.perceptual`.
+    """
+
+    stage: Literal["renderer"] = "renderer"
+    perceptual: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    training: Annotated[RendererConfig, NO_PREFIX] = field(
+        default_factory=RendererConfig
+    )
+
+    def open_stage(self, console: Console) -> Stage:
+        """Open the stage; it has no notes."""
+        return open_renderer(
+            self.training,
+            self.dataset_path,
+            self.checkpoint,
+            self.init,
+            self.perceptual,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StitchingOptions(Options):
+    """Train stitching and retargeting networks, with the renderer as the checkpoint has
+    it."""
+
+    stage: Literal["stitching"] = "stitching"
+    training: Annotated[StitchingTrainConfig, NO_PREFIX] = field(
+        default_factory=StitchingTrainConfig
+    )
+
+    def open_stage(self, console: Console) -> Stage:
+        """Open the stage; it has no notes."""
+        return open_stitching(
+            self.training, self.dataset_path, self.checkpoint, self.init
+        )
+
+
+# A stage's command line, and the options that its TOML file may hold.
+STAGES: dict[str, tuple[type[Any], type[StageConfig]]] = {
+    "flow": (FlowOptions, FlowConfig),
+    "renderer": (RendererOptions, RendererConfig),
+    "stitching": (StitchingOptions, StitchingTrainConfig),
+}
+
+
+def parse(arguments: list[str], description: str | None = None) -> Any:
+    """Parse a command line over the TOML file that it names, over the defaults of its
+    stage."""
+    # Stage and file come first: an option may be wrong over the defaults that is right
+    # over the file.
+    parser = argparse.ArgumentParser(
+        prog="python -m train", add_help=False, allow_abbrev=False
+    )
+    parser.add_argument("--stage", default="flow")
+    parser.add_argument("--config", type=Path)
+    first, _ = parser.parse_known_args(arguments)
+    # A stage that does not exist is left to tyro, which names those that do.
+    options_type, config_type = STAGES.get(first.stage, STAGES["flow"])
+    training = config_type()
+    if first.config is not None:
+        training = load_config(first.config, training)
+    default = options_type(
+        dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training
+    )
+    return tyro.cli(
+        options_type, description=description, args=arguments, default=default
+    )
