@@ -74,6 +74,7 @@ def main() -> None:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    # A row an implementation, and then their ratio and the pipeline.
     rows = [row(name, figure, options) for name, figure in figures.items()]
     if options.against is not None:
         speed = paired_ratio(figures["original"], figures["jaxportrait"])
@@ -95,6 +96,7 @@ def row(name: str, figure: dict[str, Any], options: Options) -> list[str]:
 
 def sample_batch(batch_size: int) -> dict[str, np.ndarray]:
     """Return a random batch of windows in the lip space."""
+    # Values do not matter for the time.
     rng = np.random.default_rng(0)
     width = MOTION_SPACES["lip"].width
     motion = rng.normal(size=(batch_size, WINDOW_FRAMES, width))
@@ -137,6 +139,7 @@ def pipeline_rate(path: Path, batch_size: int) -> float:
         for _ in range(count):
             next(iterator)
 
+    # Past the batches that threads have read ahead.
     read(WARM_BATCHES)
     timing = timed(lambda: read(MEASURED_BATCHES))
     return batch_size * MEASURED_BATCHES / timing.seconds

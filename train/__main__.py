@@ -30,6 +30,7 @@ def main() -> None:
         if "--debug" in arguments:
             raise
         print(f"error: {error}", file=sys.stderr)
+        # Divergence is a result, and other errors are wrong options or files.
         status = 1 if isinstance(error, DivergenceError) else 2
     except KeyboardInterrupt:
         print(

@@ -257,6 +257,7 @@ def by_part(weights: Leaves, parts: list[str]) -> dict[str, Leaves]:
     # A run of several networks has names such as `motion.expression.kernel`.
     if parts == ["flow_transformer"]:
         return {"flow_transformer": weights}
+    # A discriminator is no part of a portrait, and stays behind.
     leaves: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
     for name, leaf in weights.items():
         part, _, path = name.partition(".")

@@ -141,6 +141,7 @@ def parse(arguments: list[str], description: str | None = None) -> Any:
     training = config_type()
     if first.config is not None:
         training = load_config(first.config, training)
+    # Required options are missing until the command line has them.
     default = options_type(
         dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training
     )

@@ -86,6 +86,7 @@ def golden_batch(
 ) -> tuple[Batch, Draws]:
     """Return the recipe's four windows, and its random draws for them."""
     frames, width = transformer.motion_frames, transformer.motion_width
+    # Inputs are drawn by name, as the recipe draws them for the original.
     expression = recipe.input("train/exp63", (SAMPLES, frames, 63), 0.02)
     columns = list(MOTION_SPACES["lip"].columns)
     motion = normalize(expression[..., columns], statistics)
@@ -122,6 +123,7 @@ def train(
         return following, value, norm, clipped
 
     state = begin(params, OPTIMIZER)
+    # Gradients are compared in the first update, before weights differ.
     losses = []
     for number in range(STEPS):
         state, value, norm, clipped = step(state)
@@ -184,6 +186,7 @@ def compare(
 ) -> Comparison:
     """Compare the largest difference of any value, relative to its figure; a figure of
     0 must be met exactly."""
+    # In double precision; the smallest number stands in for a scale of 0.
     difference = np.abs(np.asarray(value, np.float64) - figure)
     scale = np.maximum(np.abs(figure), np.finfo(np.float64).tiny)
     relative = np.where(difference == 0, 0.0, difference / scale)

@@ -32,6 +32,7 @@ def make_frames(
     """Write a data set whose clips differ in length; the first one of each split has no
     landmarks."""
     path.mkdir(parents=True)
+    # Two frames or more: a pair needs two.
     counts: dict[Split, int] = {"train": train, "validation": validation}
     records: dict[str, FrameRecord] = {}
     pieces = []

@@ -153,6 +153,7 @@ class World:
 
     def start(self, command: list[str], *, flags: str = "") -> subprocess.Popen[str]:
         """Start a program with XLA flags."""
+        # The package of this checkout, and programs that are compiled once.
         environment = os.environ | {
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "JAX_PLATFORMS": "cpu",

@@ -119,6 +119,7 @@ def test_a_trained_checkpoint_makes_motion_of_sound(trained, dataset, voice):
     assert checkpoint.sizes("flow_transformer").audio_width == FEATURES.width
     assert checkpoint.driver().config.features == "log_mel"
     check_fit(dataset, checkpoint)
+    # Other sound makes other motion.
     animator = Animator(checkpoint, detector=open_detector("none"))
     driver = animator.driver.with_sampling(Sampling(steps=2))
     right, wrong = (

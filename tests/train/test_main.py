@@ -76,6 +76,7 @@ def test_a_run_becomes_a_checkpoint_that_inference_opens(
     world: World, whole: Path, tmp_path: Path, kind: str
 ):
     output, rest = tmp_path / kind, world.root / "base"
+    # Raw and averaged weights differ, so the kind shows.
     line = export(Options(whole, output, weights=kind, checkpoint=rest))
     assert line.startswith(f"{output}: {kind} weights of step 40, with whisper")
     checkpoint = open_checkpoint(output)

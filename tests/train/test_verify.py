@@ -19,6 +19,7 @@ def test_five_updates_are_the_published_ones(golden: Path, tmp_path: Path):
         "after5/unknown": np.zeros(1),
     }
     np.savez(tmp_path / "train.npz", **wrong)
+    # A wrong loss fails, and so does a figure that is never compared.
     rows = verify(tmp_path)
     assert {row.name for row in rows if not row.passed} == {"losses", "after5/unknown"}
     assert len(rows) == len(figures) + 1

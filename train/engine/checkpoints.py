@@ -47,6 +47,7 @@ class Checkpoints:
     """
 
     def __init__(self, work_dir: Path, keep: int | None = None):
+        # The checkpoint of the lowest validation loss is never deleted.
         best = BestN(
             get_metric_fn=_loss,
             reverse=True,
@@ -148,6 +149,7 @@ class Checkpoints:
           kind: `ema` or `raw`; batch statistics are among both.
         """
         self._require(step)
+        # Runs without batch norms or statistics lack these items.
         metadata = self._manager.item_metadata(step)
         items = [
             item

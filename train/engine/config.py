@@ -45,16 +45,19 @@ class OptimizerConfig:
       hold: networks, or parts of one, that stay fixed.
     """
 
+    # Learning rate.
     learning_rate: float = 1e-4
     warmup_steps: int = 1000
     drop_steps: tuple[int, ...] = (24_000, 27_000)
     drop_factor: float = 0.1
+    # AdamW and the average.
     beta1: float = 0.9
     beta2: float = 0.95
     epsilon: float = 1e-8
     weight_decay: float = 1e-6
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
+    # Networks, by the first part of their parameters' paths.
     clip_apart: tuple[str, ...] = ()
     hold: tuple[str, ...] = ()
 
@@ -162,6 +165,7 @@ def load_config(path: Path, default: T, descendants: tuple[Path, ...] = ()) -> T
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    # The base first: options of this file replace its options.
     base = values.pop("base", None)
     if base is not None:
         if not isinstance(base, str):
@@ -214,6 +218,7 @@ def differences(saved: Any, config: Any) -> list[str]:
     """Return a line for each option of `config` that contradicts the `saved` one;
     changeable options do not count."""
     lines = []
+    # Fields of nested dataclasses are named without their prefix, as at the command line.
     for item in fields(config):
         old, new = getattr(saved, item.name), getattr(config, item.name)
         if is_dataclass(new):

@@ -23,12 +23,14 @@ def initial_weights(
     Raises:
       ConfigError: the checkpoint holds none of them, or some of other sizes.
     """
+    # Parts that the checkpoint lacks start fresh.
     checkpoint = open_checkpoint(path)
     parts = [part for part in sizes if part in checkpoint.parts]
     if not parts:
         raise ConfigError(
             f"{checkpoint.path} holds none of {', '.join(sizes)}: start from one that does"
         )
+    # Weights of another size would not fit.
     for part in parts:
         if checkpoint.sizes(part) != sizes[part]:
             raise ConfigError(

@@ -126,6 +126,7 @@ class Journal:
     def _print(
         self, step: int, steps: int, scalars: Mapping[str, float], rate: float
     ) -> None:
+        # One line, however narrow the terminal.
         left = timedelta(seconds=round((steps - step) / rate))
         self._console.print(
             f"step {step}/{steps}  loss {scalars['loss']:.4f}  "
@@ -176,6 +177,7 @@ def plot_motion(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2 * len(names)), layout="constrained")
+    # A column of panels.
     panels = figure.subplots(len(names), squeeze=False)[:, 0]
     seconds = np.arange(len(truth)) / frames_per_second
     for index, (name, panel) in enumerate(zip(names, panels, strict=True)):

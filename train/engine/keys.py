@@ -7,6 +7,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 
+# Numbers are part of a run's draws: they never change.
 class Purpose(IntEnum):
     """Use of a root key."""
 

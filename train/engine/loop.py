@@ -121,6 +121,7 @@ class Reports:
         self._batches = batches
         self._checkpoints = checkpoints
         self._journal = journal
+        # Held-out batches stay on the devices.
         self._error = program.error()
         self._plot = stage.plot(program.mesh)
         self._held_out = [program.place(batch) for batch in stage.held_out(rows)]
@@ -186,6 +187,7 @@ class Interruption:
         self.received = 0
 
     def __enter__(self) -> Self:
+        # With several processes, only the vote of jax.distributed counts.
         self._handlers = {}
         if jax.process_count() == 1:
             for number in self.SIGNALS:
@@ -209,6 +211,7 @@ class Interruption:
         return self.received != 0
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        # The second Ctrl-C.
         if number == self.received == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number

@@ -97,6 +97,7 @@ def shard_shapes(shapes: T, mesh: Mesh) -> T:
 
     A sharding depends only on a shape, so weights, averages and moments lie alike.
     """
+    # Equal shapes have equal shardings, whatever tree they are in.
     fsdp = mesh.shape["fsdp"]
 
     def shard(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -129,6 +130,7 @@ def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]
 
 def _partition(shape: tuple[int, ...], fsdp: int) -> P:
     """Shard the longest axis that `fsdp` divides, the last one of equal axes."""
+    # Arrays that no axis can be cut of, and small ones, are repeated.
     axes = [axis for axis, size in enumerate(shape) if size % fsdp == 0]
     if fsdp == 1 or not axes or np.prod(shape) < LEAST_SHARDED:
         return P()

@@ -100,6 +100,7 @@ class MeshProgram:
             raise ConfigError(
                 f"the weights to start from hold {unknown[0]}, which the networks of this run lack"
             )
+        # The average has every leaf, those of params and of batch statistics.
         shardings = shardings_of(self.state)
         layout: Any = shardings.average
         weights = {
@@ -107,6 +108,7 @@ class MeshProgram:
             for name, leaf in initial.items()
         }
         weights |= self._draw(layout.keys() - initial.keys())
+        # Both dictionaries are donated: weights are large.
         begin_sharded = jax.jit(
             self._begin, out_shardings=shardings, donate_argnums=(0, 1)
         )
@@ -153,6 +155,7 @@ class MeshProgram:
         """Draw the fresh weights and batch statistics of these names."""
 
         def draw() -> Params:
+            # XLA drops the draws of names that are not asked for.
             leaves = jaxpr_as_fun(self._trace)()
             params, measured = jax.tree.unflatten(self._layout, leaves)
             drawn = params | measured

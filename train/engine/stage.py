@@ -28,6 +28,7 @@ Plot = Callable[[Frozen, Params, HeldOut], Pictures]
 """(frozen, average, held-out batches) -> pictures of the averaged networks' output."""
 
 
+# Grain's iterators and the toy batches of tests.
 class Batches(Protocol):
     """An iterator of batches that knows its position, as Grain's do."""
 
@@ -36,6 +37,7 @@ class Batches(Protocol):
     def set_state(self, state: dict[str, Any]) -> None: ...
 
 
+# A stage is a frozen dataclass in its folder's `stage.py`.
 class Stage(Protocol):
     """Networks that are trained together, on batches of a data set."""
 

@@ -36,6 +36,7 @@ class TransformerSize:
           motion_space: name of the motion space.
           audio_width: number of values of an audio feature.
         """
+        # Lengths of motion and audio are those of the published transformer.
         return FlowTransformerConfig(
             MOTION_SPACES[motion_space].width,
             audio_width,
@@ -82,6 +83,7 @@ class FlowConfig(StageConfig):
             raise ConfigError(
                 f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed"
             )
+        # Rotary embeddings turn pairs of a head's values.
         width, heads = self.transformer.width, self.transformer.heads
         if width % (2 * heads):
             raise ConfigError(

@@ -57,6 +57,7 @@ class WindowCrop(grain.transforms.RandomMap):
                 f"clip {record.clip} has {record.frames} frames and a window has "
                 f"{WINDOW_FRAMES}: process the videos again"
             )
+        # Starts are multiples of 3 frames, where features start.
         start = WINDOW_STEP * int(rng.integers(record.windows))
         sample = window(record, start, self.columns, self.statistics)
         return {**sample, "clip": np.asarray(index, np.int32)}
@@ -141,6 +142,7 @@ def validation_batches(
     then another, in an order that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
+    # The seed is fixed: every run is judged by the same windows.
     order = windows(dataset, "validation", motion_space, 0, rows)
     return first_batches(order, rows, count)
 

@@ -51,6 +51,7 @@ def plot_clip(
     transformer: FlowTransformerConfig, space: str, dataset: Dataset, mesh: Mesh
 ) -> Plot:
     """Return the function that plots a held-out clip's sampled motion: `motion`."""
+    # Compiled at the first plot; the plan is the same for all plots of a run.
     sample = jax.jit(
         partial(sample_average, transformer),
         static_argnames="plan",

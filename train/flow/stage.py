@@ -83,6 +83,7 @@ def flow_program(config: FlowConfig, transformer: FlowTransformerConfig) -> Prog
     """Return the pure functions of a flow transformer's training."""
 
     def fresh() -> tuple[Params, Params]:
+        # The transformer has no batch statistics.
         key = root_key(config.seed, Purpose.WEIGHTS)
         return parameters_of(build(transformer, rngs=nnx.Rngs(key))), {}
 
@@ -131,6 +132,7 @@ def open_flow(
     stage = FlowStage(config, transformer, dataset, run, initial={})
     if init is None:
         return stage
+    # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
     weights = initial_weights(init, {PART: transformer})[PART]
     distance = statistics_distance(open_checkpoint(init), stage.statistics)
     if distance > FAR:

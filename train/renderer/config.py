@@ -108,21 +108,25 @@ class RendererConfig(StageConfig):
       losses: weights of the losses.
     """
 
+    # Pictures.
     image_size: int = 256
     batch_size: int = 32
     scales: int = 4
     color_jitter: float = 0.1
+    # Landmarks.
     guided: tuple[tuple[int, int], ...] = ()
     gaps: tuple[tuple[int, int], ...] = ()
     contrast: float = 0.0
     focused: tuple[int, ...] = ()
     folds: tuple[tuple[int, int], ...] = ()
+    # Networks.
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig.full)
     motion: MotionConfig = field(default_factory=MotionConfig.full)
     warping: WarpingConfig = field(default_factory=WarpingConfig.full)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig.full)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     losses: LossWeights = field(default_factory=LossWeights)
+    # GANs are trained with little momentum.
     optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4,
@@ -208,6 +212,7 @@ class RendererConfig(StageConfig):
             raise ConfigError(
                 f"contrast is {self.contrast}, by how gaps differ, and gaps names none"
             )
+        # Both ends of a gap are guided keypoints.
         guided = [keypoint for keypoint, _ in self.guided]
         ends = [keypoint for gap in self.gaps for keypoint in gap]
         unguided = [keypoint for keypoint in ends if keypoint not in guided]
@@ -250,6 +255,7 @@ class RendererConfig(StageConfig):
     @property
     def output_size(self) -> int:
         """Side of the picture that G makes."""
+        # G upsamples twice by two, and by `upscale` at its end.
         warped = self.image_size // 2**self.appearance.down_blocks
         return warped * 4 * self.generator.upscale
 

@@ -67,6 +67,7 @@ class PairDraw(grain.transforms.RandomMap):
 
     def _choose(self, record: FrameRecord, rng: np.random.Generator) -> tuple[int, int]:
         """Choose source and driving frame, by a gap in a share of the pairs."""
+        # The first draw is made whatever the contrast, so that its share changes no other.
         contrasted = rng.random() < self.contrast.share
         if contrasted and record.landmarks.shape[1] == self.landmarks:
             gap = self.contrast.gaps[int(rng.integers(len(self.contrast.gaps)))]
@@ -92,6 +93,7 @@ class PairDraw(grain.transforms.RandomMap):
 def pair_inputs(dataset: FrameDataset) -> Inputs:
     """Return the arrays of a sample that the steps of both stages read."""
     size, points = dataset.size, dataset.landmarks
+    # Clip and frames are on the host only, for messages.
     inputs = {"row": jax.ShapeDtypeStruct((), np.int32)}
     for role in ("source", "driving"):
         inputs |= {

@@ -36,6 +36,7 @@ class Discriminator(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        # RGB, and a doubling of channels by each layer.
         widths = [3]
         for layer in range(config.layers):
             widths.append(min(config.max_channels, config.channels * 2**layer))
@@ -50,6 +51,7 @@ class Discriminator(nnx.Module):
     ) -> tuple[Float[Array, "n h w 1"], list[Float[Array, "n h w c"]]]:
         """Return the scores of `image`, whose values are from 0 to 1, and the feature
         maps before them."""
+        # From [0, 1] to [-1, 1].
         x = 2 * image - 1
         maps = []
         for layer in self.layers:

@@ -33,6 +33,7 @@ def open_vgg(
       ConfigError: the loss counts and there is no checkpoint, or the other way round,
         or pictures are too small.
     """
+    # A weight and a checkpoint belong together.
     weight = config.losses.perceptual
     if path is None:
         if weight:
@@ -61,6 +62,7 @@ def read_vgg(checkpoint: Checkpoint, config: RendererConfig) -> VGG:
 def check_size(config: RendererConfig, vgg: VGGConfig) -> None:
     """Raise a ConfigError if the coarsest picture that is compared is too small for the
     network."""
+    # The VGG halves the coarsest picture several times.
     coarsest = config.output_size // 2 ** (config.scales - 1)
     least = 2**vgg.halvings
     if coarsest < least:

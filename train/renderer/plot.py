@@ -29,6 +29,7 @@ def plot_pairs(picture: Callable[..., Any], mesh: Mesh) -> Plot:
         if not held_out:
             return {}
         batch = held_out[0]
+        # The whole batch is drawn, as its rows lie on all devices.
         drawn = np.asarray(draw(*frozen, average, batch))
         row_height = len(drawn) // len(batch["row"])
         shown = drawn[: PLOTTED_PAIRS * row_height]

@@ -117,6 +117,7 @@ def open_renderer(
     initial = {} if init is None else by_path(initial_weights(init, config.sizes))
     # Opened now, so that a wrong path fails before training.
     rest = None if checkpoint is None else str(open_checkpoint(checkpoint).path)
+    # `train.export` reads the sizes of the networks from here.
     trained = {
         "image_size": config.image_size,
         "crop_zoom": dataset.zoom,
@@ -149,6 +150,7 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
                 f"{dataset.path}: make frames of another --size, or choose another image_size or "
                 "generator.upscale"
             )
+    # Options name landmarks by their number in the data set.
     landmarks = {
         "guided": [landmark for _, landmark in config.guided],
         "focused": config.focused,

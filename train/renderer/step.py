@@ -116,6 +116,7 @@ def train_step(
     pair = prepare(config, batch, draws.gain)
 
     def loss(params: Params) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
+        # Batch norms see the whole batch and are measured in this step.
         networks = build(config, hold(params, held), state.batch_statistics)
         networks.train()
         for name in held:
@@ -162,6 +163,7 @@ def draw(key: PRNGKeyArray, rows: Int[Array, " n"], jitter: float) -> Draws:
 
 def prepare(config: RendererConfig, batch: Batch, gain: Float[Array, "n 3"]) -> Pair:
     """Return 8-bit frames at the sizes that networks read and make."""
+    # Both frames of a pair have the same gains.
     source = colored(batch["source"], gain)
     driving = colored(batch["driving"], gain)
     return Pair(
@@ -231,6 +233,7 @@ def reconstruction_error(
 ) -> Float[Array, ""]:
     """Return the error of the made picture, with more weight on focused landmarks."""
     size = image.shape[1]
+    # Focused pixels weigh up to `1 + focus`.
     weight = jnp.ones((1, size, size, 1))
     if config.losses.focus:
         landmarks = pair.driving_landmarks[:, list(config.focused)]
@@ -258,6 +261,7 @@ def landmark_flow_error(
 
 def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
     """Return the losses of keypoints and motion, which need no picture."""
+    # Guided keypoints may be as near as their landmarks.
     guided = [keypoint for keypoint, _ in config.guided]
     crowds = crowding(placed.source, guided) + crowding(placed.driving, guided)
     motion = placed.motion
@@ -321,6 +325,7 @@ def adversarial_terms(
     # A second discriminator, of the same weights, receives no gradient.
     graph, state = nnx.split(discriminator)
     frozen = nnx.merge(graph, lax.stop_gradient(state))
+    # In evaluation its spectral norms are those of the first pass.
     frozen.eval()
     frozen_scores, maps = frozen(jnp.concatenate([target, image]))
     target_maps = [both[:n] for both in maps]

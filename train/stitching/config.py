@@ -80,6 +80,7 @@ class StitchingTrainConfig(StageConfig):
       losses: weights of the losses.
     """
 
+    # A source is driven by another row, so a batch has two at least.
     batch_size: int = 16
     jaw: tuple[int, ...] = ()
     band: float = 0.2
@@ -119,6 +120,7 @@ class StitchingTrainConfig(StageConfig):
     @property
     def landmarks(self) -> tuple[int, ...]:
         """Every landmark that is named."""
+        # Jaw, guided keypoints, and the corners of eyes and lips.
         landmarks = [*self.jaw]
         landmarks += [landmark for _, landmark in self.guided]
         for organ in self.organs.values():
@@ -129,6 +131,7 @@ class StitchingTrainConfig(StageConfig):
     def sizes(self, keypoints: int) -> dict[str, StitchingConfig]:
         """Return part -> size of the networks that are trained, which is as
         published."""
+        # Sizes depend only on the number of keypoints.
         sizes = {STITCHING: StitchingConfig.stitching(keypoints)}
         if self.eyes.openings:
             sizes[EYES] = StitchingConfig.eyes(keypoints)

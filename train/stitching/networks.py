@@ -20,6 +20,7 @@ class Corrections(nnx.Module):
     def __init__(
         self, config: StepConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
+        # Attributes are named as the parts of a checkpoint.
         for part, size in config.sizes.items():
             network = build(size, dtype=dtype, rngs=rngs)
             setattr(self, part, begin_at_zero(network))
@@ -50,6 +51,7 @@ def build_renderer(config: StepConfig, frozen: Params) -> Renderer:
     template = nnx.eval_shape(
         lambda: Renderer(config.renderer, dtype=dtype, rngs=nnx.Rngs(0))
     )
+    # Batch norms use their stored statistics.
     template.eval()
     return network_of(template, frozen)
 

@@ -62,6 +62,7 @@ def find_organ(
     points = jnp.where(mask[:, None, None, None], points, 0.0)
     above, below, left, right = jnp.moveaxis(points, 2, 0)
     width = jnp.maximum(distance(left, right), LEAST_WIDTH)
+    # A face without landmarks has finite numbers, which the mask leaves out.
     openness = distance(above, below) / width
     inside = discs(points.mean(axis=2), config.radius * width, size)
     return Organ(mask, width, openness, 1 - inside)
@@ -96,6 +97,7 @@ def discs(
     centre: Float[Array, "n o 2"], radius: Float[Array, "n o"], size: int
 ) -> Float[Array, "n h w 1"]:
     """Return 1 within any of a picture's discs, 0 outside."""
+    # Squared distances of an opening's columns and rows.
     axis = axis_positions(size)[None, None]
     x = jnp.square(axis - centre[:, :, 0, None])
     y = jnp.square(axis - centre[:, :, 1, None])

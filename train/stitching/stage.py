@@ -81,6 +81,7 @@ class StitchingStage:
 
 def fresh_leaves(config: StepConfig) -> tuple[Params, Params]:
     """Return weights of newly initialised S and R, which have no batch statistics."""
+    # Frozen networks are no part of the state.
     key = root_key(config.training.seed, Purpose.WEIGHTS)
     return parameters_of(Corrections(config, rngs=nnx.Rngs(key))), {}
 

@@ -82,6 +82,7 @@ def train_step(
       loss.
     """
     training = config.training
+    # The frozen networks run once; only the corrections have gradients.
     renderer = build_renderer(config, frozen)
     step_key = jax.random.fold_in(key, state.step)
     targets = draw_openness(training, step_key, batch["row"])
@@ -196,6 +197,7 @@ def correct(
     networks: Corrections, faces: Faces, targets: Openness
 ) -> dict[str, Float[Array, "n k 3"]]:
     """Return part -> keypoints as its network moves them."""
+    # A retargeting network reads the openness of the source, and its target.
     moved = {STITCHING: stitch(networks[STITCHING], faces.source, faces.driving)}
     for part, openness in targets.items():
         condition = jnp.concatenate([faces.organs[part].openness, openness], axis=1)
@@ -230,6 +232,7 @@ def difference(
     """Return the mean absolute difference of each picture where its mask is 1; 0 where
     it is nowhere."""
     total = jnp.sum(mask * jnp.abs(image - target), axis=(1, 2, 3))
+    # Three colours a pixel.
     values = 3 * jnp.sum(mask, axis=(1, 2, 3))
     return total / jnp.maximum(values, 1)
 

@@ -46,6 +46,7 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 def test_export_says_one_line_and_leaves_the_run_as_it_is(run: Path, tmp_path: Path):
+    # Times of change are compared, too.
     before = files_of(run)
     command = [
         sys.executable,

@@ -29,6 +29,7 @@ def test_the_published_recipe_is_what_its_page_says():
     assert config.motion_space == "lip"
     assert config.export_weights == "raw"
     assert config.batch_size == 64
+    # The defaults, spelled out.
     assert config.optimizer == OptimizerConfig(
         1e-4, 1000, (24_000, 27_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999
     )
@@ -44,6 +45,7 @@ def test_every_preset_loads_and_begins_with_its_command(path: Path):
     command = "# python -m train "
     line = path.read_text(encoding="utf-8").splitlines()[0]
     assert line.startswith(command)
+    # Commands name presets from the repository's root.
     arguments = line.removeprefix(command).replace("configs/", f"{CONFIGS}/")
     assert parse(arguments.split()).config == path
 
@@ -121,6 +123,7 @@ def test_a_tuple_of_another_length_is_named():
 
 def test_a_file_starts_from_its_base(tmp_path: Path):
     (tmp_path / "a.toml").write_text("seed = 3\n[loop]\nsteps = 40\nlog_every = 20")
+    # A base lies beside the file that names it.
     (tmp_path / "b.toml").write_text('base = "a.toml"\n[loop]\nsteps = 80')
     config = load_config(tmp_path / "b.toml", FlowConfig())
     assert (config.seed, config.loop.steps, config.loop.log_every) == (3, 80, 20)

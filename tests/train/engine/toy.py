@@ -95,6 +95,7 @@ class ToyStage:
 
     @property
     def program(self) -> Program:
+        # A sample is one number.
         inputs = {"target": jax.ShapeDtypeStruct((), np.float32)}
         return Program(follow, distance, fresh, OPTIMIZER, inputs)
 
@@ -115,6 +116,7 @@ def toy_stage(
     surprise: Callable[[int], float] = float, best: float = 0.0, **loop: int
 ) -> ToyStage:
     """Return the stage with other intervals."""
+    # Intervals may change when a run is resumed.
     config = replace(CONFIG, loop=replace(LOOP, **loop))
     return ToyStage(config, surprise, best)
 
@@ -132,6 +134,7 @@ def run_toy(work_dir: Path, stage: ToyStage, resume: str = "auto") -> bool:
 
 def saved_steps(work_dir: Path) -> list[int]:
     """Return the steps that a run saved."""
+    # Read-only, as another process would see them.
     checkpoints = Checkpoints(work_dir)
     try:
         return checkpoints.steps

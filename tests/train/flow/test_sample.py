@@ -26,6 +26,7 @@ def test_silence_follows_a_clip_that_ends_within_its_last_window():
     clip = make_clip("a/b.mp4", FRAMES, seed=0)
 
     silence = quietest_feature(clip)
+    # Zeros would not tell silence from padding.
     assert np.abs(silence).max() > 0.1
     features = with_silence(clip.features.astype(np.float32), silence, READ)
     longer = replace(clip, features=features)

@@ -48,6 +48,7 @@ def fresh() -> TrainState:
 def state(fresh: TrainState) -> TrainState:
     """The state of a transformer none of whose weights is zero."""
     rng = np.random.default_rng(0)
+    # The published initialisation starts with an output of 0.
     params = {
         name: leaf + jnp.float32(0.1 * rng.standard_normal(leaf.shape))
         for name, leaf in fresh.params.items()
@@ -172,6 +173,7 @@ def test_half_precision_is_close(state: TrainState, batch: Batch):
         evaluate = jax.jit(partial(validation_loss, config, TRANSFORMER))
         return float(evaluate(state.params, batch))
 
+    # Computed in half precision, and not merely stored.
     half, full = loss("bfloat16"), loss("float32")
     assert half == pytest.approx(full, rel=3e-2)
     assert half != full

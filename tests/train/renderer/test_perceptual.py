@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames, and two checkpoints of VGGs whose weights differ."""
     folder = tmp_path_factory.mktemp("perceptual")
     make_frames(folder / "frames")
+    # Weights of the second are twice the first's.
     for name, scale in (("vgg", 1), ("other", 2)):
         network = abstract(VGGConfig.tiny())
         leaves = {
@@ -135,6 +136,7 @@ def test_a_run_resumes_only_with_the_vgg_that_it_began_with(folder):
 
 
 def test_a_run_from_before_the_perceptual_loss_resumes_without_it(folder):
+    # The saved identity lacks the loss and the frozen weights.
     without = open_stage(folder, None, config(0.0))
     with_loss = open_stage(folder, "vgg", config(10.0))
     saved = dict(without.run)

@@ -259,6 +259,7 @@ def test_without_a_loss_on_pictures_only_the_motion_extractor_learns(
     config.write_text(NO_PICTURES)
     options = ["--steps", "10", "--config", str(config)]
     finish(world, arguments(world, "keypoints", *options))
+    # The generator has neither a gradient nor weight decay.
     learnt, _ = weights_of(world.root / "keypoints")
     fresh = fresh_weights(config)
     expression, stem = "motion.expression.kernel", "generator.stem.kernel"

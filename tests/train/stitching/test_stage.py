@@ -244,6 +244,7 @@ def test_frames_and_checkpoints_that_do_not_belong_together_are_named(world: Wor
     frames, renderer = world.root / "frames", world.root / "renderer"
     with pytest.raises(ConfigError, match="--checkpoint is missing"):
         open_stitching(BOTH, frames, checkpoint=None)
+    # Each check is made with one difference.
     dataset = open_stitching(BOTH, frames, renderer).dataset
     checkpoint = open_checkpoint(renderer)
     with pytest.raises(
@@ -269,6 +270,7 @@ def whole(world: World) -> str:
 
 
 def test_the_loss_falls(whole: str):
+    # Means of ten updates, as targets are drawn for each.
     values = losses(whole)
     assert np.mean(values[-10:]) < 0.7 * np.mean(values[:10])
 
@@ -346,6 +348,7 @@ def make_smooth_frames(path: Path) -> None:
     crop = open_checkpoint(demo.CHECKPOINT).crop
     rng = np.random.default_rng(0)
 
+    # Smooth: the noise of pixels would hide the face's motion.
     def picture() -> bytes:
         noise = rng.integers(0, 256, (5, 5, 3), np.uint8)
         size = crop.image_size
