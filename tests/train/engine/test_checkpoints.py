@@ -12,6 +12,7 @@ import pytest
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics
 from tests.train.engine.toy import ToyStage, run_toy, saved_steps, toy_stage
+from tests.train.runs import make_checkpoint
 from tests.train.videos import draw_leaves
 from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import OptimizerConfig
@@ -26,9 +27,10 @@ def run(tmp_path: Path, optax_promotion) -> Path:
     """The folder of a run of no updates that was killed: a step is half written."""
     params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves(TINY).items()}
     content = {
-        "config": {"export_weights": "raw"},
+        "stage": "flow",
+        "config": {"export_weights": "raw", "motion_space": "lip"},
         "trained": {"flow_transformer": asdict(TINY)},
-        "checkpoint": None,
+        "checkpoint": str(make_checkpoint(tmp_path / "base")),
     }
     statistics = MotionStatistics(np.zeros(18, np.float32), np.ones(18, np.float32))
     checkpoints = Checkpoints(tmp_path / "run", keep=1)
@@ -66,8 +68,7 @@ def test_export_says_one_line_and_leaves_the_run_as_it_is(run: Path, tmp_path: P
     )
     assert done.stderr == ""
     assert (
-        done.stdout
-        == f"{tmp_path / 'exported'}: raw weights of step 0, with nothing else\n"
+        done.stdout == f"{tmp_path / 'exported'}: raw weights of step 0, with whisper\n"
     )
     assert files_of(run) == before
 
