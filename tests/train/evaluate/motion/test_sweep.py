@@ -67,6 +67,7 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
 
 
 def test_late_lips_show_as_a_lag(clips):
+    # lips that follow three frames after the sound
     late = [speech("a.mp4", 200, 5, lag=3)]
     truth = measure_truth(hold_out(late, TINY, LIP, "fused"), scale_of(clips))
     assert truth["lip_lag_milliseconds"] == pytest.approx(100)
@@ -133,6 +134,7 @@ def test_a_clip_that_rests_and_is_met_exactly_has_no_ratios(clips):
     ((_, sampled),) = sweep(zeros_of, held_out, [1], [2.0], 2)
     measures = measure(held_out, sampled, scale)
     truth = measure_truth(held_out, scale)
+    # ratios to nothing, and the pose that lips do not have
     missing = {
         "pose_error",
         "velocity_ratio",
@@ -145,6 +147,7 @@ def test_a_clip_that_rests_and_is_met_exactly_has_no_ratios(clips):
 
 
 def test_a_value_that_never_changes_counts_for_nothing(clips):
+    # the first value of the lips is always 0
     changes = np.arange(70) != LIPS[0]
     still = [replace(clip, motion=clip.motion * changes) for clip in clips]
     scale = scale_of(still)
