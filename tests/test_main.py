@@ -37,7 +37,7 @@ def test_a_missing_or_unknown_command_exits_with_2(words, monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in command.PROGRAMS if name != "train"])
+@pytest.mark.parametrize("name", command.PROGRAMS)
 def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         run(monkeypatch, name, "--help")
@@ -47,7 +47,9 @@ def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsy
     options = re.findall(r"^\W*--\w", page, re.MULTILINE)
     # A group has a title, in a box or not.
     groups = re.findall(r"^\W*([\w.]+) options\W*$", page, re.MULTILINE)
-    assert groups or len(options) <= 10, "many options stand in groups"
+    # The options of `train` have no prefixes, and tyro puts such options in one group.
+    is_grouped = groups or name == "train"
+    assert is_grouped or len(options) <= 10, "many options stand in groups"
 
 
 def test_python_m_runs_the_same_commands():

@@ -9,36 +9,28 @@ import jax
 from rich.console import Console
 
 from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.console.errors import TERMINATED, exit_on_error
 from train.engine.loop import DivergenceError
 from train.engine.mesh import connect
 from train.engine.run import RunOptions, train
 from train.options import parse
 
-TERMINATED = 143
-"""Exit status after SIGTERM, by which schedulers know that there is more to do."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+DIVERGED = 1
+"""Exit status of a run whose loss is no number: a result, unlike wrong options."""
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def main() -> None:
     """Parse the command line, train, and exit with a status."""
     arguments = sys.argv[1:]
-    try:
-        status = 0 if run(parse(arguments, __doc__)) else TERMINATED
-    except (ValueError, OSError, DivergenceError) as error:
-        if "--debug" in arguments:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        # Divergence is a result, and other errors are wrong options or files.
-        status = 1 if isinstance(error, DivergenceError) else 2
-    except KeyboardInterrupt:
-        print(
-            "interrupted: the same command continues from the last checkpoint",
-            file=sys.stderr,
-        )
-        status = INTERRUPTED
-    sys.exit(status)
+    with exit_on_error(
+        interrupted="interrupted: the same command continues from the last checkpoint",
+        debug="--debug" in arguments,
+        statuses={DivergenceError: DIVERGED},
+    ):
+        is_done = run(parse(arguments))
+    # Schedulers know by the status of SIGTERM that there is more to do.
+    sys.exit(0 if is_done else TERMINATED)
 
 
 def run(options: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
+from jaxportrait.console.options import parse_options
 from train.engine.config import NO_PREFIX, StageConfig, load_config
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
@@ -125,7 +126,13 @@ STAGES: dict[str, tuple[type[Any], type[StageConfig]]] = {
 }
 
 
-def parse(arguments: list[str], description: str | None = None) -> Any:
+SUMMARY = """Train the networks of a stage.
+
+The same command resumes a run that was interrupted."""
+EXAMPLE = "--dataset-path data/mead --work-dir runs/flow --checkpoint CKPT"
+
+
+def parse(arguments: list[str]) -> Any:
     """Parse a command line over the TOML file that it names, over the defaults of its
     stage."""
     # Stage and file come first: an option may be wrong over the defaults that is right
@@ -145,6 +152,11 @@ def parse(arguments: list[str], description: str | None = None) -> Any:
     default = options_type(
         dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training
     )
-    return tyro.cli(
-        options_type, description=description, args=arguments, default=default
+    return parse_options(
+        options_type,
+        "train",
+        summary=SUMMARY,
+        example=EXAMPLE,
+        arguments=arguments,
+        default=default,
     )
