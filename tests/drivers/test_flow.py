@@ -176,14 +176,14 @@ def test_one_of_several_drivers_is_loaded_by_its_name(tiny_checkpoint):
         config = replace(entry.config, cfg_scale=scale)
         drivers[name] = replace(entry, config=config)
     contents = replace(checkpoint.contents, drivers=drivers)
-    several = replace(checkpoint, contents=contents)
+    checkpoint = replace(checkpoint, contents=contents)
     for name, scale in (("soft", 2.0), ("strong", 6.0)):
-        driver = load_driver(several, name)
+        driver = load_driver(checkpoint, name)
         assert isinstance(driver, FlowDriver)
         assert driver.guidance == scale
     # A kind names the only driver of a checkpoint, not one of two.
     with pytest.raises(CheckpointError, match="soft"):
-        load_driver(several, "flow")
+        load_driver(checkpoint, "flow")
 
 
 def test_a_checkpoint_without_a_flow_transformer_is_named(tmp_path):
