@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxportrait.__main__ import PROGRAMS
@@ -81,5 +82,7 @@ def test_code_of_extensions_runs(monkeypatch):
     blocks = PYTHON_BLOCK.findall(text)
     assert len(blocks) >= 4
     namespace = {"__name__": "extending"}
-    for block in blocks:
-        exec(compile(block, "docs/extending.md", "exec"), namespace)
+    # Training's optimizer, optax, counts on the promotion of dtypes.
+    with jax.numpy_dtype_promotion("standard"):
+        for block in blocks:
+            exec(compile(block, "docs/extending.md", "exec"), namespace)
