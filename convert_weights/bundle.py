@@ -33,8 +33,8 @@ from jaxportrait.models.parts import abstract, kind_of
 from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
 
 AGREEMENT = 1e-5
-"""How far, of the deviation, a transformer's own statistics may be from those of a
-file."""
+"""Largest difference between the statistics of a transformer and of a file, as a share
+of the deviation."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Converted:
       configs: part -> its config.
       params: part -> dotted path -> array.
       ignored: part -> tensor left behind -> why.
-      statistics: of the motion space.
+      statistics: mean and deviation of the motion.
     """
 
     configs: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +110,7 @@ def convert_network(
 
     Args:
       config: config of the network.
-      name: of the file, for messages.
+      name: name of the file, for messages.
 
     Raises:
       ConversionError: the state dict does not fit; see `convert`.
@@ -149,7 +149,7 @@ def _add(
 
 
 def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | None:
-    """The transformer's own statistics, which those of the file must equal."""
+    """Return the transformer's own statistics, which those of the file must equal."""
     if "flow_transformer" not in converted.params:
         if path is not None:
             raise ConversionError(
@@ -157,25 +157,28 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
             )
         return None
     leaves = converted.params["flow_transformer"]
-    own = MotionStatistics(*(leaves.pop(name) for name in STATISTICS))
-    if path is not None:
-        given = lip_statistics(path)
-        if not _agree(own, given):
-            raise ConversionError(
-                f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
-                "leave out --statistics to use the transformer's own"
-            )
-    return own
+    mean, deviation = (leaves.pop(name) for name in STATISTICS)
+    statistics = MotionStatistics(mean, deviation)
+    if path is not None and not _agree(statistics, lip_statistics(path)):
+        raise ConversionError(
+            f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
+            "leave out --statistics to use the transformer's own"
+        )
+    return statistics
 
 
-def _agree(own: MotionStatistics, given: MotionStatistics) -> bool:
-    limit = AGREEMENT * np.abs(own.std).max()
-    pairs = ((own.mean, given.mean), (own.std, given.std))
-    return all(a.shape == b.shape and np.abs(a - b).max() <= limit for a, b in pairs)
+def _agree(stored: MotionStatistics, other: MotionStatistics) -> bool:
+    """Return whether statistics agree, to a share of the largest deviation."""
+    limit = AGREEMENT * np.abs(stored.std).max()
+    for one, another in ((stored.mean, other.mean), (stored.std, other.std)):
+        # A difference that is not a number is above every limit.
+        if one.shape != another.shape or not np.abs(one - another).max() <= limit:
+            return False
+    return True
 
 
 def lip_statistics(path: Path) -> MotionStatistics:
-    """The lip rows of a `statistic.pt`, whose `mean` and `std` are over the expression
+    """Return the lip rows of a `statistic.pt`, whose `mean` and `std` are over the expression
     of 21 keypoints."""
     tensors = as_arrays(read_tensors(path), str(path))
     shapes = {name: tensor.shape for name, tensor in tensors.items()}

@@ -18,7 +18,7 @@ from convert_weights.networks.base import ConversionError, Table
 Tensors = Mapping[str, np.ndarray]
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
 WRAPPER_PREFIX = "module."
-"""What DataParallel and DistributedDataParallel put before every name."""
+"""Prefix that DataParallel and DistributedDataParallel put before every name."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rule:
 
 @dataclass
 class Conversion:
-    """What became of a state dict.
+    """The result of a state dict's conversion.
 
     Attributes:
       leaves: dotted path -> array, channels last, float32.
@@ -59,7 +59,7 @@ def convert(
       table: rows of a key map.
       shapes: every leaf of the network.
       ignored: (pattern, reason) of the tensors that are not needed.
-      name: of the file, for messages.
+      name: name of the file, for messages.
 
     Raises:
       ConversionError: a tensor that no row or two rows match, a leaf left unfilled, a

@@ -58,8 +58,13 @@ class Dtypes:
     def named(cls, name: str) -> "Dtypes":
         """Return the dtypes of a run; float16 is only for W and G, as in inference."""
         if name == "float16":
-            return cls(*map(jnp.dtype, ("float32", "float16", "bfloat16")))
-        return cls(*3 * [jnp.dtype(name)])
+            return cls(
+                picture=jnp.dtype("float32"),
+                frames=jnp.dtype("float16"),
+                motion=jnp.dtype("bfloat16"),
+            )
+        dtype = jnp.dtype(name)
+        return cls(dtype, dtype, dtype)
 
 
 def run_networks(
@@ -88,7 +93,7 @@ def run_renderer(
     volume = appearance(golden_image(IMAGE_SIZE[size]))
     yield f"{size}/appearance/volume", channels_first(volume)
 
-    # W alone, on a volume and keypoints that are drawn.
+    # Only W, on a volume and keypoints that are drawn.
     keypoints = (batch, config.keypoints, 3)
     source = recipe.input(f"{size}/kp_source", keypoints, 0.3)
     driving = source + recipe.input(f"{size}/kp_delta", keypoints, 0.08)
@@ -100,7 +105,7 @@ def run_renderer(
     yield f"{size}/warping/occlusion_map", channels_first(warped.motion.occlusion)
     yield f"{size}/warping/out", channels_first(warped.features)
 
-    # G alone, on drawn features.
+    # Only G, on drawn features.
     shape = (batch, config.features, side, side)
     features = channels_last(recipe.input(f"{size}/feature", shape, 0.4))
     yield f"{size}/generator/image", channels_first(generator(features))
@@ -122,6 +127,7 @@ def run_motion(checkpoint: Checkpoint, dtype: jnp.dtype) -> Outputs:
 
     logits = pose_logits(network, image)
     motion = jit_network(network)(image)
+    # Each angle has its logits over bins, and degrees.
     for i, angle in enumerate(("pitch", "yaw", "roll")):
         yield f"full/motion/{angle}", logits[i]
         yield f"full/motion/{angle}_degrees", motion.pose[:, i]
@@ -211,17 +217,21 @@ def run_flow_transformer(
     for name, value in recipe.statistics().items():
         yield f"statistic/{name}", value
     statistics: Any = driver.statistics
-    yield f"{size}/animate/motion", motion * statistics.std + statistics.mean
+    # In the units of the motion extractor.
+    denormalized = motion * statistics.std + statistics.mean
+    yield f"{size}/animate/motion", denormalized
 
 
 def golden_image(side: int) -> np.ndarray:
     """Return a picture of smooth waves, (1, side, side, 3)."""
     line = np.linspace(0, 1, side)
+    # Rows are y, columns are x.
     y, x = np.meshgrid(line, line, indexing="ij")
     channels = []
     for c in range(3):
-        waves = np.sin(7 * x + 3 * y + c) * np.cos(5 * y - 2 * x * c)
-        channels.append(0.5 + 0.5 * waves)
+        slow = np.sin(7 * x + 3 * y + c)
+        fast = np.cos(5 * y - 2 * x * c)
+        channels.append(0.5 + 0.5 * slow * fast)
     return np.stack(channels, axis=-1)[None].astype(np.float32)
 
 
@@ -231,7 +241,9 @@ def golden_waveform(recipe: Recipe, seconds: float) -> np.ndarray:
     t = np.arange(n) / SAMPLE_RATE
     sweep = np.sin(2 * np.pi * (180 * t + 30 * np.sin(2 * np.pi * 0.7 * t)))
     tremble = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * t)
-    beep = np.sin(2 * np.pi * 930 * t + 1) * (np.sin(2 * np.pi * 1.7 * t) > 0)
+    # The beep is on and off 1.7 times a second.
+    switch = np.sin(2 * np.pi * 1.7 * t) > 0
+    beep = np.sin(2 * np.pi * 930 * t + 1) * switch
     noise = recipe.rng("input", f"waveform/{n}").standard_normal(n)
     wave = 0.25 * sweep * tremble + 0.12 * beep + 0.01 * noise
     return wave.astype(np.float32)

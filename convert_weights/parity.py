@@ -1,4 +1,4 @@
-"""What a parity report is: values of ours against golden figures, each within its bound
+"""A parity report: values of ours against golden figures, each within its bound
 or not."""
 
 import sys
@@ -16,7 +16,7 @@ class Comparison:
 
     Attributes:
       error: by the report's own measure; nan where the two could not be compared.
-      shape: of the value; empty for a number.
+      shape: shape of the value; empty for a number.
     """
 
     name: str

@@ -174,7 +174,7 @@ def stitching_entries(recipe: Recipe, size: str) -> dict[str, dict[str, np.ndarr
 def _distribution(
     last: str, shape: tuple[int, ...]
 ) -> Callable[[np.random.Generator], np.ndarray]:
-    """How a tensor is drawn, by the last part of its name."""
+    """Return how a tensor is drawn, by the last part of its name."""
     if last == "running_var":
         return lambda rng: rng.uniform(0.5, 1.5, shape)
     if last in ("weight_u", "weight_v"):

@@ -1,5 +1,5 @@
-"""Where published weights lie, how they are fetched, and how a file of tensors is
-opened without running code."""
+"""Published weights: their places, their download, and reading their tensors without
+running code."""
 
 import pickle
 import tempfile
@@ -21,7 +21,7 @@ BASE_FOLDERS = {
     False: ("liveportrait/base_models",),
     True: ("liveportrait_animals/base_models_v1.1", "liveportrait_animals/base_models"),
 }
-"""Of human and of animal weights, the newer folder first."""
+"""Folders of human and of animal weights, the newer one first."""
 
 BASE_FILES = {
     "appearance": "appearance_feature_extractor.pth",
@@ -32,7 +32,7 @@ BASE_FILES = {
 
 
 class PublishedPart(NamedTuple):
-    """Where a part is published.
+    """The place of a part among the published files.
 
     Attributes:
       kind: kind of the network, which chooses its key map.
@@ -65,7 +65,7 @@ PARTS = {
     "flow_transformer": PublishedPart("flow_transformer", "flow_transformer"),
     "perceptual": PublishedPart("vgg", "perceptual"),
 }
-"""Part -> where it is published."""
+"""Part -> its published place."""
 
 
 def parts_of(source: str) -> dict[str, PublishedPart]:
@@ -84,32 +84,32 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
         raise ConversionError(
             f"no folder {folder}: pass the folder of published weights, or --download to fetch them"
         )
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for base in BASE_FOLDERS[animals]:
-        found = {
+        files = {
             part: path
             for part, file in BASE_FILES.items()
             if (path := folder / base / file).is_file()
         }
-        if found:  # never some of one version and some of another
+        if files:  # never some of one version and some of another
             break
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
-    found |= {
+    files |= {
         part: path for part, file in others.items() if (path := folder / file).is_file()
     }
-    if not found:
+    if not files:
         looked = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(
             others.values()
         )
         raise ConversionError(
             f"{folder} holds no published weights: looked for {', '.join(looked)}"
         )
-    return found
+    return files
 
 
 def download_liveportrait(folder: Path) -> None:
     """Fetch the published LivePortrait weights into `folder`; an interrupted download
-    goes on where it stopped."""
+    resumes where it stopped."""
     from huggingface_hub import snapshot_download
 
     patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
@@ -119,7 +119,7 @@ def download_liveportrait(folder: Path) -> None:
         )
     except Exception as error:  # the hub raises errors of many libraries
         raise ConversionError(
-            f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to go on, or "
+            f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to resume, or "
             f"fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and leave out --download"
         ) from error
 
@@ -160,7 +160,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """The content of a .pth, .pt or .safetensors file: names -> tensors, possibly
     nested.
 
-    A pickle may hold tensors and plain containers alone: one that would run code is
+    A pickle may hold tensors and only plain containers: one that would run code is
     refused.
     """
     if not path.is_file():
@@ -211,7 +211,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _cause(error: BaseException) -> str:
-    """What PyTorch objects to, out of the advice around it."""
+    """Return PyTorch's objection without the advice around it."""
     lines = str(error).splitlines()
     return next(
         (line.strip() for line in lines if "Unsupported" in line), _first_line(error)

@@ -44,8 +44,8 @@ class Options:
 
     Attributes:
       golden: folder of golden figures, of any seed.
-      size: of the networks.
-      dtype: in which the networks compute; float16 is that of W and G, as inference has
+      size: size of the networks.
+      dtype: compute dtype of the networks; float16 is that of W and G, as inference has
         it: the transformers compute in bfloat16 then, and what a picture needs once in
         float32.
     """
@@ -145,8 +145,8 @@ def bound_of(name: str, size: str, dtype: str) -> float:
     if dtype not in HALF_BOUNDS:
         return SMALL_BOUND if size == "small" else FULL_BOUND
     half = "bfloat16" if name.startswith(TRANSFORMERS) else dtype
-    one, several = HALF_BOUNDS[half]
-    return several if name.endswith(SEVERAL) else one
+    one_network, in_a_row = HALF_BOUNDS[half]
+    return in_a_row if name.endswith(SEVERAL) else one_network
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class TensorShapes:
         return key in self._shapes
 
     def count(self, template: str) -> int:
-        """How many numbers `{i}` stands for in names that begin with `template`."""
+        """Return how many numbers `{i}` stands for in names that begin with `template`."""
         pattern = re.compile(
             re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)"
         )

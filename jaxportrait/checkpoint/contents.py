@@ -1,4 +1,4 @@
-"""What a checkpoint holds, apart from the arrays of its networks."""
+"""The contents of a checkpoint, apart from the arrays of its networks."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -136,7 +136,7 @@ class DriverEntry:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a checkpoint holds, apart from the arrays of its networks.
+    """The contents of a checkpoint, apart from the arrays of its networks.
 
     Attributes:
       parts: name -> config of a network.

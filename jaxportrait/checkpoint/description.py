@@ -151,11 +151,11 @@ def decode_block(values: Any, kind: type[T], name: str) -> T:
 
 def check_fields(values: JSON, kind: type[Any], name: str) -> None:
     """Raise a CheckpointError if a field is not one of the dataclass `kind`."""
-    known = [item.name for item in fields(kind)]
+    names = [item.name for item in fields(kind)]
     for key in values:
-        if key not in known:
+        if key not in names:
             raise CheckpointError(
-                f"{name} has no field {key} (it has: {', '.join(known)})"
+                f"{name} has no field {key} (it has: {', '.join(names)})"
             )
 
 

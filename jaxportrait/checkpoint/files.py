@@ -38,18 +38,25 @@ def record_files(files: Mapping[str, Path]) -> dict[str, FileRecord]:
       CheckpointError: a name that is more than a file's name, or no such file.
     """
     for name, path in files.items():
-        if name != Path(name).name:
-            raise CheckpointError(
-                f"{name!r} is no file name: leave out its folders to store the file"
-            )
+        check_name(name)
         if not path.is_file():
             raise CheckpointError(f"no file {path}, which {name} is to be copied from")
     return {name: record_file(path) for name, path in files.items()}
 
 
+def check_name(name: str) -> None:
+    """Raise a CheckpointError unless `name` is a file's name without folders."""
+    if name != Path(name).name:
+        raise CheckpointError(
+            f"{name!r} is no file name: leave out its folders to store the file"
+        )
+
+
 def verify_files(folder: Path, records: Mapping[str, FileRecord]) -> None:
     """Raise a CheckpointError unless every stored file is as it was recorded."""
     for name, record in records.items():
+        # A name with folders could reach outside the checkpoint.
+        check_name(name)
         path = folder / FILES / name
         if not path.is_file():
             raise CheckpointError(f"its file {name} is missing: copy it again")

@@ -22,6 +22,7 @@ from jaxportrait.models.warping import WarpingConfig, WarpingNetwork
 from jaxportrait.models.whisper import WhisperConfig, WhisperEncoder
 
 Role = Literal["renderer", "audio features", "driver", "retargeting", "training"]
+
 """Purpose of a network; a `training` network is no part of a portrait."""
 
 

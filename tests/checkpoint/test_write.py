@@ -19,6 +19,8 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
     save_untrained,
 )
+from jaxportrait.checkpoint.description import FileRecord
+from jaxportrait.checkpoint.files import verify_files
 from jaxportrait.models.stitching import StitchingConfig
 from tests.checkpoint.contents import CONTENTS, STATISTICS
 
@@ -105,6 +107,8 @@ def test_a_killed_save_leaves_no_checkpoint_behind(tmp_path):
 import os, signal, sys
 from pathlib import Path
 from jaxportrait.checkpoint import Contents, save_untrained
+from jaxportrait.checkpoint.description import FileRecord
+from jaxportrait.checkpoint.files import verify_files
 from jaxportrait.models.stitching import StitchingConfig
 Path.rename = lambda path, target: os.kill(os.getpid(), signal.SIGKILL)
 save_untrained(sys.argv[1], Contents(parts={'stitching': StitchingConfig.stitching()}))
@@ -189,6 +193,12 @@ def test_files_are_copied_in_and_verified(params, tmp_path):
     stored.unlink()
     with pytest.raises(CheckpointError, match=r"file g\.onnx is missing"):
         open_checkpoint(path)
+
+
+def test_a_file_outside_the_checkpoint_is_refused(tmp_path):
+    record = FileRecord(5, "ab")
+    with pytest.raises(CheckpointError, match=r"'\.\./secret' is no file name"):
+        verify_files(tmp_path, {"../secret": record})
 
 
 def test_files_that_cannot_be_stored_are_named(params, tmp_path):

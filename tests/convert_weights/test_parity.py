@@ -19,15 +19,15 @@ def test_a_figure_that_nothing_was_compared_with_fails():
 
 
 @pytest.mark.parametrize(
-    ("rows", "status", "said"),
+    ("rows", "status", "printed"),
     [([MET], 0, "1 values within"), ([MET, MISSED], 1, "1 not")],
 )
-def test_one_miss_is_the_exit_status(rows, status, said, capsys):
+def test_one_miss_is_the_exit_status(rows, status, printed, capsys):
     with pytest.raises(SystemExit) as stop:
         conclude(rows, "value")
     out = capsys.readouterr().out
     assert int(stop.value.code) == status
-    assert said in out
+    assert printed in out
     assert ("NO" in out) == bool(status)
     assert "shape" not in out
 

@@ -1,4 +1,4 @@
-"""Files found in the published layout, and opened without running code."""
+"""Files files in the published layout, and opened without running code."""
 
 import os
 import pickle
@@ -36,7 +36,7 @@ def weights(tmp_path):
 
 
 class RunsCode:
-    """What a pickle may do when it is opened."""
+    """A pickle that makes a folder when it is opened."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -45,18 +45,18 @@ class RunsCode:
         return os.mkdir, (str(self.marker),)
 
 
-def test_every_part_is_found(weights):
-    found = find_published(weights)
-    assert set(found) == {*BASE_FILES, "stitching_retargeting", "whisper"}
-    assert found["motion"] == weights / "liveportrait/base_models/motion_extractor.pth"
+def test_every_part_is_files(weights):
+    files = find_published(weights)
+    assert set(files) == {*BASE_FILES, "stitching_retargeting", "whisper"}
+    assert files["motion"] == weights / "liveportrait/base_models/motion_extractor.pth"
 
 
 def test_animals_take_the_newer_folder_and_never_some_of_both(weights):
     newer = weights / "liveportrait_animals/base_models_v1.1"
     (newer / "motion_extractor.pth").unlink()
-    found = find_published(weights, animals=True)
-    assert found["warping"] == newer / "warping_module.pth"
-    assert "motion" not in found
+    files = find_published(weights, animals=True)
+    assert files["warping"] == newer / "warping_module.pth"
+    assert "motion" not in files
     for file in newer.iterdir():
         file.unlink()
     older = weights / "liveportrait_animals/base_models/motion_extractor.pth"
@@ -105,7 +105,7 @@ def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path, form):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", b"\x80", b"\x80\x02", b"PK\x03\x04", b"<html>not found</html>"],
+    [b"", b"hello", b"\x80", b"\x80\x02", b"PK\x03\x04", b"<html>not files</html>"],
 )
 def test_what_is_no_file_of_tensors_is_named(tmp_path, suffix, content):
     path = tmp_path / f"some{suffix}"

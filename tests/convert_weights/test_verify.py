@@ -160,4 +160,4 @@ def test_waveforms_do_not_depend_on_one_another(golden):
     assert short.dtype == np.float32
     assert (
         0.01 < np.abs(short - long[: short.size]).max() < 0.15
-    )  # the noise alone differs
+    )  # only the noise differs

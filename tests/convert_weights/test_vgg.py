@@ -1,4 +1,4 @@
-"""VGG-19: torchvision's file converts, alone, to the same features."""
+"""VGG-19: torchvision's file converts, without any other, to the same features."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def file(features, tmp_path) -> Path:
 
 
 def features_of(layers: torch.nn.Sequential, image: np.ndarray) -> list[np.ndarray]:
-    """What the layers make of pictures from 0 to 1, channels last, as torchvision's
+    """Return the layers' outputs for pictures from 0 to 1, channels last, as torchvision's
     recipe normalises them."""
     normalised = (image - np.float32(MEAN)) / np.float32(DEVIATION)
     x, maps = torch.from_numpy(normalised).movedim(-1, 1), []
@@ -90,13 +90,15 @@ def test_torchvisions_file_alone_gives_the_same_features(run, file, features):  
     checkpoint = open_checkpoint("vgg")
     assert list(checkpoint.parts) == ["perceptual"]
     assert checkpoint.sizes("perceptual") == VGGConfig((4, 6, 8, 10, 12))
-    said = " ".join(out.split())
-    assert "6 tensors: after" in said
-    assert "2 tensors: the" in said
+    printed = " ".join(out.split())
+    assert "6 tensors: after" in printed
+    assert "2 tensors: the" in printed
     image = np.random.default_rng(0).random((2, 36, 44, 3), np.float32)
     ours = program(checkpoint.network("perceptual"), [image])
-    for each, reference in zip(ours, features_of(features, image), strict=True):
-        assert_close(each, reference, BOUND)
+    for features_of_layer, reference in zip(
+        ours, features_of(features, image), strict=True
+    ):
+        assert_close(features_of_layer, reference, BOUND)
 
 
 def test_a_shallower_vgg_is_named_with_its_misfits(file, tmp_path):
