@@ -47,9 +47,30 @@ def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsy
     options = re.findall(r"^\W*--\w", page, re.MULTILINE)
     # A group has a title, in a box or not.
     groups = re.findall(r"^\W*([\w.]+) options\W*$", page, re.MULTILINE)
-    # The options of `train` have no prefixes, and tyro puts such options in one group.
-    is_grouped = groups or name == "train"
-    assert is_grouped or len(options) <= 10, "many options stand in groups"
+    assert groups or len(options) <= 10, "many options stand in groups"
+
+
+@pytest.mark.parametrize(
+    ("title", "option"),
+    [
+        ("input", "--dataset-path"),
+        ("run", "--work-dir"),
+        ("device", "--peak-tflops"),
+        ("optimizer", "--learning-rate"),
+        ("loop", "--steps"),
+        ("losses", "--losses.focus"),
+    ],
+)
+def test_only_tables_of_a_stage_are_in_the_names_of_options(
+    title, option, monkeypatch, capsys
+):
+    with pytest.raises(SystemExit, match="0"):
+        run(monkeypatch, "train", "--stage", "renderer", "--help")
+    page = capsys.readouterr().out
+    # Titles alternate with the options below them.
+    _, *sections = re.split(r"^\W*(\w+) options\W*$", page, flags=re.MULTILINE)
+    groups = dict(zip(sections[::2], sections[1::2], strict=True))
+    assert re.search(f"^\\W*{re.escape(option)} ", groups[title], re.MULTILINE)
 
 
 def test_python_m_runs_the_same_commands():

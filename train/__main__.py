@@ -35,14 +35,17 @@ def main() -> None:
 
 def run(options: Any) -> bool:
     """Train the stage that the options choose; return whether its last step is done."""
-    if options.deterministic:
+    device = options.device
+    if device.deterministic:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}"
     # Before any device is used.
-    connect(options.coordinator, options.processes, options.process)
+    connect(device.coordinator, device.processes, device.process)
     console = Console(quiet=jax.process_index() != 0)
     stage = options.open_stage(console)
-    run_options = RunOptions(options.work_dir, options.resume, options.peak_tflops)
+    run_options = RunOptions(
+        options.run.work_dir, options.run.resume, device.peak_tflops
+    )
     return train(stage, run_options, console)
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.console.options import parse_options
-from train.engine.config import NO_PREFIX, StageConfig, load_config
+from train.engine.config import StageConfig, load_config
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
@@ -18,24 +19,51 @@ from train.renderer.stage import open_renderer
 from train.stitching.config import StitchingTrainConfig
 from train.stitching.stage import open_stitching
 
+NO_PREFIX = tyro.conf.arg(name="")
+"""`--seed` at the command line, not `--training.seed`; the names of nested tables stay
+before their options, as in `--losses.focus`."""
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train the networks of a stage. The same command continues a run that was
-    interrupted.
+
+@dataclass(frozen=True)
+class Inputs:
+    """Data set, checkpoints and configuration.
 
     Attributes:
       dataset_path: folder that `train.process` made, or `train.frames` for the other
         stages.
       checkpoint: checkpoint of the parts that are not trained, which `train.export`
         copies; its audio encoder made the features.
-      work_dir: folder of this run.
+      init: checkpoint whose networks the run starts from; those that it lacks start
+        fresh.
       config: TOML file of differences from the defaults; the command line overrides it.
+    """
+
+    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    init: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
+    config: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder that the run is written to.
+
+    Attributes:
+      work_dir: folder of this run.
       resume: `auto` continues from the run folder's last checkpoint, `never` refuses a
         folder that is not empty, a number returns to that step, whose later checkpoints
         are deleted when the run saves its next one.
-      init: checkpoint whose networks the run starts from; those that it lacks start
-        fresh.
+    """
+
+    work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    resume: Annotated[str, tyro.conf.arg(metavar="auto|never|STEP")] = "auto"
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Devices and processes.
+
+    Attributes:
       coordinator: HOST:PORT of process 0 of a run of several processes, or `auto` under
         SLURM, Kubernetes or MPI.
       processes: number of processes of the run.
@@ -44,20 +72,30 @@ class Options:
         always does.
       peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured
         by default.
-      debug: show the traceback of an error.
     """
 
-    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
-    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
-    config: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
-    resume: Annotated[str, tyro.conf.arg(metavar="auto|never|STEP")] = "auto"
-    init: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
     deterministic: bool = False
     peak_tflops: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train the networks of a stage. The same command continues a run that was
+    interrupted.
+
+    Attributes:
+      input: data set, checkpoints and configuration.
+      run: the folder that the run is written to.
+      device: devices and processes.
+      debug: show the traceback of an error.
+    """
+
+    input: OmitArgPrefixes[Inputs]
+    run: OmitArgPrefixes[RunFolder]
+    device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False
 
 
@@ -70,8 +108,9 @@ class FlowOptions(Options):
 
     def open_stage(self, console: Console) -> Stage:
         """Open the stage, with notes to `console`."""
+        paths = self.input
         return open_flow(
-            self.training, self.dataset_path, self.checkpoint, self.init, console
+            self.training, paths.dataset_path, paths.checkpoint, paths.init, console
         )
 
 
@@ -92,11 +131,12 @@ class RendererOptions(Options):
 
     def open_stage(self, console: Console) -> Stage:
         """Open the stage; it has no notes."""
+        paths = self.input
         return open_renderer(
             self.training,
-            self.dataset_path,
-            self.checkpoint,
-            self.init,
+            paths.dataset_path,
+            paths.checkpoint,
+            paths.init,
             self.perceptual,
         )
 
@@ -113,8 +153,9 @@ class StitchingOptions(Options):
 
     def open_stage(self, console: Console) -> Stage:
         """Open the stage; it has no notes."""
+        paths = self.input
         return open_stitching(
-            self.training, self.dataset_path, self.checkpoint, self.init
+            self.training, paths.dataset_path, paths.checkpoint, paths.init
         )
 
 
@@ -150,7 +191,7 @@ def parse(arguments: list[str]) -> Any:
         training = load_config(first.config, training)
     # Required options are missing until the command line has them.
     default = options_type(
-        dataset_path=tyro.MISSING, work_dir=tyro.MISSING, training=training
+        input=Inputs(tyro.MISSING), run=RunFolder(tyro.MISSING), training=training
     )
     return parse_options(
         options_type,

@@ -6,20 +6,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 from typing import get_type_hints as type_hints
 
 import msgspec
-import tyro
+from tyro.conf import OmitArgPrefixes
 
 T = TypeVar("T")
 CHANGEABLE = {"changeable": True}
 """Metadata of a field that may differ when a run is resumed: no result of a step
 depends on it."""
-
-
-NO_PREFIX = tyro.conf.arg(name="")
-"""`--steps` at the command line, not `--loop.steps`."""
 
 
 class ConfigError(ValueError):
@@ -116,10 +112,8 @@ class StageConfig:
     validation_batches: int = 4
     export_weights: Literal["ema", "raw"] = "ema"
     fsdp: int = field(default=1, metadata=CHANGEABLE)
-    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
-        default_factory=OptimizerConfig
-    )
-    loop: Annotated[LoopConfig, NO_PREFIX] = field(default_factory=LoopConfig)
+    optimizer: OmitArgPrefixes[OptimizerConfig] = field(default_factory=OptimizerConfig)
+    loop: OmitArgPrefixes[LoopConfig] = field(default_factory=LoopConfig)
 
     @property
     def microbatches(self) -> int:

@@ -5,11 +5,13 @@ The defaults are the published recipe: MEAD, 30k updates of 64 windows
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
+
+from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES
-from train.engine.config import CHANGEABLE, NO_PREFIX, ConfigError, StageConfig
+from train.engine.config import CHANGEABLE, ConfigError, StageConfig
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class FlowConfig(StageConfig):
     motion_space: Literal["lip", "face"] | None = None
     accumulation: int = field(default=4, metadata=CHANGEABLE)
     condition_dropout: float = 0.1
-    transformer: Annotated[TransformerSize, NO_PREFIX] = field(
+    transformer: OmitArgPrefixes[TransformerSize] = field(
         default_factory=TransformerSize
     )
 

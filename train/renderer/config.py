@@ -6,7 +6,9 @@ neural talking-head synthesis", 2021.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.generator import GeneratorConfig
@@ -14,7 +16,6 @@ from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.models.warping import WarpingConfig
 from train.engine.config import (
-    NO_PREFIX,
     ConfigError,
     LoopConfig,
     OptimizerConfig,
@@ -127,7 +128,7 @@ class RendererConfig(StageConfig):
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     # GANs are trained with little momentum.
-    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
+    optimizer: OmitArgPrefixes[OptimizerConfig] = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4,
             drop_steps=(),
@@ -137,7 +138,7 @@ class RendererConfig(StageConfig):
             clip_apart=(DISCRIMINATOR,),
         )
     )
-    loop: Annotated[LoopConfig, NO_PREFIX] = field(
+    loop: OmitArgPrefixes[LoopConfig] = field(
         default_factory=lambda: LoopConfig(steps=200_000)
     )
 

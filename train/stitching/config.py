@@ -11,11 +11,12 @@ this project's. Offsets begin at zero.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.models.stitching import StitchingConfig
 from train.engine.config import (
-    NO_PREFIX,
     ConfigError,
     LoopConfig,
     OptimizerConfig,
@@ -88,12 +89,12 @@ class StitchingTrainConfig(StageConfig):
     eyes: OrganConfig = field(default_factory=lambda: OrganConfig((), 0.8, 1.0))
     lips: OrganConfig = field(default_factory=lambda: OrganConfig((), 0.8, 1.0))
     losses: LossWeights = field(default_factory=LossWeights)
-    optimizer: Annotated[OptimizerConfig, NO_PREFIX] = field(
+    optimizer: OmitArgPrefixes[OptimizerConfig] = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4, drop_steps=(), beta2=0.999, weight_decay=0.0
         )
     )
-    loop: Annotated[LoopConfig, NO_PREFIX] = field(
+    loop: OmitArgPrefixes[LoopConfig] = field(
         default_factory=lambda: LoopConfig(steps=20_000)
     )
 

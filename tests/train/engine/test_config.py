@@ -47,7 +47,7 @@ def test_every_preset_loads_and_begins_with_its_command(path: Path):
     assert line.startswith(command)
     # Commands name presets from the repository's root.
     arguments = line.removeprefix(command).replace("configs/", f"{CONFIGS}/")
-    assert parse(arguments.split()).config == path
+    assert parse(arguments.split()).input.config == path
 
 
 def test_the_command_line_overrides_the_file(tmp_path: Path):
