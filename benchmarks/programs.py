@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from jaxportrait.checkpoint import Contents
-from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import GROUP, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.inference import for_inference

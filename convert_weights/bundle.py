@@ -25,10 +25,10 @@ from jaxportrait.checkpoint import (
     Contents,
     Crop,
     DriverEntry,
-    FlowDriverConfig,
     leaf_shapes,
     save_checkpoint,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import abstract, kind_of
 from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
 

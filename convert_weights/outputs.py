@@ -11,7 +11,7 @@ import numpy as np
 
 from convert_weights.recipe import Recipe, stitching_component
 from jaxportrait.checkpoint import Checkpoint
-from jaxportrait.drivers.flow import transformer_velocity
+from jaxportrait.drivers.flow_program import transformer_velocity
 from jaxportrait.drivers.windows import WindowPlan, integrate
 from jaxportrait.features.blocks import spectrogram_blocks
 from jaxportrait.features.spectrogram import SAMPLES_PER_FEATURE, whisper_features

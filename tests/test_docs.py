@@ -1,13 +1,16 @@
 """Documents: relative links lead somewhere, and the code of examples runs."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import jax
 import pytest
 
 from jaxportrait.__main__ import PROGRAMS
-from jaxportrait.drivers.registry import DRIVERS
+from jaxportrait.checkpoint.kinds import DRIVERS
 from jaxportrait.models.parts import NETWORKS
 
 ROOT = Path(__file__).parents[1]
@@ -75,14 +78,18 @@ def test_the_readme_lists_every_command():
 
 
 def test_code_of_extensions_runs(monkeypatch):
-    # The page adds rows to the registries: at the end they are deleted again.
-    for registry in (DRIVERS, NETWORKS):
-        monkeypatch.delitem(registry, "nod", raising=False)
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     blocks = PYTHON_BLOCK.findall(text)
     assert len(blocks) >= 4
-    namespace = {"__name__": "extending"}
-    # Training's optimizer, optax, counts on the promotion of dtypes.
-    with jax.numpy_dtype_promotion("standard"):
+    # The rows name a module: here it is the page itself.
+    page = ModuleType("nod_driver")
+    monkeypatch.setitem(sys.modules, page.__name__, page)
+    with (
+        # The page adds rows to the registries: at the end they are as before.
+        patch.dict(DRIVERS),
+        patch.dict(NETWORKS),
+        # Training's optimizer, optax, counts on the promotion of dtypes.
+        jax.numpy_dtype_promotion("standard"),
+    ):
         for block in blocks:
-            exec(compile(block, "docs/extending.md", "exec"), namespace)
+            exec(compile(block, "docs/extending.md", "exec"), vars(page))

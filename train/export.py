@@ -17,7 +17,6 @@ from jaxportrait.checkpoint import (
     Contents,
     Crop,
     DriverEntry,
-    FlowDriverConfig,
     Leaves,
     StorageType,
     check_destination,
@@ -31,6 +30,7 @@ from jaxportrait.checkpoint.description import (
 )
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import MotionStatistics
 from train.engine.checkpoints import FOLDER, Checkpoints

@@ -13,7 +13,6 @@ from jaxportrait.checkpoint.contents import (
     Contents,
     Crop,
     DriverEntry,
-    FlowDriverConfig,
     untrained_statistics,
 )
 from jaxportrait.checkpoint.read import Checkpoint, open_checkpoint
@@ -31,7 +30,6 @@ __all__ = [
     "Contents",
     "Crop",
     "DriverEntry",
-    "FlowDriverConfig",
     "Leaves",
     "StorageType",
     "check_destination",

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from jaxportrait.checkpoint.kinds import driver_configs, driver_kind
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
@@ -16,7 +17,6 @@ from jaxportrait.models.stitching import StitchingConfig
 from jaxportrait.models.warping import WarpingConfig
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import (
-    MOTION_FPS,
     MOTION_SPACES,
     KeypointGroups,
     MotionStatistics,
@@ -52,86 +52,22 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class FlowDriverConfig:
-    """A driver that samples motion from sound with a flow transformer.
-
-    Attributes:
-      features: the part that encodes sound; another checkpoint may hold it.
-      transformer: the part that makes the motion.
-      space: name of the motion space (`MOTION_SPACES`) that the transformer makes.
-      fps: frames of motion a second.
-      cfg_scale: default scale of classifier-free guidance.
-    """
-
-    features: str = "whisper"
-    transformer: str = "flow_transformer"
-    space: str = "lip"
-    fps: float = float(MOTION_FPS)
-    cfg_scale: float = 4.5
-
-    def __post_init__(self) -> None:
-        if self.space not in MOTION_SPACES:
-            raise ValueError(
-                f"there is no motion space {self.space!r}: choose one of {', '.join(MOTION_SPACES)}"
-            )
-        if not (math.isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"fps is {self.fps}: it must be a positive number")
-        if not math.isfinite(self.cfg_scale):
-            raise ValueError(f"cfg_scale is {self.cfg_scale}: it must be finite")
-
-    def check(
-        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
-    ) -> None:
-        """Raise a CheckpointError unless the driver fits its parts and statistics."""
-        transformer = parts.get(self.transformer)
-        if not isinstance(transformer, FlowTransformerConfig):
-            raise CheckpointError(
-                f"it names the flow transformer {self.transformer}, which is not among the parts: add it"
-            )
-        if statistics is None:
-            raise CheckpointError(
-                "it needs the mean and deviation of its motion: pass statistics"
-            )
-        widths = {
-            transformer.motion_width,
-            MOTION_SPACES[self.space].width,
-            *np.shape(statistics.mean),
-            *np.shape(statistics.std),
-        }
-        if len(widths) > 1:
-            raise CheckpointError(
-                f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
-                f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
-            )
-        encoder = parts.get(self.features)
-        if encoder is not None and encoder.width != transformer.audio_width:
-            raise CheckpointError(
-                f"its audio encoder {self.features} makes features of {encoder.width} values and the flow transformer "
-                f"reads {transformer.audio_width}: choose the encoder that the transformer was trained with"
-            )
-
-
-DRIVERS: dict[str, type[FlowDriverConfig]] = {"flow": FlowDriverConfig}
-"""Kind -> config of the drivers that a checkpoint describes."""
-
-
-@dataclass(frozen=True)
 class DriverEntry:
     """A driver of a checkpoint.
 
     Attributes:
+      config: settings of the driver, a `DriverConfig`.
       statistics: mean and deviation of its motion, on the host; None for a driver that
         normalises nothing.
     """
 
-    config: FlowDriverConfig
+    config: Any
     statistics: MotionStatistics | None = None
 
     @property
     def kind(self) -> str:
         """The row of `DRIVERS` that the config belongs to."""
-        kinds = {config: kind for kind, config in DRIVERS.items()}
-        return kinds[type(self.config)]
+        return driver_kind(self.config)
 
 
 @dataclass(frozen=True)
@@ -195,7 +131,8 @@ class Contents:
         }
         speech = {"whisper": WhisperConfig, "flow_transformer": FlowTransformerConfig}
         parts = {**sized(renderer), **retargeting, **sized(speech)}
-        driver = DriverEntry(FlowDriverConfig(), untrained_statistics("lip"))
+        config = driver_configs()[DRIVER]()
+        driver = DriverEntry(config, untrained_statistics("lip"))
         return cls(Crop(image_size), parts, {DRIVER: driver})
 
 

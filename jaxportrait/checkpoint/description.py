@@ -5,7 +5,7 @@ Format 2:
     {"format": 2,
      "crop": {"image_size", "zoom", "detector"},
      "parts": {name: {"kind": a row of `models.parts.NETWORKS`, sizes ...}},
-     "drivers": {name: {"kind": a row of `DRIVERS`, the fields of its config ...}},
+     "drivers": {name: {"kind": a row of `kinds.DRIVERS`, the fields of its config ...}},
      "keypoints": {"eyes", "brows", "lips"},
      "files": {name: {"bytes", "sha256"}},        optional
      "sha256": {part: {path of an array: ...}}}   optional
@@ -19,11 +19,10 @@ import msgspec
 
 from jaxportrait.checkpoint.contents import (
     DRIVER,
-    DRIVERS,
     CheckpointError,
     Crop,
-    FlowDriverConfig,
 )
+from jaxportrait.checkpoint.kinds import driver_configs, driver_kind
 from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.motion.space import KeypointGroups
 
@@ -64,7 +63,7 @@ class Description:
 
     crop: Crop = field(default_factory=Crop)
     parts: dict[str, Any] = field(default_factory=dict)
-    drivers: dict[str, FlowDriverConfig] = field(default_factory=dict)
+    drivers: dict[str, Any] = field(default_factory=dict)
     keypoints: KeypointGroups = field(default_factory=KeypointGroups)
     files: dict[str, FileRecord] = field(default_factory=dict)
     sha256: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -72,13 +71,12 @@ class Description:
 
 def encode(description: Description) -> dict[str, Any]:
     """Return the JSON of format 2."""
-    kinds = {config: kind for kind, config in DRIVERS.items()}
     return {
         "format": FORMAT,
         "crop": asdict(description.crop),
         "parts": encode_parts(description.parts),
         "drivers": {
-            name: {"kind": kinds[type(config)], **asdict(config)}
+            name: {"kind": driver_kind(config), **asdict(config)}
             for name, config in description.drivers.items()
         },
         "keypoints": asdict(description.keypoints),
@@ -117,7 +115,7 @@ def decode(values: JSON) -> Description:
     return Description(
         decode_block(blocks.get("crop", {}), Crop, "crop"),
         decode_parts(blocks.get("parts", {})),
-        decode_by_kind(blocks.get("drivers", {}), DRIVERS, "driver"),
+        decode_by_kind(blocks.get("drivers", {}), driver_configs(), "driver"),
         decode_block(blocks.get("keypoints", {}), KeypointGroups, "keypoints"),
         {
             name: decode_block(record, FileRecord, f"file {name}")
@@ -197,13 +195,14 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
     if "flow_transformer" not in parts:
         return upgraded, {}
     # The transformer's sizes named its motion space, which belongs to the driver.
-    space = portrait["flow_transformer"].get("motion_space", FlowDriverConfig.space)
+    default = driver_configs()["flow"]()
+    space = portrait["flow_transformer"].get("motion_space", default.space)
     upgraded["drivers"] = {
         DRIVER: {
             "kind": "flow",
             "features": "log_mel" if "log_mel" in parts else "whisper",
             "space": space,
-            "cfg_scale": settings.get("cfg_scale", FlowDriverConfig.cfg_scale),
+            "cfg_scale": settings.get("cfg_scale", default.cfg_scale),
         }
     }
     return upgraded, {DRIVER: statistics}

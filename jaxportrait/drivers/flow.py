@@ -4,43 +4,98 @@ Source: the audio-driven LivePortrait. It samples windows one by one; here they 
 and are made together.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
-from math import inf
+from math import inf, isfinite
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
+from jaxtyping import Float32
 
-from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import frame_count
+from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import (
     WindowMode,
     WindowPlan,
-    frame_noise,
-    group_count,
-    group_of,
-    integrate,
     plan_windows,
     plans_up_to,
 )
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
-from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import (
     MOTION_FPS,
     MOTION_SPACES,
     MotionSpace,
     MotionStatistics,
-    denormalize,
 )
+
+
+@dataclass(frozen=True)
+class FlowDriverConfig:
+    """A driver that samples motion from sound with a flow transformer.
+
+    Attributes:
+      features: the part that encodes sound; another checkpoint may hold it.
+      transformer: the part that makes the motion.
+      space: name of the motion space (`MOTION_SPACES`) that the transformer makes.
+      fps: frames of motion a second.
+      cfg_scale: default scale of classifier-free guidance.
+    """
+
+    features: str = "whisper"
+    transformer: str = "flow_transformer"
+    space: str = "lip"
+    fps: float = float(MOTION_FPS)
+    cfg_scale: float = 4.5
+
+    def __post_init__(self) -> None:
+        if self.space not in MOTION_SPACES:
+            raise ValueError(
+                f"there is no motion space {self.space!r}: choose one of {', '.join(MOTION_SPACES)}"
+            )
+        if not (isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps is {self.fps}: it must be a positive number")
+        if not isfinite(self.cfg_scale):
+            raise ValueError(f"cfg_scale is {self.cfg_scale}: it must be finite")
+
+    def check(
+        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
+    ) -> None:
+        """Raise a CheckpointError unless the driver fits its parts and statistics."""
+        transformer = parts.get(self.transformer)
+        if not isinstance(transformer, FlowTransformerConfig):
+            raise CheckpointError(
+                f"it names the flow transformer {self.transformer}, which is not among the parts: add it"
+            )
+        if statistics is None:
+            raise CheckpointError(
+                "it needs the mean and deviation of its motion: pass statistics"
+            )
+        widths = {
+            transformer.motion_width,
+            MOTION_SPACES[self.space].width,
+            *np.shape(statistics.mean),
+            *np.shape(statistics.std),
+        }
+        if len(widths) > 1:
+            raise CheckpointError(
+                f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
+                f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
+            )
+        encoder = parts.get(self.features)
+        if encoder is not None and encoder.width != transformer.audio_width:
+            raise CheckpointError(
+                f"its audio encoder {self.features} makes features of {encoder.width} values and the flow transformer "
+                f"reads {transformer.audio_width}: choose the encoder that the transformer was trained with"
+            )
 
 
 @dataclass(frozen=True)
@@ -207,78 +262,3 @@ def load_flow(
         full_precision=full_precision,
         fps=config.fps,
     )
-
-
-def transformer_velocity(
-    network: FlowTransformer, motion: Array, time: Array, condition: Any
-) -> Array:
-    """Return the flow transformer's velocity, in the form that `integrate` takes."""
-    return network.velocity(motion, time, condition)
-
-
-@partial(jax.jit, static_argnames=("plan", "steps", "guided"))
-def sample_motion(
-    network: FlowTransformer,
-    statistics: MotionStatistics,
-    features: Float[Array, "features a"],
-    key: PRNGKeyArray,
-    count: Int[Array, ""],
-    guidance: Float[Array, ""],
-    *,
-    plan: WindowPlan,
-    steps: int,
-    guided: bool,
-) -> Float[Array, "frames d"]:
-    """Return the motion of a clip, in its own units.
-
-    Args:
-      network: the flow transformer.
-      statistics: normalisation of its motion.
-      features: audio features, padded to `plan.features`.
-      key: decides the noise.
-      count: windows in use.
-      guidance: scale of classifier-free guidance.
-      plan: the windows.
-      steps: Euler steps.
-      guided: False evaluates the conditional velocity only.
-    """
-    # The condition does not depend on the state: it is encoded before the loop.
-    null = network.encode_null()
-    noise = frame_noise(key, plan.frames, network.config.motion_width)
-    motion = integrate(
-        transformer_velocity,
-        network,
-        noise,
-        _encode_windows(network, features, null, count, plan),
-        null,
-        count,
-        guidance,
-        plan=plan,
-        steps=steps,
-        guided=guided,
-    )
-    return denormalize(motion, statistics)
-
-
-def _encode_windows(
-    network: FlowTransformer,
-    features: Float[Array, "features a"],
-    null: Any,
-    count: Int[Array, ""],
-    plan: WindowPlan,
-) -> Any:
-    """Return the conditions of the plan's windows; those that are not in use are 0."""
-    index = jnp.asarray(plan.feature_index)
-
-    def put(g: Array, whole: Array, rows: Array) -> Array:
-        return lax.dynamic_update_slice_in_dim(whole, rows, g * plan.group, 0)
-
-    # Groups beyond the clip are skipped, so that their conditions stay 0.
-    def encode_group(g: Array, conditions: Any) -> Any:
-        fresh = network.encode_audio(features[group_of(index, g, plan.group)])
-        return jax.tree.map(partial(put, g), conditions, fresh)
-
-    empty = jax.tree.map(
-        lambda leaf: jnp.zeros((plan.capacity, *leaf.shape[1:]), leaf.dtype), null
-    )
-    return lax.fori_loop(0, group_count(plan, count), encode_group, empty)

@@ -13,8 +13,8 @@ from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import (
     FlowDriver,
     FlowSampling,
-    transformer_velocity,
 )
+from jaxportrait.drivers.flow_program import transformer_velocity
 from jaxportrait.drivers.live_windows import (
     Live,
     LiveWindows,

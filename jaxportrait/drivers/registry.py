@@ -1,4 +1,4 @@
-"""The drivers that a checkpoint may hold, by kind."""
+"""Load drivers by the rows of `checkpoint.kinds`."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.checkpoint.kinds import DRIVERS, driver_loader
 from jaxportrait.drivers.base import Driver
-from jaxportrait.drivers.flow import load_flow
 
 
 class DriverLoader(Protocol):
@@ -21,10 +21,6 @@ class DriverLoader(Protocol):
         dtype: DTypeLike,
         full_precision: bool,
     ) -> Driver: ...
-
-
-DRIVERS: dict[str, DriverLoader] = {"flow": load_flow}
-"""Kind -> loader. A new driver is one file and one row here."""
 
 
 def load_driver(
@@ -52,7 +48,8 @@ def load_driver(
     if kind not in DRIVERS:
         names = ", ".join(sorted({*checkpoint.drivers, *DRIVERS}))
         raise ValueError(f"driver is {name!r}: choose one of {names}")
-    return DRIVERS[kind](
+    loader: DriverLoader = driver_loader(kind)
+    return loader(
         checkpoint,
         name=name if described else None,
         dtype=dtype,

@@ -7,8 +7,8 @@ from jaxportrait.checkpoint import (
     Contents,
     Crop,
     DriverEntry,
-    FlowDriverConfig,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.stitching import StitchingConfig

@@ -7,9 +7,9 @@ from jaxportrait.checkpoint import (
     CheckpointError,
     Contents,
     DriverEntry,
-    FlowDriverConfig,
     untrained_statistics,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MotionStatistics

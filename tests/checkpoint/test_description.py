@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jaxportrait.checkpoint import CheckpointError, Crop, FlowDriverConfig
+from jaxportrait.checkpoint import CheckpointError, Crop
 from jaxportrait.checkpoint.description import (
     Description,
     FileRecord,
@@ -13,6 +13,7 @@ from jaxportrait.checkpoint.description import (
     encode,
     upgrade,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.models.stitching import StitchingConfig

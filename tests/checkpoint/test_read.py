@@ -15,13 +15,13 @@ from jaxportrait.checkpoint import (
     CheckpointError,
     Contents,
     DriverEntry,
-    FlowDriverConfig,
     fill,
     leaf_shapes,
     leaves_of,
     open_checkpoint,
     save_untrained,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import abstract, build
 from jaxportrait.models.stitching import StitchingConfig

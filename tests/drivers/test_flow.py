@@ -13,9 +13,11 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_untrained,
 )
+from jaxportrait.checkpoint.kinds import DRIVERS
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import FlowDriver, FlowSampling, sample_motion
-from jaxportrait.drivers.registry import DRIVERS, load_driver
+from jaxportrait.drivers.flow import FlowDriver, FlowSampling
+from jaxportrait.drivers.flow_program import sample_motion
+from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.windows import plan_windows, plans_up_to
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.log_mel import LogMelConfig

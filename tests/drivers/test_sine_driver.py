@@ -8,17 +8,17 @@ from jaxportrait import demo
 from jaxportrait.animation import Driving
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.drivers.registry import DRIVERS
+from jaxportrait.checkpoint.kinds import DRIVERS, DriverKind
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import open_detector
 from jaxportrait.media.image import read_image
-from tests.drivers.sine_driver import load_sine
 
 
 @pytest.fixture(scope="module")
 def animator() -> Animator:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DRIVERS, "sine", load_sine)
+        row = DriverKind("tests.drivers.sine_driver", config=None, loader="load_sine")
+        patch.setitem(DRIVERS, "sine", row)
         checkpoint = open_checkpoint(demo.CHECKPOINT)
         return Animator(checkpoint, driver="sine", detector=open_detector("haar"))
 

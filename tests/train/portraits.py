@@ -11,9 +11,9 @@ from jaxportrait.checkpoint import (
     Contents,
     Crop,
     DriverEntry,
-    FlowDriverConfig,
     save_checkpoint,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig

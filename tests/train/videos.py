@@ -13,11 +13,11 @@ from jaxportrait.checkpoint import (
     DRIVER,
     Contents,
     DriverEntry,
-    FlowDriverConfig,
     Leaves,
     leaf_shapes,
     save_checkpoint,
 )
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoWriter
 from jaxportrait.models.parts import abstract

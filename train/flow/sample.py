@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
-from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import WindowPlan, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import (

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
-from jaxportrait.drivers.flow import sample_motion
+from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import WindowMode, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.motion.space import (
