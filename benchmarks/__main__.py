@@ -57,6 +57,7 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     commands = plan(options, CPU if backend() == "cpu" else ACCELERATOR)
+    # Mistyped names, before an hour of benchmarks.
     if unknown := set(options.only) - commands.keys():
         print(
             f"error: no benchmark {', '.join(sorted(unknown))}: there are {', '.join(commands)}",
@@ -85,6 +86,7 @@ def backend() -> str:
 
 def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
     """Return the arguments of every benchmark by name."""
+    # Which checkout each benchmark compares with.
     rivals = {
         "renderer": options.renderer,
         "sampler": options.transformer,
@@ -116,6 +118,7 @@ def run(name: str, arguments: list[str], folder: Path) -> bool:
     ]
     line = f"$ {' '.join(['python', *command[1:]])}"
     print(line, flush=True)
+    # A process each, so that none inherits the memory of another.
     benchmark = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     print(benchmark.stdout, flush=True)
     # The command stands above its table, so that it can be repeated.

@@ -7,6 +7,7 @@ from jax.experimental import topologies
 
 from benchmarks.hlo import Kernel
 
+# NVIDIA's data sheets of the H100 and H200 (SXM), without sparsity.
 PEAK = 989e12
 """Operations a second of either card's matrix units in half precision."""
 
@@ -29,6 +30,7 @@ class Card:
 
     def least_time(self, kernel: Kernel) -> float:
         """Return the seconds that a kernel takes at the card's peaks."""
+        # Collectives are limited by the link, the others by memory.
         is_collective = kernel.kind == "collective"
         return kernel.least_time(PEAK, self.link if is_collective else self.bandwidth)
 

@@ -49,6 +49,7 @@ class Shape:
     upsample: int = 1
 
 
+# The convolutions that most of a frame's time is spent in, as published.
 SHAPES = (
     Shape("W mask", 64, (7, 7, 7), 142, 22),
     Shape("W hourglass last", 64, (3, 3, 3), 142, 142),
@@ -113,19 +114,23 @@ def measure(shape: Shape, options: Options) -> dict[str, dict[str, Any]]:
     the latter's largest value.
     """
     dtype = jnp.dtype(options.dtype)
+    # Maps and weights as channels-last arrays, with outputs of about 1.
     rng = np.random.default_rng(0)
     depth = (DEPTH,) * (len(shape.taps) - 2)
     size = (options.batch_size, *depth, shape.side, shape.side, shape.inputs)
     x = rng.standard_normal(size, np.float32)
     kernel = rng.standard_normal((*shape.taps, shape.inputs, shape.outputs), np.float32)
+    # Divided by the square root of the fan in.
     kernel /= np.sqrt(np.float32(np.prod(kernel.shape[:-1])))
 
+    # Every form is compiled, then run once for its error, then timed in turn.
     calls: dict[str, Callable[[], Any]] = {}
     for name, (form, weights) in forms_of(shape, kernel, dtype).items():
         calls[name] = compiled(form, x, weights, dtype)
     results = {name: np.asarray(call(), np.float32) for name, call in calls.items()}
     runs = alternate(calls, options.repeats)
     reference = results["as written"]
+    # In the compute dtype, so it holds the rounding of both forms.
     for name, result in results.items():
         error = np.abs(result - reference).max() / np.abs(reference).max()
         runs[name] = {**runs[name], "error": float(error)}
@@ -141,16 +146,19 @@ def forms_of(shape: Shape, kernel: np.ndarray, dtype: Any) -> dict[str, Form]:
         return as_written(fine, kernel, padding=padding)
 
     forms: dict[str, Form] = {"as written": (written, kernel)}
+    # Other forms of the plain convolution.
     if shape.upsample == 1:
         for name, form in direct_forms(shape).items():
             forms[name] = (partial(form, padding=padding), kernel)
 
+    # Forms whose kernels are prepared when a network is loaded.
     prepared = partial(convolve_prepared, upsample=shape.upsample, padding=padding)
     if shape.upsample > 1:
         kernels = prepare(kernel, shape.upsample, toom_cook=False)
         forms["taps merged"] = (prepared, kernels)
     if toom_cook_suits(dtype):
         kernels = prepare(kernel, shape.upsample, toom_cook=True)
+        # One kernel means that Toom-Cook does not suit this shape.
         if len(kernels) > 1:
             forms["Toom-Cook"] = (prepared, kernels)
     return forms
@@ -162,6 +170,7 @@ def direct_forms(shape: Shape) -> dict[str, Callable]:
     aligned_names = ["as_written"]
     if len(shape.taps) == 3:
         forms |= FORMS_3D
+        # It is there under its own title.
         del forms["as_written"]
         aligned_names += ["taps_as_inputs", "taps_as_outputs"]
     if shape.inputs % ALIGNMENT or shape.outputs % ALIGNMENT:
@@ -177,6 +186,7 @@ def compiled(
     arguments = jax.tree.map(lambda array: array.astype(dtype), (x, weights))
     arguments = jax.device_put(arguments)
     program = jax.jit(form).lower(*arguments).compile()
+    # Arguments stay on the device between calls.
     return lambda: program(*arguments)
 
 

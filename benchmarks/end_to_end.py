@@ -114,6 +114,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     features = driver.features
     count = round(audio.duration * features.rate)
 
+    # Stages that are more than one call.
     def write() -> None:
         with VideoWriter(
             folder / "alone.mp4", size=portrait.size, fps=driver.fps, audio=audio
@@ -129,6 +130,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         for _ in animator.animate(portrait, audio):
             pass
 
+    # In the order of a clip; the last two are several stages together.
     stages: dict[str, Callable[[], Any]] = {
         "decode": lambda: (read_image(options.source), Audio.open(options.driving)),
         "source: face, F, M, rest": lambda: animator.prepare(image),
@@ -183,10 +185,12 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
     if options.batch_size is not None:
         command += ["--batch-size", str(options.batch_size)]
     starts = {}
+    # The second start finds what the first one compiled.
     for name in STARTS:
         start = time.time()
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         first, second = json.loads(done.stdout)
+        # Both are times of day, of two processes on one clock.
         starts[STARTS[name]] = first - start
         starts["a running process"] = second
     return starts

@@ -40,6 +40,7 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_compilation_cache_dir", str(options.cache))
+    # As `infer` does.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     animator = Animator.from_checkpoint(
         options.checkpoint, dtype=options.dtype, batch_size=options.batch_size

@@ -11,6 +11,7 @@ from typing import Literal
 
 Kind = Literal["convolution", "matrix product", "gather", "copy", "collective", "other"]
 
+# XLA's names of element types.
 BYTES = {
     "pred": 1,
     "s8": 1,
@@ -25,6 +26,7 @@ BYTES = {
     "f64": 8,
     "token": 0,
 }
+# Instructions that only name or group values.
 NO_KERNEL = {
     "parameter",
     "constant",
@@ -72,6 +74,7 @@ class Instruction:
     @property
     def operands(self) -> list[str]:
         """Names of its operands."""
+        # Up to the first closing bracket: attributes follow it, which name others.
         return re.findall(r"%([\w.-]+)", self.rest[: self.rest.index(")")])
 
     def attribute(self, pattern: str) -> str | None:
@@ -125,6 +128,7 @@ def _parse(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
     current: dict[str, Instruction] = {}
     entry = ""
     for line in text.splitlines():
+        # A computation's head ends in a brace, its instructions are indented.
         head = COMPUTATION.match(line)
         body = INSTRUCTION.match(line)
         if head and line.endswith("{"):
@@ -143,8 +147,10 @@ def _kernels(
     """Yield the kernels of a computation that is called so often."""
     instructions = computations[name]
     for instruction in instructions.values():
+        # The second half of an asynchronous operation moves nothing.
         if instruction.opcode in NO_KERNEL or instruction.opcode.endswith("-done"):
             continue
+        # Loops and calls are followed; any other line is one kernel.
         if instruction.opcode == "while":
             body = str(instruction.attribute(r"body=%([\w.-]+)"))
             yield from _kernels(computations, body, calls * _trips(instruction))
@@ -158,6 +164,7 @@ def _kernels(
 
 
 def _trips(loop: Instruction) -> int:
+    # XLA notes the number where it could prove it.
     trips = loop.attribute(r'known_trip_count":\{"n":"(\d+)"')
     if trips is None:
         raise ValueError(
@@ -180,6 +187,7 @@ def _kernel(
       steps: the lines of its fusion; none if it is no fusion.
       calls: how often it runs.
     """
+    # Scratch memory is no result.
     result = instruction.shape
     if instruction.opcode == "custom-call":
         result = WORKSPACE.sub("", result)
@@ -187,6 +195,7 @@ def _kernel(
     moved = _size(result)
     moved += sum(_size(shape) for shape in _read(operands, steps))
 
+    # Products stand in the program itself, or inside a fusion.
     flops = _flops(instruction, siblings)
     for step in steps.values():
         if step.opcode in PRODUCTS:
@@ -207,6 +216,7 @@ def _read(shapes: Sequence[str], steps: Mapping[str, Instruction]) -> Iterator[s
 
     Of operands that it only slices, that is the slices.
     """
+    # Which instructions use each value.
     users: dict[str, list[Instruction]] = {}
     for step in steps.values():
         if step.opcode != "parameter":
@@ -220,11 +230,13 @@ def _read(shapes: Sequence[str], steps: Mapping[str, Instruction]) -> Iterator[s
             else:
                 yield user
 
+    # Number of an operand -> shapes of its slices.
     slices: dict[int, list[str]] = {}
     for name, step in steps.items():
         if step.opcode == "parameter":
             consumers = list(readers(name))
             if all(consumer.opcode in SLICES for consumer in consumers):
+                # A parameter's number is its only argument: parameter(3).
                 number = int(step.rest[: step.rest.index(")")])
                 slices[number] = [consumer.shape for consumer in consumers]
     for number, shape in enumerate(shapes):
@@ -232,6 +244,7 @@ def _read(shapes: Sequence[str], steps: Mapping[str, Instruction]) -> Iterator[s
 
 
 def _kind(instruction: Instruction, steps: Mapping[str, Instruction]) -> Kind:
+    # The order matters: a fusion around a convolution counts as one.
     opcodes = {step.opcode for step in steps.values()} or {instruction.opcode}
     target = instruction.attribute(r'custom_call_target="([^"]+)"') or ""
     if instruction.opcode.startswith(COLLECTIVES):
@@ -249,6 +262,7 @@ def _flops(instruction: Instruction, siblings: Mapping[str, Instruction]) -> flo
     """Return the operations of a convolution or a matrix product; 0 of all else."""
     results = prod(_dimensions(instruction.shape))
     operands = [_dimensions(shape) for shape in _operands(instruction, siblings)]
+    # Convolution: every result sums over the kernel's taps and inputs.
     labels = instruction.attribute(r"dim_labels=\w+_(\w+)->")
     if labels:
         kernel = operands[1]
@@ -260,6 +274,7 @@ def _flops(instruction: Instruction, siblings: Mapping[str, Instruction]) -> flo
     )
     if axes is None:
         return 0
+    # Matrix product: every result sums over the contracted axes.
     contracted = [operands[0][int(axis.strip('"'))] for axis in axes.split(",")]
     return 2 * results * prod(contracted)
 

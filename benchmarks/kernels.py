@@ -71,6 +71,7 @@ def main() -> None:
     card = CARDS[options.card]
     try:
         devices = compile_targets(card, options.devices)
+    # JAX raises it where its plug-in for CUDA is missing.
     except NotImplementedError as error:
         print(
             f"error: no compiler for NVIDIA GPUs ({error}): pip install -e '.[cuda12]'",
@@ -80,6 +81,7 @@ def main() -> None:
     rows: list[list[str]] = []
     figures: dict[str, Any] = {}
     for name, program in programs_of(options, devices).items():
+        # Compiling needs no card; only running would.
         text = program().compile(WITHOUT_TUNING).as_text() or ""
         kernels = read_kernels(text)
         rows += rows_of(name, kernels, card)
@@ -95,6 +97,7 @@ def programs_of(
     options: Options, devices: Any
 ) -> dict[str, Callable[[], jax.stages.Lowered]]:
     """Return each program's name and the call that lowers it."""
+    # The programs of a clip run on one card, an update on all of them.
     place = partial(on_device, SingleDeviceSharding(devices[0]))
     return {
         f"{options.batch_size} frames": partial(
@@ -112,10 +115,12 @@ def programs_of(
 def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:
     """Return a row for each kind of kernels, and one for all of them."""
     kinds = sorted({kernel.kind for kernel in kernels})
+    # Kinds in alphabetical order, then their sum.
     groups: dict[str, list[Kernel]] = {}
     for kind in kinds:
         groups[kind] = [kernel for kernel in kernels if kernel.kind == kind]
     groups["all"] = list(kernels)
+    # A kernel inside a loop counts once a turn.
     total = sum(kernel.moved * kernel.calls for kernel in kernels)
     rows = []
     for kind, group in groups.items():

@@ -77,6 +77,7 @@ def main() -> None:
 def measure(options: Options, seconds: float) -> dict[str, Any]:
     """Make one clip and return the peak of this process."""
     animator = Animator.from_checkpoint(options.checkpoint, dtype=options.dtype)
+    # A tone needs no file, and the length of the sound is all that matters.
     samples = np.sin(
         2 * np.pi * TONE / SAMPLE_RATE * np.arange(round(seconds * SAMPLE_RATE))
     ).astype(np.float32)

@@ -40,6 +40,7 @@ def our_networks(states: StateDicts, dtype: str) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for part, state in states.items():
         params[part] = convert_network(state, configs[part]).leaves
+    # Through a checkpoint, so that the networks are those that `infer` runs.
     with TemporaryDirectory() as folder:
         path = Path(folder) / "renderer"
         save_checkpoint(path, Contents(parts=configs), params)
@@ -56,16 +57,19 @@ def our_programs(
 
     The part that a source needs once is computed beforehand.
     """
+    # Pictures and volumes become channels last; keypoints have no channels.
     x: dict[str, Any] = {}
     for name, value in inputs.items():
         is_map = value.ndim > 3
         x[name] = jnp.asarray(np.moveaxis(value, 1, -1) if is_map else value)
     programs: dict[str, tuple[Callable, tuple]] = {}
+    # Networks of one input.
     for letter, name in (("F", "image"), ("M", "image"), ("G", "features")):
         if PARTS[letter] in networks:
             programs[letter] = (run_network, (networks[PARTS[letter]], x[name]))
     if "warping" in networks:
         warping = networks["warping"]
+        # Once a source, so not within the timed program.
         compressed = warping.dense_motion.compress_volume(x["volume"])
         source = (x["volume"], x["source"], x["driving"], compressed)
         programs["W"] = (warp, (warping, *source))
@@ -97,6 +101,7 @@ def draw_inputs(batch_size: int) -> dict[str, np.ndarray]:
     def draw(*shape: int, scale: float) -> np.ndarray:
         return (scale * rng.standard_normal(shape)).astype(np.float32)
 
+    # Published sizes: 21 keypoints, volumes of 16 x 64 x 64 with 32 channels.
     source = draw(1, 21, 3, scale=0.3)
     return {
         "image": rng.uniform(size=(batch_size, 3, 256, 256)).astype(np.float32),

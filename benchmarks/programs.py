@@ -37,6 +37,7 @@ def on_device(sharding: SingleDeviceSharding, tree: Any) -> Any:
 def inference_network(config: Any, dtype: str) -> nnx.Module:
     """Return the shapes of a network as `Checkpoint.network` returns it."""
 
+    # The steps of `Checkpoint.network`, traced only for shapes.
     def make() -> nnx.Module:
         network = build(config, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
         network = for_inference(network)
@@ -58,10 +59,12 @@ def frames_program(batch_size: int, dtype: str, place: Place) -> jax.stages.Lowe
     full = Contents.full()
     warping = inference_network(full.parts["warping"], dtype)
     generator = inference_network(full.parts["generator"], dtype)
+    # F and M run once a source, in float32.
     appearance = inference_network(full.parts["appearance"], "float32")
     motion = inference_network(full.parts["motion"], "float32")
     side = full.crop.image_size
     picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
+    # Shapes of an encoded source, which every frame reads.
     source = jax.eval_shape(encode_source, appearance, motion, warping, picture)
     keypoints = (batch_size, *source.keypoints.shape[1:])
     driving = jax.ShapeDtypeStruct(keypoints, jnp.float32)
@@ -84,6 +87,7 @@ def motion_program(seconds: float, steps: int, place: Place) -> jax.stages.Lower
     network = inference_network(config, "bfloat16")
     plan, count = plan_windows(round(seconds * MOTION_FPS), config, group=GROUP)
 
+    # Values do not matter: only their shapes are used.
     def inputs() -> tuple[Any, ...]:
         mean = jnp.zeros(config.motion_width)
         deviation = jnp.ones(config.motion_width)
@@ -108,6 +112,7 @@ def update_program(windows: int, devices: Any) -> jax.stages.Lowered:
       devices: over which a batch is spread.
     """
     config = FlowConfig(accumulation=1, dtype="bfloat16")
+    # Every device holds a part of the batch and all weights.
     mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
     program = flow_program(config, FlowTransformerConfig.full()).on(mesh)
     return program.lower_update(windows)

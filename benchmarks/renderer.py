@@ -74,6 +74,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    # "W+G" needs the weights of both.
     letters = [
         letter for letter in "FMWG" if any(letter in name for name in options.networks)
     ]
@@ -126,17 +127,20 @@ def measure(
         seconds = time.perf_counter() - start
         costs[dtype] = {"compile": seconds, "compiled_flops": compiled_flops(compiled)}
         calls[dtype] = partial(compiled, *arguments)
+    # The original runs in its process, on the same inputs.
     contestants: dict[str, Callable[[], Any] | Prepared] = {**calls}
     if original is not None:
         for form in original.ask("forms"):
             contestants[form] = original.prepare("program", name, inputs, form)
     figures = alternate(contestants, repeats)
     if name == "W+G" and "float32" in networks:
+        # Rounding errors of the whole frame, against our own float32.
         truth = calls["float32"]()
         for dtype in networks.keys() - {"float32"}:
             costs[dtype]["psnr"] = psnr(calls[dtype](), truth)
     work = WORK[name] * batch_size
     for form, run in figures.items():
+        # Operations of the network as written, so that forms can be compared.
         flops = work / run["median"]
         figures[form] = {**run, **costs.get(form, {}), "flops": flops}
     return figures
@@ -172,6 +176,7 @@ def rows_of(
     rows = []
     for form, run in runs.items():
         ratios: list[str] = []
+        # Only ours have a ratio, one to each form of the original.
         if form not in rivals:
             ratios = [f"{paired_ratio(run, runs[rival]):.2f}x" for rival in rivals]
         row = [

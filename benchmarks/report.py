@@ -39,8 +39,10 @@ def alternate(
       Program -> seconds of the first call (`first`), and of the later ones their
       `median`, the `least` and all `times`; `cpu` is the median of processor time.
     """
+    # The first call may compile or allocate, so it is kept apart.
     first = {name: _time(run) for name, run in runs.items()}
     later: dict[str, list[Timing]] = {name: [] for name in runs}
+    # In turn within each repeat, not one program after the other.
     for _ in range(repeats):
         for name, run in runs.items():
             later[name].append(_time(run))
@@ -63,6 +65,7 @@ def paired_ratio(ours: Mapping[str, Any], rival: Mapping[str, Any]) -> float:
 
     A machine's moods hardly touch it.
     """
+    # Calls of one repeat ran under the same load.
     pairs = zip(ours["times"], rival["times"], strict=True)
     return statistics.median(our_time / time for our_time, time in pairs)
 
@@ -75,6 +78,7 @@ def publish(
     path: Path | None,
 ) -> None:
     """Print a table, and write the figures with the machine that gave them."""
+    # A figure means nothing without its machine.
     hardware = machine()
     caption = ", ".join(f"{name} {value}" for name, value in hardware.items())
     table = Table(*columns, title=title, caption=caption)

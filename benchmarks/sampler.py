@@ -34,6 +34,7 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from train.flow.config import TransformerSize
 
+# Width of the features of Whisper "tiny", and the published guidance.
 AUDIO_WIDTH = 384
 GUIDANCE = 4.5
 COLUMNS = (
@@ -183,6 +184,7 @@ def time_forms(
     start = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - start
+    # Compiling is timed apart from the first call.
     calls = {"jaxportrait": lambda: compiled(*arguments), **others}
     runs = alternate(calls, options.repeats)
     runs["jaxportrait"]["compile"] = seconds

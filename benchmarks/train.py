@@ -28,6 +28,7 @@ from train.flow.config import FlowConfig, TransformerSize
 from train.flow.data import WINDOW_FEATURES, batches
 from train.flow.stage import flow_program
 
+# Width of the features of Whisper "tiny".
 AUDIO_WIDTH = 384
 WARM_BATCHES = 20
 MEASURED_BATCHES = 100
@@ -141,6 +142,7 @@ def pipeline_rate(path: Path, batch_size: int) -> float:
 
     # Past the batches that threads have read ahead.
     read(WARM_BATCHES)
+    # Long enough to empty and refill the buffers of the threads.
     timing = timed(lambda: read(MEASURED_BATCHES))
     return batch_size * MEASURED_BATCHES / timing.seconds
 

@@ -31,6 +31,7 @@ def configure(device: DeviceOptions) -> None:
     if device.compilation_cache != "none":
         cache = device.compilation_cache or default_cache()
         jax.config.update("jax_compilation_cache_dir", cache)
+        # Small programs add up: all of them are kept.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if device.platform != "auto":
         jax.config.update("jax_platforms", device.platform)
@@ -64,6 +65,7 @@ def default_cache() -> str:
 
 def program() -> None:
     """Run `main` in a process of its own."""
+    # The allocator reads its settings before `main` allocates anything.
     keep_freed_memory()
     main()
 

@@ -14,12 +14,14 @@ from jaxportrait.media.audio import Audio
 
 def run(options: Options) -> None:
     """Do what the options ask for; Ctrl-C ends it at the next frame or stage."""
+    # Ctrl-C is checked between frames, so that no file is left half written.
     with remember_interrupts() as check, JobDisplay(check) as display:
         if options.device.warmup:
             print(warm_up(options, display))
             return
         request = options.request()
         run_job(request, options.networks(), display)
+    # The path is all that goes to stdout, for scripts.
     print(request.output)
 
 
@@ -33,10 +35,12 @@ def warm_up(options: Options, notify: Notify) -> Path:
         raise ValueError(
             "--warmup keeps compiled programs and --compilation-cache none does not: leave out either"
         )
+    # The folder that `configure` chose.
     cache = Path(jax.config.values["jax_compilation_cache_dir"])
     request = options.request()
     check_folder(cache)
     check_rate(request.output_fps)
+    # The same checks as for a clip, before minutes of compiling.
     audio = Audio.open(request.audio, allow_video=request.allow_video)
     with (
         time_stages(notify) as stage,

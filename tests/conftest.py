@@ -1,4 +1,4 @@
-"""What every test runs under: a CPU, strict ranks and dtypes, float32 at full
+"""Conditions that every test runs under: a CPU, strict ranks and dtypes, float32 at full
 precision."""
 
 import os

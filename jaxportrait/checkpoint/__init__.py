@@ -6,6 +6,7 @@ network), `config` (the JSON that `checkpoint.description` documents) and `stati
 arrays lie in `files`.
 """
 
+# Callers import from here, so that the files of this folder can change.
 from jaxportrait.checkpoint.arrays import Leaves, fill, leaf_shapes, leaves_of
 from jaxportrait.checkpoint.contents import (
     DRIVER,

@@ -27,6 +27,7 @@ def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:
 def fill(network: nnx.Module, leaves: Leaves) -> None:
     """Set every array of a network from host arrays, as float32."""
     for path, leaf in _variables(network):
+        # In place: a network of shapes becomes one of arrays.
         leaf.set_value(np.asarray(leaves[".".join(map(str, path))], np.float32))
 
 
@@ -45,10 +46,12 @@ def checksum(leaf: np.ndarray) -> str:
 
     It is the same whether the checkpoint stores the values in float16 or in float32.
     """
+    # Byte order and memory layout are fixed, so that machines agree.
     values = np.ascontiguousarray(leaf, np.dtype("<f4")).reshape(-1)
     return hashlib.sha256(values.data).hexdigest()
 
 
 def _variables(network: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
+    # The states of random generators are no weights.
     state = nnx.to_flat_state(nnx.state(network, nnx.Not(nnx.RngState)))
     return list(state)

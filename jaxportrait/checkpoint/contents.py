@@ -87,6 +87,7 @@ class Contents:
 
     def __post_init__(self) -> None:
         for name, driver in self.drivers.items():
+            # The message names the driver, which the driver's config does not know.
             try:
                 driver.config.check(self.parts, driver.statistics)
             except CheckpointError as error:
@@ -129,6 +130,7 @@ class Contents:
             "lip_retargeting": StitchingConfig.lips(),
             "eye_retargeting": StitchingConfig.eyes(),
         }
+        # The default driver, and the encoder that it reads.
         speech = {"whisper": WhisperConfig, "flow_transformer": FlowTransformerConfig}
         parts = {**sized(renderer), **retargeting, **sized(speech)}
         config = driver_configs()[DRIVER]()
@@ -136,6 +138,7 @@ class Contents:
         return cls(Crop(image_size), parts, {DRIVER: driver})
 
 
+# The order of magnitude of expressions in LivePortrait's units.
 UNTRAINED_DEVIATION = 0.02
 """Deviation of motion whose statistics have not been measured."""
 

@@ -95,6 +95,7 @@ def encode_parts(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def decode_parts(blocks: JSON) -> dict[str, Any]:
     """Return the config of each part from its JSON; see `decode`."""
+    # Every registered network is allowed, VGG of a perceptual loss included.
     networks = {kind: row.config for kind, row in NETWORKS.items()}
     return decode_by_kind(blocks, networks, "part")
 
@@ -106,10 +107,12 @@ def decode(values: JSON) -> Description:
       CheckpointError: another format, a field that does not exist, a value of another
         type, or a kind that is not registered.
     """
+    # Format 1 is upgraded before it gets here.
     if values.get("format") != FORMAT:
         raise CheckpointError(
             f"it is of format {values.get('format')}, this version reads 1 and {FORMAT}: convert it again"
         )
+    # An unknown field is an error: a newer version may rely on it.
     blocks = {name: block for name, block in values.items() if name != "format"}
     check_fields(blocks, Description, "the config")
     return Description(
@@ -131,6 +134,7 @@ def decode_by_kind(
     """Return the config of each block, whose class its `kind` chooses."""
     decoded = {}
     for name, block in _mapping(blocks, f"{noun}s").items():
+        # A copy, since `kind` is removed.
         sizes = dict(_mapping(block, f"{noun} {name}"))
         kind = sizes.pop("kind", None)
         if kind not in kinds:
@@ -172,6 +176,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
     the settings of the crop and of the only driver beside them. Its statistics were
     those of that driver, without its name.
     """
+    # A mapping is a part; any other value is a setting, or null for an absent part.
     parts, settings = {}, {}
     portrait = _mapping(values.get("portrait"), "portrait")
     for name, value in portrait.items():
@@ -181,6 +186,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
             settings[name] = value
         elif value is not None:
             raise CheckpointError(f"portrait has no field {name}")
+    # Fields that format 1 did not have get their defaults in `decode`.
     upgraded: dict[str, Any] = {
         "format": FORMAT,
         "crop": {
@@ -192,6 +198,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
             name: list(group) for name, group in asdict(FORMAT_1_KEYPOINTS).items()
         },
     }
+    # A checkpoint of only the renderer.
     if "flow_transformer" not in parts:
         return upgraded, {}
     # The transformer's sizes named its motion space, which belongs to the driver.
@@ -211,6 +218,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
 def upgrade_part(name: str, sizes: JSON) -> dict[str, Any]:
     """Return the JSON of a part of format 1 as format 2, with its kind."""
     upgraded = {"kind": FORMAT_1_KINDS.get(name, name), **sizes}
+    # It is a field of the driver now.
     upgraded.pop("motion_space", None)
     return upgraded
 

@@ -18,6 +18,7 @@ FILES = "files"
 def handler() -> ocp.CompositeCheckpointHandler:
     """Return Orbax's handler of the three items."""
     return ocp.CompositeCheckpointHandler(
+        # At most 1 GB of arrays is copied at a time, which limits host memory.
         params=ocp.PyTreeCheckpointHandler(save_concurrent_gb=1),
         config=ocp.JsonCheckpointHandler(),
         statistics=ocp.PyTreeCheckpointHandler(),
@@ -27,6 +28,7 @@ def handler() -> ocp.CompositeCheckpointHandler:
 def record_file(path: Path) -> FileRecord:
     """Return the size and checksum of a file."""
     with path.open("rb") as file:
+        # Read in pieces: a file may be larger than memory.
         digest = hashlib.file_digest(file, "sha256")
     return FileRecord(path.stat().st_size, digest.hexdigest())
 

@@ -83,6 +83,7 @@ class Checkpoint:
           CheckpointError: there is no such driver, or there are several and none is
             named.
         """
+        # Most checkpoints have one driver, which needs no name.
         if name is None:
             name = self._only(list(self.drivers), "driver")
         if name not in self.drivers:
@@ -126,8 +127,10 @@ class Checkpoint:
         Raises:
           CheckpointError: the part is missing or damaged.
         """
+        # Shapes first, so that nothing is initialised only to be overwritten.
         network = abstract(self.sizes(part), dtype=dtype)
         fill(network, self._read(part, network))
+        # Folded on the host in float32, then cast and put on the device.
         network = for_inference(network)
         nnx.update(
             network,
@@ -135,6 +138,7 @@ class Checkpoint:
         )
         return network
 
+    # A role that several parts have must be named by the caller.
     def _only(self, names: list[str], noun: str) -> str:
         if len(names) == 1:
             return names[0]
@@ -149,7 +153,9 @@ class Checkpoint:
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
         """Return the stored arrays of `part`, whose names are those of `network`."""
         names = leaf_shapes(network)
+        # Orbax restores only the leaves that are named here.
         item = {part: nest(dict.fromkeys(names, 0))}
+        # Weights that are stored in float16 are widened.
         as_float32 = ocp.RestoreArgs(
             restore_type=np.ndarray, dtype=np.dtype(np.float32)
         )
@@ -165,6 +171,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.path} is damaged, its {part} cannot be read ({error}): convert it again"
             ) from error
+        # Checksums are optional, and of values: see `arrays.checksum`.
         for name, digest in self.sha256.get(part, {}).items():
             if name not in leaves or checksum(leaves[name]) != digest:
                 raise CheckpointError(
@@ -179,11 +186,13 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
       CheckpointError: there is none, or it cannot be read.
     """
+    # Orbax accepts only absolute paths.
     path = Path(path).absolute()
     if not path.is_dir():
         raise CheckpointError(
             f"no checkpoint at {path}: make one with `python -m convert_weights --output {path}`"
         )
+    # The description, and statistics where a driver has any.
     try:
         with ocp.Checkpointer(handler()) as reader:
             config = ocp.args.Composite(config=ocp.args.JsonRestore())
@@ -196,6 +205,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is not a jaxportrait checkpoint, or it is damaged: {error}"
         ) from error
+    # Everything that is wrong with the description names the checkpoint.
     try:
         if values.get("format") == 1:
             values, statistics = upgrade(values, statistics)

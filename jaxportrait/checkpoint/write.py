@@ -53,11 +53,13 @@ def save_checkpoint(
       CheckpointError: `path` is taken, a weight is too large for `dtype`, or the parts
         are not those of `contents`.
     """
+    # All checks come first: they are cheap, and nothing has been written yet.
     path = Path(path).absolute()
     files = files or {}
     check_destination(path, overwrite=overwrite)
     check_parts(contents, params)
     stored = {part: as_stored(part, leaves, dtype) for part, leaves in params.items()}
+    # Checksums are of the values as stored, after rounding to float16.
     description = Description(
         contents.crop,
         dict(contents.parts),
@@ -66,6 +68,7 @@ def save_checkpoint(
         record_files(files),
         {part: _checksums(leaves) for part, leaves in stored.items()},
     )
+    # The items of the Orbax folder.
     items: dict[str, Any] = {
         PARAMS: ocp.args.PyTreeSave(
             {part: nest(item) for part, item in stored.items()}
@@ -76,10 +79,12 @@ def save_checkpoint(
     if statistics:
         items[STATISTICS] = ocp.args.PyTreeSave(statistics)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside its destination, on the same file system, then renamed.
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with ocp.Checkpointer(handler()) as writer:
             writer.save(partial, args=ocp.args.Composite(**items))
+        # A checkpoint must not contain paths of the machine that wrote it.
         for note in partial.rglob(COMMIT_NOTE):
             note.unlink()
         _copy_files(files, partial / FILES)
@@ -111,6 +116,7 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
     It may be where there is nothing or an empty folder, or a checkpoint if `overwrite`.
     """
     path = path.absolute()
+    # The nearest folder that exists is the one that must be writable.
     existing = [parent for parent in (*path.parents, path) if parent.exists()]
     folder = existing[0]
     if not folder.is_dir():
@@ -123,6 +129,7 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
         )
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
+    # Only a folder that looks like a checkpoint is ever replaced.
     if not ((path / CONFIG / "metadata").is_file() and (path / PARAMS).is_dir()):
         raise CheckpointError(
             f"{path} exists and is not a checkpoint: choose another output"
@@ -151,6 +158,7 @@ def as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.nda
     stored = {}
     for name, leaf in leaves.items():
         try:
+            # NumPy would store infinity in silence.
             with np.errstate(over="raise"):
                 stored[name] = np.asarray(leaf, dtype)
         except FloatingPointError as error:
@@ -189,10 +197,12 @@ def _put_in_place(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
+    # A folder that is not empty cannot be replaced by one rename.
     old = new.with_name(f"{new.name}.replaced")
     path.rename(old)
     try:
         new.rename(path)
+    # Also on Ctrl-C.
     except BaseException:
         old.rename(path)
         raise

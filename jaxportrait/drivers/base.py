@@ -30,6 +30,7 @@ class Driver(Protocol):
     @property
     def moves_head(self) -> bool: ...
 
+    # The type of the input is each driver's own: sound, a path, ...
     def make(self, input: Any, *, seed: int, frames: int | None = None) -> MotionClip:
         """Return the motion of a whole input; the same seed makes the same motion.
 
@@ -78,4 +79,5 @@ class LiveDriver(Driver, Protocol):
 
 def frame_count(seconds: float, fps: float) -> int:
     """Return how many frames an input of so many seconds has; one at least."""
+    # A sound shorter than half a frame still makes a picture.
     return max(1, round(seconds * fps))

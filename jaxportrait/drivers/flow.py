@@ -111,6 +111,7 @@ class FlowSampling:
     """
 
     cfg_scale: float | None = None
+    # The published number of steps.
     steps: int = 25
     windows: WindowMode = "fused"
 
@@ -228,6 +229,7 @@ class FlowDriver:
                 jnp.asarray(self.guidance, jnp.float32),
                 plan=plan,
                 steps=self.sampling.steps,
+                # Static: without guidance the program has half the rows.
                 guided=self.guidance > 1,
             )
         return np.asarray(motion)

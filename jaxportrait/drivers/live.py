@@ -97,6 +97,7 @@ class LiveFlowDriver:
         """Return the motion of a whole clip of sound, made as if it were live."""
         state = self.start(seed)
         pieces = []
+        # Chunk by chunk, as a live sound arrives.
         for chunk in input.stream():
             motion, state = self._advance(state, chunk)
             pieces.append(motion)
@@ -142,6 +143,7 @@ class LiveFlowDriver:
         """Return the frames that a chunk completes, packed, and the next state."""
         with self.driver.products():
             features, encoder = self.driver.features.step(state.encoder, samples)
+        # Samples are counted for the length of the motion at the end.
         length = state.samples + len(samples)
         state = replace(state, encoder=encoder, samples=length)
         return self._sample(state, features)
@@ -151,6 +153,7 @@ class LiveFlowDriver:
     ) -> Float32[np.ndarray, "frames d"]:
         """Return what is missing to the first `total` frames, packed."""
         windows = self.windows
+        # Silence completes the windows that the last frames are in.
         last = -(-total // windows.stride) - 1
         stop = windows.feature_stop(last)
         with self.driver.products():
@@ -168,6 +171,7 @@ class LiveFlowDriver:
         driver = self.driver
         pending = np.concatenate([state.features, features])
         pieces = [np.zeros((0, driver.space.width), np.float32)]
+        # A long chunk may complete several windows, a short one none.
         while len(pending) >= windows.plan.audio_frames:
             with driver.products():
                 motion, frames = sample_live_window(
@@ -226,6 +230,7 @@ def sample_live_window(
       guided: False evaluates the conditional velocity only.
     """
     config = network.config
+    # Noise belongs to frames of the clip, so that windows share it.
     start = window * windows.stride - windows.held
     noise = frame_noise(key, config.motion_frames, config.motion_width, start=start)
     # The frames that roll around have weight 0.

@@ -115,6 +115,7 @@ def plan_live_windows(
             f"held and lookahead are {held} and {lookahead} of a window's {length} "
             "frames: leave at least one to emit"
         )
+    # One window at a time: frames are needed as soon as they can be made.
     plan = WindowPlan(1, length, config.audio_frames, stride, group=1)
     return LiveWindows(plan, held, lookahead)
 
@@ -131,6 +132,7 @@ def prefix_weights(windows: LiveWindows) -> Float32[np.ndarray, " t"]:
     index = np.arange(windows.plan.motion_frames)
     end = windows.held + windows.lookahead
     share = np.clip((end - index) / (windows.lookahead + 1), 0, 1)
+    # Soft decay: c (e^c - 1) / (e - 1) falls faster than the share c itself.
     weights = share * np.expm1(share) / np.expm1(1)
     return weights.astype(np.float32)
 

@@ -43,6 +43,7 @@ def load_driver(
       CheckpointError: a part is missing or damaged.
       ValueError: there is neither a driver nor a kind of that name.
     """
+    # A driver's own name wins over a kind of the same name.
     described = name in checkpoint.drivers
     kind = checkpoint.drivers[name].kind if described else name
     if kind not in DRIVERS:
@@ -51,6 +52,7 @@ def load_driver(
     loader: DriverLoader = driver_loader(kind)
     return loader(
         checkpoint,
+        # A kind is no driver's name: its loader takes the only driver.
         name=name if described else None,
         dtype=dtype,
         full_precision=full_precision,

@@ -77,6 +77,7 @@ class VideoDriver:
     def warm_up(self, frames: int) -> None:
         """Compile the reading of pictures, which is the same for clips of any
         length."""
+        # One picture compiles the program of any number.
         blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
         self.read([blank], self.fps)
 
@@ -97,4 +98,5 @@ def _positions(
     length = round((times[-1] - times[0]) * fps) + 1
     count = length if frames is None else frames
     seconds = times[0] + np.arange(count) / fps
+    # Beyond the last picture, interpolation holds it.
     return np.interp(seconds, times, np.arange(len(times)))

@@ -112,6 +112,7 @@ def plan_windows(
     # The first window reaches `length` frames, and each further one `stride` more.
     length = config.motion_frames
     stride = length // 2 if mode == "fused" else length
+    # -(-a // b) rounds up.
     count = 1 + max(0, -(-(frames - length) // stride))
     capacity = 1 << (count - 1).bit_length()
     group = min(group, capacity)
@@ -163,6 +164,7 @@ def blend_weights(
       plan: the windows.
       count: windows in use; the others have no weight.
     """
+    # Triangles: a window counts most in its middle, where it knows both sides.
     rising = np.arange(1, plan.motion_frames + 1, dtype=np.float32)
     overlapping = plan.stride < plan.motion_frames
     shape = np.minimum(rising, rising[::-1]) if overlapping else np.ones_like(rising)
@@ -217,6 +219,7 @@ def integrate(
 
     # Guidance doubles the rows only where it is used.
     def evaluate(motion: Array, time: Array, condition: Any) -> Array:
+        # Each row of the batch has the same time.
         if not guided:
             return velocity(params, motion, _repeat(time, len(motion)), condition)
         return _guided_velocity(
@@ -237,6 +240,7 @@ def integrate(
         blended = lax.fori_loop(0, groups, add_group, jnp.zeros_like(state))
         return state + (times[i + 1] - times[i]) * blended
 
+    # Imposed once more at time 1, after the last step.
     return constraint(lax.fori_loop(0, steps, step, noise), times[steps])
 
 

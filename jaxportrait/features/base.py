@@ -9,6 +9,7 @@ from jaxtyping import Float32
 Chunks = Iterable[Float32[np.ndarray, " n"]]
 """Consecutive 16 kHz mono samples, in chunks of any size."""
 
+# A function, not an iterator: an encoder may need two passes over a clip.
 Stream = Callable[[], Chunks]
 """Starts a clip's samples from the beginning, each time it is called."""
 

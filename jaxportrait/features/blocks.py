@@ -14,6 +14,7 @@ Block = tuple[Float32[np.ndarray, "1 samples"], np.int32]
 
 def samples_of(frames: int) -> int:
     """Return how many samples so many consecutive spectrogram frames read."""
+    # Frames are centred on hops and reach MARGIN samples to either side.
     return (frames - 1) * HOP + 2 * MARGIN
 
 
@@ -29,6 +30,7 @@ def spectrogram_blocks(chunks: Chunks, length: int, hops: int) -> Iterator[Block
     """
     size = samples_of(hops)
     source = _with_silence(chunks, length)
+    # Enough samples to mirror the start.
     buffer = _fill(np.zeros(0, np.float32), source, size)
     # From here on the buffer starts MARGIN samples before the block's first frame.
     buffer = np.concatenate([buffer[MARGIN:0:-1], buffer])
@@ -46,6 +48,7 @@ def spectrogram_blocks(chunks: Chunks, length: int, hops: int) -> Iterator[Block
         samples = np.zeros((1, size), np.float32)
         samples[0, : min(size, buffer.size)] = buffer[:size]
         yield samples, np.int32(valid)
+        # The rest is read by the next block too.
         buffer = buffer[hops * HOP :]
 
 

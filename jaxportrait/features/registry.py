@@ -11,6 +11,7 @@ from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.spectrogram import log_mel_features, whisper_features
 from jaxportrait.models.parts import kind_of
 
+# Each kind is a row of `models.parts` with the role "audio features".
 FEATURES: dict[str, Callable[[Any], AudioFeatures]] = {
     "log_mel": log_mel_features,
     "whisper": whisper_features,

@@ -114,6 +114,7 @@ class SpectrogramFeatures:
         config = self.network.config
         length = count * SAMPLES_PER_FEATURE
         hops = 2 * config.context
+        # First pass: the clip's maximum.
         maximum = jnp.asarray(-jnp.inf)
         for samples, valid in spectrogram_blocks(stream(), length, hops):
             block_maximum = _block_maximum(samples, valid, config.mel_bins)
@@ -128,6 +129,7 @@ class SpectrogramFeatures:
 
     def start(self) -> SpectrogramState:
         """Return the state before the first sample."""
+        # Two spectrogram frames make a feature.
         values = jnp.zeros((2 * self.length, self.network.config.mel_bins))
         count = jnp.asarray(0, jnp.int32)
         maximum = jnp.asarray(QUIET_MAXIMUM, jnp.float32)
@@ -165,6 +167,7 @@ class SpectrogramFeatures:
         self, state: SpectrogramState, count: int
     ) -> Float32[np.ndarray, "features width"]:
         """Return what is missing to the first `count` features; silence follows."""
+        # Features that earlier chunks completed.
         emitted = max(0, state.hops * self.hop - self.lookahead)
         missing = max(0, count - emitted)
         hops = -(-(count + self.lookahead) // self.hop) - state.hops
@@ -178,6 +181,7 @@ def log_mel_features(network: LogMelEncoder) -> SpectrogramFeatures:
 
     A feature is two frames, so that it waits for no other and a block is one hop.
     """
+    # Two frames of 25 ms, 10 ms apart.
     context = (WINDOW + HOP) / SAMPLE_RATE
     return SpectrogramFeatures(network, context, hop=5, lookahead=0, length=5)
 
@@ -205,6 +209,7 @@ def encode_hop(
     """Return the features that stand `lookahead` before the new end of the sound, and
     the block with the hop's frames."""
     frames = len(block.values)
+    # The floor follows the loudest sound so far: later sound cannot be known.
     fresh = log_mel(samples, network.config.mel_bins)[0]
     maximum = jnp.maximum(block.maximum, jnp.max(fresh))
     # A full block slides: its oldest frames make room for the new ones.
@@ -217,6 +222,7 @@ def encode_hop(
     scaled = jnp.where(
         _of_the_clip(values[None], count), scale_log_mel(values, maximum)[None], 0.0
     )
+    # The whole block is encoded, and only the hop's features are used.
     encoded = network(scaled)[0].astype(jnp.float32)
     first = count // 2 - lookahead - hop
     features = jnp.roll(encoded, -first, axis=0)[:hop]

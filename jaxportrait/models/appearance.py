@@ -39,6 +39,7 @@ class AppearanceConfig:
 
     @classmethod
     def full(cls) -> Self:
+        # As published: 256 x 256 pixels become a volume of 16 planes of 64 x 64.
         return cls(64, 512, 2, 32, 16, 6)
 
     @classmethod
@@ -68,6 +69,7 @@ class AppearanceExtractor(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        # Channels before the first down block, and after each.
         widths = [config.base_channels * 2**i for i in range(config.down_blocks + 1)]
         widths = [min(config.max_channels, width) for width in widths]
         self.config = config
@@ -76,6 +78,7 @@ class AppearanceExtractor(nnx.Module):
             ConvNorm(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
             for inputs, outputs in itertools.pairwise(widths)
         )
+        # A 1 x 1 convolution to the channels of all planes together.
         self.lift = Conv(
             widths[-1],
             config.volume_channels * config.volume_depth,
@@ -96,6 +99,7 @@ class AppearanceExtractor(nnx.Module):
         x = nnx.relu(self.stem(image))
         for down in self.downs:
             x = mean_pool(nnx.relu(down(x)))
+        # The lifted map's channels hold the planes of each volume channel in turn.
         x = self.lift(x)
         channels = self.config.volume_channels
         x = x.reshape(*x.shape[:3], channels, self.config.volume_depth)

@@ -54,6 +54,7 @@ class Conv(nnx.Module):
         shape = (*kernel_size, inputs // groups, outputs)
         self.kernel = nnx.Param(fan_in_uniform(rngs.params(), shape))
         if use_bias:
+            # PyTorch draws a bias from the range of its weights: 1 / sqrt(fan in).
             bound = 1 / math.sqrt(math.prod(shape[:-1]))
             self.bias = nnx.Param(_uniform(rngs, (outputs,), bound))
         self.use_bias = use_bias
@@ -66,6 +67,7 @@ class Conv(nnx.Module):
     def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
         return self.add_bias(self.convolve(x.astype(self.dtype)))
 
+    # Apart from the bias, so that a spectral norm can divide the result in between.
     def convolve(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
         """Convolve `x`, which is of the layer's dtype, without the bias."""
         kernel = self.kernel[...].astype(self.dtype)
@@ -78,6 +80,7 @@ class Conv(nnx.Module):
     def add_bias(self, y: Float[Array, "n *space o"]) -> Float[Array, "n *space o"]:
         if not self.use_bias:
             return y
+        # The dtype is that of `y`: a float32 bias would widen half precision.
         return y + channelwise(self.bias[...].astype(y.dtype), y)
 
 
@@ -127,6 +130,7 @@ class SpectralConv(nnx.Module):
         self.conv = Conv(
             inputs, outputs, kernel_size, use_bias=use_bias, dtype=dtype, rngs=rngs
         )
+        # Singular vectors of the kernel as a matrix: outputs x (taps and inputs).
         u = jax.random.normal(rngs.params(), (outputs,))
         v = jax.random.normal(rngs.params(), (*kernel_size, inputs))
         self.u = nnx.BatchStat(u / jnp.linalg.norm(u))
@@ -144,6 +148,7 @@ class SpectralConv(nnx.Module):
 
     def iterate(self) -> None:
         """Update the singular vectors by one power iteration."""
+        # The vectors count as constants in the gradient, as in PyTorch.
         kernel = lax.stop_gradient(self.conv.kernel[...])
         v = jnp.einsum("hwio,o->hwi", kernel, self.u[...])
         v = v / (jnp.linalg.norm(v.ravel()) + SPECTRAL_EPSILON)

@@ -21,6 +21,7 @@ class GlobalResponseNorm(nnx.Module):
     """
 
     def __init__(self, channels: int):
+        # Zeros: a fresh norm passes its input on.
         self.gamma = nnx.Param(jnp.zeros((channels,)))
         self.beta = nnx.Param(jnp.zeros((channels,)))
 
@@ -47,7 +48,9 @@ class Block(nnx.Module):
         self.project = nnx.Linear(4 * channels, channels, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        # Spatial mixing first, then two linear layers over channels.
         hidden = self.expand(self.norm(self.depthwise(x)))
+        # The exact GELU of the publication, not the tanh approximation.
         hidden = nnx.gelu(hidden, approximate=False)
         return x + self.project(self.response(hidden))
 
@@ -69,6 +72,7 @@ class FirstStage(nnx.Module):
         return x
 
 
+# Unlike the first stage, it norms before it embeds, as published.
 class Stage(nnx.Module):
     """A norm, patches of 2 x 2 embedded, and blocks."""
 
@@ -105,6 +109,7 @@ class ConvNeXtV2(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        # Each stage but the first halves height and width.
         first = FirstStage(widths[0], depths[0], dtype=dtype, rngs=rngs)
         stages: list[nnx.Module] = [first]
         for sizes in zip(widths[:-1], widths[1:], depths[1:], strict=True):
@@ -116,11 +121,13 @@ class ConvNeXtV2(nnx.Module):
         x = image
         for stage in self.stages:
             x = stage(x)
+        # Global average pooling: (n, h, w, c) -> (n, c).
         return self.norm(x.mean(axis=(1, 2)))
 
 
 def layer_norm(channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
     """Return a layer norm whose variance is that of the differences from the mean."""
+    # Flax's fast variance, E[x^2] - E[x]^2, cancels in float32.
     return nnx.LayerNorm(
         channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
     )

@@ -65,6 +65,7 @@ class FlowTransformerConfig:
     @property
     def mlp_hidden(self) -> int:
         """Two thirds of four widths, rounded up to a multiple of 256."""
+        # As in LLaMA and MMAudio; -(-a // b) rounds up.
         return 256 * -(-int(2 * 4 * self.width / 3) // 256)
 
     @classmethod
@@ -88,6 +89,7 @@ class Stem(nnx.Module):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
+        # A kernel of 7 sees 3 neighbours on either side.
         self.conv = Conv(inputs, config.width, (7,), dtype=dtype, rngs=rngs)
         self.mlp = GatedConvMLP(
             config.width, config.mlp_hidden, mlp_kernel, dtype=dtype, rngs=rngs
@@ -111,6 +113,7 @@ class TimeEmbedding(nnx.Module):
         self.project = linear()
 
     def __call__(self, time: Float[Array, " n"]) -> Float[Array, "n c"]:
+        # float32 whatever the dtype: half precision cannot hold such angles.
         frequencies = jnp.asarray(time_frequencies(self.width))
         angles = time.astype(jnp.float32)[:, None] * frequencies[None, :]
         waves = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
@@ -139,7 +142,9 @@ class FlowTransformer(nnx.Module):
             width, width, kernel_init=xavier_uniform, dtype=dtype, rngs=rngs
         )
         self.time = TimeEmbedding(width, dtype=dtype, rngs=rngs)
+        # In place of audio where guidance asks for the unconditional velocity.
         self.null_audio = nnx.Param(jnp.zeros((config.audio_width,)))
+        # Nothing reads the audio stream after the last joint block.
         self.joint_blocks = nnx.List(
             JointBlock(sizes, last=i == config.joint_blocks - 1, dtype=dtype, rngs=rngs)
             for i in range(config.joint_blocks)
@@ -170,6 +175,7 @@ class FlowTransformer(nnx.Module):
 
         A learned vector stands in place of every RAW audio feature.
         """
+        # One vector for the whole window; it passes the same layers as audio does.
         shape = (1, self.config.audio_frames, self.config.audio_width)
         audio = jnp.broadcast_to(self.null_audio[...][None, None], shape)
         return self.encode_audio(audio)
@@ -190,12 +196,14 @@ class FlowTransformer(nnx.Module):
         # Motion tokens are modulated frame by frame, audio tokens all alike.
         per_frame, overall = self.conditions(time, condition)
         motion_rotary, audio_rotary = rotary_tables(self.config)
+        # Values -> tokens of both streams.
         x = self.motion_stem(motion)
         audio = condition.tokens
         for joint in self.joint_blocks:
             x, audio = joint(x, audio, per_frame, overall, motion_rotary, audio_rotary)
         for fused in self.fused_blocks:
             x = fused(x, per_frame, motion_rotary)
+        # Tokens -> velocity. The last modulation is the same for all frames.
         shift, scale = self.final_modulation(overall)
         return self.final_conv(modulate(x, shift, scale)).astype(jnp.float32)
 
@@ -203,6 +211,7 @@ class FlowTransformer(nnx.Module):
         self, time: Float[Array, " n"], condition: AudioCondition
     ) -> tuple[Float[Array, "n t c"], Float[Array, "n 1 c"]]:
         """Return what modulates the motion tokens, and what modulates all others."""
+        # (n, c) -> (n, 1, c), to broadcast over frames.
         overall = (self.time(time) + condition.pooled)[:, None, :]
         return overall + condition.per_frame, overall
 
@@ -219,6 +228,7 @@ def rotary_tables(
     config: FlowTransformerConfig,
 ) -> tuple[Float[np.ndarray, "t half 2"], Float[np.ndarray, "s half 2"]]:
     """Return the tables of motion and of audio: equal times have equal angles."""
+    # Positions count frames of motion: 50 features span 30 of them.
     rate = config.motion_frames / config.audio_frames
     return (
         rotary_table(config.motion_frames, config.head_dim),
@@ -232,6 +242,7 @@ def time_frequencies(width: int) -> Float[np.ndarray, " width/2"]:
     The power is in float64 and the rest in float32. At angles of 10 000 rad one float32
     step is 1e-3, so another rounding is another embedding.
     """
+    # Half as many frequencies as values: each has a cosine and a sine.
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     periods = (TIME_PERIOD ** exponents.astype(np.float64)).astype(np.float32)
     return np.float32(1.0) / periods * np.float32(TIME_PERIOD)

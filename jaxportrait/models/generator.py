@@ -67,6 +67,7 @@ class Spade(nnx.Module):
                 inputs, outputs, (3, 3), upsample=upsample, dtype=dtype, rngs=rngs
             )
 
+        # Both convolutions read one hidden map, as published.
         self.shared = conv(config.features, config.hidden, upsample)
         self.gamma = conv(config.hidden, channels)
         self.beta = conv(config.hidden, channels)
@@ -112,6 +113,7 @@ class SpadeBlock(nnx.Module):
     def __call__(
         self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]
     ) -> Float[Array, "n H W o"]:
+        # The published shortcut has no activation.
         shortcut = self.shortcut(self.shortcut_norm(x, features)) if self.widens else x
         x = self.conv1(nnx.leaky_relu(self.norm1(x, features), SLOPE))
         x = self.conv2(nnx.leaky_relu(self.norm2(x, features), SLOPE))
@@ -138,6 +140,7 @@ class Generator(nnx.Module):
         self.up2 = SpadeBlock(
             features, config.output_channels, config, upsample=4, dtype=dtype, rngs=rngs
         )
+        # RGB of every pixel that the shuffle makes of one.
         shuffled = 3 * config.upscale**2
         self.head = Conv(
             config.output_channels, shuffled, (3, 3), dtype=dtype, rngs=rngs
@@ -150,6 +153,7 @@ class Generator(nnx.Module):
         # Twice the size at each of the two last blocks.
         x = self.up1(upsample_nearest(x, 2), features)
         x = self.up2(upsample_nearest(x, 2), features)
+        # The picture is float32, as pixels need more steps than bfloat16 has.
         x = self.head(nnx.leaky_relu(x, SLOPE)).astype(jnp.float32)
         return nnx.sigmoid(pixel_shuffle(x, self.config.upscale))
 
@@ -168,6 +172,7 @@ def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
 
     The statistics are computed in float32.
     """
+    # Sums over a whole picture would overflow float16.
     wide = x.astype(jnp.float32)
     mean = wide.mean(axis=(1, 2), keepdims=True)
     variance = jnp.square(wide - mean).mean(axis=(1, 2), keepdims=True)

@@ -37,6 +37,7 @@ class Hourglass(nnx.Module):
                 inputs, outputs, (3, 3, 3), upsample=upsample, dtype=dtype, rngs=rngs
             )
 
+        # Channels at each scale, the input's scale first.
         widths = [min(max_channels, channels * 2**i) for i in range(blocks + 1)]
         down_inputs = [inputs, *widths[1:-1]]
         self.downs = nnx.List(map(block, down_inputs, widths[1:]))
@@ -45,6 +46,7 @@ class Hourglass(nnx.Module):
         self.ups = nnx.List(
             block(up_inputs[i], widths[i], upsample=2) for i in reversed(range(blocks))
         )
+        # The last skip is the input itself.
         outputs = channels + inputs
         self.last = block(outputs, outputs)
 

@@ -37,6 +37,7 @@ class LogMelConfig:
     @property
     def context(self) -> int:
         """Features of a block: 2 s. A feature is the same in whatever block."""
+        # Short blocks waste little padding, as no feature depends on its block.
         return 2 * FEATURES_PER_SECOND
 
 
@@ -56,4 +57,6 @@ class LogMelEncoder(nnx.Module):
         self, log_mel: Float[Array, "n frames mel_bins"]
     ) -> Float[Array, "n frames/2 width"]:
         """Compute the features of a block of an even number of frames."""
+        # (n, frames, bins) -> (n, frames / 2, 2 bins): 100 frames a second become 50
+        # features.
         return log_mel.reshape(len(log_mel), -1, self.config.width).astype(self.dtype)

@@ -49,6 +49,7 @@ class QueryKeyValue(nnx.Module):
         def norm() -> nnx.RMSNorm:
             return nnx.RMSNorm(shape[-1], epsilon=RMS_EPSILON, dtype=dtype, rngs=rngs)
 
+        # Drawn as PyTorch's flat matrix: Xavier's bound depends on the shape.
         shape = (3, heads, width // heads)
         kernel = xavier_uniform(rngs.params(), (width, 3 * width))
         self.kernel = nnx.Param(kernel.reshape(width, *shape))
@@ -100,6 +101,7 @@ class Block(nnx.Module):
         rngs: nnx.Rngs,
     ):
         width, hidden, heads = sizes
+        # Shift and scale before the attention; a gate after it, and three for the MLP.
         vectors = 2 if ends else 6
         self.modulation = Modulation(width, vectors, dtype=dtype, rngs=rngs)
         self.qkv = QueryKeyValue(width, heads, dtype=dtype, rngs=rngs)
@@ -114,6 +116,7 @@ class Block(nnx.Module):
         rotary: Float[np.ndarray, "t half 2"],
     ) -> tuple[Projection, list[Array]]:
         """Return queries, keys and values, and the vectors that `finish` reads."""
+        # The first two belong to the norm before the attention.
         shift, scale, *vectors = self.modulation(condition)
         return self.qkv(modulate(x, shift, scale), rotary), vectors
 
@@ -161,6 +164,7 @@ class JointBlock(nnx.Module):
         motion_rotary: Float[np.ndarray, "t half 2"],
         audio_rotary: Float[np.ndarray, "s half 2"],
     ) -> tuple[Array, Array]:
+        # Each stream has its own weights up to the attention.
         motion_projection, motion_vectors = self.motion.project(
             motion, motion_condition, motion_rotary
         )
@@ -171,6 +175,7 @@ class JointBlock(nnx.Module):
         # Motion tokens first, (n, t + s, heads, dim)
         joint = Projection(*(jnp.concatenate(pair, axis=1) for pair in pairs))
         attention = attend(joint)
+        # Back to the two streams.
         frames = motion.shape[1]
         motion = self.motion.finish(motion, attention[:, :frames], motion_vectors)
         if not self.last:
@@ -181,6 +186,7 @@ class JointBlock(nnx.Module):
 def attend(projection: Projection) -> Float[Array, "n t c"]:
     """Compute multi-head attention, with its softmax in float32; join the heads."""
     query, key, value = projection
+    # Scaled by 1 / sqrt(dim), as in PyTorch.
     heads = nnx.dot_product_attention(query, key, value, dtype=value.dtype)
     return heads.reshape(*heads.shape[:2], -1)
 

@@ -34,6 +34,7 @@ class MotionConfig:
 
     @classmethod
     def full(cls) -> Self:
+        # ConvNeXt V2 "tiny", as published.
         return cls((3, 3, 9, 3), (96, 192, 384, 768))
 
     @classmethod
@@ -55,8 +56,10 @@ class MotionExtractor(nnx.Module):
 
         self.config = config
         self.backbone = ConvNeXtV2(config.depths, config.widths, dtype=dtype, rngs=rngs)
+        # Canonical keypoints, in the pose and expression of a neutral frontal face.
         self.keypoints = head(3 * config.keypoints)
         self.expression = head(3 * config.keypoints)
+        # Angles are classified into bins, not regressed.
         self.pitch = head(config.pose_bins)
         self.yaw = head(config.pose_bins)
         self.roll = head(config.pose_bins)
@@ -71,6 +74,7 @@ class MotionExtractor(nnx.Module):
             values = head(features).astype(jnp.float32)
             return values.reshape(-1, self.config.keypoints, 3)
 
+        # The angle is the expectation over its bins, in degrees.
         heads = (self.pitch, self.yaw, self.roll)
         angles = [expected_degrees(head(features)) for head in heads]
         return Motion(

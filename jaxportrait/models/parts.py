@@ -22,7 +22,6 @@ from jaxportrait.models.warping import WarpingConfig, WarpingNetwork
 from jaxportrait.models.whisper import WhisperConfig, WhisperEncoder
 
 Role = Literal["renderer", "audio features", "driver", "retargeting", "training"]
-
 """Purpose of a network; a `training` network is no part of a portrait."""
 
 
@@ -39,6 +38,7 @@ class Network(NamedTuple):
     role: Role
 
 
+# Checkpoints store these kinds: renaming a row would make old files unreadable.
 NETWORKS: dict[str, Network] = {
     "appearance": Network(AppearanceConfig, AppearanceExtractor, "renderer"),
     "motion": Network(MotionConfig, MotionExtractor, "renderer"),
@@ -69,6 +69,7 @@ RENDERER = kinds("renderer")
 def kind_of(config: Any) -> str:
     """Return the kind of network that `config` describes."""
     for kind, row in NETWORKS.items():
+        # Exactly this class: a subclass could be the config of another row.
         if type(config) is row.config:
             return kind
     raise TypeError(f"{type(config).__name__} is the config of no registered network")
@@ -86,4 +87,5 @@ def build(config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx
 
 def abstract(config: Any, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
     """Return the network of this config with shapes in place of arrays."""
+    # Any key does, since nothing is drawn.
     return nnx.eval_shape(lambda: build(config, dtype=dtype, rngs=nnx.Rngs(0)))

@@ -29,14 +29,17 @@ class StitchingConfig:
 
     @classmethod
     def stitching(cls, keypoints: int = 21) -> Self:
+        # Source and driving keypoints -> offsets, and a shift in x and y.
         return cls(2 * 3 * keypoints, (128, 128, 64), 3 * keypoints + 2)
 
     @classmethod
     def lips(cls, keypoints: int = 21) -> Self:
+        # Keypoints, the mouth's opening in the source, and the target.
         return cls(3 * keypoints + 2, (128, 128, 64), 3 * keypoints)
 
     @classmethod
     def eyes(cls, keypoints: int = 21) -> Self:
+        # Keypoints, the opening of both eyes in the source, and the target.
         return cls(3 * keypoints + 3, (256, 256, 128, 128, 64), 3 * keypoints)
 
 
@@ -72,6 +75,7 @@ def stitch(
       driving: keypoints of the frames.
     """
     n, keypoints, _ = driving.shape
+    # m = 1: one source serves every frame.
     source = jnp.broadcast_to(source, driving.shape)
     # (n, k, 3) -> (n, 3 k), the source's keypoints first
     inputs = jnp.concatenate([source.reshape(n, -1), driving.reshape(n, -1)], axis=-1)
@@ -94,6 +98,7 @@ def retarget(
       openness: opening of each eye, or of the mouth, of the source, and last the wanted
         one: heights in widths.
     """
+    # (n, k, 3) -> (n, 3 k + r), keypoints first
     inputs = jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
     offsets = network(inputs).astype(source.dtype)
     return source + offsets.reshape(source.shape)

@@ -58,6 +58,7 @@ class VGG(nnx.Module):
         self, config: VGGConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
         def stage(inputs: int, width: int, count: int) -> nnx.List:
+            # Channels before the first convolution, and after each.
             widths = [inputs, *[width] * count]
             return nnx.List(
                 Conv(before, after, (3, 3), dtype=dtype, rngs=rngs)
@@ -75,15 +76,18 @@ class VGG(nnx.Module):
         Args:
           image: values from 0 to 1.
         """
+        # From 0..1 to the range that the published weights expect.
         mean = channelwise(jnp.array(IMAGENET_MEAN), image)
         deviation = channelwise(jnp.array(IMAGENET_DEVIATION), image)
         x = (image - mean) / deviation
         maps: list[Array] = []
         for first, *others in self.stages:
+            # Every stage but the first begins with half the size.
             if maps:
                 x = max_pool(x)
             x = nnx.relu(first(x))
             maps.append(x)
+            # Only the first map of each stage is compared; the rest lead to the next.
             for conv in others:
                 x = nnx.relu(conv(x))
         return maps

@@ -73,6 +73,7 @@ class WarpingConfig:
 
     @classmethod
     def full(cls) -> Self:
+        # As published; five blocks bring 64 x 64 down to 2 x 2.
         return cls(21, 32, 16, 256, 4, 32, 1024, 5)
 
     @classmethod
@@ -108,6 +109,7 @@ class DenseMotionNetwork(nnx.Module):
     def __init__(
         self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
     ):
+        # The occlusion reads all planes of a 2-D position at once.
         def conv(outputs: int, kernel_size: tuple[int, ...], depth: int = 1) -> Conv:
             inputs = config.hourglass_outputs * depth
             return Conv(inputs, outputs, kernel_size, dtype=dtype, rngs=rngs)
@@ -156,6 +158,7 @@ class DenseMotionNetwork(nnx.Module):
         # Where a voxel near a driving keypoint comes from; the background stays.
         shifts = jnp.pad(source - driving, ((0, 0), (1, 0), (0, 0)))
         sparse_motion = self._sparse_motion(compressed, source, driving, shifts)
+        # Which keypoint a voxel follows: logits over the background and the keypoints.
         prediction = self.hourglass(sparse_motion)
         logits = self.mask(prediction).astype(jnp.float32)
         # The masks sum to one. So the weighted sum of the moved grids is the grid plus
@@ -167,6 +170,7 @@ class DenseMotionNetwork(nnx.Module):
         if mobility is not None:
             motion = motion * mobility[:, None, :, :, None]
         grid = coordinate_grid(*compressed.shape[1:4])
+        # The depth becomes channels: the occlusion is a 2-D map.
         planes = self.stack_planes(prediction)
         occlusion = nnx.sigmoid(self.occlusion(planes).astype(jnp.float32))
         return DenseMotion(logits, grid[None] + motion, occlusion)
@@ -186,6 +190,7 @@ class DenseMotionNetwork(nnx.Module):
         size = compressed.shape[1:4]
         driving_heat = keypoint_gaussians(driving, size, self.config.heat_depth)
         heat = driving_heat - keypoint_gaussians(source, size, self.config.heat_depth)
+        # The background, first, has no heat.
         heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (0, 0), (1, 0)))
         heat = heat.astype(compressed.dtype)[..., None]
         moved = translate_volume(compressed, shifts)
@@ -233,8 +238,10 @@ class WarpingNetwork(nnx.Module):
         """
         if compressed is None:
             compressed = self.dense_motion.compress_volume(volume)
+        # Dense motion, then the volume sampled by it.
         motion = self.dense_motion(compressed, source, driving, mobility)
         moved = sample_volume(volume.astype(self.dtype), motion.deformation)
+        # The depth becomes channels: G is a 2-D network.
         planes = self.stack_planes(moved)
         features = self.project(nnx.leaky_relu(self.flatten(planes), SLOPE))
         return Warped(features * motion.occlusion.astype(features.dtype), motion)
@@ -248,4 +255,5 @@ class WarpingNetwork(nnx.Module):
 def stack_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w c*d"]:
     """Lay the planes of a volume side by side as channels, each channel's in turn."""
     n, _, height, width, _ = volume.shape
+    # (n, d, h, w, c) -> (n, h, w, c, d), the order of the published weights
     return volume.transpose(0, 2, 3, 4, 1).reshape(n, height, width, -1)

@@ -39,6 +39,7 @@ class WhisperConfig:
 
     @classmethod
     def full(cls) -> Self:
+        # Whisper "tiny": blocks of 30 s, 1500 features each.
         return cls(80, 1500, 384, 6, 4)
 
     @classmethod
@@ -60,6 +61,7 @@ class SelfAttention(nnx.Module):
         self.out = linear()
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+        # (n, t, c) -> (n, t, heads, c / heads)
         def split(projected: Array) -> Array:
             return projected.reshape(*x.shape[:2], self.heads, -1)
 
@@ -121,7 +123,9 @@ class WhisperEncoder(nnx.Module):
     ) -> Float[Array, "n frames/2 width"]:
         """Compute the features of a block of 2 * context frames or fewer."""
         x = nnx.gelu(self.conv1(log_mel), approximate=False)
+        # The stride of 2 turns 100 frames a second into 50 features.
         x = nnx.gelu(self.conv2(x), approximate=False)
+        # The last block of a clip may be shorter than the table.
         x = x + self.positions[: x.shape[1]].astype(x.dtype)[None]
         for block in self.blocks:
             x = block(x)
@@ -133,6 +137,7 @@ def sinusoids(length: int, width: int) -> Float[np.ndarray, "length width"]:
 
     Their wavelengths run from 2 pi to 10 000 * 2 pi.
     """
+    # The first rate is 1, the last 1 / 10 000.
     half = width // 2
     step = -np.log(LONGEST_WAVELENGTH) / (half - 1)
     rates = np.exp(step * np.arange(half, dtype=np.float32)).astype(np.float32)

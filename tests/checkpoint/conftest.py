@@ -25,6 +25,7 @@ def params() -> Params:
 @pytest.fixture(scope="session")
 def written(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint, which no test changes."""
+    # Session-wide, since saving takes a second; `copy` is for tests that damage it.
     path = tmp_path_factory.mktemp("written") / "checkpoint"
     save_checkpoint(path, CONTENTS, params)
     return path

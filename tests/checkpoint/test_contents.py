@@ -15,6 +15,7 @@ from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MotionStatistics
 from tests.checkpoint.contents import FLOW, STATISTICS, TRANSFORMER
 
+# Features of 4 mel bins have 8 values, as many as the transformer reads.
 PARTS = {"flow_transformer": TRANSFORMER, "sound": LogMelConfig(4)}
 SHORT = MotionStatistics(np.zeros(17, np.float32), np.ones(17, np.float32))
 
@@ -46,6 +47,7 @@ def test_the_audio_encoder_may_be_elsewhere():
     contents = Contents(parts=PARTS, drivers={"song": FLOW})
     assert contents.with_role("audio features") == ["sound"]
     assert contents.with_role("driver") == ["flow_transformer"]
+    # It names an encoder that is not among the parts.
     assert contents.drivers["song"].config.features == "whisper"
 
 
@@ -64,5 +66,6 @@ def test_presets_are_whole_portraits(contents):
         "generator",
     ]
     assert contents.drivers["flow"].config == FlowDriverConfig()
+    # Every config is one that its network can be built from.
     for config in contents.parts.values():
         abstract(config)

@@ -20,6 +20,7 @@ from jaxportrait.models.stitching import StitchingConfig
 from jaxportrait.motion.space import KeypointGroups
 from tests.checkpoint.contents import CONTENTS, TRANSFORMER
 
+# Every field is filled, and two drivers share a kind.
 DESCRIPTION = Description(
     CONTENTS.crop,
     {**CONTENTS.parts, "sound": LogMelConfig(4)},
@@ -31,6 +32,7 @@ DESCRIPTION = Description(
 
 
 def test_a_description_survives_json():
+    # Through text, which turns tuples into lists.
     assert decode(json.loads(json.dumps(encode(DESCRIPTION)))) == DESCRIPTION
 
 
@@ -47,6 +49,7 @@ def test_optional_blocks_may_be_missing():
 
 def changed(path: tuple[str, ...], value: object) -> dict:
     """Return the JSON of `DESCRIPTION` with one value replaced, or added."""
+    # A deep copy.
     values = json.loads(json.dumps(encode(DESCRIPTION)))
     block = values
     for name in path[:-1]:
@@ -82,6 +85,7 @@ def test_a_wrong_value_is_one_line(path, value, message):
     assert "\n" not in str(caught.value)
 
 
+# As version 1 wrote it: absent parts are null, settings stand beside the parts.
 PORTRAIT = {
     "image_size": 64,
     "motion": None,
@@ -117,6 +121,7 @@ def test_format_1_is_upgraded():
     }
     driver = FlowDriverConfig("log_mel", cfg_scale=3.0)
     assert description.drivers == {"flow": driver}
+    # Format 1 had no groups.
     assert description.keypoints == KeypointGroups(
         eyes=(2, 11, 13, 15, 16, 18), brows=(1, 3)
     )
@@ -132,6 +137,7 @@ def test_format_1_without_a_transformer_has_no_driver():
 
 def test_format_1_has_defaults():
     parts = {"flow_transformer": {**PORTRAIT["flow_transformer"]}}
+    # A field that may be absent.
     del parts["flow_transformer"]["motion_space"]
     description = decode(upgrade({"portrait": parts}, {})[0])
     assert description.crop == Crop()

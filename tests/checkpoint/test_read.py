@@ -81,7 +81,9 @@ def test_one_part_is_read_without_the_others(written, params):
 
 def test_a_network_comes_in_its_inference_form(written, params):
     network = open_checkpoint(written).network("appearance")
+    # Folded into the convolution beside it.
     assert "norm" not in nnx.state(network)["stem"]
+    # The network before folding is the reference.
     reference = abstract(CONTENTS.parts["appearance"])
     fill(reference, params["appearance"])
     reference.eval()
@@ -198,6 +200,7 @@ def test_weights_that_differ_from_their_checksum_are_named(copy):
     metadata = copy / "config" / "metadata"
     text = metadata.read_text()
     digest = checkpoint.sha256["stitching"]["layers.0.bias"]
+    # The checksum is changed rather than the array, which has checks of Orbax's own.
     assert digest in text
     metadata.write_text(text.replace(digest, digests["layers.0.bias"]))
     with pytest.raises(
@@ -228,6 +231,7 @@ def test_the_demo_of_format_1_opens_as_format_2():
     assert driver.config == FlowDriverConfig("log_mel", space="face", cfg_scale=1.5)
     assert driver.statistics is not None
     assert np.shape(driver.statistics.mean) == (70,)
+    # The demo and LivePortrait number eyes and brows differently.
     groups = checkpoint.keypoints
     upper = sorted((*groups.eyes, *groups.brows))
     assert upper == [1, 2, 3, 11, 13, 15, 16, 18]

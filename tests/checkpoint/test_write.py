@@ -29,13 +29,14 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def alone(params: Mapping[str, Leaves]) -> tuple[Contents, dict[str, Leaves]]:
+def stitching_only(params: Mapping[str, Leaves]) -> tuple[Contents, dict[str, Leaves]]:
     """Return the stitching network without the other parts."""
     contents = Contents(parts={"stitching": CONTENTS.parts["stitching"]})
     return contents, {"stitching": params["stitching"]}
 
 
 def test_a_checkpoint_does_not_tell_where_it_was_written(written):
+    # Orbax would write the absolute path into a note.
     assert not [
         path
         for path in files_below(written)
@@ -56,6 +57,7 @@ def test_half_precision_takes_half_the_space_and_reads_as_float32(
     statistics = checkpoint.driver().statistics
     assert statistics is not None
     np.testing.assert_array_equal(statistics.std, STATISTICS.std)
+    # Not half: the metadata of arrays takes space as well.
     sizes = [
         sum(path.stat().st_size for path in files_below(folder / "params"))
         for folder in (tmp_path / "half", written)
@@ -64,6 +66,7 @@ def test_half_precision_takes_half_the_space_and_reads_as_float32(
 
 
 def test_a_value_beyond_half_precision_is_named(params, tmp_path):
+    # float16 ends at 65504.
     large = params["stitching"] | {"layers.0.bias": np.full(128, 1e5, np.float32)}
     with pytest.raises(
         CheckpointError, match=r"stitching has values beyond 65504 in layers\.0\.bias"
@@ -98,11 +101,12 @@ def test_an_interrupted_replacement_leaves_the_old_checkpoint(
 
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(copy, *alone(params), overwrite=True)
+        save_checkpoint(copy, *stitching_only(params), overwrite=True)
     assert open_checkpoint(copy).parts == CONTENTS.parts
 
 
 def test_a_killed_save_leaves_no_checkpoint_behind(tmp_path):
+    # In a process of its own, killed where the rename would be.
     program = """
 import os, signal, sys
 from pathlib import Path
@@ -122,8 +126,8 @@ save_untrained(sys.argv[1], Contents(parts={'stitching': StitchingConfig.stitchi
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_a_checkpoint_is_replaced_on_request_alone(params, copy):
-    contents, leaves = alone(params)
+def test_a_checkpoint_is_replaced_only_on_request(params, copy):
+    contents, leaves = stitching_only(params)
     with pytest.raises(CheckpointError, match="already holds a checkpoint"):
         save_checkpoint(copy, contents, leaves)
     save_checkpoint(copy, contents, leaves, overwrite=True)
@@ -145,6 +149,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_work(
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(CheckpointError, match=r"cannot be written, .*notes is a file"):
         check_destination(tmp_path / "notes" / "deep" / "checkpoint", overwrite=False)
+    # Tests may run as root, who may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(
         CheckpointError, match=rf"you may not write into {tmp_path}: choose another"
@@ -160,6 +165,7 @@ def test_an_empty_folder_may_become_a_checkpoint(params, tmp_path):
 
 def test_untrained_weights_come_from_the_seed(tmp_path):
     contents = Contents(parts={"stitching": StitchingConfig.stitching()})
+    # Twice one seed, and another.
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         save_untrained(tmp_path / name, contents, seed)
     first, again, other = (open_checkpoint(tmp_path / name) for name in "abc")
@@ -176,17 +182,18 @@ def test_parts_and_weights_belong_together(params, tmp_path):
         "stitching: pass the same"
     )
     with pytest.raises(CheckpointError, match=message):
-        save_checkpoint(tmp_path / "few", CONTENTS, alone(params)[1])
+        save_checkpoint(tmp_path / "few", CONTENTS, stitching_only(params)[1])
     assert not any(tmp_path.iterdir())
 
 
 def test_files_are_copied_in_and_verified(params, tmp_path):
     (tmp_path / "graph.onnx").write_bytes(b"graph")
-    contents, leaves = alone(params)
+    contents, leaves = stitching_only(params)
     path = tmp_path / "checkpoint"
     save_checkpoint(path, contents, leaves, files={"g.onnx": tmp_path / "graph.onnx"})
     stored = open_checkpoint(path).files["g.onnx"]
     assert stored.read_bytes() == b"graph"
+    # As long as before, so that only the checksum tells.
     stored.write_bytes(b"grapf")
     with pytest.raises(CheckpointError, match=r"file g\.onnx differs from what was"):
         open_checkpoint(path)
@@ -202,7 +209,7 @@ def test_a_file_outside_the_checkpoint_is_refused(tmp_path):
 
 
 def test_files_that_cannot_be_stored_are_named(params, tmp_path):
-    contents, leaves = alone(params)
+    contents, leaves = stitching_only(params)
     (tmp_path / "graph").touch()
     for name, file, message in (
         ("../g", tmp_path / "graph", r"'\.\./g' is no file name"),

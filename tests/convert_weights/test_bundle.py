@@ -32,6 +32,7 @@ def change_statistics(published, path, change):
 
 
 def test_every_file_gives_its_parts(converted):
+    # The recipe has no small motion extractor.
     assert set(converted.params) == set(Contents.full().parts) - {"motion"}
     assert converted.configs["warping"].keypoints == 5
     assert converted.configs["whisper"].heads == 2
@@ -52,9 +53,9 @@ def test_what_is_left_behind_has_a_reason(converted):
 
 
 @pytest.mark.parametrize("part", ["appearance", "stitching_retargeting", "whisper"])
-def test_a_part_alone_converts_and_the_checkpoint_says_so(files, part, tmp_path):
-    alone = convert_files({part: files[part]})
-    write(alone, tmp_path / "checkpoint")
+def test_a_single_part_converts_and_the_checkpoint_says_so(files, part, tmp_path):
+    single = convert_files({part: files[part]})
+    write(single, tmp_path / "checkpoint")
     expected = (
         ["stitching", "lip_retargeting", "eye_retargeting"]
         if part == "stitching_retargeting"
@@ -66,6 +67,7 @@ def test_a_part_alone_converts_and_the_checkpoint_says_so(files, part, tmp_path)
 
 
 def test_half_precision_files_convert_to_the_same_numbers(files, tmp_path):
+    # Rounded to half precision, and the same values in float32.
     halves = {
         key: tensor.half() if tensor.is_floating_point() else tensor
         for key, tensor in read_tensors(files["appearance"]).items()
@@ -86,12 +88,13 @@ def test_half_precision_files_convert_to_the_same_numbers(files, tmp_path):
 
 
 def test_a_transformers_own_statistics_serve(transformer_file, converted):
-    alone = convert_files({"flow_transformer": transformer_file})
-    np.testing.assert_array_equal(alone.statistics.mean, converted.statistics.mean)
-    np.testing.assert_array_equal(alone.statistics.std, converted.statistics.std)
+    single = convert_files({"flow_transformer": transformer_file})
+    np.testing.assert_array_equal(single.statistics.mean, converted.statistics.mean)
+    np.testing.assert_array_equal(single.statistics.std, converted.statistics.std)
 
 
 def test_statistics_are_the_lip_rows(published, converted, recipe):
+    # The file is over all 21 keypoints, the network over the lips' 6.
     rows = recipe.statistics()["mean"].reshape(21, 3)[list(LIP_KEYPOINTS)]
     np.testing.assert_array_equal(
         lip_statistics(published / STATISTICS_FILE).mean, rows.ravel()
@@ -159,6 +162,7 @@ def test_a_whisper_file_without_its_dimensions_is_named(files, tmp_path):
 
 
 def test_a_stitching_file_without_an_entry_is_named(files, tmp_path):
+    # One file has three parts.
     entries = read_tensors(files["stitching_retargeting"])
     del entries["retarget_eye"]
     torch.save(entries, tmp_path / "two.pth")
@@ -170,6 +174,7 @@ def test_an_attention_head_wider_than_the_network_is_an_error(
     transformer_file, tmp_path
 ):
     tensors = read_tensors(transformer_file)
+    # The width of a head is read from this tensor.
     tensors["fused_blocks.0.attn.q_norm.weight"] = torch.ones(1000)
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ConversionError, match=r"model\.safetensors"):

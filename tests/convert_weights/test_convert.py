@@ -14,6 +14,7 @@ from convert_weights.sources import PARTS
 from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.parts import abstract
 
+# A table of a fixed row and of a numbered one.
 TABLE = (
     ("first", "stem", "conv2d"),
     ("blocks.{i}.norm", "layers.{i}.norm", "layer_norm"),
@@ -100,12 +101,14 @@ def test_every_leaf_is_filled_and_laid_out(tensors, shapes):
 )
 def test_a_misfit_is_named(tensors, shapes, change, complaint):
     tensors |= change
+    # None stands for a tensor that is missing.
     tensors = {key: tensor for key, tensor in tensors.items() if tensor is not None}
     with pytest.raises(ConversionError, match=complaint):
         convert(tensors, TABLE, shapes, IGNORE, name="some.pth")
 
 
 def test_a_tensor_of_two_rows_is_named_with_both(tensors, shapes):
+    # The numbered row matches block 1 as well.
     table = (*TABLE, ("blocks.1.norm", "layers.1.norm", "layer_norm"))
     with pytest.raises(
         ConversionError,
@@ -144,6 +147,7 @@ def test_all_misfits_are_in_one_message(tensors, shapes):
         convert(
             tensors, (*TABLE, ("nowhere", "nowhere", "linear")), shapes, name="some.pth"
         )
+    # One line for every misfit, whatever its kind.
     message = str(caught.value)
     assert message.startswith("some.pth does not fit, 5 misfit(s):")
     for named in (
@@ -206,6 +210,7 @@ def test_the_tables_fit_what_has_no_small_size(part, golden):
     }
     components = json.loads((golden / "manifest.json").read_text())["components"]
     tensors = {
+        # Only shapes matter: a broadcast zero takes no memory.
         key: np.broadcast_to(np.float32(0), lengths)
         for key, lengths in components[f"full/{names[part]}"]["tensors"].items()
     }

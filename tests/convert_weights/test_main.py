@@ -21,6 +21,7 @@ def run(monkeypatch, capsys, tmp_path):
     error)."""
     monkeypatch.chdir(tmp_path)
 
+    # In this process: a new one would import JAX and torch for every case.
     def run(*arguments) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["convert_weights", *map(str, arguments)])
         status = 0
@@ -42,6 +43,7 @@ def stitching_file(files) -> Path:
 def bent_generator(files: dict[str, Path], folder: Path) -> Path:
     """A generator's file of which one tensor has another shape and one another name."""
     tensors = read_tensors(files["generator"])
+    # Two misfits, which the message must name together.
     tensors["fc.bias"] = torch.ones(3)
     tensors["stranger"] = tensors.pop("conv_img.0.bias")
     torch.save(tensors, folder / "bent.pth")
@@ -49,6 +51,7 @@ def bent_generator(files: dict[str, Path], folder: Path) -> Path:
 
 
 def test_the_published_folder_converts_from_the_shell(published, files, tmp_path):
+    # Once as a real process, with its imports and exit status.
     command = [
         sys.executable,
         "-m",
@@ -140,6 +143,7 @@ def test_bad_input_is_one_error_and_no_folder(
         "bent": bent_generator(files, tmp_path),
         "statistics": published / STATISTICS_FILE,
     }
+    # Nothing may be left behind by a run that fails.
     before = set(tmp_path.iterdir())
     status, out, err = run(
         *(str(argument).format(**places) for argument in arguments),
@@ -154,6 +158,7 @@ def test_bad_input_is_one_error_and_no_folder(
 
 
 def test_a_pickle_that_runs_code_is_refused(run, tmp_path):
+    # A `Path` is no plain container: opening it would call its constructor.
     torch.save({"first.conv.weight": Path("anything")}, tmp_path / "evil.pth")
     status, _, err = run("--appearance", "evil.pth", "--output", "checkpoint")
     assert status == 2
@@ -166,9 +171,7 @@ def test_wrong_options_exit_with_two(run):
     assert run()[0] == 2
 
 
-def test_a_checkpoint_is_replaced_on_request_alone(
-    run, stitching_file, files, tmp_path
-):
+def test_a_checkpoint_is_replaced_only_on_request(run, stitching_file, files, tmp_path):
     arguments = ("--stitching-retargeting", stitching_file, "--output", "checkpoint")
     assert run(*arguments)[0] == 0
     status, _, err = run("--appearance", files["appearance"], "--output", "checkpoint")

@@ -29,6 +29,7 @@ def test_one_miss_is_the_exit_status(rows, status, printed, capsys):
     assert int(stop.value.code) == status
     assert printed in out
     assert ("NO" in out) == bool(status)
+    # Numbers have no shape, so there is no such column.
     assert "shape" not in out
 
 

@@ -18,6 +18,7 @@ from tests.models.networks import COMPONENTS
 def shapes_of(golden: Path, component: str) -> TensorShapes:
     """Return the shapes of a component of the golden recipe."""
     components = json.loads((golden / "manifest.json").read_text())["components"]
+    # Whisper has a manifest of its own.
     components |= json.loads((golden / "manifest_whisper.json").read_text())
     tensors = components[component]["tensors"]
     return TensorShapes(
@@ -30,6 +31,7 @@ def read_size(part: str, shapes: TensorShapes, **metadata: int) -> Any:
 
 
 def test_every_network_with_weights_has_a_key_map():
+    # A log-mel spectrogram has no weights.
     assert set(KEY_MAPS) == set(NETWORKS) - {"log_mel"}
     assert {place.kind for place in PARTS.values()} == set(KEY_MAPS)
 
@@ -49,6 +51,7 @@ def test_small_files_have_their_own_sizes(golden):
 
 @pytest.mark.parametrize("part", COMPONENTS)
 def test_another_networks_file_is_named(part, golden):
+    # Any file but the part's own.
     other = "full/motion_extractor" if part != "motion" else "full/warping_module"
     message = r"some\.pth has no tensor .*another network's file"
     with pytest.raises(ConversionError, match=message):

@@ -1,4 +1,4 @@
-"""Files files in the published layout, and opened without running code."""
+"""Published files: found in their layout, and opened without running code."""
 
 import os
 import pickle
@@ -45,7 +45,7 @@ class RunsCode:
         return os.mkdir, (str(self.marker),)
 
 
-def test_every_part_is_files(weights):
+def test_every_part_has_its_file(weights):
     files = find_published(weights)
     assert set(files) == {*BASE_FILES, "stitching_retargeting", "whisper"}
     assert files["motion"] == weights / "liveportrait/base_models/motion_extractor.pth"
@@ -53,10 +53,12 @@ def test_every_part_is_files(weights):
 
 def test_animals_take_the_newer_folder_and_never_some_of_both(weights):
     newer = weights / "liveportrait_animals/base_models_v1.1"
+    # The older folder still has this part.
     (newer / "motion_extractor.pth").unlink()
     files = find_published(weights, animals=True)
     assert files["warping"] == newer / "warping_module.pth"
     assert "motion" not in files
+    # Only an empty newer folder is passed over.
     for file in newer.iterdir():
         file.unlink()
     older = weights / "liveportrait_animals/base_models/motion_extractor.pth"
@@ -99,6 +101,7 @@ def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path, form):
         path.write_bytes(pickle.dumps({"a": RunsCode(marker)}, protocol=2))
     with pytest.raises(ConversionError, match=r"evil\.pth is refused"):
         read_tensors(path)
+    # The code did not run.
     assert not marker.exists()
 
 
@@ -127,6 +130,7 @@ def test_a_truncated_file_is_named(tmp_path, form, share):
         save_file(tensors, path)
     else:
         torch.save(tensors, path, _use_new_zipfile_serialization=form == "zip")
+    # As an interrupted download leaves it.
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(ConversionError, match=r"cut\.\w+ (is refused|cannot be read)"):
         read_tensors(path)
@@ -172,6 +176,7 @@ def test_a_failed_whisper_download_says_what_to_do_and_leaves_nothing(tmp_path):
 
 
 def test_a_failed_download_of_weights_says_what_to_do(tmp_path, monkeypatch):
+    # The download fails at once, with no network needed.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(
         ConversionError,

@@ -33,6 +33,7 @@ OTHERS = ("statistic/", *SPECTROGRAMS)
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory):
     """The programs of one run serve the next."""
+    # The converter is run several times, on networks of the same shapes.
     settings = {
         "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
         "jax_persistent_cache_min_compile_time_secs": 0.1,
@@ -80,6 +81,7 @@ def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
     folder = shutil.copytree(golden, tmp_path / "golden")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(
+        # Other weights, and the same golden figures.
         json.dumps({**manifest, "seed": manifest["seed"] + 1})
     )
     status, out = report("--golden", folder, "--size", "small")
@@ -148,8 +150,10 @@ def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
     }
     assert compare(figures, "x", value, 1e-6).passed
     assert not compare(figures, "x", value.reshape(100, 100), 1e-6).passed
+    # A value that was not sampled still changes mean and deviation.
     stored = np.isin(np.arange(value.size), index)
     assert not compare(figures, "x", np.where(stored, value, 0), 1e-6).passed
+    # The error of 1 is a quarter of the largest golden value.
     doubled = compare({"x": np.array([2.0, -4.0])}, "x", np.array([2.0, -3.0]), 0.2)
     assert (doubled.error, doubled.passed) == (0.25, False)
 

@@ -21,6 +21,7 @@ def ends() -> tuple[np.ndarray, np.ndarray]:
 def test_the_path_goes_from_noise_to_data(ends):
     noise, data = ends
     path = interpolate(noise, data, np.asarray([0, 0.25, 1], np.float32))
+    # Time 0.25 is a quarter of the way.
     quarter = 0.75 * noise[1] + 0.25 * data[1]
     np.testing.assert_array_equal(path[0], noise[0])
     np.testing.assert_allclose(path[1], quarter, rtol=1e-6)
@@ -30,6 +31,7 @@ def test_the_path_goes_from_noise_to_data(ends):
 def test_integrating_the_target_velocity_arrives_at_the_data(ends):
     noise, data = ends
     x = noise
+    # The velocity is constant, so that Euler's method is exact.
     for start, end in pairwise(euler_times(25)):
         x = x + (end - start) * target_velocity(noise, data)
     np.testing.assert_allclose(x, data, atol=1e-6 * 25)  # a rounding a step

@@ -18,6 +18,7 @@ BOUND = 1e-6
 @pytest.mark.parametrize(("bin_", "degrees"), [(0, -97.5), (33, 1.5), (65, 97.5)])
 def test_a_certain_bin_is_its_own_angle(bin_, degrees):
     logits = np.zeros(66, np.float32)
+    # Softmax gives this bin a probability of 1.
     logits[bin_] = 1e4
     assert expected_degrees(logits) == degrees
 
@@ -43,6 +44,7 @@ def test_angles_of_half_precision_are_float32():
 )
 def test_quarter_turns_of_a_row_vector(pose, row):
     pose = jnp.asarray(pose, jnp.float32)
+    # Row vectors are multiplied from the left.
     y_axis = jnp.asarray([0.0, 1.0, 0.0])
     turned = y_axis @ rotation_matrix(pose)
     np.testing.assert_allclose(turned, row, atol=BOUND)
@@ -62,6 +64,7 @@ def test_rotations_apply_pitch_then_yaw_then_roll_and_keep_lengths():
 
 
 def test_depth_is_not_translated():
+    # scale * (keypoint @ rotation + expression) + translation, but in x and y only.
     moved = transform_keypoints(
         keypoints=np.ones((1, 2, 3), np.float32),
         rotation=np.eye(3, dtype=np.float32)[None],

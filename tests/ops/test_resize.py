@@ -37,6 +37,7 @@ def test_nearest_upsampling_equals_that_of_torch(maps, factor):
 
 
 def test_nearest_upsampling_leaves_depth_alone(maps):
+    # (n, h, w, c) -> (n, 1, h, w, c)
     volume = maps[:, None]
     fine = upsample_nearest(volume, 2)
     np.testing.assert_array_equal(fine[:, 0], upsample_nearest(maps, 2))

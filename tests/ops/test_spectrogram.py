@@ -28,6 +28,7 @@ def spectrogram(wave: np.ndarray, mel_bins: int = 80) -> np.ndarray:
 
     The clip is mirrored at both ends, and its last frame dropped.
     """
+    # The ops leave mirroring to their caller.
     samples = np.pad(wave, MARGIN, mode="reflect")[None]
     values = log_mel(samples, mel_bins)[0, :-1]
     return np.asarray(scale_log_mel(values, values.max())).T
@@ -62,15 +63,18 @@ def test_a_frame_reads_only_its_own_window():
     assert frames.shape == (1, 10, 80)
     start = 4 * HOP
     window = wave[:, start : start + 2 * MARGIN]
+    # Frame 4, from only the samples that it reads.
     assert_close(log_mel(window, 80)[:, 0], frames[:, 4], 1e-6)
 
 
 def test_silence_is_finite_and_flat():
     values = log_mel(np.zeros((1, 2 * MARGIN), np.float32), 80)
+    # log10 of the smallest power, 1e-10.
     np.testing.assert_allclose(values, -10)
     np.testing.assert_allclose(scale_log_mel(values, jnp.asarray(-10.0)), -1.5)
 
 
 def test_values_are_floored_eight_below_the_maximum():
     values = scale_log_mel(jnp.asarray([-9.0, -5.0, 2.0]), jnp.asarray(2.0))
+    # (value + 4) / 4, and -9 is raised to 2 - 8 first.
     np.testing.assert_allclose(values, [-0.5, -0.25, 1.5])

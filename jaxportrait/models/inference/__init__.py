@@ -50,6 +50,7 @@ def for_inference(network: nnx.Module) -> Any:
     `network` is left as it is. Only plain arithmetic is used, so that weights still on
     the host are rewritten there and nothing is compiled.
     """
+    # Layers share arrays with the clone; the rewrites replace them, and change none.
     form = _rewrite(nnx.clone(network))
     form.eval()
     return form
@@ -58,6 +59,7 @@ def for_inference(network: nnx.Module) -> Any:
 def _rewrite(module: nnx.Module) -> nnx.Module:
     """Rewrite a module until no function of the table changes it, then its children."""
     form = FORMS.get(type(module), lambda unchanged: unchanged)(module)
+    # A folded ConvNorm is a Conv, whose kernel can still be prepared.
     if form is not module:
         return _rewrite(form)
     # Nothing is left to rewrite but what it holds.

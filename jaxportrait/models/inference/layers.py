@@ -45,12 +45,14 @@ class JoinedGatedConvMLP(nnx.Module):
         self.w2 = mlp.w2
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+        # The halves of the joined output are those of w1 and w3.
         gate, value = jnp.split(self.joined(x), 2, axis=-1)
         return self.w2(nnx.silu(gate) * value)
 
 
 def prepare_kernel(conv: Conv) -> Conv:
     """Do once what can be done to a kernel; return `conv` itself if that is nothing."""
+    # Only dense convolutions of stride 1 have a faster form.
     if conv.stride > 1 or conv.groups > 1:
         return conv
     kernel = conv.kernel[...]
@@ -72,5 +74,6 @@ def fold_batch_norm(layer: ConvNorm) -> Conv:
 
 def fold_spectral_norm(layer: SpectralConv) -> Conv:
     """Divide a kernel by its spectral norm."""
+    # Stored singular vectors no longer change, so the norm is a constant.
     kernel = layer.conv.kernel[...] / layer.spectral_norm()
     return replace(layer.conv, kernel=nnx.Param(kernel))

@@ -29,6 +29,7 @@ class JoinedSpade(nnx.Module):
     """
 
     def __init__(self, spade: Spade, start: int):
+        # Gamma and beta read the same hidden map.
         self.modulation = join([spade.gamma, spade.beta])
         self.start = start
         self.stop = start + spade.gamma.kernel.shape[-2]
@@ -49,6 +50,7 @@ class JoinedSpadeBlock(SpadeBlock):
     def __call__(
         self, x: Float[Array, "n H W c"], features: Float[Array, "n h w f"]
     ) -> Float[Array, "n H W o"]:
+        # The block passes the features to its norms, which read maps here.
         return super().__call__(x, self.shared(features))
 
 
@@ -57,6 +59,7 @@ def join_norms(block: SpadeBlock) -> JoinedSpadeBlock:
     norms = {"norm1": block.norm1, "norm2": block.norm2}
     if block.widens:
         norms["shortcut_norm"] = block.shortcut_norm
+    # Each norm reads its own range of the shared channels.
     joined: dict[str, JoinedSpade] = {}
     start = 0
     for name, norm in norms.items():
@@ -113,6 +116,7 @@ def join_modulations(network: FlowTransformer) -> JoinedFlowTransformer:
     joints = network.joint_blocks
     motion_blocks = [*(joint.motion for joint in joints), *network.fused_blocks]
     audio_blocks = [joint.audio for joint in joints]
+    # Two groups by what they read: time and frame, or time only.
     per_frame = [block.modulation for block in motion_blocks]
     overall = [block.modulation for block in audio_blocks]
     overall.append(network.final_modulation)
@@ -192,12 +196,14 @@ def stack_whole_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w
     `warping.stack_planes`.
     """
     n, _, height, width, _ = volume.shape
+    # (n, d, h, w, c) -> (n, h, w, d, c)
     return volume.transpose(0, 2, 3, 1, 4).reshape(n, height, width, -1)
 
 
 def reorder_planes(conv: Conv, depth: int) -> Conv:
     """Reorder the inputs of a convolution for `stack_whole_planes`."""
     kernel = conv.kernel[...]
+    # A trained kernel expects the planes of each channel in turn.
     *taps, inputs, outputs = kernel.shape
     # Inputs (c, d) -> (d, c)
     by_channel = kernel.reshape(*taps, inputs // depth, depth, outputs)

@@ -33,10 +33,12 @@ def join(layers: Sequence[Layer]) -> Layer:
     first = layers[0]
     attributes: dict[str, Any] = {}
     for name, variable in vars(first).items():
+        # Outputs are the last axis of kernels and biases.
         if isinstance(variable, nnx.Param):
             values = [getattr(layer, name)[...] for layer in layers]
             xp = values[0].__array_namespace__()  # NumPy's on the host
             attributes[name] = nnx.Param(xp.concatenate(values, axis=-1))
+    # A linear layer also stores its number of outputs.
     if isinstance(first, nnx.Linear):
         attributes["out_features"] = attributes["kernel"].shape[-1]
     return replace(first, **attributes)

@@ -47,6 +47,7 @@ def test_no_platform_runs_one_dimensional_convolutions_as_such(platform, stride)
     def program(x, kernel):
         return convolve(x, kernel, stride=stride, padding=[(1, 1)])
 
+    # Lowering for a platform needs no such device.
     lowered = program.trace(x, kernel).lower(lowering_platforms=(platform,))
     text = lowered.as_text()
     assert "stablehlo.dot_general" in text

@@ -25,11 +25,13 @@ def test_a_prepared_convolution_equals_that_of_torch(toom_cook, depth, upsample)
     kernel = draw_kernel(*depth, 3, 3, 64, 64)
     padding = half_padding(kernel)
     kernels = prepare(kernel, upsample, toom_cook=toom_cook)
+    # A kernel for each product of a tile and each phase.
     assert len(kernels) == (TILE * PHASES_ACROSS[upsample] if toom_cook else 1)
     assert all(isinstance(prepared, np.ndarray) for prepared in kernels)
 
     program = partial(convolve_prepared, upsample=upsample, padding=padding)
     ours = jax.jit(program)(x, kernels)
+    # The reference upsamples first.
     fine = np.asarray(upsample_nearest(x, upsample))
     bound = TOOM_COOK_BOUND if toom_cook else BOUND
     assert_close(ours, torch_convolve(fine, kernel, padding), bound)
@@ -47,5 +49,6 @@ def test_a_prepared_convolution_equals_that_of_torch(toom_cook, depth, upsample)
     ],
 )
 def test_kernels_that_gain_nothing_are_left_as_they_are(shape):
+    # A Toom-Cook form suits none of these shapes, each for another reason.
     kernel = np.zeros(shape, np.float32)
     assert prepare(kernel, 1, toom_cook=True)[0] is kernel

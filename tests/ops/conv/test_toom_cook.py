@@ -21,6 +21,7 @@ from tests.ops.conv.reference import TOOM_COOK_BOUND, draw_kernel, torch_convolv
 def test_ten_products_make_a_tile(taps):
     rows, kernel = np.random.default_rng(0).standard_normal((2, TILE))
     inputs, kernels, outputs = transforms(taps)
+    # The algorithm's three matrices: of kernel, input and output.
     products = (kernels @ kernel[:taps]) * (inputs @ rows)
     expected = np.correlate(rows, kernel[:taps], "valid")
     np.testing.assert_allclose(outputs @ products, expected, rtol=0, atol=1e-12)
@@ -39,6 +40,7 @@ def test_a_transformed_kernel_equals_the_convolution_of_torch(taps, height):
 
     @jax.jit
     def program(x, kernels):
+        # Rows are tiled; depth and width are plain convolutions.
         tiles = transform_rows(x, taps[-2])
         return convolve_tiles(tiles, kernels, [*depth_padding, width_padding])
 

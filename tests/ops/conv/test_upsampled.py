@@ -28,6 +28,7 @@ def test_merged_taps_equal_upsampling_and_then_convolving(factor, depth):
 def test_merged_taps_have_the_gradients_of_upsampling_and_then_convolving():
     x = draw(1, 4, 5, 6)
     kernel = draw_kernel(3, 3, 6, 5)
+    # Weights of the outputs, so that no gradients cancel.
     cotangent = draw(1, 8, 10, 5, seed=2)
 
     def plain(x, kernel):

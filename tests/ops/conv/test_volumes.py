@@ -12,6 +12,7 @@ from tests.arrays import draw
 from tests.closeness import assert_close
 from tests.ops.conv.reference import BOUND, draw_kernel, torch_convolve
 
+# Channels filled up to a multiple of 8.
 ALIGNED = {
     "taps_as_inputs, aligned": partial(aligned, FORMS_3D["taps_as_inputs"]),
     "taps_as_outputs, aligned": partial(aligned, FORMS_3D["taps_as_outputs"]),
@@ -54,6 +55,7 @@ def test_a_cpu_runs_each_form_where_it_is_fastest_with_equal_gradients(
     x = draw(1, 3, 4, width, inputs)
     kernel = draw_kernel(3, 3, 3, inputs, outputs)
     cotangent = draw(1, 3, 4, width, outputs, seed=2)
+    # The shape is one for which a CPU has this form.
     assert cpu_form(x.shape, kernel.shape) == form
 
     def gradients(convolution):
@@ -82,6 +84,7 @@ def lowered_convolution(platform: str, outputs: int) -> str:
 
 
 def test_a_tpu_runs_three_dimensional_convolutions_as_written():
+    # Three spatial axes: the convolution as it stands.
     assert "[b, 0, 1, 2, f]" in lowered_convolution("tpu", outputs=5)
 
 
@@ -94,5 +97,6 @@ def test_an_nvidia_gpu_runs_them_as_one_two_dimensional_one_of_whole_eights(
     outputs, kernel
 ):
     convolution = lowered_convolution("cuda", outputs)
+    # Two spatial axes: the third one's taps are channels.
     assert "[b, 0, 1, f]" in convolution
     assert f"tensor<{kernel}xf32>" in convolution
