@@ -4,6 +4,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context
 
@@ -21,6 +22,8 @@ from train.prepare.recipe import (
 
 MOST_TRIES = 3
 """Tries of a clip whose worker ends before it has begun the clip."""
+CHECK_SECONDS = 5.0
+"""Seconds after which pools are checked while no clip is ready."""
 
 
 def extract_locally(
@@ -64,8 +67,9 @@ def _share_out(
         for worker in workers:
             begin(worker)
         while pending:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
+            finished, unfinished = wait(pending, CHECK_SECONDS, FIRST_COMPLETED)
+            lost = {future for future in unfinished if not pending[future][0].is_active}
+            for future in finished | lost:
                 worker, clip = pending.pop(future)
                 outcome = worker.outcome(future, clip)
                 # the clip is not to blame
@@ -98,14 +102,22 @@ class Worker:
         self._has_ended = False
         self._load = self._pool.schedule(_load, args=(self._recipe,))
 
+    @property
+    def is_active(self) -> bool:
+        """False where the process ended before it began a clip: Pebble gives up such a
+        pool, and never finishes a clip that is scheduled at the same moment."""
+        return self._pool.active
+
     def wait_until_loaded(self) -> None:
         """Return once the extractor is loaded; raise an ExtractorError if that fails."""
         try:
             self._load.result()
-        except ProcessExpired as error:
+        except (ProcessExpired, BrokenProcessPool) as error:
+            # A process that ends before it begins to load has no known status.
+            status = getattr(error, "exitcode", "unknown")
             raise ExtractorError(
                 "no clip can be worked on: a worker ended while it loaded "
-                f"(exit status {error.exitcode}); if memory is short, use fewer --workers"
+                f"(exit status {status}); if memory is short, use fewer --workers"
             ) from error
 
     def begin(self, clip: Clip) -> Future[Outcome]:
@@ -121,14 +133,15 @@ class Worker:
             return self._pool.schedule(_extract, args=arguments)
 
     def outcome(self, future: Future[Outcome], clip: Clip) -> Outcome | None:
-        """Return the outcome of a clip; None if the process ended before it began."""
+        """Return the outcome of a clip that is finished, or whose pool is not active;
+        None if the process ended before it began the clip."""
         try:
-            return future.result()
+            return future.result(timeout=0)
         except ProcessExpired as error:
             self._has_ended = True
             reason = f"its worker was killed (exit status {error.exitcode})"
             return failure(clip, ChildProcessError(reason))
-        except RuntimeError:
+        except (BrokenProcessPool, TimeoutError):
             self._has_ended = True
             return None
 

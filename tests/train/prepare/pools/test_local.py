@@ -9,8 +9,10 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+from pebble import ProcessPool
 
 from tests.train.recipes import BROKEN, NameRecipe, clip_of
+from train.prepare.pools import local
 from train.prepare.pools.local import extract_locally
 from train.prepare.recipe import ExtractorError
 
@@ -60,6 +62,27 @@ def test_workers_that_are_killed_at_rest_lose_no_clip():
     time.sleep(1)
     reasons += [outcome.entry.reason for _, outcome in outcomes]
     assert reasons == [""] * 6
+
+
+def test_a_clip_that_is_scheduled_as_its_pool_breaks_is_not_waited_for(monkeypatch):
+    check = ProcessPool._check_pool_status
+    calls = []
+
+    def check_and_break(pool):
+        check(pool)
+        calls.append(pool)
+        # Two workers load first, and then the first clip is scheduled.
+        if len(calls) == 3:
+            for child in active_children():
+                child.kill()
+            while pool.active:
+                time.sleep(0.05)
+
+    monkeypatch.setattr(ProcessPool, "_check_pool_status", check_and_break)
+    monkeypatch.setattr(local, "CHECK_SECONDS", 0.1)
+    outcomes = extract_locally(NameRecipe(), CLIPS, 2)
+    reasons = {clip.name: outcome.entry.reason for clip, outcome in outcomes}
+    assert reasons == {"a": "", "b": "", "c": ""}
 
 
 def test_no_worker_outlives_a_job_that_is_given_up():
