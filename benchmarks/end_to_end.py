@@ -101,7 +101,8 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     animator = Animator.from_checkpoint(
         options.checkpoint, dtype=options.dtype, batch_size=options.batch_size
     )
-    image, audio = read_image(options.source), Audio.open(options.driving)
+    image = read_image(options.source)
+    audio = Audio.open(options.driving)
     portrait = animator.prepare(image)
     driver = cast(FlowDriver, animator.driver)
     renderer = animator.renderer
@@ -117,7 +118,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     # Stages that are more than one call.
     def write() -> None:
         with VideoWriter(
-            folder / "alone.mp4", size=portrait.size, fps=driver.fps, audio=audio
+            folder / "pasted.mp4", size=portrait.size, fps=driver.fps, audio=audio
         ) as writer:
             for frame in pasted:
                 writer.write(frame)
@@ -126,7 +127,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         for _ in renderer.frames(portrait.source, keypoints):
             pass
 
-    def take() -> None:
+    def animate() -> None:
         for _ in animator.animate(portrait, audio):
             pass
 
@@ -142,7 +143,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
             [portrait.paste(crop) for crop in crops] and None
         ),
         "encoding": write,
-        "sampling and frames, together": take,
+        "sampling and frames, together": animate,
         "whole": lambda: animator.animate(options.source, options.driving).save(
             folder / "whole.mp4"
         ),
@@ -188,8 +189,8 @@ def measure_starts(options: Options, folder: Path) -> dict[str, float]:
     # The second start finds what the first one compiled.
     for name in STARTS:
         start = time.time()
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        first, second = json.loads(done.stdout)
+        process = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        first, second = json.loads(process.stdout)
         # Both are times of day, of two processes on one clock.
         starts[STARTS[name]] = first - start
         starts["a running process"] = second

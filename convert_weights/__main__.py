@@ -109,6 +109,7 @@ def main() -> None:
     )
     message = "interrupted: run the same command again to resume a download"
     with exit_on_error(interrupted=message):
+        # Before any download: a taken output would waste it.
         check_destination(options.output.absolute(), overwrite=options.overwrite)
         files = gather(options.published, options.parts)
         converted = convert_files(files, options.parts.statistics)
@@ -127,6 +128,7 @@ def gather(published: Published, single: PartFiles) -> dict[str, Path]:
     Raises:
       ConversionError: there is nothing to convert.
     """
+    # Files of single parts come second, so that they win.
     files = find_folder(published)
     for part in SINGLE_PARTS:
         path = getattr(single, part)
@@ -157,6 +159,7 @@ def find_folder(published: Published) -> dict[str, Path]:
                 "--download and --animals need --pretrained-weights DIR, the folder that they mean"
             )
         return {}
+    # Downloaded into the same folder that is searched next.
     if published.download:
         download_liveportrait(folder)
     return find_published(folder, animals=published.animals)
@@ -165,6 +168,7 @@ def find_folder(published: Published) -> dict[str, Path]:
 def find_whisper(name: str, folder: Path) -> Path:
     """Return a Whisper file; one that is named by its size is downloaded."""
     path = Path(name)
+    # A file of that name wins over a size.
     if not path.is_file() and name in whisper_names():
         return download_whisper(name, folder / "audio_processor")
     return path
@@ -173,22 +177,24 @@ def find_whisper(name: str, folder: Path) -> Path:
 def report(converted: Converted) -> Table:
     """Parts, parameters and bytes, and what was left behind."""
     table = Table("part", "parameters", "MB", "left behind")
+    # Parameters of each part; weights are stored in float32.
     counts = {
         part: sum(leaf.size for leaf in leaves.values())
         for part, leaves in converted.params.items()
     }
     for part, count in counts.items():
+        # Tensors that were left behind for one reason are one entry.
         reasons: dict[str, int] = {}
         for reason in converted.ignored[part].values():
             reasons[reason] = reasons.get(reason, 0) + 1
-        left = "; ".join(
+        summary = "; ".join(
             f"{number} tensors: {reason}" for reason, number in reasons.items()
         )
         table.add_row(
             part,
             f"{count:,}",
             f"{count * np.dtype(np.float32).itemsize / 1e6:,.1f}",
-            left,
+            summary,
         )
     total = sum(counts.values())
     table.add_row(

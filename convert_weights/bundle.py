@@ -68,6 +68,7 @@ def convert_files(
     """
     converted = Converted()
     for source, path in files.items():
+        # Read once, however many parts it holds.
         content = read_tensors(path)
         parts = parts_of(source)
         for part, place in parts.items():
@@ -156,6 +157,7 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
                 f"--statistics {path} belongs to a flow transformer, and none is given"
             )
         return None
+    # They are not leaves of the network: taken out of its weights.
     leaves = converted.params["flow_transformer"]
     mean, deviation = (leaves.pop(name) for name in STATISTICS)
     statistics = MotionStatistics(mean, deviation)
@@ -170,9 +172,9 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
 def _agree(stored: MotionStatistics, other: MotionStatistics) -> bool:
     """Return whether statistics agree, to a share of the largest deviation."""
     limit = AGREEMENT * np.abs(stored.std).max()
-    for one, another in ((stored.mean, other.mean), (stored.std, other.std)):
+    for first, second in ((stored.mean, other.mean), (stored.std, other.std)):
         # A difference that is not a number is above every limit.
-        if one.shape != another.shape or not np.abs(one - another).max() <= limit:
+        if first.shape != second.shape or not np.abs(first - second).max() <= limit:
             return False
     return True
 

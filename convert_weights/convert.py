@@ -67,7 +67,11 @@ def convert(
         message.
     """
     tensors = unwrapped(tensors)
-    rules, result, problems, used = _rules(table), Conversion(), [], set()
+    # Every tensor is matched first; unmatched rows and leaves are found afterwards.
+    rules = _rules(table)
+    result = Conversion()
+    problems: list[str] = []
+    used_rows: set[str] = set()
     for key, tensor in tensors.items():
         matches = [
             (rule, match) for rule in rules if (match := rule.pattern.fullmatch(key))
@@ -75,10 +79,11 @@ def convert(
         reason = next(
             (why for pattern, why in ignored if fnmatchcase(key, pattern)), None
         )
+        # A tensor that is needed and ignored at once is an error of the key map.
         if reason is not None and not matches:
             result.ignored[key] = reason
             continue
-        used.update(rule.row for rule, _ in matches)
+        used_rows.update(rule.row for rule, _ in matches)
         if len(matches) != 1 or reason is not None:
             problems.append(_ambiguous(key, tensor, [rule.row for rule, _ in matches]))
             continue
@@ -94,7 +99,7 @@ def convert(
     problems += [
         f"row {row!r} of the key map matches no tensor"
         for row in _rows(table)
-        if row not in used
+        if row not in used_rows
     ]
     problems += [
         f"{leaf} {shapes[leaf].shape} is filled by no tensor"
@@ -112,18 +117,19 @@ def convert(
 def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
     """Names without the prefix that PyTorch's parallel wrappers put before them; twice
     one name is an error."""
+    # Two names that differ only in the prefix become one, and a tensor would be lost.
     names = {
         key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()
     }
     if len(names) < len(tensors):
-        twice = [
+        duplicates = [
             key
             for key in tensors
             if key.startswith(WRAPPER_PREFIX)
             and key.removeprefix(WRAPPER_PREFIX) in tensors
         ]
         raise ConversionError(
-            f"{', '.join(twice)} are there without the prefix too: the file mixes two state dicts"
+            f"{', '.join(duplicates)} are there without the prefix too: the file mixes two state dicts"
         )
     return names
 
@@ -136,7 +142,7 @@ def _place(
     rule: TensorRule,
     shapes: Shapes,
 ) -> list[str]:
-    """Lay out one tensor as `leaf`; what is wrong with it."""
+    """Lay out one tensor as `leaf`, and return what is wrong with it."""
     if leaf not in shapes:
         return [
             f"{key} {tensor.shape} would fill {leaf}, which the network does not have"
@@ -144,12 +150,14 @@ def _place(
     if leaf in result.leaves:
         return [f"{key} fills {leaf} a second time"]
     expected = shapes[leaf]
+    # A layout returns what does not fit as it is: only shapes are compared.
     laid_out = rule.layout(tensor, expected.shape)
     result.leaves[leaf] = laid_out
     if laid_out.shape != expected.shape:
         return [
             f"{key} {tensor.shape} becomes {laid_out.shape}, but {leaf} is {expected.shape}"
         ]
+    # bfloat16 was widened on reading; float64 or integers are another file's.
     if tensor.dtype not in (np.float16, np.float32):
         return [
             f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"
@@ -158,9 +166,8 @@ def _place(
         return [
             f"{key} holds values that are not finite: the file is damaged or the training had diverged"
         ]
-    result.leaves[leaf] = np.array(
-        laid_out, np.float32, order="C"
-    )  # a copy, so that the file's memory can go
+    # A copy, so that the file's memory can go.
+    result.leaves[leaf] = np.array(laid_out, np.float32, order="C")
     return []
 
 
@@ -193,4 +200,5 @@ def _join(prefix: str, name: str) -> str:
 
 def _pattern(template: str) -> str:
     """`blocks.{i}.conv` -> a regular expression with a group i of digits."""
+    # `re.escape` has put backslashes before the braces.
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template))

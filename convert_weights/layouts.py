@@ -43,6 +43,7 @@ def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 
 def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """The input side of a spectral norm, flat over (in, *taps) -> (*taps, in)."""
+    # PyTorch flattens (inputs, taps), channels first.
     *taps, inputs = shape
     return (
         np.moveaxis(tensor.reshape(inputs, *taps), 0, -1)
@@ -54,6 +55,7 @@ def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 def interleaved_heads(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """Outputs unpack as (head, dim, {q, k, v}): (out, in) -> (in, 3, head, dim), or
     (out,) -> (3, head, dim)."""
+    # Other shapes are left to the engine, which names them.
     *_, three, heads, dim = shape
     if tensor.shape[:1] != (three * heads * dim,):
         return tensor
@@ -75,6 +77,7 @@ _SPECTRAL = (
     TensorRule("weight_v", "v", singular_vector),
 )
 
+# Torch's names on the left, those of Flax on the right.
 KINDS: dict[str, tuple[TensorRule, ...]] = {
     "linear": _layer(),
     "linear_without_bias": _layer()[:1],

@@ -53,6 +53,7 @@ def conclude(comparisons: Sequence[Comparison], kind: str) -> NoReturn:
 
 def _table(comparisons: Sequence[Comparison], kind: str) -> Table:
     """A row a comparison; shapes are shown where there are any."""
+    # A report of numbers only needs no such column.
     shaped = any(row.shape for row in comparisons)
     table = Table(kind, *(["shape"] if shaped else []), "error", "bound", "pass")
     for row in comparisons:

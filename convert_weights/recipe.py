@@ -66,6 +66,7 @@ class Recipe:
         return self.manifest["seed"]
 
     def rng(self, component: str, key: str) -> np.random.Generator:
+        # A generator for each tensor: no value depends on another tensor.
         digest = hashlib.sha256(f"{self.seed}/{component}/{key}".encode()).digest()
         return np.random.Generator(
             np.random.PCG64(int.from_bytes(digest[:8], "little"))
@@ -85,6 +86,7 @@ class Recipe:
             self.rng("input", f"statistic/{name}").standard_normal((63,))
             for name in ("mean", "std")
         )
+        # Expressions of LivePortrait are of this order; a deviation is positive.
         mean, std = (0.02 * mean).astype(np.float32), (0.01 * std).astype(np.float32)
         return {"mean": mean, "std": np.abs(std) + np.float32(0.005)}
 
@@ -98,9 +100,11 @@ class Recipe:
         state = {
             key: self._draw(component, key, shape) for key, shape in shapes.items()
         }
+        # Drawn first, since the estimate reads the kernel.
         for key in shapes:
             if key.endswith("weight_orig"):
                 _estimate_spectral_norm(state, key.removesuffix("weight_orig"))
+        # The transformer stores the lips' part of the statistics.
         if component.endswith("animate_net"):
             for name, value in self.statistics().items():
                 state[f"latent_{name}"] = value.reshape(-1, 3)[
@@ -118,6 +122,7 @@ class Recipe:
             for key, shape in entry["tensors"].items()
         }
         length, width = state["encoder.positional_embedding"].shape
+        # Not random: the real table, as the network reads positions from it.
         state["encoder.positional_embedding"] = _sinusoids(length, width)
         return {"dims": entry["dims"], "model_state_dict": state}
 
@@ -125,6 +130,7 @@ class Recipe:
         last = key.rpartition(".")[2]
         if last == "num_batches_tracked":
             return np.zeros((), np.int64)
+        # A face of scale 0 would have no keypoints.
         if key == "detector.fc_scale.bias":
             return np.full(shape, 1.2, np.float32)
         return (
@@ -138,7 +144,9 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
 
     A size without a motion extractor or stitching networks of its own has none.
     """
-    components, files = recipe.manifest["components"], {}
+    components = recipe.manifest["components"]
+    files: dict[str, Path] = {}
+    # The parts of the renderer, a file each.
     for part, module in MODULES.items():
         if f"{size}/{module}" in components:
             files[part] = folder / BASE_FOLDERS[False][0] / BASE_FILES[part]
@@ -146,6 +154,7 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
     if f"{size}/{stitching_component('stitching')}" in components:
         files[STITCHING] = folder / STITCHING_FILE
         _save(stitching_entries(recipe, size), files[STITCHING])
+    # The audio-driven LivePortrait's own formats: safetensors, and its statistics.
     files["flow_transformer"] = folder / TRANSFORMER_FILE
     files["flow_transformer"].parent.mkdir(parents=True)
     transformer = recipe.state_dict(f"{size}/animate_net")
@@ -197,17 +206,17 @@ def _estimate_spectral_norm(state: dict[str, np.ndarray], prefix: str) -> None:
         .astype(np.float64)
         .reshape(state[f"{prefix}weight_orig"].shape[0], -1)
     )
+    # u and v from the drawn u, in float64.
     u = state[f"{prefix}weight_u"].astype(np.float64)
-    u, v = u / np.linalg.norm(u), np.empty(0)
+    u /= np.linalg.norm(u)
+    v = np.empty(0)
     for _ in range(POWER_ITERATIONS):
         v = weight.T @ u
         v /= np.linalg.norm(v)
         u = weight @ v
         u /= np.linalg.norm(u)
-    state[f"{prefix}weight_u"], state[f"{prefix}weight_v"] = (
-        u.astype(np.float32),
-        v.astype(np.float32),
-    )
+    state[f"{prefix}weight_u"] = u.astype(np.float32)
+    state[f"{prefix}weight_v"] = v.astype(np.float32)
 
 
 def _sinusoids(length: int, width: int) -> np.ndarray:

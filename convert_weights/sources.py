@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from convert_weights.convert import ConversionError, Tensors
 
+# Paths are as LivePortrait publishes them.
 HUGGING_FACE_REPOSITORY = "KwaiVGI/LivePortrait"
 WHISPER_FILE = "audio_processor/tiny.pt"
 STITCHING_FILE = "liveportrait/retargeting_models/stitching_retargeting_module.pth"
@@ -91,18 +92,20 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
             for part, file in BASE_FILES.items()
             if (path := folder / base / file).is_file()
         }
-        if files:  # never some of one version and some of another
+        # Never some of one version and some of another.
+        if files:
             break
+    # Humans and animals share these.
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
     files |= {
         part: path for part, file in others.items() if (path := folder / file).is_file()
     }
     if not files:
-        looked = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(
+        places = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(
             others.values()
         )
         raise ConversionError(
-            f"{folder} holds no published weights: looked for {', '.join(looked)}"
+            f"{folder} holds no published weights: looked for {', '.join(places)}"
         )
     return files
 
@@ -110,14 +113,17 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
 def download_liveportrait(folder: Path) -> None:
     """Fetch the published LivePortrait weights into `folder`; an interrupted download
     resumes where it stopped."""
+    # Imported here: only a download needs it.
     from huggingface_hub import snapshot_download
 
+    # The older animal weights are left out.
     patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
     try:
         snapshot_download(
             HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns
         )
-    except Exception as error:  # the hub raises errors of many libraries
+    # The hub raises errors of many libraries.
+    except Exception as error:
         raise ConversionError(
             f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to resume, or "
             f"fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and leave out --download"
@@ -143,12 +149,10 @@ def download_whisper(name: str, folder: Path) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
             whisper.load_model(name, device="cpu", download_root=partial)
-            next(Path(partial).glob("*.pt")).replace(
-                target
-            )  # `turbo` and `large` are kept under longer names
-    except (
-        Exception
-    ) as error:  # network, checksum and unknown-name errors of many types
+            # `turbo` and `large` are stored under longer names.
+            next(Path(partial).glob("*.pt")).replace(target)
+    # The network, the checksum and an unknown name raise errors of many types.
+    except Exception as error:
         raise ConversionError(
             f"downloading Whisper {name} failed ({_first_line(error)}): run the command again, or fetch {name}.pt by "
             "hand (openai-whisper lists its address) and pass its path to --whisper"
@@ -168,6 +172,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        # `weights_only` refuses pickles that call anything else.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConversionError(
@@ -194,6 +199,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
     """A state dict's tensors as NumPy arrays; bfloat16, which NumPy lacks, is
     widened."""
+    # Optimizer states and other nested contents are no weights.
     strangers = [
         key for key, value in tensors.items() if not isinstance(value, torch.Tensor)
     ]
@@ -205,14 +211,15 @@ def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return (
-        (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
-    )
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.detach().numpy()
 
 
 def _cause(error: BaseException) -> str:
     """Return PyTorch's objection without the advice around it."""
     lines = str(error).splitlines()
+    # PyTorch's first lines are advice to trust the file.
     return next(
         (line.strip() for line in lines if "Unsupported" in line), _first_line(error)
     )

@@ -28,6 +28,7 @@ TRANSFORMERS = ("small/animate/", "full/animate/", "small/whisper/", "tiny/whisp
 SEVERAL = ("/frame", "sample_cfg4.5_euler25", "/motion")
 """Ends of the names of outputs that several networks or steps make in a row."""
 STORED_WHOLE = 4096
+# Largest errors in float32, as shares of the largest golden value.
 SMALL_BOUND = 3e-5
 FULL_BOUND = 1e-4
 MEL_BOUND = 2e-5
@@ -57,6 +58,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    # Accelerators round the factors of products otherwise.
     jax.config.update("jax_default_matmul_precision", "highest")
     rows = []
     for size in SIZES[options.size]:
@@ -76,6 +78,7 @@ def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:
     for name, value in outputs.items():
         rows.append(compare(figures, name, value, bound_of(name, size, dtype)))
     if dtype == "float16":
+        # A frame is judged as a picture, too.
         frame = f"{size}/frame"
         error = sampled(outputs[frame]) - figures[frame].ravel()
         rms = float(np.sqrt(np.mean(error**2)))
@@ -120,9 +123,10 @@ def compare(
     if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
         return Comparison(name, float("nan"), bound, value.shape)
     stored = figures[name].ravel()
+    # Moments of the whole tensor catch errors outside the stored sample.
     moments = np.array([value.mean(), value.std()])
-    off = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
-    difference = max(np.abs(sampled(value) - stored).max(), off)
+    moment_error = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
+    difference = max(np.abs(sampled(value) - stored).max(), moment_error)
     return Comparison(
         name, float(difference / np.abs(stored).max()), bound, value.shape
     )
@@ -144,6 +148,7 @@ def bound_of(name: str, size: str, dtype: str) -> float:
         return MEL_BOUND
     if dtype not in HALF_BOUNDS:
         return SMALL_BOUND if size == "small" else FULL_BOUND
+    # Transformers stay in bfloat16, whatever the frames' dtype.
     half = "bfloat16" if name.startswith(TRANSFORMERS) else dtype
     one_network, in_a_row = HALF_BOUNDS[half]
     return in_a_row if name.endswith(SEVERAL) else one_network

@@ -27,6 +27,7 @@ LAYERS: Table = (
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> AppearanceConfig:
     """Return the size that the tensors show."""
+    # A 3-D block keeps the channels of the volume.
     volume_channels = shapes["resblocks_3d.3dr0.conv1.weight"][0]
     return AppearanceConfig(
         base_channels=shapes["first.conv.weight"][0],

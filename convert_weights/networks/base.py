@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Columns are in this order in every table.
 Row = tuple[str, str, str]
 """A layer: (torch prefix, module path, kind of `layouts.KINDS`). `{i}` stands for a
 number."""
@@ -26,13 +27,15 @@ class TensorShapes:
     this is not."""
 
     def __init__(self, shapes: Mapping[str, Shape], name: str):
-        self._shapes, self._name = shapes, name
+        self._shapes = shapes
+        self._name = name
 
     def __getitem__(self, key: str) -> Shape:
         if key not in self._shapes:
-            some = ", ".join(list(self._shapes)[:3])
+            # A few names are enough to recognise a file.
+            examples = ", ".join(list(self._shapes)[:3])
             raise ConversionError(
-                f"{self._name} has no tensor {key}, so it is another network's file (it has: {some}, ...)"
+                f"{self._name} has no tensor {key}, so it is another network's file (it has: {examples}, ...)"
             )
         return self._shapes[key]
 
@@ -41,6 +44,7 @@ class TensorShapes:
 
     def count(self, template: str) -> int:
         """Return how many numbers `{i}` stands for in names that begin with `template`."""
+        # The number ends at a dot, so that 1 is not counted in 10.
         pattern = re.compile(
             re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)"
         )

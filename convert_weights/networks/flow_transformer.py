@@ -51,6 +51,7 @@ def read_size(
         motion_width=motion_width,
         audio_width=shapes["aud_cond_proj.0.weight"][1],
         width=width,
+        # The norm of queries is as wide as one head.
         heads=width // shapes["fused_blocks.0.attn.q_norm.weight"][0],
         joint_blocks=shapes.count("joint_blocks.{i}"),
         fused_blocks=shapes.count("fused_blocks.{i}"),

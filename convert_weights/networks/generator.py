@@ -51,6 +51,7 @@ def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> GeneratorCon
         features=shapes["fc.weight"][1],
         hidden=shapes["up_0.norm_0.mlp_shared.0.weight"][0],
         output_channels=output_channels,
+        # The pixel shuffle makes upscale^2 pixels of 3 channels each.
         upscale=round((image_channels / 3) ** 0.5),
     )
 

@@ -41,6 +41,7 @@ def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> MotionConfig
         widths=tuple(
             shapes[f"detector.stages.{stage}.0.norm.weight"][0] for stage in stages
         ),
+        # x, y and z of each.
         keypoints=shapes["detector.fc_kp.weight"][0] // 3,
         pose_bins=shapes["detector.fc_pitch.weight"][0],
     )

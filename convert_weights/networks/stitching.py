@@ -15,6 +15,7 @@ def name_layers(config: StitchingConfig) -> Table:
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> StitchingConfig:
     """Return the size that the tensors show."""
+    # Without any layer, the first one's name is in the error.
     count = max(1, shapes.count("mlp.{i}"))
     layers = [shapes[f"mlp.{2 * i}.weight"] for i in range(count)]
     hidden = tuple(layer[0] for layer in layers[:-1])

@@ -25,6 +25,7 @@ LAYERS: Table = (
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> VGGConfig:
     """Return the size that the tensors show."""
+    # The first convolution of each stage.
     first, second, third, fourth, fifth = (
         shapes[f"features.{i}.weight"][0] for i in (0, 5, 10, 19, 28)
     )

@@ -31,10 +31,12 @@ LAYERS: Table = (
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> WarpingConfig:
     """Return the size that the tensors show."""
+    # The last block up has the base width, the last one down the largest.
     dense, hourglass = "dense_motion_network", "dense_motion_network.hourglass"
     blocks = shapes.count(f"{hourglass}.encoder.down_blocks.{{i}}")
     compressed, volume_channels = shapes[f"{dense}.compress.weight"][:2]
     return WarpingConfig(
+        # One mask is the background's.
         keypoints=shapes[f"{dense}.mask.weight"][0] - 1,
         volume_channels=volume_channels,
         volume_depth=shapes["third.conv.weight"][1] // volume_channels,

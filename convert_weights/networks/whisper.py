@@ -32,6 +32,7 @@ def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> WhisperConfi
         mel_bins=mel_bins,
         context=shapes["encoder.positional_embedding"][0],
         width=width,
+        # A file without the metadata gets the published head width.
         heads=heads or width // HEAD_WIDTH,
         layers=shapes.count("encoder.blocks.{i}"),
     )

@@ -58,6 +58,7 @@ def driver_configs() -> dict[str, type[Any]]:
 
 def driver_kind(config: DriverConfig) -> str:
     """Return the kind of driver that `config` belongs to."""
+    # Every kind has a config class of its own, so the class names the kind.
     for kind, config_class in driver_configs().items():
         if type(config) is config_class:
             return kind

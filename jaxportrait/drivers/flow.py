@@ -79,6 +79,7 @@ class FlowDriverConfig:
             raise CheckpointError(
                 "it needs the mean and deviation of its motion: pass statistics"
             )
+        # All of these are the width of a frame of motion.
         widths = {
             transformer.motion_width,
             MOTION_SPACES[self.space].width,
@@ -90,6 +91,7 @@ class FlowDriverConfig:
                 f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
                 f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
             )
+        # A checkpoint of only a driver has its encoder elsewhere.
         encoder = parts.get(self.features)
         if encoder is not None and encoder.width != transformer.audio_width:
             raise CheckpointError(

@@ -69,13 +69,13 @@ def test_the_published_folder_converts_from_the_shell(published, files, tmp_path
         "--image-size",
         "64",
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         list(map(str, command)),
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     checkpoint = open_checkpoint(tmp_path / "checkpoint")
     assert list(checkpoint.parts) == [
         "appearance",
@@ -87,7 +87,9 @@ def test_the_published_folder_converts_from_the_shell(published, files, tmp_path
     ]
     assert checkpoint.crop.image_size == 64
     assert checkpoint.driver().statistics is not None
-    assert all(part in done.stdout for part in [*checkpoint.parts, "parameters", "MB"])
+    assert all(
+        part in process.stdout for part in [*checkpoint.parts, "parameters", "MB"]
+    )
 
 
 def test_the_table_counts_parameters_and_gives_reasons(run, files):
@@ -105,7 +107,8 @@ def test_animals_need_their_own_folder(run, published):
     status, out, err = run(
         "--pretrained-weights", published, "--animals", "--output", "checkpoint"
     )
-    assert status == 0, err  # the parts that animals share are there
+    # The parts that animals share are there.
+    assert status == 0, err
     assert "generator" not in out
 
 

@@ -82,6 +82,5 @@ def test_whisper_files_have_their_dimensions_and_decoder(recipe):
     assert content["dims"]["n_audio_head"] == 2
     assert any(key.startswith("decoder.") for key in content["model_state_dict"])
     first = content["model_state_dict"]["encoder.positional_embedding"][0]
-    np.testing.assert_array_equal(
-        first, np.repeat([0, 1], len(first) // 2)
-    )  # sines, then cosines
+    # Sines, then cosines.
+    np.testing.assert_array_equal(first, np.repeat([0, 1], len(first) // 2))

@@ -94,15 +94,15 @@ def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
 
 @pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 1e-3), ("float16", 1e-4)])
 def test_small_networks_in_half_precision_are_within_theirs(golden, dtype, rounding):
-    with jax.numpy_dtype_promotion(
-        "standard"
-    ):  # flax's norms promote halves, which the strict rules forbid
+    # Flax's norms promote halves, which the strict rules forbid.
+    with jax.numpy_dtype_promotion("standard"):
         rows = verify(golden, "small", dtype)
     assert [row for row in rows if not row.passed] == []
     halved = [
         row for row in rows if row.name.startswith("small/") and row.error > rounding
     ]
-    assert len(halved) > 10  # else it was not half precision
+    # Otherwise it was not half precision.
+    assert len(halved) > 10
 
 
 @pytest.mark.full
@@ -162,6 +162,5 @@ def test_waveforms_do_not_depend_on_one_another(golden):
     short, long = (golden_waveform(Recipe(golden), seconds) for seconds in (1.0, 2.37))
     assert (short.size, long.size) == (16_000, 37_920)
     assert short.dtype == np.float32
-    assert (
-        0.01 < np.abs(short - long[: short.size]).max() < 0.15
-    )  # only the noise differs
+    # Only the noise differs.
+    assert 0.01 < np.abs(short - long[: short.size]).max() < 0.15

@@ -38,6 +38,7 @@ WIDTHS = (
     12,
     "pool",
 )
+# Pooling and ReLU count as layers, too.
 COMPARED = (1, 6, 11, 20, 29)
 """Layers whose outputs are relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -60,6 +61,7 @@ def features() -> torch.nn.Sequential:
 
 @pytest.fixture
 def file(features, tmp_path) -> Path:
+    # The real file holds it as well; it must be left behind.
     classifier = {
         "classifier.0.weight": torch.randn(5, 12),
         "classifier.0.bias": torch.randn(5),
@@ -90,6 +92,7 @@ def test_torchvisions_file_alone_gives_the_same_features(run, file, features):  
     checkpoint = open_checkpoint("vgg")
     assert list(checkpoint.parts) == ["perceptual"]
     assert checkpoint.sizes("perceptual") == VGGConfig((4, 6, 8, 10, 12))
+    # The table wraps its cells.
     printed = " ".join(out.split())
     assert "6 tensors: after" in printed
     assert "2 tensors: the" in printed
@@ -103,6 +106,7 @@ def test_torchvisions_file_alone_gives_the_same_features(run, file, features):  
 
 def test_a_shallower_vgg_is_named_with_its_misfits(file, tmp_path):
     tensors = torch.load(file, weights_only=True)
+    # VGG-16 has one convolution fewer in this stage.
     tensors["features.17.weight"], tensors["features.17.bias"] = (
         tensors.pop(f"features.16.{leaf}") for leaf in ("weight", "bias")
     )

@@ -61,6 +61,7 @@ def drawn(config: Any, dtype: str = "float32") -> Any:
     network = abstract(config, dtype=jnp.dtype(dtype))
     leaves = leaf_shapes(network)
     fill(network, {name: draw_leaf(name, leaf.shape) for name, leaf in leaves.items()})
+    # From the host to the device, once.
     nnx.update(network, jax.tree.map(jnp.asarray, nnx.state(network)))
     for _, module in nnx.iter_graph(network):
         if isinstance(module, SpectralConv):
@@ -76,6 +77,7 @@ def draw_leaf(name: str, shape: tuple[int, ...]) -> np.ndarray:
     Kernels keep the size of what they read. Scales and variances, the scale head's too,
     are about one; all else is about zero.
     """
+    # The name is the seed, so that leaves of one shape differ.
     rng = np.random.default_rng(list(name.encode()))
     if name.endswith(("kernel", ".u", ".v")):
         fan_in = np.float32(np.prod(shape[:-1]))

@@ -75,6 +75,7 @@ def test_a_gated_mlp_joins_its_first_convolutions():
     form = for_inference(layer)
     x = jnp.asarray(draw(2, 9, 4))
     assert_close(form(x), layer(x), BOUND)
+    # (taps, inputs, two times the hidden width)
     assert form.joined.kernel.shape == (3, 4, 16)
 
 

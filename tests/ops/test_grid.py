@@ -39,6 +39,7 @@ def grid() -> np.ndarray:
 
 
 def torch_sample(volume: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    # PyTorch's name for trilinear sampling of a volume is "bilinear".
     sampled = F.grid_sample(
         volume.movedim(-1, 1),
         grid,
@@ -86,6 +87,7 @@ def test_minus_one_is_the_outer_edge_of_the_first_voxel():
     outside = [-3, 0, 0]
     points = np.array([corner, centre, face, outside], np.float32)
     values = sample(volume, points.reshape(1, 1, 1, 4, 3))
+    # A corner has a share of 1/8 in its voxel, a face 1/2.
     np.testing.assert_allclose(values.ravel(), [1 / 8, 1, 1 / 2, 0])
 
 
@@ -118,6 +120,7 @@ def test_gradients_of_sampling_equal_those_of_torch(volume, grid):
 def test_translating_is_sampling_the_moved_grid(volume, volumes):
     volume = volume[:volumes]
     offsets = draw_uniform(-1, 1, 2, 4, 3, seed=1)
+    # One volume rests, and one is moved wholly outside.
     offsets[0, 0] = 0
     offsets[1, 3] = (0, 2.5, 0)  # all outside
     moved = translate(volume, offsets)

@@ -138,6 +138,7 @@ def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
     ):
         with pytest.raises(DatasetError, match="made by audio encoder"):
             check_encoder(dataset, open_checkpoint(other))
+    # Features of the right width are not enough.
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
     whisper = replace(WhisperConfig.tiny(), width=FEATURES.width)
     parts = {"whisper": whisper, "flow_transformer": transformer}

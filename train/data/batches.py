@@ -67,10 +67,12 @@ def sequence(
         return {**sample, "row": np.int32(index % rows.batch_size)}  # pyright: ignore[reportReturnType]
 
     records = grain.MapDataset.source(_source(dataset, split)).seed(seed)  # pyright: ignore[reportArgumentType]
+    # Record -> clip -> order -> sample -> rows of this process -> batch.
     clips = records.map_with_index(with_number)
     ordered = clips.shuffle() if shuffle else clips
     samples = ordered.repeat().random_map(cut)
     numbered = samples.map_with_index(with_row)
+    # Rows of a batch are dealt out to the processes in turn.
     local = numbered[rows.process :: rows.processes]
     return local.batch(rows.local, drop_remainder=True)
 

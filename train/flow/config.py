@@ -69,6 +69,7 @@ class FlowConfig(StageConfig):
         default_factory=TransformerSize
     )
 
+    # Read by the engine, which knows it under one name for all stages.
     @property
     def microbatches(self) -> int:
         """Number of equal parts of a batch that are computed one after the other."""

@@ -30,6 +30,7 @@ from train.flow.step import build
 
 PLOTTED_FRAMES = 120
 PLOTTED_VALUES = 4
+# As inference samples by default.
 SAMPLER_STEPS = 25
 GUIDANCE = 4.5
 
@@ -76,6 +77,7 @@ def plot_sample(
       dataset: data set of the clip.
       sample: `sample_average` of the weights to look at.
     """
+    # A data set of one clip may hold none out.
     split = "validation" if dataset.sizes["validation"].clips else "train"
     record = next(dataset.clips(split))
     columns = list(MOTION_SPACES[space].columns)

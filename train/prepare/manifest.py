@@ -37,6 +37,7 @@ class Entry:
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
     """Write `manifest.jsonl`, whole or not at all."""
+    # A run that is killed leaves the old manifest.
     partial = folder / f".{MANIFEST}.partial"
     with partial.open("w", encoding="utf-8") as file:
         for entry in entries:

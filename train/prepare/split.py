@@ -41,6 +41,7 @@ def split_clips(
       step: clips are cut at multiples of it.
       most: longest piece that trains, or None; a longer one is cut into equal parts.
     """
+    # A subject by itself cannot be held out whole.
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
     if len(subjects) == 1:
         pieces = _split_subject(entries, least, step)
@@ -77,6 +78,7 @@ def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
     that validates stays whole."""
     if most is None or piece.split != "train":
         return [piece]
+    # The number of parts, rounded up, and borders at multiples of `step`.
     parts = -(-piece.frames // most)
     borders = [piece.frames * part // (parts * step) * step for part in range(parts)]
     starts = [piece.start + border for border in borders]
@@ -102,6 +104,7 @@ def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piec
     """Hold out the last frames of the clips, one clip after the other."""
     pieces = []
     total = sum(entry.frames for entry in entries)
+    # Frames still to hold out.
     missing = max(least, round(HELD_OUT * total))
     # the last clips of the group come first
     for entry in reversed(entries):
@@ -126,5 +129,6 @@ def _border(frames: int, target: int, least: int, step: int, *, only: bool) -> i
     """
     if frames < 2 * least:
         return frames if only else 0
+    # Rounded down: at least `target` frames are held out.
     border = (frames - target) // step * step
     return border if border >= least else 0

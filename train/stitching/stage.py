@@ -145,6 +145,7 @@ def check_frames(
 ) -> None:
     """Raise a ConfigError unless the frames are as the renderer reads them, and have
     the keypoints and landmarks that are named."""
+    # Pictures first, then keypoints and landmarks that the options name.
     size, zoom = checkpoint.crop.image_size, checkpoint.crop.zoom
     if not dataset.provides(size):
         raise ConfigError(

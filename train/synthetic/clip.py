@@ -51,6 +51,7 @@ class ClipPlan:
         speech belong to one clip.
         """
         key = [self.seed, self.subject, purpose]
+        # Looks belong to the person, and so to no clip.
         if purpose in (FEELING, SPEECH):
             key.append(self.clip)
         return np.random.default_rng(key)
@@ -142,6 +143,7 @@ def act(plan: ClipPlan) -> tuple[Speech, Performance]:
     _, _, voice = plan.person
     emotion, level = plan.feeling
     random = plan.random(SPEECH)
+    # More sentences than fit: speaking stops at the length.
     count = 1 + round(plan.seconds * MOST_SENTENCES_A_SECOND)
     sentences = [draw_sentence(random) for _ in range(count)]
     speech = speak(sentences, voice, plan.seconds, random)

@@ -17,6 +17,7 @@ Curve = Float[np.ndarray, "k 3"]
 """A line of points in space."""
 LENS_X = EYE_X + 0.012
 """Distance of a lens from the middle."""
+# In units of the head, whose ears are 0.7 from the middle.
 HEIGHTS: dict[LensShape, float] = {"round": 0.185, "oval": 0.15, "square": 0.15}
 """Half the height of a lens, in units."""
 EXPONENTS: dict[LensShape, float] = {"round": 2.0, "oval": 2.4, "square": 4.5}
@@ -89,6 +90,7 @@ def _rim(
     power = 2 / EXPONENTS[lens]
     x = half_width * signed_power(np.cos(t), power)
     y = half_height * signed_power(np.sin(t), power)
+    # Furthest forward 0.1 from the middle; a parabola bends back from there.
     z = -0.35 * (np.abs(x + center[0]) - 0.1) ** 2
     return center + np.stack([x, y, z], axis=1)
 

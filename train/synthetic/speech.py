@@ -216,6 +216,7 @@ def _run_espeak(
         "seconds": seconds,
     }
     run = subprocess.run(
+        # A fault in the C library must not end this process.
         [sys.executable, "-I", espeak.__file__],
         input=json.dumps(request).encode(),
         capture_output=True,
@@ -227,6 +228,7 @@ def _run_espeak(
         raise SpeechError(
             f"espeak-ng could not speak with voice {voice.name}: {run.stderr.decode().strip()}"
         )
+    # A line of JSON, then 16-bit samples.
     head, _, body = run.stdout.partition(b"\n")
     answer = json.loads(head)
     samples = np.frombuffer(body, "<i2").astype(np.float32) / 32768

@@ -25,6 +25,7 @@ from jaxportrait.ops.conv.upsampled import (
 )
 from jaxportrait.types import AnyArray
 
+# Kernels of the renderer for which the forms were measured.
 TOOM_COOK_TAPS = ([3, 3], [7, 7], [3, 3, 3], [7, 7, 7])
 
 
@@ -70,6 +71,7 @@ def convolve_prepared(
       upsample: the same as in `prepare`.
       padding: half the original kernel along each axis.
     """
+    # Only Toom-Cook forms are several kernels.
     if len(kernels) > 1:
         return _convolve_tiled(x, kernels, upsample, padding)
     (kernel,) = kernels

@@ -84,6 +84,7 @@ def evaluate(options: Options, console: Console) -> None:
     Raises:
       ValueError, OSError: options, a data set or a checkpoint that do not fit together.
     """
+    # Data and networks; everything is checked before hours of sampling.
     options.check()
     dataset = open_dataset(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
@@ -97,6 +98,7 @@ def evaluate(options: Options, console: Console) -> None:
     scale = Scale(space, statistics, lips)
     records = list(dataset.evenly_spaced("validation", options.clips))
     clips = hold_out(records, network.config, space, options.windows)
+    # Every setting is sampled, measured, and then forgotten but for one clip.
     options.output.mkdir(parents=True, exist_ok=True)
     sample = make_sampler(network, statistics, options.windows)
     runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)

@@ -71,6 +71,7 @@ def _pairs_of(
     # the frames are of the source's own clip: it has their pose and expression
     keypoints = renderer.keypoints(source, motion, "source")
     rendered = np.concatenate(list(renderer.frames(source, keypoints)))
+    # G may render larger pictures than M reads.
     size = rendered.shape[1]
     for index, frame in enumerate(chosen):
         yield Pair(

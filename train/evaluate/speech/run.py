@@ -110,6 +110,7 @@ def evaluate(options: Options, console: Console) -> None:
             f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
         )
     options.output.mkdir(parents=True, exist_ok=True)
+    # The regressors learn from training heads, and are tested on held-out ones.
     lessons = find_heads(options.training_heads, options.training_clips)
     shown = track(lessons, len(lessons), console, unit="training clips")
     readers = train_readers(shown, detector, steps=options.regressor_steps)
@@ -165,6 +166,7 @@ def _speak(
     readings = [
         readers.read(video, head.box) for video, head in zip(videos, heads, strict=True)
     ]
+    # The regressors' own error shows in the first row.
     speech = {
         "truth frames": report.measure_speech(true_readings, truths),
         "rendered": report.measure_speech(readings, truths),

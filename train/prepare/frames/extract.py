@@ -102,9 +102,11 @@ class FrameExtractor(ClipExtractor):
             another video.
           OSError: a file is missing or cannot be read.
         """
+        # One box for the clip, from all of its frames.
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
         chosen = choose_frames(len(track.times), self._frames)
+        # A drawn head has exact landmarks beside its video.
         truth = read_truth(clip.video, len(track.times))
         images, points = [], []
         for index, image in pick(video, chosen):

@@ -107,9 +107,11 @@ def write_frames(
     Raises:
       DatasetError: the clips' landmarks differ in number or groups.
     """
+    # The identity of the data set is that of all its records.
     digest = hashlib.sha256()
     landmarks = Landmarks()
 
+    # Called once a piece, in the order of the shards.
     def cut(piece: Piece) -> bytes:
         record = cut_frames(read(piece.clip), piece)
         landmarks.add(record)
@@ -134,6 +136,7 @@ def write_frames(
 def cut_frames(record: FrameRecord, piece: Piece) -> FrameRecord:
     """Return the frames of a piece."""
     part = slice(piece.start, piece.stop)
+    # Everything that has a frame axis is cut alike.
     return replace(
         record,
         images=record.images[part],

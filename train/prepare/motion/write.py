@@ -81,6 +81,7 @@ def _with_windows(
 def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
     """Return the frames of a piece, with the audio features and sound that cover
     them."""
+    # Three clocks: frames of motion, audio features, and samples of sound.
     frames = slice(piece.start, piece.stop)
     feature = feature_at(piece.start)
     sample = sample_at(piece.start)

@@ -12,6 +12,7 @@ EngineName = Literal["local", "ray"]
 Engine = Callable[[Recipe, Sequence[Clip], int], Iterator[tuple[Clip, Outcome]]]
 """engine(recipe, clips, workers) -> outcomes, in any order."""
 
+# Both run the same extractors; only the place of the workers differs.
 ENGINES: dict[EngineName, Engine] = {
     "local": extract_locally,
     "ray": extract_on_cluster,

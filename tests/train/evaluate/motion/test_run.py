@@ -92,6 +92,7 @@ def test_the_program_writes_table_figures_and_plots(
     assert all(row.pop("pose_error") is None for row in results)
     assert all(np.isfinite(list(row.values())).all() for row in results)
     assert (report["clips"], report["frames"]) == (["a.mp4", "c.mp4"], 186)
+    # The clips' lips were made from their loudness.
     assert report["truth"]["lip_correlation"] > 0.99
 
     out = capsys.readouterr().out

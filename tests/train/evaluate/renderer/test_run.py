@@ -55,6 +55,7 @@ def test_the_program_writes_table_figures_and_sheets(
     assert set(report["measures"]) == {"picture", "mouth"}
     for region in report["measures"].values():
         assert set(region) == {"made", "reduced", "source"}
+        # An untrained renderer is worse than a blurred truth.
         assert region["reduced"]["psnr"] > region["made"]["psnr"]
     sheet = cv2.imread(str(output / "own.png"))
     assert sheet is not None

@@ -44,6 +44,7 @@ def test_a_tightened_box_is_that_of_another_zoom():
 def test_a_region_is_a_square_of_the_face():
     picture = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)
     box = FaceRectangle((50.0, 40.0), 44.0)
+    # The hull is 20 pixels wide: -0.25, 0.5 and 1.2 of it are -5, 10 and 24.
     square = FaceRectangle((45.0, 50.0), 24.0)
     expected = network_input(crop_face(picture, square, 24), 12)
     region = Region(-0.25, 0.5, 1.2)
@@ -76,6 +77,7 @@ def test_truth_without_named_landmarks_is_refused(tmp_path):
 
 
 def test_the_neutral_frame_has_shut_lips_and_open_eyes():
+    # Frame 0 blinks, 1 speaks, 2 is almost at rest.
     opening = np.array([0.0, 0.4, 0.01, 0.2])
     blink = np.array([1.0, 0, 0, 0.5])
     assert neutral_frame(truth_of(opening, blink=blink)) == 2

@@ -75,6 +75,7 @@ def test_the_program_measures_what_a_checkpoint_says(
         "held-out heads, as read",
         "rendered, as read",
     ]
+    # Two blinks in all frames, at 1800 frames a minute.
     rate = 2 / (2 * FRAMES + 6) * 1800
     true_rate = motion["training heads, truth"]["blinks_a_minute"]
     assert true_rate == pytest.approx(rate)
