@@ -108,8 +108,7 @@ def convert(
     ]
     if problems:
         raise ConversionError(
-            f"{name} does not fit, {len(problems)} misfit(s):\n  "
-            + "\n  ".join(problems)
+            f"{name} does not fit, {len(problems)} misfit(s): {'; '.join(problems)}"
         )
     return result
 

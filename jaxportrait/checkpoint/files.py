@@ -48,7 +48,8 @@ def record_files(files: Mapping[str, Path]) -> dict[str, FileRecord]:
 
 def check_name(name: str) -> None:
     """Raise a CheckpointError unless `name` is a file's name without folders."""
-    if name != Path(name).name:
+    # `Path` takes ".." for a name.
+    if name in ("", "..") or name != Path(name).name:
         raise CheckpointError(
             f"{name!r} is no file name: leave out its folders to store the file"
         )

@@ -59,5 +59,5 @@ def explain(error: Exception) -> str:
     is_runtime = isinstance(error, jax.errors.JaxRuntimeError)
     # XLA's own words are a page of allocations, which help no user
     if is_runtime and "RESOURCE_EXHAUSTED" in message:
-        return "the device is out of memory: pass a smaller --batch-size, or --platform cpu"
+        return "the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu"
     return re.sub(r"\s*\n\s*", " ", message).strip()

@@ -52,10 +52,6 @@ NETWORKS: dict[str, Network] = {
 }
 """Kind -> network."""
 
-AudioEncoder = WhisperEncoder | LogMelEncoder
-"""An encoder of log-mel spectrograms; the config of each has `mel_bins`, `context` and
-`width`."""
-
 
 def kinds(role: Role) -> tuple[str, ...]:
     """Return the kinds of network with this role, in the registry's order."""

@@ -20,7 +20,7 @@ class LossError(ArithmeticError):
         (
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of\n9 GB"),
             2,
-            "error: the device is out of memory: pass a smaller --batch-size, or --platform cpu",
+            "error: the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu",
         ),
         (KeyboardInterrupt(), 130, "interrupted: start it again"),
         (LossError("loss is nan"), 1, "error: loss is nan"),

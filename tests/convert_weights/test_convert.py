@@ -147,9 +147,11 @@ def test_all_misfits_are_in_one_message(tensors, shapes):
         convert(
             tensors, (*TABLE, ("nowhere", "nowhere", "linear")), shapes, name="some.pth"
         )
-    # One line for every misfit, whatever its kind.
+    # Every misfit, whatever its kind, in the one line that a program prints.
     message = str(caught.value)
-    assert message.startswith("some.pth does not fit, 5 misfit(s):")
+    assert message.startswith("some.pth does not fit, 5 misfit(s): ")
+    assert len(message.partition(": ")[2].split("; ")) == 5
+    assert "\n" not in message
     for named in (
         "stranger",
         "layers.0.norm.bias",
