@@ -30,7 +30,11 @@ def test_every_stage_runs_and_the_result_animates(tmp_path):
     )
     trained = open_checkpoint(runs / "demo.checkpoint")
     # The bundled networks were trained longer, not built differently.
-    assert trained.config == open_checkpoint(demo.CHECKPOINT).config
+    bundled = open_checkpoint(demo.CHECKPOINT)
+    assert trained.parts == bundled.parts
+    assert trained.crop == bundled.crop
+    assert trained.keypoints == bundled.keypoints
+    assert trained.driver().config == bundled.driver().config
     animator = Animator.from_checkpoint(runs / "demo.checkpoint")
     frame = next(iter(animator.animate(demo.PORTRAIT, demo.SENTENCE)))
     assert frame.shape == (512, 512, 3)
