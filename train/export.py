@@ -104,6 +104,8 @@ def export(options: Options) -> str:
         options.output,
         contents,
         rest | by_part(weights, trained),
+        # Files belong to the drivers and networks that are copied.
+        files={} if frozen is None else frozen.files,
         dtype=options.dtype,
         overwrite=options.overwrite,
     )

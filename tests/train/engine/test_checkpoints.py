@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxportrait.checkpoint import open_checkpoint, save_checkpoint
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics
 from tests.train.engine.toy import ToyStage, run_toy, saved_steps, toy_stage
@@ -18,6 +19,7 @@ from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import OptimizerConfig
 from train.engine.mesh import make_mesh
 from train.engine.state import begin
+from train.export import Options, export
 
 TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
 
@@ -71,6 +73,20 @@ def test_export_says_one_line_and_leaves_the_run_as_it_is(run: Path, tmp_path: P
         done.stdout == f"{tmp_path / 'exported'}: raw weights of step 0, with whisper\n"
     )
     assert files_of(run) == before
+
+
+def test_export_copies_the_files_of_the_checkpoint(run: Path, tmp_path: Path):
+    base = open_checkpoint(tmp_path / "base")
+    (tmp_path / "graph.onnx").write_bytes(b"graph")
+    save_checkpoint(
+        tmp_path / "with files",
+        base.contents,
+        {"whisper": base.leaves("whisper")},
+        files={"graph.onnx": tmp_path / "graph.onnx"},
+    )
+    output = tmp_path / "exported"
+    export(Options(run, output, checkpoint=tmp_path / "with files"))
+    assert open_checkpoint(output).files["graph.onnx"].read_bytes() == b"graph"
 
 
 def test_abandoned_steps_are_deleted_by_the_next_save(tmp_path: Path, optax_promotion):
