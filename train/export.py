@@ -25,6 +25,7 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.checkpoint.description import (
     FORMAT_1_KEYPOINTS,
+    decode_block,
     decode_parts,
     upgrade_part,
 )
@@ -32,7 +33,7 @@ from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
-from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from train.engine.checkpoints import FOLDER, Checkpoints
 
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
@@ -90,6 +91,8 @@ def export(options: Options) -> str:
     frozen = None if path is None else open_checkpoint(path)
     contents, rest = untrained_parts(frozen, list(run["trained"]))
     contents, trained = add_trained(contents, run["trained"])
+    if "keypoints" in run:
+        contents = with_keypoints(contents, run["keypoints"])
     if run["stage"] == "flow":
         # A flow transformer becomes a driver, guided as the one that it replaces.
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
@@ -157,7 +160,8 @@ def untrained_parts(
     The contents are empty where there is no checkpoint.
     """
     if frozen is None:
-        # Nothing tells how a new motion extractor places its keypoints.
+        # Only renderer runs need none. They name their groups of keypoints, and those
+        # from before format 2 have the groups that format 1 implied.
         return Contents(keypoints=FORMAT_1_KEYPOINTS), {}
     parts = {
         part: config for part, config in frozen.parts.items() if part not in trained
@@ -191,6 +195,17 @@ def add_trained(
         crop = Crop(trained["image_size"], trained["crop_zoom"])
     parts = {**contents.parts, **decode_parts(blocks)}
     return replace(contents, parts=parts, crop=crop), list(blocks)
+
+
+def with_keypoints(contents: Contents, groups: Mapping[str, Any]) -> Contents:
+    """Return `contents` with the groups of keypoints that a renderer run names.
+
+    Args:
+      contents: contents of the checkpoint to write.
+      groups: eyes, brows and lips, as JSON keeps them.
+    """
+    keypoints = decode_block(groups, KeypointGroups, "keypoints")
+    return replace(contents, keypoints=keypoints)
 
 
 def make_driver(

@@ -12,6 +12,8 @@ LandmarkGroups = Mapping[str, tuple[int, ...]]
 MOUTH = ("lips_outer", "lips_inner")
 LEFT_EYE = ("eye_left",)
 RIGHT_EYE = ("eye_right",)
+EYES = (*LEFT_EYE, *RIGHT_EYE, "iris_left", "iris_right")
+BROWS = ("brow_left", "brow_right")
 
 
 def group_points(names: Iterable[str]) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """The renderer as a stage: `python -m train --stage renderer`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from train.renderer.data import (
     pair_inputs,
     validation_batches,
 )
+from train.renderer.keypoints import keypoint_groups
 from train.renderer.networks import Networks
 from train.renderer.perceptual import open_vgg
 from train.renderer.plot import plot_pairs
@@ -116,8 +117,12 @@ def open_renderer(
     vgg, identities = open_vgg(perceptual, config)
     initial = {} if init is None else by_path(initial_weights(init, config.sizes))
     # Opened now, so that a wrong path fails before training.
-    rest = None if checkpoint is None else str(open_checkpoint(checkpoint).path)
-    # `train.export` reads the sizes of the networks from here.
+    rest = None if checkpoint is None else open_checkpoint(checkpoint)
+    origin = None if init is None else open_checkpoint(init)
+    # Without that loss, nothing draws keypoints to their landmarks.
+    guided = config.guided if config.losses.landmarks else ()
+    keypoints = keypoint_groups(guided, dataset.landmark_groups, origin, rest)
+    # `train.export` reads sizes of networks and groups of keypoints from here.
     trained = {
         "image_size": config.image_size,
         "crop_zoom": dataset.zoom,
@@ -128,9 +133,10 @@ def open_renderer(
             "stage": "renderer",
             "config": config,
             "trained": trained,
+            "keypoints": asdict(keypoints),
             "dataset": dataset.identity,
             "frozen": identities,
-            "checkpoint": rest,
+            "checkpoint": None if rest is None else str(rest.path),
         }
     )
     return RendererStage(config, dataset, run, initial, vgg)

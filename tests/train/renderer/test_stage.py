@@ -21,9 +21,10 @@ from jaxportrait.checkpoint import (
 from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import build
+from jaxportrait.motion.space import KeypointGroups
 from tests.train.frames import make_frames
 from tests.train.runs import QUICK, World, losses, weights_of
-from train.engine.config import ConfigError, OptimizerConfig, load_config
+from train.engine.config import ConfigError, OptimizerConfig, as_json, load_config
 from train.engine.initial import by_path, initial_weights
 from train.export import Options, export
 from train.renderer.config import LossWeights, RendererConfig
@@ -73,6 +74,10 @@ validate_every = 5
 save_every = 5
 plot_every = 10
 """
+
+
+GROUPS = {"eye_left": (1,), "lips_inner": (2,)}
+"""Groups of the landmarks by which keypoints 0 and 3 are guided."""
 
 
 @pytest.fixture
@@ -151,6 +156,17 @@ def test_a_missing_data_set_is_named(tmp_path: Path):
         open_renderer(RendererConfig(), tmp_path / "none")
 
 
+def test_a_run_names_the_keypoints_that_its_losses_guide(
+    tmp_path: Path, tiny: RendererConfig
+):
+    path = make_frames(tmp_path / "frames", groups=GROUPS).path
+    guided = open_renderer(tiny, path).run["keypoints"]
+    assert guided == {"eyes": [0], "brows": [], "lips": [3]}
+    losses = replace(tiny.losses, landmarks=0.0)
+    unguided = open_renderer(replace(tiny, losses=losses), path).run["keypoints"]
+    assert unguided == as_json(KeypointGroups())
+
+
 def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
     sizes = {"motion": MotionConfig((1,), (8,)), "generator": GeneratorConfig.tiny()}
     leaves = leaves_of(build(sizes["motion"], rngs=nnx.Rngs(0)))
@@ -168,7 +184,7 @@ def test_a_run_starts_from_the_networks_that_a_checkpoint_holds(tmp_path: Path):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("renderer")
-    make_frames(root / "frames")
+    make_frames(root / "frames", groups=GROUPS)
     (root / "tiny.toml").write_text(TINY)
     return World(root)
 
@@ -223,6 +239,7 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     renderer = ["appearance", "motion", "warping", "generator"]
     assert list(checkpoint.parts) == [*renderer, "log_mel"]
     assert checkpoint.crop == Crop(32, 1.0)
+    assert checkpoint.keypoints == KeypointGroups((0,), (), (3,))
     # Exported weights are the averaged ones.
     kernel = weights_of(whole)[0]["generator.stem.kernel"]
     exported = checkpoint.leaves("generator")["stem.kernel"]
