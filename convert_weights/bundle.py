@@ -30,7 +30,7 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import abstract, kind_of
-from jaxportrait.motion.space import KEYPOINTS, LIP_KEYPOINTS, MotionStatistics
+from jaxportrait.motion.space import EXPRESSION, MOTION_SPACES, MotionStatistics
 
 AGREEMENT = 1e-5
 """Largest difference between the statistics of a transformer and of a file, as a share
@@ -183,18 +183,18 @@ def lip_statistics(path: Path) -> MotionStatistics:
     """Return the lip rows of a `statistic.pt`, whose `mean` and `std` are over the expression
     of 21 keypoints."""
     tensors = as_arrays(read_tensors(path), str(path))
+    count = EXPRESSION.stop
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    if set(shapes) != {"mean", "std"} or any(
-        tensor.size != 3 * KEYPOINTS for tensor in tensors.values()
-    ):
+    sizes = {tensor.size for tensor in tensors.values()}
+    if set(shapes) != {"mean", "std"} or sizes != {count}:
         raise ConversionError(
-            f"{path} holds {shapes}: expected mean and std, {3 * KEYPOINTS} values each"
+            f"{path} holds {shapes}: expected mean and std, {count} values each"
         )
-    mean, std = (
-        tensors[name].astype(np.float32).reshape(-1, 3)[list(LIP_KEYPOINTS)].ravel()
-        for name in ("mean", "std")
-    )
-    return MotionStatistics(mean, std)
+    # A frame begins with the expression, so the columns of frames hold here too.
+    columns = list(MOTION_SPACES["lip"].columns)
+    mean = tensors["mean"].ravel()[columns]
+    std = tensors["std"].ravel()[columns]
+    return MotionStatistics(mean.astype(np.float32), std.astype(np.float32))
 
 
 def _entry(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:

@@ -18,7 +18,9 @@ from jaxportrait.types import Source
 T = TypeVar("T")
 Frame = UInt8[np.ndarray, "h w 3"]
 
-MAX_FPS = 240
+MAX_OUTPUT_FPS = 240
+"""Largest frame rate of a clip that is made from a portrait, far above that of screens
+and of the motion."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,9 @@ class Animation:
 
 def check_rate(output_fps: float) -> None:
     """Raise a ValueError unless clips can be made at so many frames a second."""
-    if not 1 <= output_fps <= MAX_FPS:
+    if not 1 <= output_fps <= MAX_OUTPUT_FPS:
         raise ValueError(
-            f"output fps is {output_fps:g}: it must be from 1 to {MAX_FPS}"
+            f"output fps is {output_fps:g}: it must be from 1 to {MAX_OUTPUT_FPS}"
         )
 
 

@@ -32,7 +32,7 @@ from jaxportrait.media.audio import Audio, decode_stream, open_media, video_stre
 Encoder = Literal["auto", "libx264", "h264_nvenc"]
 
 MAX_CRF = 51
-MAX_FPS = 1000
+MAX_ENCODED_FPS = 1000  # of a file; programs that make clips may allow less
 SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not support the clip's rate
 SOUND_BIT_RATE = 96_000  # bits per second and channel
 # swscale's default rounding and chroma darken a picture by one level each way, and cost
@@ -238,9 +238,9 @@ def check_format(size: tuple[int, int], fps: int | float | Fraction, crf: int) -
         raise ValueError(
             f"yuv420p needs an even width and height, got {size[0]}x{size[1]}: crop or pad by a pixel"
         )
-    if not 1 <= fps <= MAX_FPS:
+    if not 1 <= fps <= MAX_ENCODED_FPS:
         raise ValueError(
-            f"the frame rate must be from 1 to {MAX_FPS}, got {float(fps):g}"
+            f"the frame rate must be from 1 to {MAX_ENCODED_FPS}, got {float(fps):g}"
         )
     if not 0 <= crf <= MAX_CRF:
         raise ValueError(f"crf must be from 0 to {MAX_CRF}, got {crf}")

@@ -3,7 +3,12 @@
 import numpy as np
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
-from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, MotionStatistics
+from jaxportrait.motion.space import (
+    MOTION_SPACES,
+    MOTION_WIDTH,
+    MotionSpace,
+    MotionStatistics,
+)
 from train.data.records import ClipRecord, features_needed
 from train.evaluate.motion.lips import LIPS, learn_lip_axis
 from train.evaluate.motion.sweep import Scale
@@ -26,7 +31,7 @@ def speech(clip: str, frames: int = 96, seed: int = 0, lag: int = 0) -> ClipReco
     opening = np.abs(smooth[20 - lag : 20 - lag + frames])
 
     # all speakers have their lips away from zero
-    motion = 1e-4 * rng.standard_normal((frames, 70))
+    motion = 1e-4 * rng.standard_normal((frames, MOTION_WIDTH))
     motion[:, list(LIPS)] += opening[:, None] * DIRECTION + 0.3
     features = rng.standard_normal((features_needed(frames), 32))
     return ClipRecord(

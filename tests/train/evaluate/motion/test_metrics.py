@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxportrait.drivers.windows import plan_windows
+from jaxportrait.motion.space import MOTION_WIDTH, POSE
 from tests.train.evaluate.motion.clips import (
     DIRECTION,
     FACE,
@@ -18,9 +19,9 @@ from train.evaluate.motion.lips import learn_lip_axis
 
 
 def test_the_keypoint_error_is_a_mean_distance():
-    truth = np.zeros((5, 70))
+    truth = np.zeros((5, MOTION_WIDTH))
     # every keypoint moves by (3, 4, 0), whose length is 5
-    moved = truth + np.tile([3.0, 4.0, 0.0], 24)[:70]
+    moved = truth + np.tile([3.0, 4.0, 0.0], 24)[:MOTION_WIDTH]
     assert metrics.keypoint_error(moved, truth, FACE) == pytest.approx(5)
 
     # the first 18 values stand for those of the lips
@@ -29,10 +30,10 @@ def test_the_keypoint_error_is_a_mean_distance():
 
 
 def test_the_pose_error_is_in_degrees_and_of_the_face_only():
-    truth = np.zeros((5, 70))
+    truth = np.zeros((5, MOTION_WIDTH))
     moved = truth + 9.0
     # the length of (2, 3, 6) is 7; other values do not count
-    moved[:, 63:66] = (2.0, 3.0, 6.0)
+    moved[:, POSE] = (2.0, 3.0, 6.0)
 
     assert metrics.pose_error(moved, truth, FACE) == pytest.approx(7)
 

@@ -9,7 +9,7 @@ import pytest
 
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
 from tests.train.evaluate.motion.clips import (
     LIP,
     TINY,
@@ -148,7 +148,7 @@ def test_a_clip_that_rests_and_is_met_exactly_has_no_ratios(clips):
 
 def test_a_value_that_never_changes_counts_for_nothing(clips):
     # the first value of the lips is always 0
-    changes = np.arange(70) != LIPS[0]
+    changes = np.arange(MOTION_WIDTH) != LIPS[0]
     still = [replace(clip, motion=clip.motion * changes) for clip in clips]
     scale = scale_of(still)
 
