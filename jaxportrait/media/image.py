@@ -33,6 +33,10 @@ HEAD = 16
 """Bytes by which Pillow recognises a format."""
 MAX_PIXELS = 2**30
 """Pixels of the largest picture that is decoded, 3 GB; also OpenCV's limit."""
+PNG_HEAD = 8
+"""Bytes of a PNG file before its first chunk."""
+PNG_EXTRAS = (b"tRNS", b"eXIf")
+"""Optional chunks of a PNG file that change its picture: transparency, orientation."""
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -147,6 +151,8 @@ def _read(name: str, data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
     Raises:
       one of `DAMAGE`: a part of it is lost or wrong.
     """
+    if name == "PNG":
+        data = _without_remarks(data)
     # The header tells the size before any pixel is decoded.
     picture = _open(name, data)
     width, height = picture.size
@@ -163,6 +169,25 @@ def _open(name: str, data: bytes) -> ImageFile:
     """
     reader, _ = Image.OPEN[name]
     return reader(BytesIO(data), "")
+
+
+def _without_remarks(data: bytes) -> bytes:
+    """Return a PNG file without chunks that its picture does not need, such as text.
+
+    Pillow refuses a file whose text is damaged or long.
+    """
+    pieces = [data[:PNG_HEAD]]
+    position = PNG_HEAD
+    while position < len(data):
+        # A chunk is its length, its kind, its content and a checksum.
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        end = position + 12 + length
+        # Chunks that every reader needs have a capital letter.
+        if kind[:1].isupper() or kind in PNG_EXTRAS:
+            pieces.append(data[position:end])
+        position = end
+    return b"".join(pieces)
 
 
 def _check_whole(name: str, data: bytes) -> None:

@@ -290,6 +290,23 @@ def test_png_with_a_wrong_byte(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    "remark",
+    [
+        chunk(b"tEXt", b"Comment\0a wrong checksum")[:-1] + b"?",
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**21))),
+    ],
+    ids=["damaged", "long"],
+)
+@pytest.mark.parametrize("place", [33, -12], ids=["before", "after"])
+def test_remarks_do_not_damage_a_png(tmp_path, remark, place):
+    # Pillow refuses both: damage, and more than a megabyte of text.
+    path = write(tmp_path / "picture.png", ramp())
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + remark + data[place:])
+    np.testing.assert_array_equal(read_image(path), ramp())
+
+
 def test_photographs_over_pillows_own_limit_are_read(tmp_path, monkeypatch):
     # Pillow's own functions warn over this, and refuse twice as much
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
