@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.checkpoint.description import FORMAT_1_KEYPOINTS
 from jaxportrait.motion.space import KeypointGroups
 from train.data.landmarks import BROWS, EYES, MOUTH, LandmarkGroups, points_of
 
@@ -20,7 +21,8 @@ def keypoint_groups(
 
     An extractor from a checkpoint has the groups of that checkpoint. A new one has those
     of its landmarks, and a region without a guided keypoint has none. Without guidance
-    in any region, they are those of the untrained parts' checkpoint or LivePortrait's.
+    in any region, they are those of the untrained parts' checkpoint, LivePortrait's, or
+    format 1's where nothing tells what the landmarks are.
 
     Args:
       guided: keypoints and their landmarks.
@@ -38,7 +40,10 @@ def keypoint_groups(
     )
     if groups.eyes or groups.brows or groups.lips:
         return groups
-    return KeypointGroups() if rest is None else rest.keypoints
+    if rest is not None:
+        return rest.keypoints
+    # Data sets of format 1 name no landmarks, and had the groups of that format.
+    return KeypointGroups() if landmarks else FORMAT_1_KEYPOINTS
 
 
 def guided_by(landmarks: Collection[int], guided: Guides) -> tuple[int, ...]:

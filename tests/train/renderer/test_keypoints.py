@@ -42,12 +42,17 @@ def test_guided_keypoints_have_the_meanings_of_their_landmarks():
 
 
 @pytest.mark.parametrize(
-    ("guided", "landmarks"),
-    [((), LANDMARKS), (GUIDED, {}), (((7, 3),), LANDMARKS)],
-    ids=["not guided", "unknown landmarks", "guided elsewhere"],
+    ("guided", "landmarks", "default"),
+    [
+        ((), LANDMARKS, KeypointGroups()),
+        (((7, 3),), LANDMARKS, KeypointGroups()),
+        # As a data set of format 1 has them.
+        (GUIDED, {}, FORMAT_1_KEYPOINTS),
+    ],
+    ids=["not guided", "guided elsewhere", "unknown landmarks"],
 )
-def test_other_keypoints_are_those_of_the_other_parts(guided, landmarks):
-    assert keypoint_groups(guided, landmarks) == KeypointGroups()
+def test_other_keypoints_are_those_of_the_other_parts(guided, landmarks, default):
+    assert keypoint_groups(guided, landmarks) == default
     assert keypoint_groups(guided, landmarks, rest=MOTION) == OTHER
 
 
