@@ -198,8 +198,13 @@ def lip_statistics(path: Path) -> MotionStatistics:
 
 
 def _entry(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
-    if not isinstance(content.get(key), Mapping):
+    if key not in content:
         raise ConversionError(
             f"{path} has no entry {key} (it has: {', '.join(map(str, list(content)[:5]))})"
         )
-    return content[key]
+    entry = content[key]
+    if not isinstance(entry, Mapping):
+        raise ConversionError(
+            f"the entry {key} of {path} is of type {type(entry).__name__}: expected values by name"
+        )
+    return entry

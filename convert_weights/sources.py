@@ -2,6 +2,7 @@
 running code."""
 
 import pickle
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,21 @@ BASE_FILES = {
     "warping": "warping_module.pth",
     "generator": "spade_generator.pth",
 }
+
+DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    SafetensorError,
+)
+"""Errors that PyTorch and safetensors raise for a damaged file, besides those of a
+pickle."""
 
 
 class PublishedPart(NamedTuple):
@@ -178,14 +194,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise ConversionError(
             f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_cause(error)})"
         ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        LookupError,
-        SafetensorError,
-    ) as error:
+    except DAMAGE as error:
         raise ConversionError(
             f"{path} cannot be read ({_first_line(error)}): fetch it again"
         ) from error

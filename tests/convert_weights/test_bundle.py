@@ -161,6 +161,14 @@ def test_a_whisper_file_without_its_dimensions_is_named(files, tmp_path):
         convert_files({"whisper": tmp_path / "bare.pt"})
 
 
+def test_an_entry_that_holds_no_names_is_named(tmp_path):
+    torch.save({"model_state_dict": {}, "dims": 3}, tmp_path / "odd.pt")
+    with pytest.raises(
+        ConversionError, match=r"entry dims of .*odd\.pt is of type int"
+    ):
+        convert_files({"whisper": tmp_path / "odd.pt"})
+
+
 def test_a_stitching_file_without_an_entry_is_named(files, tmp_path):
     # One file has three parts.
     entries = read_tensors(files["stitching_retargeting"])

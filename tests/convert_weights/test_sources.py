@@ -108,7 +108,16 @@ def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path, form):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", b"\x80", b"\x80\x02", b"PK\x03\x04", b"<html>not files</html>"],
+    [
+        b"",
+        b"hello",
+        b"\x80",
+        b"\x80\x02",
+        # A pickle that ends within the length of a name.
+        b"\x80\x02}q\x00X\x01",
+        b"PK\x03\x04",
+        b"<html>not files</html>",
+    ],
 )
 def test_what_is_no_file_of_tensors_is_named(tmp_path, suffix, content):
     path = tmp_path / f"some{suffix}"
