@@ -108,6 +108,7 @@ def decode(values: JSON) -> Description:
         type, or a kind that is not registered.
     """
     # Format 1 is upgraded before it gets here.
+    values = _mapping(values, "the config")
     if values.get("format") != FORMAT:
         raise CheckpointError(
             f"it is of format {values.get('format')}, this version reads 1 and {FORMAT}: convert it again"
@@ -137,7 +138,7 @@ def decode_by_kind(
         # A copy, since `kind` is removed.
         sizes = dict(_mapping(block, f"{noun} {name}"))
         kind = sizes.pop("kind", None)
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             raise CheckpointError(
                 f"{noun} {name} is of kind {kind}, this version knows {', '.join(kinds)}"
             )

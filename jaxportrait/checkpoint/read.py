@@ -207,7 +207,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
     # Everything that is wrong with the description names the checkpoint.
     try:
-        if values.get("format") == 1:
+        if isinstance(values, Mapping) and values.get("format") == 1:
             values, statistics = upgrade(values, statistics)
         description = decode(values)
         contents = _contents(description, statistics)

@@ -67,6 +67,7 @@ def changed(path: tuple[str, ...], value: object) -> dict:
         (("crop", "zoom"), 0, "crop: zoom is 0.*positive"),
         (("crop",), [], r"crop is \[\]: expected fields by name"),
         (("parts", "sound", "kind"), "harp", "part sound is of kind harp.*whisper"),
+        (("parts", "sound", "kind"), ["whisper"], r"is of kind \['whisper'\]"),
         (("parts", "sound", "mel_bins"), 0, "part sound: .*0 bins"),
         (("parts", "sound", "width"), 8, "part sound has no field width"),
         (("parts", "sound"), None, "part sound is None"),

@@ -170,6 +170,13 @@ def test_another_format_is_named(copy):
         open_checkpoint(copy)
 
 
+def test_a_config_that_holds_no_fields_is_named(copy):
+    for text in ("[1]", "null"):
+        (copy / "config" / "metadata").write_text(text)
+        with pytest.raises(CheckpointError, match=r"the config is .*expected fields"):
+            open_checkpoint(copy)
+
+
 def test_the_config_of_a_newer_version_is_named(copy):
     metadata = copy / "config" / "metadata"
     metadata.write_text(metadata.read_text().replace('"zoom"', '"field_of_tomorrow"'))
