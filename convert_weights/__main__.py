@@ -175,7 +175,7 @@ def find_whisper(name: str, folder: Path) -> Path:
 
 
 def report(converted: Converted) -> Table:
-    """Parts, parameters and bytes, and what was left behind."""
+    """Return a table of parts, parameters, bytes and tensors left behind."""
     table = Table("part", "parameters", "MB", "left behind")
     # Parameters of each part; weights are stored in float32.
     counts = {

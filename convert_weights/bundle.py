@@ -44,7 +44,7 @@ class Converted:
     Attributes:
       configs: part -> its config.
       params: part -> dotted path -> array.
-      ignored: part -> tensor left behind -> why.
+      ignored: part -> name of a tensor that is not converted -> reason.
       statistics: mean and deviation of the motion.
     """
 

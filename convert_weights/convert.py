@@ -1,7 +1,7 @@
 """The strict engine: a torch state dict, a key map and a network's shapes -> the
 network's leaves.
 
-Nothing is guessed and nothing is left over. All that is wrong is reported at once.
+Nothing is guessed and nothing is left over. Every misfit is reported in one message.
 """
 
 import re
@@ -23,8 +23,14 @@ WRAPPER_PREFIX = "module."
 
 @dataclass(frozen=True)
 class Rule:
-    """One tensor of one row: a pattern over torch names, and the leaf that a match
-    fills."""
+    """One tensor of one row of a key map.
+
+    Attributes:
+      row: torch prefix of the row, for messages.
+      pattern: names of the torch tensors that the rule matches.
+      leaf: path of the leaf that a match fills, a template over the pattern's groups.
+      rule: layout of the tensor on either side.
+    """
 
     row: str
     pattern: re.Pattern[str]
@@ -38,7 +44,7 @@ class Conversion:
 
     Attributes:
       leaves: dotted path -> array, channels last, float32.
-      ignored: tensors left behind -> why.
+      ignored: name of a tensor that is not converted -> reason.
     """
 
     leaves: dict[str, np.ndarray] = field(default_factory=dict)
@@ -73,12 +79,8 @@ def convert(
     problems: list[str] = []
     used_rows: set[str] = set()
     for key, tensor in tensors.items():
-        matches = [
-            (rule, match) for rule in rules if (match := rule.pattern.fullmatch(key))
-        ]
-        reason = next(
-            (why for pattern, why in ignored if fnmatchcase(key, pattern)), None
-        )
+        matches = _matches(rules, key)
+        reason = _reason_to_ignore(key, ignored)
         # A tensor that is needed and ignored at once is an error of the key map.
         if reason is not None and not matches:
             result.ignored[key] = reason
@@ -114,8 +116,11 @@ def convert(
 
 
 def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
-    """Names without the prefix that PyTorch's parallel wrappers put before them; twice
-    one name is an error."""
+    """Return the tensors by names without the prefix of PyTorch's parallel wrappers.
+
+    Raises:
+      ConversionError: a name is there with the prefix and without it.
+    """
     # Two names that differ only in the prefix become one, and a tensor would be lost.
     names = {
         key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()
@@ -133,6 +138,24 @@ def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
     return names
 
 
+def _matches(rules: list[Rule], key: str) -> list[tuple[Rule, re.Match[str]]]:
+    """Return the rules that match a tensor's name, each with its match."""
+    matches: list[tuple[Rule, re.Match[str]]] = []
+    for rule in rules:
+        match = rule.pattern.fullmatch(key)
+        if match is not None:
+            matches.append((rule, match))
+    return matches
+
+
+def _reason_to_ignore(key: str, ignored: Sequence[tuple[str, str]]) -> str | None:
+    """Return the reason of the first pattern that matches, or None."""
+    for pattern, reason in ignored:
+        if fnmatchcase(key, pattern):
+            return reason
+    return None
+
+
 def _place(
     result: Conversion,
     leaf: str,
@@ -141,7 +164,7 @@ def _place(
     rule: TensorRule,
     shapes: Shapes,
 ) -> list[str]:
-    """Lay out one tensor as `leaf`, and return what is wrong with it."""
+    """Lay out one tensor as `leaf`, and return its misfits."""
     if leaf not in shapes:
         return [
             f"{key} {tensor.shape} would fill {leaf}, which the network does not have"
@@ -198,6 +221,9 @@ def _join(prefix: str, name: str) -> str:
 
 
 def _pattern(template: str) -> str:
-    """`blocks.{i}.conv` -> a regular expression with a group i of digits."""
+    """Return the regular expression of a template.
+
+    `blocks.{i}.conv` becomes an expression with a group `i` of digits.
+    """
     # `re.escape` has put backslashes before the braces.
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template))

@@ -17,8 +17,13 @@ is: the engine compares shapes."""
 
 @dataclass(frozen=True)
 class TensorRule:
-    """One tensor of a layer: its name there (empty: the prefix is the tensor), the
-    leaf's here, and the layout."""
+    """One tensor of a layer.
+
+    Attributes:
+      torch_name: name in PyTorch's layer; empty where the prefix is the tensor.
+      leaf_name: name of the leaf within our layer.
+      layout: layout of the tensor as the leaf.
+    """
 
     torch_name: str
     leaf_name: str
@@ -30,19 +35,19 @@ def same(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def outputs_last(tensor: np.ndarray, shape: Shape) -> np.ndarray:
-    """(out, in, *taps) -> (*taps, in, out)."""
+    """Return a kernel, (out, in, *taps), as (*taps, in, out)."""
     return (
         tensor.transpose(*range(2, tensor.ndim), 1, 0) if tensor.ndim >= 2 else tensor
     )
 
 
 def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
-    """(1, ..., 1, n) -> (n,)."""
+    """Return a vector, (1, ..., 1, n), as (n,)."""
     return tensor.reshape(-1) if (tensor.size,) == tensor.shape[-1:] else tensor
 
 
 def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
-    """The input side of a spectral norm, flat over (in, *taps) -> (*taps, in)."""
+    """Return a spectral norm's input side, flat over (in, *taps), as (*taps, in)."""
     # PyTorch flattens (inputs, taps), channels first.
     *taps, inputs = shape
     return (
@@ -53,8 +58,10 @@ def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def interleaved_heads(tensor: np.ndarray, shape: Shape) -> np.ndarray:
-    """Outputs unpack as (head, dim, {q, k, v}): (out, in) -> (in, 3, head, dim), or
-    (out,) -> (3, head, dim)."""
+    """Return a projection whose outputs unpack as (head, dim, {q, k, v}).
+
+    (out, in) becomes (in, 3, head, dim), and (out,) becomes (3, head, dim).
+    """
     # Other shapes are left to the engine, which names them.
     *_, three, heads, dim = shape
     if tensor.shape[:1] != (three * heads * dim,):

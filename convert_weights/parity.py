@@ -32,7 +32,7 @@ class Comparison:
 def forgotten(
     names: Iterable[str], comparisons: Sequence[Comparison]
 ) -> list[Comparison]:
-    """A failure for each golden figure that nothing was compared with."""
+    """Return a failure for each golden figure that nothing was compared with."""
     compared = {row.name for row in comparisons}
     return [
         Comparison(name, float("nan"), 0.0) for name in names if name not in compared
@@ -40,8 +40,10 @@ def forgotten(
 
 
 def conclude(comparisons: Sequence[Comparison], kind: str) -> NoReturn:
-    """Print the report of figures of a kind, such as `tensor`, and exit: with status 1
-    if any misses its bound."""
+    """Print the report of figures of a kind, such as `tensor`, and exit.
+
+    The exit status is 1 if any figure misses its bound.
+    """
     console = Console(width=110, highlight=False)
     console.print(_table(comparisons, kind))
     failed = sum(not row.passed for row in comparisons)
@@ -52,7 +54,7 @@ def conclude(comparisons: Sequence[Comparison], kind: str) -> NoReturn:
 
 
 def _table(comparisons: Sequence[Comparison], kind: str) -> Table:
-    """A row a comparison; shapes are shown where there are any."""
+    """Return a table of one row a comparison, with shapes where there are any."""
     # A report of numbers only needs no such column.
     shaped = any(row.shape for row in comparisons)
     table = Table(kind, *(["shape"] if shaped else []), "error", "bound", "pass")

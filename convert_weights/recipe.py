@@ -38,8 +38,7 @@ GAINS = {
     "detector.fc_t.weight": 0.1,
     "detector.fc_scale.weight": 0.05,
 }
-"""By which a tensor is multiplied, so that random networks still move and hide
-something."""
+"""Factor of a tensor, so that random networks still move and hide something."""
 
 MODULES = {part: Path(file).stem for part, file in BASE_FILES.items()}
 """Part -> component of the recipe, named as the published file."""
@@ -75,24 +74,22 @@ class Recipe:
     def input(
         self, name: str, shape: tuple[int, ...], scale: float, shift: float = 0.0
     ) -> np.ndarray:
-        """A random input of the networks, float32, in PyTorch's layout."""
+        """Return a random input of the networks, float32, in PyTorch's layout."""
         return (self.rng("input", name).standard_normal(shape) * scale + shift).astype(
             np.float32
         )
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """`statistic.pt`: mean and deviation over the expression of 21 keypoints."""
-        mean, std = (
-            self.rng("input", f"statistic/{name}").standard_normal((63,))
-            for name in ("mean", "std")
-        )
+        """Return the content of `statistic.pt`: mean and deviation of 21 keypoints."""
+        mean_noise = self.rng("input", "statistic/mean").standard_normal((63,))
+        std_noise = self.rng("input", "statistic/std").standard_normal((63,))
         # Expressions of LivePortrait are of this order; a deviation is positive.
-        mean, std = (0.02 * mean).astype(np.float32), (0.01 * std).astype(np.float32)
+        mean = (0.02 * mean_noise).astype(np.float32)
+        std = (0.01 * std_noise).astype(np.float32)
         return {"mean": mean, "std": np.abs(std) + np.float32(0.005)}
 
     def state_dict(self, component: str) -> dict[str, np.ndarray]:
-        """The tensors of a component of the manifest, such as
-        `full/spade_generator`."""
+        """Return the tensors of a component, such as `full/spade_generator`."""
         shapes = {
             key: tuple(shape)
             for key, shape in self.manifest["components"][component]["tensors"].items()
@@ -113,7 +110,7 @@ class Recipe:
         return state
 
     def whisper(self, component: str) -> dict:
-        """A Whisper file's content: dimensions, and its state dict in float32."""
+        """Return a Whisper file's content: dimensions and state dict, in float32."""
         entry = json.loads((self.folder / "manifest_whisper.json").read_text())[
             component
         ]
@@ -220,7 +217,7 @@ def _estimate_spectral_norm(state: dict[str, np.ndarray], prefix: str) -> None:
 
 
 def _sinusoids(length: int, width: int) -> np.ndarray:
-    """Whisper's table, in PyTorch's float32 arithmetic."""
+    """Return Whisper's table of positions, in PyTorch's float32 arithmetic."""
     rates = torch.exp(-np.log(10_000) / (width // 2 - 1) * torch.arange(width // 2))
     angles = torch.arange(length)[:, None] * rates[None, :]
     return torch.cat([angles.sin(), angles.cos()], dim=1).numpy()
@@ -232,11 +229,12 @@ def _save(content: dict, path: Path) -> None:
 
 
 def _tensors(content: dict) -> dict:
-    return {
-        key: _tensors(value)
-        if isinstance(value, dict)
-        else torch.as_tensor(value)
-        if isinstance(value, np.ndarray)
-        else value
-        for key, value in content.items()
-    }
+    """Return the content with tensors in place of arrays, also in nested dicts."""
+    tensors = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            value = _tensors(value)
+        elif isinstance(value, np.ndarray):
+            value = torch.as_tensor(value)
+        tensors[key] = value
+    return tensors

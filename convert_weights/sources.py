@@ -91,8 +91,9 @@ def parts_of(source: str) -> dict[str, PublishedPart]:
 
 
 def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
-    """The files of the published layout that `folder` holds: base parts,
-    `stitching_retargeting`, `whisper`.
+    """Return the files of the published layout that `folder` holds.
+
+    Their names are the base parts, `stitching_retargeting` and `whisper`.
 
     Raises:
       ConversionError: the folder does not exist, or holds none of them.
@@ -103,32 +104,33 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
         )
     files: dict[str, Path] = {}
     for base in BASE_FOLDERS[animals]:
-        files = {
-            part: path
-            for part, file in BASE_FILES.items()
-            if (path := folder / base / file).is_file()
-        }
+        files = _present_files(folder / base, BASE_FILES)
         # Never some of one version and some of another.
         if files:
             break
     # Humans and animals share these.
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
-    files |= {
-        part: path for part, file in others.items() if (path := folder / file).is_file()
-    }
+    files |= _present_files(folder, others)
     if not files:
-        places = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]] + list(
-            others.values()
-        )
+        places = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]]
+        places += others.values()
         raise ConversionError(
             f"{folder} holds no published weights: looked for {', '.join(places)}"
         )
     return files
 
 
+def _present_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    """Return the paths of the named files that exist under `folder`."""
+    paths = {part: folder / name for part, name in names.items()}
+    return {part: path for part, path in paths.items() if path.is_file()}
+
+
 def download_liveportrait(folder: Path) -> None:
-    """Fetch the published LivePortrait weights into `folder`; an interrupted download
-    resumes where it stopped."""
+    """Fetch the published LivePortrait weights into `folder`.
+
+    An interrupted download resumes where it stopped.
+    """
     # Imported here: only a download needs it.
     from huggingface_hub import snapshot_download
 
@@ -147,15 +149,17 @@ def download_liveportrait(folder: Path) -> None:
 
 
 def whisper_names() -> list[str]:
-    """The models that openai-whisper can fetch."""
+    """Return the names of the models that openai-whisper can fetch."""
     import whisper
 
     return whisper.available_models()
 
 
 def download_whisper(name: str, folder: Path) -> Path:
-    """Fetch a Whisper model by name into `folder` through openai-whisper; half a
-    download is never kept."""
+    """Fetch a Whisper model by name into `folder` through openai-whisper.
+
+    Half a download is never kept.
+    """
     import whisper
 
     target = folder / f"{name}.pt"
@@ -166,7 +170,8 @@ def download_whisper(name: str, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
             whisper.load_model(name, device="cpu", download_root=partial)
             # `turbo` and `large` are stored under longer names.
-            next(Path(partial).glob("*.pt")).replace(target)
+            files = list(Path(partial).glob("*.pt"))
+            files[0].replace(target)
     # The network, the checksum and an unknown name raise errors of many types.
     except Exception as error:
         raise ConversionError(
@@ -177,9 +182,9 @@ def download_whisper(name: str, folder: Path) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """The content of a .pth, .pt or .safetensors file: names -> tensors, possibly
-    nested.
+    """Return the content of a .pth, .pt or .safetensors file.
 
+    The content is names -> tensors, possibly nested.
     A pickle may hold tensors and only plain containers: one that would run code is
     refused.
     """
@@ -206,8 +211,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
-    """A state dict's tensors as NumPy arrays; bfloat16, which NumPy lacks, is
-    widened."""
+    """Return a state dict's tensors as NumPy arrays.
+
+    bfloat16, which NumPy lacks, is widened.
+    """
     # Optimizer states and other nested contents are no weights.
     strangers = [
         key for key, value in tensors.items() if not isinstance(value, torch.Tensor)
@@ -227,12 +234,14 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 def _cause(error: BaseException) -> str:
     """Return PyTorch's objection without the advice around it."""
-    lines = str(error).splitlines()
     # PyTorch's first lines are advice to trust the file.
-    return next(
-        (line.strip() for line in lines if "Unsupported" in line), _first_line(error)
-    )
+    for line in str(error).splitlines():
+        if "Unsupported" in line:
+            return line.strip()
+    return _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return the first line of a message, or the error's type where it has none."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

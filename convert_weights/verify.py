@@ -33,8 +33,8 @@ SMALL_BOUND = 3e-5
 FULL_BOUND = 1e-4
 MEL_BOUND = 2e-5
 HALF_BOUNDS = {"bfloat16": (6e-2, 1.2e-1), "float16": (1e-2, 3e-2)}
-"""In half precision (numbers of bfloat16 are 4e-3 apart, of float16 5e-4): of one
-network, and of 25 guided steps or several networks in a row."""
+"""Bounds in half precision: for one network, and for 25 guided steps or several
+networks in a row. Numbers of bfloat16 are 4e-3 apart, numbers of float16 5e-4."""
 FRAME_BOUND = 10 ** (-45 / 20)
 """Root mean square error of a frame in float16: 45 dB."""
 
@@ -100,7 +100,7 @@ def names_of_size(figures: dict[str, np.ndarray], size: str) -> list[str]:
 
 
 def convert_recipe(recipe: Recipe, size: str, folder: Path) -> Checkpoint:
-    """The recipe's files of one size, converted."""
+    """Write and convert the recipe's files of one size, and open the checkpoint."""
     files = write_checkpoints(recipe, size, folder / "published")
     converted = convert_files(files, folder / "published" / STATISTICS_FILE)
     write(converted, folder / "checkpoint", image_size=IMAGE_SIZE[size])
@@ -133,7 +133,7 @@ def compare(
 
 
 def sampled(value: AnyArray) -> Float[np.ndarray, " k"]:
-    """The values that golden figures hold of a tensor: all, or so many drawn."""
+    """Return the values that golden figures hold of a tensor: all, or a sample."""
     flat = np.asarray(value, np.float64).ravel()
     if flat.size <= STORED_WHOLE:
         return flat

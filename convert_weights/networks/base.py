@@ -48,7 +48,8 @@ class TensorShapes:
         pattern = re.compile(
             re.escape(template).replace(r"\{i\}", r"(\d+)") + r"(\.|$)"
         )
-        return len({match[1] for key in self._shapes if (match := pattern.match(key))})
+        matches = [pattern.match(key) for key in self._shapes]
+        return len({match[1] for match in matches if match is not None})
 
 
 @dataclass(frozen=True)
