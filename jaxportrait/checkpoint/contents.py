@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from jaxportrait.checkpoint.kinds import driver_configs, driver_kind
+from jaxportrait.checkpoint.kinds import driver_config, driver_kind
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.generator import GeneratorConfig
@@ -133,7 +133,7 @@ class Contents:
         # The default driver, and the encoder that it reads.
         speech = {"whisper": WhisperConfig, "flow_transformer": FlowTransformerConfig}
         parts = {**sized(renderer), **retargeting, **sized(speech)}
-        config = driver_configs()[DRIVER]()
+        config = driver_config(DRIVER)()
         driver = DriverEntry(config, untrained_statistics("lip"))
         return cls(Crop(image_size), parts, {DRIVER: driver})
 

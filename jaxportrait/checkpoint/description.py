@@ -11,7 +11,7 @@ Format 2:
      "sha256": {part: {path of an array: ...}}}   optional
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from jaxportrait.checkpoint.contents import (
     CheckpointError,
     Crop,
 )
-from jaxportrait.checkpoint.kinds import driver_configs, driver_kind
+from jaxportrait.checkpoint.kinds import described_kinds, driver_config, driver_kind
 from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.motion.space import KeypointGroups
 
@@ -95,9 +95,17 @@ def encode_parts(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def decode_parts(blocks: JSON) -> dict[str, Any]:
     """Return the config of each part from its JSON; see `decode`."""
+
     # Every registered network is allowed, VGG of a perceptual loss included.
-    networks = {kind: row.config for kind, row in NETWORKS.items()}
-    return decode_by_kind(blocks, networks, "part")
+    def network_config(kind: str) -> type[Any]:
+        return NETWORKS[kind].config
+
+    return decode_by_kind(blocks, list(NETWORKS), network_config, "part")
+
+
+def decode_drivers(blocks: JSON) -> dict[str, Any]:
+    """Return the config of each driver from its JSON; see `decode`."""
+    return decode_by_kind(blocks, described_kinds(), driver_config, "driver")
 
 
 def decode(values: JSON) -> Description:
@@ -119,7 +127,7 @@ def decode(values: JSON) -> Description:
     return Description(
         decode_block(blocks.get("crop", {}), Crop, "crop"),
         decode_parts(blocks.get("parts", {})),
-        decode_by_kind(blocks.get("drivers", {}), driver_configs(), "driver"),
+        decode_drivers(blocks.get("drivers", {})),
         decode_block(blocks.get("keypoints", {}), KeypointGroups, "keypoints"),
         {
             name: decode_block(record, FileRecord, f"file {name}")
@@ -130,9 +138,16 @@ def decode(values: JSON) -> Description:
 
 
 def decode_by_kind(
-    blocks: Any, kinds: Mapping[str, type[Any]], noun: str
+    blocks: Any, kinds: Sequence[str], find: Callable[[str], type[Any]], noun: str
 ) -> dict[str, Any]:
-    """Return the config of each block, whose class its `kind` chooses."""
+    """Return the config of each block, whose class its `kind` chooses.
+
+    Args:
+      blocks: name -> JSON of a config.
+      kinds: kinds that are registered.
+      find: returns the config class of a kind.
+      noun: name of the blocks in messages.
+    """
     decoded = {}
     for name, block in _mapping(blocks, f"{noun}s").items():
         # A copy, since `kind` is removed.
@@ -142,7 +157,7 @@ def decode_by_kind(
             raise CheckpointError(
                 f"{noun} {name} is of kind {kind}, this version knows {', '.join(kinds)}"
             )
-        decoded[name] = decode_block(sizes, kinds[kind], f"{noun} {name}")
+        decoded[name] = decode_block(sizes, find(kind), f"{noun} {name}")
     return decoded
 
 
@@ -203,7 +218,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
     if "flow_transformer" not in parts:
         return upgraded, {}
     # The transformer's sizes named its motion space, which belongs to the driver.
-    default = driver_configs()["flow"]()
+    default = driver_config("flow")()
     space = portrait["flow_transformer"].get("motion_space", default.space)
     upgraded["drivers"] = {
         DRIVER: {

@@ -47,20 +47,24 @@ DRIVERS: dict[str, DriverKind] = {
 """Kind -> driver. A new driver is one file and one row here."""
 
 
-def driver_configs() -> dict[str, type[Any]]:
-    """Return kind -> config class of the drivers that a checkpoint may describe."""
-    configs = {}
-    for kind, row in DRIVERS.items():
-        if row.config is not None:
-            configs[kind] = getattr(import_module(row.module), row.config)
-    return configs
+def described_kinds() -> list[str]:
+    """Return the kinds of driver that a checkpoint may describe."""
+    return [kind for kind, row in DRIVERS.items() if row.config is not None]
+
+
+def driver_config(kind: str) -> type[Any]:
+    """Return the config class of a kind of driver; only this driver is imported."""
+    row = DRIVERS[kind]
+    if row.config is None:
+        raise TypeError(f"a checkpoint describes no driver of kind {kind}")
+    return getattr(import_module(row.module), row.config)
 
 
 def driver_kind(config: DriverConfig) -> str:
     """Return the kind of driver that `config` belongs to."""
-    # Every kind has a config class of its own, so the class names the kind.
-    for kind, config_class in driver_configs().items():
-        if type(config) is config_class:
+    place = (type(config).__module__, type(config).__name__)
+    for kind, row in DRIVERS.items():
+        if place == (row.module, row.config):
             return kind
     raise TypeError(f"{type(config).__name__} is the config of no registered driver")
 
