@@ -21,10 +21,12 @@ class Program:
     Attributes:
       entry: `MODULE:FUNCTION` that runs it.
       summary: a line for the list of commands.
+      extra: extra of this package that the program's dependencies are in, if any.
     """
 
     entry: str
     summary: str
+    extra: str | None = None
 
 
 # In the order of a user's work: use, data, training, evaluation.
@@ -36,38 +38,47 @@ PROGRAMS = {
     "convert": Program(
         "convert_weights.__main__:main",
         "published PyTorch weights -> checkpoint",
+        extra="convert",
     ),
     "process": Program(
         "train.process:main",
         "talking-head videos -> motion data set",
+        extra="train",
     ),
     "frames": Program(
         "train.frames:main",
         "talking-head videos -> frames for training a renderer",
+        extra="train",
     ),
     "synthesize": Program(
         "train.synthetic.__main__:main",
         "draw talking heads with known motion",
+        extra="train",
     ),
     "train": Program(
         "train.__main__:program",
         "train the networks of a stage",
+        extra="train",
     ),
     "export": Program(
         "train.export:main",
         "training run -> checkpoint",
+        extra="train",
     ),
     "evaluate": Program(
         "train.evaluate.__main__:main",
         "measure sampled motion on held-out clips",
+        extra="train",
     ),
     "evaluate-renderer": Program(
         "train.evaluate.renderer.__main__:main",
         "measure rendered pictures on held-out clips",
+        extra="train",
     ),
     "evaluate-speech": Program(
         "train.evaluate.speech.__main__:main",
         "measure mouths and blinks of drawn heads that speak",
+        extra="train",
     ),
 }
 ALIASES = {
@@ -78,6 +89,8 @@ ALIASES = {
     "jaxportrait-frames": "frames",
 }
 """Scripts of the previous release, kept for one more, and their commands."""
+
+OWN_PACKAGES = {"jaxportrait", "convert_weights", "train", "infer"}
 
 
 def main() -> None:
@@ -104,11 +117,29 @@ def run_alias() -> None:
 
 
 def run_program(name: str, arguments: list[str]) -> None:
-    """Load a program and run it with these arguments."""
-    module, _, function = PROGRAMS[name].entry.partition(":")
+    """Load a program and run it with these arguments.
+
+    Raises:
+      SystemExit: a package that the program needs is not installed, with status 2.
+    """
+    program = PROGRAMS[name]
+    module, _, function = program.entry.partition(":")
     # the program's help page and errors show this name
     sys.argv = [f"{COMMAND} {name}", *arguments]
-    getattr(import_module(module), function)()
+    try:
+        getattr(import_module(module), function)()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        # A missing module of ours or of Python is a defect, which no extra repairs.
+        if not package or package in OWN_PACKAGES | sys.stdlib_module_names:
+            raise
+        requirement = f".[{program.extra}]" if program.extra else "."
+        print(
+            f"error: {COMMAND} {name} needs {package}, which is not installed: "
+            f"pip install -e '{requirement}'",
+            file=sys.stderr,
+        )
+        sys.exit(INVALID)
 
 
 def help_page() -> str:

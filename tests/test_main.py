@@ -79,6 +79,48 @@ def test_python_m_runs_the_same_commands():
     assert done.stdout.startswith("usage: jaxportrait animate ")
 
 
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("animate", "cv2", ""),
+        ("convert", "torch", "[convert]"),
+        ("train", "optax", "[train]"),
+        ("process", "pebble", "[train]"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_one_line_with_its_extra(
+    name, package, extra
+):
+    # A new process: modules that other tests have imported do not import it again.
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; "
+        "from jaxportrait.__main__ import main; main()"
+    )
+    words = [sys.executable, "-c", script, name, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: jaxportrait {name} needs {package}, which is not installed: "
+        f"pip install -e '.{extra}'\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["train.absent", "jaxportrait.absent", "wave"])
+def test_a_missing_module_of_ours_or_of_python_raises(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wave", None)
+    program = command.Program(f"{module}:main", "", extra="train")
+    monkeypatch.setitem(command.PROGRAMS, "train", program)
+    with pytest.raises(ModuleNotFoundError, match=module):
+        run(monkeypatch, "train")
+
+
+def test_the_extra_of_every_program_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {program.extra for program in command.PROGRAMS.values()} - {None}
+    assert extras == {"convert", "train"}
+    assert extras <= set(project["optional-dependencies"])
+
+
 def test_a_program_run_by_its_module_shows_that_name():
     words = [sys.executable, "-m", "infer", "--help"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
