@@ -1,6 +1,7 @@
 """`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking
 heads, in MEAD's layout."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -65,8 +66,9 @@ def run(options: Options, console: Console) -> None:
             f"{len(plans) - len(missing)} of {len(plans)} clips are done already",
             highlight=False,
         )
-    with show_progress(console, len(missing)) as advance:
-        for _, frames in make_clips(missing, options.output_path, options.workers):
+    clips = make_clips(missing, options.output_path, options.workers)
+    with closing(clips), show_progress(console, len(missing)) as advance:
+        for _, frames in clips:
             advance(frames)
 
 

@@ -1,16 +1,11 @@
 """A data set of clips: made by parallel processes, resumed after an interruption."""
 
 import json
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,6 +13,7 @@ import cv2
 from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
+from train.workers import map_in_workers
 
 DESCRIPTION = "synthetic.json"
 MOST = 999
@@ -98,8 +94,7 @@ def prepare_folder(root: Path, settings: Settings) -> None:
     else:
         _check_same(root, json.loads(path.read_text(encoding="utf-8")), description)
     # A run that was killed leaves folders of unfinished clips behind.
-    for leftover in root.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
+    _remove_unfinished(root)
 
 
 def _check_same(root: Path, present: dict, description: dict) -> None:
@@ -125,51 +120,51 @@ def finished_file(path: Path) -> Iterator[Path]:
 
 def make_clips(
     plans: Sequence[ClipPlan], root: Path, workers: int
-) -> Iterator[tuple[ClipPlan, int]]:
+) -> Generator[tuple[ClipPlan, int], None, None]:
     """Make clips in parallel.
+
+    A clip whose worker is killed is left out, and the worker is replaced.
 
     Yields:
       Each clip with its number of frames as soon as it is done, in any order.
 
     Raises:
       ValueError: there is no worker.
-      ChildProcessError: a worker was killed, as by a lack of memory.
+      ChildProcessError: workers were killed, as by a lack of memory; it is raised after
+        the other clips.
       OSError: a clip could not be made or written.
     """
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
-    count = min(workers, max(len(plans), 1))
-    executor = ProcessPoolExecutor(count, get_context("spawn"), _start_worker)
+    failures = []
+    make = partial(make_clip, root=root)
     try:
-        running = {executor.submit(make_clip, plan, root): plan for plan in plans}
-        for future in as_completed(running):
-            yield running[future], future.result()
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            f"one of {workers} workers was killed, perhaps for lack of memory: run again with fewer --workers to resume"
-        ) from error
+        with closing(map_in_workers(make, plans, workers, _start_worker)) as results:
+            for plan, frames in results:
+                if isinstance(frames, ChildProcessError):
+                    name = plan.path(root, ".mp4").relative_to(root)
+                    failures.append(f"{name} ({frames})")
+                else:
+                    yield plan, frames
     finally:
-        executor.shutdown(cancel_futures=True)
+        _remove_unfinished(root)
+    if failures:
+        raise ChildProcessError(
+            f"{len(failures)} of {len(plans)} clips were not made: {', '.join(failures)}; "
+            "run again with fewer --workers to resume"
+        )
+
+
+def _remove_unfinished(root: Path) -> None:
+    """Remove the folders of clips whose processes were ended."""
+    for folder in root.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder)
 
 
 def _start_worker() -> None:
     """Prepare a process that makes clips."""
-    # The parent answers Ctrl-C, and a worker ends with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Clips run in parallel, so that a picture needs one thread only.
     cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    """Exit when the parent does.
-
-    An executor's worker would wait forever for a parent that was killed.
-    """
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _words(description: dict) -> str:

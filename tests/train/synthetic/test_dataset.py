@@ -1,6 +1,7 @@
 """The program that draws data sets, as a user runs it, and its parts."""
 
 import json
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -135,6 +136,26 @@ def test_a_clip_that_fails_leaves_no_video(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="broadcast"):
         make_clip(plan, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@needs_espeak
+def test_killed_workers_cost_their_clips_only(tmp_path):
+    slow = ClipPlan(14, 0, 0, 30.0, SIZE)
+    quick = [ClipPlan(14, 1, clip, 0.5, SIZE) for clip in range(4)]
+    clips = make_clips([slow, *quick], tmp_path, 2)
+    done = [next(clips)[0]]
+    for child in active_children():
+        child.kill()
+    name = slow.path(tmp_path, ".mp4").relative_to(tmp_path)
+    message = rf"of 5 clips were not made: .*{name} \(its worker was killed"
+    with pytest.raises(ChildProcessError, match=message):
+        done.extend(plan for plan, _ in clips)
+    # The other worker had begun a clip at most.
+    assert len(done) in (3, 4)
+    assert all(plan.is_done(tmp_path) for plan in done)
+    assert not slow.is_done(tmp_path)
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
+    assert not active_children()
 
 
 @needs_espeak

@@ -1,0 +1,162 @@
+"""Parallel processes of this machine: a function is mapped over items, and a process
+that is killed costs one item at most."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Generic, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+MOST_TRIES = 3
+"""Tries of an item whose worker ends before it has begun the item."""
+CHECK_SECONDS = 5.0
+"""Seconds after which pools are checked while no item is ready."""
+
+
+def map_in_workers(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    count: int,
+    load: Callable[[], None],
+) -> Generator[tuple[Item, Result | ChildProcessError], None, None]:
+    """Assign each worker an item, and the next one when it is ready.
+
+    Args:
+      function: picklable function of an item; an error that it raises is raised here.
+      items: picklable items.
+      count: most workers.
+      load: picklable function that each worker runs once, before its first item.
+
+    Yields:
+      Each item with its result as soon as it is ready, in any order; a
+      `ChildProcessError` is the result of an item whose worker was killed.
+
+    Raises:
+      ChildProcessError: a worker was killed while it loaded.
+    """
+    waiting = deque(range(len(items)))
+    tries = [0] * len(items)
+    # all processes load at the same time
+    workers = [Worker(function, load) for _ in range(min(count, len(items)))]
+    pending: dict[Future[Result], tuple[Worker[Item, Result], int]] = {}
+
+    def begin(worker: Worker[Item, Result]) -> None:
+        if waiting:
+            index = waiting.popleft()
+            tries[index] += 1
+            pending[worker.begin(items[index])] = worker, index
+
+    try:
+        for worker in workers:
+            worker.wait_until_loaded()
+        for worker in workers:
+            begin(worker)
+        while pending:
+            finished, unfinished = wait(pending, CHECK_SECONDS, FIRST_COMPLETED)
+            lost = {future for future in unfinished if not pending[future][0].is_active}
+            for future in finished | lost:
+                worker, index = pending.pop(future)
+                try:
+                    result = worker.result(future)
+                except NotBegunError:
+                    # the item is not to blame
+                    if tries[index] < MOST_TRIES:
+                        waiting.appendleft(index)
+                        begin(worker)
+                        continue
+                    reason = f"its worker was killed in each of {MOST_TRIES} tries"
+                    result = ChildProcessError(reason)
+                begin(worker)
+                yield items[index], result
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+class NotBegunError(Exception):
+    """A worker that ended before it began its item."""
+
+
+class Worker(Generic[Item, Result]):
+    """A process that works on one item at a time, and is replaced when it is killed.
+
+    It is a pool of one: processes that share a pool share its locks, and one that is
+    killed while it holds a lock would block the others.
+    """
+
+    def __init__(self, function: Callable[[Item], Result], load: Callable[[], None]):
+        self._function = function
+        self._load = load
+        self._start()
+
+    def _start(self) -> None:
+        self._pool = ProcessPool(1, context=get_context("spawn"))
+        self._has_ended = False
+        self._loading = self._pool.schedule(self._load)
+
+    @property
+    def is_active(self) -> bool:
+        """False where the process ended before it began an item: Pebble gives up such a
+        pool, and never finishes an item that is scheduled at the same moment."""
+        return self._pool.active
+
+    def wait_until_loaded(self) -> None:
+        """Return once the worker is loaded.
+
+        Raises:
+          ChildProcessError: the process ended first.
+        """
+        try:
+            self._loading.result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            # A process that ends before it begins to load has no known status.
+            status = getattr(error, "exitcode", "unknown")
+            raise ChildProcessError(
+                f"a worker ended while it loaded (exit status {status}); "
+                "if memory is short, use fewer --workers"
+            ) from error
+
+    def begin(self, item: Item) -> Future[Result]:
+        """Begin the work on an item; a process that has ended is replaced first."""
+        if self._has_ended:
+            self._restart()
+        try:
+            return self._pool.schedule(self._function, args=(item,))
+        except RuntimeError:
+            # the process was killed since its last item
+            self._restart()
+            return self._pool.schedule(self._function, args=(item,))
+
+    def result(self, future: Future[Result]) -> Result | ChildProcessError:
+        """Return the result of an item that is finished, or whose pool is not active.
+
+        Raises:
+          NotBegunError: the process ended before it began the item.
+        """
+        if not future.done():
+            self._has_ended = True
+            raise NotBegunError
+        try:
+            return future.result()
+        except ProcessExpired as error:
+            self._has_ended = True
+            reason = f"its worker was killed (exit status {error.exitcode})"
+            return ChildProcessError(reason)
+        except BrokenProcessPool as error:
+            self._has_ended = True
+            raise NotBegunError from error
+
+    def _restart(self) -> None:
+        self.stop()
+        self._start()
+        self.wait_until_loaded()
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._pool.stop()
+        self._pool.join()
