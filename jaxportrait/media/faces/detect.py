@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxportrait.media.crop import SOURCE_SCALE, SOURCE_SHIFT, FaceRectangle
-from jaxportrait.media.faces import insightface, yunet
+from jaxportrait.media.faces import blazeface, insightface, yunet
+from jaxportrait.media.faces.dnn import find_model
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
 from jaxportrait.media.faces.haar import HaarDetector
 from jaxportrait.media.faces.insightface import InsightFaceDetector
+from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector
 from jaxportrait.media.faces.yunet import YunetDetector
 
-DetectorName = Literal["auto", "insightface", "yunet", "haar", "none"]
+DetectorName = Literal["auto", "insightface", "mesh", "yunet", "haar", "none"]
 
 # Folders of model files below the one that is passed: LivePortrait's
 # `pretrained_weights`, InsightFace's layout, or none.
@@ -59,10 +61,11 @@ def open_detector(
     """Load a detector.
 
     Args:
-      name: `insightface`, `yunet`, `haar`; `none` for pictures already cropped, whose
-        largest centred square is the crop; `auto` for the first of the three that is
-        available.
-      models: folder of the model files, which InsightFace and YuNet need.
+      name: `insightface`, `mesh`, `yunet`, `haar`; `none` for pictures already cropped,
+        whose largest centred square is the crop; `auto` for the first of InsightFace,
+        YuNet and Haar that is available.
+      models: folder of the model files, which InsightFace and YuNet need; the mesh's
+        files are found in other places too (see `dnn.find_model`).
 
     Raises:
       FileNotFoundError: `models` is no folder.
@@ -76,6 +79,7 @@ def open_detector(
         )
     openers = {
         "insightface": _open_insightface,
+        "mesh": _open_mesh,
         "yunet": _open_yunet,
         "haar": _open_haar,
         "none": _open_none,
@@ -146,6 +150,14 @@ def _open_insightface(folder: Path | None) -> InsightFaceDetector:
 
 def _open_yunet(folder: Path | None) -> YunetDetector:
     return YunetDetector(_require_model(folder, yunet.FILES, "yunet"))
+
+
+def _open_mesh(folder: Path | None) -> MeshDetector:
+    return MeshDetector(
+        find_model(blazeface.SHORT_RANGE, folder),
+        find_model(blazeface.FULL_RANGE, folder),
+        find_model(MESH_FILE, folder),
+    )
 
 
 def _open_haar(_: Path | None) -> HaarDetector:

@@ -7,7 +7,6 @@ Source: Kartynnik et al., "Real-time facial surface geometry from monocular vide
 mobile GPUs", 2019; MediaPipe (Apache-2.0). The model files are the user's.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,20 +40,7 @@ CONTOUR = (
 """The jaw from ear to ear: the outline that LivePortrait's 106 points have."""
 EYE_CORNERS = (33, 263)
 
-# Upper and lower lid (or inner lip), and the corners between them.
-LEFT_OPENING = (159, 145, 33, 133)
-RIGHT_OPENING = (386, 374, 362, 263)
-LIP_OPENING = (13, 14, 78, 308)
-
 Points = Float[np.ndarray, "468 2"]
-
-
-@dataclass(frozen=True)
-class Openness:
-    """Heights over widths, as LivePortrait measures them with its 203 points."""
-
-    eyes: Float[np.ndarray, "2"]
-    lips: float
 
 
 class MeshDetector:
@@ -188,18 +174,6 @@ def eye_centers(mesh: Points) -> Float[np.ndarray, "2 2"]:
     left = mesh[list(LEFT_EYE)].mean(axis=0)
     right = mesh[list(RIGHT_EYE)].mean(axis=0)
     return np.stack([left, right])
-
-
-def openness(mesh: Points) -> Openness:
-    """Return how far eyes and lips are open."""
-    eyes = [opening(mesh, LEFT_OPENING), opening(mesh, RIGHT_OPENING)]
-    return Openness(np.array(eyes), opening(mesh, LIP_OPENING))
-
-
-def opening(mesh: Points, numbers: tuple[int, int, int, int]) -> float:
-    """Return the distance of the upper to the lower point over that of the corners."""
-    upper, lower, left, right = mesh[list(numbers)]
-    return float(np.linalg.norm(upper - lower) / np.linalg.norm(left - right))
 
 
 def slope(left: Float[np.ndarray, "2"], right: Float[np.ndarray, "2"]) -> float:
