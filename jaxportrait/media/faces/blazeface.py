@@ -151,13 +151,13 @@ def keep_best(detections: Detections) -> Detections:
     """Return the detections that no better one overlaps, best first."""
     corners = detections.boxes[:, :2]
     sizes = detections.boxes[:, 2:] - corners
-    kept = cv2.dnn.NMSBoxes(
+    indices = cv2.dnn.NMSBoxes(
         np.concatenate([corners, sizes], axis=1).tolist(),
         detections.scores.tolist(),
         SCORE_THRESHOLD,
         OVERLAP_THRESHOLD,
     )
-    return detections.take([int(index) for index in kept])
+    return detections.take([int(index) for index in indices])
 
 
 def join(parts: list[Detections]) -> Detections:

@@ -121,8 +121,9 @@ class MeshDetector:
         presence = 1 / (1 + np.exp(-float(logit.reshape(()))))
         # Three values a point: x and y in the crop's pixels, and a depth.
         in_crop = values.reshape(-1, 3)[:, :2].astype(np.float64)
-        to_image = crop.crop_to_image
-        return in_crop @ to_image[:2, :2].T + to_image[:2, 2], presence
+        turn = crop.crop_to_image[:2, :2]
+        shift = crop.crop_to_image[:2, 2]
+        return in_crop @ turn.T + shift, presence
 
 
 def rectangle_of_box(
@@ -132,10 +133,11 @@ def rectangle_of_box(
 ) -> FaceRectangle:
     """Return the square that the mesh reads around a box, turned by the eyes."""
     x, y = (box[:2] + box[2:]) / 2
-    side = float((box[2:] - box[:2]).max())
-    return FaceRectangle(
-        (float(x), float(y)), MESH_SCALE * side, slope(left_eye, right_eye)
-    )
+    sides = box[2:] - box[:2]
+    angle = slope(left_eye, right_eye)
+    center = (float(x), float(y))
+    # The mesh expects a margin around the longer side.
+    return FaceRectangle(center, MESH_SCALE * float(sides.max()), angle)
 
 
 def rectangle_of_mesh(mesh: Points) -> FaceRectangle:
@@ -160,13 +162,17 @@ def mesh_hull(mesh: Points) -> FaceRectangle:
 
 def square_along(points: Float[np.ndarray, "k 2"], angle: float) -> FaceRectangle:
     """Return the smallest square at this angle that holds all points."""
-    across = np.array([np.cos(angle), np.sin(angle)])
-    down = np.array([-np.sin(angle), np.cos(angle)])
-    axes = np.stack([across, down])
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    # Rows: across and down the face.
+    axes = np.array([[cos, sin], [-sin, cos]])
     along = points @ axes.T
-    low, high = along.min(axis=0), along.max(axis=0)
+    low = along.min(axis=0)
+    high = along.max(axis=0)
+    # The centre goes back to the picture's axes.
     x, y = (low + high) / 2 @ axes
-    return FaceRectangle((float(x), float(y)), float((high - low).max()), angle)
+    side = float((high - low).max())
+    return FaceRectangle((float(x), float(y)), side, angle)
 
 
 def eye_centers(mesh: Points) -> Float[np.ndarray, "2 2"]:
@@ -189,18 +195,24 @@ def tile_corners(width: int, height: int) -> list[tuple[int, int]]:
 
 
 def tile_starts(length: int) -> list[int]:
+    """Return where tiles start along one side of a picture."""
     last = max(0, length - TILE_SIDE)
-    count = 1 + int(np.ceil(last / (TILE_SIDE * (1 - TILE_OVERLAP))))
-    return np.linspace(0, last, count).round().astype(int).tolist()
+    step = TILE_SIDE * (1 - TILE_OVERLAP)
+    count = 1 + int(np.ceil(last / step))
+    starts = np.linspace(0, last, count)
+    return starts.round().astype(int).tolist()
 
 
 def without_doubles(faces: list[Face]) -> list[Face]:
     """Return the faces whose centre lies in no more certain face's hull."""
     unique: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
-        gaps = [np.subtract(face.hull.center, other.hull.center) for other in unique]
-        limits = [other.hull.size / 2 for other in unique]
-        distances = [float(np.linalg.norm(gap)) for gap in gaps]
-        if all(d > limit for d, limit in zip(distances, limits, strict=True)):
+        if not any(overlaps(face, other) for other in unique):
             unique.append(face)
     return unique
+
+
+def overlaps(face: Face, other: Face) -> bool:
+    """Return whether the centre of `face` lies within the other's hull."""
+    gap = np.subtract(face.hull.center, other.hull.center)
+    return float(np.linalg.norm(gap)) <= other.hull.size / 2
