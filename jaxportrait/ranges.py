@@ -1,0 +1,147 @@
+"""Ranges of numbers, as annotations of the fields of a dataclass.
+
+One annotation serves the command line, TOML files, the JSON of checkpoints and Python:
+the dataclass calls `check_ranges` in its `__post_init__`.
+"""
+
+import math
+import reprlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from numbers import Integral, Real
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a finite number may have; None is no bound.
+
+    Attributes:
+      least: smallest value.
+      most: largest value.
+      above: lower bound that is no value itself.
+      below: upper bound that is no value itself.
+      multiple: number that divides every value.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    multiple: int | None = None
+
+    def holds(self, number: Any) -> bool:
+        """Return whether a number is in the range."""
+        # Whole numbers are finite, and those beyond a float's range raise an error.
+        if not isinstance(number, Integral) and not math.isfinite(number):
+            return False
+        tests = [
+            self.least is None or number >= self.least,
+            self.most is None or number <= self.most,
+            self.above is None or number > self.above,
+            self.below is None or number < self.below,
+            self.multiple is None or number % self.multiple == 0,
+        ]
+        return all(tests)
+
+    def __str__(self) -> str:
+        words = []
+        if self.multiple is not None:
+            words.append(f"a multiple of {self.multiple}")
+        if self.least is not None and self.most is not None:
+            words.append(f"from {self.least} to {self.most}")
+        elif self.least is not None:
+            words.append(f"{self.least} or more")
+        if self.above is not None:
+            words.append(f"above {self.above}")
+        if self.least is None and self.most is not None:
+            words.append(f"at most {self.most}")
+        if self.below is not None:
+            words.append(f"below {self.below}")
+        return " and ".join(words) or "a finite number"
+
+
+# Sizes of networks: far above every published one, and far below what overflows.
+Width = Annotated[int, Range(1, 65_536)]
+Blocks = Annotated[int, Range(1, 256)]
+Heads = Annotated[int, Range(1, 1024)]
+# Plain numbers.
+Count = Annotated[int, Range(1)]
+Finite = Annotated[float, Range()]
+Positive = Annotated[float, Range(above=0)]
+# Options.
+ImageSize = Annotated[int, Range(64, 4096)]
+"""Side of a picture in pixels; networks require multiples besides."""
+SamplingSteps = Annotated[int, Range(1, 1000)]
+BatchSize = Annotated[int, Range(1, 4096)]
+Guidance = Annotated[float, Range(-100, 100)]
+Rate = Annotated[float, Range(above=0, most=1)]
+"""A learning rate."""
+Decay = Annotated[float, Range(0, below=1)]
+"""A share that stays at each update."""
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+"""32 bits, which a key of JAX is made of."""
+LongSeed = Annotated[int, Range(0, 2**64 - 1)]
+
+
+class FieldRange(NamedTuple):
+    """The range of a field, and whether its numbers are whole."""
+
+    allowed: Range
+    whole: bool
+
+
+def check_ranges(config: Any) -> None:
+    """Raise a ValueError if a number of a dataclass is outside the range of its field.
+
+    A field may hold one number, a tuple of numbers, or None.
+    """
+    for name, field_range in field_ranges(type(config)).items():
+        for value in _numbers(getattr(config, name)):
+            _check(name, value, field_range)
+
+
+@cache
+def field_ranges(kind: type[Any]) -> dict[str, FieldRange]:
+    """Return the range of every field of a dataclass that has one."""
+    ranges = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        field_range = _find_range(hint)
+        if field_range is not None:
+            ranges[name] = field_range
+    return ranges
+
+
+def _find_range(hint: Any) -> FieldRange | None:
+    """Return the range within a type, such as that of `tuple[Width, ...] | None`."""
+    arguments = get_args(hint)
+    if get_origin(hint) is Annotated:
+        for annotation in arguments[1:]:
+            if isinstance(annotation, Range):
+                return FieldRange(annotation, arguments[0] is int)
+        return _find_range(arguments[0])
+    for argument in arguments:
+        field_range = _find_range(argument)
+        if field_range is not None:
+            return field_range
+    return None
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    """Yield the numbers of a field; text is not looked into."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from _numbers(item)
+    elif value is not None:
+        yield value
+
+
+def _check(name: str, value: Any, field_range: FieldRange) -> None:
+    kind = Integral if field_range.whole else Real
+    # For Python, True is a whole number.
+    if isinstance(value, bool) or not isinstance(value, kind):
+        noun = "whole number" if field_range.whole else "number"
+        raise ValueError(f"{name} is {reprlib.repr(value)}: it must be a {noun}")
+    if not field_range.allowed.holds(value):
+        raise ValueError(f"{name} is {value}: it must be {field_range.allowed}")
