@@ -26,7 +26,7 @@ from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
-from jaxportrait.media.video import VideoWriter
+from jaxportrait.media.write import VideoWriter
 
 COLUMNS = ("stage", "first, s", "median, s", "of the clip's length")
 STARTS = {"cold": "an empty cache", "warm": "a warm cache"}

@@ -11,7 +11,7 @@ from jaxportrait.animation import Driving, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
-from jaxportrait.media.video import Encoder
+from jaxportrait.media.write import Encoder
 
 
 @dataclass(frozen=True)

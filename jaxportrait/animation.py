@@ -10,8 +10,9 @@ from jaxtyping import Float, UInt8
 
 from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
+from jaxportrait.media.colors import to_picture
 from jaxportrait.media.paste import PasteBack
-from jaxportrait.media.video import Encoder, VideoWriter, to_picture
+from jaxportrait.media.write import Encoder, VideoWriter
 from jaxportrait.pipeline.retarget import Driving as Driving
 from jaxportrait.types import Source
 

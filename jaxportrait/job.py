@@ -29,7 +29,7 @@ from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.image import read_image
-from jaxportrait.media.video import Encoder, check_format, select_encoder
+from jaxportrait.media.write import Encoder, check_format, select_encoder
 
 COMPILE_EVENTS = (
     "/jax/core/compile/backend_compile_duration",

@@ -23,7 +23,8 @@ from jaxportrait.checkpoint import (
 from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image
-from jaxportrait.media.video import VideoReader, VideoWriter
+from jaxportrait.media.video import VideoReader
+from jaxportrait.media.write import VideoWriter
 from tests.inputs import write_wave
 
 

@@ -19,7 +19,7 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.video import VideoWriter
+from jaxportrait.media.write import VideoWriter
 from jaxportrait.models.parts import abstract
 from jaxportrait.motion.space import MotionStatistics
 

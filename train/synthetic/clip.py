@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.video import VideoWriter
+from jaxportrait.media.write import VideoWriter
 from train.synthetic.identity import Identity, Sex, draw_identity
 from train.synthetic.landmarks import COUNT, GROUP_NAMES, landmarks
 from train.synthetic.motion import EMOTIONS, FPS, LEVELS, Performance, perform

@@ -1,0 +1,41 @@
+"""The sound of a video, encoded as far as its frames have come."""
+
+from fractions import Fraction
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+
+from jaxportrait.media.audio import Audio
+
+SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not support the clip's rate
+SOUND_BIT_RATE = 96_000  # bits per second and channel
+
+
+class Soundtrack:
+    """The sound of an mp4, decoded and encoded only as far as its frames have come."""
+
+    def __init__(self, container: OutputContainer, audio: Audio):
+        rates = av.Codec("aac", "w").audio_rates or ()
+        is_supported = audio.sample_rate in rates
+        self.rate = audio.sample_rate if is_supported else SPARE_SOUND_RATE
+        channels = min(audio.channels, 2)
+        layout = "mono" if channels == 1 else "stereo"
+        self.stream = container.add_stream(
+            "aac", rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
+        )
+        self.frames = audio.frames(self.rate, layout)
+        self.fifo = av.AudioFifo()
+
+    def encode_until(self, seconds: Fraction) -> list[Packet]:
+        """Encode the sound up to `seconds` that is not encoded yet."""
+        due = round(seconds * self.rate) - self.fifo.samples_read
+        while self.fifo.samples < due:
+            frame = next(self.frames, None)
+            if frame is None:
+                break
+            frame.pts = None  # the fifo counts for itself
+            self.fifo.write(frame)
+        # At the end of the sound there may be less than is due.
+        piece = self.fifo.read(due, partial=True)
+        return self.stream.encode(piece) if piece else []
