@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, arg
 
 from jaxportrait import demo
-from jaxportrait.animation import Driving, Sampling
+from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
@@ -109,7 +109,7 @@ class Options:
     input: OmitArgPrefixes[Inputs] = field(default_factory=Inputs)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
     sampling: OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
-    composition: OmitArgPrefixes[Driving] = field(default_factory=Driving)
+    composition: OmitArgPrefixes[Retargeting] = field(default_factory=Retargeting)
     detection: OmitArgPrefixes[FaceDetection] = field(default_factory=FaceDetection)
     device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False
@@ -125,7 +125,7 @@ class Options:
             allow_video=self.input.driving_kind == "audio",
             face=self.detection.face,
             sampling=self.sampling,
-            driving=self.composition,
+            retargeting=self.composition,
             output_fps=self.output.output_fps,
             crf=self.output.crf,
             encoder=self.output.encoder,

@@ -49,7 +49,7 @@ def warm_up(options: Options, notify: Notify) -> Path:
         options.networks().load().warm_up(
             audio.duration,
             sampling=request.sampling,
-            driving=request.driving,
+            retargeting=request.retargeting,
             output_fps=request.output_fps,
         )
     return cache

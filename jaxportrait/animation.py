@@ -13,7 +13,7 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.write import Encoder, VideoWriter
-from jaxportrait.pipeline.retarget import Driving as Driving
+from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.types import Source
 
 T = TypeVar("T")

@@ -47,7 +47,7 @@ from jaxportrait.media.paste import (
 )
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
-from jaxportrait.pipeline.retarget import Driving
+from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.renderer import Renderer
 
 T = TypeVar("T")
@@ -177,7 +177,7 @@ class Animator:
         audio: str | Path | Audio,
         *,
         sampling: Sampling = Sampling(),
-        driving: Driving = Driving(),
+        retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
     ) -> Animation:
         """Return the clip of a portrait that speaks.
@@ -188,11 +188,11 @@ class Animator:
           image: a picture, or a portrait that was prepared before.
           audio: a sound file, or samples as `Audio`.
           sampling: options of the driver.
-          driving: options of the source's motion.
+          retargeting: options of the source's motion.
           output_fps: frames a second, to which the driver's motion is resampled; by
             default the driver's own rate.
         """
-        self.check_driving(driving)
+        self.check_retargeting(retargeting)
         fps = self.driver.fps if output_fps is None else output_fps
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
@@ -201,20 +201,22 @@ class Animator:
         # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
-        keypoints = self.renderer.keypoints(portrait.source, motion, "mixed", driving)
+        keypoints = self.renderer.keypoints(
+            portrait.source, motion, "mixed", retargeting
+        )
         make_frames = partial(self._frames, portrait, keypoints)
         return Animation(portrait.size, fps, sound, keypoints, make_frames)
 
-    def check_driving(self, driving: Driving) -> None:
+    def check_retargeting(self, retargeting: Retargeting) -> None:
         """Raise a ValueError unless the driver's motion can be used so."""
-        self.renderer.check_driving(driving, moves_head=self.driver.moves_head)
+        self.renderer.check_retargeting(retargeting, moves_head=self.driver.moves_head)
 
     def warm_up(
         self,
         seconds: float = 10.0,
         *,
         sampling: Sampling = Sampling(),
-        driving: Driving = Driving(),
+        retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
     ) -> None:
         """Compile what clips of up to so many seconds need, so that the first of them
@@ -224,7 +226,7 @@ class Animator:
         `jax_persistent_cache_min_compile_time_secs` 0 also of small programs) other
         processes start from what this one compiled.
         """
-        self.check_driving(driving)
+        self.check_retargeting(retargeting)
         fps = self.driver.fps if output_fps is None else output_fps
         _, frames = frame_counts(seconds, fps, self.driver.fps)
         self.driver.with_sampling(sampling).warm_up(frames)
@@ -233,7 +235,7 @@ class Animator:
         space = MOTION_SPACES["face" if self.driver.moves_head else "lip"]
         neutral = np.asarray(space.select(neutral_frames(1)))
         motion = MotionClip.from_values(neutral, space, fps)
-        keypoints = self.renderer.keypoints(source, motion, "mixed", driving)
+        keypoints = self.renderer.keypoints(source, motion, "mixed", retargeting)
         for _ in self.renderer.frames(source, keypoints):
             pass
 

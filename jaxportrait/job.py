@@ -20,8 +20,8 @@ from jaxtyping import UInt8
 from jaxportrait import demo
 from jaxportrait.animation import (
     Animation,
-    Driving,
     Portrait,
+    Retargeting,
     Sampling,
     check_rate,
 )
@@ -50,7 +50,7 @@ class Request:
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       sampling: options of motion generation.
-      driving: options of the source's motion.
+      retargeting: options of the source's motion.
       output_fps: frames per second of the video.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: H.264 encoder.
@@ -62,7 +62,7 @@ class Request:
     allow_video: bool = False
     face: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
-    driving: Driving = field(default_factory=Driving)
+    retargeting: Retargeting = field(default_factory=Retargeting)
     output_fps: float = 30.0
     crf: int = 18
     encoder: Encoder = "auto"
@@ -179,7 +179,7 @@ def run_job(
         else:
             animator = networks
         # Needs the networks, and is cheaper than the stages that follow.
-        animator.check_driving(request.driving)
+        animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
             portrait = animator.prepare(image, face=request.face)
         _send(notify, faces_warning(request, portrait))
@@ -188,7 +188,7 @@ def run_job(
                 portrait,
                 audio,
                 sampling=request.sampling,
-                driving=request.driving,
+                retargeting=request.retargeting,
                 output_fps=request.output_fps,
             )
         # Frames are made while the file is written.

@@ -24,8 +24,8 @@ from jaxportrait.pipeline.read import read_motion
 from jaxportrait.pipeline.render import render, stitch_keypoints
 from jaxportrait.pipeline.retarget import (
     ClipArrays,
-    Driving,
     RestPolicy,
+    Retargeting,
     compose,
     find_rest,
 )
@@ -160,7 +160,7 @@ class Renderer:
         source: Source,
         clip: MotionClip,
         rest: RestPolicy | MotionClip = "mixed",
-        driving: Driving = Driving(),
+        retargeting: Retargeting = Retargeting(),
     ) -> Float[np.ndarray, "n k 3"]:
         """Return the driving keypoints of every frame of a clip.
 
@@ -170,12 +170,12 @@ class Renderer:
             whole.
           rest: the motion that leaves the source as it is; see `find_rest`. A clip
             passes its first frame, for the parts of a longer one.
-          driving: options of the source's motion.
+          retargeting: options of the source's motion.
 
         Raises:
           ValueError: this motion or these networks cannot be driven so.
         """
-        self.check_driving(driving, moves_head=clip.moves_head)
+        self.check_retargeting(retargeting, moves_head=clip.moves_head)
         # None is the source's own motion.
         start = self._find_rest(clip, rest)
         rest_arrays = None if start is None else ClipArrays.of_clip(start)
@@ -188,28 +188,28 @@ class Renderer:
                 source,
                 ClipArrays.of_clip(chunk),
                 rest_arrays,
-                composition=driving.composition,
-                relative=driving.relative_motion,
+                composition=retargeting.composition,
+                relative=retargeting.relative_motion,
             )
-            if driving.stitching:
+            if retargeting.stitching:
                 network = self.networks["stitching"]
                 keypoints = stitch_keypoints(network, source, keypoints)
             chunks.append(np.asarray(keypoints))
         return np.concatenate(chunks)[: len(clip)]
 
-    def check_driving(self, driving: Driving, *, moves_head: bool) -> None:
+    def check_retargeting(self, retargeting: Retargeting, *, moves_head: bool) -> None:
         """Raise a ValueError unless these networks can drive motion so.
 
         Args:
-          driving: options of the source's motion.
+          retargeting: options of the source's motion.
           moves_head: whether the motion has more than the lips' expression.
         """
-        if driving.composition == "original" and moves_head:
+        if retargeting.composition == "original" and moves_head:
             raise ValueError(
                 'composition "original" moves only lips, and this motion has the whole '
                 'head: use "source"'
             )
-        if driving.stitching and "stitching" not in self.networks:
+        if retargeting.stitching and "stitching" not in self.networks:
             raise ValueError(
                 "stitching was asked for, and the checkpoint holds no stitching "
                 "network: convert it again"

@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from jaxportrait import Animator
-from jaxportrait.animation import Driving, Sampling
+from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.checkpoint import (
     CheckpointError,
     Contents,
@@ -125,14 +125,14 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "fps", "sampling", "driving"),
+    ("seconds", "fps", "sampling", "retargeting"),
     [
-        (5.0, 2.0, Sampling(steps=3), Driving(stitching=True)),
+        (5.0, 2.0, Sampling(steps=3), Retargeting(stitching=True)),
         (
             1.0,
             60.0,
             Sampling(steps=3, cfg_scale=1.0, windows="independent"),
-            Driving("original"),
+            Retargeting("original"),
         ),
     ],
 )
@@ -141,7 +141,7 @@ def test_after_warming_up_a_first_clip_compiles_nothing(
 ):
     # Programs of earlier tests must not hide a compilation.
     jax.clear_caches()
-    options = {"sampling": sampling, "driving": driving, "output_fps": fps}
+    options = {"sampling": sampling, "retargeting": retargeting, "output_fps": fps}
     fresh = open_animator(tiny_checkpoint, batch_size=3)
     fresh.warm_up(seconds, **options)
     with expect_no_compilation():
@@ -219,9 +219,9 @@ def test_options_that_do_not_fit_are_named(
     ):
         Sampling(windows="Fused")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="composition is 'orginal'"):
-        Driving("orginal")  # pyright: ignore[reportArgumentType]
+        Retargeting("orginal")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match='composition "source" adds motion since rest'):
-        Driving(relative_motion=False)
+        Retargeting(relative_motion=False)
     opened = open_checkpoint(tiny_checkpoint)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float"):
         Animator(opened, dtype="fp16")  # pyright: ignore[reportArgumentType]
@@ -263,16 +263,18 @@ def test_a_portrait_keeps_its_picture(animator, portrait, audio):
 
 
 @pytest.mark.parametrize(
-    "driving",
+    "retargeting",
     [
-        Driving("original"),
-        Driving("original", relative_motion=False),
-        Driving(stitching=True),
+        Retargeting("original"),
+        Retargeting("original", relative_motion=False),
+        Retargeting(stitching=True),
     ],
 )
-def test_every_way_of_driving_changes_the_keypoints(animator, portrait, audio, driving):
+def test_every_way_of_driving_changes_the_keypoints(
+    animator, portrait, audio, retargeting
+):
     usual = animator.animate(portrait, audio, sampling=QUICK)
-    other = animator.animate(portrait, audio, sampling=QUICK, driving=driving)
+    other = animator.animate(portrait, audio, sampling=QUICK, retargeting=retargeting)
     assert np.abs(usual.keypoints - other.keypoints).max() > 1e-4
 
 

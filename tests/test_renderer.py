@@ -23,7 +23,7 @@ from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
-from jaxportrait.pipeline.retarget import Driving
+from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.renderer import KEYPOINT_CHUNK, READ_BATCH, Renderer
 from jaxportrait.types import Source
 
@@ -152,11 +152,13 @@ def test_tight_crops_do_not_move_at_their_border(renderer, picture, source):
     assert_array_equal(source.mobility, 1)
 
 
-@pytest.mark.parametrize("driving", [Driving("original"), Driving("original", False)])
-def test_lips_may_replace_the_expression(renderer, source, driving):
+@pytest.mark.parametrize(
+    "retargeting", [Retargeting("original"), Retargeting("original", False)]
+)
+def test_lips_may_replace_the_expression(renderer, source, retargeting):
     clip = draw_lip_motion(5)
     usual = renderer.keypoints(source, clip)
-    other = renderer.keypoints(source, clip, driving=driving)
+    other = renderer.keypoints(source, clip, retargeting=retargeting)
     assert np.abs(usual - other).max() > 1e-4
 
 
@@ -165,15 +167,15 @@ def test_stitching_corrects_the_keypoints(tiny_checkpoint, portrait):
     source = renderer.source(shrink(portrait, renderer.image_size))
     clip = nod(5)
     usual = renderer.keypoints(source, clip)
-    stitched = renderer.keypoints(source, clip, driving=Driving(stitching=True))
+    stitched = renderer.keypoints(source, clip, retargeting=Retargeting(stitching=True))
     assert np.abs(usual - stitched).max() > 1e-4
 
 
 def test_driving_that_does_not_fit_is_named(renderer, source):
     with pytest.raises(ValueError, match='composition "original" moves only lips'):
-        renderer.keypoints(source, nod(2), driving=Driving("original"))
+        renderer.keypoints(source, nod(2), retargeting=Retargeting("original"))
     with pytest.raises(ValueError, match="the checkpoint holds no stitching network"):
-        renderer.keypoints(source, nod(2), driving=Driving(stitching=True))
+        renderer.keypoints(source, nod(2), retargeting=Retargeting(stitching=True))
     with pytest.raises(ValueError, match="rest is 'last': choose one of mixed"):
         renderer.keypoints(source, nod(2), rest="last")  # pyright: ignore
 

@@ -20,7 +20,7 @@ RestPolicy = Literal["mixed", "first", "source"]
 
 
 @dataclass(frozen=True)
-class Driving:
+class Retargeting:
     """Options of the source's motion.
 
     Attributes:

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxportrait import demo
-from jaxportrait.animation import Driving
+from jaxportrait.animation import Retargeting
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.checkpoint.kinds import DRIVERS, DriverKind
@@ -50,4 +50,4 @@ def test_the_motion_of_a_driver_is_resampled(animator, voice):
 
 def test_a_driver_of_the_head_replaces_no_lips(animator):
     with pytest.raises(ValueError, match='composition "original" moves only lips'):
-        animator.check_driving(Driving("original"))
+        animator.check_retargeting(Retargeting("original"))
