@@ -137,7 +137,7 @@ def test_a_second_clip_compiles_nothing(animator, portrait, voice):
     ],
 )
 def test_after_warming_up_a_first_clip_compiles_nothing(
-    tiny_checkpoint, portrait, voice, seconds, fps, sampling, driving
+    tiny_checkpoint, portrait, voice, seconds, fps, sampling, retargeting
 ):
     # Programs of earlier tests must not hide a compilation.
     jax.clear_caches()
