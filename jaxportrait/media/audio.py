@@ -30,6 +30,9 @@ UNKNOWN_RIFF_SIZE = 0x7FFFF000
 PAUSING = ("opus", "libopus")
 # containers in which FFmpeg skips damage silently; both state their length
 DAMAGE_IS_SKIPPED = ("ogg", "matroska,webm")
+# Tags in an old encoding are no reason to stop; from PyAV 19 on they never are.
+IS_OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
+TAGS: dict[str, Any] = {"metadata_errors": "replace"} if IS_OLD_PYAV else {}
 
 FrameSource = Callable[[], Iterator[av.AudioFrame]]
 
@@ -187,9 +190,8 @@ def open_media(path: Path) -> InputContainer:
     if not path.is_file():
         raise ValueError(f"{path} is not a regular file: give an audio or video file")
     try:
-        # Absolute, so that no name can read as a protocol; tags in an old encoding are
-        # no reason to stop.
-        return av.open(str(path.absolute()), metadata_errors="replace")
+        # Absolute, so that no name can read as a protocol.
+        return av.open(str(path.absolute()), **TAGS)
     except FFmpegError as error:
         raise ValueError(
             f"{path} cannot be read ({error.strerror}): give an intact audio or video file"

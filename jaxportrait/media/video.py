@@ -34,7 +34,11 @@ class VideoReader:
         self.path = Path(path)
         with open_media(self.path) as container:
             stream = picture_stream(container)
-            self.fps = Fraction(stream.average_rate or stream.guessed_rate or 0)
+            rate = stream.average_rate or stream.guessed_rate
+            # A rate that is not known is None, and from PyAV 19 a rational of PyAV's.
+            self.fps = (
+                Fraction(rate.numerator, rate.denominator) if rate else Fraction(0)
+            )
         # The upright size is known only after a frame.
         first = next(iter(self), None)
         if first is None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import cv2.data
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -103,8 +102,16 @@ class HaarDetector:
         return (pair + 0.5) * scale - 0.5 + (left, top)
 
 
-def _open_cascade(name: str) -> cv2.CascadeClassifier:
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+def _open_cascade(name: str) -> "cv2.CascadeClassifier":
+    # OpenCV 5 has neither cascades nor their class.
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise DetectorUnavailableError(
+            f"haar needs OpenCV 4: OpenCV {cv2.__version__} has no cascades",
+            "use the detector mesh, or install opencv-python-headless>=4.10,<5",
+        )
+    from cv2.data import haarcascades
+
+    cascade = cv2.CascadeClassifier(str(Path(haarcascades) / name))
     if cascade.empty():
         raise DetectorUnavailableError(
             f"haar needs {name}, which OpenCV {cv2.__version__} came without",
