@@ -14,7 +14,8 @@ from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.drivers.flow_program import transformer_velocity
 from jaxportrait.drivers.windows import WindowPlan, integrate
 from jaxportrait.features.blocks import spectrogram_blocks
-from jaxportrait.features.spectrogram import SAMPLES_PER_FEATURE, whisper_features
+from jaxportrait.features.registry import load_features
+from jaxportrait.features.spectrogram import SAMPLES_PER_FEATURE
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.ops.spectrogram import SAMPLE_RATE, log_mel, scale_log_mel
@@ -47,7 +48,7 @@ class Dtypes:
     Attributes:
       picture: dtype of F, M, stitching and retargeting.
       frames: dtype of W and G.
-      motion: dtype of the transformers.
+      motion: dtype of the flow transformer.
     """
 
     picture: jnp.dtype
@@ -76,7 +77,7 @@ def run_networks(
     if "motion" in checkpoint.parts:
         yield from run_motion(checkpoint, dtypes.picture)
         yield from run_retargeting(recipe, checkpoint, dtypes.picture)
-    yield from run_whisper(recipe, checkpoint, size, dtypes.motion)
+    yield from run_whisper(recipe, checkpoint, size)
     yield from run_flow_transformer(recipe, checkpoint, size, dtypes.motion)
 
 
@@ -155,11 +156,9 @@ def run_retargeting(
         yield f"full/{component.replace('_module', '')}", network(x)
 
 
-def run_whisper(
-    recipe: Recipe, checkpoint: Checkpoint, size: str, dtype: jnp.dtype
-) -> Outputs:
+def run_whisper(recipe: Recipe, checkpoint: Checkpoint, size: str) -> Outputs:
     """Yield Whisper's features of clips, and with the small one the spectrograms."""
-    features = whisper_features(checkpoint.network("whisper", dtype=dtype))
+    features = load_features(checkpoint)
     component, clips = WHISPER[size]
     for seconds in clips:
         wave = golden_waveform(recipe, seconds)

@@ -24,7 +24,8 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.types import AnyArray
 
 SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
-TRANSFORMERS = ("small/animate/", "full/animate/", "small/whisper/", "tiny/whisper/")
+FLOW_TRANSFORMER = ("small/animate/", "full/animate/")
+AUDIO_ENCODER = ("small/whisper/", "tiny/whisper/")
 SEVERAL = ("/frame", "sample_cfg4.5_euler25", "/motion")
 """Ends of the names of outputs that several networks or steps make in a row."""
 STORED_WHOLE = 4096
@@ -47,8 +48,8 @@ class Options:
       golden: folder of golden figures, of any seed.
       size: size of the networks.
       dtype: compute dtype of the networks; float16 is that of W and G, as inference has
-        it: the transformers compute in bfloat16 then, and what a picture needs once in
-        float32.
+        it: the flow transformer computes in bfloat16 then, and what a picture needs
+        once in float32. The audio encoder is float32 in every case.
     """
 
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -146,10 +147,10 @@ def bound_of(name: str, size: str, dtype: str) -> float:
     """Return the largest error that an output of a size may have."""
     if name.startswith("mel/"):
         return MEL_BOUND
-    if dtype not in HALF_BOUNDS:
+    if dtype not in HALF_BOUNDS or name.startswith(AUDIO_ENCODER):
         return SMALL_BOUND if size == "small" else FULL_BOUND
-    # Transformers stay in bfloat16, whatever the frames' dtype.
-    half = "bfloat16" if name.startswith(TRANSFORMERS) else dtype
+    # The flow transformer stays in bfloat16, whatever the frames' dtype.
+    half = "bfloat16" if name.startswith(FLOW_TRANSFORMER) else dtype
     one_network, in_a_row = HALF_BOUNDS[half]
     return in_a_row if name.endswith(SEVERAL) else one_network
 

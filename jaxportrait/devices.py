@@ -15,7 +15,7 @@ BY_BACKEND: dict[str, DType] = {"gpu": "float16", "tpu": "bfloat16"}
 in bfloat16, which is what TPUs have (docs/parity.md)."""
 
 MOTION_DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "bfloat16"}
-"""Dtype of frames -> dtype of drivers and of the features that they read."""
+"""Dtype of frames -> dtype of drivers; audio encoders are float32 with all of them."""
 
 
 SMALL_PICTURE = 128
@@ -29,7 +29,7 @@ class Precision:
 
     Attributes:
       frames: dtype of W and G.
-      motion: dtype of drivers and of the features that they read.
+      motion: dtype of drivers. Audio encoders stay in float32.
     """
 
     frames: str

@@ -248,7 +248,7 @@ def load_flow(
 
     Args:
       name: name of the checkpoint's driver; by default the only one.
-      dtype: compute dtype of both.
+      dtype: compute dtype of the transformer; audio features are always float32.
       full_precision: see `FlowDriver`.
 
     Raises:
@@ -261,7 +261,7 @@ def load_flow(
         checkpoint.network(config.transformer, dtype=dtype),
         MOTION_SPACES[config.space],
         jax.tree.map(jnp.asarray, driver.statistics),
-        load_features(checkpoint, config.features, dtype=dtype),
+        load_features(checkpoint, config.features),
         config.cfg_scale,
         full_precision=full_precision,
         fps=config.fps,

@@ -17,6 +17,8 @@ Stream = Callable[[], Chunks]
 class AudioFeatures(Protocol):
     """An encoder of sound, for whole clips and chunk by chunk.
 
+    It computes in float32 on every platform.
+
     A live sound has the same features however it is cut into chunks. They may differ
     from those of the whole clip, whose features can read all of the sound.
 

@@ -223,7 +223,7 @@ def encode_hop(
         _of_the_clip(values[None], count), scale_log_mel(values, maximum)[None], 0.0
     )
     # The whole block is encoded, and only the hop's features are used.
-    encoded = network(scaled)[0].astype(jnp.float32)
+    encoded = _encode(network, scaled)
     first = count // 2 - lookahead - hop
     features = jnp.roll(encoded, -first, axis=0)[:hop]
     return features, SlidingBlock(values, count, maximum)
@@ -246,7 +246,16 @@ def _encode_block(
 ) -> Float[Array, "context width"]:
     values = log_mel(samples, network.config.mel_bins)
     scaled = jnp.where(_of_the_clip(values, valid), scale_log_mel(values, maximum), 0.0)
-    return network(scaled)[0].astype(jnp.float32)
+    return _encode(network, scaled)
+
+
+def _encode(
+    network: Any, log_mel: Float[Array, "1 frames mel_bins"]
+) -> Float[Array, "context width"]:
+    """Return the features of one block, by full float32 products on every platform."""
+    # Accelerators round the factors of float32 products by default.
+    with jax.default_matmul_precision("highest"):
+        return network(log_mel)[0]
 
 
 def _of_the_clip(

@@ -1,11 +1,14 @@
 """Features from the spectrogram: whole clips in blocks, and live sounds hop by hop."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.features.blocks import samples_of
 from jaxportrait.features.registry import FEATURES, load_features
 from jaxportrait.features.spectrogram import (
     SpectrogramFeatures,
@@ -207,3 +210,21 @@ def test_checkpoints_name_their_features(tiny_checkpoint):
     assert set(FEATURES) == {"log_mel", "whisper"}
     assert features.width == checkpoint.sizes("flow_transformer").audio_width
     assert (features.rate, features.context) == (50, 30)
+
+
+def test_products_are_full_float32_on_every_platform(tiny_checkpoint):
+    """Accelerators round the factors of products that do not ask for more."""
+    features = load_features(open_checkpoint(tiny_checkpoint))
+    samples = np.zeros((1, samples_of(2 * features.hop)), np.float32)
+    program = encode_hop.lower(
+        features.network,
+        features.start().block,
+        samples,
+        hop=features.hop,
+        lookahead=features.lookahead,
+    )
+    operations = re.findall(
+        r"stablehlo\.(?:dot_general|convolution)\b.*", program.as_text()
+    )
+    assert len(operations) > 8
+    assert all("HIGHEST" in operation for operation in operations)
