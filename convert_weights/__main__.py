@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, arg
 
+from convert_weights import ctranslate2
 from convert_weights.bundle import Converted, convert_files, write
 from convert_weights.convert import ConversionError
 from convert_weights.sources import (
@@ -63,7 +64,8 @@ class PartFiles:
       flow_transformer: `model.safetensors` of the audio-driven LivePortrait.
       statistics: its `statistic.pt`; optional, since the transformer holds its own,
         with which it must agree.
-      whisper: a Whisper file, or a name such as `tiny`, which is downloaded.
+      whisper: a Whisper file, a folder of faster-whisper's (CTranslate2), or a name
+        such as `tiny`, which is downloaded.
       appearance: `appearance_feature_extractor.pth`.
       motion: `motion_extractor.pth`.
       warping: `warping_module.pth`.
@@ -166,10 +168,11 @@ def find_folder(published: Published) -> dict[str, Path]:
 
 
 def find_whisper(name: str, folder: Path) -> Path:
-    """Return a Whisper file; one that is named by its size is downloaded."""
+    """Return a Whisper file or folder; one that is named by its size is downloaded."""
     path = Path(name)
-    # A file of that name wins over a size.
-    if not path.is_file() and name in whisper_names():
+    # A file or a model's folder of that name wins over a size.
+    exists = path.is_file() or ctranslate2.is_model(path)
+    if not exists and name in whisper_names():
         return download_whisper(name, folder / "audio_processor")
     return path
 

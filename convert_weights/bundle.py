@@ -16,6 +16,7 @@ from convert_weights.convert import (
     convert,
     unwrapped,
 )
+from convert_weights.ctranslate2 import read_whisper
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
 from convert_weights.networks.flow_transformer import STATISTICS
@@ -69,7 +70,8 @@ def convert_files(
     converted = Converted()
     for source, path in files.items():
         # Read once, however many parts it holds.
-        content = read_tensors(path)
+        is_folder = source == "whisper" and path.is_dir()
+        content = read_whisper(path) if is_folder else read_tensors(path)
         parts = parts_of(source)
         for part, place in parts.items():
             metadata = {}

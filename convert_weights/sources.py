@@ -217,7 +217,9 @@ def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
     """
     # Optimizer states and other nested contents are no weights.
     strangers = [
-        key for key, value in tensors.items() if not isinstance(value, torch.Tensor)
+        key
+        for key, value in tensors.items()
+        if not isinstance(value, torch.Tensor | np.ndarray)
     ]
     if strangers:
         raise ConversionError(
@@ -226,7 +228,9 @@ def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
     return {key: _array(tensor) for key, tensor in tensors.items()}
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
+def _array(tensor: torch.Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(tensor, np.ndarray):
+        return tensor
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     return tensor.detach().numpy()
