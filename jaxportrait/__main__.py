@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxportrait.console.errors import INVALID
 from jaxportrait.console.options import COMMAND, print_rename
+from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ ALIASES = {
 }
 """Scripts of the previous release, kept for one more, and their commands."""
 
-OWN_PACKAGES = {"jaxportrait", "convert_weights", "train", "infer"}
+OWN_PACKAGES = {"jaxportrait", *PROGRAM_PACKAGES}
 
 
 def main() -> None:
@@ -124,6 +125,7 @@ def run_program(name: str, arguments: list[str]) -> None:
     """
     program = PROGRAMS[name]
     module, _, function = program.entry.partition(":")
+    prefer_own_programs()
     # the program's help page and errors show this name
     sys.argv = [f"{COMMAND} {name}", *arguments]
     try:

@@ -10,7 +10,7 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.console.options import parse_options
-from train.engine.config import StageConfig, load_config
+from train.engine.config import StageConfig, find_config, load_config
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
@@ -35,7 +35,8 @@ class Inputs:
         copies; its audio encoder made the features.
       init: checkpoint whose networks the run starts from; those that it lacks start
         fresh.
-      config: TOML file of differences from the defaults; the command line overrides it.
+      config: TOML file of differences from the defaults, or the name of a preset such
+        as `mead_lip`; the command line overrides it.
     """
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -188,7 +189,7 @@ def parse(arguments: list[str]) -> Any:
     options_type, config_type = STAGES.get(first.stage, STAGES["flow"])
     training = config_type()
     if first.config is not None:
-        training = load_config(first.config, training)
+        training = load_config(find_config(first.config), training)
     # Required options are missing until the command line has them.
     default = options_type(
         input=Inputs(tyro.MISSING), run=RunFolder(tyro.MISSING), training=training

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import tyro
 
+from jaxportrait.console.origin import print_others
+
 T = TypeVar("T")
 
 COMMAND = "jaxportrait"
@@ -34,6 +36,8 @@ def parse_options(
       SystemExit: the words are no valid options, with status 2, or ask for help.
     """
     name = command_name(program)
+    if not name.startswith(f"{COMMAND} "):
+        print_others()
     return tyro.cli(
         options_type,
         prog=name,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -160,11 +161,24 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
     partial.replace(path)
 
 
+def require_array_record() -> None:
+    """Raise a DatasetError if the library of the shards is not installed."""
+    if find_spec("array_record") is None:
+        raise DatasetError(
+            "data sets need the package array-record, which is not installed: install it with pip; "
+            "it has no wheel for Windows, where WSL runs this program"
+        )
+
+
 def require_complete(path: Path, description: str, program: str) -> None:
     """Raise a FileNotFoundError unless the data set at `path` has a description.
 
     The description is written last, so it marks a complete data set.
+
+    Raises:
+      DatasetError: data sets cannot be read here.
     """
+    require_array_record()
     if not (path / description).is_file():
         raise FileNotFoundError(
             f"no data set at {path} ({description} is missing): make or finish it with `python -m {program}`"

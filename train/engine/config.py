@@ -132,6 +132,33 @@ def require_least(config: Any, name: str, least: int) -> None:
         raise ConfigError(f"{name} is {value}: it must be {least} or more")
 
 
+def find_config(path: Path) -> Path:
+    """Return a TOML file, or else the preset that a path names.
+
+    Presets are the files of `configs/`, which installed packages hold too. Both `NAME`
+    and `configs/NAME.toml` name one, from any folder.
+
+    Raises:
+      FileNotFoundError: there is neither a file nor a preset.
+    """
+    if path.is_file():
+        return path
+    presets = {preset.stem: preset for preset in preset_folder().glob("*.toml")}
+    for name, preset in presets.items():
+        if path in (Path(name), Path(preset.name), Path("configs", preset.name)):
+            return preset
+    raise FileNotFoundError(
+        f"no configuration at {path}: pass a TOML file or one of {', '.join(sorted(presets))}"
+    )
+
+
+def preset_folder() -> Path:
+    """Return the folder of the presets: in an installed package, or of the clone."""
+    package = Path(__file__).parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
 def load_config(path: Path, default: T, descendants: tuple[Path, ...] = ()) -> T:
     """Load a TOML file's differences from `default`.
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from jaxportrait.console.progress import show_progress
 from train.data import frames, records
 from train.data.clips import Clip, find_clips
+from train.data.shards import require_array_record
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
 from train.prepare.options import ClipOptions
 from train.prepare.pools import ENGINES
@@ -44,6 +45,7 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
       ValueError, OSError: an error of the whole job; a clip's own error is in its
         entry.
     """
+    require_array_record()
     options.check()
     recipe.check()
     recipe = recipe.with_absolute_paths()

@@ -1,6 +1,7 @@
 """Records and data sets as processing writes and training reads them."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import chex
 import numpy as np
 import pytest
 from flax import serialization
+from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
 from tests.train.videos import draw_leaves, save_tiny_checkpoint
@@ -28,7 +30,10 @@ from train.data.records import (
 )
 from train.data.shards import DatasetError, shard_name, write_shard
 from train.flow.data import windows
+from train.prepare.gather import gather
+from train.prepare.motion.extract import MotionRecipe
 from train.prepare.motion.write import write_dataset
+from train.prepare.options import ClipOptions
 from train.prepare.split import Piece
 
 LABELS = {"emotion": "happy", "level": 2}
@@ -242,6 +247,20 @@ def test_damaged_data_sets_say_what_is_wrong(tmp_path):
     (tmp_path / "set" / "train-00000-of-00001.array_record").unlink()
     with pytest.raises(DatasetError, match="lacks train-00000-of-00001"):
         open_dataset(tmp_path / "set")
+
+
+def test_a_machine_without_array_record_is_told_before_work_starts(
+    tmp_path, monkeypatch
+):
+    write(tmp_path / "set")
+    # As on Windows, where the extra leaves the package out.
+    monkeypatch.setitem(sys.modules, "array_record", None)
+    message = "need the package array-record, .* no wheel for Windows, where WSL"
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(tmp_path / "set")
+    options = ClipOptions(dataset_path=tmp_path / "absent", output_path=tmp_path)
+    with pytest.raises(DatasetError, match=message):
+        gather(options, MotionRecipe(checkpoint=tmp_path), Console(quiet=True))
 
 
 def test_identity_depends_on_the_weights(tmp_path, monkeypatch):

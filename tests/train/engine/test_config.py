@@ -14,6 +14,7 @@ from train.engine.config import (
     apply,
     as_json,
     differences,
+    find_config,
     load_config,
     read_saved,
 )
@@ -48,6 +49,23 @@ def test_every_preset_loads_and_begins_with_its_command(path: Path):
     # Commands name presets from the repository's root.
     arguments = line.removeprefix(command).replace("configs/", f"{CONFIGS}/")
     assert parse(arguments.split()).input.config == path
+
+
+@pytest.mark.parametrize("name", ["debug", "debug.toml", "configs/debug.toml"])
+def test_a_preset_is_found_by_its_name_from_any_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(Path(name)) == CONFIGS / "debug.toml"
+    # A file of the user's wins over a preset of that name.
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.touch()
+    assert find_config(Path(name)) == Path(name)
+
+
+@pytest.mark.parametrize("name", ["mead", "debug.txt", "other/debug.toml"])
+def test_a_name_of_no_preset_is_answered_with_those_that_there_are(name):
+    with pytest.raises(FileNotFoundError, match=r"no configuration at .*: .*debug, "):
+        find_config(Path(name))
 
 
 def test_the_command_line_overrides_the_file(tmp_path: Path):
