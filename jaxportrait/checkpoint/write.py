@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 
 import jax
 import numpy as np
@@ -24,6 +23,7 @@ from jaxportrait.checkpoint.files import (
     record_files,
 )
 from jaxportrait.models.parts import build
+from jaxportrait.whole import write_whole
 
 COMMIT_NOTE = "commit_success.txt"
 """A file that Orbax reads only in cloud storage. It names the folder of the writer."""
@@ -79,18 +79,14 @@ def save_checkpoint(
     if statistics:
         items[STATISTICS] = ocp.args.PyTreeSave(statistics)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside its destination, on the same file system, then renamed.
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
+    size = sum(_bytes(leaves) for leaves in stored.values())
+    with write_whole(path, replace_folder=overwrite, size=size) as partial:
         with ocp.Checkpointer(handler()) as writer:
             writer.save(partial, args=ocp.args.Composite(**items))
         # A checkpoint must not contain paths of the machine that wrote it.
         for note in partial.rglob(COMMIT_NOTE):
             note.unlink()
         _copy_files(files, partial / FILES)
-        _put_in_place(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def save_untrained(
@@ -169,6 +165,10 @@ def as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.nda
     return stored
 
 
+def _bytes(leaves: Mapping[str, np.ndarray]) -> int:
+    return sum(leaf.nbytes for leaf in leaves.values())
+
+
 def _checksums(leaves: Mapping[str, np.ndarray]) -> dict[str, str]:
     return {name: checksum(leaf) for name, leaf in leaves.items()}
 
@@ -190,20 +190,3 @@ def _copy_files(files: Mapping[str, Path], folder: Path) -> None:
         folder.mkdir()
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
-
-
-def _put_in_place(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; whatever is there is restored if that fails."""
-    if not path.exists():
-        new.rename(path)
-        return
-    # A folder that is not empty cannot be replaced by one rename.
-    old = new.with_name(f"{new.name}.replaced")
-    path.rename(old)
-    try:
-        new.rename(path)
-    # Also on Ctrl-C.
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

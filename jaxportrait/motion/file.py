@@ -1,13 +1,13 @@
 """Motion on disk: a safetensors file, its rate and format version as metadata."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jaxportrait.motion.clip import FIELD_SHAPES, MotionClip
+from jaxportrait.whole import write_whole
 
 FORMAT = "jaxportrait motion 1"
 
@@ -28,15 +28,11 @@ def save_motion(clip: MotionClip, path: str | Path) -> None:
         for name, array in clip.arrays().items()
     }
     metadata = {"format": FORMAT, "fps": repr(float(clip.fps))}
-    # The name is taken only when the file is complete.
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
-        save_file(arrays, partial, metadata)
-        partial.replace(path)
+        with write_whole(path) as partial:
+            save_file(arrays, partial, metadata)
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_motion(path: str | Path) -> MotionClip:

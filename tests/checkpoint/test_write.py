@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxportrait import whole
 from jaxportrait.checkpoint import (
     CheckpointError,
     Contents,
@@ -84,10 +85,10 @@ def test_a_value_beyond_half_precision_is_named(params, tmp_path):
     ids=["Ctrl-C", "full disk"],
 )
 def test_an_interrupted_save_leaves_nothing(params, tmp_path, monkeypatch, name, error):
-    def rename(path, target):
+    def replace(path, target):
         raise error
 
-    monkeypatch.setattr(Path, "rename", rename)  # after everything was written
+    monkeypatch.setattr(Path, "replace", replace)  # after everything was written
     with pytest.raises(type(error) if isinstance(error, OSError) else error):
         save_checkpoint(tmp_path / name, CONTENTS, params)
     assert list(tmp_path.iterdir()) == []
@@ -96,10 +97,10 @@ def test_an_interrupted_save_leaves_nothing(params, tmp_path, monkeypatch, name,
 def test_an_interrupted_replacement_leaves_the_old_checkpoint(
     params, copy, monkeypatch
 ):
-    def rename(path, target):
+    def exchange(first, second):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(whole, "_exchange", exchange)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(copy, *stitching_only(params), overwrite=True)
     assert open_checkpoint(copy).parts == CONTENTS.parts
@@ -114,7 +115,7 @@ from jaxportrait.checkpoint import Contents, save_untrained
 from jaxportrait.checkpoint.description import FileRecord
 from jaxportrait.checkpoint.files import verify_files
 from jaxportrait.models.stitching import StitchingConfig
-Path.rename = lambda path, target: os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = lambda path, target: os.kill(os.getpid(), signal.SIGKILL)
 save_untrained(sys.argv[1], Contents(parts={'stitching': StitchingConfig.stitching()}))
 """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}

@@ -1,6 +1,5 @@
 """Videos with sound, written as their frames come."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -23,14 +22,15 @@ from jaxportrait.media.write.h264 import (
     select_encoder,
 )
 from jaxportrait.media.write.sound import Soundtrack
+from jaxportrait.whole import write_whole
 
 
 class VideoWriter:
     """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come, in bounded
     memory.
 
-    The file has a temporary name until it is complete. If the `with` block ends in an
-    error or Ctrl-C, it is removed, and an earlier file at `path` stays.
+    The file appears when it is complete. If the `with` block ends in an error or
+    Ctrl-C, an earlier file at `path` stays.
     """
 
     def __init__(
@@ -135,11 +135,8 @@ class VideoWriter:
 
 @contextmanager
 def create_mp4(path: Path) -> Iterator[OutputContainer]:
-    """Open an mp4 beside `path`, and move it there when the block has ended without an
-    error; otherwise remove it."""
-    name = f".jaxportrait-{secrets.token_hex(4)}.mp4"
-    unfinished = path.absolute().with_name(name)
-    try:
+    """Open an mp4 that appears at `path` when the block has ended without an error."""
+    with write_whole(path) as unfinished:
         container = av.open(
             # The index comes first, so that players start at once.
             str(unfinished),
@@ -155,9 +152,6 @@ def create_mp4(path: Path) -> Iterator[OutputContainer]:
             raise
         with write_errors(path):
             container.close()
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

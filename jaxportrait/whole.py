@@ -1,0 +1,196 @@
+"""Files and folders that appear whole or not at all.
+
+Everything that the project writes is written in a partial folder beside its destination
+(see `jaxportrait.partial`), brought to the disk, and then renamed. Whoever writes into
+a folder first removes what killed runs have left there.
+"""
+
+import ctypes
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jaxportrait.partial import (
+    REPLACED,
+    YOUNG_SECONDS,
+    Partial,
+    make_partial,
+    remove_leftovers,
+)
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+CURRENT_FOLDER = -100
+"""AT_FDCWD of <fcntl.h>: paths are absolute or relative to the working directory."""
+EXCHANGE = 2
+"""RENAME_EXCHANGE of <linux/fs.h>."""
+
+_unfinished: set[Partial] = set()
+_placing = threading.Lock()
+"""Held while something gets its final name."""
+_last_removals: dict[Path, float] = {}
+"""Folder -> time at which leftovers were last removed from it."""
+
+
+@contextmanager
+def write_whole(
+    destination: str | Path, *, replace_folder: bool = False, size: int = 0
+) -> Iterator[Path]:
+    """Yield a place for a file or a folder, which gets its final name at the end.
+
+    If the block raises, nothing is left, and what was at the destination stays.
+
+    Args:
+      destination: path of the file or folder; a file there is replaced.
+      replace_folder: also replace a folder that is not empty.
+      size: bytes that will be written, where that is known.
+
+    Raises:
+      FileExistsError: a folder with content is there, and may not be replaced.
+      OSError: no room, no right, no folder; the message names the path and the lack.
+    """
+    destination = Path(destination).absolute()
+    with disk_errors(destination):
+        if not replace_folder:
+            _check_folder(destination)
+        _remove_leftovers(destination.parent)
+        check_room(destination, size)
+        partial = make_partial(destination)
+        _unfinished.add(partial)
+        try:
+            yield partial.content
+            synchronize(partial.content)
+            with _placing:
+                if not replace_folder:
+                    _check_folder(destination)
+                _put_in_place(partial)
+            _synchronize_one(destination.parent)
+        finally:
+            partial.remove()
+            _unfinished.discard(partial)
+            partial.free()
+
+
+def abandon_all() -> list[Path]:
+    """Remove all that this process is writing, because the process is about to end.
+
+    Nothing gets its final name from then on. Another thread than the writer's may call
+    it.
+
+    Returns:
+      The destinations of what was removed.
+    """
+    # Never released: a folder must not be renamed while it is removed.
+    _placing.acquire()
+    partials = list(_unfinished)
+    for partial in partials:
+        partial.remove()
+    return [partial.destination for partial in partials]
+
+
+def check_room(destination: Path, size: int) -> None:
+    """Raise an OSError unless the destination's disk has room for `size` bytes."""
+    if size:
+        folder = destination.parent
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise OSError(
+                f"{destination} cannot be written: it needs {_megabytes(size)}, and "
+                f"{folder} has {_megabytes(free)} left; free some, or choose another folder"
+            )
+
+
+@contextmanager
+def disk_errors(destination: Path) -> Iterator[None]:
+    """Turn a disk's error into one that names the destination and what is lacking."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        lack = _lack(error, destination.parent)
+        if lack is None:
+            raise
+        raise OSError(f"{destination} cannot be written: {lack}") from error
+
+
+def _lack(error: OSError | ValueError, folder: Path) -> str | None:
+    """Return what the disk lacks; None for an error that is not the disk's."""
+    number = getattr(error, "errno", None)
+    # Orbax raises a ValueError with TensorStore's words for a full disk.
+    if number in NO_ROOM or "RESOURCE_EXHAUSTED" in str(error):
+        return f"no space is left in {folder}; free some, or choose another folder"
+    if not folder.is_dir():
+        return f"there is no folder {folder}; make it, or choose another"
+    if number in NO_RIGHT and not os.access(folder, os.W_OK | os.X_OK):
+        return f"you may not write into {folder}; choose another folder"
+    return None
+
+
+def _check_folder(destination: Path) -> None:
+    if destination.is_dir() and any(destination.iterdir()):
+        raise FileExistsError(
+            f"{destination} is a folder that is not empty: choose another name"
+        )
+
+
+def _remove_leftovers(parent: Path) -> None:
+    # Folders may hold thousands of files, so this is not done for every one of them.
+    time_of_last = _last_removals.get(parent, -YOUNG_SECONDS)
+    if time.monotonic() - time_of_last >= YOUNG_SECONDS:
+        _last_removals[parent] = time.monotonic()
+        remove_leftovers(parent)
+
+
+def synchronize(path: Path) -> None:
+    """Bring a file, or a folder with all that is in it, to the disk."""
+    inner = path.rglob("*") if path.is_dir() else ()
+    for item in (*inner, path):
+        _synchronize_one(item)
+
+
+def _synchronize_one(path: Path) -> None:
+    # Windows opens no folders, and synchronizes only files that are open for writing.
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(partial: Partial) -> None:
+    new, destination = partial.content, partial.destination
+    is_folder = new.is_dir() and destination.is_dir()
+    if not (is_folder and any(destination.iterdir())):
+        new.replace(destination)
+    elif not _exchange(new, destination):
+        # Two renames; what they leave if the process is killed in between,
+        # `remove_leftovers` restores.
+        old = partial.folder / REPLACED / destination.name
+        old.parent.mkdir()
+        destination.rename(old)
+        try:
+            new.rename(destination)
+        except BaseException:
+            old.rename(destination)
+            raise
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step; return whether this system can."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, TypeError, OSError):  # not Linux
+        return False
+    paths = os.fsencode(first), os.fsencode(second)
+    status = rename(CURRENT_FOLDER, paths[0], CURRENT_FOLDER, paths[1], EXCHANGE)
+    return status == 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
