@@ -19,7 +19,8 @@ from train.engine.keys import Purpose, root_key
 from train.engine.state import Params, TrainState, learning_rate, update
 from train.renderer.losses import mean_where
 from train.renderer.networks import Renderer, place_keypoints
-from train.renderer.step import Batch, Terms, shrink
+from train.renderer.pair import Batch, shrink
+from train.renderer.terms import Terms
 from train.stitching.config import (
     STITCHING,
     LossWeights,

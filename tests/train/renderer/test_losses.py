@@ -26,7 +26,7 @@ from train.renderer.losses import (
     wing,
 )
 from train.renderer.networks import Discriminator
-from train.renderer.step import adversarial_terms
+from train.renderer.terms import adversarial_terms
 from train.renderer.transform import Warp, draw_warp, warp_images, warp_points
 
 
