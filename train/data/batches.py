@@ -66,7 +66,7 @@ def sequence(
     def with_row(index: int, sample: Sample) -> Sample:
         return {**sample, "row": np.int32(index % rows.batch_size)}  # pyright: ignore[reportReturnType]
 
-    records = grain.MapDataset.source(_source(dataset, split)).seed(seed)  # pyright: ignore[reportArgumentType]
+    records = grain.MapDataset.source(dataset.source(split)).seed(seed)  # pyright: ignore[reportArgumentType]
     # Record -> clip -> order -> sample -> rows of this process -> batch.
     clips = records.map_with_index(with_number)
     ordered = clips.shuffle() if shuffle else clips
@@ -95,12 +95,5 @@ def first_batches(sequence: grain.MapDataset, rows: Rows, count: int) -> list[Sa
 
 def clip_names(dataset: ClipShards[Any], numbers: np.ndarray) -> list[str]:
     """Return the names of clips of the train split."""
-    source = _source(dataset, "train")
+    source = dataset.source("train")
     return [dataset.decode(source[number]).clip for number in numbers.tolist()]
-
-
-def _source(
-    dataset: ClipShards[Any], split: Split
-) -> grain.sources.ArrayRecordDataSource:
-    shards = [str(shard) for shard in dataset.shards(split)]
-    return grain.sources.ArrayRecordDataSource(shards)

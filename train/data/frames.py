@@ -9,12 +9,14 @@ fate).
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from jaxportrait.media.crop import CROP_SIZE
+from jaxportrait.ranges import Range, check_ranges
 from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
     FORMAT,
@@ -22,17 +24,22 @@ from train.data.shards import (
     ClipShards,
     Content,
     DatasetError,
+    Natural,
     Split,
     SplitSize,
-    damage_reported,
+    open_clips,
     pack,
-    read_description,
-    require_complete,
+    require_shape,
     unpack,
     write_json,
 )
 
 DESCRIPTION = "frames.json"
+
+FrameSize = Annotated[int, Range(32, CROP_SIZE)]
+"""Side of the pictures in pixels."""
+Zoom = Annotated[float, Range(above=0, most=2.2)]
+"""A tighter crop than LivePortrait's 2.2 hulls would cut the face itself."""
 
 JPEG_QUALITY = 95
 # full resolution of colour: lips are thin and red
@@ -76,12 +83,21 @@ class Description:
     """Contents of `frames.json`; see `FrameDataset` for the attributes."""
 
     format: int
-    size: int
-    zoom: float
-    landmarks: int
+    size: FrameSize
+    zoom: Zoom
+    landmarks: Natural
     sizes: dict[Split, SplitSize]
     digest: str
     landmark_groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for name, points in self.landmark_groups.items():
+            unknown = [point for point in points if not 0 <= point < self.landmarks]
+            if unknown:
+                raise ValueError(
+                    f"group {name} has landmark {unknown[0]}, and a face {self.landmarks}"
+                )
 
 
 @dataclass(frozen=True)
@@ -102,9 +118,24 @@ class FrameDataset(ClipShards[FrameRecord]):
     digest: str
     landmark_groups: LandmarkGroups = field(default_factory=dict)
 
-    @staticmethod
-    def decode(data: bytes) -> FrameRecord:
-        return decode_record(data)
+    def decode(self, data: bytes) -> FrameRecord:
+        record = decode_record(data)
+        # a clip may have no landmarks
+        has_landmarks = np.size(record.landmarks) > 0
+        points = self.landmarks if has_landmarks else 0
+        shapes = {
+            "landmarks": (record.frames, points, 2),
+            "pose": (record.frames, 3),
+        }
+        for name, shape in shapes.items():
+            require_shape(record.clip, name, getattr(record, name), shape)
+        return record
+
+    def check_record(self, record: FrameRecord) -> None:
+        # one picture stands for all: they were cut out at one size
+        for data in record.images[:1]:
+            shape = (self.size, self.size, 3)
+            require_shape(record.clip, "pictures", decode_image(data), shape)
 
     def provides(self, size: int) -> bool:
         """Tell whether halving the data set's pictures gives pictures of `size`
@@ -187,18 +218,16 @@ def open_frames(path: str | Path) -> FrameDataset:
       FileNotFoundError: there is no complete data set.
       DatasetError: the data set is damaged, or of an unknown format.
     """
-    path = Path(path)
-    require_complete(path, DESCRIPTION, "train.frames")
-    with damage_reported(path):
-        description = read_description(path / DESCRIPTION, Description)
-        dataset = FrameDataset(
-            path,
-            {split: description.sizes[split] for split in SPLITS},
-            description.size,
-            description.zoom,
-            description.landmarks,
-            description.digest,
-            description.landmark_groups,
-        )
-    dataset.require_shards()
-    return dataset
+    return open_clips(path, DESCRIPTION, "train.frames", Description, _make)
+
+
+def _make(path: Path, description: Description) -> FrameDataset:
+    return FrameDataset(
+        path,
+        {split: description.sizes[split] for split in SPLITS},
+        description.size,
+        description.zoom,
+        description.landmarks,
+        description.digest,
+        description.landmark_groups,
+    )

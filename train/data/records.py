@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float16, Float32, Float64, Int16
@@ -23,6 +24,7 @@ from jaxportrait.motion.space import (
     MotionStatistics,
 )
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
+from jaxportrait.ranges import Finite, Range, Width, check_ranges
 from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
     FORMAT,
@@ -30,13 +32,13 @@ from train.data.shards import (
     ClipShards,
     Content,
     DatasetError,
+    Natural,
     Split,
     SplitSize,
-    damage_reported,
+    open_clips,
     pack,
-    read_description,
     read_json,
-    require_complete,
+    require_shape,
     unpack,
     write_json,
 )
@@ -103,7 +105,7 @@ class WindowSplitSize(SplitSize):
     """Contents of a split, with its windows counted at every start that training may
     choose."""
 
-    windows: int
+    windows: Natural
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,37 @@ class Description:
     motion_width: int
     features_per_second: int
     motion_space: str
-    feature_width: int
+    feature_width: Width
     audio_encoder: str
     splits: dict[Split, WindowSplitSize]
     sound_rate: int = SAMPLE_RATE
     landmark_groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.motion_space not in MOTION_SPACES:
+            raise ValueError(
+                f"motion_space is {self.motion_space!r}, and there are {', '.join(MOTION_SPACES)}"
+            )
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Contents of `statistics.json`: mean and deviation of the motion of the train
+    split, and its frames."""
+
+    frames: int
+    mean: tuple[Finite, ...]
+    deviation: tuple[Annotated[float, Range(0)], ...]
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for name in ("mean", "deviation"):
+            count = len(getattr(self, name))
+            if count != MOTION_WIDTH:
+                raise ValueError(
+                    f"{name} has {count} values, and a frame {MOTION_WIDTH}"
+                )
 
 
 @dataclass(frozen=True)
@@ -144,16 +172,33 @@ class Dataset(ClipShards[ClipRecord]):
     deviation: Float64[np.ndarray, "70"]
     landmark_groups: LandmarkGroups = field(default_factory=dict)
 
-    @staticmethod
-    def decode(data: bytes) -> ClipRecord:
-        return decode_record(data)
+    def decode(self, data: bytes) -> ClipRecord:
+        record = decode_record(data)
+        shapes = {
+            "motion": (None, MOTION_WIDTH),
+            "features": (None, self.feature_width),
+            "envelope": (record.frames,),
+        }
+        for name, shape in shapes.items():
+            require_shape(record.clip, name, getattr(record, name), shape)
+        return record
 
     def statistics(self, motion_space: str) -> MotionStatistics:
-        """Return mean and deviation of a motion space's columns, in float32."""
+        """Return mean and deviation of a motion space's columns, in float32.
+
+        Raises:
+          DatasetError: a value never changes, so that it cannot be normalised.
+        """
         # the space's columns are chosen in float64, and rounded last
         columns = list(MOTION_SPACES[motion_space].columns)
         mean = self.mean[columns].astype(np.float32)
         deviation = self.deviation[columns].astype(np.float32)
+        if not deviation.all():
+            column = columns[int(np.argmin(deviation))]
+            raise DatasetError(
+                f"{self.path / STATISTICS} has deviation 0 at value {column} of a frame, which {motion_space} motion "
+                "includes: process videos in which every part of the face moves"
+            )
         return MotionStatistics(mean, deviation)  # pyright: ignore[reportArgumentType]
 
 
@@ -268,24 +313,29 @@ def open_dataset(path: str | Path) -> Dataset:
       FileNotFoundError: there is no complete data set.
       DatasetError: the data set is damaged, or of an unknown format.
     """
-    path = Path(path)
-    require_complete(path, DESCRIPTION, "train.process")
-    with damage_reported(path):
-        description = read_description(path / DESCRIPTION, Description)
-        _check_rates(path, description)
-        statistics = read_json(path / STATISTICS)
-        dataset = Dataset(
-            path,
-            {split: description.splits[split] for split in SPLITS},
-            description.feature_width,
-            description.audio_encoder,
-            description.motion_space,
-            np.array(statistics["mean"], np.float64),
-            np.array(statistics["deviation"], np.float64),
-            description.landmark_groups,
+    return open_clips(path, DESCRIPTION, "train.process", Description, _make)
+
+
+def _make(path: Path, description: Description) -> Dataset:
+    """Return the data set of a description, with the statistics beside it."""
+    _check_rates(path, description)
+    statistics = read_json(path / STATISTICS, Statistics)
+    frames = description.splits["train"].frames
+    if statistics.frames != frames:
+        raise DatasetError(
+            f"{path / STATISTICS} is of {statistics.frames} frames, and {DESCRIPTION} of {frames}: "
+            "process the videos again"
         )
-    dataset.require_shards()
-    return dataset
+    return Dataset(
+        path,
+        {split: description.splits[split] for split in SPLITS},
+        description.feature_width,
+        description.audio_encoder,
+        description.motion_space,
+        np.array(statistics.mean, np.float64),
+        np.array(statistics.deviation, np.float64),
+        description.landmark_groups,
+    )
 
 
 def _check_rates(path: Path, description: Description) -> None:

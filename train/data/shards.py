@@ -8,14 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 import msgspec
+import numpy as np
 from flax import serialization
 
+from jaxportrait.ranges import Range, check_ranges
+from train.data.source import DatasetError, RecordSource, count_records
 from train.data.spacing import evenly_spaced
 
 R = TypeVar("R")
+D = TypeVar("D")
+S = TypeVar("S", bound="ClipShards[Any]")
 Content = dict[str, Any]
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -28,9 +33,9 @@ READABLE_FORMATS = (1, 2)
 # one record a group, so that a record is read without its neighbours
 RANDOM_ACCESS = "group_size:1"
 
-
-class DatasetError(ValueError):
-    """A data set that cannot be read, or that does not fit its use."""
+MOST_SHARDS = 99_999
+"""Names of shards have five digits."""
+Natural = Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,12 @@ class SplitSize:
       frames: frames of all records.
     """
 
-    shards: int
-    clips: int
-    frames: int
+    shards: Annotated[int, Range(0, MOST_SHARDS)]
+    clips: Natural
+    frames: Natural
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,17 @@ class ClipShards(ABC, Generic[R]):
     path: Path
     sizes: Mapping[Split, SplitSize]
 
-    @staticmethod
     @abstractmethod
-    def decode(data: bytes) -> R:
-        """Return the record stored as `data`."""
+    def decode(self, data: bytes) -> R:
+        """Return the record stored as `data`.
+
+        Raises:
+          DatasetError: it is damaged, or not as the data set describes it.
+        """
+
+    def source(self, split: Split) -> RecordSource:
+        """Return the stored records of a split, which are read when they are used."""
+        return RecordSource(self.shards(split))
 
     def shards(self, split: Split) -> list[Path]:
         """List the ArrayRecord files of a split, in order."""
@@ -79,24 +94,31 @@ class ClipShards(ABC, Generic[R]):
 
         A split is sorted by clip name, so the records cover all subjects.
         """
-        # imported late: grain starts slowly, and descriptions are read without it
-        from grain.sources import ArrayRecordDataSource
-
         total = self.sizes[split].clips
         if total == 0:
             return
-        source = ArrayRecordDataSource([str(shard) for shard in self.shards(split)])
+        source = self.source(split)
         for index in evenly_spaced(total, count):
             yield self.decode(source[index])
 
-    def require_shards(self) -> None:
-        """Raise a DatasetError that names the missing shards, if any."""
-        shards = [shard for split in SPLITS for shard in self.shards(split)]
-        missing = [shard.name for shard in shards if not shard.is_file()]
-        if missing:
-            raise DatasetError(
-                f"data set {self.path} lacks {', '.join(missing)}: process the videos again"
-            )
+    def check(self) -> None:
+        """Raise a DatasetError unless the shards hold as many records as described, and
+        the first of each split is as described; the others are checked when they are
+        read."""
+        for split in SPLITS:
+            clips = self.sizes[split].clips
+            records = sum(count_records(shard) for shard in self.shards(split))
+            if records != clips:
+                raise DatasetError(
+                    f"data set {self.path} is damaged (its {split} shards hold {records} clips, the description "
+                    f"{clips}): process the videos again"
+                )
+            for record in self.evenly_spaced(split, 1):
+                self.check_record(record)
+
+    def check_record(self, record: R) -> None:
+        """Raise a DatasetError unless a record's contents, which decoding leaves as they
+        are stored, are as described."""
 
 
 def shard_name(split: Split, index: int, count: int) -> str:
@@ -170,56 +192,106 @@ def require_array_record() -> None:
         )
 
 
-def require_complete(path: Path, description: str, program: str) -> None:
-    """Raise a FileNotFoundError unless the data set at `path` has a description.
+def require_shape(
+    clip: str, name: str, array: Any, shape: tuple[int | None, ...]
+) -> None:
+    """Raise a DatasetError unless an array of a clip's record has this shape, in which
+    None is any length."""
+    # The same number of axes, and each as long as expected.
+    lengths = np.shape(array)
+    fits = len(lengths) == len(shape) and all(
+        expected in (None, length)
+        for length, expected in zip(lengths, shape, strict=True)
+    )
+    if not fits:
+        words = ", ".join("any" if length is None else str(length) for length in shape)
+        raise DatasetError(
+            f"clip {clip} has {name} of shape {lengths}, and the data set describes ({words}): "
+            "process the videos again"
+        )
 
-    The description is written last, so it marks a complete data set.
+
+def open_clips(
+    path: str | Path,
+    name: str,
+    program: str,
+    kind: type[D],
+    make: Callable[[Path, D], S],
+) -> S:
+    """Open a data set and check its files.
+
+    Args:
+      path: folder of the data set.
+      name: name of its description, which is written last and so marks a complete data
+        set.
+      program: the program that writes it.
+      kind: type of the description.
+      make: returns the data set of its path and description.
 
     Raises:
-      DatasetError: data sets cannot be read here.
+      FileNotFoundError: there is no complete data set.
+      DatasetError: the data set is damaged, or of an unknown format.
     """
     require_array_record()
-    if not (path / description).is_file():
+    path = Path(path)
+    if not (path / name).is_file():
         raise FileNotFoundError(
-            f"no data set at {path} ({description} is missing): make or finish it with `python -m {program}`"
+            f"no data set at {path} ({name} is missing): make or finish it with `python -m {program}`"
         )
+    description = read_description(path / name, kind)
+    with damage_reported(path / name):
+        dataset = make(path, description)
+    dataset.check()
+    return dataset
 
 
 @contextmanager
 def damage_reported(path: Path) -> Iterator[None]:
-    """Raise a DatasetError if files of the data set at `path` are missing or
+    """Raise a DatasetError if the content of a file of a data set is missing or
     malformed."""
     try:
         yield
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, DatasetError):
             raise
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DatasetError(
-            f"data set {path} is damaged ({error}): process the videos again"
+            f"{path} is damaged ({reason}): process the videos again"
         ) from error
 
 
-def read_description(path: Path, kind: type[R]) -> R:
+class Versioned(msgspec.Struct):
+    """The part of a description that every format has."""
+
+    format: int
+
+
+def read_description(path: Path, kind: type[D]) -> D:
     """Read a description of any readable format.
 
     Format 2 only adds optional fields to format 1, which their defaults stand for.
 
     Raises:
-      DatasetError: the format is not readable.
+      DatasetError: the file is damaged, or its format is not readable.
     """
     # the format is checked before the fields, which it changes
-    content = read_json(path)
-    if content["format"] not in READABLE_FORMATS:
+    version = read_json(path, Versioned).format
+    if version not in READABLE_FORMATS:
         readable = " and ".join(map(str, READABLE_FORMATS))
         raise DatasetError(
-            f"{path} is of format {content['format']}, this version reads {readable}"
+            f"{path} is of format {version}, this version reads {readable}"
         )
-    return msgspec.convert(content, kind)
+    return read_json(path, kind)
 
 
-def read_json(path: Path) -> Content:
-    """Read a JSON object."""
-    return msgspec.json.decode(path.read_bytes(), type=Content)
+def read_json(path: Path, kind: type[D]) -> D:
+    """Read a file of JSON.
+
+    Raises:
+      DatasetError: the file is missing or damaged.
+    """
+    with damage_reported(path):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
 
 
 def write_json(path: Path, content: Any) -> None:

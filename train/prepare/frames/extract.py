@@ -26,9 +26,6 @@ from train.prepare.frames.landmarks import find_landmarks, normalise, stack_land
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 PAIR = 2
-SMALLEST_SIZE = 32
-# a tighter crop than LivePortrait's 2.2 hulls would cut the face itself
-LARGEST_ZOOM = 2.2
 
 
 @dataclass(frozen=True, kw_only=True)
