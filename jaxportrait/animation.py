@@ -32,13 +32,7 @@ class Sampling(FlowSampling):
       seed: decides everything: the same seed gives the same frames.
     """
 
-    seed: int = 0
-
-    # 32 bits are what a key of JAX is made of.
-    def __post_init__(self):
-        super().__post_init__()
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}: it must be from 0 to 4294967295")
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

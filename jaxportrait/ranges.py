@@ -68,8 +68,10 @@ Blocks = Annotated[int, Range(1, 256)]
 Heads = Annotated[int, Range(1, 1024)]
 # Plain numbers.
 Count = Annotated[int, Range(1)]
+Natural = Annotated[int, Range(0)]
 Finite = Annotated[float, Range()]
 Positive = Annotated[float, Range(above=0)]
+Share = Annotated[float, Range(0, 1)]
 # Options.
 ImageSize = Annotated[int, Range(64, 4096)]
 """Side of a picture in pixels; networks require multiples besides."""
@@ -78,6 +80,8 @@ BatchSize = Annotated[int, Range(1, 4096)]
 Guidance = Annotated[float, Range(-100, 100)]
 Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
+FrameRate = Annotated[float, Range(1, 240)]
+"""Frames a second: far above the rates of screens and of motion."""
 Decay = Annotated[float, Range(0, below=1)]
 """A share that stays at each update."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]

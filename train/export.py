@@ -34,8 +34,10 @@ from jaxportrait.console.options import parse_options
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
+from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
 from train.engine.checkpoints import FOLDER, Checkpoints
 
+MelBins = Annotated[int, Range(1, 1024)]
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
 that it has not."""
 EXAMPLE = "--work-dir runs/flow --output checkpoints/mine"
@@ -63,12 +65,15 @@ class Options:
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     output: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     weights: Literal["ema", "raw"] | None = None
-    step: int | None = None
+    step: Natural | None = None
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
-    log_mel: Annotated[int | None, tyro.conf.arg(metavar="BINS")] = None
-    cfg_scale: float | None = None
+    log_mel: Annotated[MelBins | None, tyro.conf.arg(metavar="BINS")] = None
+    cfg_scale: Guidance | None = None
     dtype: StorageType = "float32"
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.console.options import parse_options
+from jaxportrait.ranges import Count, Natural, Positive, check_ranges
 from train.engine.config import StageConfig, find_config, load_config
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
@@ -76,10 +77,13 @@ class DeviceOptions:
     """
 
     coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
+    processes: Count | None = None
+    process: Natural | None = None
     deterministic: bool = False
-    peak_tflops: float | None = None
+    peak_tflops: Positive | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)

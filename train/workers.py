@@ -6,12 +6,16 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from jaxportrait.ranges import Range
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Workers = Annotated[int, Range(1, 1024)]
+"""A number of parallel processes."""
 MOST_TRIES = 3
 """Tries of an item whose worker ends before it has begun the item."""
 CHECK_SECONDS = 5.0

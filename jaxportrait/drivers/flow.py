@@ -7,7 +7,7 @@ and are made together.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import inf, isclose
 from typing import Any, get_args
 
 import jax
@@ -36,6 +36,8 @@ from jaxportrait.motion.space import (
     MotionSpace,
     MotionStatistics,
 )
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
+from jaxportrait.ranges import FrameRate, Guidance, SamplingSteps, check_ranges
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,15 @@ class FlowDriverConfig:
     features: str = "whisper"
     transformer: str = "flow_transformer"
     space: str = "lip"
-    fps: float = float(MOTION_FPS)
-    cfg_scale: float = 4.5
+    fps: FrameRate = float(MOTION_FPS)
+    cfg_scale: Guidance = 4.5
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.space not in MOTION_SPACES:
             raise ValueError(
                 f"there is no motion space {self.space!r}: choose one of {', '.join(MOTION_SPACES)}"
             )
-        if not (isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"fps is {self.fps}: it must be a positive number")
-        if not isfinite(self.cfg_scale):
-            raise ValueError(f"cfg_scale is {self.cfg_scale}: it must be finite")
 
     def check(
         self, parts: Mapping[str, Any], statistics: MotionStatistics | None
@@ -91,6 +90,13 @@ class FlowDriverConfig:
                 f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
                 f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
             )
+        # A window's features last as long as its frames.
+        fps = FEATURES_PER_SECOND * transformer.motion_frames / transformer.audio_frames
+        if not isclose(self.fps, fps):
+            raise CheckpointError(
+                f"its fps is {self.fps:g}, and {transformer.motion_frames} frames last as long as "
+                f"{transformer.audio_frames} features, {FEATURES_PER_SECOND} a second: it must be {fps:g}"
+            )
         # A checkpoint of only a driver has its encoder elsewhere.
         encoder = parts.get(self.features)
         if encoder is not None and encoder.width != transformer.audio_width:
@@ -112,18 +118,13 @@ class FlowSampling:
         end as in the original.
     """
 
-    cfg_scale: float | None = None
+    cfg_scale: Guidance | None = None
     # The published number of steps.
-    steps: int = 25
+    steps: SamplingSteps = 25
     windows: WindowMode = "fused"
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: at least one is needed")
-        if self.cfg_scale is not None and not np.isfinite(self.cfg_scale):
-            raise ValueError(
-                f"cfg scale is {self.cfg_scale}: a finite number is needed"
-            )
+        check_ranges(self)
         modes = get_args(WindowMode)
         if self.windows not in modes:
             choices = ", ".join(modes)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from jaxportrait.media.crop import CROP_SIZE
-from jaxportrait.ranges import Range, check_ranges
+from jaxportrait.ranges import Natural, Range, check_ranges
 from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
     FORMAT,
@@ -24,7 +24,6 @@ from train.data.shards import (
     ClipShards,
     Content,
     DatasetError,
-    Natural,
     Split,
     SplitSize,
     open_clips,

@@ -24,7 +24,7 @@ from jaxportrait.motion.space import (
     MotionStatistics,
 )
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
-from jaxportrait.ranges import Finite, Range, Width, check_ranges
+from jaxportrait.ranges import Finite, Natural, Range, Width, check_ranges
 from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
     FORMAT,
@@ -32,7 +32,6 @@ from train.data.shards import (
     ClipShards,
     Content,
     DatasetError,
-    Natural,
     Split,
     SplitSize,
     open_clips,

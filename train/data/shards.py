@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from flax import serialization
 
-from jaxportrait.ranges import Range, check_ranges
+from jaxportrait.ranges import Natural, Range, check_ranges
 from train.data.source import DatasetError, RecordSource, count_records
 from train.data.spacing import evenly_spaced
 
@@ -35,7 +35,6 @@ RANDOM_ACCESS = "group_size:1"
 
 MOST_SHARDS = 99_999
 """Names of shards have five digits."""
-Natural = Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)

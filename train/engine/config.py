@@ -6,16 +6,34 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from typing import get_type_hints as type_hints
 
 import msgspec
 from tyro.conf import OmitArgPrefixes
 
+from jaxportrait.ranges import (
+    BatchSize,
+    Count,
+    Decay,
+    LongSeed,
+    Natural,
+    Positive,
+    Range,
+    Rate,
+    Share,
+    check_ranges,
+)
+
 T = TypeVar("T")
 CHANGEABLE = {"changeable": True}
 """Metadata of a field that may differ when a run is resumed: no result of a step
 depends on it."""
+
+Updates = Annotated[int, Range(1, 2**31 - 1)]
+"""A number of updates, which a state counts in 32 bits."""
+LossWeight = Annotated[float, Range(0, 1e6)]
+"""Factor of a loss."""
 
 
 class ConfigError(ValueError):
@@ -42,20 +60,28 @@ class OptimizerConfig:
     """
 
     # Learning rate.
-    learning_rate: float = 1e-4
-    warmup_steps: int = 1000
-    drop_steps: tuple[int, ...] = (24_000, 27_000)
-    drop_factor: float = 0.1
+    learning_rate: Rate = 1e-4
+    warmup_steps: Natural = 1000
+    drop_steps: tuple[Updates, ...] = (24_000, 27_000)
+    drop_factor: Rate = 0.1
     # AdamW and the average.
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 1e-6
-    clip_norm: float = 1.0
-    ema_decay: float = 0.9999
+    beta1: Decay = 0.9
+    beta2: Decay = 0.95
+    epsilon: Rate = 1e-8
+    weight_decay: Share = 1e-6
+    clip_norm: Positive = 1.0
+    ema_decay: Decay = 0.9999
     # Networks, by the first part of their parameters' paths.
     clip_apart: tuple[str, ...] = ()
     hold: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        # Every drop comes once, after the one before it.
+        if list(self.drop_steps) != sorted(set(self.drop_steps)):
+            raise ConfigError(
+                f"drop_steps is {self.drop_steps}: name each update once, in rising order"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,16 +100,15 @@ class LoopConfig:
       keep: number of the last checkpoints that stay; the best stays too.
     """
 
-    steps: int = field(default=30_000, metadata=CHANGEABLE)
-    log_every: int = field(default=50, metadata=CHANGEABLE)
-    validate_every: int = field(default=1000, metadata=CHANGEABLE)
-    save_every: int = field(default=1000, metadata=CHANGEABLE)
-    plot_every: int = field(default=5000, metadata=CHANGEABLE)
-    keep: int = field(default=3, metadata=CHANGEABLE)
+    steps: Updates = field(default=30_000, metadata=CHANGEABLE)
+    log_every: Updates = field(default=50, metadata=CHANGEABLE)
+    validate_every: Updates = field(default=1000, metadata=CHANGEABLE)
+    save_every: Updates = field(default=1000, metadata=CHANGEABLE)
+    plot_every: Updates = field(default=5000, metadata=CHANGEABLE)
+    keep: Count = field(default=3, metadata=CHANGEABLE)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            require_least(self, item.name, 1)
+        check_ranges(self)
         if self.save_every % self.validate_every:
             raise ConfigError(
                 f"save_every is {self.save_every}, no multiple of validate_every, "
@@ -106,12 +131,12 @@ class StageConfig:
         repeat them.
     """
 
-    batch_size: int = 64
+    batch_size: BatchSize = 64
     dtype: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
-    validation_batches: int = 4
+    seed: LongSeed = 0
+    validation_batches: Natural = 4
     export_weights: Literal["ema", "raw"] = "ema"
-    fsdp: int = field(default=1, metadata=CHANGEABLE)
+    fsdp: Count = field(default=1, metadata=CHANGEABLE)
     optimizer: OmitArgPrefixes[OptimizerConfig] = field(default_factory=OptimizerConfig)
     loop: OmitArgPrefixes[LoopConfig] = field(default_factory=LoopConfig)
 
@@ -121,15 +146,7 @@ class StageConfig:
         return 1
 
     def __post_init__(self) -> None:
-        require_least(self, "batch_size", 1)
-        require_least(self, "validation_batches", 0)
-
-
-def require_least(config: Any, name: str, least: int) -> None:
-    """Raise a ConfigError if an option is below its least value."""
-    value = getattr(config, name)
-    if value < least:
-        raise ConfigError(f"{name} is {value}: it must be {least} or more")
+        check_ranges(self)
 
 
 def find_config(path: Path) -> Path:

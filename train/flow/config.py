@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES
+from jaxportrait.ranges import Blocks, Count, Decay, Heads, Width, check_ranges
 from train.engine.config import CHANGEABLE, ConfigError, StageConfig
 
 
@@ -26,10 +27,19 @@ class TransformerSize:
       fused_blocks: blocks on motion only.
     """
 
-    width: int = 896
-    heads: int = 14
-    joint_blocks: int = 4
-    fused_blocks: int = 8
+    width: Width = 896
+    heads: Heads = 14
+    joint_blocks: Blocks = 4
+    fused_blocks: Blocks = 8
+
+    # Rotary embeddings turn pairs of a head's values.
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.width % (2 * self.heads):
+            raise ConfigError(
+                f"width {self.width} gives {self.heads} heads no even width: choose a width that is a "
+                "multiple of twice the heads"
+            )
 
     def config(self, motion_space: str, audio_width: int) -> FlowTransformerConfig:
         """Return the config of a transformer of this size.
@@ -63,8 +73,8 @@ class FlowConfig(StageConfig):
     """
 
     motion_space: Literal["lip", "face"] | None = None
-    accumulation: int = field(default=4, metadata=CHANGEABLE)
-    condition_dropout: float = 0.1
+    accumulation: Count = field(default=4, metadata=CHANGEABLE)
+    condition_dropout: Decay = 0.1
     transformer: OmitArgPrefixes[TransformerSize] = field(
         default_factory=TransformerSize
     )
@@ -77,19 +87,8 @@ class FlowConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.accumulation < 1 or self.batch_size % self.accumulation:
+        if self.batch_size % self.accumulation:
             raise ConfigError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
                 "parts: choose an accumulation that divides it"
-            )
-        if not 0 <= self.condition_dropout < 1:
-            raise ConfigError(
-                f"condition_dropout is {self.condition_dropout}: a probability below 1 is needed"
-            )
-        # Rotary embeddings turn pairs of a head's values.
-        width, heads = self.transformer.width, self.transformer.heads
-        if width % (2 * heads):
-            raise ConfigError(
-                f"width {width} gives {heads} heads no even width: choose a width that is a "
-                "multiple of twice the heads"
             )

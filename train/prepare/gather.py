@@ -46,8 +46,6 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
         entry.
     """
     require_array_record()
-    options.check()
-    recipe.check()
     recipe = recipe.with_absolute_paths()
     _check_output(options, recipe)
     # workers may have another working directory

@@ -10,8 +10,10 @@ from typing import Annotated
 import tyro
 
 from jaxportrait.console.errors import exit_on_error
+from jaxportrait.ranges import Natural, check_ranges
 from train.data.clips import LayoutName, Selection
 from train.prepare.pools import EngineName
+from train.workers import Workers
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
@@ -36,15 +38,11 @@ class ClipOptions:
     layout: LayoutName = "mead"
     selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     engine: EngineName = "local"
-    workers: int = 1
-    limit: int = 0
+    workers: Workers = 1
+    limit: Natural = 0
 
-    def check(self) -> None:
-        """Raise a ValueError for numbers out of range."""
-        for name, least in (("workers", 1), ("limit", 0)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"--{name} must be at least {least}, got {value}")
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @contextmanager

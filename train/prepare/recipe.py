@@ -67,10 +67,6 @@ class Recipe(ABC):
     def extractor(self) -> "ClipExtractor":
         """Load the networks and the detector, and return the worker that uses them."""
 
-    @abstractmethod
-    def check(self) -> None:
-        """Raise a ValueError for values that make no records."""
-
     def with_absolute_paths(self) -> Self:
         """Return the recipe with paths that hold in every process of a cluster."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

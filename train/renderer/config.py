@@ -15,9 +15,12 @@ from jaxportrait.models.generator import GeneratorConfig
 from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.models.warping import WarpingConfig
+from jaxportrait.ranges import BatchSize, Blocks, Count, Share, Width, check_ranges
+from train.data.frames import FrameSize
 from train.engine.config import (
     ConfigError,
     LoopConfig,
+    LossWeight,
     OptimizerConfig,
     StageConfig,
 )
@@ -51,19 +54,22 @@ class LossWeights:
         where these are known.
     """
 
-    reconstruction: float = 10.0
-    focus: float = 0.0
-    perceptual: float = 0.0
-    adversarial: float = 1.0
-    feature_matching: float = 10.0
-    equivariance: float = 20.0
-    spread: float = 10.0
-    depth: float = 1.0
-    expression: float = 5.0
-    pose: float = 1.0
-    landmarks: float = 10.0
-    gaps: float = 0.0
-    correspondence: float = 0.0
+    reconstruction: LossWeight = 10.0
+    focus: LossWeight = 0.0
+    perceptual: LossWeight = 0.0
+    adversarial: LossWeight = 1.0
+    feature_matching: LossWeight = 10.0
+    equivariance: LossWeight = 20.0
+    spread: LossWeight = 10.0
+    depth: LossWeight = 1.0
+    expression: LossWeight = 5.0
+    pose: LossWeight = 1.0
+    landmarks: LossWeight = 10.0
+    gaps: LossWeight = 0.0
+    correspondence: LossWeight = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,12 @@ class DiscriminatorConfig:
       layers: number of layers; each halves height and width.
     """
 
-    channels: int = 32
-    max_channels: int = 256
-    layers: int = 4
+    channels: Width = 32
+    max_channels: Width = 256
+    layers: Blocks = 4
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -110,14 +119,14 @@ class RendererConfig(StageConfig):
     """
 
     # Pictures.
-    image_size: int = 256
-    batch_size: int = 32
-    scales: int = 4
-    color_jitter: float = 0.1
+    image_size: FrameSize = 256
+    batch_size: BatchSize = 32
+    scales: Count = 4
+    color_jitter: Share = 0.1
     # Landmarks.
     guided: tuple[tuple[int, int], ...] = ()
     gaps: tuple[tuple[int, int], ...] = ()
-    contrast: float = 0.0
+    contrast: Share = 0.0
     focused: tuple[int, ...] = ()
     folds: tuple[tuple[int, int], ...] = ()
     # Networks.
@@ -156,7 +165,7 @@ class RendererConfig(StageConfig):
         """Raise a ConfigError unless pictures can be halved as often as networks and
         losses halve them."""
         halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
-        if self.image_size < 1 or self.image_size % 2**halvings:
+        if self.image_size % 2**halvings:
             raise ConfigError(
                 f"image_size is {self.image_size}: appearance.down_blocks and "
                 f"warping.hourglass_blocks halve it {halvings} times, so choose a multiple of "
@@ -165,7 +174,7 @@ class RendererConfig(StageConfig):
         size = self.output_size
         # The lowest bit that is set is the power of two that divides the size.
         scales = (size & -size).bit_length()
-        if not 1 <= self.scales <= scales:
+        if self.scales > scales:
             raise ConfigError(
                 f"scales is {self.scales}: each after the first halves the generator's {size} "
                 f"pixels, so choose from 1 to {scales}"
@@ -204,10 +213,6 @@ class RendererConfig(StageConfig):
         if losses.gaps and not self.gaps:
             raise ConfigError(
                 f"losses.gaps is {losses.gaps}, between pairs of keypoints, and gaps names none"
-            )
-        if not 0 <= self.contrast <= 1:
-            raise ConfigError(
-                f"contrast is a share of the pairs, from 0 to 1, got {self.contrast}"
             )
         if self.contrast and not self.gaps:
             raise ConfigError(

@@ -11,14 +11,16 @@ this project's. Offsets begin at zero.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.models.stitching import StitchingConfig
+from jaxportrait.ranges import Positive, Range, check_ranges
 from train.engine.config import (
     ConfigError,
     LoopConfig,
+    LossWeight,
     OptimizerConfig,
     StageConfig,
 )
@@ -41,10 +43,13 @@ class LossWeights:
       offsets: mean absolute size of a network's offsets.
     """
 
-    shoulders: float = 10.0
-    surroundings: float = 10.0
-    openness: float = 1.0
-    offsets: float = 1.0
+    shoulders: LossWeight = 10.0
+    surroundings: LossWeight = 10.0
+    openness: LossWeight = 1.0
+    offsets: LossWeight = 1.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,11 @@ class OrganConfig:
     """
 
     openings: tuple[tuple[int, int, int, int], ...]
-    widest: float
-    radius: float
+    widest: Positive
+    radius: Positive
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,9 @@ class StitchingTrainConfig(StageConfig):
     """
 
     # A source is driven by another row, so a batch has two at least.
-    batch_size: int = 16
+    batch_size: Annotated[int, Range(2, 4096)] = 16
     jaw: tuple[int, ...] = ()
-    band: float = 0.2
+    band: Annotated[float, Range(above=0, below=1)] = 0.2
     guided: tuple[tuple[int, int], ...] = ()
     eyes: OrganConfig = field(default_factory=lambda: OrganConfig((), 0.8, 1.0))
     lips: OrganConfig = field(default_factory=lambda: OrganConfig((), 0.8, 1.0))
@@ -100,15 +108,6 @@ class StitchingTrainConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size < 2:
-            raise ConfigError(
-                f"batch_size is {self.batch_size}: a source is driven by the face of the row "
-                "before it, so choose 2 or more"
-            )
-        if not 0 < self.band < 1:
-            raise ConfigError(
-                f"band is {self.band}: choose a share of the picture's height, between 0 and 1"
-            )
         for part, organ in self.organs.items():
             self._check(part, organ)
 
@@ -152,11 +151,6 @@ class StitchingTrainConfig(StageConfig):
             raise ConfigError(
                 f"openings of {part} are {organ.openings}: give {count}, each of four landmarks: "
                 "middle above, middle below and the corners"
-            )
-        if organ.widest <= 0 or organ.radius <= 0:
-            raise ConfigError(
-                f"widest and radius of {part} are {organ.widest} and {organ.radius}: choose "
-                "positive ones"
             )
         # The height of an opening is read between its middles.
         guides = [landmark for _, landmark in self.guided]

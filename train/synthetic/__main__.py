@@ -12,7 +12,17 @@ from rich.console import Console
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.console.progress import show_progress
-from train.synthetic.dataset import Settings, make_clips, plan_clips, prepare_folder
+from jaxportrait.ranges import LongSeed, check_ranges
+from train.synthetic.dataset import (
+    Number,
+    PictureSize,
+    Seconds,
+    Settings,
+    make_clips,
+    plan_clips,
+    prepare_folder,
+)
+from train.workers import Workers
 
 SUMMARY = """Draw people who speak, with the truth of every frame.
 
@@ -38,12 +48,15 @@ class Options:
     """
 
     output_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    subjects: int
-    clips: int
-    seconds: float = 4.0
-    size: int = 256
-    seed: int = 0
-    workers: int = 2
+    subjects: Number
+    clips: Number
+    seconds: Seconds = 4.0
+    size: PictureSize = 256
+    seed: LongSeed = 0
+    workers: Workers = 2
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def main() -> None:

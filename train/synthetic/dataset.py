@@ -7,21 +7,23 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 
+from jaxportrait.ranges import LongSeed, Range, check_ranges
 from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
 from train.workers import map_in_workers
 
 DESCRIPTION = "synthetic.json"
-MOST = 999
-"""Limit of subjects, and of clips of a subject: their names have three digits."""
-SMALLEST_SIZE = 64
-"""Pixels."""
-LONGEST = 60.0
-"""Seconds."""
+Number = Annotated[int, Range(1, 999)]
+"""A number of subjects, or of clips of a subject: their names have three digits."""
+PictureSize = Annotated[int, Range(64, 4096, multiple=2)]
+"""Side of the square pictures in pixels; videos have even sides."""
+Seconds = Annotated[float, Range(above=0, most=60)]
+"""Least length of a clip."""
 FORMAT = 2
 """Version of the drawing: it is raised when the same seed gives other pictures."""
 
@@ -36,30 +38,16 @@ class Settings:
       size: side of the square pictures in pixels, even.
     """
 
-    seed: int = 0
-    seconds: float = 4.0
-    size: int = 256
+    seed: LongSeed = 0
+    seconds: Seconds = 4.0
+    size: PictureSize = 256
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def plan_clips(settings: Settings, subjects: int, clips: int) -> list[ClipPlan]:
-    """Return all clips of a data set, subject by subject.
-
-    Raises:
-      ValueError: a number is out of its range.
-    """
-    for name, value in (("subjects", subjects), ("clips", clips)):
-        if not 1 <= value <= MOST:
-            raise ValueError(f"--{name} must be from 1 to {MOST}, got {value}")
-    if settings.seed < 0:
-        raise ValueError(f"--seed must not be negative, got {settings.seed}")
-    if not 0 < settings.seconds <= LONGEST:
-        raise ValueError(
-            f"--seconds must be over 0 and at most {LONGEST:g}, got {settings.seconds:g}"
-        )
-    if settings.size < SMALLEST_SIZE or settings.size % 2:
-        raise ValueError(
-            f"--size must be even and at least {SMALLEST_SIZE}, got {settings.size}"
-        )
+    """Return all clips of a data set, subject by subject."""
     plans = []
     for subject in range(subjects):
         for clip in range(clips):
@@ -129,13 +117,10 @@ def make_clips(
       Each clip with its number of frames as soon as it is done, in any order.
 
     Raises:
-      ValueError: there is no worker.
       ChildProcessError: workers were killed, as by a lack of memory; it is raised after
         the other clips.
       OSError: a clip could not be made or written.
     """
-    if workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {workers}")
     failures = []
     make = partial(make_clip, root=root)
     try:

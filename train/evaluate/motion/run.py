@@ -14,6 +14,7 @@ from jaxportrait.console.progress import track
 from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.ranges import Count, Range, SamplingSteps, check_ranges
 from train.data.records import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis
@@ -57,25 +58,17 @@ class Options:
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
-    steps: tuple[int, ...] = (1, 2, 5, 10, 25)
-    guidance: tuple[float, ...] = (1, 2, 3, 4, 5, 6)
-    clips: int = 16
-    seeds: int = 3
+    steps: tuple[SamplingSteps, ...] = (1, 2, 5, 10, 25)
+    guidance: tuple[Annotated[float, Range(0, 100)], ...] = (1, 2, 3, 4, 5, 6)
+    clips: Count = 16
+    seeds: Annotated[int, Range(2, 1000)] = 3
     windows: WindowMode = "fused"
 
-    def check(self) -> None:
-        """Raise a ValueError for numbers that measure nothing."""
-        if not self.steps or min(self.steps) < 1:
-            text = " ".join(map(str, self.steps)) or "none"
-            raise ValueError(f"--steps must be at least 1, got {text}")
-        scales = np.array(self.guidance)
-        if not self.guidance or not (np.isfinite(scales) & (scales >= 0)).all():
-            text = " ".join(f"{scale:g}" for scale in self.guidance) or "none"
-            raise ValueError(f"--guidance must be finite scales from 0, got {text}")
-        for name, least in (("clips", 1), ("seeds", 2)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"--{name} must be at least {least}, got {value}")
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for name in ("steps", "guidance"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty: name one value or more")
 
 
 def evaluate(options: Options, console: Console) -> None:
@@ -85,7 +78,6 @@ def evaluate(options: Options, console: Console) -> None:
       ValueError, OSError: options, a data set or a checkpoint that do not fit together.
     """
     # Data and networks; everything is checked before hours of sampling.
-    options.check()
     dataset = open_dataset(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
     check_fit(dataset, checkpoint)

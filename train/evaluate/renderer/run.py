@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.console.progress import track
+from jaxportrait.ranges import Count, check_ranges
 from jaxportrait.renderer import Renderer
 from train.data.frames import FrameDataset, FrameRecord, open_frames
 from train.data.shards import SPLITS, DatasetError, Split, write_json
@@ -48,11 +49,14 @@ class Options:
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="FRAMES")]
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
-    pairs: int = 64
+    pairs: Count = 64
     people: People = "held-out"
     regions: tyro.conf.OmitArgPrefixes[RegionOptions] = field(
         default_factory=RegionOptions
     )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def evaluate(options: Options, console: Console) -> None:
@@ -61,15 +65,13 @@ def evaluate(options: Options, console: Console) -> None:
     Raises:
       ValueError, OSError: options, a data set or a checkpoint that do not fit together.
     """
-    if options.pairs < 1:
-        raise ValueError(f"--pairs must be at least 1, got {options.pairs}")
+    # Wrong options end the program before networks are loaded.
     dataset = open_frames(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
-    # wrong options end the program before networks are loaded
     regions = find_regions(options.regions, dataset)
-    renderer = Renderer(checkpoint, dtype="float32", batch_size=BATCH)
     check_zoom(dataset, checkpoint)
     records = find_records(dataset, options)
+    renderer = Renderer(checkpoint, dtype="float32", batch_size=BATCH)
     options.output.mkdir(parents=True, exist_ok=True)
     source = make_pairs(renderer, records, options.pairs)
     pairs = list(track(source, options.pairs, console, unit="pairs"))

@@ -15,6 +15,7 @@ from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.console.progress import track
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, DetectorName, open_detector
+from jaxportrait.ranges import Count, Range, check_ranges
 from train.data.clips import Clip
 from train.data.shards import write_json
 from train.evaluate.speech import report
@@ -30,6 +31,8 @@ from train.evaluate.speech.regressor import STEPS
 from train.evaluate.speech.render import head_motion, render_clip
 
 FIGURE_CLIPS = 4
+SEEDS = 2**32
+"""Number of seeds of a clip; the first follows the last."""
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
@@ -58,21 +61,15 @@ class Options:
     training_heads: Folder
     output: Folder = Path("evaluation")
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
-    clips: int = 12
-    training_clips: int = 100
-    regressor_steps: int = STEPS
+    clips: Annotated[int, Range(2)] = 12
+    training_clips: Count = 100
+    regressor_steps: Count = STEPS
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
 
-    def check(self) -> None:
-        """Raise a ValueError for numbers that measure nothing."""
-        least = {"clips": 2, "training_clips": 1, "regressor_steps": 1}
-        for name, minimum in least.items():
-            value = getattr(self, name)
-            if value < minimum:
-                option = name.replace("_", "-")
-                raise ValueError(f"--{option} must be at least {minimum}, got {value}")
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,6 @@ def evaluate(options: Options, console: Console) -> None:
     Raises:
       ValueError, OSError: options, heads or a checkpoint that do not fit together.
     """
-    options.check()
-    detector = open_detector(options.detector, options.detector_models)
-    animator = _open_animator(options, detector)
     held_out = find_heads(options.heads, options.clips)
     training = find_heads(options.training_heads)
     # the wrong sentence of a clip is another clip's
@@ -109,6 +103,8 @@ def evaluate(options: Options, console: Console) -> None:
         raise ValueError(
             f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
         )
+    detector = open_detector(options.detector, options.detector_models)
+    animator = _open_animator(options, detector)
     options.output.mkdir(parents=True, exist_ok=True)
     # The regressors learn from training heads, and are tested on held-out ones.
     lessons = find_heads(options.training_heads, options.training_clips)
@@ -198,7 +194,7 @@ def _render(options: Options, animator: Animator, head: Head, number: int) -> Pa
     """Write the video of a head that speaks, and return its path."""
     path = options.output / head.clip.name.replace("/", "-")
     # with one seed, all clips would blink at the same moments, and count as one
-    seed = options.sampling.seed + number
+    seed = (options.sampling.seed + number) % SEEDS
     sampling = replace(options.sampling, seed=seed)
     render_clip(animator, head.clip, head.truth, path, sampling)
     return path

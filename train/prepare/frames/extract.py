@@ -5,21 +5,27 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from jaxportrait.media.crop import (
-    CROP_SIZE,
     FaceRectangle,
     crop_face,
     network_input,
 )
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
+from jaxportrait.ranges import Range, check_ranges
 from train.data.clips import Clip
-from train.data.frames import DESCRIPTION, FrameRecord, encode_image
+from train.data.frames import (
+    DESCRIPTION,
+    FrameRecord,
+    FrameSize,
+    Zoom,
+    encode_image,
+)
 from train.data.spacing import evenly_spaced
 from train.data.truth import Truth, read_truth, truth_path
 from train.prepare.frames.landmarks import find_landmarks, normalise, stack_landmarks
@@ -43,21 +49,12 @@ class FrameRecipe(FaceRecipe):
     least_frames: ClassVar[int] = PAIR
     frame_step: ClassVar[int] = 1
 
-    size: int = 256
-    frames: int = 32
-    zoom: float = 1.0
+    size: FrameSize = 256
+    frames: Annotated[int, Range(PAIR, 100_000)] = 32
+    zoom: Zoom = 1.0
 
-    def check(self) -> None:
-        if not SMALLEST_SIZE <= self.size <= CROP_SIZE:
-            raise ValueError(
-                f"--size must be from {SMALLEST_SIZE} to {CROP_SIZE}, got {self.size}"
-            )
-        if self.frames < PAIR:
-            raise ValueError(f"--frames must be at least {PAIR}, got {self.frames}")
-        if not 0 < self.zoom <= LARGEST_ZOOM:
-            raise ValueError(
-                f"--zoom must be over 0 and at most {LARGEST_ZOOM:g}, got {self.zoom:g}"
-            )
+    def __post_init__(self) -> None:
+        check_ranges(self)
         if self.detector == "none" and self.zoom != 1:
             raise ValueError(
                 "--detector none uses pictures as they are, and --zoom crops tighter: leave out either"

@@ -20,6 +20,7 @@ from jaxportrait.media.video import VideoReader
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.read import read_motion
+from jaxportrait.ranges import BatchSize, check_ranges
 from train.data.clips import Clip
 from train.data.records import (
     DESCRIPTION,
@@ -56,11 +57,10 @@ class MotionRecipe(FaceRecipe):
     frame_step: ClassVar[int] = WINDOW_STEP
 
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
-    batch_size: int = 16
+    batch_size: BatchSize = 16
 
-    def check(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}")
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def open_checkpoint(self) -> Checkpoint:
         """Open the checkpoint; raise a CheckpointError if it lacks a part."""
