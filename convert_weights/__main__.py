@@ -1,6 +1,7 @@
 """`python -m convert_weights --pretrained-weights DIR --output CKPT`: published weights
 -> one checkpoint."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ from convert_weights.sources import (
 from jaxportrait.checkpoint import check_destination
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
+from jaxportrait.ranges import ImageSize, check_ranges
 
 SINGLE_PARTS = (
     "appearance",
@@ -101,8 +103,11 @@ class Options:
     output: Annotated[Path, arg(metavar="CKPT")]
     published: OmitArgPrefixes[Published] = field(default_factory=Published)
     parts: OmitArgPrefixes[PartFiles] = field(default_factory=PartFiles)
-    image_size: int = 256
+    image_size: ImageSize = 256
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def main() -> None:
@@ -163,7 +168,9 @@ def find_folder(published: Published) -> dict[str, Path]:
         return {}
     # Downloaded into the same folder that is searched next.
     if published.download:
-        download_liveportrait(folder)
+        remark = download_liveportrait(folder, animals=published.animals)
+        if remark is not None:
+            print(f"note: {remark}", file=sys.stderr)
     return find_published(folder, animals=published.animals)
 
 

@@ -4,7 +4,7 @@ running code."""
 import pickle
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,26 +126,66 @@ def _present_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
     return {part: path for part, path in paths.items() if path.is_file()}
 
 
-def download_liveportrait(folder: Path) -> None:
+def download_liveportrait(folder: Path, *, animals: bool = False) -> str | None:
     """Fetch the published LivePortrait weights into `folder`.
 
     An interrupted download resumes where it stopped.
+
+    Args:
+      animals: whether the animal weights are the ones that are needed.
+
+    Returns:
+      A remark, if the download failed and the folder holds all that is needed.
+
+    Raises:
+      ConversionError: the download failed, and the folder lacks a file.
     """
+    reason = _fetch_liveportrait(folder)
+    if reason is None:
+        return None
+    missing = _missing_files(folder, needed_files(animals))
+    if not missing:
+        return (
+            f"nothing was fetched ({reason}): {folder} holds all files that are needed"
+        )
+    raise ConversionError(
+        f"downloading {HUGGING_FACE_REPOSITORY} failed ({reason}), and {folder} lacks {missing[0]}: run the command "
+        f"again to resume, or fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and "
+        "leave out --download"
+    )
+
+
+def _fetch_liveportrait(folder: Path) -> str | None:
+    """Fetch the published weights; return the reason if some were not fetched."""
     # Imported here: only a download needs it.
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils import filter_repo_objects
 
     # The older animal weights are left out.
     patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
     try:
+        names = HfApi().list_repo_files(HUGGING_FACE_REPOSITORY)
         snapshot_download(
             HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns
         )
     # The hub raises errors of many libraries.
     except Exception as error:
-        raise ConversionError(
-            f"downloading {HUGGING_FACE_REPOSITORY} failed ({_first_line(error)}): run the command again to resume, or "
-            f"fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and leave out --download"
-        ) from error
+        return _first_line(error)
+    # Without a connection, a download into a folder that exists ends with no error.
+    missing = _missing_files(
+        folder, filter_repo_objects(names, allow_patterns=patterns)
+    )
+    return f"{missing[0]} did not arrive" if missing else None
+
+
+def needed_files(animals: bool) -> list[str]:
+    """Return the published paths of the newest weights, of humans or of animals."""
+    base = BASE_FOLDERS[animals][0]
+    return [*(f"{base}/{name}" for name in BASE_FILES.values()), STITCHING_FILE]
+
+
+def _missing_files(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not (folder / name).is_file()]
 
 
 def whisper_names() -> list[str]:

@@ -1,5 +1,6 @@
 """Clips of a tree of videos: where they lie, and what their paths say about them."""
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ class Clip:
     """A video with sound.
 
     Attributes:
-      name: path of the video below the data set's root, with slashes.
+      name: path of the video below the data set's root, with slashes; bytes that are not
+        UTF-8 are escaped, here and in the other texts.
       video: file of the video.
       sound: file that the sound is read from: the video itself, or one beside it.
       subject: name of the speaker.
@@ -30,6 +32,11 @@ class Clip:
     subject: str
     emotion: str = ""
     level: int = 0
+
+    @property
+    def has_escaped_name(self) -> bool:
+        """True if the path is not UTF-8."""
+        return not self.video.as_posix().endswith(self.name)
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
         _require("angle", {*angles} - {ANY_ANGLE}, present)
     for video in root.glob("*/video/*/*/level_*/*.mp4"):
         subject, _, angle, emotion, folder, _ = video.relative_to(root).parts
+        texts = escape(subject), escape(emotion)
         # folders of other names hold no clips
         level = folder.removeprefix("level_")
         if not level.isdecimal():
@@ -96,7 +104,7 @@ def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
         if ANY_ANGLE in angles or angle in angles:
             sound = root / subject / "audio" / emotion / folder / f"{video.stem}.m4a"
             name = _name(video, root)
-            yield Clip(name, video, sound, subject, emotion, int(level))
+            yield Clip(name, video, sound, *texts, int(level))
 
 
 def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
@@ -107,7 +115,7 @@ def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
         is_video = video.suffix.lower() in VIDEO_SUFFIXES
         if is_video and not is_hidden and video.is_file():
             subject = parts[0] if len(parts) > 1 else video.stem
-            yield Clip(_name(video, root), video, video, subject)
+            yield Clip(_name(video, root), video, video, escape(subject))
 
 
 _LISTINGS: dict[LayoutName, Callable[[Path, Selection], Iterator[Clip]]] = {
@@ -117,7 +125,13 @@ _LISTINGS: dict[LayoutName, Callable[[Path, Selection], Iterator[Clip]]] = {
 
 
 def _name(video: Path, root: Path) -> str:
-    return video.relative_to(root).as_posix()
+    return escape(video.relative_to(root).as_posix())
+
+
+def escape(name: str) -> str:
+    """Return a file's name as text, with escapes such as `\\xff` for bytes that are not
+    UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _select(clips: list[Clip], selection: Selection) -> list[Clip]:

@@ -13,7 +13,7 @@ from train.data.shards import require_array_record
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
 from train.prepare.options import ClipOptions
 from train.prepare.pools import ENGINES
-from train.prepare.recipe import Recipe
+from train.prepare.recipe import Recipe, failure
 from train.prepare.split import Piece, split_clips
 from train.prepare.store import ClipStore
 
@@ -88,9 +88,10 @@ def _extract_missing(
 ) -> dict[str, Entry]:
     """Extract the clips that the store lacks, and return the entries of those that
     failed."""
-    failed: dict[str, Entry] = {}
-    missing = [clip for clip in clips if not store.has(clip)]
-    finished = len(clips) - len(missing)
+    failed = {clip.name: _unnamed(clip) for clip in clips if clip.has_escaped_name}
+    readable = [clip for clip in clips if clip.name not in failed]
+    missing = [clip for clip in readable if not store.has(clip)]
+    finished = len(readable) - len(missing)
     if finished:
         message = f"{finished} of {len(clips)} clips are done already"
         console.print(message, highlight=False)
@@ -105,6 +106,11 @@ def _extract_missing(
                 failed[clip.name] = outcome.entry
             advance(outcome.entry.frames, failed=outcome.record is None)
     return failed
+
+
+def _unnamed(clip: Clip) -> Entry:
+    # records and manifests are UTF-8
+    return failure(clip, ValueError("its path is not UTF-8: rename it")).entry
 
 
 def _divide(entries: Sequence[Entry], recipe: Recipe) -> list[Piece]:
