@@ -13,6 +13,7 @@ from pathlib import Path
 from jaxportrait.console.errors import INVALID
 from jaxportrait.console.options import COMMAND, print_rename
 from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
+from jaxportrait.console.streams import keep_errors_harmless
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ OWN_PACKAGES = {"jaxportrait", *PROGRAM_PACKAGES}
 
 def main() -> None:
     """Run the command named by the first word of the command line."""
+    keep_errors_harmless()
     # No command is an unknown command.
     name, *arguments = sys.argv[1:] or [""]
     if name in ("-h", "--help"):

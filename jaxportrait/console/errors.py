@@ -9,6 +9,16 @@ import jax
 
 INVALID = 2
 """Exit status of a request that cannot be fulfilled; also tyro's, for options."""
+SHORTAGES = (
+    "RESOURCE_EXHAUSTED",
+    "Cannot allocate memory",
+    "Insufficient memory",
+    "bad_alloc",
+    "can't allocate memory",
+    "can't start new thread",
+)
+"""Words by which JAX, the system, OpenCV, C++, torch and Python report a lack of memory
+or of address space."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
 TERMINATED = 143
@@ -30,8 +40,8 @@ def exit_on_error(
       statuses: further errors to report in this way, with their exit status.
 
     Raises:
-      SystemExit: in place of ValueError, OSError and errors of XLA, with status 2; of
-        KeyboardInterrupt, with status 130.
+      SystemExit: in place of ValueError, OSError, errors of XLA and a lack of memory,
+        with status 2; of KeyboardInterrupt, with status 130.
     """
     exit_statuses = {
         ValueError: INVALID,
@@ -44,20 +54,30 @@ def exit_on_error(
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except tuple(exit_statuses) as error:
-        if debug:
+    except Exception as error:
+        kinds = [kind for kind in exit_statuses if isinstance(error, kind)]
+        if debug or not (kinds or is_shortage(error)):
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
-        kinds = [kind for kind in exit_statuses if isinstance(error, kind)]
         # of several that fit, the last is the most special: a program's own
-        sys.exit(exit_statuses[kinds[-1]])
+        sys.exit(exit_statuses[kinds[-1]] if kinds else INVALID)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Return whether an error comes of a lack of memory, whichever library raised it."""
+    message = str(error)
+    return isinstance(error, MemoryError) or any(
+        words in message for words in SHORTAGES
+    )
 
 
 def explain(error: Exception) -> str:
     """Return one line for an error."""
-    message = str(error)
-    is_runtime = isinstance(error, jax.errors.JaxRuntimeError)
     # XLA's own words are a page of allocations, which help no user
-    if is_runtime and "RESOURCE_EXHAUSTED" in message:
+    if isinstance(error, jax.errors.JaxRuntimeError) and is_shortage(error):
         return "the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu"
-    return re.sub(r"\s*\n\s*", " ", message).strip()
+    message = re.sub(r"\s*\n\s*", " ", str(error)).strip()
+    if is_shortage(error):
+        reason = message or type(error).__name__
+        return f"memory is short ({reason}): free some, or use a smaller input or batch"
+    return message

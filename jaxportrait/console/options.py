@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxportrait.console.origin import print_others
+from jaxportrait.console.streams import keep_errors_harmless
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ def parse_options(
     Raises:
       SystemExit: the words are no valid options, with status 2, or ask for help.
     """
+    # Wrong options are the first thing that a program prints.
+    keep_errors_harmless()
     name = command_name(program)
     if not name.startswith(f"{COMMAND} "):
         print_others()
