@@ -201,8 +201,8 @@ def test_a_checkpoint_without_a_flow_transformer_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "at least one"),
-        ({"cfg_scale": float("nan")}, "finite"),
+        ({"steps": 0}, "steps is 0: it must be from 1 to 1000"),
+        ({"cfg_scale": float("nan")}, "cfg_scale is nan: it must be from -100 to 100"),
         ({"windows": "Fused"}, "choose one of fused, independent"),
     ],
 )

@@ -4,6 +4,7 @@ draw."""
 from enum import IntEnum
 
 import jax
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 
@@ -18,5 +19,13 @@ class Purpose(IntEnum):
 
 
 def root_key(seed: int, purpose: Purpose) -> PRNGKeyArray:
-    """Return the key from which all draws of a purpose are derived."""
-    return jax.random.fold_in(jax.random.key(seed), purpose)
+    """Return the key from which all draws of a purpose are derived.
+
+    Args:
+      seed: up to 64 bits.
+    """
+    # JAX makes a key of 32 bits, and ignores higher ones.
+    key = jax.random.key(seed % 2**32)
+    if seed >= 2**32:
+        key = jax.random.fold_in(key, np.uint32(seed >> 32))
+    return jax.random.fold_in(key, purpose)

@@ -110,7 +110,6 @@ def test_an_option_may_need_the_file():
             "no multiple of validate_every",
         ),
         ("accumulation = 7", "cannot be cut into 7"),
-        ("condition_dropout = 1.0", "a probability below 1"),
         ("= 3", "is not TOML"),
     ],
 )

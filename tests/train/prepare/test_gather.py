@@ -1,5 +1,7 @@
 """Records gathered of clips, by an engine that only logs its work."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from rich.console import Console
 from tests.train.recipes import NameRecipe
 from train.prepare import gather as module
 from train.prepare.gather import gather
+from train.prepare.manifest import MANIFEST
 from train.prepare.motion.extract import MotionRecipe
 from train.prepare.options import ClipOptions
 from train.prepare.pools.local import extract_locally
@@ -39,13 +42,21 @@ def test_paths_hold_wherever_the_work_is_done(tmp_path, monkeypatch):
     assert absolute.detector_models == tmp_path / "models"
 
 
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({"workers": 0}, "--workers must be at least 1, got 0"),
-        ({"limit": -1}, "--limit must be at least 0, got -1"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(numbers, message):
-    with pytest.raises(ValueError, match=message):
-        gather(options_of(**numbers), NameRecipe(), QUIET)
+def test_a_clip_whose_path_is_not_utf_8_is_left_out_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # As an old file system or a zip file leaves it.
+    folder = Path(os.fsdecode(b"videos/M\xfcller"))
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system has only UTF-8 names")
+    (folder / "a.mp4").touch()
+    (tmp_path / "videos/b.mp4").touch()
+    gathered = gather(options_of(), NameRecipe(), QUIET)
+    assert [piece.clip for piece in gathered.pieces] == ["b.mp4"]
+    lines = (tmp_path / "out" / MANIFEST).read_text(encoding="utf-8").splitlines()
+    first, second = map(json.loads, lines)
+    assert first["clip"] == r"M\xfcller/a.mp4"
+    assert first["subject"] == r"M\xfcller"
+    assert first["reason"] == "its path is not UTF-8: rename it"
+    assert (second["clip"], second["reason"]) == ("b.mp4", "")

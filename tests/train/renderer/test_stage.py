@@ -131,14 +131,9 @@ def test_landmarks_that_frames_lack_are_named(tmp_path: Path, tiny: RendererConf
             r"losses\.focus is 4\.0, on focused landmarks, and focused names none",
         ),
         (
-            {"image_size": 0},
-            r"image_size is 0: .* halve it 7 times, so .* a multiple of 128",
-        ),
-        (
             {"image_size": 100},
             r"image_size is 100: .* halve it 7 times, so .* a multiple of 128",
         ),
-        ({"scales": 0}, "scales is 0: .* 512 pixels, so choose from 1 to 10"),
         ({"scales": 11}, "scales is 11: .* 512 pixels, so choose from 1 to 10"),
         (
             {"optimizer": OptimizerConfig(clip_apart=("iris",))},

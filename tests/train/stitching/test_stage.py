@@ -201,21 +201,12 @@ def test_openness_is_drawn_for_a_row_wherever_it_lies():
     ("changes", "message"),
     [
         (
-            {"batch_size": 1},
-            "batch_size is 1: a source is driven by the face of the row before it",
-        ),
-        ({"band": 0.0}, "band is 0.0"),
-        (
             {"guided": GUIDED[1:]},
             "eye_retargeting opens at landmark 0, on which guided puts no keypoint",
         ),
         (
             {"eyes": OrganConfig((EYE,), 0.8, 1.0)},
             "openings of eye_retargeting are .*: give 2",
-        ),
-        (
-            {"lips": OrganConfig((LIP,), 0.0, 1.0)},
-            "widest and radius of lip_retargeting are 0.0 and 1.0",
         ),
     ],
 )

@@ -17,30 +17,9 @@ from train.synthetic.dataset import (
     Settings,
     finished_file,
     make_clips,
-    plan_clips,
     prepare_folder,
 )
 from train.synthetic.motion import FPS
-
-
-@pytest.mark.parametrize(
-    ("settings", "subjects", "clips", "message"),
-    [
-        (Settings(), 0, 1, "--subjects must be from 1 to 999, got 0"),
-        (Settings(), 1, 1000, "--clips must be from 1 to 999, got 1000"),
-        (Settings(seed=-1), 1, 1, "--seed must not be negative, got -1"),
-        (Settings(seconds=0), 1, 1, "--seconds must be over 0 and at most 60, got 0"),
-        (Settings(size=65), 1, 1, "--size must be even and at least 64, got 65"),
-    ],
-)
-def test_numbers_that_make_no_data_set_are_refused(settings, subjects, clips, message):
-    with pytest.raises(ValueError, match=message):
-        plan_clips(settings, subjects, clips)
-
-
-def test_no_worker_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"):
-        next(make_clips(plan_clips(Settings(), 1, 1), tmp_path, 0))
 
 
 def test_without_espeak_the_package_is_named(tmp_path, monkeypatch):

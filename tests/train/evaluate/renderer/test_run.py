@@ -71,13 +71,13 @@ def test_the_program_writes_table_figures_and_sheets(
 def test_a_request_that_measures_nothing_is_one_line_and_status_2(
     program, frames, checkpoint, tmp_path, monkeypatch, capsys
 ):
-    words = arguments(frames, checkpoint, tmp_path / "out", "--pairs", 0)
+    words = arguments(frames, checkpoint, tmp_path / "out", "--mouth", 999)
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as status:
         program()
     assert status.value.code == 2
     *notes, error = capsys.readouterr().err.splitlines()
-    assert error == "error: --pairs must be at least 1, got 0"
+    assert error.startswith("error: --mouth names landmark 999, and ")
     name = "`python -m train.renderer.evaluate` is now"
     assert [name in note for note in notes] == ([] if program is main else [True])
 

@@ -1,0 +1,101 @@
+"""Options outside their ranges: every program refuses them in a line that has the value
+and the fix, with status 2, and writes nothing."""
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+HUGE = str(10**30)
+INFER = ("infer.__main__", ["--compilation-cache", "none"])
+CONVERT = ("convert_weights.__main__", ["--output", "C"])
+SYNTHESIZE = ("train.synthetic.__main__", ["--output-path", "O"])
+PROCESS = (
+    "train.process",
+    ["--dataset-path", "D", "--output-path", "O", "--checkpoint", "C"],
+)
+FRAMES = ("train.frames", ["--dataset-path", "D", "--output-path", "O"])
+TRAIN = ("train.__main__", ["--dataset-path", "D", "--work-dir", "W"])
+EXPORT = ("train.export", ["--work-dir", "W", "--output", "O"])
+EVALUATE = ("train.evaluate.__main__", ["--dataset-path", "D", "--checkpoint", "C"])
+EVALUATE_RENDERER = ("train.evaluate.renderer.__main__", EVALUATE[1])
+EVALUATE_SPEECH = (
+    "train.evaluate.speech.__main__",
+    ["--heads", "H", "--training-heads", "T"],
+)
+
+# (program, option, values): each value is outside the option's range.
+TABLE = [
+    (INFER, "--steps", ["0", "-1", "1001", str(2**40)]),
+    (INFER, "--cfg-scale", ["1e308", "nan", "-inf", "101"]),
+    (INFER, "--seed", ["-1", str(2**32)]),
+    (INFER, "--batch-size", ["0", str(10**9), str(10**19)]),
+    (INFER, "--devices", ["0"]),
+    (INFER, "--face", ["-1"]),
+    (INFER, "--output-fps", ["0", "nan", "inf", "241"]),
+    (INFER, "--crf", ["-1", "52"]),
+    (CONVERT, "--image-size", ["0", "-256", "63", "4097", HUGE]),
+    (SYNTHESIZE, "--subjects", ["0", "1000"]),
+    (SYNTHESIZE, "--seconds", ["0", "nan", "61"]),
+    (SYNTHESIZE, "--size", ["0", "65", "4098", HUGE]),
+    (SYNTHESIZE, "--seed", ["-1", str(2**64)]),
+    (SYNTHESIZE, "--workers", ["0", HUGE]),
+    (PROCESS, "--workers", ["0", HUGE]),
+    (PROCESS, "--limit", ["-1"]),
+    (PROCESS, "--batch-size", ["0", HUGE]),
+    (FRAMES, "--size", ["0", "31", "1024", HUGE]),
+    (FRAMES, "--frames", ["1"]),
+    (FRAMES, "--zoom", ["0", "nan", "2.3"]),
+    (TRAIN, "--processes", ["0"]),
+    (TRAIN, "--process", ["-1"]),
+    (TRAIN, "--peak-tflops", ["0", "nan"]),
+    (EXPORT, "--step", ["-1"]),
+    (EXPORT, "--log-mel", ["0", HUGE]),
+    (EXPORT, "--cfg-scale", ["nan", "1e308"]),
+    (EVALUATE, "--steps", ["0", HUGE]),
+    (EVALUATE, "--guidance", ["-1", "nan", "101"]),
+    (EVALUATE, "--clips", ["0"]),
+    (EVALUATE, "--seeds", ["1"]),
+    (EVALUATE_RENDERER, "--pairs", ["0"]),
+    (EVALUATE_SPEECH, "--clips", ["1"]),
+    (EVALUATE_SPEECH, "--training-clips", ["0"]),
+    (EVALUATE_SPEECH, "--regressor-steps", ["0"]),
+    (EVALUATE_SPEECH, "--seed", [str(2**32)]),
+]
+REQUIRED = {SYNTHESIZE[0]: ["--subjects", "1", "--clips", "1"]}
+"""Options of a program that may be overridden by the one that is tested."""
+
+
+def run(module: str, words: list[str], monkeypatch, capsys) -> tuple[object, str]:
+    """Run a program in this process; return its status, and its words on stderr."""
+    monkeypatch.setattr(sys, "argv", [module, *words])
+    with pytest.raises(SystemExit) as stop:
+        import_module(module).main()
+    # tyro draws a box around its lines.
+    error = re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().err)
+    return stop.value.code, " ".join(error.split())
+
+
+@pytest.mark.parametrize(
+    ("program", "option", "values"),
+    TABLE,
+    ids=[f"{module.split('.__')[0]} {option}" for (module, _), option, _ in TABLE],
+)
+def test_a_value_outside_its_range_is_refused(
+    program, option, values, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    module, arguments = program
+    # A name such as `output_fps` may be printed with a space.
+    name = option.removeprefix("--").replace("-", "[_ ]")
+    for value in values:
+        words = [*arguments, *REQUIRED.get(module, []), option, value]
+        status, error = run(module, words, monkeypatch, capsys)
+        assert status == 2, error
+        # As Python prints the number.
+        number = re.escape(str(float(value) if "e" in value else value))
+        assert re.search(rf"\b{name} is {number}(\.0)?: it must be ", error), error
+        assert "Traceback" not in error
+        assert list(tmp_path.iterdir()) == []
