@@ -192,3 +192,34 @@ def test_a_failed_download_of_weights_says_what_to_do(tmp_path, monkeypatch):
         match=r"downloading KwaiVGI/LivePortrait failed .* by hand into .* --download",
     ):
         download_liveportrait(tmp_path)
+
+
+def test_a_download_without_a_network_into_a_full_folder_says_so(weights, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    remark = download_liveportrait(weights)
+    assert remark is not None
+    assert remark.startswith("nothing was fetched (")
+    assert remark.endswith(f"{weights} holds all files that are needed")
+    # The animals' newest files count only for animals.
+    newest = "liveportrait_animals/base_models_v1.1/motion_extractor.pth"
+    (weights / newest).unlink()
+    assert download_liveportrait(weights) is not None
+    with pytest.raises(ConversionError, match=f"lacks {newest}"):
+        download_liveportrait(weights, animals=True)
+
+
+def test_a_download_that_loses_its_connection_names_what_is_missing(
+    weights, monkeypatch
+):
+    """The hub's download then ends with no error, if the folder exists."""
+    names = [f"liveportrait/base_models/{name}" for name in BASE_FILES.values()]
+    names += [STITCHING_FILE, "README.md"]
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi.list_repo_files", lambda self, repository: names
+    )
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: weights)
+    assert download_liveportrait(weights) is None
+    (weights / names[0]).unlink()
+    message = rf"failed \({names[0]} did not arrive\), and .* lacks {names[0]}"
+    with pytest.raises(ConversionError, match=message):
+        download_liveportrait(weights)
