@@ -5,7 +5,6 @@ from pathlib import Path
 import jax
 
 from infer.config import Options
-from jaxportrait.animation import check_rate
 from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.console.job import JobDisplay
 from jaxportrait.job import Notify, check_folder, run_job, time_stages
@@ -39,7 +38,6 @@ def warm_up(options: Options, notify: Notify) -> Path:
     cache = Path(jax.config.values["jax_compilation_cache_dir"])
     request = options.request()
     check_folder(cache)
-    check_rate(request.output_fps)
     # The same checks as for a clip, before minutes of compiling.
     audio = Audio.open(request.audio, allow_video=request.allow_video)
     with (

@@ -14,14 +14,11 @@ from jaxportrait.media.colors import to_picture
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.write import Encoder, VideoWriter
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
+from jaxportrait.ranges import FrameRate, Seed, check_value
 from jaxportrait.types import Source
 
 T = TypeVar("T")
 Frame = UInt8[np.ndarray, "h w 3"]
-
-MAX_OUTPUT_FPS = 240
-"""Largest frame rate of a clip that is made from a portrait, far above that of screens
-and of the motion."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +112,6 @@ class Animation:
                 on_frame()
 
 
-def check_rate(output_fps: float) -> None:
-    """Raise a ValueError unless clips can be made at so many frames a second."""
-    if not 1 <= output_fps <= MAX_OUTPUT_FPS:
-        raise ValueError(
-            f"output fps is {output_fps:g}: it must be from 1 to {MAX_OUTPUT_FPS}"
-        )
-
-
 def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, int]:
     """Return how many frames a clip has, and how many of motion it is resampled from.
 
@@ -134,7 +123,7 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
     Raises:
       ValueError: no usable frame rate.
     """
-    check_rate(output_fps)
+    check_value("output_fps", output_fps, FrameRate)
     # The last frame may lie after the end of the sound, by less than a frame.
     count = max(1, round(seconds * output_fps))
     return count, int(np.ceil((count - 1) * fps / output_fps)) + 1

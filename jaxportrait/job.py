@@ -23,13 +23,20 @@ from jaxportrait.animation import (
     Portrait,
     Retargeting,
     Sampling,
-    check_rate,
 )
 from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import Encoder, check_format, select_encoder
+from jaxportrait.ranges import (
+    BatchSize,
+    Count,
+    FrameRate,
+    Natural,
+    Quality,
+    check_ranges,
+)
 
 COMPILE_EVENTS = (
     "/jax/core/compile/backend_compile_duration",
@@ -60,12 +67,15 @@ class Request:
     audio: Path
     output: Path
     allow_video: bool = False
-    face: int | None = None
+    face: Natural | None = None
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
-    output_fps: float = 30.0
-    crf: int = 18
+    output_fps: FrameRate = 30.0
+    crf: Quality = 18
     encoder: Encoder = "auto"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,13 @@ class Networks:
 
     checkpoint: Path = demo.CHECKPOINT
     dtype: DType = "auto"
-    batch_size: int | None = None
-    devices: int | None = None
+    batch_size: BatchSize | None = None
+    devices: Count | None = None
     detector: DetectorName = "auto"
     detector_models: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def load(self) -> Animator:
         return Animator.from_checkpoint(
@@ -203,7 +216,6 @@ def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
       ValueError, OSError: an input or an option is not usable.
     """
     check_folder(request.output.parent)
-    check_rate(request.output_fps)
     audio = Audio.open(request.audio, allow_video=request.allow_video)
     image = read_image(request.source)
     size = (image.shape[1], image.shape[0])

@@ -82,6 +82,8 @@ Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
 FrameRate = Annotated[float, Range(1, 240)]
 """Frames a second: far above the rates of screens and of motion."""
+Quality = Annotated[int, Range(0, 51)]
+"""Constant rate factor of H.264; 0 is lossless."""
 Decay = Annotated[float, Range(0, below=1)]
 """A share that stays at each update."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]
@@ -104,6 +106,21 @@ def check_ranges(config: Any) -> None:
     for name, field_range in field_ranges(type(config)).items():
         for value in _numbers(getattr(config, name)):
             _check(name, value, field_range)
+
+
+def check_value(name: str, value: Any, kind: Any) -> None:
+    """Raise a ValueError if a value is outside the range of an annotated type.
+
+    Args:
+      name: name of the value, for messages.
+      value: one number, a tuple of numbers, or None.
+      kind: a type with a `Range`, such as `BatchSize`.
+    """
+    field_range = _find_range(kind)
+    if field_range is None:
+        raise TypeError(f"{kind} has no range")
+    for number in _numbers(value):
+        _check(name, number, field_range)
 
 
 @cache

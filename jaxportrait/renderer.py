@@ -29,6 +29,7 @@ from jaxportrait.pipeline.retarget import (
     compose,
     find_rest,
 )
+from jaxportrait.ranges import BatchSize, check_value
 from jaxportrait.types import Source
 
 T = TypeVar("T")
@@ -87,11 +88,8 @@ class Renderer:
           ValueError: a batch of no frames, more devices than there are, or no such
             dtype.
         """
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(
-                f"batch size is {batch_size}: at least one frame is needed"
-            )
         # Mistakes in the options are named before networks are loaded.
+        check_value("batch_size", batch_size, BatchSize)
         self.mesh = make_mesh(devices)
         checkpoint.require(RENDERER)
         self.precision = choose_precision(dtype)

@@ -212,13 +212,13 @@ def blurred(picture: np.ndarray) -> np.ndarray:
 def test_options_that_do_not_fit_are_named(
     animator, portrait, audio, tiny_checkpoint, tmp_path
 ):
-    with pytest.raises(ValueError, match="output fps is 0"):
+    with pytest.raises(ValueError, match="output_fps is 0: it must be from 1 to 240"):
         animator.animate(portrait, audio, output_fps=0)
     with pytest.raises(ValueError, match="steps is 0"):
         Sampling(steps=0)
     with pytest.raises(ValueError, match="seed is -1"):
         Sampling(seed=-1)
-    with pytest.raises(ValueError, match="cfg scale is nan"):
+    with pytest.raises(ValueError, match="cfg_scale is nan"):
         Sampling(cfg_scale=float("nan"))
     with pytest.raises(
         ValueError, match="windows is 'Fused': choose one of fused, independent"
@@ -231,7 +231,7 @@ def test_options_that_do_not_fit_are_named(
     opened = open_checkpoint(tiny_checkpoint)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float"):
         Animator(opened, dtype="fp16")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="batch size is 0"):
+    with pytest.raises(ValueError, match="batch_size is 0: it must be from 1 to 4096"):
         Animator(opened, batch_size=0)
     with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Animator(opened, devices=99)

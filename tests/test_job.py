@@ -91,8 +91,8 @@ def test_a_loaded_animator_serves_many_jobs(request_of_one_second, networks):
     [
         ({"source": Path("absent.png")}, "no picture at"),
         ({"audio": Path("absent.wav")}, "does not exist"),
-        ({"output_fps": 0.0}, "output fps is 0"),
-        ({"crf": 99}, "crf must be from 0 to 51"),
+        ({"output_fps": 0.0}, "output_fps is 0.0: it must be from 1 to 240"),
+        ({"crf": 99}, "crf is 99: it must be from 0 to 51"),
         ({"output": Path(__file__) / "clip.mp4"}, "cannot be written to"),
     ],
     ids=["picture", "sound", "rate", "quality", "folder"],

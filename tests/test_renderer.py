@@ -184,7 +184,7 @@ def test_options_that_do_not_fit_are_named(checkpoint, tmp_path):
     opened = open_checkpoint(checkpoint)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float"):
         Renderer(opened, dtype="fp16")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="batch size is 0"):
+    with pytest.raises(ValueError, match="batch_size is 0: it must be from 1 to 4096"):
         Renderer(opened, batch_size=0)
     with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Renderer(opened, devices=99)
