@@ -98,8 +98,12 @@ class FieldRange(NamedTuple):
     whole: bool
 
 
+class OptionError(ValueError):
+    """Options that cannot be: outside their ranges, or against each other."""
+
+
 def check_ranges(config: Any) -> None:
-    """Raise a ValueError if a number of a dataclass is outside the range of its field.
+    """Raise an OptionError if a number of a dataclass is outside the range of its field.
 
     A field may hold one number, a tuple of numbers, or None.
     """
@@ -109,7 +113,7 @@ def check_ranges(config: Any) -> None:
 
 
 def check_value(name: str, value: Any, kind: Any) -> None:
-    """Raise a ValueError if a value is outside the range of an annotated type.
+    """Raise an OptionError if a value is outside the range of an annotated type.
 
     Args:
       name: name of the value, for messages.
@@ -163,6 +167,6 @@ def _check(name: str, value: Any, field_range: FieldRange) -> None:
     # For Python, True is a whole number.
     if isinstance(value, bool) or not isinstance(value, kind):
         noun = "whole number" if field_range.whole else "number"
-        raise ValueError(f"{name} is {reprlib.repr(value)}: it must be a {noun}")
+        raise OptionError(f"{name} is {reprlib.repr(value)}: it must be a {noun}")
     if not field_range.allowed.holds(value):
-        raise ValueError(f"{name} is {value}: it must be {field_range.allowed}")
+        raise OptionError(f"{name} is {value}: it must be {field_range.allowed}")

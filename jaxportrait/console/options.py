@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any, TypeVar
 
 import tyro
 
 from jaxportrait.console.origin import print_others
 from jaxportrait.console.streams import keep_errors_harmless
+from jaxportrait.ranges import OptionError
 
 T = TypeVar("T")
 
@@ -41,14 +44,32 @@ def parse_options(
     name = command_name(program)
     if not name.startswith(f"{COMMAND} "):
         print_others()
-    return tyro.cli(
-        options_type,
-        prog=name,
-        # The example stands above the options, where it is seen first.
-        description=f"{summary}\n\nExample:\n  {name} {example}",
-        args=arguments,
-        default=default,
-    )
+    complaint = StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return tyro.cli(
+                options_type,
+                prog=name,
+                # The example stands above the options, where it is seen first.
+                description=f"{summary}\n\nExample:\n  {name} {example}",
+                args=arguments,
+                default=default,
+            )
+    except SystemExit as stop:
+        error = find_option_error(stop)
+        words = complaint.getvalue() if error is None else f"error: {error}\n"
+        print(words, end="", file=sys.stderr)
+        raise
+
+
+def find_option_error(stop: SystemExit) -> OptionError | None:
+    """Return the error of the options' own checks for which tyro stops, if it is one:
+    a line of its own says more than tyro's box."""
+    # tyro stops while it handles that error.
+    error = stop.__context__
+    while error is not None and not isinstance(error, OptionError):
+        error = error.__context__
+    return error
 
 
 def command_name(program: str) -> str:

@@ -72,11 +72,11 @@ BAD = {
     "frame rate": (
         "--output-fps",
         lambda i, p, v: 0,
-        "output fps is 0: it must be from 1",
+        "output_fps is 0.0: it must be from 1",
     ),
-    "batch": ("--batch-size", lambda i, p, v: 0, "batch size is 0"),
+    "batch": ("--batch-size", lambda i, p, v: 0, "batch_size is 0: it must be from 1"),
     "devices": ("--devices", lambda i, p, v: 3, "devices is 3: choose from 1 to 1"),
-    "quality": ("--crf", lambda i, p, v: 99, "crf must be from 0 to 51"),
+    "quality": ("--crf", lambda i, p, v: 99, "crf is 99: it must be from 0 to 51"),
     "device": ("--detector-models", lambda i, p, v: p / "none", "no folder"),
 }
 

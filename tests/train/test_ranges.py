@@ -77,12 +77,8 @@ def test_a_value_outside_its_range_is_refused(
     flag = f"--{words.replace('_', '-')}"
     with pytest.raises(SystemExit, match="2"):
         parse([*REQUIRED, "--stage", stage, flag, value])
-    assert f"{name} is {value}: it must be" in plain(capsys.readouterr().err)
-
-
-def plain(error: str) -> str:
-    """Return tyro's words without the box around them."""
-    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", error).split())
+    line = f"error: {name} is {value}: it must be .*\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

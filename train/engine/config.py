@@ -18,6 +18,7 @@ from jaxportrait.ranges import (
     Decay,
     LongSeed,
     Natural,
+    OptionError,
     Positive,
     Range,
     Rate,
@@ -36,7 +37,7 @@ LossWeight = Annotated[float, Range(0, 1e6)]
 """Factor of a loss."""
 
 
-class ConfigError(ValueError):
+class ConfigError(OptionError):
     """Options that cannot be used, or that contradict the run to be resumed."""
 
 

@@ -14,7 +14,13 @@ from jaxportrait.console.progress import track
 from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
-from jaxportrait.ranges import Count, Range, SamplingSteps, check_ranges
+from jaxportrait.ranges import (
+    Count,
+    OptionError,
+    Range,
+    SamplingSteps,
+    check_ranges,
+)
 from train.data.records import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis
@@ -68,7 +74,7 @@ class Options:
         check_ranges(self)
         for name in ("steps", "guidance"):
             if not getattr(self, name):
-                raise ValueError(f"{name} is empty: name one value or more")
+                raise OptionError(f"{name} is empty: name one value or more")
 
 
 def evaluate(options: Options, console: Console) -> None:

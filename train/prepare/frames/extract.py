@@ -17,7 +17,7 @@ from jaxportrait.media.crop import (
 )
 from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
-from jaxportrait.ranges import Range, check_ranges
+from jaxportrait.ranges import OptionError, Range, check_ranges
 from train.data.clips import Clip
 from train.data.frames import (
     DESCRIPTION,
@@ -56,7 +56,7 @@ class FrameRecipe(FaceRecipe):
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.detector == "none" and self.zoom != 1:
-            raise ValueError(
+            raise OptionError(
                 "--detector none uses pictures as they are, and --zoom crops tighter: leave out either"
             )
 
