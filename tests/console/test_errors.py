@@ -1,5 +1,6 @@
 """Errors of programs: a line, a status, and a traceback on request."""
 
+import cv2
 import jax
 import pytest
 
@@ -21,6 +22,26 @@ class LossError(ArithmeticError):
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of\n9 GB"),
             2,
             "error: the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu",
+        ),
+        (
+            MemoryError("Unable to allocate 9. GiB"),
+            2,
+            "error: memory is short (Unable to allocate 9. GiB): free some, or use a smaller input or batch",
+        ),
+        (
+            MemoryError(),
+            2,
+            "error: memory is short (MemoryError): free some, or use a smaller input or batch",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            2,
+            "error: memory is short (can't start new thread): free some, or use a smaller input or batch",
+        ),
+        (
+            cv2.error("OpenCV: Insufficient memory\nin alloc"),
+            2,
+            "error: memory is short (OpenCV: Insufficient memory in alloc): free some, or use a smaller input or batch",
         ),
         (KeyboardInterrupt(), 130, "interrupted: start it again"),
         (LossError("loss is nan"), 1, "error: loss is nan"),
