@@ -22,7 +22,8 @@ from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.motion.space import MOTION_SPACES
 from train.data.batches import Rows
-from train.data.records import WINDOW_FRAMES, open_dataset
+from train.data.dataset import open_dataset
+from train.data.records import WINDOW_FRAMES
 from train.engine.mesh import make_mesh
 from train.flow.config import FlowConfig, TransformerSize
 from train.flow.data import WINDOW_FEATURES, batches

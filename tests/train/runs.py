@@ -22,17 +22,14 @@ from jaxportrait.checkpoint import (
 from jaxportrait.models.parts import build
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
-from train.data.records import (
-    ClipRecord,
+from train.data.dataset import (
     Dataset,
     WindowSplitSize,
-    encode_record,
-    features_needed,
     network_identity,
     open_dataset,
-    window_count,
     write_description,
 )
+from train.data.records import ClipRecord, encode_record, features_needed, window_count
 from train.data.shards import shard_name
 from train.engine.checkpoints import Checkpoints
 

@@ -13,7 +13,7 @@ import optax
 from jax.experimental.multihost_utils import process_allgather
 
 from train.data.batches import Rows
-from train.data.records import open_dataset
+from train.data.dataset import open_dataset
 from train.engine.config import OptimizerConfig
 from train.engine.mesh import check_batch, connect, make_mesh
 from train.engine.state import Params

@@ -27,7 +27,7 @@ from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.models.whisper import WhisperConfig
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
-from train.data.records import Dataset, check_encoder
+from train.data.dataset import Dataset, check_encoder
 from train.data.shards import DatasetError
 from train.evaluate.motion.run import check_fit
 from train.export import Options, export, with_log_mel

@@ -23,13 +23,8 @@ from train.data.batches import (
     read_ahead,
     sequence,
 )
-from train.data.records import (
-    WINDOW_FRAMES,
-    WINDOW_STEP,
-    ClipRecord,
-    Dataset,
-    feature_at,
-)
+from train.data.dataset import Dataset
+from train.data.records import WINDOW_FRAMES, WINDOW_STEP, ClipRecord, feature_at
 from train.data.shards import DatasetError, Split
 from train.engine.program import Inputs
 

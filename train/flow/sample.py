@@ -19,7 +19,8 @@ from jaxportrait.motion.space import (
     MotionStatistics,
     value_name,
 )
-from train.data.records import ClipRecord, Dataset
+from train.data.dataset import Dataset
+from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key

@@ -16,7 +16,7 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Rows
-from train.data.records import Dataset, check_encoder, open_dataset
+from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import initial_weights
 from train.engine.keys import Purpose, root_key

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from jaxportrait.console.progress import show_progress
-from train.data import frames, records
+from train.data import dataset, frames
 from train.data.clips import Clip, find_clips
 from train.data.shards import require_array_record
 from train.prepare.manifest import MANIFEST, Entry, write_manifest
@@ -18,7 +18,7 @@ from train.prepare.split import Piece, split_clips
 from train.prepare.store import ClipStore
 
 STORE = "clips"
-DESCRIPTIONS = (records.DESCRIPTION, frames.DESCRIPTION)
+DESCRIPTIONS = (dataset.DESCRIPTION, frames.DESCRIPTION)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxportrait.checkpoint import Checkpoint, fill, open_checkpoint
 from jaxportrait.models.parts import abstract
 from jaxportrait.models.vgg import VGG, VGGConfig
-from train.data.records import network_identity
+from train.data.dataset import network_identity
 from train.engine.config import ConfigError
 from train.renderer.config import RendererConfig
 

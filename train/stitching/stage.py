@@ -13,8 +13,8 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.models.parts import RENDERER
 from train.data.batches import Rows
+from train.data.dataset import network_identity
 from train.data.frames import FrameDataset, open_frames
-from train.data.records import network_identity
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import by_path, initial_weights
 from train.engine.keys import Purpose, root_key

@@ -11,8 +11,8 @@ import pytest
 from tests.train.data.test_records import write
 from tests.train.frames import make_frames
 from train.data.batches import Rows
+from train.data.dataset import open_dataset
 from train.data.frames import open_frames
-from train.data.records import open_dataset
 from train.data.shards import DatasetError
 from train.flow.data import batches
 

@@ -15,15 +15,13 @@ from rich.console import Console
 from jaxportrait.checkpoint import open_checkpoint
 from tests.train.videos import draw_leaves, save_tiny_checkpoint
 from train.data.batches import Rows
+from train.data.dataset import Dataset, network_identity, open_dataset
 from train.data.records import (
     ClipRecord,
-    Dataset,
     decode_record,
     encode_record,
     feature_at,
     features_needed,
-    network_identity,
-    open_dataset,
     sample_at,
     samples_needed,
     window_count,

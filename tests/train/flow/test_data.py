@@ -9,7 +9,7 @@ from jaxportrait.motion.space import MotionStatistics, normalize
 from tests.train.batches import check_rounds, check_shares
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
 from train.data.batches import Rows
-from train.data.records import Dataset, WindowSplitSize
+from train.data.dataset import Dataset, WindowSplitSize
 from train.data.shards import DatasetError
 from train.flow.data import batches, describe, validation_batches, window
 

@@ -21,7 +21,7 @@ from jaxportrait.ranges import (
     SamplingSteps,
     check_ranges,
 )
-from train.data.records import Dataset, check_encoder, open_dataset
+from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis
 from train.evaluate.motion.measures import measure, measure_truth

@@ -22,15 +22,14 @@ from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.read import read_motion
 from jaxportrait.ranges import BatchSize, check_ranges
 from train.data.clips import Clip
+from train.data.dataset import DESCRIPTION, network_identity
 from train.data.records import (
-    DESCRIPTION,
     WINDOW_FRAMES,
     WINDOW_STEP,
     ClipRecord,
     clip_labels,
     feature_at,
     features_needed,
-    network_identity,
 )
 from train.prepare.motion.timeline import common_frames, loudness, motion_at
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.motion.space import MOTION_FPS
-from train.data.records import Dataset, decode_record, network_identity
+from train.data.dataset import Dataset, network_identity
+from train.data.records import decode_record
 from train.prepare.gather import gather
 from train.prepare.manifest import Entry
 from train.prepare.motion.extract import MotionRecipe

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from train.data.dataset import DESCRIPTION, Dataset, WindowSplitSize, write_description
 from train.data.records import (
-    DESCRIPTION,
     ClipRecord,
-    Dataset,
-    WindowSplitSize,
     encode_record,
     feature_at,
     features_needed,
     sample_at,
     samples_needed,
     window_count,
-    write_description,
 )
 from train.data.shards import SPLITS, Split, SplitSize
 from train.prepare.motion.statistics import MotionMoments

@@ -12,13 +12,8 @@ from rich.console import Console
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from tests.train.evaluate.motion.clips import LENGTHS, make_clips
 from tests.train.videos import save_tiny_checkpoint
-from train.data.records import (
-    ClipRecord,
-    Dataset,
-    Split,
-    network_identity,
-    open_dataset,
-)
+from train.data.dataset import Dataset, network_identity, open_dataset
+from train.data.records import ClipRecord, Split
 from train.data.shards import DatasetError
 from train.evaluate.__main__ import main
 from train.evaluate.motion.run import Options, evaluate

@@ -17,7 +17,8 @@ from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
-from train.data.records import ClipRecord, open_dataset
+from train.data.dataset import open_dataset
+from train.data.records import ClipRecord
 from train.prepare.motion.extract import MotionClipExtractor, MotionRecipe
 from train.prepare.motion.run import Options, process
 from train.prepare.store import ClipStore
