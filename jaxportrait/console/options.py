@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxportrait.console.origin import print_others
+from jaxportrait.console.errors import INVALID
 from jaxportrait.console.streams import keep_errors_harmless
 from jaxportrait.ranges import OptionError
 
@@ -55,18 +56,20 @@ def parse_options(
                 args=arguments,
                 default=default,
             )
-    except SystemExit as stop:
+    except (SystemExit, OptionError) as stop:
         error = find_option_error(stop)
         words = complaint.getvalue() if error is None else f"error: {error}\n"
         print(words, end="", file=sys.stderr)
-        raise
+        if isinstance(stop, SystemExit):
+            raise
+        sys.exit(INVALID)
 
 
-def find_option_error(stop: SystemExit) -> OptionError | None:
-    """Return the error of the options' own checks for which tyro stops, if it is one:
-    a line of its own says more than tyro's box."""
-    # tyro stops while it handles that error.
-    error = stop.__context__
+def find_option_error(stop: BaseException) -> OptionError | None:
+    """Return the error of the options' own checks for which tyro stops, if it is one: a
+    line of its own is plainer than tyro's box."""
+    # tyro stops while it handles that error, or lets it pass.
+    error: BaseException | None = stop
     while error is not None and not isinstance(error, OptionError):
         error = error.__context__
     return error

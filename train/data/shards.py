@@ -112,8 +112,8 @@ class ClipShards(ABC, Generic[R]):
                     f"data set {self.path} is damaged (its {split} shards hold {records} clips, the description "
                     f"{clips}): process the videos again"
                 )
-            for record in self.evenly_spaced(split, 1):
-                self.check_record(record)
+            if clips:
+                self.check_record(self.decode(self.source(split)[0]))
 
     def check_record(self, record: R) -> None:
         """Raise a DatasetError unless a record's contents, which decoding leaves as they
