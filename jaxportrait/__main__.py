@@ -14,6 +14,7 @@ from jaxportrait.console.errors import INVALID
 from jaxportrait.console.options import COMMAND, print_rename
 from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
 from jaxportrait.console.streams import keep_errors_harmless
+from jaxportrait.console.options import COMMAND, begin_program, print_rename
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ OWN_PACKAGES = {"jaxportrait", *PROGRAM_PACKAGES}
 
 def main() -> None:
     """Run the command named by the first word of the command line."""
-    keep_errors_harmless()
+    begin_program()
     # No command is an unknown command.
     name, *arguments = sys.argv[1:] or [""]
     if name in ("-h", "--help"):

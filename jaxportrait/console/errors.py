@@ -5,8 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import jax
-
 INVALID = 2
 """Exit status of a request that cannot be fulfilled; also tyro's, for options."""
 SHORTAGES = (
@@ -43,6 +41,9 @@ def exit_on_error(
       SystemExit: in place of ValueError, OSError, errors of XLA and a lack of memory,
         with status 2; of KeyboardInterrupt, with status 130.
     """
+    # Imported late, so that a command line is read without it.
+    import jax
+
     exit_statuses = {
         ValueError: INVALID,
         OSError: INVALID,
@@ -73,6 +74,8 @@ def is_shortage(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """Return one line for an error."""
+    import jax
+
     # XLA's own words are a page of allocations, which help no user
     if isinstance(error, jax.errors.JaxRuntimeError) and is_shortage(error):
         return "the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu"

@@ -10,6 +10,7 @@ import tyro
 
 from jaxportrait.console.origin import print_others
 from jaxportrait.console.errors import INVALID
+from jaxportrait.console.memory import find_shortage
 from jaxportrait.console.streams import keep_errors_harmless
 from jaxportrait.ranges import OptionError
 
@@ -40,8 +41,7 @@ def parse_options(
     Raises:
       SystemExit: the words are no valid options, with status 2, or ask for help.
     """
-    # Wrong options are the first thing that a program prints.
-    keep_errors_harmless()
+    begin_program()
     name = command_name(program)
     if not name.startswith(f"{COMMAND} "):
         print_others()
@@ -62,6 +62,19 @@ def parse_options(
         print(words, end="", file=sys.stderr)
         if isinstance(stop, SystemExit):
             raise
+        sys.exit(INVALID)
+
+
+def begin_program() -> None:
+    """Prepare the streams of a program, and see that it can run.
+
+    Raises:
+      SystemExit: memory is short, with status 2.
+    """
+    keep_errors_harmless()
+    shortage = find_shortage()
+    if shortage is not None:
+        print(f"error: {shortage}", file=sys.stderr)
         sys.exit(INVALID)
 
 
