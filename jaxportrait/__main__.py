@@ -11,10 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from jaxportrait.console.errors import INVALID
-from jaxportrait.console.options import COMMAND, print_rename
-from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
-from jaxportrait.console.streams import keep_errors_harmless
 from jaxportrait.console.options import COMMAND, begin_program, print_rename
+from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import tyro
 
-from jaxportrait.console.origin import print_others
 from jaxportrait.console.errors import INVALID
 from jaxportrait.console.memory import find_shortage
+from jaxportrait.console.origin import print_others
 from jaxportrait.console.streams import keep_errors_harmless
 from jaxportrait.ranges import OptionError
 

@@ -74,7 +74,7 @@ def changed(path: tuple[str, ...], value: object) -> dict:
         (("parts", "stitching", "hidden"), [1.5], "part stitching: Expected `int`"),
         (("drivers", "speech", "kind"), "jazz", "driver speech is of kind jazz.*flow"),
         (("drivers", "speech", "space"), "hair", "no motion space 'hair'.*lip, face"),
-        (("drivers", "speech", "fps"), -1, "fps is -1.*positive"),
+        (("drivers", "speech", "fps"), -1, "fps is -1.0: it must be from 1 to 240"),
         (("keypoints", "eyes"), [21], "keypoint 21 does not exist"),
         (("files", "graph.onnx", "bytes"), "10", r"file graph\.onnx: Expected `int`"),
         (("sha256", "stitching"), "cd", "sha256: Expected `object`"),
