@@ -13,8 +13,8 @@ from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from tests.train.evaluate.motion.clips import LENGTHS, make_clips
 from tests.train.videos import save_tiny_checkpoint
 from train.data.dataset import Dataset, network_identity, open_dataset
-from train.data.records import ClipRecord, Split
-from train.data.shards import DatasetError
+from train.data.records import ClipRecord
+from train.data.shards import DatasetError, Split
 from train.evaluate.__main__ import main
 from train.evaluate.motion.run import Options, evaluate
 from train.prepare.motion.write import write_dataset
