@@ -8,10 +8,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
 from jaxportrait.media.paste import PasteBack
+from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.ranges import FrameRate, Seed, check_value
@@ -112,6 +114,16 @@ class Animation:
                 on_frame()
 
 
+def usable_rate(output_fps: float) -> float:
+    """Return the exact rate of a clip, such as 30000/1001 for 29.97.
+
+    Raises:
+      ValueError: clips cannot be made at so many frames a second.
+    """
+    check_value("output_fps", output_fps, FrameRate)
+    return float(exact_rate(output_fps))
+
+
 def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, int]:
     """Return how many frames a clip has, and how many of motion it is resampled from.
 
@@ -119,13 +131,8 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
       seconds: length of the sound.
       output_fps: rate of the clip.
       fps: rate of the driver's motion.
-
-    Raises:
-      ValueError: no usable frame rate.
     """
-    check_value("output_fps", output_fps, FrameRate)
-    # The last frame may lie after the end of the sound, by less than a frame.
-    count = max(1, round(seconds * output_fps))
+    count = frame_count(seconds, output_fps)
     return count, int(np.ceil((count - 1) * fps / output_fps)) + 1
 
 

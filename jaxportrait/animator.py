@@ -18,6 +18,7 @@ from jaxportrait.animation import (
     Sampling,
     copy_picture,
     frame_counts,
+    usable_rate,
 )
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
@@ -193,7 +194,8 @@ class Animator:
             default the driver's own rate.
         """
         self.check_retargeting(retargeting)
-        fps = self.driver.fps if output_fps is None else output_fps
+        # Motion and file share one exact rate.
+        fps = usable_rate(self.driver.fps if output_fps is None else output_fps)
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, fps, self.driver.fps)
@@ -227,7 +229,7 @@ class Animator:
         processes start from what this one compiled.
         """
         self.check_retargeting(retargeting)
-        fps = self.driver.fps if output_fps is None else output_fps
+        fps = usable_rate(self.driver.fps if output_fps is None else output_fps)
         _, frames = frame_counts(seconds, fps, self.driver.fps)
         self.driver.with_sampling(sampling).warm_up(frames)
         size = self.renderer.image_size

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +27,7 @@ from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.image import read_image
+from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, check_format, select_encoder
 from jaxportrait.ranges import (
     BatchSize,
@@ -153,7 +153,7 @@ class JobWarning:
       message: one line for a user, with the remedy.
     """
 
-    kind: Literal["networks", "detector", "faces"]
+    kind: Literal["networks", "detector", "faces", "sound"]
     message: str
 
 
@@ -182,6 +182,7 @@ def run_job(
     """
     # All that can fail cheaply fails here.
     audio, image = read_inputs(request)
+    _send(notify, sound_warning(audio))
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
@@ -220,7 +221,7 @@ def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
     image = read_image(request.source)
     size = (image.shape[1], image.shape[0])
     check_format(size, request.output_fps, request.crf)
-    select_encoder(request.encoder, size, Fraction(request.output_fps), request.crf)
+    select_encoder(request.encoder, size, exact_rate(request.output_fps), request.crf)
     return audio, image
 
 
@@ -255,6 +256,18 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
         crf=request.crf,
         encoder=request.encoder,
         on_frame=report_frame,
+    )
+
+
+def sound_warning(audio: Audio) -> JobWarning | None:
+    """Warn of stretches of the recording that silence replaces."""
+    if not audio.gaps:
+        return None
+    seconds = sum(gap.seconds for gap in audio.gaps)
+    return JobWarning(
+        "sound",
+        f"{audio.path} lacks {seconds:.2f} s of its sound, from {audio.gaps[0].start:.2f} s on: "
+        "silence replaces it, use an intact copy if there is one",
     )
 
 

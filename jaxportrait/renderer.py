@@ -171,7 +171,8 @@ class Renderer:
           retargeting: options of the source's motion.
 
         Raises:
-          ValueError: this motion or these networks cannot be driven so.
+          ValueError: this motion or these networks cannot be driven so, or a keypoint
+            is not finite.
         """
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
         # None is the source's own motion.
@@ -193,7 +194,9 @@ class Renderer:
                 network = self.networks["stitching"]
                 keypoints = stitch_keypoints(network, source, keypoints)
             chunks.append(np.asarray(keypoints))
-        return np.concatenate(chunks)[: len(clip)]
+        keypoints = np.concatenate(chunks)[: len(clip)]
+        check_finite(keypoints, clip.fps)
+        return keypoints
 
     def check_retargeting(self, retargeting: Retargeting, *, moves_head: bool) -> None:
         """Raise a ValueError unless these networks can drive motion so.
@@ -254,6 +257,18 @@ class Renderer:
         """Put values on every device; a source of another renderer may lie on
         others."""
         return jax.device_put(values, NamedSharding(self.mesh, P()))
+
+
+def check_finite(keypoints: Float[np.ndarray, "n k 3"], fps: float) -> None:
+    """Raise a ValueError for keypoints that are not finite, which would render black
+    faces."""
+    finite = np.isfinite(keypoints).all(axis=(1, 2))
+    if not finite.all():
+        frame = int(finite.argmin())
+        raise ValueError(
+            f"the keypoints of frame {frame} ({frame / fps:.2f} s) are not finite: "
+            "the checkpoint is damaged, or its networks do not fit each other"
+        )
 
 
 def _fetch(batch: tuple[Array, int]) -> UInt8[np.ndarray, "batch S S 3"]:

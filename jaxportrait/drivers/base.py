@@ -1,5 +1,6 @@
 """`Driver`: what turns an input (sound, video, template) into a `MotionClip`."""
 
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,6 +79,9 @@ class LiveDriver(Driver, Protocol):
 
 
 def frame_count(seconds: float, fps: float) -> int:
-    """Return how many frames an input of so many seconds has; one at least."""
-    # A sound shorter than half a frame still makes a picture.
-    return max(1, round(seconds * fps))
+    """Return how many frames an input of so many seconds has; one at least.
+
+    The last frame may lie partly after the end, so that none of the input is cut off.
+    """
+    # a thousandth of a frame is rounding of the seconds
+    return max(1, ceil(seconds * fps - 1e-3))

@@ -10,8 +10,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from jaxportrait.media.audio import decode_stream, open_media, video_streams
 from jaxportrait.media.colors import EXACT
+from jaxportrait.media.demux import decode_stream, open_media, video_streams
 
 
 class VideoReader:

@@ -15,7 +15,7 @@ from train.data.clips import Clip
 from train.data.shards import pack
 from train.prepare.manifest import Entry
 
-EXTRACTION = 1
+EXTRACTION = 2
 """Part of every fingerprint; raised when the same files give other records."""
 
 

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
+from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write.h264 import (
     Encoder,
     check_format,
@@ -64,8 +65,7 @@ class VideoWriter:
         self.crf = crf
         check_place(self.path)
         check_format(size, fps, crf)
-        # 29.97003 is meant as 30000/1001
-        self.fps = Fraction(fps).limit_denominator(1001)
+        self.fps = exact_rate(fps)
         self.encoder = select_encoder(encoder, size, self.fps, crf)
         self.frame_count = 0
 

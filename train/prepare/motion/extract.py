@@ -114,9 +114,8 @@ class MotionClipExtractor(ClipExtractor):
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
         # pictures and sound share the container's clock
-        sound_start = next(audio.decode()).time or 0.0
-        frames = common_frames(track.times, sound_start, audio.duration)
-        times = sound_start + frames / MOTION_FPS
+        frames = common_frames(track.times, audio.start, audio.duration)
+        times = audio.start + frames / MOTION_FPS
         record = ClipRecord(
             clip.name,
             clip.subject,
