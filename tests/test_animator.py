@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import cv2
@@ -80,7 +82,30 @@ def test_a_clip_lasts_as_long_as_its_sound(animator, portrait, audio):
 def test_sound_shorter_than_a_window_works(animator, portrait, voice, seconds):
     audio = Audio.from_samples(voice[: round(16_000 * seconds)], 16_000)
     frames = list(animator.animate(portrait, audio, sampling=QUICK))
-    assert len(frames) == max(1, round(30 * seconds))
+    assert len(frames) == ceil(30 * seconds)
+
+
+def test_frames_cover_all_of_the_sound_at_low_rates(
+    animator, portrait, voice, tmp_path
+):
+    # 6.4 frames
+    audio = Audio.from_samples(voice[:20_480], 16_000)
+    animation = animator.animate(portrait, audio, sampling=QUICK, output_fps=5)
+    assert len(animation) == 7
+    animation.save(tmp_path / "clip.mp4")
+    sound = Audio.open(tmp_path / "clip.mp4", allow_video=True)
+    assert sound.duration >= audio.duration
+
+
+@pytest.mark.parametrize(("fps", "count"), [(29.97, 30_000), (59.94, 60_000)])
+def test_decimals_of_television_rates_are_exact(
+    animator, portrait, voice, tmp_path, fps, count
+):
+    audio = Audio.from_samples(voice[:3_200], 16_000)
+    animation = animator.animate(portrait, audio, sampling=QUICK, output_fps=fps)
+    assert animation.fps == count / 1001
+    animation.save(tmp_path / "clip.mp4")
+    assert VideoReader(tmp_path / "clip.mp4").fps == Fraction(count, 1001)
 
 
 def test_the_seed_decides_every_pixel(animator, portrait, audio):

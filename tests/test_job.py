@@ -7,10 +7,12 @@ from pathlib import Path
 import cv2
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxportrait import demo
 from jaxportrait.animation import Sampling
+from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.job import (
     Event,
     FrameDone,
@@ -24,6 +26,7 @@ from jaxportrait.job import (
 )
 from jaxportrait.media.video import VideoReader
 from tests.inputs import write_wave
+from tests.media.audio.sounds import without_packets, write_sound
 
 # In the order of a job.
 STAGES = [
@@ -107,6 +110,41 @@ def test_cheap_checks_come_before_the_networks(request_of_one_second, change, me
             events.append,
         )
     assert events == []
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [(np.nan, r"not a finite number at 0\.6250 s"), (300.0, "a peak of 300")],
+)
+def test_samples_that_are_no_sound_are_named_before_the_networks(
+    request_of_one_second, voice, tmp_path, sample, message
+):
+    samples = voice[:16_000, None].copy()
+    samples[10_000] = sample
+    path = write_sound(tmp_path / "floats.wav", samples, 16_000, "pcm_f32le")
+    request = replace(request_of_one_second, audio=path)
+    with pytest.raises(ValueError, match=message):
+        run_job(request, Networks(Path("no such checkpoint")))
+    assert not request.output.parent.exists()
+
+
+def test_sound_that_is_missing_is_a_warning_before_the_networks(
+    request_of_one_second, voice, tmp_path
+):
+    samples = np.resize(voice, (48_000, 1))
+    whole = write_sound(tmp_path / "whole.mka", samples, 48_000, "libopus")
+    cut = without_packets(whole, range(20, 25))
+    events: list[Event] = []
+    with pytest.raises(CheckpointError):
+        run_job(
+            replace(request_of_one_second, audio=cut),
+            Networks(Path("no such checkpoint")),
+            events.append,
+        )
+    warning = events[0]
+    assert isinstance(warning, JobWarning)
+    assert warning.kind == "sound"
+    assert "lacks 0.10 s of its sound, from 0.39 s on" in warning.message
 
 
 def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch):

@@ -117,7 +117,7 @@ def decode_raw(
     """Decode mp3 or AAC without the bytes between its frames.
 
     Raises:
-      ValueError: as many of these bytes as sound may have been.
+      ValueError: these bytes are long enough to have been sound.
     """
     # samples of an appended recording that come before its sound
     excess = 0

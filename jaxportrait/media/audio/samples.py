@@ -11,7 +11,7 @@ LEAST_SAMPLE_RATE = 1_000
 MOST_SAMPLE_RATE = 6_144_000
 """Hz, twice the highest rate at which FFmpeg decodes DSD."""
 HIGHEST_PEAK = 8.0
-"""Of full scale 1; codecs overshoot by less, samples of integers' size by far more."""
+"""Full scale is 1; codecs overshoot by less, samples of integers' size by far more."""
 FLOAT_FORMATS = ("flt", "fltp", "dbl", "dblp")
 
 

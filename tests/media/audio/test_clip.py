@@ -13,7 +13,6 @@ from tests.media.audio.sounds import (
     set_time,
     tones,
     write_sound,
-    write_tracks,
     write_wave,
 )
 
@@ -187,38 +186,3 @@ def test_a_recording_may_change_its_format():
     # both parts at 16 kHz last 1.5 s
     counts = [frame.samples for frame in resample(frames(), SAMPLE_RATE, "mono")]
     assert sum(counts) == 24_000
-
-
-def opposite(share: float) -> np.ndarray:
-    """Return a tone of amplitude 0.5, and `share` of its opposite beside it."""
-    tone = 2 * tones(0.5, 16_000, 1)
-    return np.concatenate([-share * tone, tone], axis=1)
-
-
-def test_channels_of_opposite_polarity_are_heard_by_the_louder_one():
-    audio = Audio.from_samples(opposite(0.9), 16_000)
-    np.testing.assert_array_equal(read_samples(audio), opposite(0.9)[:, 1])
-
-    # half of the tone is left in the mean
-    mean = Audio.from_samples(opposite(0.0), 16_000)
-    np.testing.assert_allclose(read_samples(mean), opposite(0.0)[:, 1] / 2, atol=1e-7)
-
-
-def test_independent_channels_are_heard_by_their_mean():
-    noise = np.random.default_rng(0).uniform(-1, 1, (16_000, 8)).astype(np.float32)
-    audio = Audio.from_samples(noise, 16_000)
-    np.testing.assert_allclose(read_samples(audio), noise.mean(axis=1), atol=1e-6)
-
-
-def test_the_first_track_that_is_not_silent_speaks(tmp_path):
-    silence = np.zeros((8_000, 2), np.float32)
-    voice, music = tones(0.5, 16_000, 1), tones(0.7, 16_000, 1)
-    audio = Audio.open(write_tracks(tmp_path / "a.mka", [silence, voice, music]))
-    assert (audio.channels, audio.duration) == (1, 0.5)
-    assert_tone(read_samples(audio), 1e-4)
-
-    # the first of two that speak, and the first of two that are silent
-    both = Audio.open(write_tracks(tmp_path / "b.mka", [music, voice]))
-    assert both.duration == 0.7
-    neither = Audio.open(write_tracks(tmp_path / "c.mka", [silence, 1e-4 * voice]))
-    assert (neither.channels, neither.is_silent) == (2, True)

@@ -16,7 +16,9 @@ from rich.console import Console
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
+from tests.media.audio.sounds import write_sound
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
+from train.data.clips import Clip
 from train.data.dataset import open_dataset
 from train.data.records import ClipRecord
 from train.prepare.motion.extract import MotionClipExtractor, MotionRecipe
@@ -213,6 +215,20 @@ def test_a_ray_cluster_makes_the_same_files(dataset_path, mead, checkpoint, tmp_
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     assert files_of(output) == files_of(dataset_path)
     assert "validation" in run.stdout
+
+
+def test_samples_that_are_no_sound_leave_a_clip_out_before_its_pictures_are_read(
+    checkpoint, tmp_path
+):
+    samples = np.full((16_000, 1), 0.1, np.float32)
+    samples[12_000] = np.nan
+    sound = write_sound(tmp_path / "a.wav", samples, 16_000, "pcm_f32le")
+    extractor = MotionRecipe(checkpoint=checkpoint, detector="haar").extractor()
+    # a missing video would be the reason otherwise
+    clip = Clip("a.mp4", tmp_path / "a.mp4", sound, "speaker")
+    outcome = extractor.extract(clip)
+    assert outcome.record is None
+    assert "a sample that is not a finite number at 0.7500 s" in outcome.entry.reason
 
 
 def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):

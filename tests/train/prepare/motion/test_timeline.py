@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from jaxportrait.media.audio import Audio
+from tests.media.audio.sounds import remux, write_sound
 from train.prepare.motion.timeline import common_frames, loudness, motion_at
 
 
@@ -52,6 +54,35 @@ def test_gaps_and_short_clips_are_refused():
     # motion needs two pictures
     with pytest.raises(ValueError, match="1 picture"):
         common_frames(np.zeros(1), 0.0, 10.0)
+
+
+def test_sound_lags_by_less_than_a_frame_anywhere(tmp_path):
+    # bursts of a tenth of a second, two a second
+    times = np.arange(30 * 48_000) / 48_000
+    burst = np.sin(2 * np.pi * 200 * times) * (times % 0.5 < 0.1)
+    samples = 0.5 * burst.astype(np.float32)[:, None]
+    whole = write_sound(tmp_path / "whole.mka", samples, 48_000, "libopus")
+
+    # every thirtieth packet of 20 ms is lost: a second in all
+    def keep(index, packet) -> bool:
+        return index % 30 != 29
+
+    audio = Audio.open(remux(whole, keep))
+    assert len(audio.gaps) == 50
+    expected = onsets(Audio.open(whole))
+    assert len(expected) == 59
+    # a burst may begin where a packet is lost
+    starts = onsets(audio)[:, None]
+    lag = np.abs(starts - expected)
+    assert lag.min(axis=0).max() <= 1
+
+
+def onsets(audio: Audio) -> np.ndarray:
+    """Return the frames of thirty seconds at which bursts begin."""
+    envelope = loudness(audio.stream(), np.arange(30 * 30))
+    loud = envelope > 0.2
+    (rises,) = np.nonzero(loud[1:] & ~loud[:-1])
+    return rises
 
 
 def test_loudness_does_not_depend_on_chunks():
