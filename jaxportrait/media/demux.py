@@ -1,6 +1,7 @@
 """Media files on the host: opened, and read packet by packet."""
 
 from collections.abc import Callable, Iterator
+from numbers import Rational
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,12 @@ def _seconds(packet: Packet, default: float) -> float:
     """Return the time of a packet; `default` where it has none."""
     if packet.pts is None or packet.time_base is None:
         return default
-    return float(packet.pts * packet.time_base)
+    return in_seconds(packet.pts, packet.time_base)
+
+
+def in_seconds(ticks: int, time_base: Rational) -> float:
+    """Return the length of ticks; the type of PyAV's time bases is its version's."""
+    return ticks * time_base.numerator / time_base.denominator
 
 
 def decode_stream(

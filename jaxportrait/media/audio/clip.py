@@ -129,7 +129,8 @@ class Audio:
         state is often wrong."""
         name = str(path or "the audio")
         meter = Meter(name)
-        for frame in resample(meter.watch(decode()), SAMPLE_RATE):
+        frames = resample(meter.watch(decode()), SAMPLE_RATE, frame_size=SAMPLE_RATE)
+        for frame in frames:
             meter.add(frame)
         seconds = float(meter.seconds)
         if meter.last is None or meter.count == 0:

@@ -14,6 +14,7 @@ from jaxportrait.media.audio.frames import cut_frame
 from jaxportrait.media.audio.raw import FRAME_SIZES, split_packet, start_delay
 from jaxportrait.media.demux import (
     corruption,
+    in_seconds,
     open_media,
     read_packets,
     video_streams,
@@ -168,4 +169,5 @@ def stated_samples(frame: av.AudioFrame) -> int:
     """Return the samples of a frame by its duration; all where it has none."""
     if not frame.duration or not frame.time_base:
         return frame.samples
-    return round(frame.duration * frame.time_base * frame.sample_rate)
+    seconds = in_seconds(frame.duration, frame.time_base)
+    return round(seconds * frame.sample_rate)

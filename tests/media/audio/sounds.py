@@ -103,7 +103,8 @@ def without_packets(path: Path, lost: range) -> Path:
 
 def shift(packet: Packet, seconds: float) -> None:
     """Let a packet come later."""
-    ticks = round(seconds / packet.time_base)
+    base = packet.time_base
+    ticks = round(seconds * base.denominator / base.numerator)
     packet.pts = (packet.pts or 0) + ticks
     packet.dts = (packet.dts or 0) + ticks
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
+from jaxportrait.media.demux import in_seconds
 from tests.media.audio.sounds import (
     read_samples,
     remux,
@@ -107,7 +108,7 @@ def test_a_clock_that_runs_off_keeps_its_sound(tmp_path, speed):
     samples[4_000::8_000] = 0.9
 
     def stretch(index, packet) -> bool:
-        seconds = float((packet.pts or 0) * packet.time_base)
+        seconds = in_seconds(packet.pts or 0, packet.time_base)
         shift(packet, (speed - 1) * seconds)
         return True
 
