@@ -9,6 +9,7 @@ from jaxtyping import Float32
 
 from jaxportrait.media.audio.frames import columns_of
 from jaxportrait.media.audio.samples import (
+    check_channels,
     check_peak,
     check_sample_rate,
     find_peak,
@@ -47,12 +48,13 @@ class Meter:
         """Pass decoded frames on.
 
         Raises:
-          ValueError: samples or a sample rate that are no sound.
+          ValueError: samples, a sample rate or channels that are no sound.
         """
         for frame in frames:
             if self.last is None:
                 self.start = frame.time or 0.0
             check_sample_rate(frame.sample_rate, self.name)
+            check_channels(frame.layout.nb_channels, self.name)
             peak = find_peak(frame, self.seconds, self.name)
             self._peak = max(self._peak, peak)
             self.seconds += Fraction(frame.samples, frame.sample_rate)

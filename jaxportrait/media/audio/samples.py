@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Num
 
 MAX_CHANNELS = 8
+MOST_FILE_CHANNELS = 64
 LEAST_SAMPLE_RATE = 1_000
 MOST_SAMPLE_RATE = 6_144_000
 """Hz, twice the highest rate at which FFmpeg decodes DSD."""
@@ -21,6 +22,14 @@ def check_sample_rate(sample_rate: int, name: str) -> None:
         raise ValueError(
             f"{name} has a sample rate of {sample_rate} Hz: "
             f"it must be from {LEAST_SAMPLE_RATE} to {MOST_SAMPLE_RATE}"
+        )
+
+
+def check_channels(channels: int, name: str) -> None:
+    """Raise a ValueError for more channels than FFmpeg resamples."""
+    if channels > MOST_FILE_CHANNELS:
+        raise ValueError(
+            f"{name} has {channels} channels: mix them to {MOST_FILE_CHANNELS} or fewer"
         )
 
 

@@ -64,6 +64,15 @@ def test_a_sample_rate_that_cannot_be_is_refused(tmp_path, rate):
         Audio.open(path)
 
 
+def test_channels_that_cannot_be_mixed_are_refused(tmp_path):
+    path = write_floats(tmp_path / "a.wav", tones(0.5, RATE, 1))
+    data = bytearray(path.read_bytes())
+    data[22:24] = (255).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.wav has 255 channels: mix them to 64"):
+        Audio.open(path)
+
+
 @pytest.mark.parametrize(
     ("samples", "rate", "complaint"),
     [

@@ -217,18 +217,27 @@ def test_a_ray_cluster_makes_the_same_files(dataset_path, mead, checkpoint, tmp_
     assert "validation" in run.stdout
 
 
-def test_samples_that_are_no_sound_leave_a_clip_out_before_its_pictures_are_read(
+def test_sound_that_cannot_be_leaves_a_clip_out_before_its_pictures_are_read(
     checkpoint, tmp_path
 ):
     samples = np.full((16_000, 1), 0.1, np.float32)
+    whole = write_sound(tmp_path / "whole.wav", samples, 16_000, "pcm_f32le")
     samples[12_000] = np.nan
-    sound = write_sound(tmp_path / "a.wav", samples, 16_000, "pcm_f32le")
+    torn = write_sound(tmp_path / "torn.wav", samples, 16_000, "pcm_f32le")
+    data = bytearray(whole.read_bytes())
+    data[24:28] = (2_000_000_000).to_bytes(4, "little")
+    fast = tmp_path / "fast.wav"
+    fast.write_bytes(data)
     extractor = MotionRecipe(checkpoint=checkpoint, detector="haar").extractor()
-    # a missing video would be the reason otherwise
-    clip = Clip("a.mp4", tmp_path / "a.mp4", sound, "speaker")
-    outcome = extractor.extract(clip)
-    assert outcome.record is None
-    assert "a sample that is not a finite number at 0.7500 s" in outcome.entry.reason
+    for sound, reason in {
+        torn: "a sample that is not a finite number at 0.7500 s",
+        fast: "a sample rate of 2000000000 Hz",
+        whole: "a.mp4 does not exist",
+    }.items():
+        clip = Clip("a.mp4", tmp_path / "a.mp4", sound, "speaker")
+        outcome = extractor.extract(clip)
+        assert outcome.record is None
+        assert reason in outcome.entry.reason
 
 
 def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
