@@ -159,9 +159,9 @@ def test_warming_up_compiles_every_plan(driver, sound):
     assert sample_motion._cache_size() == compiled
 
 
-def test_a_clip_has_at_least_one_frame():
+def test_a_clip_has_a_frame_for_all_of_its_sound():
     counts = [frame_count(seconds, 30) for seconds in (0.001, 0.05, 1.0, 2.01)]
-    assert counts == [1, 2, 30, 60]
+    assert counts == [1, 2, 30, 61]
 
 
 def test_a_driver_of_an_unknown_kind_is_refused(tiny_checkpoint):

@@ -1,6 +1,7 @@
 """The inference program as a user runs it: a video of what was asked for."""
 
 import sys
+from math import ceil
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def test_what_is_not_given_is_the_demos(inputs, tmp_path, capsys):
     video = VideoReader(tmp_path / "demo" / "portrait--sentence.mp4")
     assert (video.size, len(list(video))) == (
         (512, 512),
-        round(2 * Audio.open(demo.SENTENCE).duration),
+        ceil(2 * Audio.open(demo.SENTENCE).duration),
     )
     assert "warning" not in capsys.readouterr().err
 
