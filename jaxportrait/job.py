@@ -261,14 +261,10 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
 
 def sound_warning(audio: Audio) -> JobWarning | None:
     """Warn of stretches of the recording that silence replaces."""
-    if not audio.gaps:
+    if not audio.flaw:
         return None
-    seconds = sum(gap.seconds for gap in audio.gaps)
-    return JobWarning(
-        "sound",
-        f"{audio.path} lacks {seconds:.2f} s of its sound, from {audio.gaps[0].start:.2f} s on: "
-        "silence replaces it, use an intact copy if there is one",
-    )
+    message = f"{audio.path}: {audio.flaw}, use an intact copy if there is one"
+    return JobWarning("sound", message)
 
 
 def photograph_warning(request: Request, networks: Networks) -> JobWarning | None:

@@ -144,7 +144,8 @@ def test_sound_that_is_missing_is_a_warning_before_the_networks(
     warning = events[0]
     assert isinstance(warning, JobWarning)
     assert warning.kind == "sound"
-    assert "lacks 0.10 s of its sound, from 0.39 s on" in warning.message
+    message = "0.10 s of the sound are missing, from 0.39 s on: silence replaces them"
+    assert message in warning.message
 
 
 def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch):

@@ -22,6 +22,7 @@ class Entry:
       checksum: SHA-256 of the files that the record was made of; empty if left out.
       splits: splits that hold a part of the clip; none if it was left out.
       reason: why the clip was left out; empty if it was not.
+      remark: flaws of a clip that was not left out; empty if it has none.
     """
 
     clip: str
@@ -33,6 +34,7 @@ class Entry:
     checksum: str
     splits: tuple[str, ...] = ()
     reason: str = ""
+    remark: str = ""
 
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:

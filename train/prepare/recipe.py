@@ -104,6 +104,11 @@ class ClipExtractor(ABC):
 
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
+        self._remarks: list[str] = []
+
+    def remark(self, flaw: str) -> None:
+        """Note a flaw of the clip whose record is being made."""
+        self._remarks.append(flaw)
 
     @abstractmethod
     def record(self, clip: Clip) -> tuple[Record, float]:
@@ -118,12 +123,15 @@ class ClipExtractor(ABC):
 
         One clip must not stop thousands, so every error is an outcome.
         """
+        self._remarks.clear()
         try:
             record, seconds = self.record(clip)
             checksum = file_checksum(self._recipe.files(clip))
         except Exception as error:
             return failure(clip, error)
-        return Outcome(_entry(clip, record.frames, seconds, checksum), pack(record))
+        entry = _entry(clip, record.frames, seconds, checksum)
+        remark = "; ".join(self._remarks)
+        return Outcome(replace(entry, remark=remark), pack(record))
 
 
 def load_extractor(recipe: Recipe) -> ClipExtractor:

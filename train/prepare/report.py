@@ -20,6 +20,18 @@ def print_tables(console: Console, facts: Facts, entries: Sequence[Entry]) -> No
     failures = [entry for entry in entries if entry.reason]
     if failures:
         console.print(failure_table(failures))
+    flawed = [entry for entry in entries if entry.remark]
+    if flawed:
+        console.print(flaw_line(flawed, len(entries)), highlight=False, markup=False)
+
+
+def flaw_line(flawed: Sequence[Entry], total: int) -> str:
+    """Return a line about clips with flaws and an example; the manifest has all."""
+    example = flawed[0]
+    return (
+        f"warning: {len(flawed)} of {total} clips have flaws, "
+        f"such as {example.clip}: {example.remark}"
+    )
 
 
 def split_table(facts: Facts, entries: Sequence[Entry]) -> Table:

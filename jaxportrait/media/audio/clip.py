@@ -149,6 +149,15 @@ class Audio:
             is_silent=meter.is_silent,
         )
 
+    @property
+    def flaw(self) -> str:
+        """Sound that is missing, in words for a warning; empty if none is."""
+        if not self.gaps:
+            return ""
+        seconds = sum(gap.seconds for gap in self.gaps)
+        start = self.gaps[0].start
+        return f"{seconds:.2f} s of the sound are missing, from {start:.2f} s on: silence replaces them"
+
     def stream(self) -> Iterator[Float32[np.ndarray, "n"]]:
         """Yield the clip from its start as mono at 16 kHz, a second at a time."""
         for frame in resample(self.decode(), SAMPLE_RATE, frame_size=SAMPLE_RATE):

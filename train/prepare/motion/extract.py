@@ -111,6 +111,8 @@ class MotionClipExtractor(ClipExtractor):
           OSError: a file is missing or cannot be read.
         """
         audio = Audio.open(clip.sound, allow_video=True)
+        if audio.flaw:
+            self.remark(audio.flaw)
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
         # pictures and sound share the container's clock

@@ -16,7 +16,7 @@ from rich.console import Console
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
-from tests.media.audio.sounds import write_sound
+from tests.media.audio.sounds import without_packets, write_sound
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 from train.data.clips import Clip
 from train.data.dataset import open_dataset
@@ -238,6 +238,19 @@ def test_sound_that_cannot_be_leaves_a_clip_out_before_its_pictures_are_read(
         outcome = extractor.extract(clip)
         assert outcome.record is None
         assert reason in outcome.entry.reason
+
+
+def test_a_clip_that_lacks_sound_has_a_remark(checkpoint, tmp_path):
+    video = write_head(tmp_path / "a.mp4", seconds=1.2)
+    hum = np.resize(np.float32([0.2, 0.1, -0.1, -0.2]), (60_000, 1))
+    whole = write_sound(tmp_path / "a.mka", hum, 48_000, "libopus")
+    extractor = MotionRecipe(checkpoint=checkpoint, detector="haar").extractor()
+    cut = Clip("a.mp4", video, without_packets(whole, range(20, 22)), "speaker")
+    remark = "0.04 s of the sound are missing, from 0.39 s on: silence replaces them"
+    assert extractor.extract(cut).entry.remark == remark
+    # the next clip has none
+    entry = extractor.extract(replace(cut, sound=whole)).entry
+    assert (entry.remark, entry.frames) == ("", 36)
 
 
 def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
