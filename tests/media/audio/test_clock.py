@@ -73,7 +73,8 @@ def test_lost_packets_of_ogg_do_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.m4a", "aac"), ("a.mka", "pcm_s16le"), ("a.mkv", "flac")]
+    ("name", "codec"),
+    [("a.m4a", "aac"), ("a.mka", "pcm_s16le"), ("a.mkv", "flac"), ("b.mkv", "pcm_u8")],
 )
 def test_a_hole_in_any_codec_is_silence(tmp_path, name, codec):
     def delay(index, packet) -> bool:
