@@ -34,7 +34,8 @@ class Range:
     def holds(self, number: Any) -> bool:
         """Return whether a number is in the range."""
         # Whole numbers are finite, and those beyond a float's range raise an error.
-        if not isinstance(number, Integral) and not math.isfinite(number):
+        is_whole = isinstance(number, Integral)
+        if not (is_whole or math.isfinite(number)):
             return False
         tests = [
             self.least is None or number >= self.least,

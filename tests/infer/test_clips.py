@@ -1,6 +1,8 @@
 """The inference program as a user runs it: a video of what was asked for."""
 
 import sys
+from errno import ENOSPC
+from io import StringIO
 from math import ceil
 
 import cv2
@@ -14,6 +16,19 @@ from jaxportrait.media.video import VideoReader
 from tests.infer.files import talking
 from tests.infer.program import run
 from tests.inputs import write_wave
+
+
+class FullStream(StringIO):
+    """A stream into a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(ENOSPC, "No space left on device")
+
+
+def test_a_full_stderr_stops_no_video(inputs, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", FullStream())
+    run(inputs, "--output-fps", "2")
+    assert (inputs["-o"] / "face--voice.mp4").is_file()
 
 
 def test_a_video_is_written_and_named(inputs, capsys):
