@@ -7,6 +7,7 @@ on the screen, since y points down.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from jaxtyping import Float, Float32, Shaped, UInt8
 from jaxportrait.types import FaceCrop
 
 Matrix = Float[np.ndarray, "3 3"]
+Outside = Literal["edge", "black"]
 
 CROP_SIZE = 512
 NETWORK_SIZE = 256
@@ -165,17 +167,22 @@ def image_to_crop(rectangle: FaceRectangle, size: int = CROP_SIZE) -> Matrix:
 
 
 def crop_face(
-    image: UInt8[np.ndarray, "h w 3"], rectangle: FaceRectangle, size: int = CROP_SIZE
+    image: UInt8[np.ndarray, "h w 3"],
+    rectangle: FaceRectangle,
+    size: int = CROP_SIZE,
+    outside: Outside = "edge",
 ) -> FaceCrop:
-    """Cut a square out of a picture, bilinearly; pixels outside the picture are black.
+    """Cut a square out of a picture, bilinearly.
 
     Args:
       image: RGB.
       rectangle: square to cut out, in the picture's pixels.
       size: side of the crop in pixels.
+      outside: colour of pixels outside the picture. "edge" repeats its edge: the
+        networks spread black into a dark band along it. "black" is LivePortrait's.
     """
     crop_to_image = np.linalg.inv(image_to_crop(rectangle, size))
-    crop = _sample_bilinear(image, crop_to_image, size)
+    crop = _sample_bilinear(image, crop_to_image, size, outside)
     return FaceCrop(image=crop, crop_to_image=crop_to_image)
 
 
@@ -252,9 +259,12 @@ def _face_axes(points: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "2 2"]:
 
 
 def _sample_bilinear(
-    image: UInt8[np.ndarray, "h w 3"], crop_to_image: Matrix, size: int
+    image: UInt8[np.ndarray, "h w 3"],
+    crop_to_image: Matrix,
+    size: int,
+    outside: Outside,
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Sample bilinearly and exactly, black outside.
+    """Sample bilinearly and exactly.
 
     OpenCV 4 rounds positions to 1/32 px, which changes edges by up to 4 levels.
     """
@@ -262,8 +272,8 @@ def _sample_bilinear(
     (xx, xy, x0), (yx, yy, y0) = crop_to_image[:2]
     if xy == yx == 0:
         # a crop that is not turned: rows, then columns, which is 6x faster
-        rows = _blend(image, yy * step + y0, axis=0)
-        pixels = _blend(rows, xx * step + x0, axis=1)
+        rows = _blend(image, yy * step + y0, outside, axis=0)
+        pixels = _blend(rows, xx * step + x0, outside, axis=1)
         return np.rint(pixels).astype(np.uint8)
     x = xx * step + (xy * step + x0)[:, None]
     y = yx * step + (yy * step + y0)[:, None]
@@ -273,28 +283,36 @@ def _sample_bilinear(
     bottom_weight = (y - top).astype(np.float32)
     columns = ((left, 1 - right_weight), (left + 1, right_weight))
     rows = ((top, 1 - bottom_weight), (top + 1, bottom_weight))
+    border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_CONSTANT
     # the four neighbours of every position
     total = np.zeros((size, size, 3), np.float32)
     for column, x_weight in columns:
         map_x = column.astype(np.float32)
         for row, y_weight in rows:
             map_y = row.astype(np.float32)
-            corner = cv2.remap(image, map_x, map_y, cv2.INTER_NEAREST)
+            corner = cv2.remap(
+                image, map_x, map_y, cv2.INTER_NEAREST, borderMode=border
+            )
             weight = x_weight * y_weight
             total += corner * weight[..., None]
     return np.rint(total).astype(np.uint8)
 
 
 def _blend(
-    image: Shaped[np.ndarray, "h w 3"], position: Float[np.ndarray, " n"], axis: int
+    image: Shaped[np.ndarray, "h w 3"],
+    position: Float[np.ndarray, " n"],
+    outside: Outside,
+    axis: int,
 ) -> Float32[np.ndarray, "..."]:
-    """Interpolate rows (or columns) of `image` linearly, black outside."""
+    """Interpolate rows (or columns) of `image` linearly."""
     first = np.floor(position).astype(int)
     weight = (position - first).astype(np.float32)
     total = np.zeros((), np.float32)
     for line, share in ((first, 1 - weight), (first + 1, weight)):
-        inside = (line >= 0) & (line < image.shape[axis])
-        lines = image.take(np.where(inside, line, 0), axis)
-        shares = np.where(inside, share, np.float32(0))
+        nearest = line.clip(0, image.shape[axis] - 1)
+        lines = image.take(nearest, axis)
+        shares = share
+        if outside == "black":
+            shares = np.where(line == nearest, share, np.float32(0))
         total = total + lines * np.expand_dims(shares, (1 - axis, 2))
     return total

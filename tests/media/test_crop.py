@@ -75,7 +75,7 @@ def test_matrices_are_the_published_ones(figures, case):
 @pytest.mark.parametrize("case", CASES)
 def test_crops_are_the_published_ones(figures, case):
     rectangle, size = rectangle_of(figures, case)
-    crop = crop_face(formula_picture(), rectangle, size)
+    crop = crop_face(formula_picture(), rectangle, size, "black")
     golden = figures[f"crop{case}/image"].astype(int)
     difference = crop.image[::8, ::8] - golden
     assert np.abs(difference).max() <= 1
@@ -193,9 +193,35 @@ def test_shifts_follow_the_face():
     assert frame_face(hull, upright=False).angle == 0
 
 
-def test_outside_is_black():
+@pytest.mark.parametrize("case", CASES)
+def test_crops_within_the_picture_are_the_published_ones(figures, case):
+    """The networks' input, which repeats the edge where the published one is black."""
+    rectangle, size = rectangle_of(figures, case)
+    crop = crop_face(formula_picture(), rectangle, size)
+    step = np.arange(0, size, 8)
+    pixels = np.stack(np.meshgrid(step, step), axis=-1)
+    x, y = np.moveaxis(apply(crop.crop_to_image, pixels), -1, 0)
+    inside = (x >= 0) & (x <= 639) & (y >= 0) & (y <= 479)
+    assert inside.mean() > 0.2
+    golden = figures[f"crop{case}/image"].astype(int)
+    difference = crop.image[::8, ::8] - golden
+    assert np.abs(difference[inside]).max() <= 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_outside_repeats_the_edge(angle):
+    image = formula_picture()
+    # The corner of the picture is in the middle of the crop.
+    rectangle = FaceRectangle((0, 0), 400, angle)
+    crop = crop_face(image, rectangle, 200)
+    padded = np.pad(image, ((400, 0), (400, 0), (0, 0)), mode="edge")
+    expected = crop_face(padded, FaceRectangle((400, 400), 400, angle), 200)
+    np.testing.assert_array_equal(crop.image, expected.image)
+
+
+def test_outside_can_be_black():
     image = np.full((10, 10, 3), 200, np.uint8)
-    crop = crop_face(image, FaceRectangle((10, 10), 20), 20)
+    crop = crop_face(image, FaceRectangle((10, 10), 20), 20, "black")
     # the picture covers a quarter of the crop
     quarter = crop.image[:10, :10]
     below = crop.image[10:]

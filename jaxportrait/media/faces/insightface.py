@@ -171,7 +171,7 @@ def find_landmarks(
     x, y = (box[:2] + box[2:]) / 2
     size = (box[2:] - box[:2]).max()
     rectangle = FaceRectangle((float(x), float(y)), LANDMARK_SCALE * float(size))
-    crop = crop_face(image, rectangle, LANDMARK_SIDE)
+    crop = crop_face(image, rectangle, LANDMARK_SIDE, "black")
     points = _run(session, crop.image.astype(np.float32))[0].reshape(-1, 2)
     return _to_image((points + 1) * (LANDMARK_SIDE / 2), crop.crop_to_image)
 
@@ -184,7 +184,7 @@ def find_fine_landmarks(
     The network returns them in [0, 1] of a crop.
     """
     rectangle = frame_face(landmark_hull(points), FINE_SCALE, vy=FINE_SHIFT)
-    crop = crop_face(image, rectangle, FINE_SIDE)
+    crop = crop_face(image, rectangle, FINE_SIDE, "black")
     fine = _run(session, crop.image.astype(np.float32) / 255)[2].reshape(-1, 2)
     return _to_image(fine * FINE_SIDE, crop.crop_to_image)
 
