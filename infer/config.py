@@ -57,7 +57,7 @@ class FaceDetection:
 
     Attributes:
       detector: face detector; `none` reads the whole picture as already cropped.
-      detector_models: folder of detector model files (InsightFace, YuNet).
+      detector_models: folder of detector model files (InsightFace, the face mesh, YuNet).
       face: number of the face to animate, 0 the largest; by default that.
     """
 

@@ -12,6 +12,7 @@ from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
+from jaxportrait.media.faces import Openness
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter
@@ -44,6 +45,9 @@ class Portrait:
       size: width and height of the whole picture.
       crop: the face as the networks read it.
       passed_over: number of faces that were detected and not chosen.
+      doubt: a line for a user where the detector is not sure of the face.
+      openness: openness of the face's eyes and lips, where its landmarks tell it.
+      gaze: place of the iris in each eye, where it is known; see `Face`.
     """
 
     source: Source
@@ -51,6 +55,9 @@ class Portrait:
     size: tuple[int, int]
     crop: UInt8[np.ndarray, "s s 3"]
     passed_over: int
+    doubt: str | None = None
+    openness: Openness | None = None
+    gaze: Float[np.ndarray, "2 2"] | None = None
 
 
 class MakeFrames(Protocol):

@@ -85,7 +85,8 @@ class Animator:
             and in bfloat16 otherwise. See `Renderer` for details.
           batch_size: frames that a device renders at once; see `Renderer`.
           devices: how many devices share the frames of a clip; see `Renderer`.
-          detector: finds the face in a picture; by default the best that is available.
+          detector: finds the face in a picture; by default the one that the networks'
+            crops were made with, or else the best that is available.
           driver: makes motion of sound; a name is loaded from the checkpoint.
 
         Raises:
@@ -105,7 +106,7 @@ class Animator:
                 full_precision=precision.full,
             )
         self.driver = driver
-        self.detector = detector or open_detector()
+        self.detector = detector or open_detector(recorded=checkpoint.crop.detector)
         self._detecting = Lock()
 
     @classmethod
@@ -123,9 +124,12 @@ class Animator:
 
         See `__init__` and `open_detector` for details.
         """
-        opened_detector = open_detector(detector, detector_models)
+        checkpoint = open_checkpoint(path)
+        opened_detector = open_detector(
+            detector, detector_models, recorded=checkpoint.crop.detector
+        )
         return cls(
-            open_checkpoint(path),
+            checkpoint,
             dtype=dtype,
             batch_size=batch_size,
             devices=devices,
@@ -154,9 +158,9 @@ class Animator:
         reduced = reduce(whole)
         with self._detecting:
             faces = detect_faces(reduced, self.detector)
-        hull = choose_face(faces, face).hull
+        chosen = choose_face(faces, face)
         zoom = 1.0 if self.detector.keeps_crop else self.renderer.crop_zoom
-        crop = crop_face(reduced, frame_face(hull, SOURCE_SCALE / zoom))
+        crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
         picture = network_input(crop, self.renderer.image_size)
         source = self.renderer.source(picture, zoom)
         correction = None
@@ -170,7 +174,16 @@ class Animator:
         mask = soft_mask(side, mask_border(zoom))
         paste = PasteBack(whole, crop.crop_to_image, side, mask, correction)
         size = (whole.shape[1], whole.shape[0])
-        return Portrait(source, paste, size, picture, len(faces) - 1)
+        return Portrait(
+            source,
+            paste,
+            size,
+            picture,
+            passed_over=len(faces) - 1,
+            doubt=chosen.doubt,
+            openness=chosen.openness,
+            gaze=chosen.gaze,
+        )
 
     def animate(
         self,

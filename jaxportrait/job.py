@@ -25,7 +25,7 @@ from jaxportrait.animation import (
 )
 from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.faces import MESH_REMEDY, DetectorName
 from jaxportrait.media.image import read_image
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, check_format, select_encoder
@@ -157,7 +157,14 @@ class JobWarning:
     message: str
 
 
-Event = StageStarted | FrameDone | StageEnded | JobWarning
+@dataclass(frozen=True)
+class JobNote:
+    """A choice that the job has made, in one line for a user."""
+
+    message: str
+
+
+Event = StageStarted | FrameDone | StageEnded | JobWarning | JobNote
 Notify = Callable[[Event], None]
 Stage = Callable[..., AbstractContextManager[None]]
 
@@ -189,7 +196,9 @@ def run_job(
             _send(notify, photograph_warning(request, networks))
             with stage("loading the networks"):
                 animator = networks.load()
-            _send(notify, detector_warning(networks, animator))
+            if networks.detector == "auto":
+                notify(JobNote(animator.detector.summary))
+            _send(notify, detector_warning(request, networks, animator))
         else:
             animator = networks
         # Needs the networks, and is cheaper than the stages that follow.
@@ -197,6 +206,7 @@ def run_job(
         with stage("encoding the source"):
             portrait = animator.prepare(image, face=request.face)
         _send(notify, faces_warning(request, portrait))
+        _send(notify, uncertain_warning(portrait))
         with stage(f"making motion of {audio.duration:.1f} s of sound"):
             animation = animator.animate(
                 portrait,
@@ -277,16 +287,30 @@ def photograph_warning(request: Request, networks: Networks) -> JobWarning | Non
     )
 
 
-def detector_warning(networks: Networks, animator: Animator) -> JobWarning | None:
-    """Warn of a fallback detector where the user named a folder with better ones."""
+def detector_warning(
+    request: Request, networks: Networks, animator: Animator
+) -> JobWarning | None:
+    """Warn where only the Haar cascade is available, and say how to get the face mesh."""
     detector = animator.detector
-    if networks.detector_models is None or detector.name != "haar":
+    # The demo's own picture is found as well by the cascade.
+    if request.source == demo.PORTRAIT or not detector.is_fallback:
         return None
-    if not detector.passed_over:
+    message = (
+        "the Haar cascade frames faces less exactly than the face mesh, and misses rolled ones: "
+        f"to get the mesh, {MESH_REMEDY}"
+    )
+    # A folder that was named should have held a better one.
+    if networks.detector_models is not None:
+        message += f" ({'; '.join(detector.passed_over)})"
+    return JobWarning("detector", message)
+
+
+def uncertain_warning(portrait: Portrait) -> JobWarning | None:
+    """Warn of a face that the detector is not sure of."""
+    if portrait.doubt is None:
         return None
-    reasons = "; ".join(detector.passed_over)
     return JobWarning(
-        "detector", f"faces are found by OpenCV's Haar cascade: {reasons}"
+        "faces", f"{portrait.doubt}: look at the video, or use another picture"
     )
 
 

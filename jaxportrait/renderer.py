@@ -59,6 +59,8 @@ class Renderer:
       precision: dtypes of the networks.
       image_size: side in pixels of the crops that F and M read.
       crop_zoom: how many times tighter than LivePortrait's the networks' crops are.
+      crop_detector: name of the face detector that these crops were made with; None if
+        it is unknown.
       keypoint_groups: the keypoints of eyes, brows and lips.
     """
 
@@ -95,6 +97,7 @@ class Renderer:
         self.precision = choose_precision(dtype)
         self.image_size = checkpoint.crop.image_size
         self.crop_zoom = checkpoint.crop.zoom
+        self.crop_detector = checkpoint.crop.detector
         self.keypoint_groups = checkpoint.keypoints
         self.batch_size = batch_size or default_batch_size(self.image_size)
         dtypes: dict[str, str] = dict.fromkeys(RENDERER, "float32")

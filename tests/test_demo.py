@@ -11,6 +11,7 @@ from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
 from jaxportrait.animation import Animation, Portrait, Sampling
 from jaxportrait.animator import Animator
+from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
@@ -55,6 +56,12 @@ def test_its_face_and_eyes_are_found():
     assert_allclose(face.hull.center, (256, 290), atol=15)
 
 
+def test_its_crops_are_found_as_in_training_whatever_is_available():
+    checkpoint = open_checkpoint(demo.CHECKPOINT)
+    assert checkpoint.crop.detector == "haar"
+    assert open_detector(recorded=checkpoint.crop.detector).name == "haar"
+
+
 @pytest.mark.skipif(open_library() is None, reason="espeak-ng is not installed")
 def test_the_sentence_is_the_text():
     speech = speak_sentence()
@@ -71,7 +78,7 @@ def test_the_sentence_is_the_text():
 
 @pytest.fixture(scope="module")
 def animator() -> Animator:
-    return Animator.from_checkpoint(demo.CHECKPOINT, detector="haar")
+    return Animator.from_checkpoint(demo.CHECKPOINT)
 
 
 @pytest.fixture(scope="module")

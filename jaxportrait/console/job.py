@@ -7,7 +7,14 @@ from typing import Self
 from rich.console import Console
 
 from jaxportrait.console.progress import show_progress
-from jaxportrait.job import Event, FrameDone, JobWarning, StageEnded, StageStarted
+from jaxportrait.job import (
+    Event,
+    FrameDone,
+    JobNote,
+    JobWarning,
+    StageEnded,
+    StageStarted,
+)
 
 SHORTEST_COMPILATION = 0.05
 """Seconds of compilation that are worth a word."""
@@ -50,6 +57,8 @@ class JobDisplay:
                 self._print(summarize(event))
             case JobWarning():
                 self._print(f"warning: {event.message}")
+            case JobNote():
+                self._print(event.message)
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

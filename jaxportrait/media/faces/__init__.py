@@ -1,5 +1,5 @@
-"""Find faces: InsightFace, YuNet or Haar cascades, each giving the same square around a
-face."""
+"""Find faces: InsightFace, MediaPipe's face mesh, YuNet or Haar cascades, each giving
+the same square around a face."""
 
 from jaxportrait.media.faces.detect import (
     Detector,
@@ -9,14 +9,18 @@ from jaxportrait.media.faces.detect import (
     detect_faces,
     open_detector,
 )
+from jaxportrait.media.faces.dnn import MESH_REMEDY
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
+from jaxportrait.media.faces.openness import Openness
 
 __all__ = [
+    "MESH_REMEDY",
     "Detector",
     "DetectorName",
     "DetectorUnavailableError",
     "Face",
     "NoFaceError",
+    "Openness",
     "choose_face",
     "detect_faces",
     "open_detector",

@@ -10,14 +10,17 @@ from jaxtyping import UInt8
 
 from jaxportrait.media.crop import SOURCE_SCALE, SOURCE_SHIFT, FaceRectangle
 from jaxportrait.media.faces import blazeface, insightface, yunet
-from jaxportrait.media.faces.dnn import find_model
+from jaxportrait.media.faces.dnn import MESH_REMEDY, find_model, find_optional
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
 from jaxportrait.media.faces.haar import HaarDetector
 from jaxportrait.media.faces.insightface import InsightFaceDetector
+from jaxportrait.media.faces.iris import IRIS_FILE
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector
 from jaxportrait.media.faces.yunet import YunetDetector
 
 DetectorName = Literal["auto", "insightface", "mesh", "yunet", "haar", "none"]
+AUTO_ORDER = ("insightface", "mesh", "yunet", "haar")
+"""The detectors that `auto` tries, best first."""
 
 # Folders of model files below the one that is passed: LivePortrait's
 # `pretrained_weights`, InsightFace's layout, or none.
@@ -28,6 +31,10 @@ MODEL_FOLDERS = (
     "buffalo_l",
     "liveportrait",
 )
+
+
+Find = Callable[[UInt8[np.ndarray, "h w 3"]], list[Face]]
+"""Finds the faces of an RGB picture, in any order."""
 
 
 class NoFaceError(ValueError):
@@ -42,11 +49,25 @@ class Detector:
       name: name of the detector.
       find: finds the faces of an RGB picture, in any order.
       passed_over: reasons why better detectors were not used, one line each.
+      recorded: true where it was preferred because the networks' crops were made with
+        it.
     """
 
     name: str
-    find: Callable[[UInt8[np.ndarray, "h w 3"]], list[Face]]
+    find: Find
     passed_over: tuple[str, ...] = ()
+    recorded: bool = False
+
+    @property
+    def summary(self) -> str:
+        """A line for the user about the choice."""
+        reason = ", as in the networks' training" if self.recorded else ""
+        return f"faces are found by {self.name}{reason}"
+
+    @property
+    def is_fallback(self) -> bool:
+        """True for the Haar cascade where nothing better is available."""
+        return self.name == "haar" and bool(self.passed_over)
 
     @property
     def keeps_crop(self) -> bool:
@@ -56,20 +77,25 @@ class Detector:
 
 
 def open_detector(
-    name: DetectorName = "auto", models: str | Path | None = None
+    name: DetectorName = "auto",
+    models: str | Path | None = None,
+    *,
+    recorded: str | None = None,
 ) -> Detector:
     """Load a detector.
 
     Args:
       name: `insightface`, `mesh`, `yunet`, `haar`; `none` for pictures already cropped,
-        whose largest centred square is the crop; `auto` for the first of InsightFace,
-        YuNet and Haar that is available.
+        whose largest centred square is the crop; `auto` for `recorded`, or else for the
+        first of InsightFace, mesh, YuNet and Haar that is available.
       models: folder of the model files, which InsightFace and YuNet need; the mesh's
         files are found in other places too (see `dnn.find_model`).
+      recorded: the detector that the networks' crops were made with, if it is known.
 
     Raises:
       FileNotFoundError: `models` is no folder.
-      DetectorUnavailableError: a detector chosen by name lacks its files or runtime.
+      DetectorUnavailableError: a detector chosen by name lacks its files or runtime, or
+        `auto` finds none.
       ValueError: no such detector.
     """
     folder = None if models is None else Path(models)
@@ -77,20 +103,13 @@ def open_detector(
         raise FileNotFoundError(
             f"there is no folder {folder} of detector models: check the name"
         )
-    openers = {
-        "insightface": _open_insightface,
-        "mesh": _open_mesh,
-        "yunet": _open_yunet,
-        "haar": _open_haar,
-        "none": _open_none,
-    }
     if name == "auto":
-        return _open_first(folder)
-    if name not in openers:
+        return _open_first(folder, recorded)
+    if name not in OPENERS:
         raise ValueError(
-            f"there is no detector {name!r}: choose one of auto, {', '.join(openers)}"
+            f"there is no detector {name!r}: choose one of auto, {', '.join(OPENERS)}"
         )
-    return Detector(name, openers[name](folder))
+    return Detector(name, OPENERS[name](folder))
 
 
 def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[Face]:
@@ -129,15 +148,21 @@ def choose_face(faces: list[Face], index: int | None = None) -> Face:
     return faces[index]
 
 
-def _open_first(folder: Path | None) -> Detector:
+def _open_first(folder: Path | None, recorded: str | None) -> Detector:
+    """Return the recorded detector, or else the first that is available."""
+    # A stable sort: the recorded one comes first, the others keep their order.
+    order = sorted(AUTO_ORDER, key=lambda name: name != recorded)
     passed_over = []
-    for name, opener in (("insightface", _open_insightface), ("yunet", _open_yunet)):
+    for name in order:
         try:
-            return Detector(name, opener(folder), tuple(passed_over))
+            find = OPENERS[name](folder)
         except DetectorUnavailableError as error:
             passed_over.append(error.reason)
-    # The last resort needs no files.
-    return Detector("haar", _open_haar(folder), tuple(passed_over))
+            continue
+        return Detector(name, find, tuple(passed_over), recorded=name == recorded)
+    raise DetectorUnavailableError(
+        f"no face detector is available ({'; '.join(passed_over)})", MESH_REMEDY
+    )
 
 
 def _open_insightface(folder: Path | None) -> InsightFaceDetector:
@@ -157,6 +182,7 @@ def _open_mesh(folder: Path | None) -> MeshDetector:
         find_model(blazeface.SHORT_RANGE, folder),
         find_model(blazeface.FULL_RANGE, folder),
         find_model(MESH_FILE, folder),
+        find_optional(IRIS_FILE, folder),
     )
 
 
@@ -164,8 +190,18 @@ def _open_haar(_: Path | None) -> HaarDetector:
     return HaarDetector()
 
 
-def _open_none(_: Path | None) -> Callable[[UInt8[np.ndarray, "h w 3"]], list[Face]]:
+def _open_none(_: Path | None) -> Find:
     return lambda image: [_whole_picture(image)]
+
+
+OPENERS: dict[str, Callable[[Path | None], Find]] = {
+    "insightface": _open_insightface,
+    "mesh": _open_mesh,
+    "yunet": _open_yunet,
+    "haar": _open_haar,
+    "none": _open_none,
+}
+"""Name -> function that opens a detector, given a folder of model files."""
 
 
 def _whole_picture(image: UInt8[np.ndarray, "h w 3"]) -> Face:
@@ -199,7 +235,7 @@ def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
             place = f"{folder} holds none"
         raise DetectorUnavailableError(
             f"{detector} needs {pattern}, {place}",
-            "name its folder by --detector-models",
+            "name its folder",
         )
     return path
 
@@ -207,10 +243,13 @@ def _require_model(folder: Path | None, pattern: str, detector: str) -> Path:
 def _no_face_message(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> str:
     height, width = image.shape[:2]
     passed_over = ""
+    better = ""
     if detector.passed_over:
         passed_over = f" (passed over: {'; '.join(detector.passed_over)})"
+    if detector.is_fallback:
+        better = f", or get the face mesh ({MESH_REMEDY})"
     return (
         f"no face found in the {width}x{height} picture by {detector.name}{passed_over}: "
-        "use a picture with a larger face seen from the front, pass model files by "
-        "--detector-models, or, if the picture is already cropped to the face, --detector none"
+        f"use a picture with a larger face seen from the front{better}; if the picture is already "
+        "cropped to the face, choose the detector none"
     )

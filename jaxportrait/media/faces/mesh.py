@@ -7,6 +7,7 @@ Source: Kartynnik et al., "Real-time facial surface geometry from monocular vide
 mobile GPUs", 2019; MediaPipe (Apache-2.0). The model files are the user's.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,30 +18,27 @@ from jaxportrait.media.crop import FaceRectangle, crop_face
 from jaxportrait.media.faces.blazeface import BlazeFace, Detections, join
 from jaxportrait.media.faces.dnn import ModelFile, open_network
 from jaxportrait.media.faces.face import Face
+from jaxportrait.media.faces.iris import IrisReader
+from jaxportrait.media.faces.mesh_points import (
+    Points,
+    eye_centers,
+    mesh_hull,
+    rectangle_of_box,
+    rectangle_of_mesh,
+)
 
 MESH_FILE = ModelFile("face_landmark.tflite", "the face mesh")
 MESH_SIDE = 192
-MESH_SCALE = 1.5  # the crop's side in sides of the face's box, as MediaPipe has it
-PRESENCE_THRESHOLD = 0.5
+LEAST_LOGIT = 0.0
+"""Log-odds of a face below which there is none: a presence of one half."""
+CERTAIN_LOGIT = 16.0
+"""Log-odds from which a face is human. In 26 public pictures, people, paintings and a
+statue have 21 and more, or 16.6 when they are blurred; dogs and a monkey up to 14.3."""
 
 # A face below this share of the picture's longer side is also sought in tiles.
 SMALL_FACE = 0.12
 TILE_SIDE = 450
 TILE_OVERLAP = 0.4
-
-# MediaPipe's numbers of the 468 points; "left" is the picture's left.
-LEFT_EYE = (33, 133, 159, 145)
-RIGHT_EYE = (362, 263, 386, 374)
-MOUTH = (61, 291)
-BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
-CONTOUR = (
-    *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152),
-    *(377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356),
-)
-"""The jaw from ear to ear: the outline that LivePortrait's 106 points have."""
-EYE_CORNERS = (33, 263)
-
-Points = Float[np.ndarray, "468 2"]
 
 
 class MeshDetector:
@@ -51,39 +49,48 @@ class MeshDetector:
     Args:
       short_range, full_range: BlazeFace's two models.
       mesh: the face mesh's model.
+      iris: the iris model, for lids that follow a blink and for the gaze.
 
     Raises:
       DetectorUnavailableError: a file cannot be read.
     """
 
-    def __init__(self, short_range: Path, full_range: Path, mesh: Path):
+    def __init__(
+        self, short_range: Path, full_range: Path, mesh: Path, iris: Path | None = None
+    ):
         self._short_range = BlazeFace.short_range(short_range)
         self._full_range = BlazeFace.full_range(full_range)
         self._mesh = open_network(mesh)
         self._outputs = self._mesh.getUnconnectedOutLayersNames()
+        self._iris = None if iris is None else IrisReader(iris)
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        """Return the faces of an RGB picture; the score is the mesh's presence."""
-        candidates = self._search(image)
+        """Return the faces of an RGB picture; the score is the mesh's presence,
+        from 0 to 1."""
+        whole = join([self._short_range(image), self._full_range(image)])
+        faces = self._mark_all(image, whole)
+        small = SMALL_FACE * max(image.shape[:2])
+        if any(face.hull.size > small for face in faces):
+            return faces
+        # No large face: small ones are found in overlapping tiles.
+        return self._mark_all(image, join([whole, *self._search_tiles(image)]))
+
+    def _search_tiles(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detections]:
+        parts = []
+        for left, top in tile_corners(image.shape[1], image.shape[0]):
+            tile = image[top : top + TILE_SIDE, left : left + TILE_SIDE]
+            parts.append(self._full_range(tile).shift(left, top))
+        return parts
+
+    def _mark_all(
+        self, image: UInt8[np.ndarray, "h w 3"], candidates: Detections
+    ) -> list[Face]:
         faces = []
         for box, points in zip(candidates.boxes, candidates.points, strict=True):
             face = self._mark(image, box, points)
             if face is not None:
                 faces.append(face)
         return without_doubles(faces)
-
-    def _search(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
-        whole = join([self._short_range(image), self._full_range(image)])
-        longer = max(image.shape[:2])
-        widths = whole.boxes[:, 2] - whole.boxes[:, 0]
-        if len(whole) and widths.max() > SMALL_FACE * longer:
-            return whole
-        # No large face: small ones are found in overlapping tiles.
-        parts = [whole]
-        for left, top in tile_corners(image.shape[1], image.shape[0]):
-            tile = image[top : top + TILE_SIDE, left : left + TILE_SIDE]
-            parts.append(self._full_range(tile).shift(left, top))
-        return join(parts)
 
     def _mark(
         self,
@@ -93,99 +100,52 @@ class MeshDetector:
     ) -> Face | None:
         """Return the face with its mesh; None where the mesh sees no face."""
         first = rectangle_of_box(box, points[0], points[1])
-        mesh, presence = self._read(image, first)
-        if presence < PRESENCE_THRESHOLD:
+        mesh, logit = self._read(image, first)
+        if logit < LEAST_LOGIT:
             return None
-        mesh, presence = self._read(image, rectangle_of_mesh(mesh))
-        if presence < PRESENCE_THRESHOLD:
+        mesh, logit = self._read(image, rectangle_of_mesh(mesh))
+        if logit < LEAST_LOGIT:
             return None
         left, top = mesh.min(axis=0).tolist()
         right, bottom = mesh.max(axis=0).tolist()
-        return Face(
+        face = Face(
             (left, top, right, bottom),
-            presence,
+            float(1 / (1 + np.exp(-logit))),
             mesh_hull(mesh),
             eyes=eye_centers(mesh),
             landmarks=mesh,
+            doubt=doubt_of(logit),
         )
+        if self._iris is None:
+            return face
+        # Lids that blink must not move the hull, which is the mesh's.
+        refined, gaze = self._iris(image, mesh)
+        return replace(face, landmarks=refined, gaze=gaze)
 
     def _read(
         self, image: UInt8[np.ndarray, "h w 3"], rectangle: FaceRectangle
     ) -> tuple[Points, float]:
-        """Return the mesh of the face in a rectangle, in the picture's pixels, and its
-        presence from 0 to 1."""
+        """Return the mesh of the face in a rectangle, in the picture's pixels, and the
+        log-odds that it is a face."""
         crop = crop_face(image, rectangle, MESH_SIDE)
         self._mesh.setInput(cv2.dnn.blobFromImage(crop.image, 1 / 255))
         outputs = self._mesh.forward(self._outputs)
         logit, values = sorted(outputs, key=lambda output: output.size)
-        presence = 1 / (1 + np.exp(-float(logit.reshape(()))))
         # Three values a point: x and y in the crop's pixels, and a depth.
         in_crop = values.reshape(-1, 3)[:, :2].astype(np.float64)
         turn = crop.crop_to_image[:2, :2]
         shift = crop.crop_to_image[:2, 2]
-        return in_crop @ turn.T + shift, presence
+        return in_crop @ turn.T + shift, float(logit.reshape(()))
 
 
-def rectangle_of_box(
-    box: Float[np.ndarray, "4"],
-    left_eye: Float[np.ndarray, "2"],
-    right_eye: Float[np.ndarray, "2"],
-) -> FaceRectangle:
-    """Return the square that the mesh reads around a box, turned by the eyes."""
-    x, y = (box[:2] + box[2:]) / 2
-    sides = box[2:] - box[:2]
-    angle = slope(left_eye, right_eye)
-    center = (float(x), float(y))
-    # The mesh expects a margin around the longer side.
-    return FaceRectangle(center, MESH_SCALE * float(sides.max()), angle)
-
-
-def rectangle_of_mesh(mesh: Points) -> FaceRectangle:
-    """Return the square that the mesh reads around its own points."""
-    angle = slope(mesh[EYE_CORNERS[0]], mesh[EYE_CORNERS[1]])
-    square = square_along(mesh, angle)
-    return FaceRectangle(square.center, MESH_SCALE * square.size, angle)
-
-
-def mesh_hull(mesh: Points) -> FaceRectangle:
-    """Return the square that LivePortrait frames: brows to chin, ear to ear.
-
-    All 468 points would make it 15 % too large, because they reach into the forehead.
-    """
-    eyes = eye_centers(mesh)
-    mouth = mesh[list(MOUTH)].mean(axis=0)
-    down = mouth - eyes.mean(axis=0)
-    angle = float(np.arctan2(-down[0], down[1]))
-    outline = mesh[list(CONTOUR + BROWS + LEFT_EYE + RIGHT_EYE + MOUTH)]
-    return square_along(outline, angle)
-
-
-def square_along(points: Float[np.ndarray, "k 2"], angle: float) -> FaceRectangle:
-    """Return the smallest square at this angle that holds all points."""
-    cos = np.cos(angle)
-    sin = np.sin(angle)
-    # Rows: across and down the face.
-    axes = np.array([[cos, sin], [-sin, cos]])
-    along = points @ axes.T
-    low = along.min(axis=0)
-    high = along.max(axis=0)
-    # The centre goes back to the picture's axes.
-    x, y = (low + high) / 2 @ axes
-    side = float((high - low).max())
-    return FaceRectangle((float(x), float(y)), side, angle)
-
-
-def eye_centers(mesh: Points) -> Float[np.ndarray, "2 2"]:
-    """Return the centres of the picture's left and right eye."""
-    left = mesh[list(LEFT_EYE)].mean(axis=0)
-    right = mesh[list(RIGHT_EYE)].mean(axis=0)
-    return np.stack([left, right])
-
-
-def slope(left: Float[np.ndarray, "2"], right: Float[np.ndarray, "2"]) -> float:
-    """Return the angle from the picture's x axis to the line between two points."""
-    x, y = right - left
-    return float(np.arctan2(y, x))
+def doubt_of(logit: float) -> str | None:
+    """Return a line for a user where the mesh is not sure of a human face."""
+    if logit >= CERTAIN_LOGIT:
+        return None
+    return (
+        "the face is uncertain, and may be no human one "
+        f"(log-odds {logit:.1f}, sure from {CERTAIN_LOGIT:g})"
+    )
 
 
 def tile_corners(width: int, height: int) -> list[tuple[int, int]]:
