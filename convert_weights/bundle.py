@@ -30,12 +30,14 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
 )
 from jaxportrait.drivers.flow import FlowDriverConfig
-from jaxportrait.models.parts import abstract, kind_of
+from jaxportrait.models.parts import RENDERER, abstract, kind_of
 from jaxportrait.motion.space import EXPRESSION, MOTION_SPACES, MotionStatistics
 
 AGREEMENT = 1e-5
 """Largest difference between the statistics of a transformer and of a file, as a share
 of the deviation."""
+CROP_DETECTOR = "insightface"
+"""The detector that LivePortrait's crops were made with, in training and inference."""
 
 
 @dataclass
@@ -92,18 +94,33 @@ def write(
     output: Path,
     *,
     image_size: int = 256,
+    animals: bool = False,
     overwrite: bool = False,
 ) -> Contents:
-    """Write what was converted as one checkpoint, whole or not at all."""
+    """Write what was converted as one checkpoint, whole or not at all.
+
+    Args:
+      image_size: side of the picture that the networks read, in pixels.
+      animals: the networks know animals, whose crops another detector made.
+      overwrite: replace a checkpoint at `output`.
+    """
+    detector = None if animals else _crop_detector(converted)
     drivers = {}
     if converted.statistics is not None:
         drivers[DRIVER] = DriverEntry(FlowDriverConfig(), converted.statistics)
     try:
-        contents = Contents(Crop(image_size), converted.configs, drivers)
+        crop = Crop(image_size, detector=detector)
+        contents = Contents(crop, converted.configs, drivers)
     except ValueError as error:
         raise ConversionError(f"the parts do not belong together: {error}") from error
     save_checkpoint(output, contents, converted.params, overwrite=overwrite)
     return contents
+
+
+def _crop_detector(converted: Converted) -> str | None:
+    """Return the detector of the networks' crops; None if no network reads crops."""
+    reads_crops = any(part in converted.configs for part in RENDERER)
+    return CROP_DETECTOR if reads_crops else None
 
 
 def convert_network(

@@ -38,9 +38,9 @@ for subject in "$data"/speech/[MW]*; do
     ln -sfn "$(realpath "$subject")" "$data/all/${name:0:1}S${name:1}"
 done
 python -m train.frames --dataset-path "$data/heads" --output-path "$data/frames" \
-    --size 256 --frames 24 --zoom 1.35 --workers 2
+    --size 256 --frames 24 --zoom 1.35 --detector haar --workers 2
 python -m train.frames --dataset-path "$data/all" --output-path "$data/faces" \
-    --size 128 --frames 24 --zoom 1.35 --workers 2
+    --size 128 --frames 24 --zoom 1.35 --detector haar --workers 2
 
 # The motion extractor M, from random weights, at falling rates. The later stages add `gaps`, which ask how far lips
 # and lids part.

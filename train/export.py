@@ -197,7 +197,9 @@ def add_trained(
     }
     crop = contents.crop
     if "image_size" in trained:
-        crop = Crop(trained["image_size"], trained["crop_zoom"])
+        # Runs on older frames do not name the detector.
+        detector = trained.get("crop_detector")
+        crop = Crop(trained["image_size"], trained["crop_zoom"], detector)
     parts = {**contents.parts, **decode_parts(blocks)}
     return replace(contents, parts=parts, crop=crop), list(blocks)
 

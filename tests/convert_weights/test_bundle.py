@@ -64,6 +64,15 @@ def test_a_single_part_converts_and_the_checkpoint_says_so(files, part, tmp_path
     checkpoint = open_checkpoint(tmp_path / "checkpoint")
     assert list(checkpoint.parts) == expected
     assert checkpoint.drivers == {}
+    # Only networks of the renderer read crops, which LivePortrait made so.
+    expected = "insightface" if part == "appearance" else None
+    assert checkpoint.crop.detector == expected
+
+
+def test_crops_of_animals_were_made_by_another_detector(files, tmp_path):
+    single = convert_files({"appearance": files["appearance"]})
+    write(single, tmp_path / "checkpoint", animals=True)
+    assert open_checkpoint(tmp_path / "checkpoint").crop.detector is None
 
 
 def test_half_precision_files_convert_to_the_same_numbers(files, tmp_path):

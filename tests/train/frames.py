@@ -52,4 +52,5 @@ def make_frames(
             record = record_of(clip, 2 + index, *marks)
             records[clip] = record
             pieces.append(Piece(clip, split, 0, record.frames))
-    return write_frames(path, pieces, records.__getitem__, FrameRecipe(size=SIZE))
+    recipe = FrameRecipe(size=SIZE, detector="haar")
+    return write_frames(path, pieces, records.__getitem__, recipe)

@@ -88,6 +88,7 @@ class Description:
     sizes: dict[Split, SplitSize]
     digest: str
     landmark_groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    detector: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -109,6 +110,8 @@ class FrameDataset(ClipShards[FrameRecord]):
       landmarks: number of points of a face; 0 if no clip has any.
       digest: digest of all records.
       landmark_groups: groups of the landmarks; empty if unknown.
+      detector: name of the face detector that the crops were made with; None if it is
+        unknown, or where the videos were cropped already.
     """
 
     size: int
@@ -116,6 +119,7 @@ class FrameDataset(ClipShards[FrameRecord]):
     landmarks: int
     digest: str
     landmark_groups: LandmarkGroups = field(default_factory=dict)
+    detector: str | None = None
 
     def decode(self, data: bytes) -> FrameRecord:
         record = decode_record(data)
@@ -205,8 +209,11 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
 def write_description(dataset: FrameDataset) -> None:
     """Write `frames.json`, which marks a complete data set."""
     # format 1 ended with the identity
-    groups = {"landmark_groups": dict(dataset.landmark_groups)}
-    content = {"format": FORMAT, **dataset.identity, **groups}
+    later = {
+        "landmark_groups": dict(dataset.landmark_groups),
+        "detector": dataset.detector,
+    }
+    content = {"format": FORMAT, **dataset.identity, **later}
     write_json(dataset.path / DESCRIPTION, content)
 
 
@@ -229,4 +236,5 @@ def _make(path: Path, description: Description) -> FrameDataset:
         description.landmarks,
         description.digest,
         description.landmark_groups,
+        description.detector,
     )

@@ -52,6 +52,8 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
     root = options.dataset_path.absolute()
     clips = find_clips(root, options.layout, options.selection)
     clips = clips[: options.limit or None]
+    for remark in recipe.remarks():
+        console.print(remark, highlight=False, soft_wrap=True)
     store = ClipStore(options.output_path / STORE, recipe)
     failed = _extract_missing(options, recipe, clips, store, console)
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]

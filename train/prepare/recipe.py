@@ -67,6 +67,10 @@ class Recipe(ABC):
     def extractor(self) -> "ClipExtractor":
         """Load the networks and the detector, and return the worker that uses them."""
 
+    def remarks(self) -> list[str]:
+        """Return lines for the user about choices that the recipe makes."""
+        return []
+
     def with_absolute_paths(self) -> Self:
         """Return the recipe with paths that hold in every process of a cluster."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -93,6 +97,16 @@ class FaceRecipe(Recipe, ABC):
     def open_detector(self) -> Detector:
         """Open the detector."""
         return open_detector(self.detector, self.detector_models)
+
+    def crop_detector(self) -> str | None:
+        """Return the name of the detector that makes the crops; None for videos that
+        are already cropped."""
+        detector = self.open_detector()
+        return None if detector.keeps_crop else detector.name
+
+    def remarks(self) -> list[str]:
+        # The user has not named it.
+        return [self.open_detector().summary] if self.detector == "auto" else []
 
     def detector_facts(self) -> list[Any]:
         """Return the facts about the detector for a fingerprint."""

@@ -126,6 +126,7 @@ def open_renderer(
     trained = {
         "image_size": config.image_size,
         "crop_zoom": dataset.zoom,
+        "crop_detector": dataset.detector,
         **encode_parts(config.sizes),
     }
     run = as_json(

@@ -233,7 +233,7 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     checkpoint = open_checkpoint(world.root / "trained")
     renderer = ["appearance", "motion", "warping", "generator"]
     assert list(checkpoint.parts) == [*renderer, "log_mel"]
-    assert checkpoint.crop == Crop(32, 1.0)
+    assert checkpoint.crop == Crop(32, 1.0, "haar")
     assert checkpoint.keypoints == KeypointGroups((0,), (), (3,))
     # Exported weights are the averaged ones.
     kernel = weights_of(whole)[0]["generator.stem.kernel"]

@@ -103,8 +103,9 @@ def evaluate(options: Options, console: Console) -> None:
         raise ValueError(
             f"{options.heads} holds {len(held_out)} clip, and sentences are compared: draw more"
         )
-    detector = open_detector(options.detector, options.detector_models)
-    animator = _open_animator(options, detector)
+    detector, animator = _open_networks(options)
+    if options.detector == "auto":
+        console.print(detector.summary, highlight=False, soft_wrap=True)
     options.output.mkdir(parents=True, exist_ok=True)
     # The regressors learn from training heads, and are tested on held-out ones.
     lessons = find_heads(options.training_heads, options.training_clips)
@@ -128,10 +129,15 @@ def evaluate(options: Options, console: Console) -> None:
     console.print(line, highlight=False, soft_wrap=True)
 
 
-def _open_animator(options: Options, detector: Detector) -> Animator | None:
+def _open_networks(options: Options) -> tuple[Detector, Animator | None]:
+    """Open the detector, and an animator where there is a checkpoint to measure."""
     if options.checkpoint is None:
-        return None
-    return Animator(open_checkpoint(options.checkpoint), detector=detector)
+        return open_detector(options.detector, options.detector_models), None
+    checkpoint = open_checkpoint(options.checkpoint)
+    detector = open_detector(
+        options.detector, options.detector_models, recorded=checkpoint.crop.detector
+    )
+    return detector, Animator(checkpoint, detector=detector)
 
 
 def read_head(clip: Clip, readers: Readers, detector: Detector) -> Head:

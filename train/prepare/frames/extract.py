@@ -26,6 +26,7 @@ from train.data.frames import (
     Zoom,
     encode_image,
 )
+from train.data.landmarks import DETECTED_GROUPS, LandmarkGroups
 from train.data.spacing import evenly_spaced
 from train.data.truth import Truth, read_truth, truth_path
 from train.prepare.frames.landmarks import find_landmarks, normalise, stack_landmarks
@@ -107,13 +108,14 @@ class FrameExtractor(ClipExtractor):
             crop = network_input(crop_face(image, track.rectangle), self._size)
             images.append(encode_image(crop))
             points.append(self._landmarks(image, index, track.rectangle, truth))
+        landmarks = stack_landmarks(points)
         record = FrameRecord(
             clip.name,
             clip.subject,
             images,
-            stack_landmarks(points),
+            landmarks,
             _pose(truth, chosen),
-            truth.landmark_groups,
+            _groups(truth, landmarks.shape[1]),
         )
         return record, float(track.times[-1] - track.times[0])
 
@@ -129,6 +131,13 @@ class FrameExtractor(ClipExtractor):
             return normalise(truth.landmarks[index], rectangle, self._size)
         points = find_landmarks(image, rectangle, self._detector)
         return None if points is None else normalise(points, rectangle, self._size)
+
+
+def _groups(truth: Truth, count: int) -> LandmarkGroups:
+    """Return the groups of landmarks: the truth's, else those of a detector."""
+    if truth.landmarks is not None:
+        return truth.landmark_groups
+    return DETECTED_GROUPS.get(count, {})
 
 
 def _pose(truth: Truth, chosen: list[int]) -> Float32[np.ndarray, "frames 3"]:

@@ -13,7 +13,7 @@ from jaxportrait.media.crop import (
 )
 from jaxportrait.media.faces import Detector, Face
 
-MARKING_DETECTORS = ("insightface", "yunet")
+MARKING_DETECTORS = ("insightface", "mesh", "yunet")
 """Detectors whose faces have landmarks."""
 
 

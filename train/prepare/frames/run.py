@@ -128,6 +128,7 @@ def write_frames(
         landmarks.count,
         digest.hexdigest()[:16],
         landmarks.groups,
+        recipe.crop_detector(),
     )
     write_description(dataset)
     return dataset

@@ -15,6 +15,7 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.video import crop_frames
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import Detector, open_detector
 from jaxportrait.media.track import Track, track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.motion import MotionExtractor
@@ -66,6 +67,11 @@ class MotionRecipe(FaceRecipe):
         checkpoint = open_checkpoint(self.checkpoint)
         checkpoint.require(parts_needed(checkpoint))
         return checkpoint
+
+    def open_detector(self) -> Detector:
+        """Open the detector; `auto` prefers that of the checkpoint's crops."""
+        recorded = open_checkpoint(self.checkpoint).crop.detector
+        return open_detector(self.detector, self.detector_models, recorded=recorded)
 
     def fingerprint(self) -> str:
         checkpoint = self.open_checkpoint()

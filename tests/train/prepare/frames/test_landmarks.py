@@ -36,7 +36,8 @@ def test_the_points_are_those_of_the_face_nearest_to_the_crops_centre(fine, coun
     # only the last two are inside the crop
     faces = [face(x, fine=fine) for x in (80, 58, 45)]
 
-    points = find_landmarks(IMAGE, CROP, Detector("insightface", lambda _: faces))
+    for name in ("insightface", "mesh", "yunet"):
+        points = find_landmarks(IMAGE, CROP, Detector(name, lambda _: faces))
     np.testing.assert_array_equal(points, np.full((count, 2), 45))
 
 

@@ -13,15 +13,19 @@ from rich.console import Console
 from jaxportrait.media.crop import crop_face, network_input
 from jaxportrait.media.faces import open_detector
 from jaxportrait.media.track import track_face
-from jaxportrait.media.video import VideoReader
+from jaxportrait.media.video import VideoReader, VideoWriter
+from tests.faces import draw_known_head, open_mesh
 from tests.train.videos import HEIGHT, WIDTH, voice, write_head, write_mead_clip
 from train.data.frames import FrameRecord, decode_image, open_frames
+from train.data.landmarks import MESH_GROUPS
 from train.data.shards import DatasetError
 from train.data.truth import truth_path
 from train.frames import main
 from train.prepare.frames.extract import FrameExtractor, FrameRecipe, choose_frames
+from train.prepare.frames.landmarks import normalise
 from train.prepare.frames.run import Options, cut_frames, make_frames, write_frames
 from train.prepare.split import Piece
+from train.synthetic.landmarks import GROUPS as DRAWN_GROUPS
 
 QUIET = Console(quiet=True)
 
@@ -152,6 +156,42 @@ def test_a_clip_without_truth_has_no_landmarks_and_no_pose(dataset_path):
     assert record.landmark_groups == {}
     assert np.isnan(record.pose).all()
     assert open_frames(dataset_path).landmarks == 2
+
+
+def test_crops_remember_their_detector(dataset_path, tmp_path):
+    assert open_frames(dataset_path).detector == "haar"
+    # Videos that are cropped already need none.
+    none = FrameRecipe(size=SIZE, detector="none")
+    assert none.crop_detector() is None
+
+
+def test_the_face_mesh_marks_clips_without_truth(tmp_path):
+    open_mesh()
+    picture, points = draw_known_head(256)
+    video = tmp_path / "videos" / "a" / "1.mp4"
+    video.parent.mkdir(parents=True)
+    with VideoWriter(video, size=(256, 256), fps=30) as writer:
+        for _ in range(4):
+            writer.write(picture)
+    recipe = FrameRecipe(size=SIZE, frames=2, detector="mesh")
+    output = tmp_path / "out"
+    options = Options(
+        dataset_path=tmp_path / "videos",
+        output_path=output,
+        layout="folder",
+        recipe=recipe,
+    )
+    dataset, _ = make_frames(options, QUIET)
+    assert dataset.detector == "mesh"
+    assert dataset.landmark_groups == MESH_GROUPS
+    (record,) = records_of(output).values()
+    assert record.landmarks.shape == (2, 468, 2)
+    rectangle = track_face(VideoReader(video), open_mesh()).rectangle
+    truth = normalise(points, rectangle, SIZE)
+    for name in ("eye_left", "eye_right", "lips_inner"):
+        ours = record.landmarks[0, list(MESH_GROUPS[name])].mean(axis=0)
+        expected = truth[DRAWN_GROUPS[name]].mean(axis=0)
+        np.testing.assert_allclose(ours, expected, atol=0.03)
 
 
 def test_an_interrupted_run_resumes_to_the_same_files(
