@@ -23,6 +23,7 @@ from convert_weights.sources import (
 from jaxportrait.checkpoint import check_destination
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
+from jaxportrait.media.faces.download import download_faces
 from jaxportrait.ranges import ImageSize, check_ranges
 
 SINGLE_PARTS = (
@@ -49,8 +50,9 @@ class Published:
     Attributes:
       pretrained_weights: folder of published weights, as LivePortrait lays it out.
       animals: use the animal weights of that folder.
-      download: first download LivePortrait's published weights into that folder; an
-        interrupted download resumes.
+      download: first download LivePortrait's published weights into that folder, and
+        MediaPipe's face mesh into the user's data folder; an interrupted download
+        resumes.
     """
 
     pretrained_weights: Annotated[Path | None, arg(metavar="DIR")] = None
@@ -124,6 +126,7 @@ def main() -> None:
             converted,
             options.output,
             image_size=options.image_size,
+            animals=options.published.animals,
             overwrite=options.overwrite,
         )
     Console().print(report(converted))
@@ -171,7 +174,19 @@ def find_folder(published: Published) -> dict[str, Path]:
         remark = download_liveportrait(folder, animals=published.animals)
         if remark is not None:
             print(f"note: {remark}", file=sys.stderr)
+        fetch_faces()
     return find_published(folder, animals=published.animals)
+
+
+def fetch_faces() -> None:
+    """Fetch the face mesh's files into the user's data folder.
+
+    They are no part of a checkpoint, so that without them there is only a warning.
+    """
+    try:
+        download_faces()
+    except OSError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 def find_whisper(name: str, folder: Path) -> Path:

@@ -41,6 +41,10 @@ PROGRAMS = {
         "published PyTorch weights -> checkpoint",
         extra="convert",
     ),
+    "download": Program(
+        "jaxportrait.console.download:main",
+        "fetch the model files of the face mesh",
+    ),
     "process": Program(
         "train.process:main",
         "talking-head videos -> motion data set",
