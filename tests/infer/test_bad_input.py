@@ -109,8 +109,8 @@ def test_no_face_says_what_was_tried(inputs, tmp_path, capsys):
     assert stop.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "no face found" in error
-    assert "haar" in error
-    assert "--detector none" in error
+    assert " picture by " in error
+    assert "choose the detector none" in error
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def test_clip_boxes_are_the_published_ones(figures, case):
     # opposite corners of the square
     low = corners[0]
     high = corners[2]
+    side = high[0] - low[0]
     assert box.angle == 0
     ours = np.array([*box.center, box.size])
-    side = high[0] - low[0]
     expected = np.array([*center, side])
     assert relative_error(ours, expected) < 1e-5
 
@@ -105,7 +105,12 @@ def test_clip_box_is_the_mean_of_its_frames():
     first_box = clip_rectangle([first])
     second_box = clip_rectangle([second])
     mean = clip_rectangle([first, second])
-    centers = np.array([first_box.center, second_box.center])
+    centers = np.array(
+        [
+            first_box.center,
+            second_box.center,
+        ]
+    )
     center = centers.mean(axis=0)
     np.testing.assert_allclose(mean.center, center)
     # the mean of the hulls' sides, 2.2 times as large
@@ -199,13 +204,17 @@ def test_crops_within_the_picture_are_the_published_ones(figures, case):
     rectangle, size = rectangle_of(figures, case)
     crop = crop_face(formula_picture(), rectangle, size)
     step = np.arange(0, size, 8)
+    # Every eighth pixel of the crop, and its place in the picture.
     pixels = np.stack(np.meshgrid(step, step), axis=-1)
-    x, y = np.moveaxis(apply(crop.crop_to_image, pixels), -1, 0)
-    inside = (x >= 0) & (x <= 639) & (y >= 0) & (y <= 479)
+    places = apply(crop.crop_to_image, pixels)
+    after_first = places >= 0
+    before_last = places <= (639, 479)
+    inside = (after_first & before_last).all(axis=-1)
     assert inside.mean() > 0.2
     golden = figures[f"crop{case}/image"].astype(int)
-    difference = crop.image[::8, ::8] - golden
-    assert np.abs(difference[inside]).max() <= 1
+    ours = crop.image[::8, ::8]
+    error = np.abs(ours - golden)
+    assert error[inside].max() <= 1
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3])
@@ -214,8 +223,11 @@ def test_outside_repeats_the_edge(angle):
     # The corner of the picture is in the middle of the crop.
     rectangle = FaceRectangle((0, 0), 400, angle)
     crop = crop_face(image, rectangle, 200)
-    padded = np.pad(image, ((400, 0), (400, 0), (0, 0)), mode="edge")
-    expected = crop_face(padded, FaceRectangle((400, 400), 400, angle), 200)
+    # The same crop, within a picture that is larger.
+    margin = (400, 0)
+    padded = np.pad(image, (margin, margin, (0, 0)), mode="edge")
+    moved = FaceRectangle((400, 400), 400, angle)
+    expected = crop_face(padded, moved, 200)
     np.testing.assert_array_equal(crop.image, expected.image)
 
 
@@ -224,11 +236,13 @@ def test_outside_can_be_black():
     crop = crop_face(image, FaceRectangle((10, 10), 20), 20, "black")
     # the picture covers a quarter of the crop
     quarter = crop.image[:10, :10]
-    below = crop.image[10:]
-    beside = crop.image[:, 10:]
     assert (quarter == 200).all()
+    below = crop.image[10:]
     assert not below.any()
+    beside = crop.image[:, 10:]
     assert not beside.any()
+    # A quarter of the pixels, and three colours each.
+    assert np.count_nonzero(crop.image) == 300
 
 
 def test_network_input_is_the_mean_of_its_pixels():

@@ -13,7 +13,8 @@ from rich.console import Console
 from jaxportrait.media.crop import crop_face, network_input
 from jaxportrait.media.faces import open_detector
 from jaxportrait.media.track import track_face
-from jaxportrait.media.video import VideoReader, VideoWriter
+from jaxportrait.media.video import VideoReader
+from jaxportrait.media.write import VideoWriter
 from tests.faces import draw_known_head, open_mesh
 from tests.train.videos import HEIGHT, WIDTH, voice, write_head, write_mead_clip
 from train.data.frames import FrameRecord, decode_image, open_frames
