@@ -115,11 +115,13 @@ def test_the_command_fetches_into_the_users_folder(
     arguments = ["jaxportrait download", "faces", "--address", server.address]
     monkeypatch.setattr("sys.argv", arguments)
     main()
-    assert {path.name for path in user_models().iterdir()} == set(CONTENT)
+    folder = user_models()
+    assert folder is not None
+    assert {path.name for path in folder.iterdir()} == set(CONTENT)
     assert capsys.readouterr().out.count("wrote ") == 2
     # A server that has gone: one line, exit status 2.
     server.files.clear()
-    (user_models() / "one.tflite").unlink()
+    (folder / "one.tflite").unlink()
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2

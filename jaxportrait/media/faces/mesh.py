@@ -29,6 +29,8 @@ from jaxportrait.media.faces.mesh_points import (
 
 MESH_FILE = ModelFile("face_landmark.tflite", "the face mesh")
 MESH_SIDE = 192
+MESH_OUTPUTS = (1, 468 * 3)
+"""Values of the outputs: log-odds of a face; x, y and depth of its points."""
 LEAST_LOGIT = 0.0
 """Log-odds of a face below which there is none: a presence of one half."""
 CERTAIN_LOGIT = 16.0
@@ -60,7 +62,7 @@ class MeshDetector:
     ):
         self._short_range = BlazeFace.short_range(short_range)
         self._full_range = BlazeFace.full_range(full_range)
-        self._mesh = open_network(mesh)
+        self._mesh = open_network(mesh, MESH_SIDE, MESH_OUTPUTS)
         self._outputs = self._mesh.getUnconnectedOutLayersNames()
         self._iris = None if iris is None else IrisReader(iris)
 
