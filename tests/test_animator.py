@@ -200,6 +200,39 @@ def find_in_the_middle(picture: np.ndarray) -> list[Face]:
     return [Face((0, 0, width, height), 1.0, hull)]
 
 
+def find_in_the_corner(picture: np.ndarray) -> list[Face]:
+    """A face at the upper left of the picture, of which the detector knows much."""
+    hull = FaceRectangle((0.0, 0.0), 20.0)
+    landmarks = np.random.default_rng(0).uniform(0, 20, (468, 2))
+    gaze = np.zeros((2, 2))
+    face = Face((0, 0, 20, 20), 0.6, hull, landmarks=landmarks)
+    return [replace(face, gaze=gaze, doubt="it may be a mask")]
+
+
+def test_a_portrait_keeps_what_its_detector_knows_and_repeats_the_pictures_edge(
+    tiny_checkpoint,
+):
+    detector = Detector("corner", find_in_the_corner)
+    animator = Animator(open_checkpoint(tiny_checkpoint), detector=detector)
+    grey = np.full((64, 64, 3), 200, np.uint8)
+    prepared = animator.prepare(grey)
+    (face,) = find_in_the_corner(grey)
+    assert prepared.doubt == "it may be a mask"
+    assert prepared.openness == face.openness
+    assert prepared.gaze is not None
+    # Three quarters of the crop lie outside of the picture.
+    assert_array_equal(prepared.crop, 200)
+
+
+def test_the_detector_of_the_networks_crops_is_preferred(tiny_checkpoint):
+    opened = open_checkpoint(tiny_checkpoint)
+    crop = replace(opened.crop, detector="haar")
+    recorded = replace(opened, contents=replace(opened.contents, crop=crop))
+    detector = Animator(recorded).detector
+    assert (detector.name, detector.recorded) == ("haar", True)
+    assert not Animator(opened).detector.recorded
+
+
 def open_tight(checkpoint: Path) -> Animator:
     """An animator of networks that were trained on tight crops."""
     opened = open_checkpoint(checkpoint)
