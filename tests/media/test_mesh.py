@@ -16,6 +16,7 @@ import pytest
 from jaxportrait.media.faces import (
     Detector,
     DetectorUnavailableError,
+    Face,
     open_detector,
 )
 from jaxportrait.media.faces.blazeface import (
@@ -34,7 +35,11 @@ from jaxportrait.media.faces.iris import IRIS_FILE
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector, tile_starts
 from jaxportrait.media.faces.mesh_points import square_along
 from tests.faces import draw_known_head, open_mesh
+from train.data.landmarks import MESH_GROUPS
+from train.synthetic.eyes import EyeState
 from train.synthetic.landmarks import GROUPS
+from train.synthetic.mouth import MouthState
+from train.synthetic.scene import Moment
 
 SIZE = 512
 OUTLINE = ("jaw", "brow_left", "brow_right", "eye_left", "eye_right", "lips_outer")

