@@ -171,7 +171,7 @@ def test_the_face_mesh_marks_clips_without_truth(tmp_path):
     picture, points = draw_known_head(256)
     video = tmp_path / "videos" / "a" / "1.mp4"
     video.parent.mkdir(parents=True)
-    with VideoWriter(video, size=(256, 256), fps=30) as writer:
+    with VideoWriter(video, size=(256, 256), fps=30, audio=None) as writer:
         for _ in range(4):
             writer.write(picture)
     recipe = FrameRecipe(size=SIZE, frames=2, detector="mesh")
