@@ -12,6 +12,7 @@ from jaxportrait.animator import DType
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.write import Encoder
+from jaxportrait.ranges import VideoSide
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Output:
     Attributes:
       output_dir: folder for the video, `SOURCE--DRIVING.mp4`; created if it is missing.
       output_fps: frame rate, in frames per second.
+      max_size: longest side of the video in pixels, to which a larger picture is
+        reduced; by default the picture's.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: H.264 encoder; `auto` is NVENC where it works.
     """
@@ -47,6 +50,7 @@ class Output:
     # Relative to the folder the program is started in.
     output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
     output_fps: float = 30.0
+    max_size: VideoSide | None = None
     crf: int = 18
     encoder: Encoder = "auto"
 
@@ -124,6 +128,7 @@ class Options:
             output=self.output.output_dir / name,
             allow_video=self.input.driving_kind == "audio",
             face=self.detection.face,
+            max_size=self.output.max_size,
             sampling=self.sampling,
             retargeting=self.composition,
             output_fps=self.output.output_fps,

@@ -29,12 +29,14 @@ from jaxportrait.media.faces import MESH_REMEDY, DetectorName
 from jaxportrait.media.image import read_image
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, check_format, select_encoder
+from jaxportrait.media.write.level import longest_side, passes_level
 from jaxportrait.ranges import (
     BatchSize,
     Count,
     FrameRate,
     Natural,
     Quality,
+    VideoSide,
     check_ranges,
 )
 
@@ -56,6 +58,8 @@ class Request:
       allow_video: accept a video as `audio` and use its sound.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
+      max_size: longest side of the video in pixels, to which a larger picture is
+        reduced; None leaves the picture's size.
       sampling: options of motion generation.
       retargeting: options of the source's motion.
       output_fps: frames per second of the video.
@@ -68,6 +72,7 @@ class Request:
     output: Path
     allow_video: bool = False
     face: Natural | None = None
+    max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
     output_fps: FrameRate = 30.0
@@ -153,7 +158,7 @@ class JobWarning:
       message: one line for a user, with the remedy.
     """
 
-    kind: Literal["networks", "detector", "faces", "sound"]
+    kind: Literal["networks", "detector", "faces", "sound", "level"]
     message: str
 
 
@@ -190,6 +195,7 @@ def run_job(
     # All that can fail cheaply fails here.
     audio, image = read_inputs(request)
     _send(notify, sound_warning(audio))
+    _send(notify, level_warning(request, image.shape))
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
@@ -228,7 +234,7 @@ def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
     """
     check_folder(request.output.parent)
     audio = Audio.open(request.audio, allow_video=request.allow_video)
-    image = read_image(request.source)
+    image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
     check_format(size, request.output_fps, request.crf)
     select_encoder(request.encoder, size, exact_rate(request.output_fps), request.crf)
@@ -275,6 +281,19 @@ def sound_warning(audio: Audio) -> JobWarning | None:
         return None
     message = f"{audio.path}: {audio.flaw}, use an intact copy if there is one"
     return JobWarning("sound", message)
+
+
+def level_warning(request: Request, shape: tuple[int, ...]) -> JobWarning | None:
+    """Warn of a video that many players cannot show."""
+    height, width = shape[:2]
+    if not passes_level((width, height), request.output_fps):
+        return None
+    side = longest_side((width, height), request.output_fps)
+    return JobWarning(
+        "level",
+        f"a video of {width}x{height} pixels at {request.output_fps:g} frames/s is beyond H.264's level 5.2, "
+        f"and many players do not show it: limit its longest side to {side} by max_size",
+    )
 
 
 def photograph_warning(request: Request, networks: Networks) -> JobWarning | None:

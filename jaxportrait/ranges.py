@@ -76,6 +76,8 @@ Share = Annotated[float, Range(0, 1)]
 # Options.
 ImageSize = Annotated[int, Range(64, 4096)]
 """Side of a picture in pixels; networks require multiples besides."""
+VideoSide = Annotated[int, Range(64, 16_384)]
+"""Longest side of a video in pixels; H.264's encoders know no larger one."""
 SamplingSteps = Annotated[int, Range(1, 1000)]
 BatchSize = Annotated[int, Range(1, 4096)]
 Guidance = Annotated[float, Range(-100, 100)]

@@ -24,6 +24,7 @@ from jaxportrait.job import (
     StageStarted,
     count_compile_seconds,
     detector_warning,
+    level_warning,
     run_job,
 )
 from jaxportrait.media.video import VideoReader
@@ -205,6 +206,31 @@ def test_a_doubtful_face_is_a_warning(request_of_one_second, tiny_checkpoint, po
     assert warning.kind == "faces"
     assert warning.message.startswith("the Haar cascade is not sure of the face (score")
     assert warning.message.endswith("look at the video, or use another picture")
+
+
+def test_a_video_that_players_refuse_is_a_warning_with_a_size_that_they_show(
+    request_of_one_second,
+):
+    shape = (4000, 3000, 3)
+    warning = level_warning(request_of_one_second, shape)
+    assert warning is not None
+    assert warning.kind == "level"
+    message = warning.message
+    assert "3000x4000 pixels at 5 frames/s is beyond H.264's level 5.2" in message
+    assert "longest side to 3536" in message
+    assert level_warning(request_of_one_second, (3536, 2652, 3)) is None
+
+
+def test_the_longest_side_of_the_video_can_be_limited(request_of_one_second, networks):
+    request = replace(request_of_one_second, max_size=100)
+    run_job(request, networks)
+    assert VideoReader(request.output).size == (100, 100)
+
+
+@pytest.mark.parametrize("max_size", [0, 63, -5, 2**40])
+def test_sizes_that_no_video_has_are_refused(request_of_one_second, max_size):
+    with pytest.raises(ValueError, match=r"max_size is .* from 64 to 16384"):
+        replace(request_of_one_second, max_size=max_size)
 
 
 def test_an_error_of_the_callback_leaves_no_file(request_of_one_second, networks):

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from jaxportrait.media.colors import EXACT
 from jaxportrait.media.demux import decode_stream, open_media, video_streams
+from jaxportrait.media.display import source_colorspace, turn_upright
 
 
 class VideoReader:
@@ -49,7 +50,7 @@ class VideoReader:
         self.size = (width, height)
 
     def __iter__(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
-        """Yield times and frames, rotated as the file states.
+        """Yield times and frames, turned and mirrored as the file states.
 
         A stream without timestamps is timed by its rate.
 
@@ -58,11 +59,14 @@ class VideoReader:
         """
         reformatter = VideoReformatter()
         for index, frame in enumerate(decode_stream(self.path, picture_stream)):
-            picture = reformatter.reformat(frame, format="rgb24", interpolation=EXACT)
+            picture = reformatter.reformat(
+                frame,
+                format="rgb24",
+                src_colorspace=source_colorspace(frame),
+                interpolation=EXACT,
+            )
             seconds = float(index / self.fps) if frame.time is None else frame.time
-            quarter_turns = round(frame.rotation / 90)
-            upright = np.rot90(picture.to_ndarray(), quarter_turns)
-            yield seconds, np.ascontiguousarray(upright)
+            yield seconds, turn_upright(picture.to_ndarray(), frame)
 
 
 def picture_stream(container: InputContainer) -> VideoStream:

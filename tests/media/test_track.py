@@ -63,3 +63,49 @@ def test_a_face_in_few_frames_is_none():
 
     with pytest.raises(NoFaceError, match="1 of 5 looks"):
         track_face(clip_of(1), detector_of(find))
+
+
+def seen_except(start: float, end: float) -> Detector:
+    """A detector that finds no face from one time to another, at 10 frames a second."""
+
+    def find(image: np.ndarray) -> list[Face]:
+        is_away = start <= number_of(image) / 10 < end
+        return [] if is_away else [face_at(100, 60)]
+
+    return detector_of(find)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "parts"),
+    [
+        (1.0, 1.4, ((0.0, 2.9),)),
+        (1.0, 1.7, ((0.0, 0.8), (1.8, 2.9))),
+        (0.0, 0.7, ((0.8, 2.9),)),
+        (2.2, 3.0, ((0.0, 2.0),)),
+    ],
+    ids=["short", "middle", "start", "end"],
+)
+def test_a_long_run_without_the_face_ends_a_part(start, end, parts):
+    track = track_face(clip_of(3), seen_except(start, end))
+    assert track.parts == pytest.approx(np.array(parts))
+    shown = [time for time in track.times if any(a <= time <= b for a, b in parts)]
+    np.testing.assert_array_equal(track.times[track.shows(track.parts)], shown)
+
+
+def test_absences_are_told_with_their_times():
+    track = track_face(clip_of(3), seen_except(1.0, 1.7))
+    assert track.absences == "the face is out of sight from 0.80 to 1.80 s"
+    assert track.longest_part == (1.8, 2.9)
+    with pytest.raises(
+        NoFaceError, match=r"6 of 15 looks .*sight from 0\.40 to 2\.40 s"
+    ):
+        track_face(clip_of(3), seen_except(0.5, 2.3))
+
+
+def test_another_face_elsewhere_is_an_absence():
+    def find(image: np.ndarray) -> list[Face]:
+        is_other = 10 <= number_of(image) < 18
+        return [face_at(200 if is_other else 100, 60)]
+
+    track = track_face(clip_of(3), detector_of(find))
+    assert track.parts == ((0.0, 0.8), (1.8, 2.9))

@@ -10,28 +10,6 @@ from jaxportrait.media.video import VideoReader
 from tests.media.videos import noise_frames, noise_sound, write
 
 
-def test_reader_turns_frames_upright(tmp_path):
-    lying = np.zeros((32, 64, 3), np.uint8)
-    lying[:16, :32] = 255
-    path = write(tmp_path / "a.mp4", [lying], (64, 32))
-    data = bytearray(path.read_bytes())
-    matrix = (
-        data.index(b"tkhd") + 44
-    )  # a quarter turn clockwise, as telephones write it
-    # Fixed-point numbers of 16 bits after the point, 30 in the last column.
-    quarter = np.array(
-        [[0, 1 << 16, 0], [-1 << 16, 0, 0], [32 << 16, 0, 1 << 30]], ">i4"
-    )
-    data[matrix : matrix + 36] = quarter.tobytes()
-    path.write_bytes(data)
-    reader = VideoReader(path)
-    assert reader.size == (32, 64)
-    ((_, frame),) = reader
-    # The white corner is now at the upper right.
-    assert frame[:28, 20:].min() > 240
-    assert frame[:, :12].max() < 15
-
-
 def test_a_bare_stream_is_timed_by_its_rate(tmp_path):
     path = tmp_path / "a.h264"
     with av.open(str(path), "w") as container:

@@ -110,12 +110,16 @@ def write_head(
     fps: float = 30,
     sound: Audio | None = None,
     face: bool = True,
+    absence: tuple[float, float] = (0, 0),
 ) -> Path:
-    """A video of a drawn head; of an empty room if `face` is False."""
+    """A video of a drawn head; of an empty room if `face` is False, and from the start
+    to the end of `absence`, in seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    start, end = absence
     with VideoWriter(path, size=(WIDTH, HEIGHT), fps=fps, audio=sound) as writer:
         for index in range(round(seconds * fps)):
-            writer.write(draw_head(index / fps, face=face))
+            is_away = start <= index / fps < end
+            writer.write(draw_head(index / fps, face=face and not is_away))
     return path
 
 

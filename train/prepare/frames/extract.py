@@ -87,7 +87,7 @@ class FrameExtractor(ClipExtractor):
         self._zoom = recipe.zoom
 
     def record(self, clip: Clip) -> tuple[FrameRecord, float]:
-        """Make the record of a clip.
+        """Make the record of a clip, of frames that show the face.
 
         The video is read twice, once to find the face and once to crop it, so that its
         pictures are never held.
@@ -100,7 +100,10 @@ class FrameExtractor(ClipExtractor):
         # One box for the clip, from all of its frames.
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
-        chosen = choose_frames(len(track.times), self._frames)
+        if track.absences:
+            self.remark(track.absences)
+        usable = np.flatnonzero(track.shows(track.parts)).tolist()
+        chosen = [usable[index] for index in choose_frames(len(usable), self._frames)]
         # A drawn head has exact landmarks beside its video.
         truth = read_truth(clip.video, len(track.times))
         images, points = [], []
@@ -117,7 +120,8 @@ class FrameExtractor(ClipExtractor):
             _pose(truth, chosen),
             _groups(truth, landmarks.shape[1]),
         )
-        return record, float(track.times[-1] - track.times[0])
+        seconds = sum(stop - start for start, stop in track.parts)
+        return record, seconds
 
     def _landmarks(
         self,

@@ -4,12 +4,13 @@ whichever engine runs it."""
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, ClassVar, cast
 
 import numpy as np
 import tyro
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.video import crop_frames
@@ -106,7 +107,7 @@ class MotionClipExtractor(ClipExtractor):
         self._batch_size = recipe.batch_size
 
     def record(self, clip: Clip) -> tuple[ClipRecord, float]:
-        """Make the record of a clip.
+        """Make the record of a clip, of its longest part that shows the face.
 
         The video is read twice, once to find the face and once to crop it, so that its
         pictures are never held.
@@ -121,13 +122,21 @@ class MotionClipExtractor(ClipExtractor):
             self.remark(audio.flaw)
         video = VideoReader(clip.video)
         track = track_face(video, self._detector, self._zoom)
+        if track.absences:
+            self.remark(track.absences)
         # pictures and sound share the container's clock
-        frames = common_frames(track.times, audio.start, audio.duration)
+        shown = track.shows([track.longest_part])
+        try:
+            frames = common_frames(track.times[shown], audio.start, audio.duration)
+        except ValueError as error:
+            if not track.absences:
+                raise
+            raise ValueError(f"{error} ({track.absences})") from error
         times = audio.start + frames / MOTION_FPS
         record = ClipRecord(
             clip.name,
             clip.subject,
-            self._read_motion(video, track, times),
+            self._read_motion(video, track, shown, times),
             self._encode(audio, int(frames[0]), int(frames[-1]) + 1),
             loudness(audio.stream(), frames),
             int(frames[0]),
@@ -137,12 +146,17 @@ class MotionClipExtractor(ClipExtractor):
         return record, record.frames / MOTION_FPS
 
     def _read_motion(
-        self, video: VideoReader, track: Track, times: np.ndarray
+        self,
+        video: VideoReader,
+        track: Track,
+        shown: Bool[np.ndarray, " pictures"],
+        times: np.ndarray,
     ) -> Float32[np.ndarray, "frames 70"]:
-        pictures = (picture for _, picture in video)
+        """Read the motion of the pictures that are shown, at the times of frames."""
+        pictures = (picture for _, picture in compress(video, shown))
         crops = crop_frames(pictures, track.rectangle, self._size)
         motion = read_motion(self._motion, crops, self._batch_size)
-        return motion_at(motion, track.times, times)
+        return motion_at(motion, track.times[shown], times)
 
     def _encode(self, audio: Audio, start: int, stop: int) -> np.ndarray:
         """Return the audio features that cover frames `start` to `stop`."""

@@ -270,6 +270,48 @@ def test_a_single_subject_is_split_by_time(checkpoint, tmp_path):
     assert open_dataset(tmp_path / "out").motion_space == "face"
 
 
+def test_a_scene_without_the_face_is_cut_out(checkpoint, tmp_path):
+    # the second part is longer
+    video = tmp_path / "videos" / "speaker" / "a.mp4"
+    write_head(video, seconds=4, sound=voice(4), absence=(0.8, 1.8))
+    options = options_of(
+        tmp_path / "videos", tmp_path / "out", checkpoint, layout="folder"
+    )
+    dataset, (entry,) = process(options, QUIET)
+    assert entry.remark == "the face is out of sight from 0.60 to 1.80 s"
+    assert (entry.reason, entry.frames) == ("", 66)
+
+    # motion is that of the clip without the scene
+    (train,) = dataset.clips("train")
+    whole = tmp_path / "whole" / "speaker" / "a.mp4"
+    write_head(whole, seconds=4, sound=voice(4))
+    options = options_of(
+        tmp_path / "whole", tmp_path / "other", checkpoint, layout="folder"
+    )
+    other, _ = process(options, QUIET)
+    (expected,) = other.clips("train")
+    assert train.start == 54
+    np.testing.assert_allclose(
+        train.motion, expected.motion[54 : 54 + train.frames], atol=0.02
+    )
+
+
+def test_a_clip_that_shows_the_face_too_shortly_is_left_out(checkpoint, tmp_path):
+    for name in ("a", "b"):
+        absence = (0.8, 1.8) if name == "b" else (0, 0)
+        video = tmp_path / "videos" / name / "clip.mp4"
+        write_head(video, seconds=2.6, sound=voice(2.6), absence=absence)
+    options = options_of(
+        tmp_path / "videos", tmp_path / "out", checkpoint, layout="folder"
+    )
+    _, (whole, short) = process(options, QUIET)
+    assert (whole.reason, whole.remark) == ("", "")
+    assert short.reason == (
+        "0.80 s of pictures with sound: a clip needs 1.00 s "
+        "(the face is out of sight from 0.60 to 1.80 s)"
+    )
+
+
 def test_nothing_to_train_on_is_one_line_and_status_2(
     checkpoint, tmp_path, monkeypatch, capsys
 ):
