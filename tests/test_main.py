@@ -43,7 +43,7 @@ def test_every_command_has_grouped_help_with_an_example(name, monkeypatch, capsy
         run(monkeypatch, name, "--help")
     page = capsys.readouterr().out
     assert page.startswith(f"usage: jaxportrait {name} ")
-    assert f"Example:\n  jaxportrait {name} -" in page
+    assert f"Example:\n  jaxportrait {name} " in page
     options = re.findall(r"^\W*--\w", page, re.MULTILINE)
     # A group has a title, in a box or not.
     groups = re.findall(r"^\W*([\w.]+) options\W*$", page, re.MULTILINE)
