@@ -20,6 +20,8 @@ from jaxportrait.media.image.quiet import quiet_pillow
 from jaxportrait.media.image.upright import load_upright
 from jaxportrait.media.image.whole import check_whole, without_remarks
 
+MAX_BYTES = 2**32
+"""Bytes of the largest file that is read; TIFF and BMP count to no more."""
 MAX_PIXELS = 2**30
 """Pixels of the largest picture that is decoded, 3 GB; also OpenCV's limit."""
 DAMAGE = (
@@ -62,6 +64,8 @@ def read_image(
         raise IsADirectoryError(f"{path} is a folder: name a picture file in it")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture at {path}: check the name")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(_too_large(str(path)))
     try:
         data = path.read_bytes()
     except MemoryError as error:

@@ -135,6 +135,15 @@ def test_a_picture_too_large_to_decode(tmp_path):
         read_image(path)
 
 
+def test_a_file_of_20_gigabytes_is_not_read(tmp_path):
+    path = write(tmp_path / "picture.bmp", ramp())
+    # no bytes are stored for the added length
+    with path.open("r+b") as file:
+        file.truncate(20 * 10**9)
+    with pytest.raises(ValueError, match=r"picture\.bmp cannot be decoded .*smaller"):
+        read_image(path)
+
+
 def test_a_picture_beyond_the_memory(tmp_path, monkeypatch):
     path = write(tmp_path / "picture.png", ramp())
 
