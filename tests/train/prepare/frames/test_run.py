@@ -17,6 +17,7 @@ from jaxportrait.media.video import VideoReader
 from jaxportrait.media.write import VideoWriter
 from tests.faces import draw_known_head, open_mesh
 from tests.train.videos import HEIGHT, WIDTH, voice, write_head, write_mead_clip
+from train.data.clips import Clip
 from train.data.frames import FrameRecord, decode_image, open_frames
 from train.data.landmarks import MESH_GROUPS
 from train.data.shards import DatasetError
@@ -128,6 +129,19 @@ def test_pictures_are_crops_as_published(dataset_path, mead):
         crop = crop_face(images[index], track.rectangle)
         expected = network_input(crop, SIZE).astype(int)
         assert np.abs(decode_image(data) - expected).mean() < 1
+
+
+def test_no_frame_is_taken_of_a_scene_without_the_face(tmp_path):
+    video = tmp_path / "a.mp4"
+    write_head(video, seconds=3, absence=(0.9, 1.9))
+    recipe = FrameRecipe(size=SIZE, frames=30, detector="haar")
+    extractor = FrameExtractor(recipe)
+    record, seconds = extractor.record(Clip("a.mp4", video, video, "a"))
+    # the room behind the head has one colour
+    contrasts = [decode_image(data).std() for data in record.images]
+    assert min(contrasts) > 10
+    # the face is seen to 0.8 s, and from 2 s to the end
+    assert seconds == pytest.approx(0.8 + 29 / 30, abs=0.01)
 
 
 def test_landmarks_sit_on_the_face(dataset_path):
