@@ -36,6 +36,11 @@ SHORT = MotionStatistics(np.zeros(17, np.float32), np.ones(17, np.float32))
             DriverEntry(FlowDriverConfig("sound"), STATISTICS),
             "features of 20 values and the flow transformer reads 8",
         ),
+        (
+            PARTS,
+            DriverEntry(FlowDriverConfig(fps=25.0), STATISTICS),
+            "fps is 25, and 30 frames last as long as 50 features, 50 a second: it must be 30",
+        ),
     ],
 )
 def test_a_driver_that_does_not_fit_is_named(parts, driver, message):
