@@ -56,9 +56,9 @@ def test_a_preset_is_found_by_its_name_from_any_folder(name, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert find_config(Path(name)) == CONFIGS / "debug.toml"
     # A file of the user's wins over a preset of that name.
-    own = tmp_path / name
-    own.parent.mkdir(exist_ok=True)
-    own.touch()
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
     assert find_config(Path(name)) == Path(name)
 
 
