@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.ops.conv import (
     ALIGNMENT,
     FORMS_3D,

@@ -21,8 +21,8 @@ import tyro
 
 from benchmarks.report import alternate, publish
 from jaxportrait import demo
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
-from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import read_image

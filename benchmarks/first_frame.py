@@ -13,8 +13,8 @@ from pathlib import Path
 import jax
 import tyro
 
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
-from jaxportrait.console.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import tyro
 
 from benchmarks.report import publish
 from jaxportrait import demo
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.animator import Animator, DType
-from jaxportrait.console.allocator import keep_freed_memory
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 
 COLUMNS = ("sound", "frames", "host, MB", "device, MB")

@@ -24,7 +24,7 @@ from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.networks import draw_inputs, our_networks, our_programs, recipe_weights
 from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.types import AnyArray
 from train.engine.journal import measure_peak
 

@@ -25,7 +25,7 @@ from flax import nnx
 from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.live import sample_live_window
 from jaxportrait.drivers.live_windows import Live, LiveWindows, plan_live_windows

@@ -19,7 +19,7 @@ import tyro
 from benchmarks.neighbour import Neighbour, timed
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.motion.space import MOTION_SPACES
 from train.data.batches import Rows
 from train.data.dataset import open_dataset

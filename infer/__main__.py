@@ -1,14 +1,12 @@
 """`python -m infer [-s IMAGE] [-d AUDIO] [--checkpoint CKPT]`: a picture and a speech
 recording become a talking video."""
 
-import os
-from pathlib import Path
-
 import jax
 
 from infer.config import DeviceOptions, Options
 from infer.run import run
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 
@@ -28,11 +26,7 @@ def main() -> None:
 
 def configure(device: DeviceOptions) -> None:
     """Choose the device and the cache of compiled programs, before JAX is used."""
-    if device.compilation_cache != "none":
-        cache = device.compilation_cache or default_cache()
-        jax.config.update("jax_compilation_cache_dir", cache)
-        # Small programs add up: all of them are kept.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    start_cache(device.compilation_cache, is_needed=device.warmup)
     if device.platform != "auto":
         jax.config.update("jax_platforms", device.platform)
     # set by the option, or by JAX_PLATFORMS
@@ -52,15 +46,6 @@ def check_platform(platform: str) -> None:
             f"platform {platform} is not available ({reason}): pass --platform cpu, "
             "or for an NVIDIA GPU install the extra cuda12 or cuda13 (README.md)"
         ) from error
-
-
-def default_cache() -> str:
-    """Return JAX's own setting, or else a folder in the user's cache."""
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if folder:
-        return folder
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return str(home / "jaxportrait" / "xla")
 
 
 def program() -> None:

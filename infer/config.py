@@ -1,17 +1,24 @@
 """The options of the inference program."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
-from jaxportrait.media.write import Encoder
+from jaxportrait.media.write import (
+    CONTAINERS,
+    MAX_NAME_BYTES,
+    Encoder,
+    has_suffix,
+    shorten,
+)
 from jaxportrait.ranges import VideoSide
 
 
@@ -39,20 +46,37 @@ class Output:
     """The video.
 
     Attributes:
-      output_dir: folder for the video, `SOURCE--DRIVING.mp4`; created if it is missing.
+      output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
+        .webp, or FOLDER/%06d.png or .jpg); or a folder for `SOURCE--DRIVING.mp4`,
+        created if it is missing.
       output_fps: frame rate, in frames per second.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; by default the picture's.
-      crf: constant rate factor of H.264, 0 (lossless) to 51.
-      encoder: H.264 encoder; `auto` is NVENC where it works.
+      crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51.
+      encoder: H.264 encoder, of mp4 and mkv; `auto` is NVENC where it works.
     """
 
     # Relative to the folder the program is started in.
-    output_dir: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("generated")
+    output: Annotated[Path, arg(aliases=["-o", "--output-dir"], metavar="FILE|DIR")] = (
+        Path("generated")
+    )
     output_fps: float = 30.0
     max_size: VideoSide | None = None
     crf: int = 18
     encoder: Encoder = "auto"
+
+
+def clip_name(source: str, driving: str) -> str:
+    """Return a name for the clip of a picture and a recording.
+
+    It has both names, so that one folder holds many clips. Where that is too long, each
+    of them has at least half of the room.
+    """
+    room = MAX_NAME_BYTES - len("--.mp4")
+    half = room // 2
+    driving = shorten(driving, max(half, room - len(os.fsencode(source))))
+    source = shorten(source, room - len(os.fsencode(driving)))
+    return f"{source}--{driving}.mp4"
 
 
 @dataclass(frozen=True)
@@ -113,19 +137,20 @@ class Options:
     input: OmitArgPrefixes[Inputs] = field(default_factory=Inputs)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
     sampling: OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
-    composition: OmitArgPrefixes[Retargeting] = field(default_factory=Retargeting)
+    # Stitching is a flag, though by default neither on nor off.
+    composition: OmitArgPrefixes[DisallowNone[Retargeting]] = field(
+        default_factory=Retargeting
+    )
     detection: OmitArgPrefixes[FaceDetection] = field(default_factory=FaceDetection)
     device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False
 
     def request(self) -> Request:
         """Return the clip that these options ask for."""
-        # Both names, so that one folder holds many clips.
-        name = f"{self.input.source.stem}--{self.input.driving.stem}.mp4"
         return Request(
             source=self.input.source,
             audio=self.input.driving,
-            output=self.output.output_dir / name,
+            output=self.clip_path(),
             allow_video=self.input.driving_kind == "audio",
             face=self.detection.face,
             max_size=self.output.max_size,
@@ -135,6 +160,22 @@ class Options:
             crf=self.output.crf,
             encoder=self.output.encoder,
         )
+
+    def clip_path(self) -> Path:
+        """Return the name of the clip.
+
+        Raises:
+          ValueError: --output ends in a suffix that is of no container.
+        """
+        target = self.output.output
+        if has_suffix(target):
+            return target
+        if target.suffix and not target.is_dir():
+            choices = ", ".join(f".{name}" for name in CONTAINERS)
+            raise ValueError(
+                f"{target} ends in {target.suffix}: clips end in {choices}; make the folder first if it is one"
+            )
+        return target / clip_name(self.input.source.stem, self.input.driving.stem)
 
     def networks(self) -> Networks:
         """Return the networks and the face detector that these options name."""

@@ -1,13 +1,14 @@
 """The inference program's work: a clip, or the compiled programs that clips need."""
 
+import sys
 from pathlib import Path
 
-import jax
-
 from infer.config import Options
+from jaxportrait.cache import open_cache
 from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.console.job import JobDisplay
-from jaxportrait.job import Notify, check_folder, run_job, time_stages
+from jaxportrait.console.output import is_terminal, print_result, printable
+from jaxportrait.job import Notify, run_job, time_stages
 from jaxportrait.media.audio import Audio
 
 
@@ -16,12 +17,13 @@ def run(options: Options) -> None:
     # Ctrl-C is checked between frames, so that no file is left half written.
     with remember_interrupts() as check, JobDisplay(check) as display:
         if options.device.warmup:
-            print(warm_up(options, display))
+            print_result(printable(str(warm_up(options, display))))
             return
-        request = options.request()
-        run_job(request, options.networks(), display)
-    # The path is all that goes to stdout, for scripts.
-    print(request.output)
+        clip = run_job(options.request(), options.networks(), display)
+        # The path is all that goes to stdout, for scripts; a user reads the next line.
+        if not is_terminal(sys.stdout):
+            print_result(printable(str(clip.path)))
+        display.show_file(clip)
 
 
 def warm_up(options: Options, notify: Notify) -> Path:
@@ -34,10 +36,8 @@ def warm_up(options: Options, notify: Notify) -> Path:
         raise ValueError(
             "--warmup keeps compiled programs and --compilation-cache none does not: leave out either"
         )
-    # The folder that `configure` chose.
-    cache = Path(jax.config.values["jax_compilation_cache_dir"])
+    cache = open_cache(options.device.compilation_cache)
     request = options.request()
-    check_folder(cache)
     # The same checks as for a clip, before minutes of compiling.
     audio = Audio.open(request.audio, allow_video=request.allow_video)
     with (

@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 from jaxportrait.console.errors import INVALID
+from jaxportrait.console.extras import explain_missing_package
 from jaxportrait.console.options import COMMAND, begin_program, print_rename
-from jaxportrait.console.origin import PROGRAM_PACKAGES, prefer_own_programs
+from jaxportrait.console.origin import prefer_own_programs
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,10 @@ class Program:
     Attributes:
       entry: `MODULE:FUNCTION` that runs it.
       summary: a line for the list of commands.
-      extra: extra of this package that the program's dependencies are in, if any.
     """
 
     entry: str
     summary: str
-    extra: str | None = None
 
 
 # In the order of a user's work: use, data, training, evaluation.
@@ -39,51 +38,42 @@ PROGRAMS = {
     "convert": Program(
         "convert_weights.__main__:main",
         "published PyTorch weights -> checkpoint",
-        extra="convert",
     ),
     "download": Program(
         "jaxportrait.console.download:main",
         "fetch the model files of the face mesh",
     ),
     "process": Program(
-        "train.process:main",
+        "train.process:program",
         "talking-head videos -> motion data set",
-        extra="train",
     ),
     "frames": Program(
         "train.frames:main",
         "talking-head videos -> frames for training a renderer",
-        extra="train",
     ),
     "synthesize": Program(
         "train.synthetic.__main__:main",
         "draw talking heads with known motion",
-        extra="train",
     ),
     "train": Program(
         "train.__main__:program",
         "train the networks of a stage",
-        extra="train",
     ),
     "export": Program(
         "train.export:main",
         "training run -> checkpoint",
-        extra="train",
     ),
     "evaluate": Program(
-        "train.evaluate.__main__:main",
+        "train.evaluate.__main__:program",
         "measure sampled motion on held-out clips",
-        extra="train",
     ),
     "evaluate-renderer": Program(
-        "train.evaluate.renderer.__main__:main",
+        "train.evaluate.renderer.__main__:program",
         "measure rendered pictures on held-out clips",
-        extra="train",
     ),
     "evaluate-speech": Program(
-        "train.evaluate.speech.__main__:main",
+        "train.evaluate.speech.__main__:program",
         "measure mouths and blinks of drawn heads that speak",
-        extra="train",
     ),
 }
 ALIASES = {
@@ -94,8 +84,6 @@ ALIASES = {
     "jaxportrait-frames": "frames",
 }
 """Scripts of the previous release, kept for one more, and their commands."""
-
-OWN_PACKAGES = {"jaxportrait", *PROGRAM_PACKAGES}
 
 
 def main() -> None:
@@ -136,16 +124,10 @@ def run_program(name: str, arguments: list[str]) -> None:
     try:
         getattr(import_module(module), function)()
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        # A missing module of ours or of Python is a defect, which no extra repairs.
-        if not package or package in OWN_PACKAGES | sys.stdlib_module_names:
+        line = explain_missing_package(sys.argv[0], error)
+        if line is None:
             raise
-        requirement = f".[{program.extra}]" if program.extra else "."
-        print(
-            f"error: {COMMAND} {name} needs {package}, which is not installed: "
-            f"pip install -e '{requirement}'",
-            file=sys.stderr,
-        )
+        print(line, file=sys.stderr)
         sys.exit(INVALID)
 
 

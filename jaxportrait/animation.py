@@ -1,9 +1,13 @@
 """Inputs and results of an animator: options, portraits and clips."""
 
+import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol, TypeVar
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,11 +15,11 @@ from jaxtyping import Float, UInt8
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.colors import to_picture
 from jaxportrait.media.faces import Openness
+from jaxportrait.media.image import trim_to_even
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.rates import exact_rate
-from jaxportrait.media.write import Encoder, VideoWriter
+from jaxportrait.media.write import Encoder, VideoWriter, find_container
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.ranges import FrameRate, Seed, check_value
 from jaxportrait.types import Source
@@ -59,6 +63,11 @@ class Portrait:
     openness: Openness | None = None
     gaze: Float[np.ndarray, "2 2"] | None = None
 
+    def __repr__(self) -> str:
+        width, height = self.size
+        side = len(self.crop)
+        return f"Portrait({width}x{height} pixels, face of {side}x{side})"
+
 
 class MakeFrames(Protocol):
     """Makes all frames of a clip in order; `finish` is applied to each in the thread
@@ -88,25 +97,75 @@ class Animation:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    def __repr__(self) -> str:
+        width, height = self.size
+        return (
+            f"Animation({len(self)} frames of {width}x{height}, {self.fps:g} a second)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the clip for a notebook: the whole mp4 is within the page."""
+        file = BytesIO()
+        self.save(file, format="mp4")
+        data = b64encode(file.getvalue()).decode()
+        width, height = self.size
+        return (
+            f'<video controls width="{width}" height="{height}" '
+            f'src="data:video/mp4;base64,{data}"></video>'
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the clip."""
+        return len(self) / self.fps
+
     def __iter__(self) -> Iterator[Frame]:
         return self.make_frames(lambda frame: frame)
 
     def save(
         self,
-        path: str | Path,
+        target: str | Path | BinaryIO,
         *,
+        format: str | None = None,
         crf: int = 18,
         encoder: Encoder = "auto",
         on_frame: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write an mp4 with sound, whole or not at all.
+        """Write the clip, whole or not at all.
+
+        The suffix decides how: .mp4, .mkv and .webm hold the sound as well, .gif and
+        .webp do not; `FOLDER/%06d.png` or `.jpg` makes a folder of pictures.
 
         Args:
-          path: file to write; one that is there is replaced.
-          crf: constant rate factor, 0 (lossless) to 51.
-          encoder: H.264 encoder.
+          target: path to write to, where an earlier clip is replaced; or a binary file
+            object, which gets the clip once it is complete.
+          format: suffix that a clip in a file object would have.
+          crf: constant rate factor of videos, 0 (lossless in H.264) to 51.
+          encoder: H.264 encoder, for mp4 and mkv.
           on_frame: called after each frame.
+
+        Raises:
+          ValueError: an unknown suffix or format, or options that do not fit it.
+          OSError: the target cannot be written to.
         """
+        if isinstance(target, str | Path):
+            if format is not None:
+                raise ValueError(
+                    f"format is {format!r}: the suffix of {target} decides, so leave it out"
+                )
+            self._save_file(Path(target), crf, encoder, on_frame)
+            return
+        suffix = check_stream_format(format)
+        # Containers are not written from their start to their end.
+        with TemporaryDirectory(prefix="jaxportrait-") as folder:
+            path = Path(folder, f"clip.{suffix}")
+            self._save_file(path, crf, encoder, on_frame)
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, target)
+
+    def _save_file(
+        self, path: Path, crf: int, encoder: Encoder, on_frame: Callable[[], None]
+    ) -> None:
         with VideoWriter(
             path,
             size=self.size,
@@ -116,7 +175,7 @@ class Animation:
             encoder=encoder,
         ) as writer:
             # Colours are converted in the threads that paste, not in this one.
-            for picture in self.make_frames(to_picture):
+            for picture in self.make_frames(writer.convert):
                 writer.append(picture)
                 on_frame()
 
@@ -129,6 +188,21 @@ def usable_rate(output_fps: float) -> float:
     """
     check_value("output_fps", output_fps, FrameRate)
     return float(exact_rate(output_fps))
+
+
+def check_stream_format(format: str | None) -> str:
+    """Return the suffix of a clip in a file object.
+
+    Raises:
+      ValueError: none was chosen, or one of a folder.
+    """
+    if format is None:
+        raise ValueError('a file object has no suffix: choose a format, such as "mp4"')
+    if find_container(format).is_folder:
+        raise ValueError(
+            f"format {format!r} is a folder of pictures: save it to a path"
+        )
+    return format
 
 
 def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, int]:
@@ -144,19 +218,14 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
 
 
 def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a copy of a picture that can be animated.
+    """Return a copy of a picture, without an odd last row or column.
 
     Raises:
-      ValueError: it is no RGB picture, or has an odd side.
+      ValueError: it is no RGB picture, or too small.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
             f"the picture is {image.dtype}, {image.shape}: "
             "give RGB as uint8 (height, width, 3)"
         )
-    height, width, _ = image.shape
-    if height % 2 or width % 2 or not image.size:
-        raise ValueError(
-            f"the picture is {width}x{height}: its sides must be even, crop a pixel"
-        )
-    return image.copy()
+    return trim_to_even(image).copy()

@@ -40,6 +40,7 @@ from jaxportrait.media.faces import (
     open_detector,
 )
 from jaxportrait.media.image import read_image, reduce
+from jaxportrait.media.memory import FileSource, is_file_source
 from jaxportrait.media.paste import (
     PasteBack,
     color_correction,
@@ -136,8 +137,15 @@ class Animator:
             detector=opened_detector,
         )
 
+    def __repr__(self) -> str:
+        driver = type(self.driver).__name__
+        return f"Animator({self.renderer!r}, {driver}, detector {self.detector.name})"
+
     def prepare(
-        self, image: str | Path | UInt8[np.ndarray, "h w 3"], *, face: int | None = None
+        self,
+        image: FileSource | UInt8[np.ndarray, "h w 3"],
+        *,
+        face: int | None = None,
     ) -> Portrait:
         """Find the face, crop it, and encode it.
 
@@ -145,14 +153,15 @@ class Animator:
         tighter than LivePortrait's, the unmoved frame is rendered as well.
 
         Args:
-          image: a file, or an RGB picture with even sides, which is copied.
+          image: a picture file by its path, its content or a file object; or an RGB
+            picture, which is copied. An odd last row or column is dropped.
           face: number of the face to animate, 0 the largest; by default that.
 
         Raises:
           NoFaceError: none of the detectors finds a face.
           ValueError, OSError: the picture cannot be read, or there is no such face.
         """
-        is_file = isinstance(image, str | Path)
+        is_file = is_file_source(image)
         whole = read_image(image) if is_file else copy_picture(image)
         # Detection and the networks need no more than a reduced picture.
         reduced = reduce(whole)
@@ -187,8 +196,8 @@ class Animator:
 
     def animate(
         self,
-        image: str | Path | UInt8[np.ndarray, "h w 3"] | Portrait,
-        audio: str | Path | Audio,
+        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        audio: FileSource | Audio,
         *,
         sampling: Sampling = Sampling(),
         retargeting: Retargeting = Retargeting(),
@@ -199,8 +208,8 @@ class Animator:
         Its motion is made here, and its frames while they are iterated over.
 
         Args:
-          image: a picture, or a portrait that was prepared before.
-          audio: a sound file, or samples as `Audio`.
+          image: a picture, as in `prepare`, or a portrait that was prepared before.
+          audio: a sound file by its path, its content or a file object; or `Audio`.
           sampling: options of the driver.
           retargeting: options of the source's motion.
           output_fps: frames a second, to which the driver's motion is resampled; by
@@ -237,9 +246,8 @@ class Animator:
         """Compile what clips of up to so many seconds need, so that the first of them
         starts at once.
 
-        With a compilation cache (`jax_compilation_cache_dir`; with
-        `jax_persistent_cache_min_compile_time_secs` 0 also of small programs) other
-        processes start from what this one compiled.
+        After `jaxportrait.enable_cache()` other processes start from what this one
+        compiled.
         """
         self.check_retargeting(retargeting)
         fps = usable_rate(self.driver.fps if output_fps is None else output_fps)

@@ -27,8 +27,14 @@ from jaxportrait.animator import Animator, DType
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import MESH_REMEDY, DetectorName
 from jaxportrait.media.image import read_image
-from jaxportrait.media.rates import exact_rate
-from jaxportrait.media.write import Encoder, check_format, select_encoder
+from jaxportrait.media.write import (
+    Encoder,
+    Encoding,
+    check_place,
+    choose_container,
+    final_place,
+)
+from jaxportrait.media.write.containers import H264
 from jaxportrait.media.write.level import longest_side, passes_level
 from jaxportrait.ranges import (
     BatchSize,
@@ -54,7 +60,8 @@ class Request:
     Attributes:
       source: picture with a face.
       audio: speech recording.
-      output: the mp4 to write; its folder is created if it is missing.
+      output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
+        its folder is created if it is missing.
       allow_video: accept a video as `audio` and use its sound.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
@@ -81,6 +88,21 @@ class Request:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip that has been written.
+
+    Attributes:
+      path: file, or folder of pictures.
+      seconds: duration.
+      size: width and height in pixels.
+    """
+
+    path: Path
+    seconds: float
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -178,8 +200,8 @@ def run_job(
     request: Request,
     networks: Networks | Animator,
     notify: Notify = lambda event: None,
-) -> None:
-    """Make the clip of a request.
+) -> ClipFile:
+    """Make the clip of a request, and return what was written.
 
     Checks that cost little come first, before networks are loaded. The file is written
     whole or not at all.
@@ -224,6 +246,8 @@ def run_job(
         # Frames are made while the file is written.
         with stage("rendering", len(animation)):
             save(animation, request, notify)
+    path = final_place(request.output)
+    return ClipFile(path, animation.seconds, animation.size)
 
 
 def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
@@ -232,12 +256,20 @@ def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
     Raises:
       ValueError, OSError: an input or an option is not usable.
     """
-    check_folder(request.output.parent)
+    container = choose_container(request.output)
+    check_place(request.output)
+    check_folder(final_place(request.output).parent)
+    check_inputs_stay(request)
     audio = Audio.open(request.audio, allow_video=request.allow_video)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
-    check_format(size, request.output_fps, request.crf)
-    select_encoder(request.encoder, size, exact_rate(request.output_fps), request.crf)
+    Encoding.choose(
+        container,
+        size=size,
+        fps=request.output_fps,
+        crf=request.crf,
+        encoder=request.encoder,
+    )
     return audio, image
 
 
@@ -256,6 +288,15 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_inputs_stay(request: Request) -> None:
+    """Raise a ValueError if the clip would replace a file that it is made of."""
+    output = request.output.resolve()
+    if output in (request.source.resolve(), request.audio.resolve()):
+        raise ValueError(
+            f"{request.output} is an input of the clip: choose another name for the output"
+        )
+
+
 def save(animation: Animation, request: Request, notify: Notify) -> None:
     """Write the video, with an event after every frame."""
     done = 0
@@ -266,7 +307,7 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
         notify(FrameDone(done, len(animation)))
 
     # Only now, so that a refused job leaves no folder.
-    request.output.parent.mkdir(parents=True, exist_ok=True)
+    final_place(request.output).parent.mkdir(parents=True, exist_ok=True)
     animation.save(
         request.output,
         crf=request.crf,
@@ -286,7 +327,8 @@ def sound_warning(audio: Audio) -> JobWarning | None:
 def level_warning(request: Request, shape: tuple[int, ...]) -> JobWarning | None:
     """Warn of a video that many players cannot show."""
     height, width = shape[:2]
-    if not passes_level((width, height), request.output_fps):
+    is_h264 = choose_container(request.output).pictures == H264
+    if not is_h264 or not passes_level((width, height), request.output_fps):
         return None
     side = longest_side((width, height), request.output_fps)
     return JobWarning(
@@ -302,7 +344,7 @@ def photograph_warning(request: Request, networks: Networks) -> JobWarning | Non
         return None
     return JobWarning(
         "networks",
-        "the demo's networks know only drawn heads: for photographs name a checkpoint with --checkpoint",
+        "the demo's networks know only drawn heads: use another checkpoint for photographs",
     )
 
 
@@ -340,7 +382,7 @@ def faces_warning(request: Request, portrait: Portrait) -> JobWarning | None:
     count = portrait.passed_over + 1
     return JobWarning(
         "faces",
-        f"{count} faces found, animating the largest: choose another with --face N",
+        f"{count} faces found, animating the largest: choose another with face=N",
     )
 
 

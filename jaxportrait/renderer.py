@@ -124,6 +124,14 @@ class Renderer:
             checkpoint = open_checkpoint(checkpoint)
         return cls(checkpoint, dtype=dtype, batch_size=batch_size, devices=devices)
 
+    def __repr__(self) -> str:
+        size = self.image_size
+        devices = f"{self.mesh.size} device{'s' * (self.mesh.size > 1)}"
+        return (
+            f"Renderer({size}x{size} crops, {self.precision.frames}, {devices}, "
+            f"{self.batch_size} frames at once)"
+        )
+
     def source(self, picture: UInt8[np.ndarray, "s s 3"], zoom: float = 1.0) -> Source:
         """Encode a picture that is cropped to a face.
 
@@ -182,6 +190,9 @@ class Renderer:
         start = self._find_rest(clip, rest)
         rest_arrays = None if start is None else ClipArrays.of_clip(start)
         source = self._spread(source)
+        stitches = retargeting.stitching
+        if stitches is None:
+            stitches = "stitching" in self.networks
         chunks = []
         # Chunks of one size: clips of any length share a program.
         for first in range(0, len(clip), KEYPOINT_CHUNK):
@@ -193,7 +204,7 @@ class Renderer:
                 composition=retargeting.composition,
                 relative=retargeting.relative_motion,
             )
-            if retargeting.stitching:
+            if stitches:
                 network = self.networks["stitching"]
                 keypoints = stitch_keypoints(network, source, keypoints)
             chunks.append(np.asarray(keypoints))

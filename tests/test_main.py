@@ -1,15 +1,18 @@
 """The command `jaxportrait`, and the scripts that it replaces."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from jaxportrait import __main__ as command
+from jaxportrait.console.extras import EXTRAS
 
 ROOT = Path(__file__).parent.parent
 
@@ -108,17 +111,52 @@ def test_a_package_that_is_not_installed_is_one_line_with_its_extra(
 @pytest.mark.parametrize("module", ["train.absent", "jaxportrait.absent", "wave"])
 def test_a_missing_module_of_ours_or_of_python_raises(module, monkeypatch):
     monkeypatch.setitem(sys.modules, "wave", None)
-    program = command.Program(f"{module}:main", "", extra="train")
+    program = command.Program(f"{module}:main", "")
     monkeypatch.setitem(command.PROGRAMS, "train", program)
     with pytest.raises(ModuleNotFoundError, match=module):
         run(monkeypatch, "train")
 
 
-def test_the_extra_of_every_program_exists():
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("infer", "cv2", ""),
+        ("convert_weights.verify", "torch", "[convert]"),
+        ("train", "optax", "[train]"),
+        ("train.process", "pebble", "[train]"),
+        ("train.evaluate", "optax", "[train]"),
+    ],
+)
+def test_a_package_missing_from_a_module_is_one_line_too(
+    name, package, extra, tmp_path
+):
+    # This file is found first, and hides the package.
+    script = f"raise ModuleNotFoundError('hidden', name={package!r})"
+    (tmp_path / f"{package}.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    words = [sys.executable, "-m", name, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.stderr == (
+        f"error: python -m {name} needs {package}, which is not installed: "
+        f"pip install -e '.{extra}'\n"
+    )
+    assert done.returncode == 2
+
+
+def test_packages_belong_to_the_extra_that_is_named():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = {program.extra for program in command.PROGRAMS.values()} - {None}
-    assert extras == {"convert", "train"}
-    assert extras <= set(project["optional-dependencies"])
+    extras = project["optional-dependencies"]
+    owners = packages_distributions()
+    for package, extra in EXTRAS.items():
+        requirements = {
+            re.split(r"[<>=;\[]", requirement)[0].lower().replace("_", "-")
+            for requirement in extras[extra]
+        }
+        distributions = {
+            name.lower().replace("_", "-") for name in owners.get(package, ())
+        }
+        # Not every package is installed everywhere.
+        assert not distributions or distributions & requirements, package
 
 
 def test_a_program_run_by_its_module_shows_that_name():

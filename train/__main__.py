@@ -8,7 +8,8 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.errors import TERMINATED, exit_on_error
 from train.engine.loop import DivergenceError
 from train.engine.mesh import connect
@@ -52,6 +53,7 @@ def run(options: Any) -> bool:
 def program() -> None:
     """Run `main` in a process of its own."""
     keep_freed_memory()
+    start_cache()
     main()
 
 

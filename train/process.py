@@ -3,6 +3,7 @@ videos -> motion shards."""
 
 from rich.console import Console
 
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.options import parse_options
 from train.prepare.motion.run import Options, facts, process
 from train.prepare.options import resumable
@@ -22,5 +23,11 @@ def main() -> None:
     print_tables(console, facts(dataset), entries)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run `main` in a process of its own."""
+    start_cache()
     main()
+
+
+if __name__ == "__main__":
+    program()

@@ -190,7 +190,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path).absolute()
     if not path.is_dir():
         raise CheckpointError(
-            f"no checkpoint at {path}: make one with `python -m convert_weights --output {path}`"
+            f"no checkpoint at {path}: make one with `python -m convert_weights`"
         )
     # The description, and statistics where a driver has any.
     try:

@@ -132,7 +132,7 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise CheckpointError(
-            f"{path} already holds a checkpoint: choose another output, or pass --overwrite"
+            f"{path} already holds a checkpoint: choose another output, or pass overwrite=True"
         )
 
 

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from jaxportrait.console.output import printable
+from jaxportrait.console.words import as_options
+
 INVALID = 2
 """Exit status of a request that cannot be fulfilled; also tyro's, for options."""
 SHORTAGES = (
@@ -79,8 +82,10 @@ def explain(error: Exception) -> str:
     # XLA's own words are a page of allocations, which help no user
     if isinstance(error, jax.errors.JaxRuntimeError) and is_shortage(error):
         return "the device is out of memory: pass a smaller --batch-size, or set JAX_PLATFORMS=cpu"
-    message = re.sub(r"\s*\n\s*", " ", str(error)).strip()
+    message = re.sub(r"\s*\n\s*", " ", as_options(str(error))).strip()
     if is_shortage(error):
         reason = message or type(error).__name__
-        return f"memory is short ({reason}): free some, or use a smaller input or batch"
-    return message
+        message = (
+            f"memory is short ({reason}): free some, or use a smaller input or batch"
+        )
+    return printable(message)

@@ -6,8 +6,11 @@ from typing import Self
 
 from rich.console import Console
 
+from jaxportrait.console.output import printable
 from jaxportrait.console.progress import show_progress
+from jaxportrait.console.words import as_options
 from jaxportrait.job import (
+    ClipFile,
     Event,
     FrameDone,
     JobNote,
@@ -46,6 +49,8 @@ class JobDisplay:
         self._check()
         match event:
             case StageStarted(frames=frames) if frames:
+                # A job before may have raised within its stage.
+                self._bar.close()
                 bar = show_progress(
                     self._console, frames, unit="frames", transient=True
                 )
@@ -56,11 +61,18 @@ class JobDisplay:
                 self._bar.close()
                 self._print(summarize(event))
             case JobWarning():
-                self._print(f"warning: {event.message}")
+                self._print(f"warning: {as_options(event.message)}")
             case JobNote():
-                self._print(event.message)
+                self._print(as_options(event.message))
+
+    def show_file(self, clip: ClipFile) -> None:
+        """Say what a job has written."""
+        width, height = clip.size
+        facts = f"{clip.seconds:.1f} s, {width}x{height}"
+        self._print(f"wrote {clip.path} ({facts})")
 
     def _print(self, line: str) -> None:
+        line = printable(line)
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from dataclasses import fields, is_dataclass, replace
 from io import StringIO
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -11,6 +13,7 @@ import tyro
 from jaxportrait.console.errors import INVALID
 from jaxportrait.console.memory import find_shortage
 from jaxportrait.console.origin import print_others
+from jaxportrait.console.output import escape_output
 from jaxportrait.console.streams import keep_errors_harmless
 from jaxportrait.ranges import OptionError
 
@@ -48,7 +51,7 @@ def parse_options(
     complaint = StringIO()
     try:
         with redirect_stderr(complaint):
-            return tyro.cli(
+            options = tyro.cli(
                 options_type,
                 prog=name,
                 # The example stands above the options, where it is seen first.
@@ -63,6 +66,35 @@ def parse_options(
         if isinstance(stop, SystemExit):
             raise
         sys.exit(INVALID)
+    return expand_home(options)
+
+
+def expand_home(value: T) -> T:
+    """Replace a leading `~` of every path in options by the user's home folder.
+
+    Shells do so only at the start of a word: not in `--output=~/clips`, nor in a file.
+    """
+    if isinstance(value, Path):
+        return _expand_path(value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changes = {}
+    for field in fields(value):
+        old = getattr(value, field.name)
+        new = expand_home(old)
+        if new is not old:
+            changes[field.name] = new
+    return replace(value, **changes) if changes else value
+
+
+def _expand_path(path: Path) -> Any:
+    if not path.parts[:1] or not path.parts[0].startswith("~"):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        # No such user: a name like any other.
+        return path
 
 
 def begin_program() -> None:
@@ -71,6 +103,7 @@ def begin_program() -> None:
     Raises:
       SystemExit: memory is short, with status 2.
     """
+    escape_output()
     keep_errors_harmless()
     shortage = find_shortage()
     if shortage is not None:

@@ -1,6 +1,7 @@
-"""Colours between RGB and the forms of video codecs."""
+"""Colours between RGB and the forms that codecs take."""
 
 import threading
+from typing import Literal
 
 import av
 import numpy as np
@@ -18,6 +19,17 @@ EXACT = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 )
 
+PixelForm = Literal["yuv420p", "yuvj420p", "rgb24", "bgra"]
+
+COLORS = {
+    # Video in BT.709 has no values at the ends of its range; JPEG has, in BT.601.
+    "yuv420p": (Colorspace.ITU709, ColorRange.MPEG),
+    "yuvj420p": (Colorspace.ITU601, ColorRange.JPEG),
+    "rgb24": (Colorspace.DEFAULT, ColorRange.UNSPECIFIED),
+    "bgra": (Colorspace.DEFAULT, ColorRange.UNSPECIFIED),
+}
+"""Matrix and range of values of each form."""
+
 
 class _Reformatters(threading.local):
     """A reformatter for each thread, which keeps its tables for one size."""
@@ -29,16 +41,19 @@ class _Reformatters(threading.local):
 _REFORMATTERS = _Reformatters()
 
 
-def to_picture(frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
-    """Convert RGB to yuv420p by the matrix of BT.709, limited range, for encoders.
+def to_picture(
+    frame: UInt8[np.ndarray, "h w 3"], form: PixelForm = "yuv420p"
+) -> av.VideoFrame:
+    """Convert RGB to the form that an encoder takes.
 
     Threads may call it at the same time.
     """
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    matrix, levels = COLORS[form]
     return _REFORMATTERS.reformatter.reformat(
         picture,
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG,
+        format=form,
+        dst_colorspace=matrix,
+        dst_color_range=levels,
         interpolation=EXACT,
     )

@@ -14,13 +14,14 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from jaxportrait.media.lengths import is_complete
+from jaxportrait.media.memory import MediaFile
 
 # Tags in an old encoding are no reason to stop; from PyAV 19 on they never are.
 IS_OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
 TAGS: dict[str, Any] = {"metadata_errors": "replace"} if IS_OLD_PYAV else {}
 
 
-def open_media(path: Path) -> InputContainer:
+def open_media(path: MediaFile) -> InputContainer:
     """Open a media file for reading.
 
     Raises:
@@ -33,7 +34,9 @@ def open_media(path: Path) -> InputContainer:
         raise ValueError(f"{path} is not a regular file: give an audio or video file")
     try:
         # Absolute, so that no name can read as a protocol.
-        return av.open(str(path.absolute()), **TAGS)
+        is_path = isinstance(path, Path)
+        file = str(path.absolute()) if is_path else path.open()
+        return av.open(file, **TAGS)
     except FFmpegError as error:
         raise ValueError(
             f"{path} cannot be read ({error.strerror}): give an intact audio or video file"
@@ -54,7 +57,7 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def read_packets(
-    path: Path, container: InputContainer, stream: AudioStream | VideoStream
+    path: MediaFile, container: InputContainer, stream: AudioStream | VideoStream
 ) -> Iterator[Packet]:
     """Yield the packets of one stream; the last one is empty, for the decoder's rest.
 
@@ -89,7 +92,7 @@ def in_seconds(ticks: int, time_base: Rational) -> float:
 
 
 def decode_stream(
-    path: Path, pick: Callable[[InputContainer], AudioStream | VideoStream]
+    path: MediaFile, pick: Callable[[InputContainer], AudioStream | VideoStream]
 ) -> Iterator[Any]:
     """Decode one stream of a file in order of presentation.
 
@@ -109,7 +112,7 @@ def decode_stream(
                 yield frame
 
 
-def corruption(path: Path, position: float, reason: str | None) -> ValueError:
+def corruption(path: MediaFile, position: float, reason: str | None) -> ValueError:
     """Return the error of a file that cannot be decoded after `position` seconds."""
     return ValueError(
         f"{path} is corrupt after {position:.2f} s ({reason}): use an intact copy"

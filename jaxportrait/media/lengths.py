@@ -3,8 +3,9 @@ cannot know."""
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
+
+from jaxportrait.media.memory import MediaFile
 
 LEAST_PLACEHOLDER = 2_000_000_000
 """Bytes; programs that write a wave into a pipe state this size or a larger one."""
@@ -13,7 +14,7 @@ Chunk = tuple[bytes, int, int]
 """Name, position of the content, stated size."""
 
 
-def is_complete(path: Path) -> bool:
+def is_complete(path: MediaFile) -> bool:
     """Return whether a file reaches as far as its header states, where it can be told.
 
     FFmpeg takes the end of a wave or a CAF that states no possible length for a

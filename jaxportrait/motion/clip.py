@@ -76,6 +76,10 @@ class MotionClip:
                     f"{name} of motion has shape {array.shape}: pass {expected}"
                 )
 
+    def __repr__(self) -> str:
+        fields = ", ".join(self.arrays())
+        return f"MotionClip({len(self)} frames, {self.fps:g} a second: {fields})"
+
     def __len__(self) -> int:
         return len(next(iter(self.arrays().values())))
 

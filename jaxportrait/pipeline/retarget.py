@@ -28,12 +28,13 @@ class Retargeting:
         replaces it.
       relative_motion: with "original", use the motion since the first frame; otherwise
         use it as it is.
-      stitching: correct the keypoints so that shoulders and crop border stay in place.
+      stitching: correct the keypoints so that shoulders and crop border stay in place;
+        by default where the checkpoint has a network for it.
     """
 
     composition: Composition = "source"
     relative_motion: bool = True
-    stitching: bool = False
+    stitching: bool | None = None
 
     def __post_init__(self):
         if self.composition not in get_args(Composition):

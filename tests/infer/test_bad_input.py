@@ -100,7 +100,7 @@ def test_bad_input_gives_one_line_and_no_file(name, inputs, tmp_path, voice, cap
     assert expected in errors[0]
     # Neither a video nor a part of one remains.
     assert not list(tmp_path.rglob("*--*.mp4"))
-    assert not list(tmp_path.rglob(".jaxportrait*"))
+    assert not list(tmp_path.rglob(".*.partial"))
 
 
 def test_no_face_says_what_was_tried(inputs, tmp_path, capsys):
@@ -110,7 +110,7 @@ def test_no_face_says_what_was_tried(inputs, tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert "no face found" in error
     assert " picture by " in error
-    assert "choose the detector none" in error
+    assert "pass --detector none" in error
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ def test_a_bare_stream_is_timed_by_its_rate(tmp_path):
         stream = container.add_stream("libx264", rate=25, width=64, height=64)
         for index, frame in enumerate(noise_frames(5)):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = index, Fraction(1, 25)
+            picture.pts = index
+            picture.time_base = Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     assert [seconds for seconds, _ in VideoReader(path)] == [
@@ -32,7 +33,8 @@ def test_damage_in_the_middle_is_an_error(tmp_path):
     path = write(tmp_path / "a.mp4", noise_frames(20))
     data = path.read_bytes()
     middle = len(data) // 2
-    path.write_bytes(data[:middle] + bytes(5000) + data[middle + 5000 :])
+    end = middle + 5000
+    path.write_bytes(data[:middle] + bytes(5000) + data[end:])
     with pytest.raises(ValueError, match=r"is corrupt after 0\.\d\d s"):
         list(VideoReader(path))
 
@@ -41,14 +43,14 @@ def test_damage_in_the_middle_is_an_error(tmp_path):
 def test_a_video_cut_within_a_packet_is_an_error(tmp_path, kind):
     path = write(tmp_path / "a.mp4", noise_frames(30), audio=noise_sound(1.0))
     with av.open(str(path)) as container:
-        packets = [
-            packet
-            for packet in container.demux()
-            if packet.size and packet.stream.type == kind
-        ]
-        # The file ends within a packet of this kind.
-        half = packets[len(packets) // 2]
-        end = (half.pos or 0) + half.size // 2
+        packets = []
+        for packet in container.demux():
+            is_of_kind = packet.stream.type == kind
+            if packet.size and is_of_kind:
+                packets.append(packet)
+    # The file ends within a packet of this kind.
+    half = packets[len(packets) // 2]
+    end = (half.pos or 0) + half.size // 2
     path.write_bytes(path.read_bytes()[:end])
     with pytest.raises(ValueError, match="is truncated or corrupt after 0"):
         list(VideoReader(path))

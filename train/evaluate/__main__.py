@@ -1,6 +1,7 @@
 """`python -m train.evaluate --dataset-path OUT --checkpoint CKPT`: how good sampled
 motion is on held-out subjects."""
 
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.options import parse_options
 from train.evaluate.motion.run import Options, evaluate
 from train.evaluate.program import run_evaluation
@@ -14,5 +15,11 @@ def main() -> None:
     run_evaluation(evaluate, options)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run `main` in a process of its own."""
+    start_cache()
     main()
+
+
+if __name__ == "__main__":
+    program()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import av
 import numpy as np
@@ -15,6 +14,7 @@ from jaxportrait.media.audio.meter import Meter
 from jaxportrait.media.audio.read import decode_audio, sound_tracks, stated_end
 from jaxportrait.media.audio.samples import check_sample_rate, unit_samples
 from jaxportrait.media.demux import open_media, video_streams
+from jaxportrait.media.memory import FileSource, MediaFile, as_file
 
 SAMPLE_RATE = 16_000
 MOST_MISSING = 1 / 30
@@ -30,7 +30,7 @@ class Audio:
 
     Attributes:
       decode: starts a pass over the clip's original frames.
-      path: the file; None for samples.
+      path: the file, by its path or in memory; None for samples.
       sample_rate: original sample rate, in Hz.
       channels: original number of channels.
       duration: seconds, from the count of decoded samples.
@@ -42,7 +42,7 @@ class Audio:
     """
 
     decode: FrameSource
-    path: Path | None
+    path: MediaFile | None
     sample_rate: int
     channels: int
     duration: float
@@ -53,13 +53,14 @@ class Audio:
     is_silent: bool = False
 
     @classmethod
-    def open(cls, path: str | Path, *, allow_video: bool = False) -> "Audio":
+    def open(cls, path: FileSource, *, allow_video: bool = False) -> "Audio":
         """Check and measure the sound of a file by decoding all of it once.
 
         Of several tracks, the first that is not silent is used.
 
         Args:
-          path: a wav, mp3, m4a, flac, ogg or other file that PyAV decodes.
+          path: a wav, mp3, m4a, flac, ogg or other file that PyAV decodes; or its
+            content, or a file object, which is kept in memory.
           allow_video: accept a video and use its sound; a cover picture does not make a
             video.
 
@@ -68,13 +69,12 @@ class Audio:
           ValueError: not a media file, no sound in it, a video, corrupt, or with
             samples that are not finite or far beyond full scale.
         """
-        path = Path(path)
+        path = as_file(path, "the sound")
         with open_media(path) as container:
             tracks = sound_tracks(container)
             if video_streams(container) and not allow_video:
                 raise ValueError(
-                    f"{path} is a video: pass --driving-kind audio (allow_video=True in Python) "
-                    "to use its sound, or give a sound file"
+                    f"{path} is a video: pass allow_video=True to use its sound, or give a sound file"
                 )
             stated = stated_end(container)
         first = cls.open_track(path, 0)
@@ -93,7 +93,7 @@ class Audio:
         return audio
 
     @classmethod
-    def open_track(cls, path: Path, track: int) -> "Audio":
+    def open_track(cls, path: MediaFile, track: int) -> "Audio":
         """Measure one track of a file.
 
         Raises:
@@ -124,7 +124,7 @@ class Audio:
         return cls.measure(partial(frames_of_samples, floats, sample_rate), None)
 
     @classmethod
-    def measure(cls, decode: FrameSource, path: Path | None) -> "Audio":
+    def measure(cls, decode: FrameSource, path: MediaFile | None) -> "Audio":
         """Check and count a clip's samples by decoding it: the length that containers
         state is often wrong."""
         name = str(path or "the audio")
@@ -147,6 +147,13 @@ class Audio:
             meter.start,
             meter.channel,
             is_silent=meter.is_silent,
+        )
+
+    def __repr__(self) -> str:
+        name = "samples" if self.path is None else str(self.path)
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        return (
+            f"Audio({name}: {self.duration:.2f} s, {self.sample_rate} Hz, {channels})"
         )
 
     @property

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import av
 
 from jaxportrait.media.audio.frames import cut_frame, silence_like
 from jaxportrait.media.demux import corruption
+from jaxportrait.media.memory import MediaFile
 
 TOLERANCE = 0.01
 """Seconds between clock and samples; timestamps of containers jitter by less."""
@@ -38,7 +38,7 @@ class SoundClock:
     """
 
     def __init__(
-        self, path: Path, on_gap: Callable[[Gap], None], *, can_pause: bool = True
+        self, path: MediaFile, on_gap: Callable[[Gap], None], *, can_pause: bool = True
     ):
         """Start with a file's first frame.
 

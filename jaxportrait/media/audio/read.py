@@ -1,7 +1,6 @@
 """Decoding of a file's sound, as players hear it."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
@@ -19,6 +18,7 @@ from jaxportrait.media.demux import (
     read_packets,
     video_streams,
 )
+from jaxportrait.media.memory import MediaFile
 
 WITHOUT_CLOCK = ("aac", "ac3", "dts", "eac3", "flac", "mp3", "tta", "wv")
 """Formats without timestamps: a gap is what FFmpeg has skipped."""
@@ -54,7 +54,7 @@ def stated_end(container: InputContainer) -> float:
 
 
 def decode_audio(
-    path: Path, track: int = 0, on_gap: Callable[[Gap], None] = lambda gap: None
+    path: MediaFile, track: int = 0, on_gap: Callable[[Gap], None] = lambda gap: None
 ) -> Iterator[av.AudioFrame]:
     """Decode the sound of a file without gaps by its clock.
 
@@ -109,7 +109,7 @@ def decode_packet(
 
 
 def decode_raw(
-    path: Path,
+    path: MediaFile,
     packets: Iterator[Packet],
     stream: AudioStream,
     name: str,

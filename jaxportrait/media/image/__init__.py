@@ -1,5 +1,10 @@
 """Read pictures of any kind from files, as 8-bit sRGB."""
 
-from jaxportrait.media.image.read import decode_image, read_image, reduce
+from jaxportrait.media.image.read import (
+    decode_image,
+    read_image,
+    reduce,
+    trim_to_even,
+)
 
-__all__ = ["decode_image", "read_image", "reduce"]
+__all__ = ["decode_image", "read_image", "reduce", "trim_to_even"]

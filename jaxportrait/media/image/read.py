@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from jaxportrait.media.image.formats import (
 from jaxportrait.media.image.quiet import quiet_pillow
 from jaxportrait.media.image.upright import load_upright
 from jaxportrait.media.image.whole import check_whole, without_remarks
+from jaxportrait.media.memory import FileSource, as_file
 
 MAX_BYTES = 2**32
 """Bytes of the largest file that is read; TIFF and BMP count to no more."""
@@ -44,12 +44,13 @@ class TooLargeError(ValueError):
 
 
 def read_image(
-    path: str | Path, max_side: int | None = None
+    path: FileSource, max_side: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture file; see `decode_image`.
 
     Args:
-      path: a file in one of `FORMATS`; its name may hold any character.
+      path: a file in one of `FORMATS`, whose name may hold any character; or its
+        content, or a file object.
       max_side: longest side in pixels to which a larger picture is reduced; None
         leaves the size.
 
@@ -59,7 +60,7 @@ def read_image(
       ValueError: it is empty, no picture, cut short, damaged, too large, or under two
         pixels a side.
     """
-    path = Path(path)
+    path = as_file(path, "the picture")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name a picture file in it")
     if not path.is_file():
@@ -111,7 +112,7 @@ def decode_image(
         ) from error
     if max_side is not None:
         image = reduce(image, max_side)
-    return _trim_to_even(image, name)
+    return trim_to_even(image, name)
 
 
 def reduce(
@@ -164,9 +165,14 @@ def _too_large(name: str) -> str:
     return f"{name} cannot be decoded (it is too large): convert it to a smaller PNG or JPEG"
 
 
-def _trim_to_even(
-    image: UInt8[np.ndarray, "h w 3"], name: str
+def trim_to_even(
+    image: UInt8[np.ndarray, "h w 3"], name: str = "the picture"
 ) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Drop an odd last row or column.
+
+    Raises:
+      ValueError: the picture has under two pixels a side.
+    """
     height, width = image.shape[:2]
     if min(height, width) < 2:
         raise ValueError(

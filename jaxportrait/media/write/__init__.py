@@ -1,6 +1,30 @@
 """Write clips to files."""
 
-from jaxportrait.media.write.h264 import Encoder, check_format, select_encoder
+from jaxportrait.media.write.containers import (
+    CONTAINERS,
+    choose_container,
+    find_container,
+    has_suffix,
+)
+from jaxportrait.media.write.encoding import Encoder, Encoding
+from jaxportrait.media.write.place import (
+    MAX_NAME_BYTES,
+    check_place,
+    final_place,
+    shorten,
+)
 from jaxportrait.media.write.video import VideoWriter
 
-__all__ = ["Encoder", "VideoWriter", "check_format", "select_encoder"]
+__all__ = [
+    "CONTAINERS",
+    "MAX_NAME_BYTES",
+    "Encoder",
+    "Encoding",
+    "VideoWriter",
+    "check_place",
+    "choose_container",
+    "final_place",
+    "find_container",
+    "has_suffix",
+    "shorten",
+]

@@ -8,21 +8,21 @@ from av.packet import Packet
 
 from jaxportrait.media.audio import Audio
 
-SPARE_SOUND_RATE = 48_000  # Hz, where AAC does not support the clip's rate
+SPARE_SOUND_RATE = 48_000  # Hz, where a codec does not support the clip's rate
 SOUND_BIT_RATE = 96_000  # bits per second and channel
 
 
 class Soundtrack:
-    """The sound of an mp4, decoded and encoded only as far as its frames have come."""
+    """The sound of a video, decoded and encoded only as far as its frames have come."""
 
-    def __init__(self, container: OutputContainer, audio: Audio):
-        rates = av.Codec("aac", "w").audio_rates or ()
+    def __init__(self, container: OutputContainer, audio: Audio, codec: str):
+        rates = av.Codec(codec, "w").audio_rates or ()
         is_supported = audio.sample_rate in rates
         self.rate = audio.sample_rate if is_supported else SPARE_SOUND_RATE
         channels = min(audio.channels, 2)
         layout = "mono" if channels == 1 else "stereo"
         self.stream = container.add_stream(
-            "aac", rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
+            codec, rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
         )
         self.frames = audio.frames(self.rate, layout)
         self.fifo = av.AudioFifo()
@@ -39,3 +39,7 @@ class Soundtrack:
         # At the end of the sound there may be less than is due.
         piece = self.fifo.read(due, partial=True)
         return self.stream.encode(piece) if piece else []
+
+    def flush(self) -> list[Packet]:
+        """Encode what the encoder has kept back."""
+        return self.stream.encode(None)

@@ -1,4 +1,4 @@
-"""Videos with sound, written as their frames come."""
+"""Clips with sound, written as their frames come."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,25 +10,25 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
-from jaxportrait.media.rates import exact_rate
-from jaxportrait.media.write.h264 import (
-    Encoder,
-    check_format,
-    configure,
-    select_encoder,
-)
+from jaxportrait.media.write.containers import Container, choose_container
+from jaxportrait.media.write.encoding import Encoder, Encoding
+from jaxportrait.media.write.palette import PaletteFilter
+from jaxportrait.media.write.place import check_place, fill, final_place
 from jaxportrait.media.write.sound import Soundtrack
-from jaxportrait.whole import write_whole
 
 
 class VideoWriter:
-    """Writes an mp4 (H.264 yuv420p in BT.709, AAC) as its frames come, in bounded
-    memory.
+    """Writes a clip as its frames come, in bounded memory.
+
+    The suffix of its name decides the container: mp4 and mkv hold H.264 and AAC, webm
+    VP9 and Opus, gif and webp moving pictures without sound; `FOLDER/%06d.png` or
+    `.jpg` is a folder of pictures, numbered from 1. Videos are yuv420p in BT.709.
 
     The file appears when it is complete. If the `with` block ends in an error or
     Ctrl-C, an earlier file at `path` stays.
@@ -47,35 +47,46 @@ class VideoWriter:
         """Check all that can be checked before the first frame.
 
         Args:
-          path: the mp4 to write.
-          size: width and height in pixels, both even.
-          fps: frames per second, 1 to 1000.
+          path: the file to write, or the pattern of numbered pictures.
+          size: width and height in pixels; both even, but for pictures.
+          fps: frames per second, 1 to 1000; of a gif to 50.
           audio: sound that starts with the first frame and is cut after the last; None
             for none.
-          crf: constant quality from 0 (lossless, which few players show) to 51.
-          encoder: auto selects h264_nvenc where it opens, else libx264.
+          crf: constant quality of videos from 0 (lossless in H.264, which few players
+            show) to 51, in H.264's measure.
+          encoder: H.264 encoder; auto selects h264_nvenc where it opens, else libx264.
 
         Raises:
-          ValueError: a size, rate, quality or encoder that is not available.
-          OSError: no such folder, or the path is a folder.
+          ValueError: a suffix, size, rate, quality or encoder that is not available.
+          OSError: no such folder, or something else is at the path.
         """
         self.path = Path(path)
         self.size = size
         self.audio = audio
-        self.crf = crf
+        container = choose_container(self.path)
         check_place(self.path)
-        check_format(size, fps, crf)
-        self.fps = exact_rate(fps)
-        self.encoder = select_encoder(encoder, size, self.fps, crf)
+        _check_parent(final_place(self.path).parent)
+        self.encoding = Encoding.choose(
+            container, size=size, fps=fps, crf=crf, encoder=encoder
+        )
+        self.fps = self.encoding.fps
+        self.encoder = self.encoding.encoder
         self.frame_count = 0
 
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as stack:
-            self.container = stack.enter_context(create_mp4(self.path))
+            container = self.encoding.container
+            unfinished = stack.enter_context(fill(self.path))
+            opened = open_container(unfinished, self.path, container)
+            self.container = stack.enter_context(opened)
             stream = self.container.add_stream(self.encoder, rate=self.fps)
             self.pictures = cast(VideoStream, stream)
-            configure(self.pictures.codec_context, self.size, self.fps, self.crf)
-            self.sound = Soundtrack(self.container, self.audio) if self.audio else None
+            self.encoding.configure(self.pictures.codec_context)
+            self.palette = self.sound = None
+            if self.encoder == "gif":
+                self.palette = PaletteFilter(self.size, self.fps)
+            if self.audio and container.sound:
+                self.sound = Soundtrack(self.container, self.audio, container.sound)
             with write_errors(self.path):
                 self.container.start_encoding()
             stack.push(self.finish)
@@ -97,12 +108,17 @@ class VideoWriter:
             raise ValueError(
                 f"frames of {self.path} must be uint8 {(height, width, 3)}, got {frame.dtype} {frame.shape}"
             )
-        self.append(to_picture(frame))
+        self.append(self.convert(frame))
+
+    def convert(self, frame: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
+        """Convert an RGB frame for `append`.
+
+        Threads may do so: it takes longer than encoding.
+        """
+        return to_picture(frame, self.encoding.container.pictures.pixels)
 
     def append(self, picture: av.VideoFrame) -> None:
-        """Append one frame that `to_picture` has converted.
-
-        Other threads may convert frames: it takes longer than encoding.
+        """Append one frame that `convert` has made.
 
         Raises:
           ValueError: another size than announced.
@@ -117,9 +133,18 @@ class VideoWriter:
         self.frame_count += 1
         with write_errors(self.path):
             # Sound follows the pictures, so that the file is interleaved.
-            self.container.mux(self.pictures.encode(picture))
+            self.container.mux(self.encode(picture))
             if self.sound:
                 self.container.mux(self.sound.encode_until(self.frame_count / self.fps))
+
+    def encode(self, picture: av.VideoFrame | None) -> list[Packet]:
+        """Encode a picture, or None at the end."""
+        if self.palette is None:
+            return self.pictures.encode(picture)
+        packets = []
+        for reduced in self.palette.push(picture):
+            packets += self.pictures.encode(reduced)
+        return packets if picture else packets + self.pictures.encode(None)
 
     def finish(self, error_type: type[BaseException] | None, *_) -> None:
         """Flush the encoders, unless an error has made the file worthless."""
@@ -128,30 +153,35 @@ class VideoWriter:
         if self.frame_count == 0:
             raise ValueError(f"{self.path} got no frame: write at least one")
         with write_errors(self.path):
-            self.container.mux(self.pictures.encode(None))
+            self.container.mux(self.encode(None))
             if self.sound:
-                self.container.mux(self.sound.stream.encode(None))
+                self.container.mux(self.sound.flush())
 
 
 @contextmanager
-def create_mp4(path: Path) -> Iterator[OutputContainer]:
-    """Open an mp4 that appears at `path` when the block has ended without an error."""
-    with write_whole(path) as unfinished:
-        container = av.open(
-            # The index comes first, so that players start at once.
-            str(unfinished),
-            "w",
-            format="mp4",
-            options={"movflags": "+faststart"},
-        )
-        try:
-            yield container
-        except BaseException:
-            with suppress(FFmpegError):  # the block's own error matters more
-                container.close()
-            raise
-        with write_errors(path):
-            container.close()
+def open_container(
+    unfinished: Path, path: Path, container: Container
+) -> Iterator[OutputContainer]:
+    """Open a container for writing; it is complete when the block has ended without an
+    error."""
+    # FFmpeg would read a % of the folders as the number's place.
+    parent = str(unfinished.parent)
+    if container.is_folder:
+        parent = parent.replace("%", "%%")
+    opened = av.open(
+        str(Path(parent, unfinished.name)),
+        "w",
+        format=container.muxer,
+        options=dict(container.options),
+    )
+    try:
+        yield opened
+    except BaseException:
+        with suppress(FFmpegError):  # the block's own error matters more
+            opened.close()
+        raise
+    with write_errors(path):
+        opened.close()
 
 
 @contextmanager
@@ -165,11 +195,8 @@ def write_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_place(path: Path) -> None:
-    """Check that a file can be put at `path`."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file in it")
-    if not path.parent.is_dir():
+def _check_parent(folder: Path) -> None:
+    if not folder.is_dir():
         raise FileNotFoundError(
-            f"folder {path.parent} does not exist: make it, or choose another"
+            f"folder {folder} does not exist: make it, or choose another"
         )

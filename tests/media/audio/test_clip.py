@@ -111,7 +111,7 @@ def test_a_cover_picture_makes_no_video(tmp_path):
 
 def test_a_video_must_be_asked_for(tmp_path):
     path = write_picture(tmp_path / "a.mp4", sound=True)
-    with pytest.raises(ValueError, match="is a video: pass --driving-kind audio"):
+    with pytest.raises(ValueError, match="is a video: pass allow_video=True"):
         Audio.open(path)
     audio = Audio.open(path, allow_video=True)
     assert audio.duration == pytest.approx(1.0, abs=0.07)

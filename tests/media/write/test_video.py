@@ -264,5 +264,6 @@ def test_a_frame_must_be_as_announced(tmp_path, frame):
 def test_a_place_where_no_file_can_be(tmp_path):
     with pytest.raises(FileNotFoundError, match="none does not exist: make it"):
         VideoWriter(tmp_path / "none" / "a.mp4", size=(64, 64), fps=30, audio=None)
+    (tmp_path / "a.mp4").mkdir()
     with pytest.raises(IsADirectoryError, match="is a folder"):
-        VideoWriter(tmp_path, size=(64, 64), fps=30, audio=None)
+        VideoWriter(tmp_path / "a.mp4", size=(64, 64), fps=30, audio=None)

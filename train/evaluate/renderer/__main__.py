@@ -1,6 +1,7 @@
 """`python -m train.evaluate.renderer --dataset-path FRAMES --checkpoint CKPT`: how good
 a renderer's pictures are."""
 
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.options import parse_options
 from train.evaluate.program import run_evaluation
 from train.evaluate.renderer.run import Options, evaluate
@@ -15,5 +16,11 @@ def main() -> None:
     run_evaluation(evaluate, options)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run `main` in a process of its own."""
+    start_cache()
     main()
+
+
+if __name__ == "__main__":
+    program()

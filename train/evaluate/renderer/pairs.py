@@ -9,9 +9,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.renderer import Renderer
 from train.data.frames import FrameRecord, decode_image
 from train.data.spacing import evenly_spaced
+
+UNSTITCHED = Retargeting(stitching=False)
+"""The renderer is judged without the networks that correct keypoints."""
 
 Picture = UInt8[np.ndarray, "s s 3"]
 
@@ -69,7 +73,7 @@ def _pairs_of(
     source = renderer.source(resize(first, renderer.image_size))
     motion = renderer.read(reduced, MOTION_FPS)
     # the frames are of the source's own clip: it has their pose and expression
-    keypoints = renderer.keypoints(source, motion, "source")
+    keypoints = renderer.keypoints(source, motion, "source", UNSTITCHED)
     rendered = np.concatenate(list(renderer.frames(source, keypoints)))
     # G may render larger pictures than M reads.
     size = rendered.shape[1]

@@ -10,7 +10,12 @@ from jaxtyping import UInt8
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.renderer import Renderer
 from train.data.frames import FrameRecord, decode_image
-from train.evaluate.renderer.pairs import Pair, driving_frames, resize
+from train.evaluate.renderer.pairs import (
+    UNSTITCHED,
+    Pair,
+    driving_frames,
+    resize,
+)
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -57,7 +62,7 @@ def cross_sheet(
     for record in sources:
         still = decode_image(record.images[0])
         source = renderer.source(resize(still, renderer.image_size))
-        keypoints = renderer.keypoints(source, motion, "mixed")[chosen]
+        keypoints = renderer.keypoints(source, motion, "mixed", UNSTITCHED)[chosen]
         rendered = np.concatenate(list(renderer.frames(source, keypoints)))
         captions = [f"source {record.subject}", *[""] * len(rendered)]
         rows.append(caption_row((still, *rendered), captions))

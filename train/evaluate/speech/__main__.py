@@ -1,6 +1,7 @@
 """`python -m train.evaluate.speech --heads DIR --training-heads DIR --output DIR`:
 whether rendered heads say what they hear."""
 
+from jaxportrait.console.cache import start_cache
 from jaxportrait.console.options import parse_options
 from train.evaluate.program import run_evaluation
 from train.evaluate.speech.run import Options, evaluate
@@ -16,5 +17,11 @@ def main() -> None:
     run_evaluation(evaluate, options)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run `main` in a process of its own."""
+    start_cache()
     main()
+
+
+if __name__ == "__main__":
+    program()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 HAS_HUGE_PAGES = HUGE_PAGES.exists() and "[always]" in HUGE_PAGES.read_text()
@@ -21,7 +21,7 @@ COUNT_FAULTS = """
 import resource
 import sys
 
-from jaxportrait.console.allocator import keep_freed_memory
+from jaxportrait.allocator import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

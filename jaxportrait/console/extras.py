@@ -1,0 +1,74 @@
+"""Packages that are not installed: one line that names the extra they are in."""
+
+import sys
+from types import TracebackType
+
+from jaxportrait.console.origin import PROGRAM_PACKAGES
+
+MISSING = 2
+"""Exit status, as that of a request that cannot be fulfilled."""
+EXTRAS = {
+    "torch": "convert",
+    "whisper": "convert",
+    "huggingface_hub": "convert",
+    "optax": "train",
+    "grain": "train",
+    "array_record": "train",
+    "tensorboardX": "train",
+    "matplotlib": "train",
+    "pebble": "train",
+    "onnxruntime": "insightface",
+    "ray": "cluster",
+}
+"""Package -> extra of this project; others are in the project's own requirements."""
+OWN_PACKAGES = {"jaxportrait", "benchmarks", *PROGRAM_PACKAGES}
+
+
+def explain_missing_package(command: str, error: ModuleNotFoundError) -> str | None:
+    """Return a line about a package that a command needs.
+
+    None for a missing module of ours or of Python: a defect, which no extra repairs.
+    """
+    package = (error.name or "").partition(".")[0]
+    if not package or package in OWN_PACKAGES | sys.stdlib_module_names:
+        return None
+    extra = EXTRAS.get(package)
+    requirement = f".[{extra}]" if extra else "."
+    return (
+        f"error: {command} needs {package}, which is not installed: "
+        f"pip install -e '{requirement}'"
+    )
+
+
+def catch_missing_packages() -> None:
+    """Print one line in place of a traceback for a requirement that is not installed.
+
+    Only for a package that `python -m PACKAGE` runs, which calls this as it is
+    imported: the program itself fails at its first lines, the imports.
+    """
+    # Python's name of a program whose package it is importing.
+    if sys.argv[:1] != ["-m"]:
+        return
+    show = sys.excepthook
+
+    def hook(
+        kind: type[BaseException],
+        error: BaseException,
+        traceback: TracebackType | None,
+    ) -> None:
+        line = None
+        if isinstance(error, ModuleNotFoundError):
+            line = explain_missing_package(_command(), error)
+        if line is None:
+            show(kind, error, traceback)
+            return
+        print(line, file=sys.stderr)
+        sys.exit(MISSING)
+
+    sys.excepthook = hook
+
+
+def _command() -> str:
+    spec = sys.modules["__main__"].__spec__
+    name = "" if spec is None else spec.name.removesuffix(".__main__")
+    return f"python -m {name}"
