@@ -18,7 +18,8 @@ def keep_freed_memory() -> bool:
     glibc maps such large blocks and unmaps them again, and each call pays for the
     faults of all their pages: a tenth of the time of a frame. With one arena for all
     threads, no mapping of single blocks and no trimming, a call finds the memory of the
-    one before.
+    one before. From JAX 0.11 on XLA keeps its own memory; large blocks of other code
+    still gain.
 
     Only for programs, before they use JAX: the setting holds for the whole process,
     whose memory then never shrinks. Where the environment sets glibc's allocator
