@@ -318,7 +318,8 @@ def test_nothing_to_train_on_is_one_line_and_status_2(
     write_head(tmp_path / "videos" / "empty.mp4", face=False, sound=voice(1.2))
     write_head(tmp_path / "videos" / "mute.mp4")
     paths = ["--dataset-path", tmp_path / "videos", "--output-path", tmp_path / "out"]
-    arguments = ["--layout", "folder", "--checkpoint", checkpoint, *paths]
+    networks = ["--checkpoint", checkpoint, "--detector", "haar"]
+    arguments = ["--layout", "folder", *networks, *paths]
     monkeypatch.setattr(sys, "argv", ["process", *map(str, arguments)])
     with pytest.raises(SystemExit) as status:
         main()
