@@ -48,6 +48,11 @@ MediaFile = Path | MemoryFile
 """A file that readers open, on disk or in memory."""
 
 
+def size_of(file: MediaFile) -> int:
+    """Return the bytes of a file."""
+    return len(file.data) if isinstance(file, MemoryFile) else file.stat().st_size
+
+
 def is_file_source(value: Any) -> TypeGuard[FileSource]:
     """Return whether a value is a file in one of its forms."""
     is_known = isinstance(value, str | Path | bytes | bytearray | memoryview)

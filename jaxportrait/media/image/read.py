@@ -18,7 +18,7 @@ from jaxportrait.media.image.formats import (
 from jaxportrait.media.image.quiet import quiet_pillow
 from jaxportrait.media.image.upright import load_upright
 from jaxportrait.media.image.whole import check_whole, without_remarks
-from jaxportrait.media.memory import FileSource, as_file
+from jaxportrait.media.memory import FileSource, as_file, size_of
 
 MAX_BYTES = 2**32
 """Bytes of the largest file that is read; TIFF and BMP count to no more."""
@@ -65,7 +65,7 @@ def read_image(
         raise IsADirectoryError(f"{path} is a folder: name a picture file in it")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture at {path}: check the name")
-    if path.stat().st_size > MAX_BYTES:
+    if size_of(path) > MAX_BYTES:
         raise ValueError(_too_large(str(path)))
     try:
         data = path.read_bytes()
