@@ -147,10 +147,6 @@ def test_gaps_are_known_by_their_landmarks():
             r"losses\.gaps is 1\.0, between pairs of keypoints, and gaps names none",
         ),
         (
-            {"guided": GUIDED, "gaps": GAPS, "contrast": 1.5},
-            r"contrast is a share of the pairs, from 0 to 1, got 1\.5",
-        ),
-        (
             {"contrast": 0.5},
             r"contrast is 0\.5, by how gaps differ, and gaps names none",
         ),
