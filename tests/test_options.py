@@ -97,3 +97,13 @@ def test_a_value_outside_its_range_is_refused(
         line = rf"error: {name} is {number}(\.0)?: it must be .*\n"
         assert re.fullmatch(line, error), error
         assert list(tmp_path.iterdir()) == []
+
+
+def test_options_against_each_other_are_one_line(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    module, arguments = INFER
+    words = [*arguments, "--no-relative-motion"]
+    status, error = run(module, words, monkeypatch, capsys)
+    assert status == 2
+    assert error.startswith('error: composition "source" adds motion since rest: ')
+    assert error.count("\n") == 1

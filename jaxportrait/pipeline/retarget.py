@@ -13,6 +13,7 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
+from jaxportrait.ranges import OptionError
 from jaxportrait.types import AnyArray, Source, pytree
 
 Composition = Literal["source", "original"]
@@ -43,7 +44,7 @@ class Retargeting:
                 f"composition is {self.composition!r}: choose one of {choices}"
             )
         if self.composition == "source" and not self.relative_motion:
-            raise ValueError(
+            raise OptionError(
                 'composition "source" adds motion since rest: '
                 'with "original" it can be absolute'
             )
