@@ -3,7 +3,6 @@ running code."""
 
 import pickle
 import struct
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from convert_weights.convert import ConversionError, Tensors
+from jaxportrait.whole import write_whole
 
 # Paths are as LivePortrait publishes them.
 HUGGING_FACE_REPOSITORY = "KwaiVGI/LivePortrait"
@@ -207,11 +207,12 @@ def download_whisper(name: str, folder: Path) -> Path:
         return target
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".whisper-") as partial:
-            whisper.load_model(name, device="cpu", download_root=partial)
+        with write_whole(target) as partial:
+            download = partial.with_name("download")
+            whisper.load_model(name, device="cpu", download_root=str(download))
             # `turbo` and `large` are stored under longer names.
-            files = list(Path(partial).glob("*.pt"))
-            files[0].replace(target)
+            files = list(download.glob("*.pt"))
+            files[0].replace(partial)
     # The network, the checksum and an unknown name raise errors of many types.
     except Exception as error:
         raise ConversionError(

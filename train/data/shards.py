@@ -15,6 +15,7 @@ import numpy as np
 from flax import serialization
 
 from jaxportrait.ranges import Natural, Range, check_ranges
+from jaxportrait.whole import write_whole
 from train.data.source import DatasetError, RecordSource, count_records
 from train.data.spacing import evenly_spaced
 
@@ -173,13 +174,11 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
     # imported late, like grain
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    # a run that ends here leaves no half shard
-    partial = path.with_name(f"{path.name}.partial")
-    writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
-    for record in records:
-        writer.write(record)
-    writer.close()
-    partial.replace(path)
+    with write_whole(path) as partial:
+        writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
+        for record in records:
+            writer.write(record)
+        writer.close()
 
 
 def require_array_record() -> None:
@@ -295,7 +294,5 @@ def read_json(path: Path, kind: type[D]) -> D:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file of JSON, whole or not at all."""
-    # a file of half its length would look damaged
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jaxportrait.whole import write_whole
+
 MANIFEST = "manifest.jsonl"
 
 
@@ -39,9 +41,9 @@ class Entry:
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
     """Write `manifest.jsonl`, whole or not at all."""
-    # A run that is killed leaves the old manifest.
-    partial = folder / f".{MANIFEST}.partial"
-    with partial.open("w", encoding="utf-8") as file:
+    with (
+        write_whole(folder / MANIFEST) as partial,
+        partial.open("w", encoding="utf-8") as file,
+    ):
         for entry in entries:
             file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
-    partial.replace(folder / MANIFEST)

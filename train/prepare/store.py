@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from jaxportrait.whole import write_whole
 from train.data.clips import Clip
 from train.prepare.manifest import Entry
 from train.prepare.recipe import Outcome, Recipe
@@ -25,9 +26,6 @@ class ClipStore:
         self._fingerprint = recipe.fingerprint()
         self._paths: dict[str, Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        # leftovers of a run that was killed
-        for leftover in folder.glob(".*.partial"):
-            leftover.unlink()
 
     def path(self, clip: Clip) -> Path:
         """Return the file that holds the clip's outcome once it is finished.
@@ -49,11 +47,9 @@ class ClipStore:
         the record."""
         if outcome.record is None:
             return
-        path = self.path(clip)
-        partial = path.with_name(f".{path.name}.partial")
         entry = json.dumps(asdict(outcome.entry)).encode()
-        partial.write_bytes(entry + b"\n" + outcome.record)
-        partial.replace(path)
+        with write_whole(self.path(clip)) as partial:
+            partial.write_bytes(entry + b"\n" + outcome.record)
 
     def has(self, clip: Clip) -> bool:
         """Tell whether the clip is finished."""

@@ -28,8 +28,9 @@ def write_splits(
       shard_records: most records of a shard.
     """
     (folder / description).unlink(missing_ok=True)
-    # a split with fewer shards than before must not keep old ones
-    for stale in folder.glob("*.array_record*"):
+    # A split with fewer shards than before must not keep old ones. Partial folders,
+    # whose names begin with a dot, may be another run's.
+    for stale in folder.glob("[!.]*.array_record*"):
         stale.unlink()
     return {
         split: _write_split(folder, split, pieces_of(pieces, split), cut, shard_records)

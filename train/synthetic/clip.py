@@ -1,9 +1,9 @@
 """A clip of the data set: chosen, spoken, acted, drawn and written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.write import VideoWriter
+from jaxportrait.whole import write_whole
 from train.synthetic.identity import Identity, Sex, draw_identity
 from train.synthetic.landmarks import COUNT, GROUP_NAMES, landmarks
 from train.synthetic.motion import EMOTIONS, FPS, LEVELS, Performance, perform
@@ -21,8 +22,8 @@ from train.synthetic.visemes import closures_of, segments_of
 
 MOST_SENTENCES_A_SECOND = 1.5
 SOUND_BIT_RATE = 96_000
-UNFINISHED = ".unfinished-"
-"""Prefix of the folders in which clips are made."""
+SUFFIXES = (".mp4", ".m4a", ".npz")
+"""Suffixes of a clip's video, sound and truth."""
 PERSON, PAINT, FEELING, SPEECH = range(4)
 """Purposes of random numbers; each has its own stream."""
 
@@ -86,7 +87,7 @@ class ClipPlan:
         return folder / f"{self.clip + 1:03d}{suffix}"
 
     def is_done(self, root: Path) -> bool:
-        """Return True if the clip is there; its video is moved in last."""
+        """Return True if the clip is there; its video appears last."""
         return self.path(root, ".mp4").is_file()
 
 
@@ -100,42 +101,34 @@ def make_clip(plan: ClipPlan, root: Path) -> int:
       SpeechError: espeak-ng is missing.
       OSError: a file cannot be written.
     """
-    with TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
-        frames = write_clip(plan, Path(folder) / "clip")
-        # The video is moved last: it marks a clip that is done.
-        for suffix in (".m4a", ".npz", ".mp4"):
-            target = plan.path(root, suffix)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f"clip{suffix}").replace(target)
-    return frames
-
-
-def write_clip(plan: ClipPlan, stem: Path) -> int:
-    """Write a clip's three files, whose names are `stem` with a suffix.
-
-    Returns:
-      The number of frames.
-    """
+    video, sound, truth = (plan.path(root, suffix) for suffix in SUFFIXES)
+    for path in (video, sound):
+        path.parent.mkdir(parents=True, exist_ok=True)
     speech, performance = act(plan)
+    audio = Audio.from_samples(speech.samples, speech.sample_rate)
+    size = (plan.size, plan.size)
+    # The video appears when its block ends, after the others: it marks a clip as done.
+    with VideoWriter(
+        video, size=size, fps=FPS, audio=audio, encoder="libx264"
+    ) as writer:
+        points = draw_frames(plan, performance, writer)
+        write_sound(sound, speech)
+        write_truth(truth, truth_of(plan, speech, performance, points))
+    return len(performance)
+
+
+def draw_frames(
+    plan: ClipPlan, performance: Performance, writer: VideoWriter
+) -> Float32[np.ndarray, "f 82 2"]:
+    """Write the frames of a clip, and return the landmarks of each, in pixels."""
     _, identity, _ = plan.person
     scene = Scene(identity, plan.size, plan.random(PAINT))
     points = np.empty((len(performance), COUNT, 2), np.float32)
-    audio = Audio.from_samples(speech.samples, speech.sample_rate)
-    with VideoWriter(
-        stem.with_suffix(".mp4"),
-        size=(plan.size, plan.size),
-        fps=FPS,
-        audio=audio,
-        encoder="libx264",
-    ) as video:
-        for frame in range(len(performance)):
-            moment = performance.moment(frame)
-            video.write(scene.draw(moment))
-            points[frame] = landmarks(scene, moment)
-    write_sound(stem.with_suffix(".m4a"), speech)
-    truth = truth_of(plan, speech, performance, points)
-    np.savez_compressed(stem.with_suffix(".npz"), allow_pickle=False, **truth)
-    return len(performance)
+    for frame in range(len(performance)):
+        moment = performance.moment(frame)
+        writer.write(scene.draw(moment))
+        points[frame] = landmarks(scene, moment)
+    return points
 
 
 def act(plan: ClipPlan) -> tuple[Speech, Performance]:
@@ -193,11 +186,21 @@ def truth_of(
     return {name: np.asarray(value) for name, value in truth.items()}
 
 
+def write_truth(path: Path, truth: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz of arrays."""
+    # An open file, since NumPy would append `.npz` to other names.
+    with write_whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **truth)
+
+
 def write_sound(path: Path, speech: Speech) -> None:
     """Write a mono .m4a (AAC)."""
     audio = Audio.from_samples(speech.samples, speech.sample_rate)
     rate = speech.sample_rate
-    with av.open(str(path), "w", format="mp4") as container:
+    with (
+        write_whole(path) as partial,
+        av.open(str(partial), "w", format="mp4") as container,
+    ):
         stream = container.add_stream(
             "aac", rate=rate, layout="mono", bit_rate=SOUND_BIT_RATE
         )

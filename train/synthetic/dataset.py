@@ -1,9 +1,8 @@
 """A data set of clips: made by parallel processes, resumed after an interruption."""
 
 import json
-import shutil
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Annotated
 import cv2
 
 from jaxportrait.ranges import LongSeed, Range, check_ranges
-from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
+from jaxportrait.whole import write_whole
+from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
 from train.workers import map_in_workers
@@ -77,12 +77,10 @@ def prepare_folder(root: Path, settings: Settings) -> None:
             f"{root} cannot be made ({error.strerror}): choose another --output-path"
         ) from error
     if not path.is_file():
-        with finished_file(path) as unfinished:
-            unfinished.write_text(json.dumps(description) + "\n", encoding="utf-8")
+        with write_whole(path) as partial:
+            partial.write_text(json.dumps(description) + "\n", encoding="utf-8")
     else:
         _check_same(root, json.loads(path.read_text(encoding="utf-8")), description)
-    # A run that was killed leaves folders of unfinished clips behind.
-    _remove_unfinished(root)
 
 
 def _check_same(root: Path, present: dict, description: dict) -> None:
@@ -90,20 +88,6 @@ def _check_same(root: Path, present: dict, description: dict) -> None:
         raise ValueError(
             f"{root} was made with {_words(present)}, not {_words(description)}: choose another folder"
         )
-
-
-@contextmanager
-def finished_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name that becomes `path` when the block succeeds.
-
-    If the block fails, the temporary file is removed.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def make_clips(
@@ -123,27 +107,18 @@ def make_clips(
     """
     failures = []
     make = partial(make_clip, root=root)
-    try:
-        with closing(map_in_workers(make, plans, workers, _start_worker)) as results:
-            for plan, frames in results:
-                if isinstance(frames, ChildProcessError):
-                    name = plan.path(root, ".mp4").relative_to(root)
-                    failures.append(f"{name} ({frames})")
-                else:
-                    yield plan, frames
-    finally:
-        _remove_unfinished(root)
+    with closing(map_in_workers(make, plans, workers, _start_worker)) as results:
+        for plan, frames in results:
+            if isinstance(frames, ChildProcessError):
+                name = plan.path(root, ".mp4").relative_to(root)
+                failures.append(f"{name} ({frames})")
+            else:
+                yield plan, frames
     if failures:
         raise ChildProcessError(
             f"{len(failures)} of {len(plans)} clips were not made: {', '.join(failures)}; "
             "run again with fewer --workers to resume"
         )
-
-
-def _remove_unfinished(root: Path) -> None:
-    """Remove the folders of clips whose processes were ended."""
-    for folder in root.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(folder)
 
 
 def _start_worker() -> None:

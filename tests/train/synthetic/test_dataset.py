@@ -12,10 +12,9 @@ from tests.train.synthetic.conftest import run_program
 from tests.train.synthetic.inputs import SIZE, needs_espeak
 from train.data.clips import Selection, find_clips
 from train.synthetic import dataset
-from train.synthetic.clip import UNFINISHED, ClipPlan, make_clip
+from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.dataset import (
     Settings,
-    finished_file,
     make_clips,
     prepare_folder,
 )
@@ -28,17 +27,6 @@ def test_without_espeak_the_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="apt-get install espeak-ng"):
         prepare_folder(tmp_path / "out", Settings())
     assert not (tmp_path / "out").exists()
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-    path = tmp_path / "settings.json"
-    with pytest.raises(FileNotFoundError), finished_file(path) as partial:
-        partial.with_name("elsewhere").rename(partial)
-    assert list(tmp_path.iterdir()) == []
-    with finished_file(path) as partial:
-        partial.write_text("whole")
-        assert not path.exists()
-    assert [file.name for file in tmp_path.iterdir()] == ["settings.json"]
 
 
 @needs_espeak
@@ -133,14 +121,12 @@ def test_killed_workers_cost_their_clips_only(tmp_path):
     assert len(done) in (3, 4)
     assert all(plan.is_done(tmp_path) for plan in done)
     assert not slow.is_done(tmp_path)
-    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
     assert not active_children()
 
 
 @needs_espeak
-def test_settings_are_noted_once_and_leftovers_go(tmp_path):
+def test_settings_are_noted_once(tmp_path):
     prepare_folder(tmp_path, Settings(seed=7))
-    (tmp_path / f"{UNFINISHED}x").mkdir()
     description = json.loads((tmp_path / dataset.DESCRIPTION).read_text())
     assert description["seed"] == 7
     prepare_folder(tmp_path, Settings(seed=7))

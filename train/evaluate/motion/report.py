@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.whole import write_whole
 from train.evaluate.motion.sweep import HeldOut, Measures, Sampled, Scale, Setting
 
 Rows = Sequence[tuple[Setting, Measures]]
@@ -73,7 +74,8 @@ def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
             axes.axhline(level, color="black", linestyle="--", linewidth=1)
         axes.set(title=COLUMNS[name], xlabel="guidance")
     figure.axes[0].legend()
-    figure.savefig(path)
+    with write_whole(path) as partial:
+        figure.savefig(partial)
 
 
 def _plot_lines(axes: Any, rows: Rows, name: str) -> None:
@@ -109,7 +111,8 @@ def plot_lips(
     top = 3 * max(float(clip.envelope.max()), 1e-6)
     loudness.set(ylabel="loudness", ylim=(0, top))
     axes.legend(loc="upper right")
-    figure.savefig(path)
+    with write_whole(path) as partial:
+        figure.savefig(partial)
 
 
 def _available(rows: Rows) -> list[str]:

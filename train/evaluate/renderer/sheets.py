@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.renderer import Renderer
+from jaxportrait.whole import write_whole
 from train.data.frames import FrameRecord, decode_image
 from train.evaluate.renderer.pairs import (
     UNSTITCHED,
@@ -79,9 +80,10 @@ def caption_row(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Write a picture; raise an OSError if it cannot be written."""
+    """Write a picture, whole or not at all; raise an OSError if that fails."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    path.write_bytes(data.tobytes())
+    with write_whole(path) as partial:
+        partial.write_bytes(data.tobytes())
 
 
 def _caption(text: str, width: int) -> Picture:

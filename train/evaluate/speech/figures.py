@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.whole import write_whole
 from train.data.spacing import evenly_spaced
 from train.evaluate.renderer.sheets import Picture, caption_row, write_png
 from train.evaluate.speech.heads import pictures_of
@@ -55,4 +56,5 @@ def plot_openings(path: Path, curves: Mapping[str, tuple[Curve, Curve]]) -> None
         axes.plot(seconds, rendered, "tab:red", label="rendered")
         axes.set(title=clip, xlabel="s", ylabel="mouth opening")
     figure.axes[0].legend(loc="upper right")
-    figure.savefig(path)
+    with write_whole(path) as partial:
+        figure.savefig(partial)
