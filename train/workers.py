@@ -1,11 +1,15 @@
 """Parallel processes of this machine: a function is mapped over items, and a process
 that is killed costs one item at most."""
 
+import os
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process, resource_tracker
 from typing import Annotated, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -18,6 +22,9 @@ Workers = Annotated[int, Range(1, 1024)]
 """A number of parallel processes."""
 MOST_TRIES = 3
 """Tries of an item whose worker ends before it has begun the item."""
+ORPHANED = 1
+"""Exit status of a worker without a parent."""
+FILTERS = "PYTHONWARNINGS"
 CHECK_SECONDS = 5.0
 """Seconds after which pools are checked while no item is ready."""
 
@@ -99,9 +106,14 @@ class Worker(Generic[Item, Result]):
         self._start()
 
     def _start(self) -> None:
-        self._pool = ProcessPool(1, context=get_context("spawn"))
+        start_tracker()
+        self._pool = ProcessPool(
+            1, initializer=end_with_parent, context=get_context("spawn")
+        )
         self._has_ended = False
-        self._loading = self._pool.schedule(self._load)
+        # Its process starts here.
+        with blocked_interrupts():
+            self._loading = self._pool.schedule(self._load)
 
     @property
     def is_active(self) -> bool:
@@ -164,3 +176,45 @@ class Worker(Generic[Item, Result]):
         """End the process, whatever it does."""
         self._pool.stop()
         self._pool.join()
+
+
+def end_with_parent() -> None:
+    """Let this process end with its parent, however that ends, and print nothing."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        # The end of a pipe that only the parent holds.
+        parent.join()
+        os._exit(ORPHANED)
+
+
+@contextmanager
+def blocked_interrupts() -> Iterator[None]:
+    """Let processes that start in the block pay no heed to Ctrl-C and to the end of the
+    terminal, which reach all processes: the parent decides."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_tracker() -> None:
+    """Start Python's tracker of semaphores so that it is quiet.
+
+    It outlives a parent that is killed, and would warn that it cleans up.
+    """
+    filters = os.environ.get(FILTERS)
+    os.environ[FILTERS] = ",".join(filter(None, [filters, "ignore:resource_tracker"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ[FILTERS]
+        if filters is not None:
+            os.environ[FILTERS] = filters

@@ -5,6 +5,7 @@ paths. The results return to the process that asked, which is the only one that 
 """
 
 import math
+import signal
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -55,7 +56,10 @@ def extract_on_cluster(
     """
     ray = _import_ray()
     started_here = not ray.is_initialized()
+    handler = signal.getsignal(signal.SIGTERM)
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
+    # Ray's own would raise wherever the program is; Ray's processes end with this one.
+    signal.signal(signal.SIGTERM, handler)
     try:
         # fractions of a GPU are Ray's way to share it
         gpus = gpu_share(ray.cluster_resources(), workers)
