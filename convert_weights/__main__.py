@@ -25,6 +25,7 @@ from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.media.faces.download import download_faces
 from jaxportrait.ranges import ImageSize, check_ranges
+from jaxportrait.whole import reserve
 
 SINGLE_PARTS = (
     "appearance",
@@ -116,20 +117,20 @@ def main() -> None:
     options = parse_options(
         Options, "convert_weights", summary=SUMMARY, example=EXAMPLE
     )
-    message = "interrupted: run the same command again to resume a download"
-    with exit_on_error(interrupted=message):
+    with exit_on_error(resume="the same command resumes a download"):
         # Before any download: a taken output would waste it.
         check_destination(options.output.absolute(), overwrite=options.overwrite)
-        files = gather(options.published, options.parts)
-        converted = convert_files(files, options.parts.statistics)
-        write(
-            converted,
-            options.output,
-            image_size=options.image_size,
-            animals=options.published.animals,
-            overwrite=options.overwrite,
-        )
-    Console().print(report(converted))
+        with reserve(options.output):
+            files = gather(options.published, options.parts)
+            converted = convert_files(files, options.parts.statistics)
+            write(
+                converted,
+                options.output,
+                image_size=options.image_size,
+                animals=options.published.animals,
+                overwrite=options.overwrite,
+            )
+        Console().print(report(converted))
 
 
 def gather(published: Published, single: PartFiles) -> dict[str, Path]:

@@ -89,16 +89,22 @@ class Partial:
             os.close(self.lock)
 
 
-def make_partial(destination: Path) -> Partial:
-    """Make and lock the partial folder of an absolute path.
+def make_partial(destination: Path, code: str | None = None) -> Partial:
+    """Make and lock a partial folder of an absolute path.
+
+    Args:
+      destination: place of the finished file or folder.
+      code: eight hexadecimal digits in the name, of which there can be one such folder;
+        by default they are random.
 
     Raises:
+      BlockingIOError: another process holds the folder of this code.
       OSError: the destination's folder does not exist or cannot be written to.
     """
     # Cut at a character.
     name = os.fsencode(destination.name)[:MOST_NAME_BYTES].decode(errors="ignore")
-    folder = destination.with_name(f".{name}.{token_hex(4)}.partial")
-    folder.mkdir()
+    folder = destination.with_name(f".{name}.{code or token_hex(4)}.partial")
+    folder.mkdir(exist_ok=code is not None)
     partial = Partial(folder, destination, lock_folder(folder))
     try:
         _write_mark(partial)

@@ -19,6 +19,7 @@ from jaxportrait.partial import (
     REPLACED,
     YOUNG_SECONDS,
     Partial,
+    lock_folder,
     make_partial,
     remove_leftovers,
 )
@@ -27,6 +28,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 CURRENT_FOLDER = -100
 """AT_FDCWD of <fcntl.h>: paths are absolute or relative to the working directory."""
+RESERVATION = "0" * 8
+"""Code of the partial folder that reserves a destination."""
 EXCHANGE = 2
 """RENAME_EXCHANGE of <linux/fs.h>."""
 
@@ -55,7 +58,7 @@ def write_whole(
       OSError: no room, no right, no folder; the message names the path and the lack.
     """
     destination = Path(destination).absolute()
-    with disk_errors(destination):
+    with disk_errors(destination, destination.parent):
         if not replace_folder:
             _check_folder(destination)
         _remove_leftovers(destination.parent)
@@ -70,10 +73,61 @@ def write_whole(
                     _check_folder(destination)
                 _put_in_place(partial)
             _synchronize_one(destination.parent)
+            # What was too young before is old enough after a long run.
+            _remove_leftovers(destination.parent)
         finally:
             partial.remove()
             _unfinished.discard(partial)
             partial.free()
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it, so that no other run writes there meanwhile.
+
+    Raises:
+      OSError: another run holds it, it cannot be made, or the disk lacks room or rights
+        during the block.
+    """
+    with disk_errors(folder, folder.absolute().parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = lock_folder(folder)
+    except BlockingIOError as error:
+        raise OSError(
+            f"{folder} is in use by another run: wait until it ends, or choose another folder"
+        ) from error
+    try:
+        with disk_errors(folder, folder):
+            yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def reserve(destination: Path) -> Iterator[None]:
+    """Keep other runs from a destination that this one is to write after long work.
+
+    Raises:
+      OSError: another run has reserved it.
+    """
+    destination = destination.absolute()
+    with disk_errors(destination, destination.parent):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial = make_partial(destination, RESERVATION)
+    except BlockingIOError as error:
+        raise OSError(
+            f"{destination} is being written by another run: wait until it ends, or choose another output"
+        ) from error
+    _unfinished.add(partial)
+    try:
+        yield
+    finally:
+        partial.remove()
+        _unfinished.discard(partial)
+        partial.free()
 
 
 def abandon_all() -> list[Path]:
@@ -90,7 +144,7 @@ def abandon_all() -> list[Path]:
     partials = list(_unfinished)
     for partial in partials:
         partial.remove()
-    return [partial.destination for partial in partials]
+    return sorted({partial.destination for partial in partials})
 
 
 def check_room(destination: Path, size: int) -> None:
@@ -106,12 +160,13 @@ def check_room(destination: Path, size: int) -> None:
 
 
 @contextmanager
-def disk_errors(destination: Path) -> Iterator[None]:
-    """Turn a disk's error into one that names the destination and what is lacking."""
+def disk_errors(destination: Path, folder: Path) -> Iterator[None]:
+    """Turn a disk's error into one that names the destination and what `folder`, which
+    is written to, is lacking."""
     try:
         yield
     except (OSError, ValueError) as error:
-        lack = _lack(error, destination.parent)
+        lack = _lack(error, folder)
         if lack is None:
             raise
         raise OSError(f"{destination} cannot be written: {lack}") from error

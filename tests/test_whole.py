@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jaxportrait import whole
-from jaxportrait.whole import check_room, disk_errors, write_whole
+from jaxportrait.whole import check_room, disk_errors, reserve, write_whole
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,6 +141,21 @@ def test_two_writers_of_one_destination_both_end_whole(tmp_path):
     assert names(tmp_path) == ["note"]
 
 
+def test_a_reserved_destination_is_refused_to_another_run(tmp_path):
+    path = tmp_path / "checkpoint"
+    with reserve(path):
+        # Reserved for this run, which writes it itself.
+        with write_whole(path) as partial:
+            partial.touch()
+        with pytest.raises(OSError, match="is being written by another run: wait"):
+            reserve(path).__enter__()
+        with reserve(tmp_path / "other"):
+            pass
+    with reserve(path):
+        pass
+    assert names(tmp_path) == ["checkpoint"]
+
+
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path):
     path = tmp_path / "note"
     message = r"note cannot be written: it needs .* MB, and"
@@ -184,7 +199,10 @@ def test_a_folder_without_the_right_to_write_is_named(tmp_path, monkeypatch):
     # Tests may run as root, who may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     message = f"note cannot be written: you may not write into {tmp_path}"
-    with pytest.raises(OSError, match=message), disk_errors(tmp_path / "note"):
+    with (
+        pytest.raises(OSError, match=message),
+        disk_errors(tmp_path / "note", tmp_path),
+    ):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

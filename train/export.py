@@ -35,6 +35,7 @@ from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
+from jaxportrait.whole import reserve
 from train.engine.checkpoints import FOLDER, Checkpoints
 
 MelBins = Annotated[int, Range(1, 1024)]
@@ -80,7 +81,7 @@ def main() -> None:
     options = parse_options(Options, "train.export", summary=SUMMARY, example=EXAMPLE)
     with exit_on_error():
         summary = export(options)
-    Console().print(summary, highlight=False, soft_wrap=True)
+        Console().print(summary, highlight=False, soft_wrap=True)
 
 
 def export(options: Options) -> str:
@@ -91,6 +92,12 @@ def export(options: Options) -> str:
     """
     # Before weights are read: they are large.
     check_destination(options.output.absolute(), overwrite=options.overwrite)
+    with reserve(options.output):
+        return write_export(options)
+
+
+def write_export(options: Options) -> str:
+    """Do what `export` does, without checking the output first."""
     run, step, kind, weights, statistics = read_run(options)
     path = options.checkpoint or run["checkpoint"]
     frozen = None if path is None else open_checkpoint(path)

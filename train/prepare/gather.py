@@ -1,12 +1,14 @@
 """From videos to records of clips, by any recipe: find the clips, extract the missing
 ones, divide them into splits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from jaxportrait.console.progress import show_progress
+from jaxportrait.whole import hold_folder
 from train.data import dataset, frames
 from train.data.clips import Clip, find_clips
 from train.data.shards import require_array_record
@@ -36,10 +38,14 @@ class Gathered:
     read: Callable[[str], bytes]
 
 
-def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
+@contextmanager
+def gather(
+    options: ClipOptions, recipe: Recipe, console: Console
+) -> Iterator[Gathered]:
     """Process the missing clips, divide all of them and write the manifest.
 
-    Until a description is written, the output folder counts as unfinished.
+    Until a description is written, the output folder counts as unfinished. During the
+    block, no other run writes there.
 
     Raises:
       ValueError, OSError: an error of the whole job; a clip's own error is in its
@@ -54,6 +60,13 @@ def gather(options: ClipOptions, recipe: Recipe, console: Console) -> Gathered:
     clips = clips[: options.limit or None]
     for remark in recipe.remarks():
         console.print(remark, highlight=False, soft_wrap=True)
+    with hold_folder(options.output_path):
+        yield _gather(options, recipe, clips, console)
+
+
+def _gather(
+    options: ClipOptions, recipe: Recipe, clips: Sequence[Clip], console: Console
+) -> Gathered:
     store = ClipStore(options.output_path / STORE, recipe)
     failed = _extract_missing(options, recipe, clips, store, console)
     entries = [failed.get(clip.name) or store.entry(clip) for clip in clips]

@@ -51,6 +51,5 @@ def resumable() -> Iterator[None]:
     tells how to resume."""
     # workers share a GPU with this process
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    message = "interrupted: run the same command again to resume"
-    with exit_on_error(interrupted=message):
+    with exit_on_error(resume="run the same command again to resume"):
         yield

@@ -1,6 +1,7 @@
 """`python -m train.synthetic --output-path DIR --subjects N --clips N`: draw talking
 heads, in MEAD's layout."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.console.progress import show_progress
 from jaxportrait.ranges import LongSeed, check_ranges
+from jaxportrait.whole import hold_folder
+from train.synthetic.clip import ClipPlan
 from train.synthetic.dataset import (
     Number,
     PictureSize,
@@ -63,16 +66,21 @@ def main() -> None:
     options = parse_options(
         Options, "train.synthetic", summary=SUMMARY, example=EXAMPLE
     )
-    message = "interrupted: run the same command again to resume"
-    with exit_on_error(interrupted=message):
+    with exit_on_error(resume="run the same command again to resume"):
         run(options, Console())
 
 
 def run(options: Options, console: Console) -> None:
-    """Make the clips that are not there yet."""
+    """Prepare the folder, and make what it lacks."""
     settings = Settings(options.seed, options.seconds, options.size)
     plans = plan_clips(settings, options.subjects, options.clips)
     prepare_folder(options.output_path, settings)
+    with hold_folder(options.output_path):
+        make_missing(options, plans, console)
+
+
+def make_missing(options: Options, plans: Sequence[ClipPlan], console: Console) -> None:
+    """Make the clips that are not there yet, in a folder that is held."""
     missing = [plan for plan in plans if not plan.is_done(options.output_path)]
     if len(missing) < len(plans):
         console.print(

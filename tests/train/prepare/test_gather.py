@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.train.recipes import NameRecipe
 from train.prepare import gather as module
 from train.prepare.gather import gather
-from train.prepare.manifest import MANIFEST
+from train.prepare.manifest import MANIFEST, Entry
 from train.prepare.motion.extract import MotionRecipe
 from train.prepare.options import ClipOptions
 from train.prepare.pools.local import extract_locally
@@ -21,6 +21,11 @@ QUIET = Console(quiet=True)
 def options_of(**more) -> ClipOptions:
     paths = {"dataset_path": Path("videos"), "output_path": Path("out")}
     return ClipOptions(**paths, layout="folder", **more)
+
+
+def read_all(**more) -> list[Entry]:
+    with gather(options_of(**more), NameRecipe(), QUIET) as records:
+        return records.entries
 
 
 def test_paths_hold_wherever_the_work_is_done(tmp_path, monkeypatch):
@@ -34,7 +39,7 @@ def test_paths_hold_wherever_the_work_is_done(tmp_path, monkeypatch):
         return extract_locally(recipe, clips, 1)
 
     monkeypatch.setitem(module.ENGINES, "ray", engine)
-    gather(options_of(engine="ray"), NameRecipe(), QUIET)
+    read_all(engine="ray")
     assert videos == [tmp_path / "videos/a.mp4"]
     recipe = MotionRecipe(checkpoint=Path("base"), detector_models=Path("models"))
     absolute = recipe.with_absolute_paths()
@@ -52,11 +57,24 @@ def test_a_clip_whose_path_is_not_utf_8_is_left_out_by_name(tmp_path, monkeypatc
         pytest.skip("this file system has only UTF-8 names")
     (folder / "a.mp4").touch()
     (tmp_path / "videos/b.mp4").touch()
-    gathered = gather(options_of(), NameRecipe(), QUIET)
-    assert [piece.clip for piece in gathered.pieces] == ["b.mp4"]
+    with gather(options_of(), NameRecipe(), QUIET) as records:
+        assert [piece.clip for piece in records.pieces] == ["b.mp4"]
     lines = (tmp_path / "out" / MANIFEST).read_text(encoding="utf-8").splitlines()
     first, second = map(json.loads, lines)
     assert first["clip"] == r"M\xfcller/a.mp4"
     assert first["subject"] == r"M\xfcller"
     assert first["reason"] == "its path is not UTF-8: rename it"
     assert (second["clip"], second["reason"]) == ("b.mp4", "")
+
+
+def test_a_folder_is_written_by_one_run_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/a.mp4").touch()
+    message = "out is in use by another run: wait until it ends"
+    with (
+        gather(options_of(), NameRecipe(), QUIET),
+        pytest.raises(OSError, match=message),
+    ):
+        read_all()
+    assert len(read_all()) == 1

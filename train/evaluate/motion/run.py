@@ -21,6 +21,7 @@ from jaxportrait.ranges import (
     SamplingSteps,
     check_ranges,
 )
+from jaxportrait.whole import hold_folder
 from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.lips import learn_lip_axis
@@ -97,17 +98,17 @@ def evaluate(options: Options, console: Console) -> None:
     records = list(dataset.evenly_spaced("validation", options.clips))
     clips = hold_out(records, network.config, space, options.windows)
     # Every setting is sampled, measured, and then forgotten but for one clip.
-    options.output.mkdir(parents=True, exist_ok=True)
-    sample = make_sampler(network, statistics, options.windows)
-    runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
-    total = len(options.steps) * len(options.guidance)
-    rows, examples = [], []
-    for setting, sampled in _show_progress(runs, total, console):
-        rows.append((setting, measure(clips, sampled, scale)))
-        examples.append((clips[0], sampled[0], setting))
-    # the setting with the least error is drawn
-    best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
-    _report(options, console, rows, examples[best], clips, scale)
+    with hold_folder(options.output):
+        sample = make_sampler(network, statistics, options.windows)
+        runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
+        total = len(options.steps) * len(options.guidance)
+        rows, examples = [], []
+        for setting, sampled in _show_progress(runs, total, console):
+            rows.append((setting, measure(clips, sampled, scale)))
+            examples.append((clips[0], sampled[0], setting))
+        # the setting with the least error is drawn
+        best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
+        _report(options, console, rows, examples[best], clips, scale)
 
 
 def _show_progress(runs: Iterator[Run], total: int, console: Console) -> Iterator[Run]:

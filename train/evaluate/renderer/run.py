@@ -13,6 +13,7 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.console.progress import track
 from jaxportrait.ranges import Count, check_ranges
 from jaxportrait.renderer import Renderer
+from jaxportrait.whole import hold_folder
 from train.data.frames import FrameDataset, FrameRecord, open_frames
 from train.data.shards import SPLITS, DatasetError, Split, write_json
 from train.evaluate.renderer.pairs import Pair, make_pairs
@@ -72,12 +73,12 @@ def evaluate(options: Options, console: Console) -> None:
     check_zoom(dataset, checkpoint)
     records = find_records(dataset, options)
     renderer = Renderer(checkpoint, dtype="float32", batch_size=BATCH)
-    options.output.mkdir(parents=True, exist_ok=True)
-    source = make_pairs(renderer, records, options.pairs)
-    pairs = list(track(source, options.pairs, console, unit="pairs"))
-    measures = measure(pairs, regions)
-    draw_sheets(options.output, renderer, records, pairs)
-    _report(options, console, measures, pairs)
+    with hold_folder(options.output):
+        source = make_pairs(renderer, records, options.pairs)
+        pairs = list(track(source, options.pairs, console, unit="pairs"))
+        measures = measure(pairs, regions)
+        draw_sheets(options.output, renderer, records, pairs)
+        _report(options, console, measures, pairs)
 
 
 def check_zoom(dataset: FrameDataset, checkpoint: Checkpoint) -> None:

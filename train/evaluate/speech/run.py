@@ -16,6 +16,7 @@ from jaxportrait.console.progress import track
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, DetectorName, open_detector
 from jaxportrait.ranges import Count, Range, check_ranges
+from jaxportrait.whole import hold_folder
 from train.data.clips import Clip
 from train.data.shards import write_json
 from train.evaluate.speech import report
@@ -106,27 +107,27 @@ def evaluate(options: Options, console: Console) -> None:
     detector, animator = _open_networks(options)
     if options.detector == "auto":
         console.print(detector.summary, highlight=False, soft_wrap=True)
-    options.output.mkdir(parents=True, exist_ok=True)
-    # The regressors learn from training heads, and are tested on held-out ones.
-    lessons = find_heads(options.training_heads, options.training_clips)
-    shown = track(lessons, len(lessons), console, unit="training clips")
-    readers = train_readers(shown, detector, steps=options.regressor_steps)
-    shown = track(held_out, len(held_out), console, unit="held-out clips")
-    heads = [read_head(clip, readers, detector) for clip in shown]
-    readings = [head.reading for head in heads]
-    regressors = report.quality(readings, [head.truth for head in heads])
-    console.print(report.quality_table(regressors))
-    results: dict[str, Any] = {
-        "heads": [head.clip.name for head in heads],
-        "training_clips": len(lessons),
-        "regressors": regressors,
-    }
-    if animator is not None:
-        results["checkpoint"] = str(options.checkpoint)
-        results |= _speak(options, console, animator, readers, heads, training)
-    write_json(options.output / "spoken.json", results)
-    line = f"{len(heads)} held-out clips; figures are in {options.output}"
-    console.print(line, highlight=False, soft_wrap=True)
+    with hold_folder(options.output):
+        # The regressors learn from training heads, and are tested on held-out ones.
+        lessons = find_heads(options.training_heads, options.training_clips)
+        shown = track(lessons, len(lessons), console, unit="training clips")
+        readers = train_readers(shown, detector, steps=options.regressor_steps)
+        shown = track(held_out, len(held_out), console, unit="held-out clips")
+        heads = [read_head(clip, readers, detector) for clip in shown]
+        readings = [head.reading for head in heads]
+        regressors = report.quality(readings, [head.truth for head in heads])
+        console.print(report.quality_table(regressors))
+        results: dict[str, Any] = {
+            "heads": [head.clip.name for head in heads],
+            "training_clips": len(lessons),
+            "regressors": regressors,
+        }
+        if animator is not None:
+            results["checkpoint"] = str(options.checkpoint)
+            results |= _speak(options, console, animator, readers, heads, training)
+        write_json(options.output / "spoken.json", results)
+        line = f"{len(heads)} held-out clips; figures are in {options.output}"
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _open_networks(options: Options) -> tuple[Detector, Animator | None]:

@@ -48,13 +48,13 @@ def make_frames(options: Options, console: Console) -> tuple[FrameDataset, list[
       ValueError, OSError: an error of the whole job; a clip's own error is in its
         entry.
     """
-    records = gather(options, options.recipe, console)
-    dataset = write_frames(
-        options.output_path,
-        records.pieces,
-        lambda name: decode_record(records.read(name)),
-        options.recipe,
-    )
+    with gather(options, options.recipe, console) as records:
+        dataset = write_frames(
+            options.output_path,
+            records.pieces,
+            lambda name: decode_record(records.read(name)),
+            options.recipe,
+        )
     return dataset, records.entries
 
 

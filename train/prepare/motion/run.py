@@ -43,18 +43,18 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
       ValueError, OSError: an error of the whole job; a clip's own error is in its
         entry.
     """
-    records = gather(options, options.recipe, console)
-    # identity and width of the features are those of the networks
-    checkpoint = open_checkpoint(options.recipe.checkpoint)
-    encoder = checkpoint.audio_encoder
-    dataset = write_dataset(
-        options.output_path,
-        records.pieces,
-        lambda name: decode_record(records.read(name)),
-        feature_width=checkpoint.sizes(encoder).width,
-        audio_encoder=network_identity(checkpoint, encoder),
-        motion_space=options.motion,
-    )
+    with gather(options, options.recipe, console) as records:
+        # identity and width of the features are those of the networks
+        checkpoint = open_checkpoint(options.recipe.checkpoint)
+        encoder = checkpoint.audio_encoder
+        dataset = write_dataset(
+            options.output_path,
+            records.pieces,
+            lambda name: decode_record(records.read(name)),
+            feature_width=checkpoint.sizes(encoder).width,
+            audio_encoder=network_identity(checkpoint, encoder),
+            motion_space=options.motion,
+        )
     return dataset, records.entries
 
 
