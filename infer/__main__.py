@@ -18,8 +18,7 @@ EXAMPLE = "-s portrait.jpg -d speech.wav --checkpoint checkpoints/liveportrait"
 
 def main() -> None:
     options = parse_options(Options, "infer", summary=SUMMARY, example=EXAMPLE)
-    message = "interrupted: nothing was written"
-    with exit_on_error(interrupted=message, debug=options.debug):
+    with exit_on_error(debug=options.debug):
         configure(options.device)
         run(options)
 

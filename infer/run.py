@@ -5,7 +5,6 @@ from pathlib import Path
 
 from infer.config import Options
 from jaxportrait.cache import open_cache
-from jaxportrait.console.interrupts import remember_interrupts
 from jaxportrait.console.job import JobDisplay
 from jaxportrait.console.output import is_terminal, print_result, printable
 from jaxportrait.job import Notify, run_job, time_stages
@@ -13,9 +12,8 @@ from jaxportrait.media.audio import Audio
 
 
 def run(options: Options) -> None:
-    """Do what the options ask for; Ctrl-C ends it at the next frame or stage."""
-    # Ctrl-C is checked between frames, so that no file is left half written.
-    with remember_interrupts() as check, JobDisplay(check) as display:
+    """Do what the options ask for."""
+    with JobDisplay() as display:
         if options.device.warmup:
             print_result(printable(str(warm_up(options, display))))
             return

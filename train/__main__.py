@@ -10,8 +10,9 @@ from rich.console import Console
 
 from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.console.cache import start_cache
-from jaxportrait.console.errors import TERMINATED, exit_on_error
-from train.engine.loop import DivergenceError
+from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.interrupts import end
+from train.engine.loop import RESUME, DivergenceError
 from train.engine.mesh import connect
 from train.engine.run import RunOptions, train
 from train.options import parse
@@ -25,17 +26,18 @@ def main() -> None:
     """Parse the command line, train, and exit with a status."""
     arguments = sys.argv[1:]
     with exit_on_error(
-        interrupted="interrupted: the same command continues from the last checkpoint",
+        resume=RESUME,
         debug="--debug" in arguments,
         statuses={DivergenceError: DIVERGED},
     ):
-        is_done = run(parse(arguments))
-    # Schedulers know by the status of SIGTERM that there is more to do.
-    sys.exit(0 if is_done else TERMINATED)
+        number = run(parse(arguments))
+        # Schedulers know by the status that there is more to do.
+        if number:
+            end(number, RESUME)
 
 
-def run(options: Any) -> bool:
-    """Train the stage that the options choose; return whether its last step is done."""
+def run(options: Any) -> int:
+    """Train the stage that the options choose; return what `train` does."""
     device = options.device
     if device.deterministic:
         flags = os.environ.get("XLA_FLAGS", "")
@@ -47,7 +49,11 @@ def run(options: Any) -> bool:
     run_options = RunOptions(
         options.run.work_dir, options.run.resume, device.peak_tflops
     )
-    return train(stage, run_options, console)
+    number = train(stage, run_options, console)
+    if number and jax.process_count() > 1:
+        # Processes that end apart would report each other as lost.
+        jax.distributed.shutdown()
+    return number
 
 
 def program() -> None:

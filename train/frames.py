@@ -19,7 +19,7 @@ def main() -> None:
     console = Console()
     with resumable():
         dataset, entries = make_frames(options, console)
-    print_tables(console, facts(dataset), entries)
+        print_tables(console, facts(dataset), entries)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main() -> None:
     console = Console()
     with resumable():
         dataset, entries = process(options, console)
-    print_tables(console, facts(dataset), entries)
+        print_tables(console, facts(dataset), entries)
 
 
 def program() -> None:

@@ -24,14 +24,10 @@ SHORTEST_COMPILATION = 0.05
 
 
 class JobDisplay:
-    """Prints the events of a job to stderr; a context, which clears its bar at the end.
+    """Prints the events of a job to stderr; a context, which clears its bar at the
+    end."""
 
-    Args:
-      check: called at each event, to raise an interrupt that was lost.
-    """
-
-    def __init__(self, check: Callable[[], None] = lambda: None):
-        self._check = check
+    def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = ExitStack()
         self._advance: Callable[..., None] = lambda frames: None
@@ -45,8 +41,6 @@ class JobDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        # Every event is an occasion to notice Ctrl-C.
-        self._check()
         match event:
             case StageStarted(frames=frames) if frames:
                 # A job before may have raised within its stage.

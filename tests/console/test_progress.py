@@ -2,7 +2,6 @@
 
 from io import StringIO
 
-import pytest
 from rich.console import Console
 
 from jaxportrait.console import progress
@@ -82,11 +81,3 @@ def test_a_job_is_told_in_lines(capsys):
 
 def test_compilation_too_short_to_matter_is_not_mentioned():
     assert summarize(StageEnded("loading", 1.0, 0.04)) == "loading: 1.0 s"
-
-
-def test_an_interrupt_that_was_lost_is_raised_at_the_next_event():
-    def check() -> None:
-        raise KeyboardInterrupt
-
-    with JobDisplay(check) as display, pytest.raises(KeyboardInterrupt):
-        display(StageStarted("loading"))

@@ -24,7 +24,7 @@ class RecordSource(Sequence[bytes]):
         self._source = ArrayRecordDataSource([str(shard) for shard in shards])
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._source)  # pyright: ignore[reportArgumentType]
 
     def __getitem__(self, index: int) -> bytes:
         """Read a record.

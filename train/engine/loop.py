@@ -4,6 +4,7 @@ intervals, and interruptions."""
 import math
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Array, PRNGKeyArray
 
+from jaxportrait.console.interrupts import end, receive_signals, tell
 from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.journal import Journal
@@ -21,6 +23,9 @@ from train.engine.stage import Batches, Stage
 from train.engine.state import Params, TrainState
 
 Metrics = Mapping[str, Array]
+
+RESUME = "the same command continues from the last checkpoint"
+"""What to do after a run has been ended."""
 
 
 class DivergenceError(ArithmeticError):
@@ -171,28 +176,25 @@ class Reports:
 
 
 class Interruption:
-    """SIGTERM or Ctrl-C as a question that the loop asks between updates; several
-    processes agree on the step.
+    """A signal as a question that the loop asks between updates; several processes
+    agree on the step.
 
-    A second Ctrl-C does not wait for the update, nor does the first one where there are
-    several processes.
+    A second signal does not wait for the update. With several processes only SIGTERM
+    waits, as jax.distributed has it.
 
     Attributes:
       received: number of the signal that came, 0 for none.
     """
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
     def __init__(self) -> None:
         self.received = 0
+        self._is_told = False
 
     def __enter__(self) -> Self:
         # With several processes, only the vote of jax.distributed counts.
-        self._handlers = {}
+        self._signals = ExitStack()
         if jax.process_count() == 1:
-            for number in self.SIGNALS:
-                if signal.getsignal(number) != signal.SIG_IGN:
-                    self._handlers[number] = signal.signal(number, self._receive)
+            self._signals.enter_context(receive_signals(self._receive, self._note))
         return self
 
     def __exit__(
@@ -201,17 +203,25 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._signals.close()
 
     def requested(self, step: int) -> bool:
         """Return whether the run is to stop before its next update."""
-        if jax.process_count() > 1:  # jax.distributed has its own handler, and a vote
-            return multihost_utils.reached_preemption_sync_point(step)
+        is_one_of_several = jax.process_count() > 1
+        # jax.distributed has its own handler, and a vote.
+        if is_one_of_several and multihost_utils.reached_preemption_sync_point(step):
+            self.received = signal.SIGTERM
         return self.received != 0
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        # The second Ctrl-C.
-        if number == self.received == signal.SIGINT:
-            raise KeyboardInterrupt
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
+
+    def _receive(self, number: int) -> None:
+        # Another thread, which does not wait for the update.
+        if self._is_told:
+            end(number, RESUME)
+        self._is_told = True
+        tell(
+            number,
+            "the update is finished and saved first; a second signal ends at once",
+        )

@@ -1,6 +1,5 @@
 """Training of any stage, from its run folder to its last step."""
 
-import signal
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import jax
 from jax.experimental import multihost_utils
 from rich.console import Console
 
+from jaxportrait.whole import hold_folder
 from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints
 from train.engine.config import ConfigError, differences, read_saved
@@ -32,16 +32,14 @@ class RunOptions:
     peak_tflops: float | None = None
 
 
-def train(stage: Stage, options: RunOptions, console: Console) -> bool:
+def train(stage: Stage, options: RunOptions, console: Console) -> int:
     """Train a stage, from the start or from the run folder's checkpoint.
 
     Returns:
-      True when the last step is done; False if SIGTERM came first, with the state
-      saved.
+      0 when the last step is done; the number of the signal that came before, with the
+      state saved.
 
     Raises:
-      KeyboardInterrupt: Ctrl-C came, and the state is saved; or it came twice, and the
-        state is not saved.
       DivergenceError: a loss is not finite; the checkpoints before it are kept.
     """
     config, loop = stage.config, stage.config.loop
@@ -50,6 +48,9 @@ def train(stage: Stage, options: RunOptions, console: Console) -> bool:
         mesh = make_mesh(config.fsdp)
         check_batch(config.batch_size, config.microbatches, mesh)
         check_folder(options.resume, options.work_dir)
+        # Of several processes, the first holds the folder for all.
+        if jax.process_index() == 0:
+            stack.enter_context(hold_folder(options.work_dir))
         multihost_utils.sync_global_devices("run folder checked")
         checkpoints = Checkpoints(options.work_dir, loop.keep)
         stack.enter_context(closing(checkpoints))
@@ -96,9 +97,7 @@ def train(stage: Stage, options: RunOptions, console: Console) -> bool:
         if step not in checkpoints.steps:
             reports.save(state)
         checkpoints.wait()
-    if interruption.received == signal.SIGINT and step < loop.steps:
-        raise KeyboardInterrupt
-    return step >= loop.steps
+    return interruption.received if step < loop.steps else 0
 
 
 def begin_or_resume(

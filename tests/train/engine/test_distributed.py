@@ -1,6 +1,7 @@
 """The same training on one device, on eight, with weights sharded over four of them,
 and in two processes."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def test_two_processes_resume_and_heed_sigterm_together(world: World):
         assert statuses == [None, None]
         time.sleep(0.2)
     pair[1].terminate()
-    finish_pair(pair, 143)
+    finish_pair(pair, -signal.SIGTERM)
 
 
 def last_step(checkpoints: Path) -> int:

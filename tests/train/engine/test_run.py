@@ -49,7 +49,7 @@ def state_after(steps: int) -> TrainState:
 def test_the_last_and_the_best_checkpoints_are_kept(tmp_path: Path):
     best = float(state_after(4).average["w"][0])
     stage = toy_stage(best=best, steps=10)
-    assert run_toy(tmp_path, stage)
+    assert run_toy(tmp_path, stage) == 0
     assert saved_steps(tmp_path) == [4, 8, 10]
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.run(4) == stage.run
@@ -58,8 +58,8 @@ def test_the_last_and_the_best_checkpoints_are_kept(tmp_path: Path):
 
 
 def test_two_parts_are_one_whole(tmp_path: Path):
-    assert run_toy(tmp_path, toy_stage(steps=4))
-    assert run_toy(tmp_path, toy_stage(steps=6))
+    assert run_toy(tmp_path, toy_stage(steps=4)) == 0
+    assert run_toy(tmp_path, toy_stage(steps=6)) == 0
     # Equal bits, the optimizer's state among them.
     chex.assert_trees_all_equal(saved_state(tmp_path), state_after(6))
 
@@ -85,7 +85,7 @@ def test_networks_are_traced_once(tmp_path: Path):
 
             return replace(super().program, fresh=counted_fresh)
 
-    assert run_toy(tmp_path, CountingStage())
+    assert run_toy(tmp_path, CountingStage()) == 0
     assert len(traces) == 1
     run_toy(tmp_path, CountingStage(), resume="4")
     assert len(traces) == 2
@@ -102,22 +102,18 @@ def send(number: int, count: int):
     return surprise
 
 
-def test_sigterm_saves_and_stops(tmp_path: Path):
-    # The update during which the signal comes is the last.
-    assert not run_toy(tmp_path, toy_stage(send(signal.SIGTERM, 3)))
-    assert saved_steps(tmp_path) == [2, 3]
-
-
-def test_ctrl_c_saves_and_stops(tmp_path: Path):
-    # A program in the background lacks the handler.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_saves_and_stops(tmp_path: Path, number: int, capfd):
+    # A program in the background ignores Ctrl-C.
+    before = signal.signal(number, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            run_toy(tmp_path, toy_stage(send(signal.SIGINT, 3)))
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert run_toy(tmp_path, toy_stage(send(number, 3))) == number
+        assert signal.getsignal(number) is signal.default_int_handler
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+    # The update during which the signal comes is the last.
     assert saved_steps(tmp_path) == [2, 3]
+    assert "the update is finished and saved first" in capfd.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path):

@@ -126,8 +126,8 @@ def draw_figure() -> np.ndarray:
     return pixels(plot_motion(zeros, ones, ["pitch", "yaw"], 30))
 
 
-def run_toy(work_dir: Path, stage: ToyStage, resume: str = "auto") -> bool:
-    """Train the stage in a folder; return whether its last step is done."""
+def run_toy(work_dir: Path, stage: ToyStage, resume: str = "auto") -> int:
+    """Train the stage in a folder; return 0 when its last step is done."""
     options = RunOptions(work_dir, resume, peak_tflops=1.0)
     return train(stage, options, Console(quiet=True))
 
