@@ -36,8 +36,7 @@ class Options:
 
 def main() -> None:
     options = parse_options(Options, "download", summary=SUMMARY, example=EXAMPLE)
-    message = "interrupted: run the same command again to fetch the other files"
-    with exit_on_error(interrupted=message):
+    with exit_on_error(resume="the same command fetches the other files"):
         download_faces(options.output_dir, options.address, print)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
-from uuid import uuid4
 
 from jaxportrait.media.faces.dnn import user_models
+from jaxportrait.whole import write_whole
 
 ADDRESS = "https://storage.googleapis.com/mediapipe-assets"
 TIMEOUT = 30.0
@@ -94,7 +94,9 @@ def download_faces(
             report(f"{path} is there already")
             continue
         data = fetch(file, address)
-        write_whole(path, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_whole(path) as partial:
+            partial.write_bytes(data)
         report(f"wrote {path} ({len(data) / 1e6:.1f} MB)")
     return folder
 
@@ -127,14 +129,3 @@ def fetch(file: PublishedFile, address: str) -> bytes:
 
 def checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; one that is there is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
