@@ -25,7 +25,7 @@ from train.engine.state import Params, TrainState
 Metrics = Mapping[str, Array]
 
 RESUME = "the same command continues from the last checkpoint"
-"""What to do after a run has been ended."""
+"""Advice after a run has been ended."""
 
 
 class DivergenceError(ArithmeticError):
