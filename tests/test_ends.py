@@ -386,6 +386,7 @@ def test_every_program_ends_whole_at_every_moment(
     print(f"| {name} | {moment} | {sign} | {row} | {len(leftovers(tmp_path))} |")
 
 
+@pytest.mark.full
 def test_a_run_does_not_touch_the_partial_folder_of_a_living_one(
     animate, tmp_path, shared
 ):

@@ -257,8 +257,12 @@ def test_a_machine_without_array_record_is_told_before_work_starts(
     with pytest.raises(DatasetError, match=message):
         open_dataset(tmp_path / "set")
     options = ClipOptions(dataset_path=tmp_path / "absent", output_path=tmp_path)
-    with pytest.raises(DatasetError, match=message):
-        gather(options, MotionRecipe(checkpoint=tmp_path), Console(quiet=True))
+    recipe = MotionRecipe(checkpoint=tmp_path)
+    with (
+        pytest.raises(DatasetError, match=message),
+        gather(options, recipe, Console(quiet=True)),
+    ):
+        raise AssertionError
 
 
 def test_identity_depends_on_the_weights(tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ def test_a_clip_that_fails_leaves_no_video(tmp_path, monkeypatch):
     plan = ClipPlan(14, 0, 0, 0.5, SIZE)
     with pytest.raises(ValueError, match="broadcast"):
         make_clip(plan, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @needs_espeak
