@@ -14,7 +14,7 @@ from jaxportrait.console.interrupts import (
     receive_signals,
     wait_if_ending,
 )
-from jaxportrait.console.output import printable
+from jaxportrait.console.output import discard_stdout, printable
 from jaxportrait.console.words import as_options
 
 INVALID = 2
@@ -77,13 +77,15 @@ def flush_stdout() -> None:
 
     A full device is no error: the result of the program stands.
     """
+    # Python has no stdout if it was closed at the start.
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError:
-        # Python would try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
 
 
 def is_stdout_closed(error: BaseException) -> bool:
@@ -92,6 +94,8 @@ def is_stdout_closed(error: BaseException) -> bool:
     if isinstance(error, SystemExit):
         return isinstance(error.__context__, BrokenPipeError)
     if not isinstance(error, BrokenPipeError) or os.name != "posix":
+        return False
+    if sys.stdout is None:
         return False
     # Pipes of workers break as well.
     poll = select.poll()

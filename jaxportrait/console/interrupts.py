@@ -97,7 +97,7 @@ def end(number: int, remark: str = "") -> NoReturn:
     if remark:
         facts.append(remark)
     tell(number, "; ".join(facts))
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     end_by(number)
 

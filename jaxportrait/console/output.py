@@ -24,10 +24,14 @@ def print_result(line: str) -> None:
     try:
         print(line, flush=True)
     except OSError:
-        # Python flushes again at its end, and would fail again.
-        empty = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(empty, sys.stdout.fileno())
-        os.close(empty)
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Lead stdout nowhere: Python flushes it again at its end, and would fail again."""
+    empty = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(empty, sys.stdout.fileno())
+    os.close(empty)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
