@@ -1,7 +1,7 @@
 """Media files on the host: opened, and read packet by packet."""
 
 from collections.abc import Callable, Iterator
-from numbers import Rational
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _seconds(packet: Packet, default: float) -> float:
     return in_seconds(packet.pts, packet.time_base)
 
 
-def in_seconds(ticks: int, time_base: Rational) -> float:
+def in_seconds(ticks: int, time_base: Fraction) -> float:
     """Return the length of ticks; the type of PyAV's time bases is its version's."""
     return ticks * time_base.numerator / time_base.denominator
 
