@@ -2,6 +2,7 @@
 white."""
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -145,7 +146,8 @@ def _apply_profile(picture: Image.Image, data: bytes) -> Image.Image:
       ValueError: it describes other pixels than the picture has.
     """
     profile = ImageCms.ImageCmsProfile(BytesIO(data))
-    space = profile.profile.xcolor_space.strip()
+    core: Any = profile.profile
+    space = core.xcolor_space.strip()
     is_print = picture.mode == "CMYK"
     fits = {
         "GRAY": picture.mode in GREY_MODES,

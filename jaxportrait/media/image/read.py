@@ -60,18 +60,18 @@ def read_image(
       ValueError: it is empty, no picture, cut short, damaged, too large, or under two
         pixels a side.
     """
-    path = as_file(path, "the picture")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a picture file in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no picture at {path}: check the name")
-    if size_of(path) > MAX_BYTES:
-        raise ValueError(_too_large(str(path)))
+    file = as_file(path, "the picture")
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder: name a picture file in it")
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no picture at {file}: check the name")
+    if size_of(file) > MAX_BYTES:
+        raise ValueError(_too_large(str(file)))
     try:
-        data = path.read_bytes()
+        data = file.read_bytes()
     except MemoryError as error:
-        raise ValueError(_too_large(str(path))) from error
-    return decode_image(data, str(path), max_side)
+        raise ValueError(_too_large(str(file))) from error
+    return decode_image(data, str(file), max_side)
 
 
 def decode_image(

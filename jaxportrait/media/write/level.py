@@ -36,9 +36,11 @@ def longest_side(size: tuple[int, int], fps: float | Fraction) -> int:
       size: width and height in pixels of the video that is too large.
       fps: frames a second.
     """
+    width, height = size
     longest = max(size)
     for side in range(longest // BLOCK * BLOCK, BLOCK, -BLOCK):
-        reduced = tuple(max(1, round(length * side / longest)) for length in size)
+        scale = side / longest
+        reduced = (max(1, round(width * scale)), max(1, round(height * scale)))
         if not passes_level(reduced, fps):
             return side
     return BLOCK
