@@ -95,8 +95,8 @@ def download_faces(
             continue
         data = fetch(file, address)
         folder.mkdir(parents=True, exist_ok=True)
-        with write_whole(path) as partial:
-            partial.write_bytes(data)
+        with write_whole(path, size=len(data)) as place:
+            place.write_bytes(data)
         report(f"wrote {path} ({len(data) / 1e6:.1f} MB)")
     return folder
 
