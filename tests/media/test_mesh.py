@@ -73,7 +73,7 @@ def true_hull(points):
     return square_along(outline, angle)
 
 
-@pytest.mark.parametrize("degrees", [0, 30, -60])
+@pytest.mark.parametrize("degrees", [0, 30, 60, -30, -60])
 def test_a_drawn_head_is_found_at_every_roll(mesh, head, degrees):
     image, points = turn(head, degrees)
     (face,) = mesh.find(image)
