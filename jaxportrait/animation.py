@@ -139,7 +139,7 @@ class Animation:
         Args:
           target: path to write to, where an earlier clip is replaced; or a binary file
             object, which gets the clip once it is complete.
-          format: suffix that a clip in a file object would have.
+          format: suffix that a clip in a file object would have; a path has its own.
           crf: constant rate factor of videos, 0 (lossless in H.264) to 51.
           encoder: H.264 encoder, for mp4 and mkv.
           on_frame: called after each frame.
@@ -149,11 +149,12 @@ class Animation:
           OSError: the target cannot be written to.
         """
         if isinstance(target, str | Path):
-            if format is not None:
+            path = Path(target)
+            if format not in (None, path.suffix.removeprefix(".")):
                 raise ValueError(
-                    f"format is {format!r}: the suffix of {target} decides, so leave it out"
+                    f"format {format!r} does not fit {path}, whose suffix decides"
                 )
-            self._save_file(Path(target), crf, encoder, on_frame)
+            self._save_file(path, crf, encoder, on_frame)
             return
         suffix = check_stream_format(format)
         # Containers are not written from their start to their end.

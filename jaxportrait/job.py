@@ -290,11 +290,14 @@ def check_folder(folder: Path) -> None:
 
 def check_inputs_stay(request: Request) -> None:
     """Raise a ValueError if the clip would replace a file that it is made of."""
-    output = request.output.resolve()
-    if output in (request.source.resolve(), request.audio.resolve()):
-        raise ValueError(
-            f"{request.output} is an input of the clip: choose another name for the output"
-        )
+    # A folder of pictures is replaced with all that is in it.
+    place = final_place(request.output).resolve()
+    for source in (request.source, request.audio):
+        path = source.resolve()
+        if place in (path, *path.parents):
+            raise ValueError(
+                f"{request.output} would replace {source}: choose another name for the output"
+            )
 
 
 def save(animation: Animation, request: Request, notify: Notify) -> None:

@@ -83,7 +83,7 @@ def test_the_suffix_decides_the_container(inputs, tmp_path, capsys):
         ("face.png/%d.jpg", "face.png is a file"),
         ("ä" * 126 + ".mp4", "longer than 255 bytes"),
         ("face.png/talk.mp4", "cannot be written to"),
-        ("source.webp", "source.webp is an input of the clip"),
+        ("source.webp", "source.webp would replace"),
     ],
 )
 def test_a_place_that_cannot_be_is_named_before_the_work(
@@ -100,6 +100,16 @@ def test_a_place_that_cannot_be_is_named_before_the_work(
     assert errors.count("\n") == 1
     assert message in errors
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pictures_do_not_replace_the_one_they_are_made_of(inputs, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    source = inputs["-s"].rename(frames / "000001.png")
+    with pytest.raises(SystemExit, match="2"):
+        run({**inputs, "-s": source}, **{"-o": frames / "%06d.png"})
+    assert "%06d.png would replace" in capsys.readouterr().err
+    assert source.is_file()
 
 
 def test_a_clip_stands_though_nobody_can_be_told(inputs, tmp_path):
