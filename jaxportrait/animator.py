@@ -113,7 +113,7 @@ class Animator:
     @classmethod
     def from_checkpoint(
         cls,
-        path: str | Path,
+        checkpoint: str | Path | Checkpoint,
         *,
         dtype: DType = "auto",
         batch_size: int | None = None,
@@ -121,11 +121,12 @@ class Animator:
         detector: DetectorName = "auto",
         detector_models: str | Path | None = None,
     ) -> "Animator":
-        """Open a checkpoint and a face detector by name.
+        """Open a checkpoint, by its path or already open, and a face detector by name.
 
         See `__init__` and `open_detector` for details.
         """
-        checkpoint = open_checkpoint(path)
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = open_checkpoint(checkpoint)
         opened_detector = open_detector(
             detector, detector_models, recorded=checkpoint.crop.detector
         )

@@ -24,6 +24,8 @@ from jaxportrait.animation import (
     Sampling,
 )
 from jaxportrait.animator import Animator, DType
+from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import MESH_REMEDY, DetectorName
 from jaxportrait.media.image import read_image
@@ -119,9 +121,26 @@ class Networks:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def load(self) -> Animator:
+    def open(self, retargeting: Retargeting) -> Checkpoint:
+        """Open the checkpoint, and check that it can drive motion so.
+
+        Raises:
+          CheckpointError: there is no checkpoint, or it is damaged.
+          ValueError: its networks cannot.
+        """
+        checkpoint = open_checkpoint(self.checkpoint)
+        driver = checkpoint.drivers.get(DRIVER)
+        moves_head = False
+        if driver is not None and isinstance(driver.config, FlowDriverConfig):
+            moves_head = driver.config.moves_head
+        can_stitch = "stitching" in checkpoint.parts
+        retargeting.check(can_stitch=can_stitch, moves_head=moves_head)
+        return checkpoint
+
+    def load(self, checkpoint: Checkpoint | None = None) -> Animator:
+        """Load the networks, of the open checkpoint if there is one."""
         return Animator.from_checkpoint(
-            self.checkpoint,
+            checkpoint or self.checkpoint,
             dtype=self.dtype,
             batch_size=self.batch_size,
             devices=self.devices,
@@ -222,14 +241,14 @@ def run_job(
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
             _send(notify, photograph_warning(request, networks))
+            checkpoint = networks.open(request.retargeting)
             with stage("loading the networks"):
-                animator = networks.load()
+                animator = networks.load(checkpoint)
             if networks.detector == "auto":
                 notify(JobNote(animator.detector.summary))
             _send(notify, detector_warning(request, networks, animator))
         else:
             animator = networks
-        # Needs the networks, and is cheaper than the stages that follow.
         animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
             portrait = animator.prepare(image, face=request.face)

@@ -219,16 +219,8 @@ class Renderer:
           retargeting: options of the source's motion.
           moves_head: whether the motion has more than the lips' expression.
         """
-        if retargeting.composition == "original" and moves_head:
-            raise ValueError(
-                'composition "original" moves only lips, and this motion has the whole '
-                'head: use "source"'
-            )
-        if retargeting.stitching and "stitching" not in self.networks:
-            raise ValueError(
-                "stitching was asked for, and the checkpoint holds no stitching "
-                "network: convert it again"
-            )
+        can_stitch = "stitching" in self.networks
+        retargeting.check(can_stitch=can_stitch, moves_head=moves_head)
 
     def frames(
         self, source: Source, keypoints: Float[np.ndarray, "n k 3"]

@@ -58,6 +58,10 @@ class FlowDriverConfig:
     fps: FrameRate = float(MOTION_FPS)
     cfg_scale: Guidance = 4.5
 
+    @property
+    def moves_head(self) -> bool:
+        return MOTION_SPACES[self.space].has_pose
+
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.space not in MOTION_SPACES:

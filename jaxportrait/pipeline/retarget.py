@@ -49,6 +49,24 @@ class Retargeting:
                 'with "original" it can be absolute'
             )
 
+    def check(self, *, can_stitch: bool, moves_head: bool) -> None:
+        """Raise a ValueError unless networks can drive motion so.
+
+        Args:
+          can_stitch: whether there is a stitching network.
+          moves_head: whether the motion has more than the lips' expression.
+        """
+        if self.composition == "original" and moves_head:
+            raise ValueError(
+                'composition "original" moves only lips, and this motion has the whole '
+                'head: use "source"'
+            )
+        if self.stitching and not can_stitch:
+            raise ValueError(
+                "stitching was asked for, and the checkpoint holds no stitching "
+                "network: convert it again"
+            )
+
 
 @pytree
 @dataclass(frozen=True)

@@ -141,8 +141,8 @@ def test_an_encoder_that_the_machine_lacks_is_named_before_the_work(inputs, caps
         )
     messages = capsys.readouterr().err
     assert 'composition "original" moves only lips' in messages
-    # The networks are loaded, and no work has begun.
-    assert "encoding the source" not in messages
+    # The checkpoint was opened, and its networks were not read.
+    assert "loading the networks" not in messages
 
 
 @pytest.mark.parametrize(
