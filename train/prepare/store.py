@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,17 @@ from jaxportrait.whole import write_whole
 from train.data.clips import Clip
 from train.prepare.manifest import Entry
 from train.prepare.recipe import Outcome, Recipe
+
+
+@dataclass(frozen=True)
+class Header(Entry):
+    """The first line of a file.
+
+    Attributes:
+      record_bytes: length of the record that follows; None in older files.
+    """
+
+    record_bytes: int | None = None
 
 
 class ClipStore:
@@ -47,13 +58,23 @@ class ClipStore:
         the record."""
         if outcome.record is None:
             return
-        entry = json.dumps(asdict(outcome.entry)).encode()
+        header = asdict(outcome.entry) | {"record_bytes": len(outcome.record)}
+        line = json.dumps(header).encode() + b"\n"
         with write_whole(self.path(clip)) as partial:
-            partial.write_bytes(entry + b"\n" + outcome.record)
+            partial.write_bytes(line + outcome.record)
 
     def has(self, clip: Clip) -> bool:
-        """Tell whether the clip is finished."""
-        return self.path(clip).is_file()
+        """Tell whether the clip is finished; one whose file is cut is not."""
+        path = self.path(clip)
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            line = file.readline()
+        try:
+            size = msgspec.json.decode(line, type=Header).record_bytes
+        except msgspec.DecodeError:
+            return False
+        return size is None or path.stat().st_size == len(line) + size
 
     def entry(self, clip: Clip) -> Entry:
         """Return the manifest's entry of a finished clip."""

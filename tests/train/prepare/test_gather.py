@@ -78,3 +78,39 @@ def test_a_folder_is_written_by_one_run_at_a_time(tmp_path, monkeypatch):
     ):
         read_all()
     assert len(read_all()) == 1
+
+
+def read_one(folder: Path) -> tuple[bytes, Path]:
+    """Make a data set of one clip in `folder`, the current one; return its record and
+    the file of the finished clip."""
+    (folder / "videos").mkdir(exist_ok=True)
+    (folder / "videos/a.mp4").touch()
+    with gather(options_of(), NameRecipe(), QUIET) as records:
+        record = records.read("a.mp4")
+    (file,) = (folder / "out/clips").glob("*.clip")
+    return record, file
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"clip": 3}\n', None])
+def test_a_finished_clip_whose_file_was_cut_is_worked_on_again(
+    content, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    record, file = read_one(tmp_path)
+    whole = file.read_bytes()
+    # Without other content, the last byte is missing.
+    file.write_bytes(whole[:-1] if content is None else content)
+    assert read_one(tmp_path) == (record, file)
+    assert file.read_bytes() == whole
+
+
+def test_a_finished_clip_of_an_older_version_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record, file = read_one(tmp_path)
+    header, _, _ = file.read_bytes().partition(b"\n")
+    entry = json.loads(header)
+    del entry["record_bytes"]
+    file.write_bytes(json.dumps(entry).encode() + b"\n" + record)
+    before = file.stat().st_mtime_ns
+    read_one(tmp_path)
+    assert file.stat().st_mtime_ns == before
