@@ -149,8 +149,7 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
             files[part] = folder / BASE_FOLDERS[False][0] / BASE_FILES[part]
             _save(recipe.state_dict(f"{size}/{module}"), files[part])
     if f"{size}/{stitching_component('stitching')}" in components:
-        files[STITCHING] = folder / STITCHING_FILE
-        _save(stitching_entries(recipe, size), files[STITCHING])
+        files[STITCHING] = write_stitching(recipe, size, folder)
     # The audio-driven LivePortrait's own formats: safetensors, and its statistics.
     files["flow_transformer"] = folder / TRANSFORMER_FILE
     files["flow_transformer"].parent.mkdir(parents=True)
@@ -166,6 +165,13 @@ def write_checkpoints(recipe: Recipe, size: str, folder: Path) -> dict[str, Path
     )
     _save(recipe.statistics(), folder / STATISTICS_FILE)
     return files
+
+
+def write_stitching(recipe: Recipe, size: str, folder: Path) -> Path:
+    """Write the file of S and R in the published layout, and return its path."""
+    file = folder / STITCHING_FILE
+    _save(stitching_entries(recipe, size), file)
+    return file
 
 
 def stitching_entries(recipe: Recipe, size: str) -> dict[str, dict[str, np.ndarray]]:

@@ -17,6 +17,7 @@ import tyro
 from jaxtyping import Float
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.motion_cases import verify_motion
 from convert_weights.outputs import IMAGE_SIZE, WHISPER, run_networks
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
@@ -46,14 +47,15 @@ class Options:
 
     Attributes:
       golden: folder of golden figures, of any seed.
-      size: size of the networks.
+      size: size of the networks; `motion` compares the keypoints of LivePortrait's
+        option cases.
       dtype: compute dtype of the networks; float16 is that of W and G, as inference has
         it: the flow transformer computes in bfloat16 then, and what a picture needs
         once in float32. The audio encoder is float32 in every case.
     """
 
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    size: Literal["small", "full", "all"] = "all"
+    size: Literal["small", "full", "all", "motion"] = "all"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
@@ -61,6 +63,8 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     # Accelerators round the factors of products otherwise.
     jax.config.update("jax_default_matmul_precision", "highest")
+    if options.size == "motion":
+        conclude(verify_motion(options.golden), "case")
     rows = []
     for size in SIZES[options.size]:
         rows += verify(options.golden, size, options.dtype)

@@ -133,8 +133,7 @@ class Networks:
         moves_head = False
         if driver is not None and isinstance(driver.config, FlowDriverConfig):
             moves_head = driver.config.moves_head
-        can_stitch = "stitching" in checkpoint.parts
-        retargeting.check(can_stitch=can_stitch, moves_head=moves_head)
+        retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint
 
     def load(self, checkpoint: Checkpoint | None = None) -> Animator:

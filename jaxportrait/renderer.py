@@ -15,28 +15,23 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.devices import DType, choose_precision, default_batch_size, make_mesh
+from jaxportrait.media.faces.openness import Openness
 from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import MOTION_SPACES
+from jaxportrait.motion.space import MOTION_SPACES, Region
+from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.read import read_motion
-from jaxportrait.pipeline.render import render, stitch_keypoints
-from jaxportrait.pipeline.retarget import (
-    ClipArrays,
-    RestPolicy,
-    Retargeting,
-    compose,
-    find_rest,
-)
+from jaxportrait.pipeline.render import render
+from jaxportrait.pipeline.rest import RestPolicy, find_rest
+from jaxportrait.pipeline.retarget import Retargeting, drive
 from jaxportrait.ranges import BatchSize, check_value
 from jaxportrait.types import Source
 
 T = TypeVar("T")
 
 PER_FRAME = ("warping", "generator")
-KEYPOINT_CHUNK = 256
-"""Frames whose keypoints are computed at once."""
 READ_BATCH = 16
 """Pictures whose motion is read at once."""
 AHEAD = 2
@@ -53,7 +48,7 @@ class Renderer:
       frames = np.concatenate(list(renderer.frames(source, keypoints)))
 
     Attributes:
-      networks: by part; `stitching` only where the checkpoint holds it.
+      networks: by part; S and R only where the checkpoint holds them.
       mesh: devices that share the frames of a clip.
       batch_size: frames that a device renders at once.
       precision: dtypes of the networks.
@@ -102,8 +97,7 @@ class Renderer:
         self.batch_size = batch_size or default_batch_size(self.image_size)
         dtypes: dict[str, str] = dict.fromkeys(RENDERER, "float32")
         dtypes |= dict.fromkeys(PER_FRAME, self.precision.frames)
-        if "stitching" in checkpoint.parts:
-            dtypes["stitching"] = "float32"
+        dtypes |= dict.fromkeys(checkpoint.with_role("retargeting"), "float32")
         # Every device renders, and so has a copy of every network.
         self.networks = {
             part: self._spread(checkpoint.network(part, dtype=jnp.dtype(dtype)))
@@ -170,6 +164,7 @@ class Renderer:
         clip: MotionClip,
         rest: RestPolicy | MotionClip = "mixed",
         retargeting: Retargeting = Retargeting(),
+        openness: Openness | None = None,
     ) -> Float[np.ndarray, "n k 3"]:
         """Return the driving keypoints of every frame of a clip.
 
@@ -180,35 +175,29 @@ class Renderer:
           rest: the motion that leaves the source as it is; see `find_rest`. A clip
             passes its first frame, for the parts of a longer one.
           retargeting: options of the source's motion.
+          openness: openness of the source's eyes and lips, for options that need it.
 
         Raises:
           ValueError: this motion or these networks cannot be driven so, or a keypoint
             is not finite.
         """
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
-        # None is the source's own motion.
-        start = self._find_rest(clip, rest)
-        rest_arrays = None if start is None else ClipArrays.of_clip(start)
-        source = self._spread(source)
-        stitches = retargeting.stitching
-        if stitches is None:
+        if retargeting.stitching is None:
+            # Stitching is used where there is a network for it.
             stitches = "stitching" in self.networks
-        chunks = []
-        # Chunks of one size: clips of any length share a program.
-        for first in range(0, len(clip), KEYPOINT_CHUNK):
-            chunk = clip[first : first + KEYPOINT_CHUNK].pad(KEYPOINT_CHUNK)
-            keypoints = compose(
-                source,
-                ClipArrays.of_clip(chunk),
-                rest_arrays,
-                composition=retargeting.composition,
-                relative=retargeting.relative_motion,
-            )
-            if stitches:
-                network = self.networks["stitching"]
-                keypoints = stitch_keypoints(network, source, keypoints)
-            chunks.append(np.asarray(keypoints))
-        keypoints = np.concatenate(chunks)[: len(clip)]
+            retargeting = replace(retargeting, stitching=stitches)
+        networks = {
+            name: self.networks[part] for name, part in retargeting.parts.items()
+        }
+        keypoints = drive(
+            self._spread(source),
+            clip,
+            self._find_rest(clip, rest, retargeting.region),
+            retargeting,
+            CorrectionNetworks(**networks),
+            groups=self.keypoint_groups,
+            openness=openness,
+        )
         check_finite(keypoints, clip.fps)
         return keypoints
 
@@ -219,8 +208,7 @@ class Renderer:
           retargeting: options of the source's motion.
           moves_head: whether the motion has more than the lips' expression.
         """
-        can_stitch = "stitching" in self.networks
-        retargeting.check(can_stitch=can_stitch, moves_head=moves_head)
+        retargeting.check(self.networks, moves_head=moves_head)
 
     def frames(
         self, source: Source, keypoints: Float[np.ndarray, "n k 3"]
@@ -253,11 +241,11 @@ class Renderer:
             yield _fetch(running.popleft())
 
     def _find_rest(
-        self, clip: MotionClip, rest: RestPolicy | MotionClip
+        self, clip: MotionClip, rest: RestPolicy | MotionClip, region: Region
     ) -> MotionClip | None:
         if isinstance(rest, MotionClip):
             return rest[:1]
-        return find_rest(clip, rest, self.keypoint_groups)
+        return find_rest(clip, rest, self.keypoint_groups, region)
 
     def _spread(self, values: T) -> T:
         """Put values on every device; a source of another renderer may lie on

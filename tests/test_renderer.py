@@ -23,8 +23,8 @@ from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
-from jaxportrait.pipeline.retarget import Retargeting
-from jaxportrait.renderer import KEYPOINT_CHUNK, READ_BATCH, Renderer
+from jaxportrait.pipeline.retarget import CHUNK, Retargeting
+from jaxportrait.renderer import READ_BATCH, Renderer
 from jaxportrait.types import Source
 
 FACE = MOTION_SPACES["face"]
@@ -101,9 +101,9 @@ def test_the_batch_does_not_change_the_frames(checkpoint, renderer, source):
 
 
 def test_motion_is_driven_in_chunks_of_one_size(renderer, source):
-    clip = nod(KEYPOINT_CHUNK + 3)
+    clip = nod(CHUNK + 3)
     whole = renderer.keypoints(source, clip, rest="first")
-    assert len(whole) == KEYPOINT_CHUNK + 3
+    assert len(whole) == CHUNK + 3
     # The frames of the last chunk don't depend on its padding.
     last = renderer.keypoints(source, clip[-3:], rest=clip[:1])
     assert_allclose(whole[-3:], last, atol=1e-6)
@@ -122,8 +122,8 @@ def test_the_rest_leaves_the_source_as_it_is(renderer, source):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_keypoints_that_are_not_finite_never_leave(renderer, source, value):
-    values = neutral_frames(KEYPOINT_CHUNK + 9)
-    values[KEYPOINT_CHUNK + 4, 0] = value
+    values = neutral_frames(CHUNK + 9)
+    values[CHUNK + 4, 0] = value
     clip = MotionClip.from_values(values, FACE, 25)
     message = r"keypoints of frame 260 \(10\.40 s\) are not finite"
     with pytest.raises(ValueError, match=message):
@@ -186,7 +186,9 @@ def test_stitching_corrects_the_keypoints(tiny_checkpoint, portrait):
 def test_driving_that_does_not_fit_is_named(renderer, source):
     with pytest.raises(ValueError, match='composition "original" moves only lips'):
         renderer.keypoints(source, nod(2), retargeting=Retargeting("original"))
-    with pytest.raises(ValueError, match="the checkpoint holds no stitching network"):
+    with pytest.raises(
+        ValueError, match="stitching was asked for, and the checkpoint holds no"
+    ):
         renderer.keypoints(source, nod(2), retargeting=Retargeting(stitching=True))
     with pytest.raises(ValueError, match="rest is 'last': choose one of mixed"):
         renderer.keypoints(source, nod(2), rest="last")  # pyright: ignore
@@ -205,6 +207,15 @@ def test_options_that_do_not_fit_are_named(checkpoint, tmp_path):
     save_untrained(tmp_path / "part", Contents(parts=parts))
     with pytest.raises(CheckpointError, match="holds no motion, no warping, no gen"):
         Renderer.from_checkpoint(tmp_path / "part")
+
+
+ONCE_A_PICTURE = (
+    "appearance",
+    "motion",
+    "stitching",
+    "eye_retargeting",
+    "lip_retargeting",
+)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +237,7 @@ def test_what_a_picture_needs_once_stays_in_float32(
         for part, network in renderer.networks.items()
     }
     assert dtypes == {
-        **{part: {"float32"} for part in ("appearance", "motion", "stitching")},
+        **{part: {"float32"} for part in ONCE_A_PICTURE},
         **{part: {frames} for part in ("warping", "generator")},
     }
 

@@ -85,20 +85,23 @@ def stitch(
     return driving + offsets + shift[:, None, :]
 
 
-def retarget(
+def opening_offsets(
     network: StitchingNetwork,
-    source: Float[Array, "n k 3"],
+    source: Float[Array, "m k 3"],
     openness: Float[Array, "n r"],
 ) -> Float[Array, "n k 3"]:
-    """Correct source keypoints so that the eyes or the lips open by a given amount.
+    """Return offsets of the source's keypoints that open eyes or lips by an amount.
 
     Args:
-      network: R.
-      source: keypoints of the source.
-      openness: opening of each eye, or of the mouth, of the source, and last the wanted
+      network: R of the eyes or of the lips.
+      source: keypoints of the source; m = n, or m = 1 where it serves every frame.
+      openness: opening of each eye, or of the lips, in the source, and last the wanted
         one: heights in widths.
     """
+    n = len(openness)
+    keypoints = source.shape[1]
+    # m = 1: one source serves every frame.
+    source = jnp.broadcast_to(source, (n, keypoints, 3))
     # (n, k, 3) -> (n, 3 k + r), keypoints first
-    inputs = jnp.concatenate([source.reshape(len(source), -1), openness], axis=-1)
-    offsets = network(inputs).astype(source.dtype)
-    return source + offsets.reshape(source.shape)
+    inputs = jnp.concatenate([source.reshape(n, -1), openness], axis=-1)
+    return network(inputs).astype(source.dtype).reshape(source.shape)

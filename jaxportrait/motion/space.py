@@ -8,6 +8,7 @@ Source: LivePortrait (its motion extractor's outputs and its regions of keypoint
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +58,47 @@ class KeypointGroups:
                 raise ValueError(
                     f"keypoint {keypoint} does not exist: choose from 0 to {KEYPOINTS - 1}"
                 )
+
+
+Region = Literal["all", "expression", "pose", "lips", "eyes"]
+"""Parts of a face that motion can be limited to."""
+
+ABSOLUTE_KEYPOINTS = (1, 2, 6, *range(11, 21))
+ABSOLUTE_AXES = {3: "y", 4: "y", 5: "z", 8: "z", 9: "yz"}
+"""Expression that can be taken from another face as it is: these keypoints whole, and
+these axes of others. What is left out holds the shape of a face.
+
+Source: LivePortrait, its motion that is not relative.
+"""
+
+
+def region_mask(
+    region: Region, groups: KeypointGroups, *, shape: bool
+) -> Bool[np.ndarray, "k 3"]:
+    """Return which values of an expression a region has.
+
+    Args:
+      groups: the keypoints of eyes, brows and lips.
+      shape: include the values that hold the shape of a face. Which these are is known
+        only of LivePortrait's keypoints; networks with others have all.
+    """
+    mask = np.zeros((KEYPOINTS, 3), bool)
+    if region == "lips":
+        mask[list(groups.lips)] = True
+    elif region == "eyes":
+        mask[list(groups.eyes)] = True
+    elif region != "pose":
+        published = groups == KeypointGroups()
+        mask[:] = _absolute_mask() if published and not shape else True
+    return mask
+
+
+def _absolute_mask() -> Bool[np.ndarray, "k 3"]:
+    mask = np.zeros((KEYPOINTS, 3), bool)
+    mask[list(ABSOLUTE_KEYPOINTS)] = True
+    for keypoint, axes in ABSOLUTE_AXES.items():
+        mask[keypoint, ["xyz".index(axis) for axis in axes]] = True
+    return mask
 
 
 def expression_columns(keypoints: tuple[int, ...]) -> tuple[int, ...]:

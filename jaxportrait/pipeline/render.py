@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.models.generator import Generator
-from jaxportrait.models.stitching import StitchingNetwork, stitch
 from jaxportrait.models.warping import WarpingNetwork
 from jaxportrait.types import Source
 
@@ -23,13 +22,3 @@ def render(
     )
     # Frames leave the device in 8 bits, a quarter of float32's size.
     return jnp.round(generator(warped.features) * 255.0).astype(jnp.uint8)
-
-
-@jax.jit
-def stitch_keypoints(
-    network: StitchingNetwork, source: Source, driving: Float[Array, "n k 3"]
-) -> Float[Array, "n k 3"]:
-    """Return driving keypoints with which the crop's border stays where the source has
-    it."""
-    with jax.default_matmul_precision("highest"):
-        return stitch(network, source.keypoints, driving)

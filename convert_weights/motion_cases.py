@@ -1,0 +1,151 @@
+"""The golden option cases of LivePortrait's pipeline: keypoints that it hands to the
+renderer, beside those of our retargeting."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from convert_weights.bundle import convert_files, write
+from convert_weights.parity import Comparison
+from convert_weights.recipe import STITCHING, Recipe, write_stitching
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.media.faces.openness import openness_of
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import KeypointGroups
+from jaxportrait.pipeline.correct import CorrectionNetworks
+from jaxportrait.pipeline.rest import find_rest
+from jaxportrait.pipeline.retarget import CORRECTION_PARTS, Retargeting, drive
+from jaxportrait.types import Motion, Source
+
+MOTION_BOUND = 1e-5
+"""Largest error of a keypoint, as a share of the largest coordinate."""
+REGIONS = {
+    "all": "all",
+    "exp": "expression",
+    "pose": "pose",
+    "lip": "lips",
+    "eyes": "eyes",
+}
+"""LivePortrait's region -> ours."""
+FLAGS = {
+    "flag_relative_motion": "relative_motion",
+    "flag_stitching": "stitching",
+    "flag_normalize_lip": "normalize_lips",
+    "flag_eye_retargeting": "eye_retargeting",
+    "flag_lip_retargeting": "lip_retargeting",
+    "driving_option": "driving_option",
+    "driving_multiplier": "driving_multiplier",
+}
+"""LivePortrait's option -> ours, with the same values."""
+FPS = 25
+"""Rate of the driving frames; no case depends on it."""
+
+Figures = dict[str, np.ndarray]
+
+
+def verify_motion(golden: Path) -> list[Comparison]:
+    """Compare the driving keypoints of every case with the golden ones."""
+    figures = dict(np.load(golden / "motion.npz"))
+    cases = json.loads((golden / "motion_cases.json").read_text())
+    networks = convert_corrections(Recipe(golden))
+    rows = []
+    for index, case in enumerate(cases):
+        expected = figures[f"case{index}/x_d"]
+        error = np.inf
+        keypoints = drive_case(figures, networks, case)
+        if keypoints.shape == expected.shape:
+            error = np.abs(keypoints - expected).max() / np.abs(expected).max()
+        name = f"case{index} {describe(case)}"
+        rows.append(Comparison(name, float(error), MOTION_BOUND, keypoints.shape))
+    return rows
+
+
+def convert_corrections(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe's stitching and retargeting networks, by our names, written as
+    a published file and converted."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_stitching(recipe, "full", Path(folder, "published"))
+        write(convert_files({STITCHING: file}), Path(folder, "checkpoint"))
+        checkpoint = open_checkpoint(Path(folder, "checkpoint"))
+        return {
+            name: checkpoint.network(part, dtype=jnp.float32)
+            for name, part in CORRECTION_PARTS.items()
+        }
+
+
+def drive_case(
+    figures: Figures, networks: dict[str, Any], case: dict[str, Any]
+) -> np.ndarray:
+    """Return the driving keypoints of one case."""
+    options = {ours: case[theirs] for theirs, ours in FLAGS.items() if theirs in case}
+    retargeting = Retargeting(region=REGIONS[case["animation_region"]], **options)  # pyright: ignore[reportArgumentType]
+    groups = KeypointGroups()
+    # A driving picture is one frame, whose expression counts from a neutral face.
+    is_picture = case["template"] == "image"
+    clip = read_driving(figures)
+    clip = clip[:1] if is_picture else clip
+    policy = "neutral" if is_picture else "first"
+    return drive(
+        read_source(figures),
+        clip,
+        find_rest(clip, policy, groups, retargeting.region),
+        retargeting,
+        CorrectionNetworks(**{name: networks[name] for name in retargeting.parts}),
+        groups=groups,
+        openness=openness_of(figures["landmarks203"]),
+    )
+
+
+def read_source(figures: Figures) -> Source:
+    """Return the golden source; its volumes are of no interest to retargeting."""
+    angles = [figures[f"source/{name}"] for name in ("pitch", "yaw", "roll")]
+    motion = Motion(
+        keypoints=jnp.asarray(figures["source/kp"]),
+        expression=jnp.asarray(figures["source/exp"]),
+        pose=jnp.asarray(np.concatenate(angles, axis=1)),
+        translation=jnp.asarray(figures["source/t"]),
+        scale=jnp.asarray(figures["source/scale"]),
+    )
+    nothing = jnp.zeros(())
+    return Source(nothing, nothing, jnp.asarray(figures["x_s"]), motion, nothing)
+
+
+def read_driving(figures: Figures) -> MotionClip:
+    """Return the golden driving frames."""
+    count = sum(name.endswith("/R") for name in figures)
+
+    def stack(name: str) -> np.ndarray:
+        frames = [figures[f"driving{index}/{name}"] for index in range(count)]
+        return np.concatenate(frames)
+
+    return MotionClip(
+        expression=stack("exp"),
+        rotation=stack("R"),
+        translation=stack("t"),
+        scale=stack("scale"),
+        fps=FPS,
+        eyes=stack("c_eyes"),
+        lips=stack("c_lip"),
+    )
+
+
+def describe(case: dict[str, Any]) -> str:
+    """Return a case's options in a few words."""
+    words = [
+        "relative" if case["flag_relative_motion"] else "absolute",
+        case["animation_region"],
+        case["driving_option"],
+        case["template"],
+    ]
+    flags = [
+        name.removeprefix("flag_")
+        for name, value in case.items()
+        if value is True and name != "flag_relative_motion"
+    ]
+    if case["driving_multiplier"] != 1:
+        flags.append(f"x{case['driving_multiplier']}")
+    return ", ".join([*words, *flags])

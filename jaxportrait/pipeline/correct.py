@@ -1,0 +1,135 @@
+"""Corrections of driving keypoints: the size of the motion, eyes, lips and stitching."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxportrait.models.stitching import StitchingNetwork, opening_offsets, stitch
+from jaxportrait.types import AnyArray, pytree
+
+OPEN_LIPS = 0.03
+"""Openness from which lips count as open, for lips that are shut before a clip starts.
+Source: LivePortrait, `lip_normalize_threshold`."""
+
+
+@pytree
+@dataclass(frozen=True)
+class CorrectionNetworks:
+    """S and R, as far as a clip uses them; None for a correction that is left out."""
+
+    stitching: StitchingNetwork | None = None
+    eyes: StitchingNetwork | None = None
+    lips: StitchingNetwork | None = None
+
+
+@pytree
+@dataclass(frozen=True)
+class Opening:
+    """Openness of eyes and lips, heights in widths, beside the wanted one.
+
+    Attributes:
+      eyes: the source's left and right eye, and last the wanted opening.
+      lips: the source's lips, and the wanted opening.
+    """
+
+    eyes: Float[AnyArray, "n 3"] | None = None
+    lips: Float[AnyArray, "n 2"] | None = None
+
+
+def size_ratio(
+    source: Float[np.ndarray, "k 3"], driving: Float[np.ndarray, "k 3"]
+) -> float:
+    """Return by how much a source's head is larger than a driving one.
+
+    It is the square root of the ratio of the volumes of their keypoints' hulls.
+
+    Source: LivePortrait, the multiplier of its expression-friendly motion.
+    """
+    # SciPy's geometry takes a tenth of a second to import, and most clips do not use it.
+    from scipy.spatial import ConvexHull
+
+    volumes = [ConvexHull(keypoints).volume for keypoints in (source, driving)]
+    return float(np.sqrt(volumes[0] / volumes[1]))
+
+
+@jax.jit
+def scale_motion(
+    source: Float[Array, "1 k 3"],
+    driving: Float[Array, "n k 3"],
+    first: Float[AnyArray, "1 k 3"],
+    ratio: Float[AnyArray, ""],
+) -> Float[Array, "n k 3"]:
+    """Return the source's keypoints, moved by the motion since `first` times `ratio`."""
+    return source + (driving - first) * ratio
+
+
+@partial(jax.jit, static_argnames=("relative",))
+def retarget_openings(
+    networks: CorrectionNetworks,
+    source: Float[Array, "1 k 3"],
+    driving: Float[Array, "n k 3"],
+    opening: Opening,
+    *,
+    relative: bool,
+) -> Float[Array, "n k 3"]:
+    """Return keypoints whose eyes or lips open as in the driving face.
+
+    As published, relative motion keeps nothing else of the driving face.
+
+    Args:
+      networks: R of what is retargeted.
+      opening: openness in each of n frames.
+
+    Source: LivePortrait, its eye and lip retargeting.
+    """
+    keypoints = source if relative else driving
+    with jax.default_matmul_precision("highest"):
+        if networks.eyes is not None:
+            eyes = jnp.asarray(opening.eyes)
+            keypoints = keypoints + opening_offsets(networks.eyes, source, eyes)
+        if networks.lips is not None:
+            lips = jnp.asarray(opening.lips)
+            keypoints = keypoints + opening_offsets(networks.lips, source, lips)
+    return keypoints
+
+
+@jax.jit
+def shut_lips(
+    network: StitchingNetwork,
+    source: Float[Array, "1 k 3"],
+    openness: Float[AnyArray, "1 2"],
+) -> Float[Array, "1 k 3"]:
+    """Return offsets that shut the lips of a source.
+
+    Args:
+      network: R of the lips.
+      openness: openness of the source, and 0.
+    """
+    with jax.default_matmul_precision("highest"):
+        return opening_offsets(network, source, jnp.asarray(openness))
+
+
+@jax.jit
+def stitch_keypoints(
+    network: StitchingNetwork,
+    source: Float[Array, "1 k 3"],
+    driving: Float[Array, "n k 3"],
+) -> Float[Array, "n k 3"]:
+    """Return driving keypoints with which the crop's border stays where the source has
+    it."""
+    with jax.default_matmul_precision("highest"):
+        return stitch(network, source, driving)
+
+
+@jax.jit
+def multiply_motion(
+    source: Float[Array, "1 k 3"],
+    driving: Float[Array, "n k 3"],
+    multiplier: Float[AnyArray, ""],
+) -> Float[Array, "n k 3"]:
+    """Return driving keypoints that are so many times as far from the source's."""
+    return source + (driving - source) * multiplier
