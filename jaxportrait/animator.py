@@ -50,6 +50,7 @@ from jaxportrait.media.paste import (
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
 
 T = TypeVar("T")
@@ -227,7 +228,7 @@ class Animator:
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
         keypoints = self.renderer.keypoints(
-            portrait.source, motion, "mixed", retargeting
+            portrait.source, motion, "mixed", retargeting, portrait.openness
         )
         make_frames = partial(self._frames, portrait, keypoints)
         return Animation(portrait.size, fps, sound, keypoints, make_frames)
@@ -235,6 +236,10 @@ class Animator:
     def check_retargeting(self, retargeting: Retargeting) -> None:
         """Raise a ValueError unless the driver's motion can be used so."""
         self.renderer.check_retargeting(retargeting, moves_head=self.driver.moves_head)
+        if retargeting.retargets:
+            raise OptionError(
+                "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
+            )
 
     def warm_up(
         self,

@@ -284,8 +284,8 @@ def test_options_that_do_not_fit_are_named(
         Sampling(windows="Fused")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="composition is 'orginal'"):
         Retargeting("orginal")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match='composition "source" adds motion since rest'):
-        Retargeting(relative_motion=False)
+    with pytest.raises(ValueError, match='composition "original" moves only lips'):
+        Retargeting("original", region="pose")
     opened = open_checkpoint(tiny_checkpoint)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float"):
         Animator(opened, dtype="fp16")  # pyright: ignore[reportArgumentType]

@@ -102,8 +102,8 @@ def test_a_value_outside_its_range_is_refused(
 def test_options_against_each_other_are_one_line(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     module, arguments = INFER
-    words = [*arguments, "--no-relative-motion"]
+    words = [*arguments, "--composition", "original", "--region", "eyes"]
     status, error = run(module, words, monkeypatch, capsys)
     assert status == 2
-    assert error.startswith('error: composition "source" adds motion since rest: ')
+    assert error.startswith('error: composition "original" moves only lips, ')
     assert error.count("\n") == 1
