@@ -354,12 +354,19 @@ def test_a_portrait_keeps_its_picture(animator, portrait, audio):
     assert_array_equal(first, expected)
 
 
+def test_a_voice_opens_no_eyes(animator, portrait, audio):
+    with pytest.raises(ValueError, match="a voice does not say how far eyes"):
+        animator.animate(portrait, audio, retargeting=Retargeting(eye_retargeting=True))
+
+
 @pytest.mark.parametrize(
     "retargeting",
     [
         Retargeting("original"),
         Retargeting("original", relative_motion=False),
         Retargeting(stitching=False),
+        Retargeting(relative_motion=False),
+        Retargeting(region="lips", driving_multiplier=2.0),
     ],
 )
 def test_every_way_of_driving_changes_the_keypoints(

@@ -40,7 +40,10 @@ def drive_golden(figures, clip, **options) -> np.ndarray:
         ({"region": "nose"}, "region is 'nose': choose one of all, expression"),
         ({"composition": "sum"}, "composition is 'sum': choose one of source"),
         ({"driving_option": "fast"}, "driving option is 'fast': choose one of"),
-        ({"driving_multiplier": np.nan}, "driving multiplier is nan: pass a finite"),
+        (
+            {"driving_multiplier": np.nan},
+            "driving_multiplier is nan: it must be a finite",
+        ),
         ({"composition": "original", "region": "eyes"}, "moves only lips"),
         ({"normalize_lips": True, "eye_retargeting": True}, "choose one of them"),
         ({"normalize_lips": True, "relative_motion": False}, "choose one of them"),
