@@ -105,3 +105,13 @@ def opening_offsets(
     # (n, k, 3) -> (n, 3 k + r), keypoints first
     inputs = jnp.concatenate([source.reshape(n, -1), openness], axis=-1)
     return network(inputs).astype(source.dtype).reshape(source.shape)
+
+
+def retarget(
+    network: StitchingNetwork,
+    source: Float[Array, "m k 3"],
+    openness: Float[Array, "n r"],
+) -> Float[Array, "n k 3"]:
+    """Return the source's keypoints with eyes or lips that open by a given amount; see
+    `opening_offsets` for the arguments."""
+    return source + opening_offsets(network, source, openness)
