@@ -23,7 +23,7 @@ from convert_weights.sources import (
 from jaxportrait.checkpoint import check_destination
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
-from jaxportrait.media.faces.download import download_faces
+from jaxportrait.media.faces.download import ADDRESS, download_faces
 from jaxportrait.ranges import ImageSize, check_ranges
 from jaxportrait.whole import reserve
 
@@ -179,13 +179,13 @@ def find_folder(published: Published) -> dict[str, Path]:
     return find_published(folder, animals=published.animals)
 
 
-def fetch_faces() -> None:
+def fetch_faces(address: str = ADDRESS) -> None:
     """Fetch the face mesh's files into the user's data folder.
 
     They are no part of a checkpoint, so that without them there is only a warning.
     """
     try:
-        download_faces()
+        download_faces(address=address)
     except OSError as error:
         print(f"warning: {error}", file=sys.stderr)
 

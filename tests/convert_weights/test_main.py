@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from convert_weights.__main__ import main
+from convert_weights.__main__ import fetch_faces, main
 from convert_weights.recipe import STATISTICS_FILE
 from convert_weights.sources import read_tensors
 from jaxportrait.checkpoint import open_checkpoint
@@ -212,3 +212,12 @@ def test_an_output_below_a_file_is_one_error(run, stitching_file, tmp_path):
     )
     assert status == 2
     assert err.startswith("error: ")
+
+
+def test_a_conversion_needs_no_face_mesh(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    # A port without a server.
+    fetch_faces("http://127.0.0.1:9")
+    error = capsys.readouterr().err
+    assert error.startswith("warning: http://127.0.0.1:9/face_detection_short_range")
+    assert error.count("\n") == 1
