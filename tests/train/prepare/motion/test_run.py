@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from jaxportrait import demo
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
@@ -329,3 +330,12 @@ def test_nothing_to_train_on_is_one_line_and_status_2(
         "error: none of 2 clips is left to train on (the haar detector finds a steady face in 0 of 6"
     )
     assert "has no audio stream" in manifest_of(tmp_path / "out")["mute.mp4"]["reason"]
+
+
+def test_auto_finds_faces_as_for_the_networks_of_the_checkpoint():
+    # The demo's crops were made with Haar.
+    recipe = MotionRecipe(checkpoint=demo.CHECKPOINT)
+    assert recipe.open_detector().name == "haar"
+    assert recipe.remarks() == ["faces are found by haar, as in the networks' training"]
+    # A detector that is named needs no word.
+    assert replace(recipe, detector="none").remarks() == []
