@@ -164,7 +164,7 @@ class Animator:
           ValueError, OSError: the picture cannot be read, or there is no such face.
         """
         is_file = is_file_source(image)
-        whole = read_image(image) if is_file else copy_picture(image)
+        whole = read_image(image) if is_file else copy_picture(np.asarray(image))
         # Detection and the networks need no more than a reduced picture.
         reduced = reduce(whole)
         with self._detecting:

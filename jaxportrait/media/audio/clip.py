@@ -69,26 +69,26 @@ class Audio:
           ValueError: not a media file, no sound in it, a video, corrupt, or with
             samples that are not finite or far beyond full scale.
         """
-        path = as_file(path, "the sound")
-        with open_media(path) as container:
+        file = as_file(path, "the sound")
+        with open_media(file) as container:
             tracks = sound_tracks(container)
             if video_streams(container) and not allow_video:
                 raise ValueError(
-                    f"{path} is a video: pass allow_video=True to use its sound, or give a sound file"
+                    f"{file} is a video: pass allow_video=True to use its sound, or give a sound file"
                 )
             stated = stated_end(container)
-        first = cls.open_track(path, 0)
+        first = cls.open_track(file, 0)
         audio = first
         for track in range(1, len(tracks)):
             if not audio.is_silent:
                 break
-            audio = cls.open_track(path, track)
+            audio = cls.open_track(file, track)
         if audio.is_silent:
             audio = first
         end = audio.start + audio.duration
         if stated - end > MOST_MISSING:
             raise ValueError(
-                f"{path} is damaged: it can be decoded to {end:.2f} s of {stated:.2f} s: use an intact copy"
+                f"{file} is damaged: it can be decoded to {end:.2f} s of {stated:.2f} s: use an intact copy"
             )
         return audio
 

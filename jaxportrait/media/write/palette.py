@@ -3,7 +3,9 @@
 from fractions import Fraction
 
 import av
+from av.error import BlockingIOError, EOFError
 from av.filter import Graph
+from av.video.format import VideoFormat
 
 
 class PaletteFilter:
@@ -16,7 +18,10 @@ class PaletteFilter:
         graph = Graph()
         width, height = size
         source = graph.add_buffer(
-            width=width, height=height, format="rgb24", time_base=1 / fps
+            width=width,
+            height=height,
+            format=VideoFormat("rgb24"),
+            time_base=1 / fps,
         )
         split = graph.add("split")
         palette = graph.add("palettegen", "stats_mode=single")
@@ -37,5 +42,5 @@ class PaletteFilter:
         while True:
             try:
                 frames.append(self._graph.vpull())
-            except (av.BlockingIOError, av.EOFError):
+            except (BlockingIOError, EOFError):
                 return frames

@@ -1,8 +1,10 @@
 """The sound of a video, encoded as far as its frames have come."""
 
 from fractions import Fraction
+from typing import cast
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
@@ -21,9 +23,10 @@ class Soundtrack:
         self.rate = audio.sample_rate if is_supported else SPARE_SOUND_RATE
         channels = min(audio.channels, 2)
         layout = "mono" if channels == 1 else "stereo"
-        self.stream = container.add_stream(
+        stream = container.add_stream(
             codec, rate=self.rate, layout=layout, bit_rate=SOUND_BIT_RATE * channels
         )
+        self.stream = cast(AudioStream, stream)
         self.frames = audio.frames(self.rate, layout)
         self.fifo = av.AudioFifo()
 
