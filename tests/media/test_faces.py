@@ -110,8 +110,14 @@ def without_mesh(monkeypatch, tmp_path):
     monkeypatch.setattr("jaxportrait.media.faces.dnn.packaged_models", lambda: [])
 
 
+HAS_CASCADES = hasattr(cv2, "CascadeClassifier")
+needs_cascades = pytest.mark.skipif(not HAS_CASCADES, reason="OpenCV 5 has none")
+
+
 @pytest.fixture(scope="module")
 def haar():
+    if not HAS_CASCADES:
+        pytest.skip("OpenCV 5 has no cascades")
     return open_detector("haar")
 
 
@@ -192,6 +198,7 @@ def test_no_face(haar):
         detect_faces(canvas(40, 60), haar)
 
 
+@needs_cascades
 def test_no_face_names_the_detectors_that_were_passed_over():
     with pytest.raises(
         NoFaceError,
@@ -341,6 +348,7 @@ def test_yunet_speaks_of_the_full_picture(tmp_path):
     np.testing.assert_allclose(face.box, 2 * reduced + 0.5, atol=1e-3)
 
 
+@needs_cascades
 def test_auto_is_the_best_that_is_available(models, tmp_path):
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
     assert open_detector("auto", models).name == "insightface"
@@ -352,6 +360,7 @@ def test_auto_is_the_best_that_is_available(models, tmp_path):
     assert open_detector("auto", models).name == "haar"
 
 
+@needs_cascades
 def test_auto_prefers_the_detector_that_the_networks_crops_were_made_with(tmp_path):
     save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
     chosen = open_detector("auto", tmp_path, recorded="haar")
@@ -368,6 +377,7 @@ def test_auto_prefers_the_detector_that_the_networks_crops_were_made_with(tmp_pa
     assert open_detector("yunet", tmp_path, recorded="haar").name == "yunet"
 
 
+@needs_cascades
 def test_haar_is_a_fallback_only_where_nothing_else_is_available():
     assert open_detector().is_fallback
     assert not open_detector("haar").is_fallback
@@ -397,6 +407,7 @@ def test_a_face_that_the_cascade_is_not_sure_of_is_told(haar):
     )
 
 
+@needs_cascades
 def test_auto_does_without_onnx_runtime(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert open_detector("auto", models).name == "haar"
@@ -427,6 +438,7 @@ def test_detector_without_its_files(tmp_path, name):
         open_detector(name, tmp_path)
 
 
+@needs_cascades
 @pytest.mark.parametrize(
     ("name", "file"),
     [("insightface", "det_10g.onnx"), ("yunet", "face_detection_yunet_2023mar.onnx")],
@@ -470,9 +482,24 @@ def test_unknown_detector():
         open_detector("dlib")  # pyright: ignore[reportArgumentType]
 
 
+@needs_cascades
 def test_opencv_without_its_cascades(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
     with pytest.raises(
         DetectorUnavailableError, match=r"install opencv-python-headless>=4\.10,<5"
     ):
         open_detector("haar")
+
+
+def test_opencv_5_has_no_haar_and_everything_else(tmp_path, monkeypatch):
+    # OpenCV 5 has neither.
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    monkeypatch.delitem(sys.modules, "cv2.data", raising=False)
+    message = r"haar needs OpenCV 4: .*: use the detector mesh, or install .*<5"
+    with pytest.raises(DetectorUnavailableError, match=message):
+        open_detector("haar")
+    save_yunet(tmp_path / "face_detection_yunet_2023mar.onnx", np.zeros((5, 2)))
+    chosen = open_detector("auto", tmp_path, recorded="haar")
+    assert chosen.name == "yunet"
+    assert "haar needs OpenCV 4" in chosen.passed_over[0]
+    assert open_detector("none").name == "none"
