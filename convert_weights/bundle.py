@@ -14,18 +14,22 @@ from convert_weights.convert import (
     ConversionError,
     Tensors,
     convert,
+    plain_name,
     unwrapped,
 )
 from convert_weights.ctranslate2 import read_whisper
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
 from convert_weights.networks.flow_transformer import STATISTICS
-from convert_weights.sources import PARTS, as_arrays, parts_of, read_tensors
+from convert_weights.sources import PARTS, PublishedPart, parts_of
+from convert_weights.tensors import as_arrays, read_tensors
 from jaxportrait.checkpoint import (
     DRIVER,
+    CheckpointError,
     Contents,
     Crop,
     DriverEntry,
+    check_statistics,
     leaf_shapes,
     save_checkpoint,
 )
@@ -38,6 +42,8 @@ AGREEMENT = 1e-5
 of the deviation."""
 CROP_DETECTOR = "insightface"
 """The detector that LivePortrait's crops were made with, in training and inference."""
+FLAT_SEPARATOR = "_module."
+"""Text between an entry and a tensor's name in a flat file."""
 
 
 @dataclass
@@ -75,6 +81,7 @@ def convert_files(
         is_folder = source == "whisper" and path.is_dir()
         content = read_whisper(path) if is_folder else read_tensors(path)
         parts = parts_of(source)
+        content = nested(content, parts, path)
         for part, place in parts.items():
             metadata = {}
             if place.metadata is not None:
@@ -161,7 +168,7 @@ def _add(
         if isinstance(error, ConversionError):
             raise
         raise ConversionError(
-            f"{name} has tensors of shapes that make no {part} ({error}): fetch it again"
+            f"{name} makes no {part} ({error}): fetch it again"
         ) from error
     converted.configs[part] = config
     converted.params[part] = result.leaves
@@ -179,7 +186,7 @@ def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | N
     # They are not leaves of the network: taken out of its weights.
     leaves = converted.params["flow_transformer"]
     mean, deviation = (leaves.pop(name) for name in STATISTICS)
-    statistics = MotionStatistics(mean, deviation)
+    statistics = checked(MotionStatistics(mean, deviation), "the flow transformer")
     if path is not None and not _agree(statistics, lip_statistics(path)):
         raise ConversionError(
             f"{path} disagrees with the statistics inside the flow transformer: it is of another training run; "
@@ -213,7 +220,46 @@ def lip_statistics(path: Path) -> MotionStatistics:
     columns = list(MOTION_SPACES["lip"].columns)
     mean = tensors["mean"].ravel()[columns]
     std = tensors["std"].ravel()[columns]
-    return MotionStatistics(mean.astype(np.float32), std.astype(np.float32))
+    statistics = MotionStatistics(mean.astype(np.float32), std.astype(np.float32))
+    return checked(statistics, str(path))
+
+
+def checked(statistics: MotionStatistics, name: str) -> MotionStatistics:
+    """Return statistics; raise a ConversionError if they normalise nothing."""
+    try:
+        check_statistics(statistics)
+    except CheckpointError as error:
+        raise ConversionError(f"{name}: {error}") from error
+    return statistics
+
+
+def nested(
+    content: Mapping[Any, Any], parts: Mapping[str, PublishedPart], path: Path
+) -> Mapping[Any, Any]:
+    """Return the content of a file by the entries of its parts.
+
+    A flat file of several parts has their entries in its tensors' names, such as
+    `retarget_shoulder_module.mlp.0.weight`.
+
+    Raises:
+      ConversionError: a flat file has other tensors besides.
+    """
+    entries = [part.entry for part in parts.values()]
+    if len(parts) == 1 or any(entry in content for entry in entries):
+        return content
+    flat: dict[str, dict[str, Any]] = {}
+    others: list[str] = []
+    for key, value in content.items():
+        entry, separator, name = plain_name(str(key)).partition(FLAT_SEPARATOR)
+        if separator and entry in entries:
+            flat.setdefault(entry, {})[name] = value
+        else:
+            others.append(str(key))
+    if flat and others:
+        raise ConversionError(
+            f"{path} has tensors of none of {', '.join(flat)}: {', '.join(others[:5])}"
+        )
+    return flat or content
 
 
 def _entry(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,8 +18,11 @@ from convert_weights.networks.base import ConversionError, Table
 
 Tensors = Mapping[str, np.ndarray]
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
-WRAPPER_PREFIX = "module."
-"""Prefix that DataParallel and DistributedDataParallel put before every name."""
+COMPILED = "_orig_mod"
+"""Name that PyTorch's compiler puts before those within a compiled layer."""
+FLOATS = (np.float16, np.float32, np.float64)
+WRAPPERS = ("module", COMPILED)
+"""Names that PyTorch's parallel wrappers and its compiler put before every name."""
 
 
 @dataclass(frozen=True)
@@ -115,27 +119,31 @@ def convert(
     return result
 
 
-def unwrapped(tensors: Tensors) -> dict[str, np.ndarray]:
-    """Return the tensors by names without the prefix of PyTorch's parallel wrappers.
+def unwrapped(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by names without those of PyTorch's wrappers.
 
     Raises:
-      ConversionError: a name is there with the prefix and without it.
+      ConversionError: two names differ only in their wrappers.
     """
-    # Two names that differ only in the prefix become one, and a tensor would be lost.
-    names = {
-        key.removeprefix(WRAPPER_PREFIX): tensor for key, tensor in tensors.items()
-    }
-    if len(names) < len(tensors):
-        duplicates = [
-            key
-            for key in tensors
-            if key.startswith(WRAPPER_PREFIX)
-            and key.removeprefix(WRAPPER_PREFIX) in tensors
-        ]
-        raise ConversionError(
-            f"{', '.join(duplicates)} are there without the prefix too: the file mixes two state dicts"
-        )
-    return names
+    plain: dict[str, Any] = {}
+    for key, tensor in tensors.items():
+        name = plain_name(key)
+        # Two names become one, and a tensor would be lost.
+        if name in plain:
+            raise ConversionError(
+                f"{key} is there with another prefix too: the file mixes two state dicts"
+            )
+        plain[name] = tensor
+    return plain
+
+
+def plain_name(key: str) -> str:
+    """Return a tensor's name without `module.` and `_orig_mod.`, however many."""
+    names = key.split(".")
+    while len(names) > 1 and names[0] in WRAPPERS:
+        names = names[1:]
+    # Single layers may have been compiled too.
+    return ".".join(name for name in names if name != COMPILED)
 
 
 def _matches(rules: list[Rule], key: str) -> list[tuple[Rule, re.Match[str]]]:
@@ -179,17 +187,18 @@ def _place(
         return [
             f"{key} {tensor.shape} becomes {laid_out.shape}, but {leaf} is {expected.shape}"
         ]
-    # bfloat16 was widened on reading; float64 or integers are another file's.
-    if tensor.dtype not in (np.float16, np.float32):
+    # bfloat16 was widened on reading; integers are another file's.
+    if tensor.dtype not in FLOATS:
         return [
-            f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only half precision is widened"
+            f"{key} is {tensor.dtype}, but {leaf} is {expected.dtype}: only floats are converted"
         ]
-    if not np.isfinite(tensor).all():
+    # A copy, so that the file's memory can go. Values beyond float32 become infinite.
+    with np.errstate(over="ignore"):
+        result.leaves[leaf] = np.array(laid_out, np.float32, order="C")
+    if not np.isfinite(result.leaves[leaf]).all():
         return [
-            f"{key} holds values that are not finite: the file is damaged or the training had diverged"
+            f"{key} holds values that are not finite in float32: the file is damaged or the training had diverged"
         ]
-    # A copy, so that the file's memory can go.
-    result.leaves[leaf] = np.array(laid_out, np.float32, order="C")
     return []
 
 

@@ -1,18 +1,11 @@
-"""Published weights: their places, their download, and reading their tensors without
-running code."""
+"""Published weights: their places and their download."""
 
-import pickle
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
-from convert_weights.convert import ConversionError, Tensors
+from convert_weights.convert import ConversionError
+from convert_weights.tensors import first_line
 from jaxportrait.whole import write_whole
 
 # Paths are as LivePortrait publishes them.
@@ -31,21 +24,6 @@ BASE_FILES = {
     "warping": "warping_module.pth",
     "generator": "spade_generator.pth",
 }
-
-DAMAGE = (
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-    SafetensorError,
-)
-"""Errors that PyTorch and safetensors raise for a damaged file, besides those of a
-pickle."""
 
 
 class PublishedPart(NamedTuple):
@@ -170,7 +148,7 @@ def _fetch_liveportrait(folder: Path) -> str | None:
         )
     # The hub raises errors of many libraries.
     except Exception as error:
-        return _first_line(error)
+        return first_line(error)
     # Without a connection, a download into a folder that exists ends with no error.
     missing = _missing_files(
         folder, filter_repo_objects(names, allow_patterns=patterns)
@@ -216,77 +194,7 @@ def download_whisper(name: str, folder: Path) -> Path:
     # The network, the checksum and an unknown name raise errors of many types.
     except Exception as error:
         raise ConversionError(
-            f"downloading Whisper {name} failed ({_first_line(error)}): run the command again, or fetch {name}.pt by "
+            f"downloading Whisper {name} failed ({first_line(error)}): run the command again, or fetch {name}.pt by "
             "hand (openai-whisper lists its address) and pass its path to --whisper"
         ) from error
     return target
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Return the content of a .pth, .pt or .safetensors file.
-
-    The content is names -> tensors, possibly nested.
-    A pickle may hold tensors and only plain containers: one that would run code is
-    refused.
-    """
-    if not path.is_file():
-        raise ConversionError(f"no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # `weights_only` refuses pickles that call anything else.
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ConversionError(
-            f"{path} is refused: it is damaged, or a pickle that would run code when opened ({_cause(error)})"
-        ) from error
-    except DAMAGE as error:
-        raise ConversionError(
-            f"{path} cannot be read ({_first_line(error)}): fetch it again"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ConversionError(
-            f"{path} holds a {type(content).__name__}, not tensors by name"
-        )
-    return dict(content)
-
-
-def as_arrays(tensors: Mapping[str, Any], name: str) -> Tensors:
-    """Return a state dict's tensors as NumPy arrays.
-
-    bfloat16, which NumPy lacks, is widened.
-    """
-    # Optimizer states and other nested contents are no weights.
-    strangers = [
-        key
-        for key, value in tensors.items()
-        if not isinstance(value, torch.Tensor | np.ndarray)
-    ]
-    if strangers:
-        raise ConversionError(
-            f"{name} is no state dict: {', '.join(map(str, strangers[:5]))} are not tensors"
-        )
-    return {key: _array(tensor) for key, tensor in tensors.items()}
-
-
-def _array(tensor: torch.Tensor | np.ndarray) -> np.ndarray:
-    if isinstance(tensor, np.ndarray):
-        return tensor
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
-    return tensor.detach().numpy()
-
-
-def _cause(error: BaseException) -> str:
-    """Return PyTorch's objection without the advice around it."""
-    # PyTorch's first lines are advice to trust the file.
-    for line in str(error).splitlines():
-        if "Unsupported" in line:
-            return line.strip()
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of a message, or the error's type where it has none."""
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -34,7 +34,7 @@ class Range:
     def holds(self, number: Any) -> bool:
         """Return whether a number is in the range."""
         # Whole numbers are finite, and those beyond a float's range raise an error.
-        is_whole = isinstance(number, Integral)
+        is_whole = issubclass(type(number), Integral)
         if not (is_whole or math.isfinite(number)):
             return False
         tests = [
@@ -66,7 +66,11 @@ class Range:
 # Sizes of networks: far above every published one, and far below what overflows.
 Width = Annotated[int, Range(1, 65_536)]
 Blocks = Annotated[int, Range(1, 256)]
+Halvings = Annotated[int, Range(1, 12)]
+"""Blocks that halve height and width."""
 Heads = Annotated[int, Range(1, 1024)]
+Taps = Annotated[int, Range(1, 63)]
+"""Taps of a kernel along an axis."""
 # Plain numbers.
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
@@ -95,10 +99,17 @@ LongSeed = Annotated[int, Range(0, 2**64 - 1)]
 
 
 class FieldRange(NamedTuple):
-    """The range of a field, and whether its numbers are whole."""
+    """The range of a field.
+
+    Attributes:
+      allowed: values of each number.
+      whole: the numbers are whole.
+      optional: the field may be None.
+    """
 
     allowed: Range
     whole: bool
+    optional: bool = False
 
 
 class OptionError(ValueError):
@@ -108,11 +119,14 @@ class OptionError(ValueError):
 def check_ranges(config: Any) -> None:
     """Raise an OptionError if a number of a dataclass is outside the range of its field.
 
-    A field may hold one number, a tuple of numbers, or None.
+    A field may hold one number, a tuple of numbers, or None if its type says so.
     """
     for name, field_range in field_ranges(type(config)).items():
-        for value in _numbers(getattr(config, name)):
-            _check(name, value, field_range)
+        value = getattr(config, name)
+        if value is None and field_range.optional:
+            continue
+        for number in _numbers(value):
+            _check(name, number, field_range)
 
 
 def check_value(name: str, value: Any, kind: Any) -> None:
@@ -126,6 +140,8 @@ def check_value(name: str, value: Any, kind: Any) -> None:
     field_range = _find_range(kind)
     if field_range is None:
         raise TypeError(f"{kind} has no range")
+    if value is None:
+        return
     for number in _numbers(value):
         _check(name, number, field_range)
 
@@ -137,8 +153,14 @@ def field_ranges(kind: type[Any]) -> dict[str, FieldRange]:
     for name, hint in get_type_hints(kind, include_extras=True).items():
         field_range = _find_range(hint)
         if field_range is not None:
-            ranges[name] = field_range
+            ranges[name] = field_range._replace(optional=_is_optional(hint))
     return ranges
+
+
+def _is_optional(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return _is_optional(get_args(hint)[0])
+    return type(None) in get_args(hint)
 
 
 def _find_range(hint: Any) -> FieldRange | None:
@@ -161,7 +183,7 @@ def _numbers(value: Any) -> Iterator[Any]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         for item in value:
             yield from _numbers(item)
-    elif value is not None:
+    else:
         yield value
 
 

@@ -32,6 +32,7 @@ class Sizes:
     widths: tuple[Width, ...] = (8, 16)
     pairs: tuple[tuple[Count, Count], ...] = ()
     rate: Rate | None = None
+    noted: Annotated[Rate | None, "a note"] = None
     decay: Decay = 0.5
     scale: Finite = -1.0
     zoom: Annotated[Positive, "a note"] = 1.0
@@ -57,8 +58,8 @@ ALLOWED = {
     "even": [4],
 }
 REFUSED = {
-    "batch": [0, 10**19, 2.0, "7", True, np.nan, 10**400],
-    "widths": [(3, 0), (3, "4"), 65_537],
+    "batch": [None, 0, 10**19, 2.0, "7", True, np.nan, 10**400],
+    "widths": [(3, 0), (3, "4"), (None,), 65_537],
     "pairs": [((1, 2), (3, 0))],
     "rate": [0, 1.1, -1.0, math.nan],
     "decay": [1, -0.1],
@@ -95,7 +96,7 @@ def test_values_outside_the_range_are_named(name, value):
         ({"scale": math.inf}, "scale is inf: it must be a finite number"),
         ({"even": 3}, "even is 3: it must be a multiple of 2 and from 2 to 8"),
         ({"even": "3"}, "even is '3': it must be a whole number"),
-        ({"zoom": [None, "x"]}, "zoom is 'x': it must be a number"),
+        ({"zoom": "x"}, "zoom is 'x': it must be a number"),
     ],
 )
 def test_the_message_has_the_value_and_the_range(change, message):

@@ -39,6 +39,8 @@ from jaxportrait.whole import reserve
 from train.engine.checkpoints import FOLDER, Checkpoints
 
 MelBins = Annotated[int, Range(1, 1024)]
+LEAST_DEVIATION = 1e-6
+"""Deviation, in a checkpoint, of a value that never changed in training."""
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
 that it has not."""
 EXAMPLE = "--work-dir runs/flow --output checkpoints/mine"
@@ -109,7 +111,7 @@ def write_export(options: Options) -> str:
         # A flow transformer becomes a driver, guided as the one that it replaces.
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
         driver = make_driver(contents, run["config"]["motion_space"], previous)
-        drivers = {DRIVER: DriverEntry(driver, statistics)}
+        drivers = {DRIVER: DriverEntry(driver, without_zeros(statistics))}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
     if options.log_mel is not None:
         contents, rest = with_log_mel(contents, rest, options.log_mel)
@@ -220,6 +222,18 @@ def with_keypoints(contents: Contents, groups: Mapping[str, Any]) -> Contents:
     """
     keypoints = decode_block(groups, KeypointGroups, "keypoints")
     return replace(contents, keypoints=keypoints)
+
+
+def without_zeros(statistics: MotionStatistics | None) -> MotionStatistics | None:
+    """Return statistics whose deviations are all above 0, as checkpoints require.
+
+    A value that never changed in training stays at its mean, to a millionth.
+    """
+    if statistics is None:
+        return None
+    deviation = np.asarray(statistics.std)
+    positive = np.where(deviation > 0, deviation, LEAST_DEVIATION)
+    return replace(statistics, std=positive.astype(deviation.dtype))
 
 
 def make_driver(

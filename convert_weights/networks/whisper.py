@@ -26,14 +26,14 @@ LAYERS: Table = (
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> WhisperConfig:
     """Return the size; the file's metadata names the heads, which no shape shows."""
-    heads = metadata.get("n_audio_head")
     width, mel_bins, _ = shapes["encoder.conv1.weight"]
+    # A file without the metadata gets the published head width.
+    heads = metadata.get("n_audio_head", width // HEAD_WIDTH)
     return WhisperConfig(
         mel_bins=mel_bins,
         context=shapes["encoder.positional_embedding"][0],
         width=width,
-        # A file without the metadata gets the published head width.
-        heads=heads or width // HEAD_WIDTH,
+        heads=heads,
         layers=shapes.count("encoder.blocks.{i}"),
     )
 

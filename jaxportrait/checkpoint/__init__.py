@@ -10,12 +10,13 @@ arrays lie in `files`.
 from jaxportrait.checkpoint.arrays import Leaves, fill, leaf_shapes, leaves_of
 from jaxportrait.checkpoint.contents import (
     DRIVER,
-    CheckpointError,
     Contents,
     Crop,
     DriverEntry,
     untrained_statistics,
 )
+from jaxportrait.checkpoint.errors import CheckpointError
+from jaxportrait.checkpoint.fit import check_statistics
 from jaxportrait.checkpoint.read import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.write import (
     StorageType,
@@ -34,6 +35,7 @@ __all__ = [
     "Leaves",
     "StorageType",
     "check_destination",
+    "check_statistics",
     "fill",
     "leaf_shapes",
     "leaves_of",

@@ -2,14 +2,19 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx, traverse_util
 
+from jaxportrait.models.parts import abstract
+
 Leaves = Mapping[str, Any]
 """Dotted path -> array of a network."""
+ArrayShapes = Mapping[str, Any]
+"""Dotted path -> shape and dtype of an array, as attributes."""
 
 
 def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
@@ -17,6 +22,12 @@ def leaf_shapes(network: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         ".".join(map(str, path)): leaf.get_value() for path, leaf in _variables(network)
     }
+
+
+@lru_cache(maxsize=64)
+def shapes_of_config(config: Any) -> ArrayShapes:
+    """Return the shapes of the arrays of the network of this config."""
+    return leaf_shapes(abstract(config))
 
 
 def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:

@@ -1,12 +1,13 @@
 """The contents of a checkpoint, apart from the arrays of its networks."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
+from jaxportrait.checkpoint.errors import CheckpointError
+from jaxportrait.checkpoint.fit import check_parts, check_statistics
 from jaxportrait.checkpoint.kinds import driver_config, driver_kind
 from jaxportrait.models.appearance import AppearanceConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
@@ -21,13 +22,14 @@ from jaxportrait.motion.space import (
     KeypointGroups,
     MotionStatistics,
 )
+from jaxportrait.ranges import Range, check_ranges
+
+CropSide = Annotated[int, Range(32, 4096)]
+"""A picture that M halves five times has a pixel left."""
+Zoom = Annotated[float, Range(0.1, 10)]
 
 DRIVER = "flow"
 """Name of the driver in a checkpoint that `convert_weights` or `train.export` writes."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or written, or lacks a part or a driver."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,12 @@ class Crop:
       detector: name of the face detector that they were made with, where it is known.
     """
 
-    image_size: int = 256
-    zoom: float = 1.0
+    image_size: CropSide = 256
+    zoom: Zoom = 1.0
     detector: str | None = None
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise ValueError(f"image_size is {self.image_size}: it must be 1 or more")
-        if not (math.isfinite(self.zoom) and self.zoom > 0):
-            raise ValueError(f"zoom is {self.zoom}: it must be a positive number")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,12 @@ class Contents:
     keypoints: KeypointGroups = field(default_factory=KeypointGroups)
 
     def __post_init__(self) -> None:
+        check_parts(self.parts, self.crop.image_size)
         for name, driver in self.drivers.items():
             # The message names the driver, which the driver's config does not know.
             try:
+                if driver.statistics is not None:
+                    check_statistics(driver.statistics)
                 driver.config.check(self.parts, driver.statistics)
             except CheckpointError as error:
                 raise CheckpointError(f"driver {name}: {error}") from error

@@ -8,20 +8,19 @@ Format 2:
      "drivers": {name: {"kind": a row of `kinds.DRIVERS`, the fields of its config ...}},
      "keypoints": {"eyes", "brows", "lips"},
      "files": {name: {"bytes", "sha256"}},        optional
-     "sha256": {part: {path of an array: ...}}}   optional
+     "sha256": {part: {path of an array: ...}}}   optional; also of "statistics.DRIVER"
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from reprlib import repr as shorten
 from typing import Any, TypeVar
 
 import msgspec
 
-from jaxportrait.checkpoint.contents import (
-    DRIVER,
-    CheckpointError,
-    Crop,
-)
+from jaxportrait.checkpoint.contents import DRIVER, Crop
+from jaxportrait.checkpoint.errors import CheckpointError
 from jaxportrait.checkpoint.kinds import described_kinds, driver_config, driver_kind
 from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.motion.space import KeypointGroups
@@ -29,6 +28,9 @@ from jaxportrait.motion.space import KeypointGroups
 T = TypeVar("T")
 JSON = Mapping[str, Any]
 FORMAT = 2
+
+STATISTICS_NAME = "statistics.{}"
+"""Name of the checksums of a driver's statistics, beside those of the parts."""
 
 FORMAT_1_KINDS = {
     "lip_retargeting": "stitching",
@@ -59,7 +61,8 @@ class Description:
       parts: name -> config.
       drivers: name -> config.
       files: name -> size and checksum of a file.
-      sha256: part -> path of an array -> checksum; empty where none were stored.
+      sha256: part, or `STATISTICS_NAME` of a driver -> path of an array -> checksum;
+        empty where none were stored.
     """
 
     crop: Crop = field(default_factory=Crop)
@@ -120,7 +123,7 @@ def decode(values: JSON) -> Description:
     values = _mapping(values, "the config")
     if values.get("format") != FORMAT:
         raise CheckpointError(
-            f"it is of format {values.get('format')}, this version reads 1 and {FORMAT}: convert it again"
+            f"it is of format {shorten(values.get('format'))}, this version reads 1 and {FORMAT}: convert it again"
         )
     # An unknown field is an error: a newer version may rely on it.
     blocks = {name: block for name, block in values.items() if name != "format"}
@@ -155,6 +158,7 @@ def decode_by_kind(
         sizes = dict(_mapping(block, f"{noun} {name}"))
         kind = sizes.pop("kind", None)
         if not isinstance(kind, str) or kind not in kinds:
+            kind = kind if isinstance(kind, str) else shorten(kind)
             raise CheckpointError(
                 f"{noun} {name} is of kind {kind}, this version knows {', '.join(kinds)}"
             )
@@ -183,7 +187,16 @@ def convert(values: Any, kind: type[T], name: str) -> T:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+        raise CheckpointError(f"{name}: {error}{_value(error, values)}") from error
+
+
+def _value(error: msgspec.ValidationError, values: Any) -> str:
+    """Return the value of the field that msgspec's message names, if it names one."""
+    # A place is such as "at `$.widths[1]`".
+    place = re.search(r"at `\$\.(\w+)", str(error))
+    if place is None:
+        return ""
+    return f" ({place[1]} is {shorten(values[place[1]])})"
 
 
 def upgrade(values: JSON, statistics: JSON) -> tuple[dict[str, Any], JSON]:
@@ -243,5 +256,5 @@ def upgrade_part(name: str, sizes: JSON) -> dict[str, Any]:
 
 def _mapping(values: Any, name: str) -> JSON:
     if not isinstance(values, Mapping):
-        raise CheckpointError(f"{name} is {values!r}: expected fields by name")
+        raise CheckpointError(f"{name} is {shorten(values)}: expected fields by name")
     return values

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import orbax.checkpoint as ocp
 
-from jaxportrait.checkpoint.contents import CheckpointError
 from jaxportrait.checkpoint.description import FileRecord
+from jaxportrait.checkpoint.errors import CheckpointError
 
 PARAMS = "params"
 CONFIG = "config"

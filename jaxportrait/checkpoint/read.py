@@ -8,32 +8,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jaxportrait.checkpoint.arrays import checksum, fill, flatten, leaf_shapes, nest
-from jaxportrait.checkpoint.contents import (
-    CheckpointError,
-    Contents,
-    Crop,
-    DriverEntry,
-    listed,
+from jaxportrait.checkpoint.arrays import fill, leaf_shapes
+from jaxportrait.checkpoint.contents import Contents, Crop, DriverEntry, listed
+from jaxportrait.checkpoint.description import (
+    STATISTICS_NAME,
+    Description,
+    decode,
+    upgrade,
 )
-from jaxportrait.checkpoint.description import Description, decode, upgrade
-from jaxportrait.checkpoint.files import (
-    FILES,
-    PARAMS,
-    STATISTICS,
-    handler,
-    verify_files,
+from jaxportrait.checkpoint.errors import CheckpointError
+from jaxportrait.checkpoint.files import FILES, verify_files
+from jaxportrait.checkpoint.fit import check_arrays
+from jaxportrait.checkpoint.stored import (
+    read_arrays,
+    read_items,
+    verify_arrays,
+    verify_statistics,
 )
 from jaxportrait.models.inference import for_inference
 from jaxportrait.models.parts import Role, abstract
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
-
-READ_ERRORS = (OSError, ValueError, KeyError)
-"""Errors of Orbax about files that are missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -152,36 +149,20 @@ class Checkpoint:
 
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:
         """Return the stored arrays of `part`, whose names are those of `network`."""
-        names = leaf_shapes(network)
-        # Orbax restores only the leaves that are named here.
-        item = {part: nest(dict.fromkeys(names, 0))}
-        # Weights that are stored in float16 are widened.
-        as_float32 = ocp.RestoreArgs(
-            restore_type=np.ndarray, dtype=np.dtype(np.float32)
-        )
-        restore = ocp.args.PyTreeRestore(
-            item=item,
-            restore_args=jax.tree.map(lambda _: as_float32, item),
-            partial_restore=True,
-        )
+        leaves = read_arrays(self.path, part, leaf_shapes(network))
         try:
-            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-                leaves = flatten(reader.restore(self.path / PARAMS, args=restore)[part])
-        except READ_ERRORS as error:
+            verify_arrays(leaves, self.sha256.get(part, {}), f"its {part}")
+        except CheckpointError as error:
             raise CheckpointError(
-                f"{self.path} is damaged, its {part} cannot be read ({error}): convert it again"
+                f"{self.path} is damaged, {error}: convert it again"
             ) from error
-        # Checksums are optional, and of values: see `arrays.checksum`.
-        for name, digest in self.sha256.get(part, {}).items():
-            if name not in leaves or checksum(leaves[name]) != digest:
-                raise CheckpointError(
-                    f"{self.path} is damaged, {name} of its {part} is not what was stored: convert it again"
-                )
         return leaves
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Open the checkpoint at `path`.
+
+    Everything but the values of the networks' arrays is checked.
 
     Raises:
       CheckpointError: there is none, or it cannot be read.
@@ -192,25 +173,15 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"no checkpoint at {path}: make one with `python -m convert_weights`"
         )
-    # The description, and statistics where a driver has any.
-    try:
-        with ocp.Checkpointer(handler()) as reader:
-            config = ocp.args.Composite(config=ocp.args.JsonRestore())
-            values = reader.restore(path, args=config)["config"]
-            statistics = {}
-            if (path / STATISTICS).is_dir():
-                item = ocp.args.Composite(statistics=ocp.args.PyTreeRestore())
-                statistics = reader.restore(path, args=item)["statistics"]
-    except READ_ERRORS as error:
-        raise CheckpointError(
-            f"{path} is not a jaxportrait checkpoint, or it is damaged: {error}"
-        ) from error
+    items = read_items(path)
     # Everything that is wrong with the description names the checkpoint.
     try:
+        values, statistics = items.config, items.statistics
         if isinstance(values, Mapping) and values.get("format") == 1:
             values, statistics = upgrade(values, statistics)
         description = decode(values)
         contents = _contents(description, statistics)
+        check_arrays(contents.parts, items.shapes)
         verify_files(path, description.files)
     except CheckpointError as error:
         raise CheckpointError(
@@ -226,8 +197,8 @@ def _contents(description: Description, statistics: Mapping[str, Any]) -> Conten
     for name, config in description.drivers.items():
         arrays = statistics.get(name)
         if arrays:
-            arrays = MotionStatistics(
-                np.asarray(arrays["mean"]), np.asarray(arrays["std"])
-            )
+            digests = description.sha256.get(STATISTICS_NAME.format(name), {})
+            owner = f"the statistics of its driver {name}"
+            arrays = MotionStatistics(**verify_statistics(arrays, digests, owner))
         drivers[name] = DriverEntry(config, arrays or None)
     return Contents(description.crop, description.parts, drivers, description.keypoints)

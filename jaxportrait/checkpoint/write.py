@@ -12,8 +12,9 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from jaxportrait.checkpoint.arrays import Leaves, checksum, leaves_of, nest
-from jaxportrait.checkpoint.contents import CheckpointError, Contents, listed
-from jaxportrait.checkpoint.description import Description, encode
+from jaxportrait.checkpoint.contents import Contents, listed
+from jaxportrait.checkpoint.description import STATISTICS_NAME, Description, encode
+from jaxportrait.checkpoint.errors import CheckpointError
 from jaxportrait.checkpoint.files import (
     CONFIG,
     FILES,
@@ -22,6 +23,7 @@ from jaxportrait.checkpoint.files import (
     handler,
     record_files,
 )
+from jaxportrait.checkpoint.fit import check_arrays
 from jaxportrait.models.parts import build
 from jaxportrait.whole import write_whole
 
@@ -50,15 +52,19 @@ def save_checkpoint(
       overwrite: replace a checkpoint at `path`; without it, that is an error.
 
     Raises:
-      CheckpointError: `path` is taken, a weight is too large for `dtype`, or the parts
-        are not those of `contents`.
+      CheckpointError: `path` is taken, a weight is not finite or too large for
+        `dtype`, or the arrays are not those of `contents`.
     """
     # All checks come first: they are cheap, and nothing has been written yet.
     path = Path(path).absolute()
     files = files or {}
     check_destination(path, overwrite=overwrite)
     check_parts(contents, params)
+    for part, leaves in params.items():
+        check_finite(part, leaves)
     stored = {part: as_stored(part, leaves, dtype) for part, leaves in params.items()}
+    check_arrays(contents.parts, stored)
+    statistics = _statistics(contents)
     # Checksums are of the values as stored, after rounding to float16.
     description = Description(
         contents.crop,
@@ -66,7 +72,7 @@ def save_checkpoint(
         {name: driver.config for name, driver in contents.drivers.items()},
         contents.keypoints,
         record_files(files),
-        {part: _checksums(leaves) for part, leaves in stored.items()},
+        _all_checksums(stored, statistics),
     )
     # The items of the Orbax folder.
     items: dict[str, Any] = {
@@ -75,7 +81,6 @@ def save_checkpoint(
         ),
         CONFIG: ocp.args.JsonSave(encode(description)),
     }
-    statistics = _statistics(contents)
     if statistics:
         items[STATISTICS] = ocp.args.PyTreeSave(statistics)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +150,15 @@ def check_parts(contents: Contents, params: Mapping[str, Leaves]) -> None:
         )
 
 
+def check_finite(part: str, leaves: Leaves) -> None:
+    """Raise a CheckpointError if a value of a part is not a finite number."""
+    for name, leaf in leaves.items():
+        if not np.isfinite(leaf).all():
+            raise CheckpointError(
+                f"{part} has values that are not finite in {name}: its training had diverged, use an earlier state"
+            )
+
+
 def as_stored(part: str, leaves: Leaves, dtype: StorageType) -> dict[str, np.ndarray]:
     """Return the arrays in `dtype`.
 
@@ -169,8 +183,17 @@ def _bytes(leaves: Mapping[str, np.ndarray]) -> int:
     return sum(leaf.nbytes for leaf in leaves.values())
 
 
-def _checksums(leaves: Mapping[str, np.ndarray]) -> dict[str, str]:
-    return {name: checksum(leaf) for name, leaf in leaves.items()}
+def _all_checksums(
+    params: Mapping[str, Leaves], statistics: Mapping[str, Leaves]
+) -> dict[str, dict[str, str]]:
+    """Return the checksums of parts and of drivers' statistics, by array."""
+    groups = dict(params)
+    for driver, arrays in statistics.items():
+        groups[STATISTICS_NAME.format(driver)] = arrays
+    return {
+        group: {name: checksum(leaf) for name, leaf in arrays.items()}
+        for group, arrays in groups.items()
+    }
 
 
 def _statistics(contents: Contents) -> dict[str, dict[str, np.ndarray]]:

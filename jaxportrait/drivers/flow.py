@@ -29,6 +29,7 @@ from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import (
     MOTION_FPS,
@@ -103,6 +104,10 @@ class FlowDriverConfig:
             )
         # A checkpoint of only a driver has its encoder elsewhere.
         encoder = parts.get(self.features)
+        if encoder is not None and NETWORKS[kind_of(encoder)].role != "audio features":
+            raise CheckpointError(
+                f"its audio encoder {self.features} is of kind {kind_of(encoder)}, which encodes no sound"
+            )
         if encoder is not None and encoder.width != transformer.audio_width:
             raise CheckpointError(
                 f"its audio encoder {self.features} makes features of {encoder.width} values and the flow transformer "

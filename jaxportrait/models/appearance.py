@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, ConvNorm, batch_norm
 from jaxportrait.ops.resize import mean_pool
+from jaxportrait.ranges import Blocks, Halvings, Width, check_ranges
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class AppearanceConfig:
       residual_blocks: 3-D blocks on the volume.
     """
 
-    base_channels: int
-    max_channels: int
-    down_blocks: int
-    volume_channels: int
-    volume_depth: int
-    residual_blocks: int
+    base_channels: Width
+    max_channels: Width
+    down_blocks: Halvings
+    volume_channels: Width
+    volume_depth: Width
+    residual_blocks: Blocks
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @classmethod
     def full(cls) -> Self:

@@ -195,6 +195,12 @@ class GatedConvMLP(nnx.Module):
         return self.w2(nnx.silu(self.w1(x)) * self.w3(x))
 
 
+def check_heads(width: int, heads: int) -> None:
+    """Raise a ValueError unless attention heads divide a width evenly."""
+    if width % heads:
+        raise ValueError(f"heads is {heads}: it must divide the width, {width}")
+
+
 def batch_norm(
     channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
 ) -> nnx.BatchNorm:

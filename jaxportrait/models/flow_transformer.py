@@ -7,7 +7,7 @@ Source: the audio-driven LivePortrait (its AnimateNet), after MMAudio.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import Conv, GatedConvMLP
+from jaxportrait.models.blocks import Conv, GatedConvMLP, check_heads
 from jaxportrait.models.mmdit import (
     Block,
     BlockSizes,
@@ -26,10 +26,14 @@ from jaxportrait.models.mmdit import (
 )
 from jaxportrait.ops.resize import resize_linear
 from jaxportrait.ops.rope import rotary_table
+from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
 from jaxportrait.types import AudioCondition
 
 TIME_PERIOD = 10_000.0
 """Ratio of the highest to the lowest frequency of the time embedding, as in MMAudio."""
+
+WindowLength = Annotated[int, Range(2, 4096)]
+"""Elements of a window, which windows overlap by half."""
 
 normal_002 = nnx.initializers.normal(0.02)
 
@@ -49,14 +53,23 @@ class FlowTransformerConfig:
       audio_frames: audio features of one window.
     """
 
-    motion_width: int
-    audio_width: int
-    width: int
-    heads: int
-    joint_blocks: int
-    fused_blocks: int
-    motion_frames: int = 30
-    audio_frames: int = 50
+    motion_width: Width
+    audio_width: Width
+    width: Width
+    heads: Heads
+    joint_blocks: Blocks
+    fused_blocks: Blocks
+    motion_frames: WindowLength = 30
+    audio_frames: WindowLength = 50
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_heads(self.width, self.heads)
+        # Rotary positions turn pairs of values.
+        if self.head_dim % 2:
+            raise ValueError(
+                f"a head has {self.head_dim} values, width / heads: they must be even"
+            )
 
     @property
     def head_dim(self) -> int:

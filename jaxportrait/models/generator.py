@@ -5,7 +5,7 @@ spatially-adaptive normalization", 2019.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import jax.numpy as jnp
 from flax import nnx
@@ -14,6 +14,9 @@ from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import NORM_EPSILON, Conv, SpectralConv
 from jaxportrait.ops.resize import pixel_shuffle, upsample_nearest
+from jaxportrait.ranges import Blocks, Range, Width, check_ranges
+
+Upscale = Annotated[int, Range(1, 8)]
 
 SLOPE = 0.2
 """Negative slope of every leaky ReLU, as published."""
@@ -31,11 +34,14 @@ class GeneratorConfig:
       middle_blocks: blocks of the features' size, before the two that double it.
     """
 
-    features: int
-    hidden: int = 128
-    output_channels: int = 64
-    upscale: int = 2
-    middle_blocks: int = 6
+    features: Width
+    hidden: Width = 128
+    output_channels: Width = 64
+    upscale: Upscale = 2
+    middle_blocks: Blocks = 6
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @classmethod
     def full(cls) -> Self:

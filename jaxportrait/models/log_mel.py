@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
+from jaxportrait.ranges import Width, check_ranges
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,10 @@ class LogMelConfig:
       mel_bins: mel filters of the spectrogram; a feature is twice as wide.
     """
 
-    mel_bins: int = 80
+    mel_bins: Width = 80
 
-    def __post_init__(self):
-        if self.mel_bins < 1:
-            raise ValueError(
-                f"a log-mel spectrogram of {self.mel_bins} bins is empty: use 1 or more, such as 80"
-            )
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def width(self) -> int:

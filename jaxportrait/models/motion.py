@@ -12,7 +12,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.convnextv2 import ConvNeXtV2
+from jaxportrait.motion.space import KEYPOINTS
 from jaxportrait.ops.geometry import expected_degrees
+from jaxportrait.ranges import Blocks, Width, check_ranges
 from jaxportrait.types import Motion
 
 
@@ -27,10 +29,21 @@ class MotionConfig:
       pose_bins: bins over which each angle is predicted.
     """
 
-    depths: tuple[int, ...]
-    widths: tuple[int, ...]
-    keypoints: int = 21
-    pose_bins: int = 66
+    depths: tuple[Blocks, ...]
+    widths: tuple[Width, ...]
+    keypoints: int = KEYPOINTS
+    pose_bins: Width = 66
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not self.depths or len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths are {self.depths} and widths {self.widths}: each stage has one of both"
+            )
+        if self.keypoints != KEYPOINTS:
+            raise ValueError(
+                f"keypoints is {self.keypoints}: a frame of motion has {KEYPOINTS}"
+            )
 
     @classmethod
     def full(cls) -> Self:

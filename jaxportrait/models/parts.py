@@ -5,11 +5,15 @@ names a row here: `stitching` and `lip_retargeting`, for example, are two parts 
 kind `stitching`.
 """
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, cast
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
@@ -83,5 +87,25 @@ def build(config: Any, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx
 
 def abstract(config: Any, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
     """Return the network of this config with shapes in place of arrays."""
-    # Any key does, since nothing is drawn.
-    return nnx.eval_shape(lambda: build(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    # A copy, since the caller may fill it.
+    return nnx.clone(_abstract(config, jnp.dtype(dtype)))
+
+
+class SameKey:
+    """Random generators of one key, where shapes are wanted and nothing is drawn.
+
+    Those of Flax count their keys, which takes most of the time that tracing takes.
+    """
+
+    def __init__(self) -> None:
+        self.key = jax.random.key(0)
+
+    def __getattr__(self, stream: str) -> Callable[[], Array]:
+        return lambda: self.key
+
+
+# Tracing a network's initialisation takes up to half a second, a copy few milliseconds.
+@lru_cache(maxsize=64)
+def _abstract(config: Any, dtype: DTypeLike) -> nnx.Module:
+    rngs = cast(nnx.Rngs, SameKey())
+    return nnx.eval_shape(lambda: build(config, dtype=dtype, rngs=rngs))

@@ -12,6 +12,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxportrait.ranges import Width, check_ranges
+
 
 @dataclass(frozen=True)
 class StitchingConfig:
@@ -23,9 +25,12 @@ class StitchingConfig:
       outputs: values that it returns.
     """
 
-    inputs: int
-    hidden: tuple[int, ...]
-    outputs: int
+    inputs: Width
+    hidden: tuple[Width, ...]
+    outputs: Width
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @classmethod
     def stitching(cls, keypoints: int = 21) -> Self:

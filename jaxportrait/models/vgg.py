@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import Conv, channelwise
 from jaxportrait.ops.resize import max_pool
+from jaxportrait.ranges import Width, check_ranges
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)
 """Convolutions of each stage; those after relu5_1 are left out."""
@@ -35,7 +36,12 @@ class VGGConfig:
         width.
     """
 
-    widths: tuple[int, int, int, int, int]
+    widths: tuple[Width, Width, Width, Width, Width]
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if len(self.widths) != len(CONVOLUTIONS):
+            raise ValueError(f"widths are {self.widths}: VGG-19 has five stages")
 
     @property
     def halvings(self) -> int:

@@ -22,6 +22,7 @@ from jaxportrait.ops.grid import (
     sample_volume,
     translate_volume,
 )
+from jaxportrait.ranges import Halvings, Positive, Taps, Width, check_ranges
 from jaxportrait.types import AnyArray
 
 SLOPE = 0.01
@@ -47,16 +48,22 @@ class WarpingConfig:
         must be wider.
     """
 
-    keypoints: int
-    volume_channels: int
-    volume_depth: int
-    features: int
-    compressed_channels: int
-    hourglass_channels: int
-    hourglass_max_channels: int
-    hourglass_blocks: int
-    mask_kernel: int = 7
-    heat_depth: float = 0.1
+    keypoints: Width
+    volume_channels: Width
+    volume_depth: Width
+    features: Width
+    compressed_channels: Width
+    hourglass_channels: Width
+    hourglass_max_channels: Width
+    hourglass_blocks: Halvings
+    mask_kernel: Taps = 7
+    heat_depth: Positive = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        # An even kernel is not padded, and its map would be smaller.
+        if self.mask_kernel % 2 == 0:
+            raise ValueError(f"mask_kernel is {self.mask_kernel}: it must be odd")
 
     @property
     def motion_channels(self) -> int:

@@ -13,7 +13,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import NORM_EPSILON, Conv
+from jaxportrait.models.blocks import NORM_EPSILON, Conv, check_heads
+from jaxportrait.ranges import Blocks, Heads, Width, check_ranges
 
 LONGEST_WAVELENGTH = 10_000.0
 """Longest wavelength of the positions in units of 2 pi, as in Whisper."""
@@ -31,11 +32,18 @@ class WhisperConfig:
       layers: blocks of the transformer.
     """
 
-    mel_bins: int
-    context: int
-    width: int
-    heads: int
-    layers: int
+    mel_bins: Width
+    context: Width
+    width: Width
+    heads: Heads
+    layers: Blocks
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_heads(self.width, self.heads)
+        # Positions are sines and cosines of two wavelengths or more.
+        if self.width % 2 or self.width < 4:
+            raise ValueError(f"width is {self.width}: it must be even, and 4 or more")
 
     @classmethod
     def full(cls) -> Self:

@@ -189,8 +189,7 @@ def test_the_config_of_a_newer_version_is_named(copy):
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_checkpoint_is_one_clear_error(copy, item, damage):
     damage_files(copy / item, damage)
-    message = r"copy is not a jaxportrait checkpoint, or it is damaged"
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=r"copy.* it is damaged"):
         open_checkpoint(copy)
 
 

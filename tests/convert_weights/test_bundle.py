@@ -1,14 +1,15 @@
 """Files to parts, and the motion statistics."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from convert_weights.bundle import convert_files, lip_statistics, write
 from convert_weights.convert import ConversionError
 from convert_weights.recipe import STATISTICS_FILE
-from convert_weights.sources import read_tensors
 from jaxportrait.checkpoint import Contents, open_checkpoint
 from jaxportrait.motion.space import LIP_KEYPOINTS
 
@@ -24,7 +25,7 @@ def change_statistics(published, path, change):
     torch.save(
         {
             name: change(tensor)
-            for name, tensor in read_tensors(published / STATISTICS_FILE).items()
+            for name, tensor in torch.load(published / STATISTICS_FILE).items()
         },
         path,
     )
@@ -79,7 +80,7 @@ def test_half_precision_files_convert_to_the_same_numbers(files, tmp_path):
     # Rounded to half precision, and the same values in float32.
     halves = {
         key: tensor.half() if tensor.is_floating_point() else tensor
-        for key, tensor in read_tensors(files["appearance"]).items()
+        for key, tensor in torch.load(files["appearance"]).items()
     }
     torch.save(halves, tmp_path / "half.pth")
     torch.save(
@@ -121,7 +122,7 @@ def test_statistics_that_disagree_are_an_error(
 ):
     path = change_statistics(published, tmp_path / "statistic.pt", change)
     with pytest.raises(
-        ConversionError, match=r"statistic\.pt .*disagrees|statistic\.pt .*not finite"
+        ConversionError, match=r"statistic\.pt .*disagrees|statistic\.pt.* not finite"
     ):
         convert_files({"flow_transformer": transformer_file}, path)
 
@@ -165,7 +166,7 @@ def test_statistics_without_a_transformer_are_an_error(files, published):
 
 
 def test_a_whisper_file_without_its_dimensions_is_named(files, tmp_path):
-    torch.save(read_tensors(files["whisper"])["model_state_dict"], tmp_path / "bare.pt")
+    torch.save(torch.load(files["whisper"])["model_state_dict"], tmp_path / "bare.pt")
     with pytest.raises(ConversionError, match=r"bare\.pt has no entry dims \(it has: "):
         convert_files({"whisper": tmp_path / "bare.pt"})
 
@@ -180,17 +181,112 @@ def test_an_entry_that_holds_no_names_is_named(tmp_path):
 
 def test_a_stitching_file_without_an_entry_is_named(files, tmp_path):
     # One file has three parts.
-    entries = read_tensors(files["stitching_retargeting"])
+    entries = torch.load(files["stitching_retargeting"])
     del entries["retarget_eye"]
     torch.save(entries, tmp_path / "two.pth")
     with pytest.raises(ConversionError, match=r"two\.pth has no entry retarget_eye"):
         convert_files({"stitching_retargeting": tmp_path / "two.pth"})
 
 
+@pytest.mark.parametrize("heads", [0, 7, -1, "six", 1.5, None])
+def test_heads_that_cannot_be_are_named(files, tmp_path, heads):
+    content = torch.load(files["whisper"])
+    content["dims"]["n_audio_head"] = heads
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(
+        ConversionError, match=r"odd\.pt.* makes no whisper \(heads is "
+    ):
+        convert_files({"whisper": tmp_path / "odd.pt"})
+
+
+def flat_stitching(files) -> dict[str, torch.Tensor]:
+    """Return the stitching file's tensors by one name each."""
+    entries = torch.load(files["stitching_retargeting"])
+    return {
+        f"{entry}_module.{key.removeprefix('module.')}": tensor
+        for entry, tensors in entries.items()
+        for key, tensor in tensors.items()
+    }
+
+
+def test_a_flat_stitching_file_is_read(files, converted, tmp_path):
+    save_file(flat_stitching(files), tmp_path / "flat.safetensors")
+    flat = convert_files({"stitching_retargeting": tmp_path / "flat.safetensors"})
+    assert len(flat.params) == 3
+    for part, leaves in flat.params.items():
+        np.testing.assert_equal(leaves, converted.params[part])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"other.weight": torch.ones(3)}, r"tensors of none of .*: other\.weight"),
+        ({"retarget_mouth": {"a": torch.ones(3)}}, "no entry retarget_shoulder"),
+    ],
+)
+def test_a_flat_file_of_something_else_is_named(files, tmp_path, change, message):
+    torch.save({**flat_stitching(files), **change}, tmp_path / "flat.pth")
+    with pytest.raises(ConversionError, match=message):
+        convert_files({"stitching_retargeting": tmp_path / "flat.pth"})
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tensors: {f"_orig_mod.{key}": item for key, item in tensors.items()},
+        lambda tensors: {f"module.module.{key}": item for key, item in tensors.items()},
+        lambda tensors: {f"module._orig_mod.{key}": i for key, i in tensors.items()},
+        lambda tensors: {
+            key.replace(".", "._orig_mod.", 1): i for key, i in tensors.items()
+        },
+        lambda tensors: {"state_dict": tensors, "epoch": 3},
+        lambda tensors: {key: item.double() for key, item in tensors.items()},
+    ],
+    ids=["compiled", "wrapped twice", "both", "compiled layers", "entry", "float64"],
+)
+def test_weights_as_training_programs_save_them_are_the_same(
+    files, converted, tmp_path, wrap
+):
+    torch.save(wrap(torch.load(files["appearance"])), tmp_path / "wrapped.pth")
+    wrapped = convert_files({"appearance": tmp_path / "wrapped.pth"})
+    np.testing.assert_equal(
+        wrapped.params["appearance"], converted.params["appearance"]
+    )
+
+
+def test_values_beyond_float32_are_named(files, tmp_path):
+    tensors = torch.load(files["appearance"])
+    tensors["second.bias"] = tensors["second.bias"].double() * 0 + 1e300
+    torch.save(tensors, tmp_path / "large.pth")
+    with pytest.raises(ConversionError, match=r"second\.bias .*not finite in float32"):
+        convert_files({"appearance": tmp_path / "large.pth"})
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(0, "above 0"), (-1, "above 0"), (math.nan, "finite")]
+)
+def test_deviations_that_normalise_nothing_are_refused(
+    transformer_file, published, tmp_path, value, word
+):
+    tensors = load_file(transformer_file)
+    tensors["latent_std"][..., 3] = value
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ConversionError, match=word):
+        convert_files({"flow_transformer": tmp_path / "model.safetensors"})
+    statistics = torch.load(published / STATISTICS_FILE)
+    # The x of the first lip keypoint, 6.
+    statistics["std"].view(-1)[18] = value
+    torch.save(statistics, tmp_path / "statistic.pt")
+    with pytest.raises(
+        ConversionError, match=rf"statistic\.pt: the deviation .*{word}"
+    ):
+        lip_statistics(tmp_path / "statistic.pt")
+
+
 def test_an_attention_head_wider_than_the_network_is_an_error(
     transformer_file, tmp_path
 ):
-    tensors = read_tensors(transformer_file)
+    tensors = load_file(transformer_file)
     # The width of a head is read from this tensor.
     tensors["fused_blocks.0.attn.q_norm.weight"] = torch.ones(1000)
     save_file(tensors, tmp_path / "model.safetensors")
@@ -203,7 +299,7 @@ def test_an_attention_head_wider_than_the_network_is_an_error(
     "key", ["first.conv.weight", "second.weight", "resblocks_3d.3dr0.conv1.weight"]
 )
 def test_a_tensor_of_another_rank_is_an_error_of_the_file(files, tmp_path, key, shape):
-    tensors = read_tensors(files["appearance"])
+    tensors = torch.load(files["appearance"])
     tensors[key] = torch.ones(shape)
     torch.save(tensors, tmp_path / "bent.pth")
     with pytest.raises(ConversionError, match=r"bent\.pth"):

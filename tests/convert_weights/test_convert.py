@@ -80,7 +80,7 @@ def test_every_leaf_is_filled_and_laid_out(tensors, shapes):
             {"first.bias": np.ones(4, np.int64)},
             r"first\.bias is int64, but stem\.bias is float32",
         ),
-        ({"first.bias": np.ones(4)}, r"first\.bias is float64"),
+        ({"first.bias": np.ones(4, bool)}, r"first\.bias is bool"),
         (
             {"first.bias": np.full(4, np.nan, np.float32)},
             r"first\.bias holds values that are not finite",
