@@ -6,7 +6,6 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_array_equal
 
 from convert_weights.bundle import convert_files
@@ -145,6 +144,7 @@ def as_type(variables: dict[str, np.ndarray], dtype) -> dict[str, np.ndarray]:
 def test_a_folder_is_converted_as_the_file_of_the_same_encoder(
     tensors, variables, dtype, tmp_path
 ):
+    torch = pytest.importorskip("torch")
     file = tmp_path / "tiny.pt"
     state_dict = {name: torch.from_numpy(value) for name, value in tensors.items()}
     torch.save({"dims": {"n_audio_head": HEADS}, "model_state_dict": state_dict}, file)
