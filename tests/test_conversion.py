@@ -13,7 +13,15 @@ from tests.convert_weights.test_ctranslate2 import (
 WITHOUT_TORCH = """
 import sys
 
-sys.modules["torch"] = None
+
+class WithoutTorch:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "torch":
+            raise ModuleNotFoundError("no torch", name=name)
+
+
+sys.meta_path.insert(0, WithoutTorch)
 from jaxportrait.__main__ import main
 
 main()
