@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxportrait.console.errors import INVALID
 from jaxportrait.console.extras import explain_missing_package
+from jaxportrait.console.interrupts import end, receive_signals
 from jaxportrait.console.options import COMMAND, begin_program, print_rename
 from jaxportrait.console.origin import prefer_own_programs
 
@@ -122,7 +123,10 @@ def run_program(name: str, arguments: list[str]) -> None:
     # the program's help page and errors show this name
     sys.argv = [f"{COMMAND} {name}", *arguments]
     try:
-        getattr(import_module(module), function)()
+        # Large packages take seconds to import.
+        with receive_signals(end):
+            start = getattr(import_module(module), function)
+        start()
     except ModuleNotFoundError as error:
         line = explain_missing_package(sys.argv[0], error)
         if line is None:

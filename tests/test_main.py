@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -185,3 +186,28 @@ def test_the_package_installs_the_command_and_every_old_script():
         # Scripts that name nothing would fail only when they run.
         module, _, function = entry.partition(":")
         assert callable(getattr(import_module(module), function))
+
+
+SLOW = """
+from jaxportrait import __main__ as command
+command.PROGRAMS["slow"] = command.Program("slow:main", "imports slowly")
+command.run_program("slow", [])
+"""
+
+
+def test_ctrl_c_while_a_program_is_imported_prints_no_traceback(tmp_path):
+    (tmp_path / "slow.py").write_text("print('begun', flush=True)\nwhile True: pass")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Shells start background jobs with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (-signal.SIGINT, "interrupted\n")
