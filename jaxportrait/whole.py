@@ -28,6 +28,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 CURRENT_FOLDER = -100
 """AT_FDCWD of <fcntl.h>: paths are absolute or relative to the working directory."""
+DESCRIPTION_BYTES = 2**20
+"""Bytes of names and indices beside arrays; Orbax has files of its own for them."""
 RESERVATION = "0" * 8
 """Code of the partial folder that reserves a destination."""
 EXCHANGE = 2
@@ -148,15 +150,18 @@ def abandon_all() -> list[Path]:
 
 
 def check_room(destination: Path, size: int) -> None:
-    """Raise an OSError unless the destination's disk has room for `size` bytes."""
-    if size:
-        folder = destination.parent
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise OSError(
-                f"{destination} cannot be written: it needs {_megabytes(size)}, and "
-                f"{folder} has {_megabytes(free)} left; free some, or choose another folder"
-            )
+    """Raise an OSError unless the destination's disk has room for `size` bytes, and
+    some more for their description; no bytes need no room."""
+    if not size:
+        return
+    folder = destination.parent
+    needed = size + DESCRIPTION_BYTES
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"{destination} cannot be written: it needs {_megabytes(needed)}, and "
+            f"{folder} has {_megabytes(free)} left; free some, or choose another folder"
+        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.whole import check_room
 from train.engine.state import Params, TrainState
 
 FOLDER = "checkpoints"
@@ -98,10 +99,19 @@ class Checkpoints:
                 "std": np.asarray(saved.statistics.std),
             }
             items["statistics"] = ocp.args.StandardSave(arrays)
+        self._check_room(state)
         metrics = None if validation_loss is None else {LOSS: validation_loss}
         self._manager.save(
             int(state.step), args=ocp.args.Composite(**items), metrics=metrics
         )
+
+    def _check_room(self, state: TrainState) -> None:
+        """Raise an OSError unless the state fits on the disk: half a state would be
+        noticed late, and by many lines of TensorStore."""
+        arrays = jax.tree.leaves((state.params, state.average, state.optimizer))
+        if jax.process_index() == 0:
+            size = sum(array.nbytes for array in arrays)
+            check_room(self._path / str(state.step), size)
 
     def restore(
         self, step: int, like: TrainState
