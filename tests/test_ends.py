@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -45,7 +46,7 @@ class Program:
     """
 
     module: str
-    options: list[str]
+    options: Sequence[str]
     result: str
     moments: tuple[str, ...] = MOMENTS
     read: Callable[[Path], object] = field(default=lambda path: read_files(path))
