@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -143,13 +143,6 @@ def process_by_two(shared, mead) -> Program:
 
 
 @pytest.fixture(scope="session")
-def process_on_ray(shared, mead) -> Program:
-    pytest.importorskip("ray", reason="Ray is not installed (extra `cluster`)")
-    program = process_with(shared, mead, 2)
-    return replace(program, options=[*program.options, "--engine", "ray"])
-
-
-@pytest.fixture(scope="session")
 def frames_by_two(mead) -> Program:
     words = (
         f"--dataset-path {mead} --output-path out --size 64 --detector haar --workers 2"
@@ -211,7 +204,6 @@ PROGRAMS = (
     "convert",
     "process",
     "process_by_two",
-    "process_on_ray",
     "frames_by_two",
     "synthesize",
     "train",
@@ -442,7 +434,6 @@ def can_mount() -> bool:
     ("name", "size"),
     [
         ("animate", "16k"),
-        ("warm_up", "16k"),
         ("convert", "16k"),
         ("convert", "600k"),
         ("process", "16k"),
