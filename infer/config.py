@@ -10,6 +10,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import DType
+from jaxportrait.driving import DrivingKind
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.write import (
@@ -24,21 +25,21 @@ from jaxportrait.ranges import VideoSide
 
 @dataclass(frozen=True)
 class Inputs:
-    """Picture, sound and networks; each is the demo's by default.
+    """Picture, driving file and networks; each is the demo's by default.
 
     Attributes:
       source: picture with a face.
-      driving: speech recording (wav, mp3, m4a, flac, ogg, ...).
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...), video whose face moves
+        the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`; the demo's know only drawn heads.
-      driving_kind: `audio` uses the sound of a video passed as --driving.
+      driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
 
     source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
-    driving: Annotated[Path, arg(aliases=["-d"], metavar="AUDIO")] = demo.SENTENCE
+    driving: Annotated[Path, arg(aliases=["-d"], metavar="FILE")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
-    # A video may drive in other ways later, so its sound must be asked for.
-    driving_kind: Literal["auto", "audio"] = "auto"
+    driving_kind: DrivingKind = "auto"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Output:
       output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
         .webp, or FOLDER/%06d.png or .jpg); or a folder for `SOURCE--DRIVING.mp4`,
         created if it is missing.
-      output_fps: frame rate, in frames per second.
+      output_fps: frame rate, in frames per second; by default that of the motion, 30
+        for speech.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; by default the picture's.
       crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51.
@@ -60,7 +62,7 @@ class Output:
     output: Annotated[Path, arg(aliases=["-o", "--output-dir"], metavar="FILE|DIR")] = (
         Path("generated")
     )
-    output_fps: float = 30.0
+    output_fps: float | None = None
     max_size: VideoSide | None = None
     crf: int = 18
     encoder: Encoder = "auto"
@@ -149,9 +151,9 @@ class Options:
         """Return the clip that these options ask for."""
         return Request(
             source=self.input.source,
-            audio=self.input.driving,
+            driving=self.input.driving,
             output=self.clip_path(),
-            allow_video=self.input.driving_kind == "audio",
+            driving_kind=self.input.driving_kind,
             face=self.detection.face,
             max_size=self.output.max_size,
             sampling=self.sampling,

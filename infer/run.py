@@ -7,8 +7,8 @@ from infer.config import Options
 from jaxportrait.cache import open_cache
 from jaxportrait.console.job import JobDisplay
 from jaxportrait.console.output import is_terminal, print_result, printable
+from jaxportrait.driving import clip_seconds, open_driving
 from jaxportrait.job import Notify, run_job, time_stages
-from jaxportrait.media.audio import Audio
 
 
 def run(options: Options) -> None:
@@ -37,13 +37,13 @@ def warm_up(options: Options, notify: Notify) -> Path:
     cache = open_cache(options.device.compilation_cache)
     request = options.request()
     # The same checks as for a clip, before minutes of compiling.
-    audio = Audio.open(request.audio, allow_video=request.allow_video)
+    seconds = clip_seconds(open_driving(request.driving, request.driving_kind))
     with (
         time_stages(notify) as stage,
-        stage(f"compiling for clips of up to {audio.duration:.1f} s"),
+        stage(f"compiling for clips of up to {seconds:.1f} s"),
     ):
         options.networks().load().warm_up(
-            audio.duration,
+            seconds,
             sampling=request.sampling,
             retargeting=request.retargeting,
             output_fps=request.output_fps,

@@ -83,14 +83,14 @@ class Animation:
     Attributes:
       size: width and height.
       fps: frames a second.
-      audio: sound of the clip.
+      audio: sound of the clip; None for a silent one.
       keypoints: driving keypoints of every frame.
       make_frames: makes the frames.
     """
 
     size: tuple[int, int]
     fps: float
-    audio: Audio
+    audio: Audio | None
     keypoints: Float[np.ndarray, "frames k 3"]
     make_frames: MakeFrames
 

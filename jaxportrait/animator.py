@@ -20,10 +20,11 @@ from jaxportrait.animation import (
     frame_counts,
     usable_rate,
 )
-from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
-from jaxportrait.drivers.base import Driver
+from jaxportrait.drivers.base import Driver, frame_count
 from jaxportrait.drivers.registry import load_driver
+from jaxportrait.drivers.video import VideoDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import (
     SOURCE_SCALE,
@@ -65,7 +66,7 @@ class Animator:
 
     Attributes:
       renderer: makes frames of motion.
-      driver: makes motion of sound.
+      driver: makes motion of sound; None where only other motion is used.
       detector: finds the face in a picture.
     """
 
@@ -77,7 +78,7 @@ class Animator:
         batch_size: int | None = None,
         devices: int | None = None,
         detector: Detector | None = None,
-        driver: Driver | str = "flow",
+        driver: Driver | str | None = DRIVER,
     ):
         """Load the networks of an open checkpoint.
 
@@ -89,7 +90,8 @@ class Animator:
           devices: how many devices share the frames of a clip; see `Renderer`.
           detector: finds the face in a picture; by default the one that the networks'
             crops were made with, or else the best that is available.
-          driver: makes motion of sound; a name is loaded from the checkpoint.
+          driver: makes motion of sound; a name is loaded from the checkpoint, and None
+            leaves it out.
 
         Raises:
           CheckpointError: a part is missing or cannot be read.
@@ -121,6 +123,7 @@ class Animator:
         devices: int | None = None,
         detector: DetectorName = "auto",
         detector_models: str | Path | None = None,
+        driver: Driver | str | None = DRIVER,
     ) -> "Animator":
         """Open a checkpoint, by its path or already open, and a face detector by name.
 
@@ -137,6 +140,7 @@ class Animator:
             batch_size=batch_size,
             devices=devices,
             detector=opened_detector,
+            driver=driver,
         )
 
     def __repr__(self) -> str:
@@ -218,12 +222,13 @@ class Animator:
             default the driver's own rate.
         """
         self.check_retargeting(retargeting)
+        driver = self._sound_driver()
         # Motion and file share one exact rate.
-        fps = usable_rate(self.driver.fps if output_fps is None else output_fps)
+        fps = usable_rate(driver.fps if output_fps is None else output_fps)
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
-        count, frames = frame_counts(sound.duration, fps, self.driver.fps)
-        driver = self.driver.with_sampling(sampling)
+        count, frames = frame_counts(sound.duration, fps, driver.fps)
+        driver = driver.with_sampling(sampling)
         # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
@@ -233,9 +238,64 @@ class Animator:
         make_frames = partial(self._frames, portrait, keypoints)
         return Animation(portrait.size, fps, sound, keypoints, make_frames)
 
+    def drive(
+        self,
+        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        motion: MotionClip,
+        *,
+        audio: FileSource | Audio | None = None,
+        retargeting: Retargeting = Retargeting(),
+        output_fps: float | None = None,
+    ) -> Animation:
+        """Return the clip of a portrait that moves as another face does.
+
+        The first frame of the motion leaves the portrait as it is, unless the motion is
+        absolute.
+
+        Args:
+          image: a picture, as in `prepare`, or a portrait that was prepared before.
+          motion: that of a video (see `read_motion`) or of a file (see `load_motion`).
+          audio: sound of the clip, as in `animate`; by default the clip is silent.
+          retargeting: options of the source's motion.
+          output_fps: frames a second, to which the motion is resampled; by default its
+            own rate.
+        """
+        self.renderer.check_retargeting(retargeting, moves_head=motion.moves_head)
+        fps = usable_rate(motion.fps if output_fps is None else output_fps)
+        portrait = image if isinstance(image, Portrait) else self.prepare(image)
+        if audio is not None and not isinstance(audio, Audio):
+            audio = Audio.open(audio, allow_video=True)
+        count = frame_count(len(motion) / motion.fps, fps)
+        keypoints = self.renderer.keypoints(
+            portrait.source,
+            motion.resample(fps, count),
+            "first",
+            retargeting,
+            portrait.openness,
+        )
+        make_frames = partial(self._frames, portrait, keypoints)
+        return Animation(portrait.size, fps, audio, keypoints, make_frames)
+
+    def read_motion(self, video: str | Path, fps: float) -> MotionClip:
+        """Read the motion of the largest face of a video, at so many frames a second.
+
+        Raises:
+          NoFaceError: there is no steady face.
+          ValueError, OSError: the file cannot be read.
+        """
+        driver = VideoDriver(
+            read=self.renderer.read,
+            detector=self.detector,
+            image_size=self.renderer.image_size,
+            zoom=self.renderer.crop_zoom,
+            fps=fps,
+        )
+        return driver.make(video)
+
     def check_retargeting(self, retargeting: Retargeting) -> None:
         """Raise a ValueError unless the driver's motion can be used so."""
-        self.renderer.check_retargeting(retargeting, moves_head=self.driver.moves_head)
+        driver = self._sound_driver()
+        self.renderer.check_retargeting(retargeting, moves_head=driver.moves_head)
         if retargeting.retargets:
             raise OptionError(
                 "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
@@ -256,17 +316,25 @@ class Animator:
         compiled.
         """
         self.check_retargeting(retargeting)
-        fps = usable_rate(self.driver.fps if output_fps is None else output_fps)
-        _, frames = frame_counts(seconds, fps, self.driver.fps)
-        self.driver.with_sampling(sampling).warm_up(frames)
+        driver = self._sound_driver()
+        fps = usable_rate(driver.fps if output_fps is None else output_fps)
+        _, frames = frame_counts(seconds, fps, driver.fps)
+        driver.with_sampling(sampling).warm_up(frames)
         size = self.renderer.image_size
         source = self.renderer.source(np.zeros((size, size, 3), np.uint8))
-        space = MOTION_SPACES["face" if self.driver.moves_head else "lip"]
+        space = MOTION_SPACES["face" if driver.moves_head else "lip"]
         neutral = np.asarray(space.select(neutral_frames(1)))
         motion = MotionClip.from_values(neutral, space, fps)
         keypoints = self.renderer.keypoints(source, motion, "mixed", retargeting)
         for _ in self.renderer.frames(source, keypoints):
             pass
+
+    def _sound_driver(self) -> Driver:
+        if self.driver is None:
+            raise ValueError(
+                "sound needs a driver, and the animator was opened without one"
+            )
+        return self.driver
 
     def _frames(
         self,

@@ -26,6 +26,7 @@ from jaxportrait.animation import (
 from jaxportrait.animator import Animator, DType
 from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.drivers.flow import FlowDriverConfig
+from jaxportrait.driving import Driving, DrivingKind, open_driving
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import MESH_REMEDY, DetectorName
 from jaxportrait.media.image import read_image
@@ -61,30 +62,30 @@ class Request:
 
     Attributes:
       source: picture with a face.
-      audio: speech recording.
+      driving: speech recording, driving video, or file of motion.
       output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
         its folder is created if it is missing.
-      allow_video: accept a video as `audio` and use its sound.
+      driving_kind: "audio" uses only the sound of a driving video.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; None leaves the picture's size.
       sampling: options of motion generation.
       retargeting: options of the source's motion.
-      output_fps: frames per second of the video.
+      output_fps: frames per second of the video; by default the motion's own rate.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: H.264 encoder.
     """
 
     source: Path
-    audio: Path
+    driving: Path
     output: Path
-    allow_video: bool = False
+    driving_kind: DrivingKind = "auto"
     face: Natural | None = None
     max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
-    output_fps: FrameRate = 30.0
+    output_fps: FrameRate | None = None
     crf: Quality = 18
     encoder: Encoder = "auto"
 
@@ -121,8 +122,8 @@ class Networks:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def open(self, retargeting: Retargeting) -> Checkpoint:
-        """Open the checkpoint, and check that it can drive motion so.
+    def open(self, retargeting: Retargeting, driving: Driving) -> Checkpoint:
+        """Open the checkpoint, and check that it can be driven so.
 
         Raises:
           CheckpointError: there is no checkpoint, or it is damaged.
@@ -130,16 +131,19 @@ class Networks:
         """
         checkpoint = open_checkpoint(self.checkpoint)
         driver = checkpoint.drivers.get(DRIVER)
-        moves_head = False
+        moves_head = not driving.uses_driver
         if driver is not None and isinstance(driver.config, FlowDriverConfig):
-            moves_head = driver.config.moves_head
+            moves_head |= driver.config.moves_head
         retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint
 
-    def load(self, checkpoint: Checkpoint | None = None) -> Animator:
+    def load(
+        self, checkpoint: Checkpoint | None = None, *, driver: str | None = DRIVER
+    ) -> Animator:
         """Load the networks, of the open checkpoint if there is one."""
         return Animator.from_checkpoint(
             checkpoint or self.checkpoint,
+            driver=driver,
             dtype=self.dtype,
             batch_size=self.batch_size,
             devices=self.devices,
@@ -233,33 +237,38 @@ def run_job(
       ValueError, OSError: the request cannot be fulfilled.
     """
     # All that can fail cheaply fails here.
-    audio, image = read_inputs(request)
-    _send(notify, sound_warning(audio))
-    _send(notify, level_warning(request, image.shape))
+    driving, image = read_inputs(request)
+    fps = request.output_fps or driving.fps
+    _send(notify, sound_warning(driving.audio))
+    _send(notify, level_warning(request, image.shape, fps))
+    if driving.summary:
+        notify(JobNote(driving.summary))
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
             _send(notify, photograph_warning(request, networks))
-            checkpoint = networks.open(request.retargeting)
+            checkpoint = networks.open(request.retargeting, driving)
+            driver = DRIVER if driving.uses_driver else None
             with stage("loading the networks"):
-                animator = networks.load(checkpoint)
+                animator = networks.load(checkpoint, driver=driver)
             if networks.detector == "auto":
                 notify(JobNote(animator.detector.summary))
             _send(notify, detector_warning(request, networks, animator))
         else:
             animator = networks
-        animator.check_retargeting(request.retargeting)
+        if driving.uses_driver:
+            animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
             portrait = animator.prepare(image, face=request.face)
         _send(notify, faces_warning(request, portrait))
         _send(notify, uncertain_warning(portrait))
-        with stage(f"making motion of {audio.duration:.1f} s of sound"):
-            animation = animator.animate(
+        with stage(driving.stage):
+            animation = driving.animate(
+                animator,
                 portrait,
-                audio,
                 sampling=request.sampling,
                 retargeting=request.retargeting,
-                output_fps=request.output_fps,
+                output_fps=fps,
             )
         # Frames are made while the file is written.
         with stage("rendering", len(animation)):
@@ -268,8 +277,8 @@ def run_job(
     return ClipFile(path, animation.seconds, animation.size)
 
 
-def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
-    """Read sound and picture, and check that the requested video can be written.
+def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
+    """Open the driving file, read the picture, and check that the requested video can be written.
 
     Raises:
       ValueError, OSError: an input or an option is not usable.
@@ -278,17 +287,17 @@ def read_inputs(request: Request) -> tuple[Audio, UInt8[np.ndarray, "h w 3"]]:
     check_place(request.output)
     check_folder(final_place(request.output).parent)
     check_inputs_stay(request)
-    audio = Audio.open(request.audio, allow_video=request.allow_video)
+    driving = open_driving(request.driving, request.driving_kind)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
     Encoding.choose(
         container,
         size=size,
-        fps=request.output_fps,
+        fps=request.output_fps or driving.fps,
         crf=request.crf,
         encoder=request.encoder,
     )
-    return audio, image
+    return driving, image
 
 
 def check_folder(folder: Path) -> None:
@@ -310,7 +319,7 @@ def check_inputs_stay(request: Request) -> None:
     """Raise a ValueError if the clip would replace a file that it is made of."""
     # A folder of pictures is replaced with all that is in it.
     place = final_place(request.output).resolve()
-    for source in (request.source, request.audio):
+    for source in (request.source, request.driving):
         path = source.resolve()
         if place in (path, *path.parents):
             raise ValueError(
@@ -337,24 +346,26 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
     )
 
 
-def sound_warning(audio: Audio) -> JobWarning | None:
+def sound_warning(audio: Audio | None) -> JobWarning | None:
     """Warn of stretches of the recording that silence replaces."""
-    if not audio.flaw:
+    if audio is None or not audio.flaw:
         return None
     message = f"{audio.path}: {audio.flaw}, use an intact copy if there is one"
     return JobWarning("sound", message)
 
 
-def level_warning(request: Request, shape: tuple[int, ...]) -> JobWarning | None:
+def level_warning(
+    request: Request, shape: tuple[int, ...], fps: float
+) -> JobWarning | None:
     """Warn of a video that many players cannot show."""
     height, width = shape[:2]
     is_h264 = choose_container(request.output).pictures == H264
-    if not is_h264 or not passes_level((width, height), request.output_fps):
+    if not is_h264 or not passes_level((width, height), fps):
         return None
-    side = longest_side((width, height), request.output_fps)
+    side = longest_side((width, height), fps)
     return JobWarning(
         "level",
-        f"a video of {width}x{height} pixels at {request.output_fps:g} frames/s is beyond H.264's level 5.2, "
+        f"a video of {width}x{height} pixels at {fps:g} frames/s is beyond H.264's level 5.2, "
         f"and many players do not show it: limit its longest side to {side} by max_size",
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxportrait.checkpoint import Contents, save_untrained
+from jaxportrait.models.parts import RENDERER
 from tests.inputs import babble, draw_portrait
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,6 +30,16 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny networks, untrained."""
     path = tmp_path_factory.mktemp("checkpoints") / "tiny"
     save_untrained(path, Contents.tiny())
+    return path
+
+
+@pytest.fixture(scope="session")
+def renderer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of F, M, W and G only."""
+    path = tmp_path_factory.mktemp("renderer") / "four"
+    tiny = Contents.tiny()
+    parts = {part: tiny.parts[part] for part in RENDERER}
+    save_untrained(path, Contents(tiny.crop, parts))
     return path
 
 

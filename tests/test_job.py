@@ -125,7 +125,7 @@ def test_samples_that_are_no_sound_are_named_before_the_networks(
     samples = voice[:16_000, None].copy()
     samples[10_000] = sample
     path = write_sound(tmp_path / "floats.wav", samples, 16_000, "pcm_f32le")
-    request = replace(request_of_one_second, audio=path)
+    request = replace(request_of_one_second, driving=path)
     with pytest.raises(ValueError, match=message):
         run_job(request, Networks(Path("no such checkpoint")))
     assert not request.output.parent.exists()
@@ -140,7 +140,7 @@ def test_sound_that_is_missing_is_a_warning_before_the_networks(
     events: list[Event] = []
     with pytest.raises(CheckpointError):
         run_job(
-            replace(request_of_one_second, audio=cut),
+            replace(request_of_one_second, driving=cut),
             Networks(Path("no such checkpoint")),
             events.append,
         )

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import cv2
 import jax
@@ -19,7 +18,6 @@ from jaxportrait.checkpoint import (
     save_untrained,
 )
 from jaxportrait.devices import DType
-from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
@@ -32,18 +30,8 @@ LIP = MOTION_SPACES["lip"]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A checkpoint of F, M, W and G only."""
-    path = tmp_path_factory.mktemp("renderer") / "four"
-    tiny = Contents.tiny()
-    parts = {part: tiny.parts[part] for part in RENDERER}
-    save_untrained(path, Contents(tiny.crop, parts))
-    return path
-
-
-@pytest.fixture(scope="module")
-def renderer(checkpoint) -> Renderer:
-    return Renderer.from_checkpoint(checkpoint, batch_size=4)
+def renderer(renderer_checkpoint) -> Renderer:
+    return Renderer.from_checkpoint(renderer_checkpoint, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +73,18 @@ def test_four_networks_render(renderer, source):
     assert np.abs(frames[0].astype(int) - frames[5]).mean() > 0.1
 
 
-def test_an_open_checkpoint_is_a_renderer_too(checkpoint, source, renderer):
-    opened = Renderer.from_checkpoint(open_checkpoint(checkpoint), batch_size=4)
+def test_an_open_checkpoint_is_a_renderer_too(renderer_checkpoint, source, renderer):
+    opened = Renderer.from_checkpoint(
+        open_checkpoint(renderer_checkpoint), batch_size=4
+    )
     keypoints = np.asarray(source.keypoints)
     first = next(renderer.frames(source, keypoints))
     assert_array_equal(next(opened.frames(source, keypoints)), first)
 
 
-def test_the_batch_does_not_change_the_frames(checkpoint, renderer, source):
+def test_the_batch_does_not_change_the_frames(renderer_checkpoint, renderer, source):
     keypoints = renderer.keypoints(source, nod(9))
-    other = Renderer.from_checkpoint(checkpoint, batch_size=7)
+    other = Renderer.from_checkpoint(renderer_checkpoint, batch_size=7)
     frames = np.concatenate(list(renderer.frames(source, keypoints)))
     others = np.concatenate(list(other.frames(source, keypoints)))
     assert np.abs(frames.astype(int) - others).max() <= 1
@@ -194,8 +184,8 @@ def test_driving_that_does_not_fit_is_named(renderer, source):
         renderer.keypoints(source, nod(2), rest="last")  # pyright: ignore
 
 
-def test_options_that_do_not_fit_are_named(checkpoint, tmp_path):
-    opened = open_checkpoint(checkpoint)
+def test_options_that_do_not_fit_are_named(renderer_checkpoint, tmp_path):
+    opened = open_checkpoint(renderer_checkpoint)
     with pytest.raises(ValueError, match="dtype is 'fp16': choose one of auto, float"):
         Renderer(opened, dtype="fp16")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="batch_size is 0: it must be from 1 to 4096"):
@@ -242,9 +232,9 @@ def test_what_a_picture_needs_once_stays_in_float32(
     }
 
 
-def test_float32_is_computed_in_full(checkpoint):
+def test_float32_is_computed_in_full(renderer_checkpoint):
     def precision(dtype: DType) -> str | None:
-        renderer = Renderer.from_checkpoint(checkpoint, dtype=dtype)
+        renderer = Renderer.from_checkpoint(renderer_checkpoint, dtype=dtype)
         with jax.default_matmul_precision("default"), renderer.precision.products():
             return jax.config.jax_default_matmul_precision
 
@@ -298,12 +288,14 @@ def shift_keypoints(source: Source, frames: int) -> np.ndarray:
     return np.asarray(source.keypoints) + shift
 
 
-def test_eight_devices_share_the_frames_and_say_nothing_to_each_other(checkpoint):
+def test_eight_devices_share_the_frames_and_say_nothing_to_each_other(
+    renderer_checkpoint,
+):
     # Eight devices that share the CPU, and quick compilation.
     flags = (
         "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     )
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command = [sys.executable, "-c", EIGHT_DEVICES, str(checkpoint)]
+    command = [sys.executable, "-c", EIGHT_DEVICES, str(renderer_checkpoint)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

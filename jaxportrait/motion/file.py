@@ -61,6 +61,17 @@ def load_motion(path: str | Path) -> MotionClip:
     return _check(path, metadata, arrays)
 
 
+def is_motion_file(path: str | Path) -> bool:
+    """Return whether a file is a safetensors file, as `save_motion` writes them."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(9)
+    # The length of the header in 8 bytes, and then the header, which is JSON.
+    return len(start) == 9 and start.endswith(b"{") and start[6:8] == b"\0\0"
+
+
 def _names(file: safe_open) -> list[str]:
     return list(file.keys())
 

@@ -34,6 +34,16 @@ class TemplateError(ValueError):
     """A file that is no motion template, or one that cannot be used."""
 
 
+def is_template(path: str | Path) -> bool:
+    """Return whether a file is a pickle of protocol 2 or later, as templates are."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(2)
+    return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
+
+
 def read_template(path: str | Path) -> MotionClip:
     """Read a template; nothing of the file is executed.
 

@@ -1,6 +1,7 @@
 """Bad input of the inference program: one clear line, and no file."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaxportrait import demo
-from tests.infer.files import blank, cut, no_audio, part_of, talking, write
+from tests.infer.files import blank, cut, part_of, write
 from tests.infer.program import command, run
 from tests.inputs import write_wave
 
@@ -38,15 +39,15 @@ BAD = {
         lambda i, p, v: (write_wave(p / "e.wav", v[:0]), p / "e.wav")[1],
         "not empty",
     ),
-    "no audio stream": (
+    "template that calls a function": (
         "-d",
-        lambda i, p, v: no_audio(p / "mute.mp4"),
-        "has no audio stream",
+        lambda i, p, v: write(p / "bad.pkl", pickle.dumps(print)),
+        "it names builtins.print, and only arrays",
     ),
-    "video as sound": (
+    "motion cut short": (
         "-d",
-        lambda i, p, v: talking(p / "talk.mp4", v),
-        "--driving-kind audio",
+        lambda i, p, v: write(p / "cut.safetensors", b"\xff" + bytes(7) + b"{"),
+        "is no motion file or damaged",
     ),
     "missing checkpoint": (
         "--checkpoint",

@@ -1,0 +1,190 @@
+"""The driving input of a clip: sound, a video, or motion, as its content tells."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from jaxportrait.animation import Animation, Portrait, Retargeting, Sampling
+from jaxportrait.animator import Animator
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.demux import open_media, video_streams
+from jaxportrait.media.video import VideoReader
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.file import is_motion_file, load_motion
+from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.motion.template import is_template, read_template
+
+DrivingKind = Literal["auto", "audio"]
+
+
+class Driving(Protocol):
+    """What moves the portrait of a clip.
+
+    Attributes:
+      audio: sound of the clip; None for a silent one.
+      fps: rate of the clip, unless another is asked for.
+      uses_driver: True where the checkpoint's driver makes the motion.
+      summary: a line for a user about what is used of the file; may be empty.
+      stage: the name of the making of motion.
+    """
+
+    @property
+    def audio(self) -> Audio | None: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def uses_driver(self) -> bool: ...
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def stage(self) -> str: ...
+
+    def animate(
+        self,
+        animator: Animator,
+        portrait: Portrait,
+        *,
+        sampling: Sampling,
+        retargeting: Retargeting,
+        output_fps: float,
+    ) -> Animation: ...
+
+
+@dataclass(frozen=True)
+class DrivingSound:
+    """Speech, of which the checkpoint's driver makes motion."""
+
+    audio: Audio
+    summary: str = ""
+    fps: float = MOTION_FPS
+    uses_driver: bool = True
+
+    @property
+    def stage(self) -> str:
+        return f"making motion of {self.audio.duration:.1f} s of sound"
+
+    def animate(
+        self,
+        animator: Animator,
+        portrait: Portrait,
+        *,
+        sampling: Sampling,
+        retargeting: Retargeting,
+        output_fps: float,
+    ) -> Animation:
+        return animator.animate(
+            portrait,
+            self.audio,
+            sampling=sampling,
+            retargeting=retargeting,
+            output_fps=output_fps,
+        )
+
+
+@dataclass(frozen=True)
+class DrivingMotion:
+    """Motion of a file: of `save_motion`, or a template of LivePortrait."""
+
+    clip: MotionClip
+    audio: None = None
+    summary: str = ""
+    uses_driver: bool = False
+    stage: str = "retargeting the motion"
+
+    @property
+    def fps(self) -> float:
+        return self.clip.fps
+
+    def animate(
+        self,
+        animator: Animator,
+        portrait: Portrait,
+        *,
+        sampling: Sampling,
+        retargeting: Retargeting,
+        output_fps: float,
+    ) -> Animation:
+        return animator.drive(
+            portrait, self.clip, retargeting=retargeting, output_fps=output_fps
+        )
+
+
+@dataclass(frozen=True)
+class DrivingVideo:
+    """A video, whose face moves the portrait, and whose sound is kept."""
+
+    path: Path
+    fps: float
+    audio: Audio | None
+    summary: str
+    uses_driver: bool = False
+
+    @property
+    def stage(self) -> str:
+        return "reading the motion of the video"
+
+    def animate(
+        self,
+        animator: Animator,
+        portrait: Portrait,
+        *,
+        sampling: Sampling,
+        retargeting: Retargeting,
+        output_fps: float,
+    ) -> Animation:
+        clip = animator.read_motion(self.path, self.fps)
+        return animator.drive(
+            portrait,
+            clip,
+            audio=self.audio,
+            retargeting=retargeting,
+            output_fps=output_fps,
+        )
+
+
+def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
+    """Open a driving file, whose content tells what it is.
+
+    Args:
+      kind: "audio" uses only the sound of a video.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError, OSError: it cannot be read, or cannot drive.
+    """
+    if is_motion_file(path):
+        return DrivingMotion(load_motion(path))
+    if is_template(path):
+        return DrivingMotion(read_template(path))
+    if kind == "audio":
+        return DrivingSound(Audio.open(path, allow_video=True))
+    with open_media(path) as container:
+        has_pictures = bool(video_streams(container))
+        has_sound = bool(container.streams.audio)
+    if not has_pictures:
+        return DrivingSound(Audio.open(path))
+    return _open_video(path, has_sound)
+
+
+def _open_video(path: Path, has_sound: bool) -> DrivingVideo:
+    fps = float(VideoReader(path).fps) or MOTION_FPS
+    audio = Audio.open(path, allow_video=True) if has_sound else None
+    summary = f"{path.name} drives by its picture"
+    if audio is not None:
+        summary += ', and its sound is kept (driving kind "audio" uses only its sound)'
+    return DrivingVideo(path, fps, audio, summary)
+
+
+def clip_seconds(driving: Driving) -> float:
+    """Return the length of sound for which programs are compiled ahead.
+
+    Raises:
+      ValueError: the driving input is no sound.
+    """
+    if not isinstance(driving, DrivingSound):
+        raise ValueError("only clips of sound are compiled ahead: choose a sound file")
+    return driving.audio.duration

@@ -1,0 +1,129 @@
+"""Clips that are driven by a video, a template or a file of motion."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.video import VideoReader
+from jaxportrait.media.write import VideoWriter
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.file import save_motion
+from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
+from tests.infer.files import no_audio
+from tests.infer.program import run
+
+FPS = 10
+
+
+def nod(frames: int) -> MotionClip:
+    """Return a head that turns and comes back."""
+    values = neutral_frames(frames)
+    values[:, POSE.start] = 20 * np.sin(np.linspace(0, np.pi, frames))
+    return MotionClip.from_values(values, MOTION_SPACES["face"], FPS)
+
+
+def template_of(clip: MotionClip) -> bytes:
+    fields = zip(
+        clip.expression, clip.rotation, clip.translation, clip.scale, strict=True
+    )
+    motion = []
+    for expression, rotation, translation, scale in fields:
+        frame = {"exp": expression, "R": rotation, "t": translation, "scale": scale}
+        motion.append({name: value[None] for name, value in frame.items()})
+    return pickle.dumps({"n_frames": len(motion), "output_fps": FPS, "motion": motion})
+
+
+def film(path: Path, portrait: np.ndarray, voice: np.ndarray | None) -> Path:
+    """Write a second of a portrait that moves to the right."""
+    audio = None if voice is None else Audio.from_samples(voice, 16_000)
+    size = (portrait.shape[1], portrait.shape[0])
+    with VideoWriter(path, size=size, fps=FPS, audio=audio) as writer:
+        for frame in range(FPS):
+            writer.write(np.roll(portrait, 3 * frame, axis=1))
+    return path
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack([picture for _, picture in VideoReader(path)])
+
+
+@pytest.mark.parametrize("kind", ["template", "motion"])
+def test_motion_of_a_file_drives(inputs, tmp_path, kind):
+    path = tmp_path / "nod.bin"
+    if kind == "template":
+        path.write_bytes(template_of(nod(8)))
+    else:
+        save_motion(nod(8), path)
+    run(inputs, **{"-d": path})
+    clip = inputs["-o"] / "face--nod.mp4"
+    video = VideoReader(clip)
+    assert video.fps == FPS
+    frames = frames_of(clip).astype(int)
+    assert len(frames) == 8
+    # The head is back at the end, and away from there in the middle.
+    assert (
+        np.abs(frames[4] - frames[0]).mean() > 3 * np.abs(frames[7] - frames[0]).mean()
+    )
+    with pytest.raises(ValueError, match="has no audio stream"):
+        Audio.open(clip, allow_video=True)
+
+
+def test_a_video_drives_and_its_sound_is_kept(
+    inputs, tmp_path, portrait, voice, capsys
+):
+    path = film(tmp_path / "talk.mp4", portrait, voice[:16_000])
+    run(inputs, **{"-d": path})
+    printed = capsys.readouterr().err
+    assert "talk.mp4 drives by its picture, and its sound is kept" in printed
+    assert "reading the motion of the video" in printed
+    clip = inputs["-o"] / "face--talk.mp4"
+    assert len(frames_of(clip)) == FPS
+    sound = Audio.open(clip, allow_video=True)
+    assert sound.duration == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_video_without_sound_makes_a_silent_clip(inputs, tmp_path, portrait):
+    path = film(tmp_path / "mute.mp4", portrait, None)
+    run(inputs, "--output-fps", "5", **{"-d": path})
+    clip = inputs["-o"] / "face--mute.mp4"
+    assert VideoReader(clip).fps == 5
+    assert len(frames_of(clip)) == 5
+
+
+def test_the_region_limits_what_moves(inputs, tmp_path):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(3), path)
+    run(inputs, "--region", "lips", **{"-d": path})
+    frames = frames_of(inputs["-o"] / "face--nod.mp4").astype(int)
+    # A head that nods has no motion of the lips.
+    assert np.abs(frames[1] - frames[0]).max() <= 2
+
+
+def test_networks_without_a_driver_are_driven_by_motion(
+    inputs, tmp_path, renderer_checkpoint
+):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(3), path)
+    run(inputs, **{"-d": path, "--checkpoint": renderer_checkpoint})
+    assert (inputs["-o"] / "face--nod.mp4").is_file()
+
+
+def test_sound_that_a_video_lacks_is_named(inputs, tmp_path, capsys):
+    path = no_audio(tmp_path / "mute.mp4")
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, "--driving-kind", "audio", **{"-d": path})
+    assert stop.value.code == 2
+    assert "has no audio stream" in capsys.readouterr().err
+
+
+def test_openness_that_is_not_known_is_named(inputs, tmp_path, capsys):
+    path = tmp_path / "nod.safetensors"
+    save_motion(replace(nod(3), eyes=np.full((3, 2), 0.3, np.float32)), path)
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, "--eye-retargeting", **{"-d": path})
+    assert stop.value.code == 2
+    assert "of the source's eyes and lips is not known" in capsys.readouterr().err
