@@ -18,7 +18,7 @@ DrivingKind = Literal["auto", "audio"]
 
 
 class Driving(Protocol):
-    """What moves the portrait of a clip.
+    """A driving input, opened: it moves the portrait of a clip.
 
     Attributes:
       audio: sound of the clip; None for a silent one.

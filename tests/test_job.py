@@ -96,7 +96,7 @@ def test_a_loaded_animator_serves_many_jobs(request_of_one_second, networks):
     ("change", "message"),
     [
         ({"source": Path("absent.png")}, "no picture at"),
-        ({"audio": Path("absent.wav")}, "does not exist"),
+        ({"driving": Path("absent.wav")}, "does not exist"),
         ({"output_fps": 0.0}, "output_fps is 0.0: it must be from 1 to 240"),
         ({"crf": 99}, "crf is 99: it must be from 0 to 51"),
         ({"output": Path(__file__) / "clip.mp4"}, "cannot be written to"),
@@ -212,13 +212,13 @@ def test_a_video_that_players_refuse_is_a_warning_with_a_size_that_they_show(
     request_of_one_second,
 ):
     shape = (4000, 3000, 3)
-    warning = level_warning(request_of_one_second, shape)
+    warning = level_warning(request_of_one_second, shape, 5.0)
     assert warning is not None
     assert warning.kind == "level"
     message = warning.message
     assert "3000x4000 pixels at 5 frames/s is beyond H.264's level 5.2" in message
     assert "longest side to 3536" in message
-    assert level_warning(request_of_one_second, (3536, 2652, 3)) is None
+    assert level_warning(request_of_one_second, (3536, 2652, 3), 5.0) is None
 
 
 def test_the_longest_side_of_the_video_can_be_limited(request_of_one_second, networks):
