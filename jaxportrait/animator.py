@@ -254,7 +254,7 @@ class Animator:
 
         Args:
           image: a picture, as in `prepare`, or a portrait that was prepared before.
-          motion: that of a video (see `read_motion`) or of a file (see `load_motion`).
+          motion: motion of a video (see `read_motion`) or of a file (see `load_motion`).
           audio: sound of the clip, as in `animate`; by default the clip is silent.
           retargeting: options of the source's motion.
           output_fps: frames a second, to which the motion is resampled; by default its
