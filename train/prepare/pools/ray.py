@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxportrait.console.interrupts import end, receive_signals
 from train.data.clips import Clip
 from train.prepare.recipe import (
     ExtractorError,
@@ -60,6 +61,13 @@ def extract_on_cluster(
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
     # Ray's own would raise wherever the program is; Ray's processes end with this one.
     signal.signal(signal.SIGTERM, handler)
+
+    def shut_down(number: int) -> None:
+        # Ray's agents would outlive this process.
+        if started_here:
+            ray.shutdown()
+        end(number, "run the same command again to resume")
+
     try:
         # fractions of a GPU are Ray's way to share it
         gpus = gpu_share(ray.cluster_resources(), workers)
@@ -67,7 +75,8 @@ def extract_on_cluster(
         retries = {"max_restarts": -1, "max_task_retries": RESTARTS}
         actor = ray.remote(**retries, **options)(Remote)
         actors = [actor.remote(recipe) for _ in range(workers)]
-        yield from _as_completed(ray, actors, clips)
+        with receive_signals(shut_down):
+            yield from _as_completed(ray, actors, clips)
     finally:
         if started_here:
             ray.shutdown()
