@@ -273,6 +273,9 @@ def run_job(
         # Frames are made while the file is written.
         with stage("rendering", len(animation)):
             save(animation, request, notify)
+        if isinstance(networks, Networks):
+            # Again, where a user looks for the result.
+            _send(notify, photograph_warning(request, networks))
     path = final_place(request.output)
     return ClipFile(path, animation.seconds, animation.size)
 
@@ -376,7 +379,7 @@ def photograph_warning(request: Request, networks: Networks) -> JobWarning | Non
         return None
     return JobWarning(
         "networks",
-        "the demo's networks know only drawn heads: use another checkpoint for photographs",
+        "the demo's networks know only drawn heads, and photographs come out smeared: use another checkpoint",
     )
 
 
