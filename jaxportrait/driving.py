@@ -17,6 +17,21 @@ from jaxportrait.motion.template import is_template, read_template
 DrivingKind = Literal["auto", "audio"]
 
 
+@dataclass(frozen=True)
+class ClipOptions:
+    """Options of a clip, whatever drives it.
+
+    Attributes:
+      sampling: options of motion generation; only for sound.
+      retargeting: options of the source's motion.
+      output_fps: frames per second.
+    """
+
+    sampling: Sampling
+    retargeting: Retargeting
+    output_fps: float
+
+
 class Driving(Protocol):
     """A driving input, opened: it moves the portrait of a clip.
 
@@ -44,13 +59,7 @@ class Driving(Protocol):
     def stage(self) -> str: ...
 
     def animate(
-        self,
-        animator: Animator,
-        portrait: Portrait,
-        *,
-        sampling: Sampling,
-        retargeting: Retargeting,
-        output_fps: float,
+        self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation: ...
 
 
@@ -68,20 +77,14 @@ class DrivingSound:
         return f"making motion of {self.audio.duration:.1f} s of sound"
 
     def animate(
-        self,
-        animator: Animator,
-        portrait: Portrait,
-        *,
-        sampling: Sampling,
-        retargeting: Retargeting,
-        output_fps: float,
+        self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
         return animator.animate(
             portrait,
             self.audio,
-            sampling=sampling,
-            retargeting=retargeting,
-            output_fps=output_fps,
+            sampling=options.sampling,
+            retargeting=options.retargeting,
+            output_fps=options.output_fps,
         )
 
 
@@ -100,16 +103,13 @@ class DrivingMotion:
         return self.clip.fps
 
     def animate(
-        self,
-        animator: Animator,
-        portrait: Portrait,
-        *,
-        sampling: Sampling,
-        retargeting: Retargeting,
-        output_fps: float,
+        self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
         return animator.drive(
-            portrait, self.clip, retargeting=retargeting, output_fps=output_fps
+            portrait,
+            self.clip,
+            retargeting=options.retargeting,
+            output_fps=options.output_fps,
         )
 
 
@@ -122,27 +122,17 @@ class DrivingVideo:
     audio: Audio | None
     summary: str
     uses_driver: bool = False
-
-    @property
-    def stage(self) -> str:
-        return "reading the motion of the video"
+    stage: str = "reading the motion of the video"
 
     def animate(
-        self,
-        animator: Animator,
-        portrait: Portrait,
-        *,
-        sampling: Sampling,
-        retargeting: Retargeting,
-        output_fps: float,
+        self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
-        clip = animator.read_motion(self.path, self.fps)
         return animator.drive(
             portrait,
-            clip,
+            animator.read_motion(self.path, self.fps),
             audio=self.audio,
-            retargeting=retargeting,
-            output_fps=output_fps,
+            retargeting=options.retargeting,
+            output_fps=options.output_fps,
         )
 
 

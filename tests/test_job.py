@@ -22,11 +22,10 @@ from jaxportrait.job import (
     Request,
     StageEnded,
     StageStarted,
-    count_compile_seconds,
-    detector_warning,
-    level_warning,
     run_job,
 )
+from jaxportrait.job.stages import count_compile_seconds
+from jaxportrait.job.warnings import detector_warning, level_warning
 from jaxportrait.media.video import VideoReader
 from tests.inputs import write_wave
 from tests.media.audio.sounds import without_packets, write_sound

@@ -1,0 +1,67 @@
+"""The inputs of a job, read and checked before networks are loaded."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxportrait.driving import Driving, open_driving
+from jaxportrait.job.request import Request
+from jaxportrait.media.image import read_image
+from jaxportrait.media.write import (
+    Encoding,
+    check_place,
+    choose_container,
+    final_place,
+)
+
+
+def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
+    """Open the driving file, read the picture, and check that the requested video can be written.
+
+    Raises:
+      ValueError, OSError: an input or an option is not usable.
+    """
+    container = choose_container(request.output)
+    check_place(request.output)
+    check_folder(final_place(request.output).parent)
+    check_inputs_stay(request)
+    driving = open_driving(request.driving, request.driving_kind)
+    image = read_image(request.source, request.max_size)
+    size = (image.shape[1], image.shape[0])
+    Encoding.choose(
+        container,
+        size=size,
+        fps=request.output_fps or driving.fps,
+        crf=request.crf,
+        encoder=request.encoder,
+    )
+    return driving, image
+
+
+def check_folder(folder: Path) -> None:
+    """Check that `folder` can be created and written to.
+
+    Raises:
+      OSError: it cannot.
+    """
+    path = folder.absolute()
+    # The folder may be missing: what counts is the deepest one that exists.
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(
+            f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another folder"
+        )
+
+
+def check_inputs_stay(request: Request) -> None:
+    """Raise a ValueError if the clip would replace a file that it is made of."""
+    # A folder of pictures is replaced with all that is in it.
+    place = final_place(request.output).resolve()
+    for source in (request.source, request.driving):
+        path = source.resolve()
+        if place in (path, *path.parents):
+            raise ValueError(
+                f"{request.output} would replace {source}: choose another name for the output"
+            )

@@ -1,0 +1,118 @@
+"""The request of a job: its clip, its networks, and the file that it leaves."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxportrait import demo
+from jaxportrait.animation import Retargeting, Sampling
+from jaxportrait.animator import Animator, DType
+from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
+from jaxportrait.drivers.flow import FlowDriverConfig
+from jaxportrait.driving import Driving, DrivingKind
+from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.write import Encoder
+from jaxportrait.ranges import (
+    BatchSize,
+    Count,
+    FrameRate,
+    Natural,
+    Quality,
+    VideoSide,
+    check_ranges,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip.
+
+    Attributes:
+      source: picture with a face.
+      driving: speech recording, driving video, or file of motion.
+      output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
+        its folder is created if it is missing.
+      driving_kind: "audio" uses only the sound of a driving video.
+      face: number of the face to animate, 0 the largest; by default that, with a
+        warning where there are more.
+      max_size: longest side of the video in pixels, to which a larger picture is
+        reduced; None leaves the picture's size.
+      sampling: options of motion generation.
+      retargeting: options of the source's motion.
+      output_fps: frames per second of the video; by default the motion's own rate.
+      crf: constant rate factor of H.264, 0 (lossless) to 51.
+      encoder: H.264 encoder.
+    """
+
+    source: Path
+    driving: Path
+    output: Path
+    driving_kind: DrivingKind = "auto"
+    face: Natural | None = None
+    max_size: VideoSide | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    retargeting: Retargeting = field(default_factory=Retargeting)
+    output_fps: FrameRate | None = None
+    crf: Quality = 18
+    encoder: Encoder = "auto"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip that has been written.
+
+    Attributes:
+      path: file, or folder of pictures.
+      seconds: duration.
+      size: width and height in pixels.
+    """
+
+    path: Path
+    seconds: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks and the face detector of a job; see `Animator.from_checkpoint`."""
+
+    checkpoint: Path = demo.CHECKPOINT
+    dtype: DType = "auto"
+    batch_size: BatchSize | None = None
+    devices: Count | None = None
+    detector: DetectorName = "auto"
+    detector_models: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def open(self, retargeting: Retargeting, driving: Driving) -> Checkpoint:
+        """Open the checkpoint, and check that it can be driven so.
+
+        Raises:
+          CheckpointError: there is no checkpoint, or it is damaged.
+          ValueError: its networks cannot.
+        """
+        checkpoint = open_checkpoint(self.checkpoint)
+        driver = checkpoint.drivers.get(DRIVER)
+        moves_head = not driving.uses_driver
+        if driver is not None and isinstance(driver.config, FlowDriverConfig):
+            moves_head |= driver.config.moves_head
+        retargeting.check(checkpoint.parts, moves_head=moves_head)
+        return checkpoint
+
+    def load(
+        self, checkpoint: Checkpoint | None = None, *, driver: str | None = DRIVER
+    ) -> Animator:
+        """Load the networks, of the open checkpoint if there is one."""
+        return Animator.from_checkpoint(
+            checkpoint or self.checkpoint,
+            driver=driver,
+            dtype=self.dtype,
+            batch_size=self.batch_size,
+            devices=self.devices,
+            detector=self.detector,
+            detector_models=self.detector_models,
+        )

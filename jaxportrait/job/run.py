@@ -1,0 +1,104 @@
+"""One job: from a request to a video file.
+
+The command line, a batch, a page and a service all run jobs. A job prints nothing: it
+reports stages, frames and warnings as events to a callback.
+"""
+
+from jaxportrait.animation import Animation
+from jaxportrait.animator import Animator
+from jaxportrait.checkpoint import DRIVER
+from jaxportrait.driving import ClipOptions
+from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
+from jaxportrait.job.inputs import read_inputs
+from jaxportrait.job.request import ClipFile, Networks, Request
+from jaxportrait.job.stages import time_stages
+from jaxportrait.job.warnings import (
+    detector_warning,
+    faces_warning,
+    level_warning,
+    photograph_warning,
+    sound_warning,
+    uncertain_warning,
+)
+from jaxportrait.media.write import final_place
+
+
+def run_job(
+    request: Request,
+    networks: Networks | Animator,
+    notify: Notify = lambda event: None,
+) -> ClipFile:
+    """Make the clip of a request, and return what was written.
+
+    Checks that cost little come first, before networks are loaded. The file is written
+    whole or not at all.
+
+    Args:
+      networks: an animator, or a description of one to load after the first checks.
+      notify: called with every event, in the thread of the caller; it may raise to end
+        the job, which then leaves no file.
+
+    Raises:
+      ValueError, OSError: the request cannot be fulfilled.
+    """
+    # All that can fail cheaply fails here.
+    driving, image = read_inputs(request)
+    fps = request.output_fps or driving.fps
+    _send(notify, sound_warning(driving.audio))
+    _send(notify, level_warning(request, image.shape, fps))
+    if driving.summary:
+        notify(JobNote(driving.summary))
+    with time_stages(notify) as stage:
+        if isinstance(networks, Networks):
+            # Loading takes seconds, so known remarks come before.
+            _send(notify, photograph_warning(request, networks))
+            checkpoint = networks.open(request.retargeting, driving)
+            driver = DRIVER if driving.uses_driver else None
+            with stage("loading the networks"):
+                animator = networks.load(checkpoint, driver=driver)
+            if networks.detector == "auto":
+                notify(JobNote(animator.detector.summary))
+            _send(notify, detector_warning(request, networks, animator))
+        else:
+            animator = networks
+        if driving.uses_driver:
+            animator.check_retargeting(request.retargeting)
+        with stage("encoding the source"):
+            portrait = animator.prepare(image, face=request.face)
+        _send(notify, faces_warning(request, portrait))
+        _send(notify, uncertain_warning(portrait))
+        with stage(driving.stage):
+            options = ClipOptions(request.sampling, request.retargeting, fps)
+            animation = driving.animate(animator, portrait, options)
+        # Frames are made while the file is written.
+        with stage("rendering", len(animation)):
+            save(animation, request, notify)
+        if isinstance(networks, Networks):
+            # Again, where a user looks for the result.
+            _send(notify, photograph_warning(request, networks))
+    path = final_place(request.output)
+    return ClipFile(path, animation.seconds, animation.size)
+
+
+def save(animation: Animation, request: Request, notify: Notify) -> None:
+    """Write the video, with an event after every frame."""
+    done = 0
+
+    def report_frame() -> None:
+        nonlocal done
+        done += 1
+        notify(FrameDone(done, len(animation)))
+
+    # Only now, so that a refused job leaves no folder.
+    final_place(request.output).parent.mkdir(parents=True, exist_ok=True)
+    animation.save(
+        request.output,
+        crf=request.crf,
+        encoder=request.encoder,
+        on_frame=report_frame,
+    )
+
+
+def _send(notify: Notify, warning: JobWarning | None) -> None:
+    if warning is not None:
+        notify(warning)
