@@ -6,7 +6,6 @@ A line on stderr tells that the moment has come; the program then waits for a si
 
 import os
 import runpy
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -50,8 +49,6 @@ MOMENTS: dict[str, Callable[[str, str, object], bool]] = {
 
 
 def main() -> None:
-    # Shells start background jobs with Ctrl-C ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     moment, module, *arguments = sys.argv[1:]
     has_come = MOMENTS[moment]
     is_stopped = False

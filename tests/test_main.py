@@ -203,8 +203,6 @@ def test_ctrl_c_while_a_program_is_imported_prints_no_traceback(tmp_path):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Shells start background jobs with Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
