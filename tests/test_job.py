@@ -155,11 +155,12 @@ def test_warnings_are_events(request_of_one_second, tiny_checkpoint, monkeypatch
     events: list[Event] = []
     networks = Networks(tiny_checkpoint, detector="none")
     run_job(request_of_one_second, networks, events.append)
-    (warning,) = [event for event in events if isinstance(event, JobWarning)]
+    warning, again = [event for event in events if isinstance(event, JobWarning)]
     assert warning.kind == "networks"
     assert "know only drawn heads" in warning.message
-    # Before the networks are loaded.
-    assert events.index(warning) == 0
+    # Before the networks are loaded, and at the end.
+    assert again == warning
+    assert events[0] == events[-1] == warning
 
 
 @pytest.fixture
