@@ -50,7 +50,7 @@ def open_cache(folder: str | Path | None = None) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(_explain(path, error.strerror)) from error
+        raise OSError(_explain(path, error.strerror or str(error))) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise PermissionError(_explain(path, "it is protected"))
     os.environ[VARIABLE] = str(path)

@@ -49,7 +49,9 @@ class _PlainArray(np.ndarray):
         if not isinstance(data, bytes):
             raise PlainPickleError("it holds an array without bytes")
         _check_size(shape, numbers, data)
-        super().__setstate__((1, shape, numbers, bool(is_fortran), data))
+        checked = (1, shape, numbers, bool(is_fortran), data)
+        # NumPy's stub asks for its own boolean, which it refuses.
+        super().__setstate__(checked)  # pyright: ignore[reportArgumentType]
 
 
 class _DType:
