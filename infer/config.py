@@ -52,6 +52,8 @@ class Output:
         created if it is missing.
       output_fps: frame rate, in frames per second; by default that of the motion, 30
         for speech.
+      template_out: file (.safetensors) to which the motion is saved as well, to drive
+        other pictures by it.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; by default the picture's.
       crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51.
@@ -62,6 +64,7 @@ class Output:
     output: Annotated[Path, arg(aliases=["-o", "--output-dir"], metavar="FILE|DIR")] = (
         Path("generated")
     )
+    template_out: Annotated[Path | None, arg(metavar="FILE")] = None
     output_fps: float | None = None
     max_size: VideoSide | None = None
     crf: int = 18
@@ -158,6 +161,7 @@ class Options:
             max_size=self.output.max_size,
             sampling=self.sampling,
             retargeting=self.composition,
+            template_out=self.output.template_out,
             output_fps=self.output.output_fps,
             crf=self.output.crf,
             encoder=self.output.encoder,

@@ -20,6 +20,7 @@ from jaxportrait.media.image import trim_to_even
 from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter, find_container
+from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.ranges import FrameRate, Seed, check_value
 from jaxportrait.types import Source
@@ -84,6 +85,7 @@ class Animation:
       size: width and height.
       fps: frames a second.
       audio: sound of the clip; None for a silent one.
+      motion: motion of every frame, before retargeting.
       keypoints: driving keypoints of every frame.
       make_frames: makes the frames.
     """
@@ -91,6 +93,7 @@ class Animation:
     size: tuple[int, int]
     fps: float
     audio: Audio | None
+    motion: MotionClip
     keypoints: Float[np.ndarray, "frames k 3"]
     make_frames: MakeFrames
 

@@ -236,7 +236,7 @@ class Animator:
             portrait.source, motion, "mixed", retargeting, portrait.openness
         )
         make_frames = partial(self._frames, portrait, keypoints)
-        return Animation(portrait.size, fps, sound, keypoints, make_frames)
+        return Animation(portrait.size, fps, sound, motion, keypoints, make_frames)
 
     def drive(
         self,
@@ -266,15 +266,16 @@ class Animator:
         if audio is not None and not isinstance(audio, Audio):
             audio = Audio.open(audio, allow_video=True)
         count = frame_count(len(motion) / motion.fps, fps)
+        motion = motion.resample(fps, count)
         keypoints = self.renderer.keypoints(
             portrait.source,
-            motion.resample(fps, count),
+            motion,
             "first",
             retargeting,
             portrait.openness,
         )
         make_frames = partial(self._frames, portrait, keypoints)
-        return Animation(portrait.size, fps, audio, keypoints, make_frames)
+        return Animation(portrait.size, fps, audio, motion, keypoints, make_frames)
 
     def read_motion(self, video: str | Path, fps: float) -> MotionClip:
         """Read the motion of the largest face of a video, at so many frames a second.

@@ -12,6 +12,8 @@ from PIL import Image
 from jaxportrait.animation import Animation, copy_picture
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from tests.media.videos import noise_sound
 
 FRAMES = [np.full((48, 64, 3), 20 * index, np.uint8) for index in range(6)]
@@ -26,7 +28,9 @@ def animation() -> Animation:
             yield finish(frame)
 
     keypoints = np.zeros((6, 21, 3), np.float32)
-    return Animation((64, 48), 12.0, noise_sound(0.5), keypoints, make_frames)
+    motion = MotionClip.from_values(neutral_frames(6), MOTION_SPACES["face"], 12.0)
+    sound = noise_sound(0.5)
+    return Animation((64, 48), 12.0, sound, motion, keypoints, make_frames)
 
 
 def decode(data: bytes) -> list[np.ndarray]:

@@ -27,6 +27,7 @@ def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
     check_place(request.output)
     check_folder(final_place(request.output).parent)
     check_inputs_stay(request)
+    check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
@@ -52,6 +53,26 @@ def check_folder(folder: Path) -> None:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise OSError(
             f"{folder} cannot be written to ({nearest} is no folder or is protected): choose another folder"
+        )
+
+
+def check_template(request: Request) -> None:
+    """Check the file to which motion is saved.
+
+    Raises:
+      ValueError: it ends in another suffix, or is the driving file.
+      OSError: its folder is missing or protected.
+    """
+    path = request.template_out
+    if path is None:
+        return
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path} ends in {path.suffix!r}: motion ends in .safetensors")
+    if path.resolve() == request.driving.resolve():
+        raise ValueError(f"{path} would replace the driving file: choose another name")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(
+            f"{path} cannot be written ({path.parent} is no folder or is protected): choose another folder"
         )
 
 

@@ -38,6 +38,7 @@ class Request:
         reduced; None leaves the picture's size.
       sampling: options of motion generation.
       retargeting: options of the source's motion.
+      template_out: file to which the motion is saved as well; see `save_motion`.
       output_fps: frames per second of the video; by default the motion's own rate.
       crf: constant rate factor of H.264, 0 (lossless) to 51.
       encoder: H.264 encoder.
@@ -51,6 +52,7 @@ class Request:
     max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
+    template_out: Path | None = None
     output_fps: FrameRate | None = None
     crf: Quality = 18
     encoder: Encoder = "auto"

@@ -21,6 +21,7 @@ from jaxportrait.job.warnings import (
     uncertain_warning,
 )
 from jaxportrait.media.write import final_place
+from jaxportrait.motion.file import save_motion
 
 
 def run_job(
@@ -70,6 +71,8 @@ def run_job(
         with stage(driving.stage):
             options = ClipOptions(request.sampling, request.retargeting, fps)
             animation = driving.animate(animator, portrait, options)
+        if request.template_out is not None:
+            save_motion(animation.motion, request.template_out)
         # Frames are made while the file is written.
         with stage("rendering", len(animation)):
             save(animation, request, notify)

@@ -11,7 +11,7 @@ from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
 from jaxportrait.media.write import VideoWriter
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.file import save_motion
+from jaxportrait.motion.file import load_motion, save_motion
 from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
 from tests.infer.files import no_audio
 from tests.infer.program import run
@@ -84,6 +84,26 @@ def test_a_video_drives_and_its_sound_is_kept(
     assert len(frames_of(clip)) == FPS
     sound = Audio.open(clip, allow_video=True)
     assert sound.duration == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_motion_of_a_video_is_saved_and_drives_alike(
+    inputs, tmp_path, portrait, capsys
+):
+    path = film(tmp_path / "mute.mp4", portrait, None)
+    template = tmp_path / "motion.safetensors"
+    run(inputs, "--template-out", str(template), "--crf", "0", **{"-d": path})
+    assert load_motion(template).fps == FPS
+    run(inputs, "--crf", "0", **{"-d": template})
+    by_video = frames_of(inputs["-o"] / "face--mute.mp4")
+    by_template = frames_of(inputs["-o"] / "face--motion.mp4")
+    np.testing.assert_array_equal(by_video, by_template)
+    # A file that could not be saved is named before the work.
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run(inputs, "--template-out", str(tmp_path / "a.pkl"), **{"-d": path})
+    error = capsys.readouterr().err
+    assert error.endswith("ends in '.pkl': motion ends in .safetensors\n")
+    assert "loading" not in error
 
 
 def test_a_video_without_sound_makes_a_silent_clip(inputs, tmp_path, portrait):
