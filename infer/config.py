@@ -33,12 +33,14 @@ class Inputs:
         the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`; the demo's know only drawn heads.
+      head_from: video or file of motion that moves all but the lips, for speech.
       driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
 
     source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
     driving: Annotated[Path, arg(aliases=["-d"], metavar="FILE")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
+    head_from: Annotated[Path | None, arg(metavar="FILE")] = None
     driving_kind: DrivingKind = "auto"
 
 
@@ -157,6 +159,7 @@ class Options:
             driving=self.input.driving,
             output=self.clip_path(),
             driving_kind=self.input.driving_kind,
+            head_from=self.input.head_from,
             face=self.detection.face,
             max_size=self.output.max_size,
             sampling=self.sampling,

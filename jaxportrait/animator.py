@@ -49,6 +49,7 @@ from jaxportrait.media.paste import (
     soft_mask,
 )
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.layers import layer_lips
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.ranges import OptionError
@@ -206,6 +207,7 @@ class Animator:
         audio: FileSource | Audio,
         *,
         sampling: Sampling = Sampling(),
+        head: MotionClip | None = None,
         retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
     ) -> Animation:
@@ -217,11 +219,15 @@ class Animator:
           image: a picture, as in `prepare`, or a portrait that was prepared before.
           audio: a sound file by its path, its content or a file object; or `Audio`.
           sampling: options of the driver.
+          head: motion that moves all but the lips, such as a template's; a shorter one is
+            played to and fro.
           retargeting: options of the source's motion.
           output_fps: frames a second, to which the driver's motion is resampled; by
             default the driver's own rate.
         """
         self.check_retargeting(retargeting)
+        if head is not None:
+            self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
         driver = self._sound_driver()
         # Motion and file share one exact rate.
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
@@ -232,6 +238,8 @@ class Animator:
         # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
+        if head is not None:
+            motion = layer_lips(motion, head, self.renderer.keypoint_groups)
         keypoints = self.renderer.keypoints(
             portrait.source, motion, "mixed", retargeting, portrait.openness
         )

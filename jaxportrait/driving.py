@@ -23,6 +23,7 @@ class ClipOptions:
 
     Attributes:
       sampling: options of motion generation; only for sound.
+      head: input whose motion moves all but the lips; only for sound.
       retargeting: options of the source's motion.
       output_fps: frames per second.
     """
@@ -30,6 +31,7 @@ class ClipOptions:
     sampling: Sampling
     retargeting: Retargeting
     output_fps: float
+    head: "DrivingMotion | DrivingVideo | None" = None
 
 
 class Driving(Protocol):
@@ -79,10 +81,12 @@ class DrivingSound:
     def animate(
         self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
+        head = None if options.head is None else options.head.motion(animator)
         return animator.animate(
             portrait,
             self.audio,
             sampling=options.sampling,
+            head=head,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
         )
@@ -101,6 +105,9 @@ class DrivingMotion:
     @property
     def fps(self) -> float:
         return self.clip.fps
+
+    def motion(self, animator: Animator) -> MotionClip:
+        return self.clip
 
     def animate(
         self, animator: Animator, portrait: Portrait, options: ClipOptions
@@ -124,12 +131,15 @@ class DrivingVideo:
     uses_driver: bool = False
     stage: str = "reading the motion of the video"
 
+    def motion(self, animator: Animator) -> MotionClip:
+        return animator.read_motion(self.path, self.fps)
+
     def animate(
         self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
         return animator.drive(
             portrait,
-            animator.read_motion(self.path, self.fps),
+            self.motion(animator),
             audio=self.audio,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
@@ -158,6 +168,26 @@ def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
     if not has_pictures:
         return DrivingSound(Audio.open(path))
     return _open_video(path, has_sound)
+
+
+def open_head(path: Path, driving: Driving) -> DrivingMotion | DrivingVideo:
+    """Open the file whose motion moves all but the lips.
+
+    Args:
+      driving: the driving input, which makes the lips' motion.
+
+    Raises:
+      ValueError: the driving input is no sound, or the file is one.
+      OSError: it cannot be read.
+    """
+    if not driving.uses_driver:
+        raise ValueError(
+            "only sound leaves the head to another file: drive by a sound, or leave out that file"
+        )
+    head = open_driving(path)
+    if isinstance(head, DrivingMotion | DrivingVideo):
+        return head
+    raise ValueError(f"{path} is a sound: the head needs a video or a file of motion")
 
 
 def _open_video(path: Path, has_sound: bool) -> DrivingVideo:

@@ -85,6 +85,8 @@ VideoSide = Annotated[int, Range(64, 16_384)]
 SamplingSteps = Annotated[int, Range(1, 1000)]
 BatchSize = Annotated[int, Range(1, 4096)]
 Guidance = Annotated[float, Range(-100, 100)]
+Strength = Annotated[float, Range(0, 10)]
+"""A factor of motion; faces tear long before 10."""
 Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
 FrameRate = Annotated[float, Range(1, 240)]

@@ -1,12 +1,19 @@
 """The inputs of a job, read and checked before networks are loaded."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxportrait.driving import Driving, open_driving
+from jaxportrait.driving import (
+    Driving,
+    DrivingMotion,
+    DrivingVideo,
+    open_driving,
+    open_head,
+)
 from jaxportrait.job.request import Request
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import (
@@ -17,8 +24,23 @@ from jaxportrait.media.write import (
 )
 
 
-def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
-    """Open the driving file, read the picture, and check that the requested video can be written.
+@dataclass(frozen=True)
+class Inputs:
+    """The opened inputs of a job.
+
+    Attributes:
+      driving: what moves the picture.
+      head: what moves all but the lips; None leaves it to `driving`.
+      image: the picture.
+    """
+
+    driving: Driving
+    head: DrivingMotion | DrivingVideo | None
+    image: UInt8[np.ndarray, "h w 3"]
+
+
+def read_inputs(request: Request) -> Inputs:
+    """Open the driving files, read the picture, and check that the requested video can be written.
 
     Raises:
       ValueError, OSError: an input or an option is not usable.
@@ -29,6 +51,7 @@ def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
     check_inputs_stay(request)
     check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
+    head = request.head_from and open_head(request.head_from, driving)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
     Encoding.choose(
@@ -38,7 +61,7 @@ def read_inputs(request: Request) -> tuple[Driving, UInt8[np.ndarray, "h w 3"]]:
         crf=request.crf,
         encoder=request.encoder,
     )
-    return driving, image
+    return Inputs(driving, head or None, image)
 
 
 def check_folder(folder: Path) -> None:
@@ -80,7 +103,10 @@ def check_inputs_stay(request: Request) -> None:
     """Raise a ValueError if the clip would replace a file that it is made of."""
     # A folder of pictures is replaced with all that is in it.
     place = final_place(request.output).resolve()
-    for source in (request.source, request.driving):
+    sources = [request.source, request.driving]
+    if request.head_from is not None:
+        sources.append(request.head_from)
+    for source in sources:
         path = source.resolve()
         if place in (path, *path.parents):
             raise ValueError(

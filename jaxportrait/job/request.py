@@ -32,6 +32,8 @@ class Request:
       output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
         its folder is created if it is missing.
       driving_kind: "audio" uses only the sound of a driving video.
+      head_from: video or file of motion that moves all but the lips of a clip that is
+        driven by sound.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       max_size: longest side of the video in pixels, to which a larger picture is
@@ -48,6 +50,7 @@ class Request:
     driving: Path
     output: Path
     driving_kind: DrivingKind = "auto"
+    head_from: Path | None = None
     face: Natural | None = None
     max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)

@@ -43,10 +43,11 @@ def run_job(
       ValueError, OSError: the request cannot be fulfilled.
     """
     # All that can fail cheaply fails here.
-    driving, image = read_inputs(request)
+    inputs = read_inputs(request)
+    driving = inputs.driving
     fps = request.output_fps or driving.fps
     _send(notify, sound_warning(driving.audio))
-    _send(notify, level_warning(request, image.shape, fps))
+    _send(notify, level_warning(request, inputs.image.shape, fps))
     if driving.summary:
         notify(JobNote(driving.summary))
     with time_stages(notify) as stage:
@@ -65,11 +66,13 @@ def run_job(
         if driving.uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
-            portrait = animator.prepare(image, face=request.face)
+            portrait = animator.prepare(inputs.image, face=request.face)
         _send(notify, faces_warning(request, portrait))
         _send(notify, uncertain_warning(portrait))
         with stage(driving.stage):
-            options = ClipOptions(request.sampling, request.retargeting, fps)
+            options = ClipOptions(
+                request.sampling, request.retargeting, fps, inputs.head
+            )
             animation = driving.animate(animator, portrait, options)
         if request.template_out is not None:
             save_motion(animation.motion, request.template_out)

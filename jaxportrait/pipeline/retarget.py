@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Float32
 
 from jaxportrait.media.faces.openness import Openness
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.layers import Strengths, strengthen
 from jaxportrait.motion.space import KeypointGroups, Region
 from jaxportrait.pipeline.compose import ClipArrays, Composition, compose
 from jaxportrait.pipeline.correct import (
@@ -23,7 +24,7 @@ from jaxportrait.pipeline.correct import (
     size_ratio,
     stitch_keypoints,
 )
-from jaxportrait.ranges import Finite, OptionError, check_ranges
+from jaxportrait.ranges import Finite, OptionError, Strength, check_ranges
 from jaxportrait.types import Source
 
 DrivingOption = Literal["expression-friendly", "pose-friendly"]
@@ -49,6 +50,9 @@ class Retargeting:
       eye_retargeting: open the eyes as far as the driving face's; with relative motion
         nothing else moves, as published.
       lip_retargeting: the same for the lips.
+      head_strength, eye_strength, lip_strength, expression_strength: factors of the
+        motion since rest of the head, of eyes and brows, of the lips, and of the rest
+        of the expression.
       stitching: correct the keypoints so that shoulders and crop border stay in place;
         by default where the checkpoint has a network for it.
     """
@@ -61,6 +65,10 @@ class Retargeting:
     normalize_lips: bool = False
     eye_retargeting: bool = False
     lip_retargeting: bool = False
+    head_strength: Strength = 1.0
+    eye_strength: Strength = 1.0
+    lip_strength: Strength = 1.0
+    expression_strength: Strength = 1.0
     stitching: bool | None = None
 
     def __post_init__(self):
@@ -96,6 +104,15 @@ class Retargeting:
                 raise ValueError(
                     f"{part} was asked for, and the checkpoint holds no such network: convert it again"
                 )
+
+    @property
+    def strengths(self) -> Strengths:
+        return Strengths(
+            head=self.head_strength,
+            eyes=self.eye_strength,
+            lips=self.lip_strength,
+            expression=self.expression_strength,
+        )
 
     @property
     def retargets(self) -> bool:
@@ -156,6 +173,10 @@ def drive(
         known.
     """
     check_openness(retargeting, clip, openness)
+    if retargeting.strengths != Strengths():
+        if rest is None:
+            raise ValueError("motion without rest has no strength: leave it at 1")
+        clip = strengthen(clip, rest, retargeting.strengths, groups)
     composed = partial(
         _compose_chunk,
         source,

@@ -12,7 +12,13 @@ from jaxportrait.media.video import VideoReader
 from jaxportrait.media.write import VideoWriter
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.file import load_motion, save_motion
-from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
+from jaxportrait.motion.rotation import angles_of
+from jaxportrait.motion.space import (
+    MOTION_SPACES,
+    POSE,
+    KeypointGroups,
+    neutral_frames,
+)
 from tests.infer.files import no_audio
 from tests.infer.program import run
 
@@ -112,6 +118,42 @@ def test_a_video_without_sound_makes_a_silent_clip(inputs, tmp_path, portrait):
     clip = inputs["-o"] / "face--mute.mp4"
     assert VideoReader(clip).fps == 5
     assert len(frames_of(clip)) == 5
+
+
+def test_a_voice_speaks_over_the_head_of_a_file(inputs, tmp_path):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(8), path)
+    template = tmp_path / "both.safetensors"
+    run(inputs, "--head-from", str(path), "--template-out", str(template))
+    both = load_motion(template)
+    # The voice lasts a second at 30 frames a second, and the head goes to and fro.
+    assert (len(both), both.fps) == (30, 30)
+    pitch = angles_of(both.rotation)[:, 0]
+    np.testing.assert_allclose(pitch[[0, 21]], angles_of(nod(8).rotation)[[0, 7], 0])
+    lips = list(KeypointGroups().lips)
+    assert np.abs(both.expression[:, lips]).max() > 0
+    others = np.setdiff1d(np.arange(21), lips)
+    assert not both.expression[:, others].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"-d": "nod"}, "only sound leaves the head to another file"),
+        ({"--head-from": "voice"}, "is a sound: the head needs a video or a file"),
+        ({"--head-strength": -1}, "head_strength is -1.0: it must be from 0 to 10"),
+    ],
+)
+def test_heads_that_cannot_be_are_named(inputs, tmp_path, capsys, options, message):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(8), path)
+    files = {"nod": path, "voice": inputs["-d"]}
+    words = {"--head-from": path}
+    words |= {name: files.get(value, value) for name, value in options.items()}
+    with pytest.raises(SystemExit) as stop:
+        run(inputs, **words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_region_limits_what_moves(inputs, tmp_path):

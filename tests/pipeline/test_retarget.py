@@ -82,6 +82,26 @@ def test_twice_the_multiplier_is_twice_the_motion(figures):
     np.testing.assert_allclose(twice, 2 * once, atol=1e-6)
 
 
+def test_strengths_scale_the_motion_since_rest(figures):
+    clip = read_driving(figures)
+    still = drive_golden(
+        figures,
+        clip,
+        head_strength=0.0,
+        eye_strength=0.0,
+        lip_strength=0.0,
+        expression_strength=0.0,
+    )
+    expected = np.broadcast_to(figures["x_s"], still.shape)
+    np.testing.assert_allclose(still, expected, atol=1e-6)
+    lips = list(GROUPS.lips)
+    usual = drive_golden(figures, clip)
+    weaker = drive_golden(figures, clip, lip_strength=0.5)
+    moved = np.abs(weaker - usual).max(axis=(0, 2))
+    assert (moved[lips] > 1e-5).all()
+    assert (np.delete(moved, lips) < 1e-6).all()
+
+
 def test_clips_of_several_chunks_are_those_of_one(figures):
     clip = read_driving(figures)
     order = np.arange(CHUNK + 5) % len(clip)

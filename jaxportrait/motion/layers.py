@@ -1,0 +1,98 @@
+"""Layers of motion: the lips of one clip over the head of another, and the strength of
+each part of a face."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from jaxportrait.motion import rotation
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import KEYPOINTS, KeypointGroups
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Factors of the motion since rest.
+
+    Attributes:
+      head: rotation, translation and scale of the head.
+      eyes: expression of eyes and brows.
+      lips: expression of the lips.
+      expression: the rest of the expression.
+    """
+
+    head: float = 1.0
+    eyes: float = 1.0
+    lips: float = 1.0
+    expression: float = 1.0
+
+
+def play_to_and_fro(clip: MotionClip, fps: float, count: int) -> MotionClip:
+    """Return `count` frames at another rate; a shorter clip is played forwards and
+    backwards in turn, so that nothing jumps."""
+    last = len(clip) - 1
+    position = np.arange(count) * (clip.fps / fps)
+    # A triangle wave between the first frame and the last.
+    turned = last - np.abs(position % max(2 * last, 1) - last)
+    return clip.at(np.clip(turned, 0, last), fps)
+
+
+def layer_lips(
+    voice: MotionClip, head: MotionClip, groups: KeypointGroups
+) -> MotionClip:
+    """Return the lips of a voice over the head, eyes and expression of another clip.
+
+    Args:
+      voice: motion with an expression; it decides the length and the rate.
+      head: motion of any length and rate; a shorter one is played to and fro.
+      groups: the keypoints of the lips.
+    """
+    base = play_to_and_fro(head, voice.fps, len(voice))
+    expression = _expression_of(base)
+    lips = list(groups.lips)
+    expression[:, lips] = _expression_of(voice)[:, lips]
+    # The lips of the head's clip do not open as those of the voice.
+    return replace(base, expression=expression, lips=voice.lips)
+
+
+def strengthen(
+    clip: MotionClip, rest: MotionClip, strengths: Strengths, groups: KeypointGroups
+) -> MotionClip:
+    """Return a clip whose motion since `rest`, one frame, is multiplied.
+
+    A head that is turned half around or more at the factor 1 has no direction to turn
+    on, and stays.
+    """
+    fields = {}
+    if clip.expression is not None and rest.expression is not None:
+        factors = _keypoint_factors(strengths, groups)
+        change = clip.expression - rest.expression
+        fields["expression"] = rest.expression + factors[:, None] * change
+    if clip.rotation is not None and rest.rotation is not None:
+        start = np.repeat(rest.rotation, len(clip), axis=0)
+        weight = np.full(len(clip), strengths.head)
+        fields["rotation"] = rotation.interpolate(start, clip.rotation, weight)
+    factor = np.float32(strengths.head)
+    if clip.translation is not None and rest.translation is not None:
+        change = clip.translation - rest.translation
+        fields["translation"] = rest.translation + factor * change
+    # Sizes are ratios, and so is their strength.
+    if clip.scale is not None and rest.scale is not None:
+        fields["scale"] = rest.scale * (clip.scale / rest.scale) ** factor
+    return replace(clip, **fields)
+
+
+def _expression_of(clip: MotionClip) -> Float32[np.ndarray, "n k 3"]:
+    if clip.expression is None:
+        return np.zeros((len(clip), KEYPOINTS, 3), np.float32)
+    return clip.expression.copy()
+
+
+def _keypoint_factors(
+    strengths: Strengths, groups: KeypointGroups
+) -> Float32[np.ndarray, " k"]:
+    factors = np.full(KEYPOINTS, strengths.expression, np.float32)
+    factors[[*groups.eyes, *groups.brows]] = strengths.eyes
+    factors[list(groups.lips)] = strengths.lips
+    return factors
