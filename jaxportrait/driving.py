@@ -156,6 +156,7 @@ def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
       FileNotFoundError: there is no such file.
       ValueError, OSError: it cannot be read, or cannot drive.
     """
+    # Files of motion first: PyAV would try to play them.
     if is_motion_file(path):
         return DrivingMotion(load_motion(path))
     if is_template(path):
@@ -191,6 +192,7 @@ def open_head(path: Path, driving: Driving) -> DrivingMotion | DrivingVideo:
 
 
 def _open_video(path: Path, has_sound: bool) -> DrivingVideo:
+    # A rate that the file does not state is 0.
     fps = float(VideoReader(path).fps) or MOTION_FPS
     audio = Audio.open(path, allow_video=True) if has_sound else None
     summary = f"{path.name} drives by its picture"

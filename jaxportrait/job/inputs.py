@@ -29,9 +29,9 @@ class Inputs:
     """The opened inputs of a job.
 
     Attributes:
-      driving: what moves the picture.
-      head: what moves all but the lips; None leaves it to `driving`.
-      image: the picture.
+      driving: opened driving file.
+      head: opened file that moves all but the lips; None leaves them to `driving`.
+      image: source picture.
     """
 
     driving: Driving

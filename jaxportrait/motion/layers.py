@@ -93,6 +93,7 @@ def _keypoint_factors(
     strengths: Strengths, groups: KeypointGroups
 ) -> Float32[np.ndarray, " k"]:
     factors = np.full(KEYPOINTS, strengths.expression, np.float32)
+    # Regions may overlap in other networks: lips come last.
     factors[[*groups.eyes, *groups.brows]] = strengths.eyes
     factors[list(groups.lips)] = strengths.lips
     return factors

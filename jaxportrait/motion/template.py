@@ -41,6 +41,7 @@ def is_template(path: str | Path) -> bool:
         return False
     with path.open("rb") as file:
         start = file.read(2)
+    # Older protocols have no mark at their start; LivePortrait writes protocol 4.
     return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 

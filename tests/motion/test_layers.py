@@ -29,6 +29,12 @@ def draw_head(count: int, fps: float = 30) -> MotionClip:
     return MotionClip.from_values(values, FACE, fps)
 
 
+def between(array: np.ndarray) -> np.ndarray:
+    """Return the change from the first frame to the second."""
+    first, second = array
+    return second - first
+
+
 def draw_voice(count: int) -> MotionClip:
     values = np.random.default_rng(9).normal(0, 0.02, (count, LIP.width))
     return MotionClip.from_values(values, LIP, 30)
@@ -37,6 +43,7 @@ def draw_voice(count: int) -> MotionClip:
 def test_a_short_clip_goes_to_and_fro():
     clip = draw_head(4)
     longer = play_to_and_fro(clip, 30, 9)
+    # The first and the last frame are not repeated.
     order = [0, 1, 2, 3, 2, 1, 0, 1, 2]
     assert_allclose(longer.expression, clip.expression[order], atol=1e-6)
     # At twice the rate, every second frame is one of the clip's.
@@ -55,11 +62,15 @@ def test_lips_are_the_voices_and_the_rest_is_the_heads():
     head = draw_head(20, fps=30)
     clip = layer_lips(voice, head, GROUPS)
     assert (len(clip), clip.fps) == (6, 30)
+    # The head's clip is longer, and is cut.
+    start = head[:6]
     lips = list(GROUPS.lips)
-    others = np.setdiff1d(np.arange(21), lips)
     assert_array_equal(clip.expression[:, lips], voice.expression[:, lips])
-    assert_allclose(clip.expression[:, others], head.expression[:6, others], atol=1e-6)
-    assert_allclose(clip.rotation, head.rotation[:6], atol=1e-6)
+    keypoints = np.arange(21)
+    others = np.setdiff1d(keypoints, lips)
+    expected = start.expression[:, others]
+    assert_allclose(clip.expression[:, others], expected, atol=1e-6)
+    assert_allclose(clip.rotation, start.rotation, atol=1e-6)
     # The inputs stay as they are.
     assert not np.shares_memory(clip.expression, voice.expression)
 
@@ -74,34 +85,40 @@ def test_a_head_without_expression_carries_the_lips():
 def test_strengths_multiply_their_parts():
     clip = draw_head(5)
     rest = clip[:1]
-    strong = strengthen(clip, rest, Strengths(eyes=2.0, lips=0.0), GROUPS)
-    change = strong.expression - rest.expression
+    strengths = Strengths(eyes=2.0, lips=0.0)
+    strong = strengthen(clip, rest, strengths, GROUPS)
     whole = clip.expression - rest.expression
+    change = strong.expression - rest.expression
+    lips = list(GROUPS.lips)
+    # Brows go with the eyes.
     upper = [*GROUPS.eyes, *GROUPS.brows]
     assert_allclose(change[:, upper], 2 * whole[:, upper], atol=1e-6)
-    assert not change[:, list(GROUPS.lips)].any()
+    assert not change[:, lips].any()
     assert_allclose(change[:, 0], whole[:, 0], atol=1e-7)
     assert_allclose(strong.rotation, clip.rotation, atol=1e-6)
 
 
-@pytest.mark.parametrize(("head", "share"), [(0.0, 0.0), (0.5, 0.5), (2.0, 2.0)])
-def test_a_head_turns_less_or_more(head, share):
-    values = np.zeros((2, 3), np.float32)
-    values[1, 1] = 12  # yaw
-    clip = replace(draw_head(2), rotation=matrices_of(values))
-    turned = strengthen(clip, clip[:1], Strengths(head=head), GROUPS)
-    assert_allclose(angles_of(turned.rotation)[1], [0, 12 * share, 0], atol=1e-3)
-    moved = clip.translation[1] - clip.translation[0]
-    assert_allclose(
-        turned.translation[1] - turned.translation[0], share * moved, atol=1e-6
-    )
-    ratio = clip.scale[1] / clip.scale[0]
-    assert_allclose(turned.scale[1] / turned.scale[0], ratio**share, rtol=1e-5)
+@pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
+def test_a_head_turns_less_or_more(strength):
+    angles = np.zeros((2, 3), np.float32)
+    # The second frame has a yaw of 12 degrees.
+    angles[1, 1] = 12
+    clip = replace(draw_head(2), rotation=matrices_of(angles))
+    turned = strengthen(clip, clip[:1], Strengths(head=strength), GROUPS)
+    _, last = angles_of(turned.rotation)
+    assert_allclose(last, [0, 12 * strength, 0], atol=1e-3)
+    expected = strength * between(clip.translation)
+    assert_allclose(between(turned.translation), expected, atol=1e-6)
+    # Sizes are ratios.
+    growth = between(np.log(turned.scale))
+    expected = strength * between(np.log(clip.scale))
+    assert_allclose(growth, expected, atol=1e-5)
     assert turned.scale.dtype == np.float32
 
 
 def test_the_strength_of_one_changes_nothing():
     clip = draw_head(4)
     same = strengthen(clip, clip[:1], Strengths(), GROUPS)
-    for name, array in clip.arrays().items():
-        assert_allclose(same.arrays()[name], array, atol=1e-6)
+    arrays = same.arrays()
+    for name, expected in clip.arrays().items():
+        assert_allclose(arrays[name], expected, atol=1e-6)
