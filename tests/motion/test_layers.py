@@ -22,6 +22,7 @@ LIP = MOTION_SPACES["lip"]
 
 
 def draw_head(count: int, fps: float = 30) -> MotionClip:
+    # Clips of different lengths differ.
     random = np.random.default_rng(count)
     values = random.normal(0, 0.02, (count, FACE.width))
     values[:, POSE] = random.uniform(-20, 20, (count, 3))
@@ -77,6 +78,7 @@ def test_lips_are_the_voices_and_the_rest_is_the_heads():
 
 def test_a_head_without_expression_carries_the_lips():
     calm = replace(draw_head(6), expression=None)
+    # Nothing but the head moves.
     voice = draw_voice(6)
     clip = layer_lips(voice, calm, GROUPS)
     assert_array_equal(clip.expression, voice.expression)
