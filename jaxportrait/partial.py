@@ -84,9 +84,14 @@ class Partial:
             time.sleep(REMOVAL_PAUSE)
 
     def free(self) -> None:
-        """Free the lock."""
+        """Free the lock; the folder is no work of this process any more."""
+        unfinished.pop(self.folder, None)
         if self.lock is not None:
             os.close(self.lock)
+
+
+unfinished: dict[Path, Partial] = {}
+"""Partial folders that this process has made, from the moment they exist."""
 
 
 def make_partial(destination: Path, code: str | None = None) -> Partial:
@@ -104,8 +109,20 @@ def make_partial(destination: Path, code: str | None = None) -> Partial:
     # Cut at a character.
     name = os.fsencode(destination.name)[:MOST_NAME_BYTES].decode(errors="ignore")
     folder = destination.with_name(f".{name}.{code or token_hex(4)}.partial")
-    folder.mkdir(exist_ok=code is not None)
-    partial = Partial(folder, destination, lock_folder(folder))
+    partial = Partial(folder, destination, None)
+    try:
+        folder.mkdir()
+        # A signal may come while the folder is being locked.
+        unfinished[folder] = partial
+    except FileExistsError:
+        if code is None:
+            raise
+    try:
+        partial = Partial(folder, destination, lock_folder(folder))
+    except OSError:
+        unfinished.pop(folder, None)
+        raise
+    unfinished[folder] = partial
     try:
         _write_mark(partial)
     except BaseException:

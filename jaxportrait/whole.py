@@ -22,6 +22,7 @@ from jaxportrait.partial import (
     lock_folder,
     make_partial,
     remove_leftovers,
+    unfinished,
 )
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -35,7 +36,6 @@ RESERVATION = "0" * 8
 EXCHANGE = 2
 """RENAME_EXCHANGE of <linux/fs.h>."""
 
-_unfinished: set[Partial] = set()
 _placing = threading.Lock()
 """Held while something gets its final name."""
 _last_removals: dict[Path, float] = {}
@@ -66,7 +66,6 @@ def write_whole(
         _remove_leftovers(destination.parent)
         check_room(destination, size)
         partial = make_partial(destination)
-        _unfinished.add(partial)
         try:
             yield partial.content
             synchronize(partial.content)
@@ -79,7 +78,6 @@ def write_whole(
             _remove_leftovers(destination.parent)
         finally:
             partial.remove()
-            _unfinished.discard(partial)
             partial.free()
 
 
@@ -123,12 +121,10 @@ def reserve(destination: Path) -> Iterator[None]:
         raise OSError(
             f"{destination} is being written by another run: wait until it ends, or choose another output"
         ) from error
-    _unfinished.add(partial)
     try:
         yield
     finally:
         partial.remove()
-        _unfinished.discard(partial)
         partial.free()
 
 
@@ -143,7 +139,7 @@ def abandon_all() -> list[Path]:
     """
     # Never released: a folder must not be renamed while it is removed.
     _placing.acquire()
-    partials = list(_unfinished)
+    partials = list(unfinished.values())
     for partial in partials:
         partial.remove()
     return sorted({partial.destination for partial in partials})
