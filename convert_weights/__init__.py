@@ -1,6 +1,6 @@
 """PyTorch checkpoints of LivePortrait, Whisper and the audio-driven LivePortrait -> one
 jaxportrait checkpoint."""
 
-from jaxportrait.console.extras import catch_missing_packages
+from jaxportrait.console.extras import guard_imports
 
-catch_missing_packages()
+guard_imports()

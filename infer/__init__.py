@@ -1,5 +1,5 @@
 """The inference program: a portrait and a speech recording -> a talking video."""
 
-from jaxportrait.console.extras import catch_missing_packages
+from jaxportrait.console.extras import guard_imports
 
-catch_missing_packages()
+guard_imports()

@@ -1,5 +1,5 @@
 """Data sets, training and evaluation of the networks."""
 
-from jaxportrait.console.extras import catch_missing_packages
+from jaxportrait.console.extras import guard_imports
 
-catch_missing_packages()
+guard_imports()

@@ -3,6 +3,7 @@
 import sys
 from types import TracebackType
 
+from jaxportrait.console.memory import find_shortage
 from jaxportrait.console.origin import PROGRAM_PACKAGES
 
 MISSING = 2
@@ -40,8 +41,9 @@ def explain_missing_package(command: str, error: ModuleNotFoundError) -> str | N
     )
 
 
-def catch_missing_packages() -> None:
-    """Print one line in place of a traceback for a requirement that is not installed.
+def guard_imports() -> None:
+    """Print one line in place of a traceback where the imports of a program fail: for a
+    requirement that is not installed, or too little address space.
 
     Only for a package that `python -m PACKAGE` runs, which calls this as it is
     imported: the program itself fails at its first lines, the imports.
@@ -49,6 +51,10 @@ def catch_missing_packages() -> None:
     # Python's name of a program whose package it is importing.
     if sys.argv[:1] != ["-m"]:
         return
+    shortage = find_shortage()
+    if shortage is not None:
+        print(f"error: {shortage}", file=sys.stderr)
+        sys.exit(MISSING)
     show = sys.excepthook
 
     def hook(

@@ -15,7 +15,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="limits are those of 
 @linux
 @pytest.mark.parametrize(
     ("program", "kibibytes"),
-    [("jaxportrait animate", 200_000), ("infer", 1_000_000)],
+    [
+        ("jaxportrait animate", 200_000),
+        ("infer", 300_000),
+        ("infer", 1_000_000),
+        ("train.process", 300_000),
+    ],
 )
 def test_too_little_address_space_is_one_line(program, kibibytes, tmp_path):
     script = f'ulimit -v {kibibytes}; exec "$0" -m {program}'
