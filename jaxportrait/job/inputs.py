@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxportrait.animation import Sampling
 from jaxportrait.driving import (
     Driving,
     DrivingMotion,
@@ -51,6 +52,10 @@ def read_inputs(request: Request) -> Inputs:
     check_inputs_stay(request)
     check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
+    if not driving.uses_driver and request.sampling != Sampling():
+        raise ValueError(
+            "options of sampling are for sound, and other motion is not sampled: leave them out"
+        )
     head = request.head_from and open_head(request.head_from, driving)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])

@@ -5,7 +5,7 @@ import sys
 from infer.__main__ import main
 
 
-def run(inputs: dict, *more: str, **changed) -> None:
+def run(inputs: dict, *more: str, sampled: bool = True, **changed) -> None:
     options = {**inputs, **changed}
     # A dictionary of options becomes words.
     arguments = [str(word) for pair in options.items() for word in pair]
@@ -14,10 +14,9 @@ def run(inputs: dict, *more: str, **changed) -> None:
         *arguments,
         "--detector",
         "none",
-        "--steps",
-        "2",
         "--compilation-cache",
         "none",
+        *(["--steps", "2"] if sampled else []),
         *more,
     ]
     main()

@@ -43,6 +43,10 @@ def template_of(clip: MotionClip) -> bytes:
     return pickle.dumps({"n_frames": len(motion), "output_fps": FPS, "motion": motion})
 
 
+def drive(inputs: dict, *more: str, **changed) -> None:
+    run(inputs, *more, sampled=False, **changed)
+
+
 def film(path: Path, portrait: np.ndarray, voice: np.ndarray | None) -> Path:
     """Write a second of a portrait that moves to the right."""
     audio = None if voice is None else Audio.from_samples(voice, 16_000)
@@ -64,7 +68,7 @@ def test_motion_of_a_file_drives(inputs, tmp_path, kind):
         path.write_bytes(template_of(nod(8)))
     else:
         save_motion(nod(8), path)
-    run(inputs, **{"-d": path})
+    drive(inputs, **{"-d": path})
     clip = inputs["-o"] / "face--nod.mp4"
     video = VideoReader(clip)
     assert video.fps == FPS
@@ -82,7 +86,7 @@ def test_a_video_drives_and_its_sound_is_kept(
     inputs, tmp_path, portrait, voice, capsys
 ):
     path = film(tmp_path / "talk.mp4", portrait, voice[:16_000])
-    run(inputs, **{"-d": path})
+    drive(inputs, **{"-d": path})
     printed = capsys.readouterr().err
     assert "talk.mp4 drives by its picture, and its sound is kept" in printed
     assert "reading the motion of the video" in printed
@@ -97,16 +101,16 @@ def test_the_motion_of_a_video_is_saved_and_drives_alike(
 ):
     path = film(tmp_path / "mute.mp4", portrait, None)
     template = tmp_path / "motion.safetensors"
-    run(inputs, "--template-out", str(template), "--crf", "0", **{"-d": path})
+    drive(inputs, "--template-out", str(template), "--crf", "0", **{"-d": path})
     assert load_motion(template).fps == FPS
-    run(inputs, "--crf", "0", **{"-d": template})
+    drive(inputs, "--crf", "0", **{"-d": template})
     by_video = frames_of(inputs["-o"] / "face--mute.mp4")
     by_template = frames_of(inputs["-o"] / "face--motion.mp4")
     np.testing.assert_array_equal(by_video, by_template)
     # A file that could not be saved is named before the work.
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        run(inputs, "--template-out", str(tmp_path / "a.pkl"), **{"-d": path})
+        drive(inputs, "--template-out", str(tmp_path / "a.pkl"), **{"-d": path})
     error = capsys.readouterr().err
     assert error.endswith("ends in '.pkl': motion ends in .safetensors\n")
     assert "loading" not in error
@@ -114,7 +118,7 @@ def test_the_motion_of_a_video_is_saved_and_drives_alike(
 
 def test_a_video_without_sound_makes_a_silent_clip(inputs, tmp_path, portrait):
     path = film(tmp_path / "mute.mp4", portrait, None)
-    run(inputs, "--output-fps", "5", **{"-d": path})
+    drive(inputs, "--output-fps", "5", **{"-d": path})
     clip = inputs["-o"] / "face--mute.mp4"
     assert VideoReader(clip).fps == 5
     assert len(frames_of(clip)) == 5
@@ -124,7 +128,7 @@ def test_a_voice_speaks_over_the_head_of_a_file(inputs, tmp_path):
     path = tmp_path / "nod.safetensors"
     save_motion(nod(8), path)
     template = tmp_path / "both.safetensors"
-    run(inputs, "--head-from", str(path), "--template-out", str(template))
+    drive(inputs, "--head-from", str(path), "--template-out", str(template))
     both = load_motion(template)
     # The voice lasts a second at 30 frames a second, and the head goes to and fro.
     assert (len(both), both.fps) == (30, 30)
@@ -151,7 +155,7 @@ def test_heads_that_cannot_be_are_named(inputs, tmp_path, capsys, options, messa
     words = {"--head-from": path}
     words |= {name: files.get(value, value) for name, value in options.items()}
     with pytest.raises(SystemExit) as stop:
-        run(inputs, **words)
+        drive(inputs, **words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -159,7 +163,7 @@ def test_heads_that_cannot_be_are_named(inputs, tmp_path, capsys, options, messa
 def test_the_region_limits_what_moves(inputs, tmp_path):
     path = tmp_path / "nod.safetensors"
     save_motion(nod(3), path)
-    run(inputs, "--region", "lips", **{"-d": path})
+    drive(inputs, "--region", "lips", **{"-d": path})
     # Differences of 8-bit values are negative, too.
     frames = frames_of(inputs["-o"] / "face--nod.mp4").astype(int)
     # A head that nods has no motion of the lips.
@@ -171,22 +175,33 @@ def test_networks_without_a_driver_are_driven_by_motion(
 ):
     path = tmp_path / "nod.safetensors"
     save_motion(nod(3), path)
-    run(inputs, **{"-d": path, "--checkpoint": renderer_checkpoint})
+    drive(inputs, **{"-d": path, "--checkpoint": renderer_checkpoint})
     assert (inputs["-o"] / "face--nod.mp4").is_file()
 
 
 def test_sound_that_a_video_lacks_is_named(inputs, tmp_path, capsys):
     path = no_audio(tmp_path / "mute.mp4")
     with pytest.raises(SystemExit) as stop:
-        run(inputs, "--driving-kind", "audio", **{"-d": path})
+        drive(inputs, "--driving-kind", "audio", **{"-d": path})
     assert stop.value.code == 2
     assert "has no audio stream" in capsys.readouterr().err
+
+
+def test_options_of_sampling_are_refused_where_nothing_is_sampled(
+    inputs, tmp_path, capsys
+):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(3), path)
+    with pytest.raises(SystemExit) as stop:
+        drive(inputs, "--seed", "3", **{"-d": path})
+    assert stop.value.code == 2
+    assert "options of sampling are for sound" in capsys.readouterr().err
 
 
 def test_openness_that_is_not_known_is_named(inputs, tmp_path, capsys):
     path = tmp_path / "nod.safetensors"
     save_motion(replace(nod(3), eyes=np.full((3, 2), 0.3, np.float32)), path)
     with pytest.raises(SystemExit) as stop:
-        run(inputs, "--eye-retargeting", **{"-d": path})
+        drive(inputs, "--eye-retargeting", **{"-d": path})
     assert stop.value.code == 2
     assert "of the source's eyes and lips is not known" in capsys.readouterr().err
