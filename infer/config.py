@@ -58,7 +58,7 @@ class Output:
         other pictures by it.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; by default the picture's.
-      crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51.
+      crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51; by default 18.
       encoder: H.264 encoder, of mp4 and mkv; `auto` is NVENC where it works.
     """
 
@@ -69,7 +69,7 @@ class Output:
     template_out: Annotated[Path | None, arg(metavar="FILE")] = None
     output_fps: float | None = None
     max_size: VideoSide | None = None
-    crf: int = 18
+    crf: int | None = None
     encoder: Encoder = "auto"
 
 

@@ -130,7 +130,7 @@ class Animation:
         target: str | Path | BinaryIO,
         *,
         format: str | None = None,
-        crf: int = 18,
+        crf: int | None = None,
         encoder: Encoder = "auto",
         on_frame: Callable[[], None] = lambda: None,
     ) -> None:
@@ -143,7 +143,8 @@ class Animation:
           target: path to write to, where an earlier clip is replaced; or a binary file
             object, which gets the clip once it is complete.
           format: suffix that a clip in a file object would have; a path has its own.
-          crf: constant rate factor of videos, 0 (lossless in H.264) to 51.
+          crf: constant rate factor of videos, 0 (lossless in H.264) to 51; by default
+            18. Other clips have none.
           encoder: H.264 encoder, for mp4 and mkv.
           on_frame: called after each frame.
 
@@ -168,7 +169,11 @@ class Animation:
                 shutil.copyfileobj(file, target)
 
     def _save_file(
-        self, path: Path, crf: int, encoder: Encoder, on_frame: Callable[[], None]
+        self,
+        path: Path,
+        crf: int | None,
+        encoder: Encoder,
+        on_frame: Callable[[], None],
     ) -> None:
         with VideoWriter(
             path,

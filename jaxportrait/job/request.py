@@ -42,7 +42,7 @@ class Request:
       retargeting: options of the source's motion.
       template_out: file to which the motion is saved as well; see `save_motion`.
       output_fps: frames per second of the video; by default the motion's own rate.
-      crf: constant rate factor of H.264, 0 (lossless) to 51.
+      crf: constant rate factor of videos, 0 (lossless in H.264) to 51; by default 18.
       encoder: H.264 encoder.
     """
 
@@ -57,7 +57,7 @@ class Request:
     retargeting: Retargeting = field(default_factory=Retargeting)
     template_out: Path | None = None
     output_fps: FrameRate | None = None
-    crf: Quality = 18
+    crf: Quality | None = None
     encoder: Encoder = "auto"
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ from jaxportrait.media.write.containers import H264, Container
 Encoder = Literal["auto", "libx264", "h264_nvenc"]
 
 MAX_CRF = 51
+DEFAULT_CRF = 18
+"""Hardly to be told from the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Encoding:
         *,
         size: tuple[int, int],
         fps: int | float | Fraction,
-        crf: int,
+        crf: int | None = None,
         encoder: Encoder = "auto",
     ) -> Self:
         """Choose the first encoder that opens on this machine.
@@ -53,9 +55,10 @@ class Encoding:
         """
         check_format(container, size, fps, crf)
         exact_fps = exact_rate(fps)
+        quality = DEFAULT_CRF if crf is None else crf
         names = encoder_names(container, encoder)
         for name in names:
-            encoding = cls(container, size, exact_fps, crf, name)
+            encoding = cls(container, size, exact_fps, quality, name)
             if encoding.opens():
                 return encoding
         remedy = "use libx264" if encoder == "h264_nvenc" else "use a smaller picture"
@@ -118,7 +121,7 @@ def check_format(
     container: Container,
     size: tuple[int, int],
     fps: int | float | Fraction,
-    crf: int,
+    crf: int | None,
 ) -> None:
     """Check size (width, height), frame rate and quality, which encoders refuse less
     clearly.
@@ -134,6 +137,12 @@ def check_format(
     if not 1 <= fps <= container.max_fps:
         raise ValueError(
             f"the frame rate must be from 1 to {container.max_fps}, got {float(fps):g}"
+        )
+    if crf is None:
+        return
+    if not container.pictures.max_crf:
+        raise ValueError(
+            f"crf is {crf}, and {container.muxer} has no such quality: leave it out, or write mp4, mkv or webm"
         )
     if not 0 <= crf <= MAX_CRF:
         raise ValueError(f"crf must be from 0 to {MAX_CRF}, got {crf}")

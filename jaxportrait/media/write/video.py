@@ -41,7 +41,7 @@ class VideoWriter:
         size: tuple[int, int],
         fps: int | float | Fraction,
         audio: Audio | None,
-        crf: int = 18,
+        crf: int | None = None,
         encoder: Encoder = "auto",
     ):
         """Check all that can be checked before the first frame.
@@ -53,7 +53,7 @@ class VideoWriter:
           audio: sound that starts with the first frame and is cut after the last; None
             for none.
           crf: constant quality of videos from 0 (lossless in H.264, which few players
-            show) to 51, in H.264's measure.
+            show) to 51, in H.264's measure; by default 18. Other clips have none.
           encoder: H.264 encoder; auto selects h264_nvenc where it opens, else libx264.
 
         Raises:

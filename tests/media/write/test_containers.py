@@ -158,7 +158,8 @@ def test_pictures_without_a_folder_are_refused():
         ("a.gif", {"fps": 60}, "frame rate must be from 1 to 50, got 60"),
         ("a.webm", {"encoder": "libx264"}, "makes H.264, which webm does not hold"),
         ("a.webm", {"size": (63, 64)}, "even width and height, got 63x64"),
-        ("a.webp", {"crf": 52}, "crf must be from 0 to 51"),
+        ("a.webm", {"crf": 52}, "crf must be from 0 to 51"),
+        ("a.webp", {"crf": 20}, "webp has no such quality: leave it out"),
     ],
 )
 def test_options_that_a_container_lacks(tmp_path, name, options, complaint):
