@@ -209,7 +209,9 @@ def load_config(path: Path, default: T, descendants: tuple[Path, ...] = ()) -> T
     if base is not None:
         if not isinstance(base, str):
             raise ConfigError(f"{path}: base is {base!r}: expected a file's name")
-        default = load_config(path.parent / Path(base).expanduser(), default, (*descendants, path))
+        default = load_config(
+            path.parent / Path(base).expanduser(), default, (*descendants, path)
+        )
     return apply(default, values, str(path))
 
 
