@@ -20,6 +20,7 @@ from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformer
 from jaxportrait.models.generator import Generator, GeneratorConfig
 from jaxportrait.models.log_mel import LogMelConfig, LogMelEncoder
 from jaxportrait.models.motion import MotionConfig, MotionExtractor
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
 from jaxportrait.models.stitching import StitchingConfig, StitchingNetwork
 from jaxportrait.models.vgg import VGG, VGGConfig
 from jaxportrait.models.warping import WarpingConfig, WarpingNetwork
@@ -52,6 +53,7 @@ NETWORKS: dict[str, Network] = {
     "whisper": Network(WhisperConfig, WhisperEncoder, "audio features"),
     "log_mel": Network(LogMelConfig, LogMelEncoder, "audio features"),
     "flow_transformer": Network(FlowTransformerConfig, FlowTransformer, "driver"),
+    "motion_diffusion": Network(MotionDiffusionConfig, MotionDiffusion, "driver"),
     "vgg": Network(VGGConfig, VGG, "training"),
 }
 """Kind -> network."""

@@ -55,6 +55,13 @@ def resize_linear(x: Float[Array, "n t c"], length: int) -> Float[Array, "n leng
     return x[:, lower] * (1 - weight) + x[:, upper] * weight
 
 
+def mean_pool_sequence(x: Float[Array, "n t c"], share: int) -> Float[Array, "n T c"]:
+    """Return the mean of every `share` elements."""
+    n, t, channels = x.shape
+    # (n, t, c) -> (n, T, share, c)
+    return x.reshape(n, t // share, share, channels).mean(axis=2)
+
+
 def pixel_shuffle(x: Float[Array, "n h w c"], factor: int) -> Float[Array, "n H W C"]:
     """Turn channels into pixels.
 
