@@ -1,4 +1,4 @@
-"""Inputs and results of an animator: options, portraits and clips."""
+"""Options and results of an animator: sampling and clips."""
 
 import shutil
 from base64 import b64encode
@@ -15,18 +15,16 @@ from jaxtyping import Float, UInt8
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.faces import Openness
 from jaxportrait.media.image import trim_to_even
-from jaxportrait.media.paste import PasteBack
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter, find_container
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
+from jaxportrait.portrait import Frame as Frame
+from jaxportrait.portrait import Portrait as Portrait
 from jaxportrait.ranges import FrameRate, Seed, check_value
-from jaxportrait.types import Source
 
 T = TypeVar("T")
-Frame = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
@@ -38,36 +36,6 @@ class Sampling(FlowSampling):
     """
 
     seed: Seed = 0
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """A source picture, ready to be animated any number of times.
-
-    Attributes:
-      source: the face, as the renderer needs it.
-      paste: puts a rendered crop back into the whole picture.
-      size: width and height of the whole picture.
-      crop: the face as the networks read it.
-      passed_over: number of faces that were detected and not chosen.
-      doubt: a line for a user where the detector is not sure of the face.
-      openness: openness of the face's eyes and lips, where its landmarks tell it.
-      gaze: place of the iris in each eye, where it is known; see `Face`.
-    """
-
-    source: Source
-    paste: PasteBack
-    size: tuple[int, int]
-    crop: UInt8[np.ndarray, "s s 3"]
-    passed_over: int
-    doubt: str | None = None
-    openness: Openness | None = None
-    gaze: Float[np.ndarray, "2 2"] | None = None
-
-    def __repr__(self) -> str:
-        width, height = self.size
-        side = len(self.crop)
-        return f"Portrait({width}x{height} pixels, face of {side}x{side})"
 
 
 class MakeFrames(Protocol):

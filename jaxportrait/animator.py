@@ -1,20 +1,16 @@
 """`Animator`: a picture and a voice in, frames of the picture speaking out."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from jaxportrait.animation import (
     Animation,
-    Frame,
-    Portrait,
     Sampling,
     copy_picture,
     frame_counts,
@@ -26,36 +22,16 @@ from jaxportrait.drivers.base import Driver, frame_count
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import VideoDriver
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.crop import (
-    SOURCE_SCALE,
-    crop_face,
-    frame_face,
-    network_input,
-    to_full_resolution,
-)
-from jaxportrait.media.faces import (
-    Detector,
-    DetectorName,
-    choose_face,
-    detect_faces,
-    open_detector,
-)
-from jaxportrait.media.image import read_image, reduce
+from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
+from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
-from jaxportrait.media.paste import (
-    PasteBack,
-    color_correction,
-    mask_border,
-    soft_mask,
-)
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import layer_lips
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.portrait import Portrait, prepare_portrait
 from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
-
-T = TypeVar("T")
 
 
 class Animator:
@@ -170,36 +146,9 @@ class Animator:
         """
         is_file = is_file_source(image)
         whole = read_image(image) if is_file else copy_picture(np.asarray(image))
-        # Detection and the networks need no more than a reduced picture.
-        reduced = reduce(whole)
-        with self._detecting:
-            faces = detect_faces(reduced, self.detector)
-        chosen = choose_face(faces, face)
-        zoom = 1.0 if self.detector.keeps_crop else self.renderer.crop_zoom
-        crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
-        picture = network_input(crop, self.renderer.image_size)
-        source = self.renderer.source(picture, zoom)
-        correction = None
-        if zoom > 1:
-            # The first chunk of a clip needs this program anyway.
-            unmoved = self.renderer.frames(source, np.asarray(source.keypoints))
-            correction = color_correction(picture, next(unmoved)[0])
-        # Frames are pasted into the picture at its full resolution.
-        crop = to_full_resolution(crop, reduced.shape, whole.shape)
-        side = crop.image.shape[0]
-        mask = soft_mask(side, mask_border(zoom))
-        paste = PasteBack(whole, crop.crop_to_image, side, mask, correction)
-        size = (whole.shape[1], whole.shape[0])
-        return Portrait(
-            source,
-            paste,
-            size,
-            picture,
-            passed_over=len(faces) - 1,
-            doubt=chosen.doubt,
-            openness=chosen.openness,
-            gaze=chosen.gaze,
-        )
+        # Threads that prepare at once share the detector.
+        detector = replace(self.detector, find=self._find)
+        return prepare_portrait(whole, self.renderer, detector, face)
 
     def animate(
         self,
@@ -240,10 +189,9 @@ class Animator:
         motion = clip.resample(fps, count)
         if head is not None:
             motion = layer_lips(motion, head, self.renderer.keypoint_groups)
-        keypoints = self.renderer.keypoints(
-            portrait.source, motion, "mixed", retargeting, portrait.openness
-        )
-        make_frames = partial(self._frames, portrait, keypoints)
+        portrait = portrait.play(fps, count)
+        keypoints = portrait.keypoints(self.renderer, motion, "mixed", retargeting)
+        make_frames = partial(portrait.frames, self.renderer, keypoints)
         return Animation(portrait.size, fps, sound, motion, keypoints, make_frames)
 
     def drive(
@@ -275,14 +223,9 @@ class Animator:
             audio = Audio.open(audio, allow_video=True)
         count = frame_count(len(motion) / motion.fps, fps)
         motion = motion.resample(fps, count)
-        keypoints = self.renderer.keypoints(
-            portrait.source,
-            motion,
-            "first",
-            retargeting,
-            portrait.openness,
-        )
-        make_frames = partial(self._frames, portrait, keypoints)
+        portrait = portrait.play(fps, count)
+        keypoints = portrait.keypoints(self.renderer, motion, "first", retargeting)
+        make_frames = partial(portrait.frames, self.renderer, keypoints)
         return Animation(portrait.size, fps, audio, motion, keypoints, make_frames)
 
     def read_motion(self, video: str | Path, fps: float) -> MotionClip:
@@ -345,19 +288,6 @@ class Animator:
             )
         return self.driver
 
-    def _frames(
-        self,
-        portrait: Portrait,
-        keypoints: Float[np.ndarray, "frames k 3"],
-        finish: Callable[[Frame], T],
-    ) -> Iterator[T]:
-        """Render batches ahead on the devices, paste and finish frames in threads, and
-        yield them in order."""
-
-        def complete(crop: UInt8[np.ndarray, "S S 3"]) -> T:
-            return finish(portrait.paste(crop))
-
-        # OpenCV and the encoder's conversion of colours release the interpreter's lock.
-        with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
-            for crops in self.renderer.frames(portrait.source, keypoints):
-                yield from pool.map(complete, crops)
+    def _find(self, picture: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
+        with self._detecting:
+            return self.detector.find(picture)
