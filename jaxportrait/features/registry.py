@@ -6,10 +6,12 @@ from typing import Any
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.spectrogram import log_mel_features, whisper_features
+from jaxportrait.features.waveform import hubert_features
 from jaxportrait.models.parts import kind_of
 
 # Each kind is a row of `models.parts` with the role "audio features".
 FEATURES: dict[str, Callable[[Any], AudioFeatures]] = {
+    "hubert": hubert_features,
     "log_mel": log_mel_features,
     "whisper": whisper_features,
 }

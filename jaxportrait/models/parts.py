@@ -18,6 +18,7 @@ from jaxtyping import Array
 from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.generator import Generator, GeneratorConfig
+from jaxportrait.models.hubert import HubertConfig, HubertEncoder
 from jaxportrait.models.log_mel import LogMelConfig, LogMelEncoder
 from jaxportrait.models.motion import MotionConfig, MotionExtractor
 from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
@@ -52,6 +53,7 @@ NETWORKS: dict[str, Network] = {
     "stitching": Network(StitchingConfig, StitchingNetwork, "retargeting"),
     "whisper": Network(WhisperConfig, WhisperEncoder, "audio features"),
     "log_mel": Network(LogMelConfig, LogMelEncoder, "audio features"),
+    "hubert": Network(HubertConfig, HubertEncoder, "audio features"),
     "flow_transformer": Network(FlowTransformerConfig, FlowTransformer, "driver"),
     "motion_diffusion": Network(MotionDiffusionConfig, MotionDiffusion, "driver"),
     "vgg": Network(VGGConfig, VGG, "training"),

@@ -13,6 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxportrait.models.attention import SelfAttention
 from jaxportrait.models.blocks import NORM_EPSILON, Conv, check_heads
 from jaxportrait.ranges import Blocks, Heads, Width, check_ranges
 
@@ -53,31 +54,6 @@ class WhisperConfig:
     @classmethod
     def tiny(cls) -> Self:
         return cls(80, 1500, 32, 2, 1)
-
-
-class SelfAttention(nnx.Module):
-    """Multi-head attention over one block; `key` has no bias."""
-
-    def __init__(self, width: int, heads: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        def linear(use_bias: bool = True) -> nnx.Linear:
-            return nnx.Linear(width, width, use_bias=use_bias, dtype=dtype, rngs=rngs)
-
-        self.heads = heads
-        self.query = linear()
-        self.key = linear(use_bias=False)
-        self.value = linear()
-        self.out = linear()
-
-    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
-        # (n, t, c) -> (n, t, heads, c / heads)
-        def split(projected: Array) -> Array:
-            return projected.reshape(*x.shape[:2], self.heads, -1)
-
-        query = split(self.query(x))
-        key = split(self.key(x))
-        value = split(self.value(x))
-        heads = nnx.dot_product_attention(query, key, value, dtype=x.dtype)
-        return self.out(heads.reshape(x.shape))
 
 
 class EncoderBlock(nnx.Module):

@@ -207,7 +207,7 @@ def test_checkpoints_name_their_features(tiny_checkpoint):
     checkpoint = open_checkpoint(tiny_checkpoint)
     features = load_features(checkpoint)
     assert isinstance(features, SpectrogramFeatures)
-    assert set(FEATURES) == {"log_mel", "whisper"}
+    assert set(FEATURES) == {"hubert", "log_mel", "whisper"}
     assert features.width == checkpoint.sizes("flow_transformer").audio_width
     assert (features.rate, features.context) == (50, 30)
 
