@@ -17,6 +17,8 @@ import tyro
 from jaxtyping import Float
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.edit_cases import FIGURES as EDIT_FIGURES
+from convert_weights.edit_cases import verify_edits
 from convert_weights.motion_cases import verify_motion
 from convert_weights.outputs import IMAGE_SIZE, WHISPER, run_networks
 from convert_weights.parity import Comparison, conclude, forgotten
@@ -48,7 +50,7 @@ class Options:
     Attributes:
       golden: folder of golden figures, of any seed.
       size: size of the networks; `motion` compares the keypoints of LivePortrait's
-        option cases.
+        option cases and sliders.
       dtype: compute dtype of the networks; float16 is that of W and G, as inference has
         it: the flow transformer computes in bfloat16 then, and what a picture needs
         once in float32. The audio encoder is float32 in every case.
@@ -64,11 +66,19 @@ def main() -> None:
     # Accelerators round the factors of products otherwise.
     jax.config.update("jax_default_matmul_precision", "highest")
     if options.size == "motion":
-        conclude(verify_motion(options.golden), "case")
+        conclude(verify_cases(options.golden), "case")
     rows = []
     for size in SIZES[options.size]:
         rows += verify(options.golden, size, options.dtype)
     conclude(rows, "tensor")
+
+
+def verify_cases(golden: Path) -> list[Comparison]:
+    """Compare the option cases, and the cases of sliders where a folder has them."""
+    rows = verify_motion(golden)
+    if (golden / EDIT_FIGURES).is_file():
+        rows += verify_edits(golden)
+    return rows
 
 
 def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:

@@ -1,0 +1,251 @@
+"""Edits of a face by numbers, LivePortrait's sliders: numbers -> motion of the source."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Self
+
+import numpy as np
+from jaxtyping import Array, Float, Float32
+
+from jaxportrait.media.faces.openness import Openness
+from jaxportrait.models.stitching import StitchingNetwork
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.landmark_sliders import landmark_sliders
+from jaxportrait.motion.rotation import matrices_of
+from jaxportrait.motion.sliders import PUBLISHED_SLIDERS, Sliders
+from jaxportrait.motion.space import KEYPOINTS, POSE_NAMES, KeypointGroups
+from jaxportrait.pipeline.compose import ClipArrays, compose
+from jaxportrait.pipeline.correct import (
+    CorrectionNetworks,
+    Opening,
+    retarget_openings,
+    stitch_keypoints,
+)
+from jaxportrait.ranges import OptionError, Range, check_ranges
+from jaxportrait.types import Source
+
+Pitch = Annotated[float, Range(-15, 15)]
+Yaw = Annotated[float, Range(-25, 25)]
+Shift = Annotated[float, Range(-0.19, 0.19)]
+Size = Annotated[float, Range(0.9, 1.2)]
+Ratio = Annotated[float, Range(0, 0.8)]
+GazeX = Annotated[float, Range(-30, 30)]
+GazeY = Annotated[float, Range(-63, 63)]
+Wink = Annotated[float, Range(0, 39)]
+Brows = Annotated[float, Range(-30, 30)]
+Smile = Annotated[float, Range(-0.3, 1.3)]
+LipZero = Annotated[float, Range(-0.09, 0.09)]
+LipOne = Annotated[float, Range(-20, 15)]
+LipTwo = Annotated[float, Range(0, 15)]
+LipThree = Annotated[float, Range(-90, 120)]
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Changes of a face, by LivePortrait's sliders and in their units and ranges.
+
+    Attributes:
+      pitch: degrees added to the head's pitch, from -15 to 15.
+      yaw: degrees added to the head's yaw, from -25 to 25.
+      roll: degrees added to the head's roll, from -15 to 15.
+      x: movement of the head to the side, from -0.19 to 0.19.
+      y: movement of the head up or down, from -0.19 to 0.19.
+      z: movement of the head towards the viewer, a factor of its size, from 0.9 to 1.2.
+      eyes_ratio: openness of the eyes, height over width, from 0 to 0.8; by default the
+        picture's.
+      lip_ratio: openness of the lips, height over width, from 0 to 0.8; by default the
+        picture's.
+      gaze_x: gaze to the side, from -30 to 30.
+      gaze_y: gaze up or down, from -63 to 63.
+      wink: shutting of one eye, from 0 to 39.
+      brows: raising of the brows, from -30 to 30.
+      smile: smile, from -0.3 to 1.3.
+      lip_variation_zero: pouting, from -0.09 to 0.09.
+      lip_variation_one: pursing of the lips, from -20 to 15.
+      lip_variation_two: grin, from 0 to 15.
+      lip_variation_three: lips shut (below 0) or open, from -90 to 120.
+
+    Source: LivePortrait, its page for editing a picture.
+    """
+
+    pitch: Pitch = 0.0
+    yaw: Yaw = 0.0
+    roll: Pitch = 0.0
+    x: Shift = 0.0
+    y: Shift = 0.0
+    z: Size = 1.0
+    eyes_ratio: Ratio | None = None
+    lip_ratio: Ratio | None = None
+    gaze_x: GazeX = 0.0
+    gaze_y: GazeY = 0.0
+    wink: Wink = 0.0
+    brows: Brows = 0.0
+    smile: Smile = 0.0
+    lip_variation_zero: LipZero = 0.0
+    lip_variation_one: LipOne = 0.0
+    lip_variation_two: LipTwo = 0.0
+    lip_variation_three: LipThree = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+NEUTRAL = asdict(Edits())
+"""Name of a slider -> the number that changes nothing."""
+RATIOS = {"eyes_ratio": "eyes", "lip_ratio": "lips"}
+"""Slider of openness -> its field of `CorrectionNetworks`."""
+Numbers = Float32[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class EditTrack:
+    """Edits of n frames.
+
+    Attributes:
+      numbers: name of a slider -> its number in each frame; one that is left out
+        changes nothing.
+      fps: frames a second.
+    """
+
+    numbers: Mapping[str, Numbers]
+    fps: float
+    count: int
+
+    @classmethod
+    def of_edits(cls, edits: Edits) -> Self:
+        """Return a track of one frame."""
+        changes = {}
+        for field in fields(edits):
+            number = getattr(edits, field.name)
+            if number != NEUTRAL[field.name]:
+                changes[field.name] = np.array([number], np.float32)
+        return cls(changes, 1.0, 1)
+
+    @property
+    def ratios(self) -> list[str]:
+        """The sliders of openness that the track uses."""
+        return [name for name in RATIOS if name in self.numbers]
+
+    def number(self, name: str) -> Numbers:
+        """Return a slider's number in each frame."""
+        neutral = NEUTRAL[name]
+        if name in self.numbers or neutral is None:
+            return self.numbers[name]
+        return np.full(self.count, neutral, np.float32)
+
+
+def choose_sliders(source: Source, groups: KeypointGroups) -> Sliders:
+    """Return the sliders of a source's keypoints: LivePortrait's own, or those of
+    keypoints that were learned from landmarks.
+
+    Args:
+      groups: the motion extractor's keypoints of eyes, brows and lips.
+    """
+    if groups == KeypointGroups():
+        return PUBLISHED_SLIDERS
+    motion = source.motion
+    turned = np.asarray(motion.keypoints) @ matrices_of(np.asarray(motion.pose))
+    # In units of the expression, which comes after the turn.
+    points = turned + np.asarray(motion.expression)
+    return landmark_sliders(groups, points[0])
+
+
+def edit_motion(
+    track: EditTrack, source: Source, sliders: Sliders
+) -> tuple[MotionClip, MotionClip]:
+    """Return the motion of edits, and the one frame that changes nothing.
+
+    Angles are added to the source's own; so its pose is the rotation at rest.
+    """
+    count = track.count
+    expression = np.zeros((count, KEYPOINTS, 3), np.float32)
+    for name in track.numbers:
+        if name in sliders:
+            expression += sliders[name].offsets(track.number(name))
+    pose = np.asarray(source.motion.pose)
+    degrees = np.stack([track.number(name) for name in POSE_NAMES], axis=1)
+    motion = MotionClip(
+        expression,
+        matrices_of(pose + degrees),
+        np.zeros((count, 3), np.float32),
+        track.number("z")[:, None],
+        track.fps,
+    )
+    rest = MotionClip(
+        np.zeros((1, KEYPOINTS, 3), np.float32),
+        matrices_of(pose),
+        np.zeros((1, 3), np.float32),
+        np.ones((1, 1), np.float32),
+        track.fps,
+    )
+    return motion, rest
+
+
+def edit_keypoints(
+    source: Source,
+    track: EditTrack,
+    networks: CorrectionNetworks,
+    *,
+    groups: KeypointGroups,
+    openness: Openness | None = None,
+) -> Float[Array, "n k 3"]:
+    """Return the driving keypoints of edited frames.
+
+    Args:
+      networks: R of the sliders of openness that the track uses, and S to stitch.
+      groups: the keypoints of eyes, brows and lips.
+      openness: openness of the source's eyes and lips, where it is used.
+
+    Raises:
+      OptionError: openness is needed and not known.
+
+    Source: LivePortrait, `execute_image_retargeting`. That adds the z of the source's
+    translation, which nothing else uses; here edits of nothing change nothing.
+    """
+    if track.ratios and openness is None:
+        raise OptionError(
+            f"{track.ratios[0]} is set, and the openness of the source's eyes and lips is not known: "
+            "use a face detector with landmarks, such as mesh or insightface"
+        )
+    motion, rest = edit_motion(track, source, choose_sliders(source, groups))
+    keypoints = compose(source, ClipArrays.of_clip(motion), ClipArrays.of_clip(rest))
+    still = source.keypoints
+    if openness is not None and track.ratios:
+        opening = _opening(track, openness)
+        # Openings are corrected on top of the other changes.
+        keypoints = retarget_openings(
+            _openers(networks, track), still, keypoints, opening, relative=False
+        )
+    return _stitch(networks.stitching, still, keypoints)
+
+
+def _stitch(
+    network: StitchingNetwork | None,
+    source: Float[Array, "1 k 3"],
+    keypoints: Float[Array, "n k 3"],
+) -> Float[Array, "n k 3"]:
+    if network is None:
+        return keypoints
+    return stitch_keypoints(network, source, keypoints)
+
+
+def _openers(networks: CorrectionNetworks, track: EditTrack) -> CorrectionNetworks:
+    return CorrectionNetworks(
+        eyes=networks.eyes if "eyes_ratio" in track.numbers else None,
+        lips=networks.lips if "lip_ratio" in track.numbers else None,
+    )
+
+
+def _opening(track: EditTrack, openness: Openness) -> Opening:
+    eyes = None
+    lips = None
+    if "eyes_ratio" in track.numbers:
+        eyes = _beside(openness.eyes, track.number("eyes_ratio"))
+    if "lip_ratio" in track.numbers:
+        lips = _beside((openness.lips,), track.number("lip_ratio"))
+    return Opening(eyes, lips)
+
+
+def _beside(source: tuple[float, ...], wanted: Numbers) -> Float32[np.ndarray, "n r"]:
+    repeated = np.tile(np.array(source, np.float32), (len(wanted), 1))
+    return np.concatenate([repeated, wanted[:, None]], axis=1)
