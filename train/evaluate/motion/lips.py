@@ -20,10 +20,12 @@ class LipAxis:
     Attributes:
       mean: mean expression of the lips.
       axis: direction, of unit length.
+      gain: opening by loudness, the slope of their regression within clips.
     """
 
     mean: Float[np.ndarray, "18"]
     axis: Float[np.ndarray, "18"]
+    gain: float
 
     def opening(
         self, motion: Float[np.ndarray, "frames d"], space: MotionSpace
@@ -43,6 +45,7 @@ def learn_lip_axis(clips: Iterable[ClipRecord]) -> LipAxis:
     total = np.zeros(width)
     scatter = np.zeros((width, width))
     with_sound = np.zeros(width)
+    sound = 0.0
     frames = 0
     for clip in clips:
         # float64: sums over millions of frames
@@ -51,9 +54,13 @@ def learn_lip_axis(clips: Iterable[ClipRecord]) -> LipAxis:
         frames += len(lips)
         lips -= lips.mean(axis=0)
         scatter += lips.T @ lips
-        with_sound += lips.T @ (clip.envelope - clip.envelope.mean())
+        loudness = clip.envelope - clip.envelope.mean(dtype=np.float64)
+        with_sound += lips.T @ loudness
+        sound += loudness @ loudness
     # eigenvalues ascend, so the last vector is the first principal axis
     axis = np.linalg.eigh(scatter)[1][:, -1]
     if axis @ with_sound < 0:
         axis = -axis
-    return LipAxis(total / frames, axis)
+    # silent clips say nothing about the gain
+    gain = float(axis @ with_sound / sound) if sound else 0.0
+    return LipAxis(total / frames, axis, gain)

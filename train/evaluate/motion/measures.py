@@ -5,52 +5,98 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from train.evaluate.motion import metrics
+from train.evaluate.motion.metrics import Samples
 from train.evaluate.motion.sweep import Frames, HeldOut, Measures, Sampled, Scale
+from train.evaluate.speech.measures import blink_rate
 
 Metric = Callable[..., float]
 """metric(motion, truth, space) -> error."""
+
+
+COMPARISONS = (
+    "keypoint_error",
+    "centered_error",
+    "pose_error",
+    "frechet_distance",
+    "true_lip_correlation",
+    "least_lip_correlation",
+    "true_lip_lag_milliseconds",
+)
+"""Measures that the truth has of nothing but itself."""
 
 
 def measure(
     clips: Sequence[HeldOut], sampled: Sequence[Sampled], scale: Scale
 ) -> Measures:
     """Return every measure over all clips; frames count alike, whatever their clip."""
-    truths = [scale.normalise(clip.truth) for clip in clips]
     samples = [scale.normalise(motion.samples) for motion in sampled]
-    # movement is that of the first seed
-    first = [motion[0] for motion in samples]
-    raw = [motion.samples for motion in sampled]
-    raw_first = [motion.samples[0] for motion in sampled]
-    wrong = [motion.wrong for motion in sampled]
-    # the wrong sound should give a larger error
-    wrong_error = _error(metrics.keypoint_error, wrong, clips, scale)
-    right_error = _error(metrics.keypoint_error, raw_first, clips, scale)
-    pose_error = None
-    if scale.space.has_pose:
-        pose_error = _error(metrics.pose_error, raw, clips, scale)
     diversities = [metrics.diversity(motion) for motion in samples]
-    distance = metrics.frechet_distance(np.concatenate(first), np.concatenate(truths))
+    # the wrong sound should give a larger error
+    wrong = [motion.wrong for motion in sampled]
+    right = [motion.samples[0] for motion in sampled]
+    wrong_error = _error(metrics.keypoint_error, wrong, clips, scale)
+    right_error = _error(metrics.keypoint_error, right, clips, scale)
     return {
-        "keypoint_error": _error(metrics.keypoint_error, raw, clips, scale),
-        "pose_error": pose_error,
-        "velocity_ratio": _movement_ratio(first, truths, clips, 1),
-        "acceleration_ratio": _movement_ratio(first, truths, clips, 2),
-        "frechet_distance": distance,
+        **compare([motion.samples for motion in sampled], clips, scale),
         "diversity": _mean(diversities, clips),
-        "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
-        **lip_measures(raw_first, clips, scale),
         "wrong_audio_ratio": metrics.ratio(wrong_error, right_error),
     }
 
 
-def measure_truth(clips: Sequence[HeldOut], scale: Scale) -> Measures:
-    """Return the truth's own measures, as far as they need no comparison."""
+def compare(
+    motions: Sequence[Samples], clips: Sequence[HeldOut], scale: Scale
+) -> Measures:
+    """Return the measures of motion that any source made, beside the truth.
+
+    Args:
+      motions: motion of each clip by one seed or more, (seeds, frames, d). Errors are
+        over all seeds; movement and lips are the first seed's.
+    """
     truths = [scale.normalise(clip.truth) for clip in clips]
+    raw = [motion[0] for motion in motions]
+    first = [scale.normalise(motion) for motion in raw]
+    pose_error = None
+    if scale.space.has_pose:
+        pose_error = _error(metrics.pose_error, motions, clips, scale)
+    distance = metrics.frechet_distance(np.concatenate(first), np.concatenate(truths))
     return {
-        "velocity_ratio": _movement_ratio(truths, truths, clips, 1),
-        "acceleration_ratio": _movement_ratio(truths, truths, clips, 2),
-        "seam_ratio": metrics.seam_ratio(truths, [clip.seams for clip in clips]),
-        **lip_measures([clip.truth for clip in clips], clips, scale),
+        "keypoint_error": _error(metrics.keypoint_error, motions, clips, scale),
+        "centered_error": _error(
+            metrics.centered_keypoint_error, motions, clips, scale
+        ),
+        "pose_error": pose_error,
+        "velocity_ratio": _movement_ratio(first, truths, clips, 1),
+        "acceleration_ratio": _movement_ratio(first, truths, clips, 2),
+        "jerk_ratio": _movement_ratio(first, truths, clips, 3),
+        "frechet_distance": distance,
+        "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
+        **true_lip_measures(raw, clips, scale),
+        **lip_measures(raw, clips, scale),
+        "blinks_a_minute": _blinks(raw, scale),
+    }
+
+
+def measure_truth(clips: Sequence[HeldOut], scale: Scale) -> Measures:
+    """Return the truth's own measures, as far as they say anything about it."""
+    measures = compare([clip.truth[None] for clip in clips], clips, scale)
+    return {name: measures[name] for name in measures if name not in COMPARISONS}
+
+
+def true_lip_measures(
+    motions: Sequence[Frames], clips: Sequence[HeldOut], scale: Scale
+) -> Measures:
+    """Return the correlation of lip opening with the true one: its mean over clips, the
+    least of a clip, and the lag at which the mean is largest."""
+    lagged = [
+        metrics.lagged_correlations(scale.opening(motion), scale.opening(clip.truth))
+        for motion, clip in zip(motions, clips, strict=True)
+    ]
+    mean = np.average(lagged, axis=0, weights=_weights(clips))
+    unlagged = np.array(lagged)[:, metrics.LARGEST_LAG]
+    return {
+        "true_lip_correlation": float(mean[metrics.LARGEST_LAG]),
+        "least_lip_correlation": float(unlagged.min()),
+        "true_lip_lag_milliseconds": metrics.lag_milliseconds(mean),
     }
 
 
@@ -69,6 +115,13 @@ def lip_measures(
         "lip_correlation": float(mean[metrics.LARGEST_LAG]),
         "lip_lag_milliseconds": metrics.lag_milliseconds(mean),
     }
+
+
+def _blinks(motions: Sequence[Frames], scale: Scale) -> float | None:
+    if scale.lids is None:
+        return None
+    closings = [scale.lids.closing(motion, scale.space) for motion in motions]
+    return blink_rate(closings)
 
 
 def _error(

@@ -12,8 +12,12 @@ from jaxportrait.motion.space import MOTION_FPS, MotionSpace
 Frames = Float[np.ndarray, "frames d"]
 Samples = Float[np.ndarray, "*seeds frames d"]
 
+ROUNDING = 1e-12
+"""Share of a constant that rounding may make vary, in float64."""
 LARGEST_LAG = 10
 """Most frames by which lips are compared before and after the sound."""
+LAG_CORRELATION = 0.3
+"""Least correlation at which a lag means something."""
 
 
 def keypoint_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
@@ -26,6 +30,20 @@ def keypoint_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float
     return float(np.linalg.norm(difference, axis=-1).mean())
 
 
+def centered_keypoint_error(
+    sampled: Samples, truth: Frames, space: MotionSpace
+) -> float:
+    """Return the mean distance between the keypoints' offsets of two motions, each
+    about its own mean over the clip.
+
+    A resting face that is not the speaker's counts for nothing here, and movement for
+    all.
+    """
+    difference = _offsets(sampled, space) - _offsets(truth, space)
+    difference -= difference.mean(axis=-3, keepdims=True)
+    return float(np.linalg.norm(difference, axis=-1).mean())
+
+
 def pose_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
     """Return the mean distance between pitch, yaw and roll of two motions, in degrees;
     the space has them."""
@@ -35,7 +53,7 @@ def pose_error(sampled: Samples, truth: Frames, space: MotionSpace) -> float:
 
 def movement(motion: Frames, order: int) -> float:
     """Return the mean magnitude of a motion's differences: velocities for order 1,
-    accelerations for order 2."""
+    accelerations for order 2, jerks for order 3."""
     return float(np.abs(np.diff(motion, order, axis=0)).mean())
 
 
@@ -114,8 +132,11 @@ def lagged_correlations(
     return np.array(correlations)
 
 
-def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float:
-    """Return by how much the signal follows the sound, where they agree best."""
+def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float | None:
+    """Return by how much the signal follows the sound, where they agree best; None
+    where they hardly agree, since the best lag is chance then."""
+    if correlations.max() <= LAG_CORRELATION:
+        return None
     frames = int(np.argmax(correlations)) - LARGEST_LAG
     return frames * 1000 / MOTION_FPS
 
@@ -123,12 +144,13 @@ def lag_milliseconds(correlations: Float[np.ndarray, " lags"]) -> float:
 def correlation(
     first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]
 ) -> float:
-    """Return Pearson's correlation; 0 if either is constant."""
+    """Return Pearson's correlation; 0 if either is constant, up to rounding."""
     a = first - first.mean()
     b = second - second.mean()
-    # NaN-safe: a constant has no deviation
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / scale) if scale > 0 else 0.0
+    for deviation, values in ((a, first), (b, second)):
+        if np.linalg.norm(deviation) <= ROUNDING * np.linalg.norm(values):
+            return 0.0
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def _offsets(

@@ -12,67 +12,102 @@ from jaxportrait.whole import write_whole
 from train.evaluate.motion.sweep import HeldOut, Measures, Sampled, Scale, Setting
 
 Rows = Sequence[tuple[Setting, Measures]]
+References = Mapping[str, Measures]
+"""Measures of the baselines and of the truth, by name."""
 
-COLUMNS = {
+LIP_COLUMNS = {
+    "true_lip_correlation": "lips r",
+    "least_lip_correlation": "least r",
+    "true_lip_lag_milliseconds": "lag, ms",
+    "lip_correlation": "loudness r",
+    "lip_lag_milliseconds": "lag, ms",
+    "wrong_audio_ratio": "audio",
+    "blinks_a_minute": "blinks",
+}
+MOVEMENT_COLUMNS = {
     "keypoint_error": "keypoints",
+    "centered_error": "centred",
     "pose_error": "pose, °",
     "velocity_ratio": "velocity",
     "acceleration_ratio": "accel.",
+    "jerk_ratio": "jerk",
     "frechet_distance": "Fréchet",
     "diversity": "diversity",
     "seam_ratio": "seams",
-    "lip_correlation": "lips r",
-    "lip_lag_milliseconds": "lag, ms",
-    "wrong_audio_ratio": "audio",
 }
+TITLES = {
+    "true_lip_lag_milliseconds": "lag behind the true lips, ms",
+    "lip_lag_milliseconds": "lag behind the loudness, ms",
+}
+"""Columns whose names say too little by themselves."""
 PANELS_A_ROW = 3
 
 
-def table(rows: Rows, truth: Measures) -> Table:
-    """Return a table with one row a setting, and the truth's measures as the last row.
+def tables(rows: Rows, references: References) -> list[Table]:
+    """Return two tables with one row a setting, then the baselines and the truth.
 
-    Measures that the motion space does not have are left out. `keypoints` and `pose`
-    are errors, `velocity` and `accel.` are ratios to the truth, `seams` is the bend at
-    window borders to that elsewhere, `lips r` and `lag` compare lip opening with
-    loudness, `audio` is the error with the wrong sound to that with the right one.
+    Measures that the motion space does not have are left out.
+
+    The first is of lips and lids. `lips r` is the correlation of lip opening with the
+    true one, `least r` that of the worst clip, `loudness r` the correlation with the
+    loudness; each has its lag. `audio` is the error with the wrong sound to that with
+    the right one, `blinks` are counted a minute. Models are ranked by `lips r`.
+
+    The second is of errors and movement. `keypoints`, `centred` (about each clip's
+    mean) and `pose` are errors, `velocity`, `accel.` and `jerk` are ratios to the
+    truth, `seams` is the bend at window borders to that elsewhere.
     """
-    names = _available(rows)
-    result = Table("steps", "guidance", *(COLUMNS[name] for name in names))
+    return [
+        _table("lips and lids", LIP_COLUMNS, rows, references),
+        _table("errors and movement", MOVEMENT_COLUMNS, rows, references),
+    ]
+
+
+def _table(
+    title: str, columns: Mapping[str, str], rows: Rows, references: References
+) -> Table:
+    names = _available(columns, rows)
+    table = Table("steps", "guidance", *(columns[name] for name in names), title=title)
     for setting, measures in rows:
         values = [_text(measures[name]) for name in names]
-        result.add_row(str(setting.steps), f"{setting.guidance:g}", *values)
-    result.add_section()
-    result.add_row("truth", "", *(_text(truth.get(name)) for name in names))
-    return result
+        table.add_row(str(setting.steps), f"{setting.guidance:g}", *values)
+    table.add_section()
+    for reference, measures in references.items():
+        values = [_text(measures.get(name)) for name in names]
+        table.add_row(reference, "", *values)
+    return table
 
 
 def content(
-    rows: Rows, truth: Measures, facts: Mapping[str, object]
+    rows: Rows, references: References, facts: Mapping[str, object]
 ) -> dict[str, object]:
     """Return all measures with the facts about the evaluation, as JSON."""
     results = [
         {"steps": setting.steps, "guidance": setting.guidance, **measures}
         for setting, measures in rows
     ]
-    return {**facts, "truth": truth, "results": results}
+    baselines = {name: row for name, row in references.items() if name != "truth"}
+    truth = references["truth"]
+    return {**facts, "truth": truth, "baselines": baselines, "results": results}
 
 
-def plot_measures(path: Path, rows: Rows, truth: Measures) -> None:
+def plot_measures(path: Path, rows: Rows, references: References) -> None:
     """Plot every measure over guidance, a line a number of steps; the truth is
     dashed."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 10), layout="constrained")
-    names = _available(rows)
+    columns = {**LIP_COLUMNS, **MOVEMENT_COLUMNS, **TITLES}
+    names = _available(columns, rows)
     # rounded up
     panel_rows = -(-len(names) // PANELS_A_ROW)
+    figure = Figure(figsize=(13, 2.5 * panel_rows), layout="constrained")
     for panel, name in enumerate(names, start=1):
         axes = figure.add_subplot(panel_rows, PANELS_A_ROW, panel)
         _plot_lines(axes, rows, name)
-        level = truth.get(name)
+        level = references["truth"].get(name)
         if level is not None:
             axes.axhline(level, color="black", linestyle="--", linewidth=1)
-        axes.set(title=COLUMNS[name], xlabel="guidance")
+        axes.set(title=columns[name], xlabel="guidance")
     figure.axes[0].legend()
     with write_whole(path) as partial:
         figure.savefig(partial)
@@ -115,11 +150,11 @@ def plot_lips(
         figure.savefig(partial)
 
 
-def _available(rows: Rows) -> list[str]:
+def _available(columns: Mapping[str, str], rows: Rows) -> list[str]:
     """Return the measures that have a value at any setting."""
     return [
         name
-        for name in COLUMNS
+        for name in columns
         if any(measures[name] is not None for _, measures in rows)
     ]
 

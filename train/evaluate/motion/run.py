@@ -13,7 +13,12 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.console.progress import track
 from jaxportrait.drivers.windows import WindowMode
 from jaxportrait.models.flow_transformer import FlowTransformer
-from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.motion.space import (
+    MOTION_SPACES,
+    MotionSpace,
+    MotionStatistics,
+    expression_columns,
+)
 from jaxportrait.ranges import (
     Count,
     OptionError,
@@ -24,9 +29,18 @@ from jaxportrait.ranges import (
 from jaxportrait.whole import hold_folder
 from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.data.shards import DatasetError, write_json
+from train.evaluate.motion.baselines import baselines
+from train.evaluate.motion.lids import LidAxis, learn_lid_axis
 from train.evaluate.motion.lips import learn_lip_axis
-from train.evaluate.motion.measures import measure, measure_truth
-from train.evaluate.motion.report import Rows, content, plot_lips, plot_measures, table
+from train.evaluate.motion.measures import compare, measure, measure_truth
+from train.evaluate.motion.report import (
+    References,
+    Rows,
+    content,
+    plot_lips,
+    plot_measures,
+    tables,
+)
 from train.evaluate.motion.sweep import (
     HeldOut,
     Sampled,
@@ -94,7 +108,8 @@ def evaluate(options: Options, console: Console) -> None:
     space = MOTION_SPACES[driver.config.space]
     # the axis is learnt from training clips, and applied to held-out ones
     lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
-    scale = Scale(space, statistics, lips)
+    lids = learn_lids(dataset, checkpoint, space)
+    scale = Scale(space, statistics, lips, lids)
     records = list(dataset.evenly_spaced("validation", options.clips))
     clips = hold_out(records, network.config, space, options.windows)
     # Every setting is sampled, measured, and then forgotten but for one clip.
@@ -106,8 +121,8 @@ def evaluate(options: Options, console: Console) -> None:
         for setting, sampled in _show_progress(runs, total, console):
             rows.append((setting, measure(clips, sampled, scale)))
             examples.append((clips[0], sampled[0], setting))
-        # the setting with the least error is drawn
-        best = int(np.argmin([measures["keypoint_error"] for _, measures in rows]))
+        # the setting whose lips follow the truth best is drawn
+        best = int(np.argmax([row["true_lip_correlation"] for _, row in rows]))
         _report(options, console, rows, examples[best], clips, scale)
 
 
@@ -131,7 +146,7 @@ def _report(
     clips: Sequence[HeldOut],
     scale: Scale,
 ) -> None:
-    truth = measure_truth(clips, scale)
+    references = measure_references(clips, scale)
     frames = sum(len(clip.truth) for clip in clips)
     facts = {
         "dataset": str(options.dataset_path),
@@ -141,13 +156,35 @@ def _report(
         "seeds": options.seeds,
         "windows": options.windows,
     }
-    write_json(options.output / "evaluation.json", content(rows, truth, facts))
-    plot_measures(options.output / "measures.png", rows, truth)
+    write_json(options.output / "evaluation.json", content(rows, references, facts))
+    plot_measures(options.output / "measures.png", rows, references)
     plot_lips(options.output / "lips.png", *example, scale)
-    console.print(table(rows, truth))
+    for table in tables(rows, references):
+        console.print(table)
     console.print(
         f"{len(clips)} held-out clips, {frames} frames; figures and plots in {options.output}"
     )
+
+
+def learn_lids(
+    dataset: Dataset, checkpoint: Checkpoint, space: MotionSpace
+) -> LidAxis | None:
+    """Learn where lids are shut from the training clips; None in a space without
+    eyes."""
+    eyes = checkpoint.keypoints.eyes
+    if not set(expression_columns(eyes)) <= set(space.columns):
+        return None
+    return learn_lid_axis(dataset.evenly_spaced("train", AXIS_CLIPS), eyes)
+
+
+def measure_references(clips: Sequence[HeldOut], scale: Scale) -> References:
+    """Return the measures of motion that no network made, and of the truth."""
+    references = {}
+    for name, motions in baselines(clips, scale).items():
+        samples = [motion[None] for motion in motions]
+        references[name] = compare(samples, clips, scale)
+    references["truth"] = measure_truth(clips, scale)
+    return references
 
 
 def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:

@@ -20,6 +20,7 @@ from jaxportrait.motion.space import (
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.evaluate.motion import metrics
+from train.evaluate.motion.lids import LidAxis
 from train.evaluate.motion.lips import LipAxis
 
 Features = Float[np.ndarray, "features width"]
@@ -85,11 +86,13 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Scale:
-    """Units of a measurement: the motion space, its normalisation, its lip opening."""
+    """Units of a measurement: the motion space, its normalisation, its lip opening, and
+    its blinks where it has them."""
 
     space: MotionSpace
     statistics: MotionStatistics
     lips: LipAxis
+    lids: LidAxis | None = None
 
     def normalise(self, motion: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
         """Return motion in deviations of the training set, so that degrees and offsets

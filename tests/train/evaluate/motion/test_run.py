@@ -83,12 +83,17 @@ def test_the_program_writes_table_figures_and_plots(
     report = json.loads((output / "evaluation.json").read_text())
     results = report["results"]
     assert [(row["steps"], row["guidance"]) for row in results] == [(1, 3), (2, 3)]
-    # lips have no pose
-    assert all(row.pop("pose_error") is None for row in results)
-    assert all(np.isfinite(list(row.values())).all() for row in results)
+    # lips have neither pose nor lids, and those of random weights follow nothing
+    missing = {"pose_error", "blinks_a_minute"}
+    missing |= {"true_lip_lag_milliseconds", "lip_lag_milliseconds"}
+    for row in results:
+        assert {name for name in row if row[name] is None} == missing
+        assert np.isfinite([row[name] for name in row if name not in missing]).all()
     assert (report["clips"], report["frames"]) == (["a.mp4", "c.mp4"], 186)
     # The clips' lips were made from their loudness.
     assert report["truth"]["lip_correlation"] > 0.99
+    assert set(report["baselines"]) == {"mean face", "another clip", "loudness"}
+    assert report["baselines"]["loudness"]["true_lip_correlation"] > 0.99
 
     out = capsys.readouterr().out
     assert "2 of 2 settings sampled: 2 steps, guidance 3" in out

@@ -56,6 +56,10 @@ def test_a_perfect_sampler_measures_as_the_truth(clips):
     assert measures["keypoint_error"] == pytest.approx(np.sqrt(3) * 1e-3)
     assert measures["velocity_ratio"] == pytest.approx(1)
     assert measures["acceleration_ratio"] == pytest.approx(1)
+    assert measures["centered_error"] == pytest.approx(0, abs=1e-12)
+    assert measures["true_lip_correlation"] == pytest.approx(1)
+    assert measures["least_lip_correlation"] == pytest.approx(1)
+    assert measures["true_lip_lag_milliseconds"] == 0
     assert measures["diversity"] == pytest.approx(0, abs=1e-12)
     assert (measures["wrong_audio_ratio"] or 0) > 50
 
@@ -139,7 +143,11 @@ def test_a_clip_that_rests_and_is_met_exactly_has_no_ratios(clips):
         "pose_error",
         "velocity_ratio",
         "acceleration_ratio",
+        "jerk_ratio",
         "seam_ratio",
+        "true_lip_lag_milliseconds",
+        "lip_lag_milliseconds",
+        "blinks_a_minute",
         "wrong_audio_ratio",
     }
     assert {name for name in measures if measures[name] is None} == missing
