@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import FlowSampling
+from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import trim_to_even
 from jaxportrait.media.rates import exact_rate
@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Sampling(FlowSampling):
-    """Options of a driver: those of the flow transformer, and a seed.
+class Sampling(MotionSampling):
+    """Options of a driver: those of sampling, and a seed.
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.

@@ -6,9 +6,9 @@ and are made together.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, isclose
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jaxtyping import Float32
 from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.flow_program import sample_motion
+from jaxportrait.drivers.sampling import MotionSampling, check_windows
 from jaxportrait.drivers.windows import (
     WindowMode,
     WindowPlan,
@@ -38,7 +39,7 @@ from jaxportrait.motion.space import (
     MotionStatistics,
 )
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
-from jaxportrait.ranges import FrameRate, Guidance, SamplingSteps, check_ranges
+from jaxportrait.ranges import FrameRate, Guidance, check_ranges
 
 
 @dataclass(frozen=True)
@@ -115,29 +116,8 @@ class FlowDriverConfig:
             )
 
 
-@dataclass(frozen=True)
-class FlowSampling:
-    """Options of the flow transformer's sampling.
-
-    Attributes:
-      cfg_scale: scale of classifier-free guidance; at 1 or below, only the conditional
-        velocity is evaluated. By default the checkpoint's own, 4.5 for converted ones.
-      steps: Euler steps.
-      windows: "fused" windows overlap and are blended, "independent" ones lie end to
-        end as in the original.
-    """
-
-    cfg_scale: Guidance | None = None
-    # The published number of steps.
-    steps: SamplingSteps = 25
-    windows: WindowMode = "fused"
-
-    def __post_init__(self):
-        check_ranges(self)
-        modes = get_args(WindowMode)
-        if self.windows not in modes:
-            choices = ", ".join(modes)
-            raise ValueError(f"windows is {self.windows!r}: choose one of {choices}")
+STEPS = 25
+"""Euler steps by default: the published number."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +141,7 @@ class FlowDriver:
     statistics: MotionStatistics
     features: AudioFeatures
     cfg_scale: float
-    sampling: FlowSampling = FlowSampling()
+    sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
     fps: float = MOTION_FPS
 
@@ -195,14 +175,27 @@ class FlowDriver:
         """
         # A window reads whole features, also where the clip ends within it.
         config = self.network.config
-        plan, count = plan_windows(frames, config, self.sampling.windows)
+        plan, count = plan_windows(frames, config, self.window_mode)
         length = plan.features_of(count)
         features = np.zeros((plan.features, config.audio_width), np.float32)
         with self.products():
             features[:length] = self.features.encode(audio.stream, length)
         return self._sample(features, count, plan, seed)[:frames]
 
-    def with_sampling(self, sampling: FlowSampling) -> "FlowDriver":
+    @property
+    def steps(self) -> int:
+        """Euler steps in use."""
+        return self.sampling.steps or STEPS
+
+    @property
+    def window_mode(self) -> WindowMode:
+        """The windows in use, which `with_sampling` has checked."""
+        return cast(WindowMode, self.sampling.windows)
+
+    def with_sampling(self, sampling: MotionSampling) -> "FlowDriver":
+        """Return this driver with other options; raise an OptionError for windows that
+        it does not have."""
+        check_windows(sampling.windows, get_args(WindowMode), "the flow transformer")
         return replace(self, sampling=sampling)
 
     def warm_up(self, frames: int) -> None:
@@ -211,7 +204,7 @@ class FlowDriver:
         with self.products():
             self.features.encode(lambda: [], 1)
         config = self.network.config
-        for plan in plans_up_to(frames, config, self.sampling.windows):
+        for plan in plans_up_to(frames, config, self.window_mode):
             features = np.zeros((plan.features, config.audio_width), np.float32)
             # Without windows, the program is compiled and loops over nothing.
             self._sample(features, 0, plan, seed=0)
@@ -240,7 +233,7 @@ class FlowDriver:
                 jnp.asarray(count),
                 jnp.asarray(self.guidance, jnp.float32),
                 plan=plan,
-                steps=self.sampling.steps,
+                steps=self.steps,
                 # Static: without guidance the program has half the rows.
                 guided=self.guidance > 1,
             )

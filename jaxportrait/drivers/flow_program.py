@@ -5,15 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.drivers.windows import (
     WindowPlan,
     frame_noise,
-    group_count,
     group_of,
     integrate,
+    map_groups,
 )
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import (
@@ -62,7 +61,7 @@ def sample_motion(
         transformer_velocity,
         network,
         noise,
-        _encode_windows(network, features, null, count, plan),
+        _encode_windows(network, features, count, plan),
         null,
         count,
         guidance,
@@ -76,22 +75,13 @@ def sample_motion(
 def _encode_windows(
     network: FlowTransformer,
     features: Float[Array, "features a"],
-    null: Any,
     count: Int[Array, ""],
     plan: WindowPlan,
 ) -> Any:
     """Return the conditions of the plan's windows; those that are not in use are 0."""
     index = jnp.asarray(plan.feature_index)
 
-    def put(g: Array, whole: Array, rows: Array) -> Array:
-        return lax.dynamic_update_slice_in_dim(whole, rows, g * plan.group, 0)
+    def encode_group(g: Array) -> Any:
+        return network.encode_audio(features[group_of(index, g, plan.group)])
 
-    # Groups beyond the clip are skipped, so that their conditions stay 0.
-    def encode_group(g: Array, conditions: Any) -> Any:
-        fresh = network.encode_audio(features[group_of(index, g, plan.group)])
-        return jax.tree.map(partial(put, g), conditions, fresh)
-
-    empty = jax.tree.map(
-        lambda leaf: jnp.zeros((plan.capacity, *leaf.shape[1:]), leaf.dtype), null
-    )
-    return lax.fori_loop(0, group_count(plan, count), encode_group, empty)
+    return map_groups(encode_group, count, plan)

@@ -10,10 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
 
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import (
-    FlowDriver,
-    FlowSampling,
-)
+from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.drivers.flow_program import transformer_velocity
 from jaxportrait.drivers.live_windows import (
     Live,
@@ -22,6 +19,7 @@ from jaxportrait.drivers.live_windows import (
     prefix_weights,
     sample_window,
 )
+from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.drivers.windows import frame_noise
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.models.flow_transformer import FlowTransformer
@@ -130,7 +128,7 @@ class LiveFlowDriver:
         """Return the remaining frames of a sound that has ended."""
         return self._clip(self._complete(state, self._length(state)))
 
-    def with_sampling(self, sampling: FlowSampling) -> "LiveFlowDriver":
+    def with_sampling(self, sampling: MotionSampling) -> "LiveFlowDriver":
         return replace(self, driver=self.driver.with_sampling(sampling))
 
     def warm_up(self, frames: int) -> None:
@@ -183,7 +181,7 @@ class LiveFlowDriver:
                     jnp.asarray(state.window, jnp.int32),
                     jnp.asarray(driver.guidance, jnp.float32),
                     windows=windows,
-                    steps=driver.sampling.steps,
+                    steps=driver.steps,
                     guided=driver.guidance > 1,
                 )
             pieces.append(np.asarray(frames))

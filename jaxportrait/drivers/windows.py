@@ -8,7 +8,7 @@ while they are being made, so that no border is ever seen.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,26 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.ops.flow import euler_times, guide
 
 WindowMode = Literal["fused", "independent"]
+"""The windows that a plan may have."""
+
+
+class WindowSizes(Protocol):
+    """Sizes of a network that makes motion in windows.
+
+    Attributes:
+      motion_frames: frames of one window.
+      audio_frames: audio features of one window.
+    """
+
+    @property
+    def motion_frames(self) -> int: ...
+
+    @property
+    def audio_frames(self) -> int: ...
+
 
 Velocity = Callable[[Any, Array, Array, Any], Array]
 """velocity(params, motion (n, t, d), time (n,), condition) -> (n, t, d)."""
@@ -90,7 +106,7 @@ class WindowPlan:
 
 def plan_windows(
     frames: int,
-    config: FlowTransformerConfig,
+    config: WindowSizes,
     mode: WindowMode = "fused",
     *,
     group: int | None = None,
@@ -101,7 +117,7 @@ def plan_windows(
 
     Args:
       frames: length of the clip.
-      config: sizes of the transformer's windows.
+      config: sizes of the network's windows.
       mode: "fused" windows overlap by half and are blended; "independent" ones lie end
         to end, as in the original.
       group: a power of two, by default what suits the device; a shorter clip's windows
@@ -121,7 +137,7 @@ def plan_windows(
 
 
 def plans_up_to(
-    frames: int, config: FlowTransformerConfig, mode: WindowMode = "fused"
+    frames: int, config: WindowSizes, mode: WindowMode = "fused"
 ) -> list[WindowPlan]:
     """Return every plan that a clip of at most so many frames can have, the smallest
     first."""
@@ -215,7 +231,6 @@ def integrate(
     times = jnp.asarray(euler_times(steps))
     index = jnp.asarray(plan.frame_index)
     weights = blend_weights(plan, count)
-    groups = group_count(plan, count)
 
     # Guidance doubles the rows only where it is used.
     def evaluate(motion: Array, time: Array, condition: Any) -> Array:
@@ -229,19 +244,68 @@ def integrate(
     def step(i: Array, state: Array) -> Array:
         state = constraint(state, times[i])
 
-        # Overlapping windows add up to a blend, since their weights sum to one.
-        def add_group(g: Array, total: Array) -> Array:
+        def predict(g: Array) -> Array:
             rows = group_of(index, g, plan.group)
-            weight = group_of(weights, g, plan.group)
             condition = group_of(conditions, g, plan.group)
-            predicted = evaluate(state[rows], times[i], condition)
-            return total.at[rows].add(predicted * weight[..., None])
+            return evaluate(state[rows], times[i], condition)
 
-        blended = lax.fori_loop(0, groups, add_group, jnp.zeros_like(state))
+        blended = blend_windows(predict, state, weights, count, plan)
         return state + (times[i + 1] - times[i]) * blended
 
     # Imposed once more at time 1, after the last step.
     return constraint(lax.fori_loop(0, steps, step, noise), times[steps])
+
+
+def blend_windows(
+    predict: Callable[[Array], Float[Array, "group t d"]],
+    state: Float[Array, "frames d"],
+    weights: Float[Array, "capacity t"],
+    count: Int[Array, ""],
+    plan: WindowPlan,
+) -> Float[Array, "frames d"]:
+    """Return what windows predict for each frame, blended where they overlap.
+
+    Args:
+      predict: returns the prediction of each window of a group, by its number.
+      state: the frames; only its shape is used.
+      weights: result of `blend_weights`.
+      count: windows in use; groups beyond them are skipped.
+      plan: the windows.
+    """
+    index = jnp.asarray(plan.frame_index)
+
+    # Overlapping windows add up to a blend, since their weights sum to one.
+    def add_group(g: Array, total: Array) -> Array:
+        rows = group_of(index, g, plan.group)
+        weight = group_of(weights, g, plan.group)
+        return total.at[rows].add(predict(g) * weight[..., None])
+
+    groups = group_count(plan, count)
+    return lax.fori_loop(0, groups, add_group, jnp.zeros_like(state))
+
+
+def map_groups(
+    function: Callable[[Array], Any], count: Int[Array, ""], plan: WindowPlan
+) -> Any:
+    """Return a function's arrays for every window of the plan.
+
+    Args:
+      function: returns arrays with a row for each window of a group, by its number.
+      count: windows in use; groups beyond them are skipped, so that theirs stay 0.
+      plan: the windows.
+    """
+
+    def put(g: Array, whole: Array, rows: Array) -> Array:
+        return lax.dynamic_update_slice_in_dim(whole, rows, g * plan.group, 0)
+
+    def map_group(g: Array, whole: Any) -> Any:
+        return jax.tree.map(partial(put, g), whole, function(g))
+
+    shapes = jax.eval_shape(function, jnp.asarray(0))
+    empty = jax.tree.map(
+        lambda leaf: jnp.zeros((plan.capacity, *leaf.shape[1:]), leaf.dtype), shapes
+    )
+    return lax.fori_loop(0, group_count(plan, count), map_group, empty)
 
 
 def group_count(plan: WindowPlan, count: Int[Array, ""]) -> Int[Array, ""]:

@@ -47,6 +47,7 @@ class MotionClip:
       fps: frames a second.
       eyes: openness of the left and right eye, height over width.
       lips: openness of the lips, height over width.
+      rest: one frame of the same face at rest, where the driver knows it.
 
     Raises:
       ValueError: a rate that is not positive, no motion, or arrays whose shapes or
@@ -60,6 +61,7 @@ class MotionClip:
     fps: float
     eyes: Float32[np.ndarray, "n 2"] | None = None
     lips: Float32[np.ndarray, "n 1"] | None = None
+    rest: "MotionClip | None" = None
 
     def __post_init__(self):
         if not (np.isfinite(self.fps) and self.fps > 0):

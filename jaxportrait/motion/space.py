@@ -106,6 +106,11 @@ def expression_columns(keypoints: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(3 * keypoint + axis for keypoint in keypoints for axis in range(3))
 
 
+def columns_of(values: slice) -> range:
+    """Return the columns of a slice of a frame, such as `POSE`."""
+    return range(values.start, values.stop)
+
+
 def value_name(column: int) -> str:
     """Return the name of the value in `column` of a frame, such as "expression 6 y"."""
     if column < EXPRESSION.stop:
@@ -141,7 +146,7 @@ class MotionSpace:
 
     def covers(self, values: slice) -> bool:
         """Return whether all values of a slice, such as `POSE`, are in the space."""
-        return set(range(values.start, values.stop)) <= set(self.columns)
+        return set(columns_of(values)) <= set(self.columns)
 
     @property
     def pose(self) -> Bool[np.ndarray, " d"]:
@@ -174,9 +179,18 @@ class MotionSpace:
 MOTION_SPACES = {
     "lip": MotionSpace(expression_columns(LIP_KEYPOINTS)),
     "face": MotionSpace(tuple(range(MOTION_WIDTH))),
+    "joyvasa": MotionSpace(
+        (
+            *columns_of(EXPRESSION),
+            *columns_of(SCALE),
+            *columns_of(TRANSLATION),
+            *columns_of(POSE),
+        )
+    ),
 }
-"""`lip` is the published space: the expression of the lip keypoints. `face` has head
-motion and blinks too."""
+"""`lip` is the published space of the flow transformer: the expression of the lip
+keypoints. `face` has head motion and blinks too, and so has `joyvasa`, in JoyVASA's
+order."""
 
 
 def pack(motion: Motion) -> Float32[np.ndarray, "n 70"]:

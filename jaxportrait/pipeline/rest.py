@@ -55,7 +55,8 @@ def find_rest(
 
     Args:
       clip: a whole clip, for "mixed".
-      policy: "mixed" rests lips and jaw in the first frame, before anything is said.
+      policy: "mixed" rests lips and jaw in the clip's own rest, or else in the first
+        frame, before anything is said.
         A head may look aside there, and lids may be shut. So these rest at their median
         over the clip. "first" rests everything in the first frame. "source" is None:
         motion is counted from the source's own, so that it is absolute. "neutral" is
@@ -91,9 +92,10 @@ def _neutral_rest(picture: MotionClip, region: Region) -> MotionClip:
 
 def _mixed_rest(clip: MotionClip, median_keypoints: tuple[int, ...]) -> MotionClip:
     expression = None
-    # Lips and jaw of the first frame, eyes and brows of the median.
+    # Lips and jaw of silence, eyes and brows of the median.
     if clip.expression is not None:
-        expression = clip.expression[:1].copy()
+        silent = clip.rest or clip
+        expression = silent.expression[:1].copy()
         upper = list(median_keypoints)
         expression[:, upper] = np.median(clip.expression[:, upper], axis=0)
     rotation = None

@@ -15,9 +15,10 @@ from jaxportrait.checkpoint import (
 )
 from jaxportrait.checkpoint.kinds import DRIVERS
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import FlowDriver, FlowSampling
+from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.registry import load_driver
+from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.drivers.windows import plan_windows, plans_up_to
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.log_mel import LogMelConfig
@@ -36,7 +37,7 @@ def driver(tiny_checkpoint, network) -> FlowDriver:
     """The tiny checkpoint's driver, with a transformer that is not silent."""
     driver = load_driver(open_checkpoint(tiny_checkpoint))
     assert isinstance(driver, FlowDriver)
-    return replace(driver, network=network, sampling=FlowSampling(steps=2))
+    return replace(driver, network=network, sampling=MotionSampling(steps=2))
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +144,13 @@ def test_silence_follows_a_clip(driver, voice):
 
 def test_the_guidance_of_a_sampling_comes_before_the_checkpoints(driver):
     assert driver.guidance == 4.5
-    stronger = replace(driver, sampling=FlowSampling(cfg_scale=6.0))
+    stronger = replace(driver, sampling=MotionSampling(cfg_scale=6.0))
     assert stronger.guidance == 6.0
 
 
 def test_warming_up_compiles_every_plan(driver, sound):
     # No other test compiles five steps.
-    driver = replace(driver, sampling=FlowSampling(steps=5))
+    driver = replace(driver, sampling=MotionSampling(steps=5))
     before = sample_motion._cache_size()
     driver.warm_up(60)
     compiled = sample_motion._cache_size()
@@ -208,4 +209,4 @@ def test_a_checkpoint_without_a_flow_transformer_is_named(tmp_path):
 )
 def test_samplings_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        FlowSampling(**options)
+        MotionSampling(**options)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxportrait.drivers.flow import FlowDriver, FlowSampling
+from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.drivers.live import LiveFlowDriver, sample_live_window
 from jaxportrait.drivers.live_windows import (
     Live,
@@ -17,6 +17,7 @@ from jaxportrait.drivers.live_windows import (
     prefix_weights,
     sample_window,
 )
+from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.drivers.windows import frame_noise
 from jaxportrait.features.spectrogram import (
     encode_hop,
@@ -48,7 +49,9 @@ JOINS_WITHOUT_SEAM = 1.3
 def log_mel_driver() -> LiveFlowDriver:
     network = small_transformer(replace(CONFIG, audio_width=16))
     features = log_mel_features(build(LogMelConfig(8), rngs=nnx.Rngs(0)))
-    driver = FlowDriver(network, LIP, STATISTICS, features, 4.5, FlowSampling(steps=3))
+    driver = FlowDriver(
+        network, LIP, STATISTICS, features, 4.5, MotionSampling(steps=3)
+    )
     return LiveFlowDriver(driver)
 
 
@@ -131,7 +134,7 @@ def test_sound_that_arrives_later_changes_no_frame(log_mel_driver, sound):
 
 def test_live_sound_compiles_one_program_for_every_chunk_size(driver, sound):
     driver = replace(
-        driver, driver=replace(driver.driver, sampling=FlowSampling(steps=2))
+        driver, driver=replace(driver.driver, sampling=MotionSampling(steps=2))
     )
     # The other features' driver may have compiled the window already.
     before = sample_live_window._cache_size()
