@@ -53,7 +53,12 @@ def layer_lips(
     lips = list(groups.lips)
     expression[:, lips] = _expression_of(voice)[:, lips]
     # The lips of the head's clip do not open as those of the voice.
-    return replace(base, expression=expression, lips=voice.lips)
+    layered = replace(base, expression=expression, lips=voice.lips)
+    if voice.rest is None:
+        return layered
+    still = expression[:1].copy()
+    still[:, lips] = _expression_of(voice.rest)[:, lips]
+    return replace(layered, rest=replace(layered[:1], expression=still))
 
 
 def strengthen(

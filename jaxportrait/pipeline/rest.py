@@ -94,8 +94,9 @@ def _mixed_rest(clip: MotionClip, median_keypoints: tuple[int, ...]) -> MotionCl
     expression = None
     # Lips and jaw of silence, eyes and brows of the median.
     if clip.expression is not None:
-        silent = clip.rest or clip
-        expression = silent.expression[:1].copy()
+        silence = None if clip.rest is None else clip.rest.expression
+        still = clip.expression if silence is None else silence
+        expression = still[:1].copy()
         upper = list(median_keypoints)
         expression[:, upper] = np.median(clip.expression[:, upper], axis=0)
     rotation = None

@@ -52,6 +52,17 @@ def test_a_short_clip_goes_to_and_fro():
     assert_allclose(faster.scale[::2], clip.scale, atol=1e-6)
 
 
+def test_the_rest_of_a_voice_is_that_of_its_lips():
+    lips = list(GROUPS.lips)
+    others = np.setdiff1d(np.arange(21), lips)
+    head = draw_head(6)
+    voice = replace(draw_voice(5), rest=draw_voice(7)[6:])
+    rest = layer_lips(voice, head, GROUPS).rest
+    assert_array_equal(rest.expression[:, lips], voice.rest.expression[:, lips])
+    assert_array_equal(rest.expression[:, others], head.expression[:1, others])
+    assert layer_lips(draw_voice(5), head, GROUPS).rest is None
+
+
 def test_a_single_frame_is_held():
     still = play_to_and_fro(draw_head(1), 25, 5)
     assert len(still) == 5

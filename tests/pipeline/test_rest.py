@@ -1,5 +1,7 @@
 """Rest: the frame that motion is counted from, by every policy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -42,6 +44,16 @@ def test_keypoints_that_rest_at_their_median_are_chosen():
     assert_array_equal(rest.expression[0, :20], first)
     median = np.median(clip.expression[:, 20], axis=0)
     assert_array_equal(rest.expression[0, 20], median)
+
+
+def test_lips_rest_in_the_silence_that_a_driver_knows():
+    upper = [*GROUPS.eyes, *GROUPS.brows]
+    silence = face_clip(draw_face_motion(1) + 0.5)
+    clip = replace(face_clip(draw_face_motion(31)), rest=silence)
+    rest = find_rest(clip.resample(60, 62), "mixed", GROUPS)
+    others = np.setdiff1d(np.arange(21), upper)
+    assert_array_equal(rest.expression[0, others], silence.expression[0, others])
+    assert np.abs(rest.expression[0, upper] - silence.expression[0, upper]).min() > 0.1
 
 
 def test_live_motion_rests_in_its_first_frame():
