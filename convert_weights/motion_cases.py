@@ -37,6 +37,8 @@ FLAGS = {
     "flag_normalize_lip": "normalize_lips",
     "flag_eye_retargeting": "eye_retargeting",
     "flag_lip_retargeting": "lip_retargeting",
+    "flag_source_video_eye_retargeting": "source_video_eye_retargeting",
+    "driving_smooth_observation_variance": "driving_smooth_observation_variance",
     "driving_option": "driving_option",
     "driving_multiplier": "driving_multiplier",
 }
@@ -81,23 +83,35 @@ def drive_case(
     figures: Figures, networks: dict[str, Any], case: dict[str, Any]
 ) -> np.ndarray:
     """Return the driving keypoints of one case."""
+    retargeting = read_options(case)
+    clip, rest = read_motion(figures, case, retargeting)
+    return drive(
+        read_source(figures),
+        clip,
+        rest,
+        retargeting,
+        CorrectionNetworks(**{name: networks[name] for name in retargeting.parts}),
+        groups=KeypointGroups(),
+        openness=openness_of(figures["landmarks203"]),
+    )
+
+
+def read_options(case: dict[str, Any]) -> Retargeting:
+    """Return our options of a case."""
     options = {ours: case[theirs] for theirs, ours in FLAGS.items() if theirs in case}
-    retargeting = Retargeting(region=REGIONS[case["animation_region"]], **options)  # pyright: ignore[reportArgumentType]
-    groups = KeypointGroups()
+    return Retargeting(region=REGIONS[case["animation_region"]], **options)  # pyright: ignore[reportArgumentType]
+
+
+def read_motion(
+    figures: Figures, case: dict[str, Any], retargeting: Retargeting
+) -> tuple[MotionClip, MotionClip | None]:
+    """Return the driving motion of a case, and its rest."""
     # A driving picture is one frame, whose expression counts from a neutral face.
     is_picture = case["template"] == "image"
     clip = read_driving(figures)
     clip = clip[:1] if is_picture else clip
     policy = "neutral" if is_picture else "first"
-    return drive(
-        read_source(figures),
-        clip,
-        find_rest(clip, policy, groups, retargeting.region),
-        retargeting,
-        CorrectionNetworks(**{name: networks[name] for name in retargeting.parts}),
-        groups=groups,
-        openness=openness_of(figures["landmarks203"]),
-    )
+    return clip, find_rest(clip, policy, KeypointGroups(), retargeting.region)
 
 
 def read_source(figures: Figures) -> Source:
@@ -148,4 +162,6 @@ def describe(case: dict[str, Any]) -> str:
     ]
     if case["driving_multiplier"] != 1:
         flags.append(f"x{case['driving_multiplier']}")
+    if "driving_smooth_observation_variance" in case:
+        flags.append(f"variance {case['driving_smooth_observation_variance']}")
     return ", ".join([*words, *flags])

@@ -23,6 +23,7 @@ from convert_weights.motion_cases import verify_motion
 from convert_weights.outputs import IMAGE_SIZE, WHISPER, run_networks
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
+from convert_weights.source_video_cases import verify_source_video
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.types import AnyArray
 
@@ -50,7 +51,7 @@ class Options:
     Attributes:
       golden: folder of golden figures, of any seed.
       size: size of the networks; `motion` compares the keypoints of LivePortrait's
-        option cases and sliders.
+        option cases, for pictures and videos, and of its sliders.
       dtype: compute dtype of the networks; float16 is that of W and G, as inference has
         it: the flow transformer computes in bfloat16 then, and what a picture needs
         once in float32. The audio encoder is float32 in every case.
@@ -74,11 +75,12 @@ def main() -> None:
 
 
 def verify_cases(golden: Path) -> list[Comparison]:
-    """Compare the option cases, and the cases of sliders where a folder has them."""
+    """Compare the option cases, and the cases of sliders and of source videos where a
+    folder has them."""
     rows = verify_motion(golden)
     if (golden / EDIT_FIGURES).is_file():
         rows += verify_edits(golden)
-    return rows
+    return rows + verify_source_video(golden)
 
 
 def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:

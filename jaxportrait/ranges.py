@@ -87,6 +87,8 @@ BatchSize = Annotated[int, Range(1, 4096)]
 Guidance = Annotated[float, Range(-100, 100)]
 Strength = Annotated[float, Range(0, 10)]
 """A factor of motion; faces tear long before 10."""
+Variance = Annotated[float, Range(0, 1)]
+"""Variance of a value of motion; expressions are far smaller than 1."""
 Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
 FrameRate = Annotated[float, Range(1, 240)]

@@ -62,6 +62,20 @@ class Source:
 
 @pytree
 @dataclass(frozen=True)
+class SourceFrames:
+    """The faces of a source video's frames, without their volumes.
+
+    Attributes:
+      keypoints: the frames' own, transformed by their pose and expression.
+      motion: motion that those keypoints were made of.
+    """
+
+    keypoints: Float[AnyArray, "n k 3"]
+    motion: Motion
+
+
+@pytree
+@dataclass(frozen=True)
 class AudioCondition:
     """Windows of audio as the flow transformer needs them: made once, used at every
     step.

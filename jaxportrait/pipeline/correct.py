@@ -11,6 +11,11 @@ from jaxtyping import Array, Float
 from jaxportrait.models.stitching import StitchingNetwork, opening_offsets, stitch
 from jaxportrait.types import AnyArray, pytree
 
+SHUT_EYES = 0.18
+"""Openness below which the eyes of a video's first frame count as shut. Source:
+LivePortrait, `source_video_eye_retargeting_threshold`."""
+OPEN_EYES = 0.39
+"""Openness that the eyes of all frames have then. Source: LivePortrait."""
 OPEN_LIPS = 0.03
 """Openness from which lips count as open, for lips that are shut before a clip starts.
 Source: LivePortrait, `lip_normalize_threshold`."""
@@ -70,7 +75,7 @@ def scale_motion(
 @partial(jax.jit, static_argnames=("relative",))
 def retarget_openings(
     networks: CorrectionNetworks,
-    source: Float[Array, "1 k 3"],
+    source: Float[Array, "m k 3"],
     driving: Float[Array, "n k 3"],
     opening: Opening,
     *,
@@ -98,16 +103,16 @@ def retarget_openings(
 
 
 @jax.jit
-def shut_lips(
+def offset_opening(
     network: StitchingNetwork,
-    source: Float[Array, "1 k 3"],
-    openness: Float[AnyArray, "1 2"],
-) -> Float[Array, "1 k 3"]:
-    """Return offsets that shut the lips of a source.
+    source: Float[Array, "m k 3"],
+    openness: Float[AnyArray, "m r"],
+) -> Float[Array, "m k 3"]:
+    """Return offsets that open the eyes or lips of a source by a given amount.
 
     Args:
-      network: R of the lips.
-      openness: openness of the source, and 0.
+      network: R of the eyes or of the lips.
+      openness: openness of the source, and last the wanted one.
     """
     with jax.default_matmul_precision("highest"):
         return opening_offsets(network, source, jnp.asarray(openness))
@@ -116,7 +121,7 @@ def shut_lips(
 @jax.jit
 def stitch_keypoints(
     network: StitchingNetwork,
-    source: Float[Array, "1 k 3"],
+    source: Float[Array, "m k 3"],
     driving: Float[Array, "n k 3"],
 ) -> Float[Array, "n k 3"]:
     """Return driving keypoints with which the crop's border stays where the source has
@@ -127,7 +132,7 @@ def stitch_keypoints(
 
 @jax.jit
 def multiply_motion(
-    source: Float[Array, "1 k 3"],
+    source: Float[Array, "m k 3"],
     driving: Float[Array, "n k 3"],
     multiplier: Float[AnyArray, ""],
 ) -> Float[Array, "n k 3"]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
@@ -18,13 +19,14 @@ from jaxportrait.pipeline.correct import (
     CorrectionNetworks,
     Opening,
     multiply_motion,
+    offset_opening,
     retarget_openings,
     scale_motion,
-    shut_lips,
     size_ratio,
     stitch_keypoints,
 )
-from jaxportrait.ranges import Finite, OptionError, Strength, check_ranges
+from jaxportrait.pipeline.smooth import OBSERVATION_VARIANCE
+from jaxportrait.ranges import Finite, OptionError, Strength, Variance, check_ranges
 from jaxportrait.types import Source
 
 DrivingOption = Literal["expression-friendly", "pose-friendly"]
@@ -53,6 +55,10 @@ class Retargeting:
       head_strength, eye_strength, lip_strength, expression_strength: factors of the
         motion since rest of the head, of eyes and brows, of the lips, and of the rest
         of the expression.
+      source_video_eye_retargeting: open the eyes of all frames of a source video as far
+        as in its first frame, or wide where they are shut there.
+      driving_smooth_observation_variance: how much the motion over a source video is
+        smoothed; 0 does not.
       stitching: correct the keypoints so that shoulders and crop border stay in place;
         by default where the checkpoint has a network for it.
     """
@@ -69,6 +75,8 @@ class Retargeting:
     eye_strength: Strength = 1.0
     lip_strength: Strength = 1.0
     expression_strength: Strength = 1.0
+    source_video_eye_retargeting: bool = False
+    driving_smooth_observation_variance: Variance = OBSERVATION_VARIANCE
     stitching: bool | None = None
 
     def __post_init__(self):
@@ -85,6 +93,37 @@ class Retargeting:
             raise OptionError(
                 "lips are normalized for relative motion without eye and lip retargeting: "
                 "choose one of them"
+            )
+
+        if self.source_video_eye_retargeting and self.retargets:
+            raise OptionError(
+                "source_video_eye_retargeting is for clips without eye and lip retargeting: "
+                "choose one of them"
+            )
+
+    def check_source(self, *, is_video: bool) -> None:
+        """Raise a ValueError for options that have no meaning for the kind of source."""
+        if is_video:
+            self._check_video()
+            return
+        if self.source_video_eye_retargeting:
+            raise ValueError(
+                "source_video_eye_retargeting is for source videos, and the source is a picture: leave it out"
+            )
+        if self.driving_smooth_observation_variance != OBSERVATION_VARIANCE:
+            raise ValueError(
+                "driving_smooth_observation_variance smooths motion over source videos, and "
+                "the source is a picture: leave it out"
+            )
+
+    def _check_video(self) -> None:
+        if self.composition == "original":
+            raise ValueError(
+                'composition "original" is for pictures, and the source is a video: use "source"'
+            )
+        if self.driving_option != "pose-friendly":
+            raise ValueError(
+                "driving_option scales the motion of pictures, and the source is a video: leave it out"
             )
 
     def check(self, parts: Collection[str], *, moves_head: bool) -> None:
@@ -122,7 +161,8 @@ class Retargeting:
     @property
     def needs_openness(self) -> bool:
         """True where the openness of the source's eyes and lips is needed."""
-        return self.retargets or self.normalize_lips
+        holds_eyes = self.source_video_eye_retargeting
+        return self.retargets or self.normalize_lips or holds_eyes
 
     @property
     def parts(self) -> dict[str, str]:
@@ -130,7 +170,7 @@ class Retargeting:
         the checkpoint."""
         used = {
             "stitching": bool(self.stitching),
-            "eyes": self.eye_retargeting,
+            "eyes": self.eye_retargeting or self.source_video_eye_retargeting,
             "lips": self.lip_retargeting or self.normalize_lips,
         }
         return {name: CORRECTION_PARTS[name] for name, use in used.items() if use}
@@ -184,7 +224,9 @@ def drive(
         retargeting,
         groups,
     )
-    corrections = _Corrections.prepare(source, retargeting, networks, openness)
+    row = None if openness is None else openness.row
+    corrections = Corrections(source.keypoints, retargeting, networks, row)
+    corrections = corrections.shut_lips()
     # One picture has no motion since its first frame.
     if scales_motion(retargeting) and len(clip) > 1:
         # One program serves chunks of any length, and so the first frame too.
@@ -205,7 +247,9 @@ def scales_motion(retargeting: Retargeting) -> bool:
 
 
 def check_openness(
-    retargeting: Retargeting, clip: MotionClip, openness: Openness | None
+    retargeting: Retargeting,
+    clip: MotionClip,
+    openness: Openness | Float32[np.ndarray, "n 3"] | None,
 ) -> None:
     """Raise a ValueError where the openness of eyes or lips is needed and unknown."""
     if retargeting.needs_openness and openness is None:
@@ -242,43 +286,59 @@ def _compose_chunk(
 
 
 @dataclass(frozen=True)
-class _Corrections:
+class Corrections:
     """Corrections of composed keypoints, in LivePortrait's order.
+
+    A picture's source has one row, which serves every frame; the source of a video has
+    a row a frame.
 
     Attributes:
       source: the source's keypoints.
+      openness: openness of its left eye, right eye and lips, where it is needed.
       anchor: the clip's first keypoints, where motion since them is scaled.
       ratio: by how much the source's head is larger than that of the anchor.
-      shut: offsets that shut the source's lips.
+      offsets: offsets that are added after stitching, such as those that shut the
+        source's lips.
     """
 
-    source: Float[Array, "1 k 3"]
+    source: Float[Array, "m k 3"]
     retargeting: Retargeting
     networks: CorrectionNetworks
-    openness: Openness | None
+    openness: Float32[np.ndarray, "m 3"] | None
     anchor: Float[Array, "1 k 3"] | None = None
     ratio: float = 1.0
-    shut: Float[Array, "1 k 3"] | None = None
+    offsets: tuple[Float[Array, "m k 3"], ...] = ()
 
-    @classmethod
-    def prepare(
-        cls,
-        source: Source,
-        retargeting: Retargeting,
-        networks: CorrectionNetworks,
-        openness: Openness | None,
-    ) -> "_Corrections":
-        keypoints = source.keypoints
-        corrections = cls(keypoints, retargeting, networks, openness)
-        if not retargeting.normalize_lips or openness is None or networks.lips is None:
-            return corrections
+    def shut_lips(self) -> "Corrections":
+        """Shut the source's lips before they move, if that is asked for."""
+        if not self.retargeting.normalize_lips or self.openness is None:
+            return self
+        lips = self.openness[:, 2]
+        is_open = lips >= OPEN_LIPS
         # Lips that are shut in the source need no offsets.
-        if openness.lips < OPEN_LIPS:
-            return corrections
-        target = np.array([[openness.lips, 0.0]], np.float32)
-        return replace(corrections, shut=shut_lips(networks.lips, keypoints, target))
+        if self.networks.lips is None or not is_open.any():
+            return self
+        target = np.stack([lips, np.zeros_like(lips)], axis=1)
+        shut = offset_opening(self.networks.lips, self.source, target)
+        return self._add(jnp.where(is_open[:, None, None], shut, 0))
 
-    def with_anchor(self, anchor: Float[Array, "1 k 3"]) -> "_Corrections":
+    def hold_eyes(self, target: float) -> "Corrections":
+        """Open the eyes of every frame of a video alike, if that is asked for.
+
+        Args:
+          target: openness of the eyes; see `held_openness`.
+        """
+        network = self.networks.eyes
+        if not self.retargeting.source_video_eye_retargeting or self.openness is None:
+            return self
+        if network is None:
+            return self
+        eyes = self.openness[:, :2]
+        wanted = np.full((len(eyes), 1), target, np.float32)
+        opening = np.concatenate([eyes, wanted], axis=1)
+        return self._add(offset_opening(network, self.source, opening))
+
+    def with_anchor(self, anchor: Float[Array, "1 k 3"]) -> "Corrections":
         ratio = size_ratio(np.asarray(self.source[0]), np.asarray(anchor[0]))
         return replace(self, anchor=anchor, ratio=ratio)
 
@@ -300,29 +360,35 @@ class _Corrections:
             keypoints = stitch_keypoints(
                 self.networks.stitching, self.source, keypoints
             )
-        if self.shut is not None:
-            keypoints = keypoints + self.shut
+        for offset in self.offsets:
+            keypoints = keypoints + offset
         multiplier = self.retargeting.driving_multiplier
         # Motion that is not amplified stays as it is to the last bit.
         if multiplier != 1:
             keypoints = multiply_motion(self.source, keypoints, np.float32(multiplier))
         return keypoints
 
+    def _add(self, offset: Float[Array, "m k 3"]) -> "Corrections":
+        return replace(self, offsets=(*self.offsets, offset))
+
     def _opening(self, clip: MotionClip) -> Opening:
         eyes = None
         lips = None
+        openness = self.openness
         # `check_openness` has seen to it that what is used is there.
-        if self.retargeting.eye_retargeting and self.openness and clip.eyes is not None:
-            left, right = self.openness.eyes
+        if openness is None:
+            return Opening()
+        if self.retargeting.eye_retargeting and clip.eyes is not None:
             # As published, the left eye decides for both.
-            eyes = _beside([left, right], clip.eyes[:, :1])
-        if self.retargeting.lip_retargeting and self.openness and clip.lips is not None:
-            lips = _beside([self.openness.lips], clip.lips)
+            eyes = _beside(openness[:, :2], clip.eyes[:, :1])
+        if self.retargeting.lip_retargeting and clip.lips is not None:
+            lips = _beside(openness[:, 2:], clip.lips)
         return Opening(eyes, lips)
 
 
 def _beside(
-    source: list[float], driving: Float32[np.ndarray, "n 1"]
-) -> Float32[np.ndarray, "n r"]:
-    repeated = np.tile(np.array(source, np.float32), (len(driving), 1))
-    return np.concatenate([repeated, driving], axis=1)
+    source: Float32[np.ndarray, "m r"], driving: Float32[np.ndarray, "n 1"]
+) -> Float32[np.ndarray, "n _"]:
+    # One source serves every frame.
+    rows = np.broadcast_to(source, (len(driving), source.shape[1]))
+    return np.concatenate([rows, driving], axis=1)

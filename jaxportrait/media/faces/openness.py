@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 EPSILON = 1e-6
 """Keeps the ratio of a face without width finite. Source: LivePortrait."""
@@ -20,6 +20,11 @@ class Openness:
 
     eyes: tuple[float, float]
     lips: float
+
+    @property
+    def row(self) -> Float32[np.ndarray, "1 3"]:
+        """Openness of the left eye, the right eye and the lips."""
+        return np.array([[*self.eyes, self.lips]], np.float32)
 
 
 @dataclass(frozen=True)
