@@ -10,6 +10,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import DType
+from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.driving import DrivingKind
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
@@ -33,6 +34,8 @@ class Inputs:
         the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`; the demo's know only drawn heads.
+      driver: driver of the checkpoint that makes motion of speech, where it has several;
+        `auto` is its only one.
       head_from: video or file of motion that moves all but the lips, for speech.
       driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
@@ -40,6 +43,7 @@ class Inputs:
     source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
     driving: Annotated[Path, arg(aliases=["-d"], metavar="FILE")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
+    driver: Annotated[str, arg(metavar="NAME")] = AUTO_DRIVER
     head_from: Annotated[Path | None, arg(metavar="FILE")] = None
     driving_kind: DrivingKind = "auto"
 
@@ -52,8 +56,8 @@ class Output:
       output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
         .webp, or FOLDER/%06d.png or .jpg); or a folder for `SOURCE--DRIVING.mp4`,
         created if it is missing.
-      output_fps: frame rate, in frames per second; by default that of the motion, 30
-        for speech.
+      output_fps: frame rate, in frames per second; by default that of the motion: for
+        speech the driver's, 30 of a flow transformer and 25 of JoyVASA.
       template_out: file (.safetensors) to which the motion is saved as well, to drive
         other pictures by it.
       max_size: longest side of the video in pixels, to which a larger picture is
@@ -190,6 +194,7 @@ class Options:
         """Return the networks and the face detector that these options name."""
         return Networks(
             checkpoint=self.input.checkpoint,
+            driver=self.input.driver,
             dtype=self.device.dtype,
             batch_size=self.device.batch_size,
             devices=self.device.devices,

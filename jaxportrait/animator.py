@@ -16,7 +16,7 @@ from jaxportrait.animation import (
     frame_counts,
     usable_rate,
 )
-from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
+from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
 from jaxportrait.drivers.base import Driver, frame_count
 from jaxportrait.drivers.registry import load_driver
@@ -55,7 +55,7 @@ class Animator:
         batch_size: int | None = None,
         devices: int | None = None,
         detector: Detector | None = None,
-        driver: Driver | str | None = DRIVER,
+        driver: Driver | str | None = AUTO_DRIVER,
     ):
         """Load the networks of an open checkpoint.
 
@@ -67,8 +67,8 @@ class Animator:
           devices: how many devices share the frames of a clip; see `Renderer`.
           detector: finds the face in a picture; by default the one that the networks'
             crops were made with, or else the best that is available.
-          driver: makes motion of sound; a name is loaded from the checkpoint, and None
-            leaves it out.
+          driver: makes motion of sound; a name is loaded from the checkpoint, "auto" is
+            its only one, and None leaves it out.
 
         Raises:
           CheckpointError: a part is missing or cannot be read.
@@ -100,7 +100,7 @@ class Animator:
         devices: int | None = None,
         detector: DetectorName = "auto",
         detector_models: str | Path | None = None,
-        driver: Driver | str | None = DRIVER,
+        driver: Driver | str | None = AUTO_DRIVER,
     ) -> "Animator":
         """Open a checkpoint, by its path or already open, and a face detector by name.
 
@@ -177,7 +177,7 @@ class Animator:
         self.check_retargeting(retargeting)
         if head is not None:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
-        driver = self._sound_driver()
+        driver = self.sound_driver()
         # Motion and file share one exact rate.
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
@@ -246,7 +246,7 @@ class Animator:
 
     def check_retargeting(self, retargeting: Retargeting) -> None:
         """Raise a ValueError unless the driver's motion can be used so."""
-        driver = self._sound_driver()
+        driver = self.sound_driver()
         self.renderer.check_retargeting(retargeting, moves_head=driver.moves_head)
         if retargeting.retargets:
             raise OptionError(
@@ -268,7 +268,7 @@ class Animator:
         compiled.
         """
         self.check_retargeting(retargeting)
-        driver = self._sound_driver()
+        driver = self.sound_driver()
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
         _, frames = frame_counts(seconds, fps, driver.fps)
         driver.with_sampling(sampling).warm_up(frames)
@@ -281,7 +281,7 @@ class Animator:
         for _ in self.renderer.frames(source, keypoints):
             pass
 
-    def _sound_driver(self) -> Driver:
+    def sound_driver(self) -> Driver:
         if self.driver is None:
             raise ValueError(
                 "sound needs a driver, and the animator was opened without one"

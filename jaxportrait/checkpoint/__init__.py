@@ -17,6 +17,7 @@ from jaxportrait.checkpoint.contents import (
 )
 from jaxportrait.checkpoint.errors import CheckpointError
 from jaxportrait.checkpoint.fit import check_statistics
+from jaxportrait.checkpoint.kinds import AUTO_DRIVER
 from jaxportrait.checkpoint.read import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.write import (
     StorageType,
@@ -26,6 +27,7 @@ from jaxportrait.checkpoint.write import (
 )
 
 __all__ = [
+    "AUTO_DRIVER",
     "DRIVER",
     "Checkpoint",
     "CheckpointError",

@@ -29,7 +29,8 @@ CropSide = Annotated[int, Range(32, 4096)]
 Zoom = Annotated[float, Range(0.1, 10)]
 
 DRIVER = "flow"
-"""Name of the driver in a checkpoint that `convert_weights` or `train.export` writes."""
+"""Name of the flow transformer's driver in a checkpoint that `convert_weights` or
+`train.export` writes."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from jaxportrait.motion.space import MotionStatistics
 
 
 class DriverConfig(Protocol):
-    """The settings of a driver: a frozen dataclass, which a checkpoint stores."""
+    """The settings of a driver: a frozen dataclass, which a checkpoint stores.
+
+    Attributes:
+      fps: frames of motion a second.
+      moves_head: False for a driver that moves only the lips' expression.
+    """
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def moves_head(self) -> bool: ...
 
     def check(
         self, parts: Mapping[str, Any], statistics: MotionStatistics | None
@@ -41,6 +52,8 @@ class DriverKind(NamedTuple):
     loader: str
 
 
+AUTO_DRIVER = "auto"
+"""In place of a driver's name: the only one of the checkpoint."""
 DRIVERS: dict[str, DriverKind] = {
     "flow": DriverKind("jaxportrait.drivers.flow", "FlowDriverConfig", "load_flow"),
 }

@@ -82,12 +82,16 @@ class Checkpoint:
         """
         # Most checkpoints have one driver, which needs no name.
         if name is None:
-            name = self._only(list(self.drivers), "driver")
+            name = self.driver_name()
         if name not in self.drivers:
             raise CheckpointError(
                 f"checkpoint {self.path} holds no driver {name} (it has: {listed(self.drivers)})"
             )
         return self.drivers[name]
+
+    def driver_name(self) -> str:
+        """Return the name of the only driver; raise a CheckpointError as `driver` does."""
+        return self._only(list(self.drivers), "driver")
 
     def with_role(self, role: Role) -> list[str]:
         """Return the names of the parts with this role."""
@@ -144,7 +148,7 @@ class Checkpoint:
                 f"checkpoint {self.path} holds no {noun} (it has: {listed(self.parts)}): choose another checkpoint"
             )
         raise CheckpointError(
-            f"checkpoint {self.path} holds several {noun}s, {listed(names)}: name one"
+            f"checkpoint {self.path} holds several {noun}s, {listed(names)}: choose the {noun} by its name"
         )
 
     def _read(self, part: str, network: nnx.Module) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Protocol
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint
 from jaxportrait.checkpoint.kinds import DRIVERS, driver_loader
 from jaxportrait.drivers.base import Driver
 
@@ -25,7 +25,7 @@ class DriverLoader(Protocol):
 
 def load_driver(
     checkpoint: Checkpoint,
-    name: str = "flow",
+    name: str = AUTO_DRIVER,
     *,
     dtype: DTypeLike = jnp.float32,
     full_precision: bool = False,
@@ -33,16 +33,19 @@ def load_driver(
     """Load a driver of an open checkpoint.
 
     Args:
-      name: a driver that the checkpoint describes; or a kind, for the only driver of
-        that kind and for one that needs no weights.
+      name: a driver that the checkpoint describes; "auto" for its only one; or a kind,
+        for the only driver of that kind and for one that needs no weights.
       dtype: compute dtype of its networks.
       full_precision: whether products have full float32 factors, which accelerators
         round by default.
 
     Raises:
-      CheckpointError: a part is missing or damaged.
+      CheckpointError: a part is missing or damaged, or there are several drivers to
+        choose from.
       ValueError: there is neither a driver nor a kind of that name.
     """
+    if name == AUTO_DRIVER:
+        name = checkpoint.driver_name()
     # A driver's own name wins over a kind of the same name.
     described = name in checkpoint.drivers
     kind = checkpoint.drivers[name].kind if described else name

@@ -6,11 +6,12 @@ from pathlib import Path
 from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import Animator, DType
-from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
-from jaxportrait.drivers.flow import FlowDriverConfig
+from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
+from jaxportrait.checkpoint.kinds import DriverConfig
 from jaxportrait.driving import Driving, DrivingKind
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.write import Encoder
+from jaxportrait.models.parts import RENDERER
 from jaxportrait.ranges import (
     BatchSize,
     Count,
@@ -81,9 +82,15 @@ class ClipFile:
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks and the face detector of a job; see `Animator.from_checkpoint`."""
+    """The networks and the face detector of a job; see `Animator.from_checkpoint`.
+
+    Attributes:
+      driver: name of the checkpoint's driver that makes motion of sound; "auto" is its
+        only one.
+    """
 
     checkpoint: Path = demo.CHECKPOINT
+    driver: str = AUTO_DRIVER
     dtype: DType = "auto"
     batch_size: BatchSize | None = None
     devices: Count | None = None
@@ -97,21 +104,39 @@ class Networks:
         """Open the checkpoint, and check that it can be driven so.
 
         Raises:
-          CheckpointError: there is no checkpoint, or it is damaged.
-          ValueError: its networks cannot.
+          CheckpointError: there is no checkpoint, it is damaged, or it has not the driver.
+          ValueError: its networks cannot, or there is nothing for the driver to do.
         """
         checkpoint = open_checkpoint(self.checkpoint)
-        driver = checkpoint.drivers.get(DRIVER)
-        moves_head = not driving.uses_driver
-        if driver is not None and isinstance(driver.config, FlowDriverConfig):
-            moves_head |= driver.config.moves_head
+        checkpoint.require(RENDERER)
+        driver = self.driver_config(checkpoint, driving)
+        moves_head = driver is None or driver.moves_head
         retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint
 
+    def driver_config(
+        self, checkpoint: Checkpoint, driving: Driving
+    ) -> DriverConfig | None:
+        """Return the config of the driver that makes motion of sound; None for a driving
+        input that is motion itself."""
+        if not driving.uses_driver:
+            if self.driver != AUTO_DRIVER:
+                raise ValueError(
+                    f"driver {self.driver} makes motion of sound, and other motion needs none: leave it out"
+                )
+            return None
+        name = None if self.driver == AUTO_DRIVER else self.driver
+        return checkpoint.driver(name).config
+
     def load(
-        self, checkpoint: Checkpoint | None = None, *, driver: str | None = DRIVER
+        self, checkpoint: Checkpoint | None = None, *, uses_driver: bool = True
     ) -> Animator:
-        """Load the networks, of the open checkpoint if there is one."""
+        """Load the networks, of the open checkpoint if there is one.
+
+        Args:
+          uses_driver: load the driver as well.
+        """
+        driver = self.driver if uses_driver else None
         return Animator.from_checkpoint(
             checkpoint or self.checkpoint,
             driver=driver,

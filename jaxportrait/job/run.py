@@ -6,7 +6,6 @@ reports stages, frames and warnings as events to a callback.
 
 from jaxportrait.animation import Animation
 from jaxportrait.animator import Animator
-from jaxportrait.checkpoint import DRIVER
 from jaxportrait.driving import ClipOptions
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import read_inputs
@@ -45,8 +44,16 @@ def run_job(
     # All that can fail cheaply fails here.
     inputs = read_inputs(request)
     driving = inputs.driving
-    fps = request.output_fps or driving.fps
     _send(notify, sound_warning(driving.audio))
+    checkpoint = None
+    driver = None
+    if isinstance(networks, Networks):
+        checkpoint = networks.open(request.retargeting, driving)
+        driver = networks.driver_config(checkpoint, driving)
+    elif driving.uses_driver:
+        driver = networks.sound_driver()
+    # Motion of sound has the rate of its driver, other motion its own.
+    fps = request.output_fps or (driver or driving).fps
     _send(notify, level_warning(request, inputs.image.shape, fps))
     if driving.summary:
         notify(JobNote(driving.summary))
@@ -54,10 +61,8 @@ def run_job(
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
             _send(notify, photograph_warning(request, networks))
-            checkpoint = networks.open(request.retargeting, driving)
-            driver = DRIVER if driving.uses_driver else None
             with stage("loading the networks"):
-                animator = networks.load(checkpoint, driver=driver)
+                animator = networks.load(checkpoint, uses_driver=driving.uses_driver)
             if networks.detector == "auto":
                 notify(JobNote(animator.detector.summary))
             _send(notify, detector_warning(request, networks, animator))
