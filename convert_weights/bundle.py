@@ -1,6 +1,7 @@
 """From files to one checkpoint: which file gives which parts, and the motion
 statistics."""
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,9 @@ AGREEMENT = 1e-5
 of the deviation."""
 CROP_DETECTOR = "insightface"
 """The detector that LivePortrait's crops were made with, in training and inference."""
+TABLE_REASON = "a table that the network computes, found the same"
+TABLE_TOLERANCE = 1e-5
+"""Largest relative difference of a table's values; float32 is exact to 1e-7."""
 FLAT_SEPARATOR = "_module."
 """Text between an entry and a tensor's name in a flat file."""
 
@@ -148,7 +152,32 @@ def convert_network(
         # They are as wide as a frame of motion.
         vector = jax.ShapeDtypeStruct((config.motion_width,), np.float32)
         shapes |= dict.fromkeys(key_map.statistics, vector)
-    return convert(tensors, key_map.rows(config), shapes, key_map.ignored, name=name)
+    tables = key_map.tables(config)
+    check_tables(unwrapped(tensors), tables, name)
+    ignored = [(pattern, TABLE_REASON) for pattern in tables]
+    return convert(
+        tensors,
+        key_map.rows(config),
+        shapes,
+        (*key_map.ignored, *ignored),
+        name=name,
+    )
+
+
+def check_tables(tensors: Tensors, tables: Mapping[str, np.ndarray], name: str) -> None:
+    """Raise a ConversionError unless the tables of a file are those that the network
+    computes."""
+    for pattern, table in tables.items():
+        for key in fnmatch.filter(tensors, pattern):
+            tensor = tensors[key]
+            agrees = tensor.shape == table.shape and np.allclose(
+                tensor, table, rtol=TABLE_TOLERANCE, atol=0
+            )
+            if not agrees:
+                raise ConversionError(
+                    f"{name}: {key} {tensor.shape} is not the table that the network computes, "
+                    "so its weights were trained with another: fetch the published file"
+                )
 
 
 def _add(

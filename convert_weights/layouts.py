@@ -109,6 +109,10 @@ KINDS: dict[str, tuple[TensorRule, ...]] = {
         for w in ("w1", "w2", "w3")
     ),
     "qkv": _layer(interleaved_heads, interleaved_heads),
+    "packed_qkv": (
+        TensorRule("in_proj_weight", "kernel", outputs_last),
+        TensorRule("in_proj_bias", "bias", same),
+    ),
     "array": (TensorRule("", "", same),),
     "row": (TensorRule("", "", without_leading_ones),),
 }

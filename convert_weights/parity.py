@@ -6,8 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
+
+from jaxportrait.types import AnyArray
+
+STORED_WHOLE = 4096
+"""Values of the largest tensor that golden figures hold whole, unless they say other."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,47 @@ class Comparison:
     @property
     def passed(self) -> bool:
         return self.error <= self.bound  # False for nan
+
+
+def compare(
+    figures: dict[str, np.ndarray], name: str, value: AnyArray, bound: float
+) -> Comparison:
+    """Compare `value` with the stored sample of a golden tensor, and its mean and
+    deviation with the whole one's.
+
+    The error is the largest difference, as a share of the largest golden value.
+    """
+    value = np.asarray(value, np.float64)
+    if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
+        return Comparison(name, float("nan"), bound, value.shape)
+    stored = figures[name].ravel()
+    # Moments of the whole tensor catch errors outside the stored sample.
+    moments = np.array([value.mean(), value.std()])
+    moment_error = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
+    sample = sampled(value, stored.size)
+    difference = max(np.abs(sample - stored).max(), moment_error)
+    return Comparison(
+        name, float(difference / np.abs(stored).max()), bound, value.shape
+    )
+
+
+def sampled(value: AnyArray, most: int = STORED_WHOLE) -> Float[np.ndarray, " k"]:
+    """Return the values that golden figures hold of a tensor: all, or a sample.
+
+    Args:
+      most: values of a sample, and of the largest tensor that is held whole.
+    """
+    flat = np.asarray(value, np.float64).ravel()
+    if flat.size <= most:
+        return flat
+    generator = np.random.Generator(np.random.PCG64(0))
+    return flat[generator.integers(0, flat.size, most)]
+
+
+def is_figure(name: str) -> bool:
+    """Return whether an entry of a file of figures is one, and not its shape or its
+    moments."""
+    return not name.endswith(("/shape", "/mean_std"))
 
 
 def forgotten(

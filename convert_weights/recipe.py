@@ -72,7 +72,7 @@ class Recipe:
         )
 
     def input(
-        self, name: str, shape: tuple[int, ...], scale: float, shift: float = 0.0
+        self, name: str, shape: tuple[int, ...], scale: float = 1.0, shift: float = 0.0
     ) -> np.ndarray:
         """Return a random input of the networks, float32, in PyTorch's layout."""
         return (self.rng("input", name).standard_normal(shape) * scale + shift).astype(

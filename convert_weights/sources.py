@@ -58,6 +58,7 @@ PARTS = {
     ),
     "whisper": PublishedPart("whisper", "whisper", "model_state_dict", "dims"),
     "flow_transformer": PublishedPart("flow_transformer", "flow_transformer"),
+    "lmdm": PublishedPart("lmdm", "lmdm", "model_state_dict"),
     "perceptual": PublishedPart("vgg", "perceptual"),
 }
 """Part -> its published place."""

@@ -6,6 +6,7 @@ networks run on the recipe's inputs, and every stored tensor is compared. The ex
 status is 1 if any misses its bound.
 """
 
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,25 +15,30 @@ from typing import Annotated, Literal
 import jax
 import numpy as np
 import tyro
-from jaxtyping import Float
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.ditto.verify import is_ditto, verify_ditto
 from convert_weights.edit_cases import FIGURES as EDIT_FIGURES
 from convert_weights.edit_cases import verify_edits
 from convert_weights.motion_cases import verify_motion
 from convert_weights.outputs import IMAGE_SIZE, WHISPER, run_networks
-from convert_weights.parity import Comparison, conclude, forgotten
+from convert_weights.parity import (
+    Comparison,
+    compare,
+    conclude,
+    forgotten,
+    is_figure,
+    sampled,
+)
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
 from convert_weights.source_video_cases import verify_source_video
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.types import AnyArray
 
 SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
 FLOW_TRANSFORMER = ("small/animate/", "full/animate/")
 AUDIO_ENCODER = ("small/whisper/", "tiny/whisper/")
 SEVERAL = ("/frame", "sample_cfg4.5_euler25", "/motion")
 """Ends of the names of outputs that several networks or steps make in a row."""
-STORED_WHOLE = 4096
 # Largest errors in float32, as shares of the largest golden value.
 SMALL_BOUND = 3e-5
 FULL_BOUND = 1e-4
@@ -66,6 +72,12 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     # Accelerators round the factors of products otherwise.
     jax.config.update("jax_default_matmul_precision", "highest")
+    if is_ditto(options.golden):
+        if options.size == "motion":
+            sys.exit(
+                f"--size motion is of LivePortrait's figures, and {options.golden} holds Ditto's: leave it out"
+            )
+        conclude(verify_ditto(options.golden, options.size), "figure")
     if options.size == "motion":
         conclude(verify_cases(options.golden), "case")
     rows = []
@@ -109,11 +121,7 @@ def names_of_size(figures: dict[str, np.ndarray], size: str) -> list[str]:
     prefixes = (f"{size}/", component, "statistic/")
     if size == "small":
         prefixes = (*prefixes, "mel/")
-    return [
-        name
-        for name in figures
-        if name.startswith(prefixes) and not name.endswith(("/shape", "/mean_std"))
-    ]
+    return [name for name in figures if is_figure(name) and name.startswith(prefixes)]
 
 
 def convert_recipe(recipe: Recipe, size: str, folder: Path) -> Checkpoint:
@@ -126,37 +134,6 @@ def convert_recipe(recipe: Recipe, size: str, folder: Path) -> Checkpoint:
 
 def load_figures(golden: Path) -> dict[str, np.ndarray]:
     return {**np.load(golden / "modules.npz"), **np.load(golden / "audio.npz")}
-
-
-def compare(
-    figures: dict[str, np.ndarray], name: str, value: AnyArray, bound: float
-) -> Comparison:
-    """Compare `value` with the stored sample of a golden tensor, and its mean and
-    deviation with the whole one's.
-
-    The error is the largest difference, as a share of the largest golden value.
-    """
-    value = np.asarray(value, np.float64)
-    if value.shape != tuple(figures.get(f"{name}/shape", figures[name].shape)):
-        return Comparison(name, float("nan"), bound, value.shape)
-    stored = figures[name].ravel()
-    # Moments of the whole tensor catch errors outside the stored sample.
-    moments = np.array([value.mean(), value.std()])
-    moment_error = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
-    difference = max(np.abs(sampled(value) - stored).max(), moment_error)
-    return Comparison(
-        name, float(difference / np.abs(stored).max()), bound, value.shape
-    )
-
-
-def sampled(value: AnyArray) -> Float[np.ndarray, " k"]:
-    """Return the values that golden figures hold of a tensor: all, or a sample."""
-    flat = np.asarray(value, np.float64).ravel()
-    if flat.size <= STORED_WHOLE:
-        return flat
-    return flat[
-        np.random.Generator(np.random.PCG64(0)).integers(0, flat.size, STORED_WHOLE)
-    ]
 
 
 def bound_of(name: str, size: str, dtype: str) -> float:

@@ -4,6 +4,7 @@ from convert_weights.networks import (
     appearance,
     flow_transformer,
     generator,
+    lmdm,
     motion,
     stitching,
     vgg,
@@ -20,6 +21,7 @@ KEY_MAPS: dict[str, KeyMap] = {
     "stitching": stitching.KEY_MAP,
     "whisper": whisper.KEY_MAP,
     "flow_transformer": flow_transformer.KEY_MAP,
+    "lmdm": lmdm.KEY_MAP,
     "vgg": vgg.KEY_MAP,
 }
 """Kind -> key map. A kind without weights, such as `log_mel`, has none."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 # Columns are in this order in every table.
 Row = tuple[str, str, str]
 """A layer: (torch prefix, module path, kind of `layouts.KINDS`). `{i}` stands for a
@@ -52,6 +54,11 @@ class TensorShapes:
         return len({match[1] for match in matches if match is not None})
 
 
+def no_tables(config: Any) -> dict[str, np.ndarray]:
+    """Return the tables of a network that computes none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class KeyMap:
     """The key map of a kind of network.
@@ -63,12 +70,15 @@ class KeyMap:
       ignored: (pattern, reason) of the tensors that inference and training do not need.
       statistics: leaves that are the mean and the deviation of the motion, and no part
         of the network.
+      tables: config -> (pattern -> table) of the tensors that the network computes. A
+        file's must be the same.
     """
 
     size: Callable[[TensorShapes, Mapping[str, Any]], Any]
     rows: Callable[[Any], Table]
     ignored: tuple[tuple[str, str], ...] = ()
     statistics: tuple[str, ...] = ()
+    tables: Callable[[Any], Mapping[str, np.ndarray]] = no_tables
 
 
 def fixed(table: Table) -> Callable[[Any], Table]:

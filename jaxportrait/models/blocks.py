@@ -210,6 +210,30 @@ def batch_norm(
     )
 
 
+def layer_norm(
+    channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.LayerNorm:
+    """Return a layer norm with PyTorch's epsilon, whose variance is that of the
+    differences from the mean."""
+    # Flax's fast variance, E[x^2] - E[x]^2, cancels in float32.
+    return nnx.LayerNorm(
+        channels,
+        epsilon=NORM_EPSILON,
+        dtype=dtype,
+        use_fast_variance=False,
+        rngs=rngs,
+    )
+
+
+def linear(
+    inputs: int, outputs: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.Linear:
+    """Return a linear layer whose weights PyTorch's default draws."""
+    return nnx.Linear(
+        inputs, outputs, kernel_init=fan_in_uniform, dtype=dtype, rngs=rngs
+    )
+
+
 def channelwise(
     vector: Float[Array, " c"], like: Float[Array, "*space c"]
 ) -> Float[Array, "*ones c"]:

@@ -16,7 +16,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxportrait.models.blocks import NORM_EPSILON, check_heads, fan_in_uniform
+from jaxportrait.models.blocks import check_heads, layer_norm, linear
 from jaxportrait.ops.resize import mean_pool_sequence
 from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
 
@@ -116,13 +116,7 @@ class DecoderBlock(nnx.Module):
         self, config: MotionDiffusionConfig, *, dtype: DTypeLike, rngs: nnx.Rngs
     ):
         def norm() -> nnx.LayerNorm:
-            return nnx.LayerNorm(
-                width,
-                epsilon=NORM_EPSILON,
-                dtype=dtype,
-                use_fast_variance=False,
-                rngs=rngs,
-            )
+            return layer_norm(width, dtype=dtype, rngs=rngs)
 
         width = config.width
         self.attention = SelfAttention(width, config.heads, dtype=dtype, rngs=rngs)
@@ -272,14 +266,6 @@ class MotionDiffusion(nnx.Module):
             return jnp.broadcast_to(token[None], (n, *token.shape))
 
         return repeat(self.start_motion[...]), repeat(self.start_audio[...])
-
-
-def linear(
-    inputs: int, outputs: int, *, dtype: DTypeLike, rngs: nnx.Rngs
-) -> nnx.Linear:
-    return nnx.Linear(
-        inputs, outputs, kernel_init=fan_in_uniform, dtype=dtype, rngs=rngs
-    )
 
 
 def sinusoids(length: int, width: int) -> Float[np.ndarray, "length width"]:

@@ -19,6 +19,7 @@ from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.generator import Generator, GeneratorConfig
 from jaxportrait.models.hubert import HubertConfig, HubertEncoder
+from jaxportrait.models.lmdm import LMDM, LMDMConfig
 from jaxportrait.models.log_mel import LogMelConfig, LogMelEncoder
 from jaxportrait.models.motion import MotionConfig, MotionExtractor
 from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
@@ -56,6 +57,7 @@ NETWORKS: dict[str, Network] = {
     "hubert": Network(HubertConfig, HubertEncoder, "audio features"),
     "flow_transformer": Network(FlowTransformerConfig, FlowTransformer, "driver"),
     "motion_diffusion": Network(MotionDiffusionConfig, MotionDiffusion, "driver"),
+    "lmdm": Network(LMDMConfig, LMDM, "driver"),
     "vgg": Network(VGGConfig, VGG, "training"),
 }
 """Kind -> network."""

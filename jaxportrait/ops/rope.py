@@ -26,14 +26,19 @@ def rotary_table(
 
     Source: MMAudio, for the scaling.
     """
-    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    # PyTorch's rounding: the power in float64, the rest in float32.
-    periods = (THETA ** exponents.astype(np.float64)).astype(np.float32)
-    frequencies = (np.float32(1.0) / periods) * np.float32(position_scale)
+    frequencies = rotary_frequencies(head_dim) * np.float32(position_scale)
     positions = np.arange(length, dtype=np.float32)
     angles = positions[:, None] * frequencies[None, :]
     table = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return table.astype(np.float32)
+
+
+def rotary_frequencies(head_dim: int) -> Float[np.ndarray, " half"]:
+    """Return the angles between two positions in a row, from 1 down to 1 / 10 000."""
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    # PyTorch's rounding: the power in float64, the rest in float32.
+    periods = (THETA ** exponents.astype(np.float64)).astype(np.float32)
+    return np.float32(1.0) / periods
 
 
 def rotate(

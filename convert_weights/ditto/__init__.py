@@ -1,0 +1,1 @@
+"""Ditto's published files: their conversion, their recipe and their golden figures."""

@@ -1,0 +1,126 @@
+"""Golden outputs of the LMDM's layers: the recipe's inputs, run through our network."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from convert_weights.ditto.recipe import DittoRecipe
+from jaxportrait.models.film_transformer import turn
+from jaxportrait.models.lmdm import (
+    LMDM,
+    TIME_TOKENS,
+    MotionCondition,
+    time_waves,
+)
+from jaxportrait.ops.ddim import alpha_bars, noise_factors
+from jaxportrait.ops.flow import guide
+from jaxportrait.types import AnyArray
+
+Outputs = Iterator[tuple[str, AnyArray]]
+"""(golden name, array)."""
+
+BATCH = 2
+
+
+class LayerInputs(NamedTuple):
+    """The recipe's inputs of the network."""
+
+    motion: Array
+    earlier: Array
+    condition: Array
+    time: Array
+
+
+def run_layers(recipe: DittoRecipe, network: LMDM, size: str) -> Outputs:
+    """Yield every golden output of `layers.npz` of a size."""
+    config = network.config
+    inputs = read_inputs(recipe, size)
+    # One program a branch: eager layers take much longer.
+    conditional = jax.jit(run_conditional)(network, inputs)
+    null = jax.jit(run_null)(network, inputs)
+    for branch, outputs in (("given", conditional), ("null", null)):
+        for name, value in outputs.items():
+            yield f"{size}/{branch}/{name}", value
+    shape = (1, config.frames + TIME_TOKENS, config.width)
+    rows = jnp.asarray(recipe.input(f"{size}/rotary", shape))
+    yield f"{size}/rotary", turn(rows, network.rotary)
+    guidance = recipe.component(size)["config"]["guidance"]
+    clean = guide(conditional["output"], null["output"], guidance)
+    yield f"{size}/guided/x_start", clean
+    # One factor a row, against frames and values.
+    bars = alpha_bars()[np.asarray(inputs.time)][:, None, None]
+    from_state, from_clean = noise_factors(bars)
+    noise = from_state * inputs.motion - from_clean * clean
+    yield f"{size}/guided/pred_noise", noise
+
+
+def read_inputs(recipe: DittoRecipe, size: str) -> LayerInputs:
+    config = recipe.config(size)
+    motion = (BATCH, config.frames, config.motion_width)
+    earlier = (BATCH, config.motion_width)
+    condition = (BATCH, config.frames, config.condition_width)
+    times = recipe.component(size)["config"]["times"]
+    return LayerInputs(
+        jnp.asarray(recipe.input(f"{size}/x", motion)),
+        jnp.asarray(recipe.input(f"{size}/cond_frame", earlier, 0.5)),
+        jnp.asarray(recipe.input(f"{size}/cond", condition, 0.5)),
+        jnp.asarray(times),
+    )
+
+
+def run_conditional(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
+    """Return the outputs of the layers that read a condition."""
+    outputs = {}
+    encoded = network.condition_in(inputs.condition)
+    outputs["condition"] = encoded
+    for i, block in enumerate(network.encoder):
+        encoded = block(encoded, network.rotary[: network.config.frames])
+        outputs[f"encoder{i}"] = encoded
+    outputs["pooled"] = network.pool(encoded)
+    outputs["input"] = network.embed_motion(inputs.motion, inputs.earlier)
+    embedding = network.embed_time(inputs.time)
+    outputs["sinusoid"] = time_waves(inputs.time, network.config.width)
+    outputs["time"] = embedding
+    outputs["time_tokens"] = network.token_rows(embedding)
+    condition = network.encode_condition(inputs.condition)
+    return outputs | run_decoder(network, inputs, condition, encoded)
+
+
+def run_null(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
+    """Return the outputs of the layers that differ without a condition."""
+    null = network.encode_null()
+    condition = jax.tree.map(lambda leaf: jnp.repeat(leaf, BATCH, axis=0), null)
+    encoded = jnp.repeat(network.null_condition[...], BATCH, axis=0)
+    return run_decoder(network, inputs, condition, encoded)
+
+
+def run_decoder(
+    network: LMDM, inputs: LayerInputs, condition: MotionCondition, encoded: Array
+) -> dict[str, Array]:
+    """Return the outputs of the blocks over motion, one after the other."""
+    outputs: dict[str, Any] = {}
+    embedding = network.embed_time(inputs.time)
+    tokens = network.token_rows(embedding)
+    rows = jnp.concatenate([encoded, tokens], axis=1)
+    outputs["memory"] = network.memory_norm(rows)
+    vector = network.time_vector(embedding) + condition.pooled
+    outputs["time_vector"] = vector
+    step = jax.nn.mish(vector)
+    # Stored with an axis of frames.
+    outputs["film1"] = network.blocks[0].attention_film.linear(step)[:, None]
+    outputs["film3"] = network.blocks[1].mlp_film.linear(step)[:, None]
+    x = network.embed_motion(inputs.motion, inputs.earlier)
+    frames = network.config.frames
+    for i, block in enumerate(network.blocks):
+        memory = block.cross_attention.memory(outputs["memory"], network.rotary)
+        x = block(x, step, memory, network.rotary[:frames])
+        outputs[f"layer{i}"] = x
+    # The network itself, whose keys and values are computed in two parts.
+    outputs["output"] = network.denoise(
+        inputs.motion, inputs.earlier, inputs.time, condition
+    )
+    return outputs
