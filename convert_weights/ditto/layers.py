@@ -36,26 +36,28 @@ class LayerInputs(NamedTuple):
 
 
 def run_layers(recipe: DittoRecipe, network: LMDM, size: str) -> Outputs:
-    """Yield every golden output of `layers.npz` of a size."""
+    """Yield every golden output of `layers.npz` of a size, without the size in its
+    name."""
     config = network.config
     inputs = read_inputs(recipe, size)
     # One program a branch: eager layers take much longer.
     conditional = jax.jit(run_conditional)(network, inputs)
     null = jax.jit(run_null)(network, inputs)
-    for branch, outputs in (("given", conditional), ("null", null)):
-        for name, value in outputs.items():
-            yield f"{size}/{branch}/{name}", value
+    for name, value in conditional.items():
+        yield f"given/{name}", value
+    for name, value in null.items():
+        yield f"null/{name}", value
     shape = (1, config.frames + TIME_TOKENS, config.width)
     rows = jnp.asarray(recipe.input(f"{size}/rotary", shape))
-    yield f"{size}/rotary", turn(rows, network.rotary)
+    yield "rotary", turn(rows, network.rotary)
     guidance = recipe.component(size)["config"]["guidance"]
     clean = guide(conditional["output"], null["output"], guidance)
-    yield f"{size}/guided/x_start", clean
+    yield "guided/x_start", clean
     # One factor a row, against frames and values.
     bars = alpha_bars()[np.asarray(inputs.time)][:, None, None]
     from_state, from_clean = noise_factors(bars)
     noise = from_state * inputs.motion - from_clean * clean
-    yield f"{size}/guided/pred_noise", noise
+    yield "guided/pred_noise", noise
 
 
 def read_inputs(recipe: DittoRecipe, size: str) -> LayerInputs:
@@ -77,8 +79,10 @@ def run_conditional(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
     outputs = {}
     encoded = network.condition_in(inputs.condition)
     outputs["condition"] = encoded
+    rotary = network.rotary[: network.config.frames]
+    # Block by block, as the network's own `encode_condition` does.
     for i, block in enumerate(network.encoder):
-        encoded = block(encoded, network.rotary[: network.config.frames])
+        encoded = block(encoded, rotary)
         outputs[f"encoder{i}"] = encoded
     outputs["pooled"] = network.pool(encoded)
     outputs["input"] = network.embed_motion(inputs.motion, inputs.earlier)
@@ -93,8 +97,13 @@ def run_conditional(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
 def run_null(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
     """Return the outputs of the layers that differ without a condition."""
     null = network.encode_null()
-    condition = jax.tree.map(lambda leaf: jnp.repeat(leaf, BATCH, axis=0), null)
-    encoded = jnp.repeat(network.null_condition[...], BATCH, axis=0)
+
+    def repeat(leaf: Array) -> Array:
+        return jnp.repeat(leaf, BATCH, axis=0)
+
+    # The same for every row of the batch.
+    condition = jax.tree.map(repeat, null)
+    encoded = repeat(network.null_condition[...])
     return run_decoder(network, inputs, condition, encoded)
 
 
@@ -114,10 +123,11 @@ def run_decoder(
     outputs["film1"] = network.blocks[0].attention_film.linear(step)[:, None]
     outputs["film3"] = network.blocks[1].mlp_film.linear(step)[:, None]
     x = network.embed_motion(inputs.motion, inputs.earlier)
-    frames = network.config.frames
+    rotary = network.rotary[: network.config.frames]
     for i, block in enumerate(network.blocks):
+        # Keys and values of frames and tokens in one.
         memory = block.cross_attention.memory(outputs["memory"], network.rotary)
-        x = block(x, step, memory, network.rotary[:frames])
+        x = block(x, step, memory, rotary)
         outputs[f"layer{i}"] = x
     # The network itself, whose keys and values are computed in two parts.
     outputs["output"] = network.denoise(
