@@ -14,7 +14,7 @@ from convert_weights.motion_cases import MOTION_BOUND, convert_corrections, read
 from convert_weights.parity import Comparison
 from convert_weights.recipe import Recipe
 from jaxportrait.media.faces.openness import openness_of
-from jaxportrait.motion.space import KeypointGroups
+from jaxportrait.motion.sliders import PUBLISHED_SLIDERS
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import Edits, EditTrack, edit_keypoints
 from jaxportrait.types import Source
@@ -44,14 +44,13 @@ def edit_case(
 ) -> np.ndarray:
     """Return the keypoints of one case."""
     stitching = networks["stitching"] if case["stitching"] else None
-    keypoints = edit_keypoints(
+    return edit_keypoints(
         without_depth(read_source(dict(inputs))),
         EditTrack.of_edits(Edits(**case["edits"])),
         CorrectionNetworks(stitching, networks["eyes"], networks["lips"]),
-        groups=KeypointGroups(),
+        sliders=PUBLISHED_SLIDERS,
         openness=openness_of(inputs["landmarks203"]),
     )
-    return np.asarray(keypoints)
 
 
 def without_depth(source: Source) -> Source:

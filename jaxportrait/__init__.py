@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jaxportrait.checkpoint import CheckpointError as CheckpointError
     from jaxportrait.media.audio import Audio as Audio
     from jaxportrait.media.faces import NoFaceError as NoFaceError
+    from jaxportrait.pipeline.edits import Edits as Edits
 
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ NAMES = {
     "Animator": "jaxportrait.animator",
     "Audio": "jaxportrait.media.audio",
     "CheckpointError": "jaxportrait.checkpoint",
+    "Edits": "jaxportrait.pipeline.edits",
     "NoFaceError": "jaxportrait.media.faces",
     "Retargeting": "jaxportrait.animation",
     "Sampling": "jaxportrait.animation",

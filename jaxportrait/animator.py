@@ -22,12 +22,14 @@ from jaxportrait.drivers.base import Driver, frame_count
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import VideoDriver
 from jaxportrait.media.audio import Audio
+from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
 from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import layer_lips
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
+from jaxportrait.pipeline.edits import Edits, EditTrack, edit_parts
 from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.portrait import Portrait, prepare_portrait
 from jaxportrait.ranges import OptionError
@@ -129,6 +131,7 @@ class Animator:
         image: FileSource | UInt8[np.ndarray, "h w 3"],
         *,
         face: int | None = None,
+        crop_scale: float = SOURCE_SCALE,
     ) -> Portrait:
         """Find the face, crop it, and encode it.
 
@@ -139,6 +142,8 @@ class Animator:
           image: a picture file by its path, its content or a file object; or an RGB
             picture, which is copied. An odd last row or column is dropped.
           face: number of the face to animate, 0 the largest; by default that.
+          crop_scale: side of the crop in sides of the face, before it is made tighter
+            for networks that need that.
 
         Raises:
           NoFaceError: none of the detectors finds a face.
@@ -148,7 +153,7 @@ class Animator:
         whole = read_image(image) if is_file else copy_picture(np.asarray(image))
         # Threads that prepare at once share the detector.
         detector = replace(self.detector, find=self._find)
-        return prepare_portrait(whole, self.renderer, detector, face)
+        return prepare_portrait(whole, self.renderer, detector, face, crop_scale)
 
     def animate(
         self,
@@ -227,6 +232,40 @@ class Animator:
         keypoints = portrait.keypoints(self.renderer, motion, "first", retargeting)
         make_frames = partial(portrait.frames, self.renderer, keypoints)
         return Animation(portrait.size, fps, audio, motion, keypoints, make_frames)
+
+    def edit(
+        self,
+        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        edits: Edits | EditTrack,
+        *,
+        stitching: bool | None = None,
+    ) -> Animation:
+        """Return a portrait changed by LivePortrait's sliders, as a clip of one frame or
+        as many as `edits` has.
+
+        Example:
+          animator.edit("portrait.jpg", Edits(smile=1.0)).save("smile.png")
+
+        Args:
+          image: a picture, as in `prepare`, or a portrait that was prepared before.
+          edits: the numbers of a picture, or of every frame of a clip; see
+            `read_keyframes`.
+          stitching: correct the keypoints so that shoulders and crop border stay in
+            place; by default where the checkpoint has a network for it.
+
+        Raises:
+          ValueError: a network is missing, or the openness of the portrait's eyes and
+            lips, which edits of it need.
+        """
+        track = edits if isinstance(edits, EditTrack) else EditTrack.of_edits(edits)
+        # Before a face is found, which takes longer.
+        edit_parts(track, self.renderer.networks, stitching)
+        portrait = image if isinstance(image, Portrait) else self.prepare(image)
+        motion, keypoints = self.renderer.edit(
+            portrait.source, track, openness=portrait.openness, stitching=stitching
+        )
+        make_frames = partial(portrait.frames, self.renderer, keypoints)
+        return Animation(portrait.size, track.fps, None, motion, keypoints, make_frames)
 
     def read_motion(self, video: str | Path, fps: float) -> MotionClip:
         """Read the motion of the largest face of a video, at so many frames a second.

@@ -21,6 +21,13 @@ from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, Region
 from jaxportrait.pipeline.correct import CorrectionNetworks
+from jaxportrait.pipeline.edits import (
+    EditTrack,
+    choose_sliders,
+    edit_keypoints,
+    edit_motion,
+    edit_parts,
+)
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.read import read_motion
 from jaxportrait.pipeline.render import render
@@ -200,6 +207,40 @@ class Renderer:
         )
         check_finite(keypoints, clip.fps)
         return keypoints
+
+    def edit(
+        self,
+        source: Source,
+        track: EditTrack,
+        *,
+        openness: Openness | None = None,
+        stitching: bool | None = None,
+    ) -> tuple[MotionClip, Float[np.ndarray, "n k 3"]]:
+        """Return the motion of edits, and the driving keypoints of every frame.
+
+        Args:
+          source: the picture's source.
+          openness: openness of the source's eyes and lips, for edits that set it.
+          stitching: correct the keypoints so that shoulders and crop border stay in
+            place; by default where there is a network for it.
+
+        Raises:
+          ValueError: a network is missing, or the openness.
+        """
+        parts = edit_parts(track, self.networks, stitching)
+        networks = {name: self.networks[part] for name, part in parts.items()}
+        source = self._spread(source)
+        sliders = choose_sliders(source, self.keypoint_groups)
+        motion, _ = edit_motion(track, source, sliders)
+        keypoints = edit_keypoints(
+            source,
+            track,
+            CorrectionNetworks(**networks),
+            sliders=sliders,
+            openness=openness,
+        )
+        check_finite(keypoints, track.fps)
+        return motion, keypoints
 
     def check_retargeting(self, retargeting: Retargeting, *, moves_head: bool) -> None:
         """Raise a ValueError unless these networks can drive motion so.

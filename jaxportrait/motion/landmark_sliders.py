@@ -18,16 +18,18 @@ UPPER_LID = 0.8
 rest."""
 
 # Movements at the end of a slider's range, in distances between the eyes.
-GAZE = 0.05
+SHIFT = 0.3
+GAZE = 0.1
 BROWS = 0.12
-CORNERS_UP = 0.08
-CORNERS_OUT = 0.05
+CORNERS_UP = 0.12
+CORNERS_OUT = 0.07
 POUT = 0.1
 PRESS = 0.03
 GRIN = 0.08
 OPEN = 0.15
 
 # The ends of the published ranges, where those movements are reached.
+MOST_SHIFT = 0.19
 MOST_GAZE_X = 30
 MOST_GAZE_Y = 63
 MOST_BROWS = 30
@@ -80,12 +82,12 @@ def landmark_sliders(
       groups: the keypoints of eyes, brows and lips.
       points: where they lie in a face, y downwards.
     """
-    moves = {"x": Moves().add(range(KEYPOINTS), "x", 1.0)}
-    # Up is negative in pictures.
-    moves["y"] = Moves().add(range(KEYPOINTS), "y", -1.0)
-    sliders = {name: _even(move) for name, move in moves.items()}
     eyes = _find_eyes(groups.eyes, points)
     unit = _face_unit(groups, points)
+    shift = SHIFT * unit / MOST_SHIFT
+    sliders = {"x": _even(Moves().add(range(KEYPOINTS), "x", shift))}
+    # Up is negative in pictures.
+    sliders["y"] = _even(Moves().add(range(KEYPOINTS), "y", -shift))
     sliders |= _eye_sliders(eyes, points, unit)
     raised = Moves().add(groups.brows, "y", -BROWS * unit / MOST_BROWS)
     sliders["brows"] = _even(raised)

@@ -1,14 +1,13 @@
 """Edits of a face by numbers, LivePortrait's sliders: numbers -> motion of the source."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Self
 
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from jaxportrait.media.faces.openness import Openness
-from jaxportrait.models.stitching import StitchingNetwork
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.landmark_sliders import landmark_sliders
 from jaxportrait.motion.rotation import matrices_of
@@ -21,6 +20,7 @@ from jaxportrait.pipeline.correct import (
     retarget_openings,
     stitch_keypoints,
 )
+from jaxportrait.pipeline.retarget import CHUNK, CORRECTION_PARTS
 from jaxportrait.ranges import OptionError, Range, check_ranges
 from jaxportrait.types import Source
 
@@ -99,12 +99,13 @@ Numbers = Float32[np.ndarray, " n"]
 
 @dataclass(frozen=True)
 class EditTrack:
-    """Edits of n frames.
+    """Edits of frames.
 
     Attributes:
       numbers: name of a slider -> its number in each frame; one that is left out
         changes nothing.
       fps: frames a second.
+      count: number of frames.
     """
 
     numbers: Mapping[str, Numbers]
@@ -132,6 +133,39 @@ class EditTrack:
         if name in self.numbers or neutral is None:
             return self.numbers[name]
         return np.full(self.count, neutral, np.float32)
+
+    def cut(self, first: int, count: int) -> Self:
+        """Return `count` frames from `first` on; the last one is repeated at the end."""
+        frames = np.minimum(np.arange(first, first + count), self.count - 1)
+        numbers = {name: values[frames] for name, values in self.numbers.items()}
+        return replace(self, numbers=numbers, count=count)
+
+
+def edit_parts(
+    track: EditTrack, parts: Collection[str], stitching: bool | None = None
+) -> dict[str, str]:
+    """Return the networks that edits use: field of `CorrectionNetworks` -> part.
+
+    Args:
+      parts: names of the checkpoint's networks.
+      stitching: by default, where there is a network for it.
+
+    Raises:
+      OptionError: a network is missing.
+    """
+    fields_used = [RATIOS[name] for name in track.ratios]
+    if stitching is None:
+        stitching = CORRECTION_PARTS["stitching"] in parts
+    if stitching:
+        fields_used.append("stitching")
+    for name in fields_used:
+        part = CORRECTION_PARTS[name]
+        if part not in parts:
+            raise OptionError(
+                f"{part} was asked for, and the checkpoint holds no such network: convert it again, or "
+                "leave the option out"
+            )
+    return {name: CORRECTION_PARTS[name] for name in fields_used}
 
 
 def choose_sliders(source: Source, groups: KeypointGroups) -> Sliders:
@@ -186,14 +220,14 @@ def edit_keypoints(
     track: EditTrack,
     networks: CorrectionNetworks,
     *,
-    groups: KeypointGroups,
+    sliders: Sliders,
     openness: Openness | None = None,
-) -> Float[Array, "n k 3"]:
+) -> Float32[np.ndarray, "n k 3"]:
     """Return the driving keypoints of edited frames.
 
     Args:
       networks: R of the sliders of openness that the track uses, and S to stitch.
-      groups: the keypoints of eyes, brows and lips.
+      sliders: those of the source's keypoints; see `choose_sliders`.
       openness: openness of the source's eyes and lips, where it is used.
 
     Raises:
@@ -207,26 +241,37 @@ def edit_keypoints(
             f"{track.ratios[0]} is set, and the openness of the source's eyes and lips is not known: "
             "use a face detector with landmarks, such as mesh or insightface"
         )
-    motion, rest = edit_motion(track, source, choose_sliders(source, groups))
-    keypoints = compose(source, ClipArrays.of_clip(motion), ClipArrays.of_clip(rest))
+    chunks = []
+    # One program serves all chunks, and a picture too.
+    for first in range(0, track.count, CHUNK):
+        chunk = track.cut(first, CHUNK)
+        motion, rest = edit_motion(chunk, source, sliders)
+        keypoints = compose(
+            source, ClipArrays.of_clip(motion), ClipArrays.of_clip(rest)
+        )
+        keypoints = _correct(source, keypoints, chunk, networks, openness)
+        chunks.append(np.asarray(keypoints))
+    return np.concatenate(chunks)[: track.count]
+
+
+def _correct(
+    source: Source,
+    keypoints: Float[Array, "n k 3"],
+    track: EditTrack,
+    networks: CorrectionNetworks,
+    openness: Openness | None,
+) -> Float[Array, "n k 3"]:
     still = source.keypoints
     if openness is not None and track.ratios:
         opening = _opening(track, openness)
-        # Openings are corrected on top of the other changes.
+        openers = _openers(networks, track)
+        # Openings come on top of the other changes.
         keypoints = retarget_openings(
-            _openers(networks, track), still, keypoints, opening, relative=False
+            openers, still, keypoints, opening, relative=False
         )
-    return _stitch(networks.stitching, still, keypoints)
-
-
-def _stitch(
-    network: StitchingNetwork | None,
-    source: Float[Array, "1 k 3"],
-    keypoints: Float[Array, "n k 3"],
-) -> Float[Array, "n k 3"]:
-    if network is None:
+    if networks.stitching is None:
         return keypoints
-    return stitch_keypoints(network, source, keypoints)
+    return stitch_keypoints(networks.stitching, still, keypoints)
 
 
 def _openers(networks: CorrectionNetworks, track: EditTrack) -> CorrectionNetworks:

@@ -26,6 +26,7 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.rest import RestPolicy
 from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.portrait.base import Frame, finish_in_threads
+from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
 from jaxportrait.types import Source
 
@@ -106,6 +107,7 @@ def prepare_portrait(
     renderer: Renderer,
     detector: Detector,
     face: int | None = None,
+    crop_scale: float = SOURCE_SCALE,
 ) -> Portrait:
     """Find the face of a picture, crop it, and encode it.
 
@@ -116,17 +118,22 @@ def prepare_portrait(
       picture: RGB, with even sides; it is kept.
       detector: used by one thread at a time.
       face: number of the face to animate, 0 the largest; by default that.
+      crop_scale: side of the crop in sides of the face, before the networks' zoom.
 
     Raises:
       NoFaceError: there is no face.
-      ValueError: there is no such face.
+      ValueError: there is no such face, or nothing is cropped.
     """
+    if detector.keeps_crop and crop_scale != SOURCE_SCALE:
+        raise OptionError(
+            f"crop_scale is {crop_scale:g}, and detector {detector.name} crops nothing: leave out either"
+        )
     # Detection and the networks need no more than a reduced picture.
     reduced = reduce(picture)
     faces = detect_faces(reduced, detector)
     chosen = choose_face(faces, face)
     zoom = 1.0 if detector.keeps_crop else renderer.crop_zoom
-    crop = crop_face(reduced, frame_face(chosen.hull, SOURCE_SCALE / zoom))
+    crop = crop_face(reduced, frame_face(chosen.hull, crop_scale / zoom))
     network_crop = network_input(crop, renderer.image_size)
     source = renderer.source(network_crop, zoom)
     correction = None
