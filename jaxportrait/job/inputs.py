@@ -1,6 +1,7 @@
 """The inputs of a job, read and checked before networks are loaded."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def read_inputs(request: Request) -> Inputs:
     container = choose_container(request.output)
     check_place(request.output)
     check_folder(final_place(request.output).parent)
-    check_inputs_stay(request)
+    check_inputs_stay(request.output, input_files(request))
     check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
     if not driving.uses_driver and request.sampling != Sampling():
@@ -67,6 +68,14 @@ def read_inputs(request: Request) -> Inputs:
         encoder=request.encoder,
     )
     return Inputs(driving, head or None, image)
+
+
+def input_files(request: Request) -> list[Path]:
+    """Return the files that a clip is made of."""
+    files = [request.source, request.driving]
+    if request.head_from is not None:
+        files.append(request.head_from)
+    return files
 
 
 def check_folder(folder: Path) -> None:
@@ -104,16 +113,13 @@ def check_template(request: Request) -> None:
         )
 
 
-def check_inputs_stay(request: Request) -> None:
-    """Raise a ValueError if the clip would replace a file that it is made of."""
+def check_inputs_stay(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise a ValueError if an output would replace a file that it is made of."""
     # A folder of pictures is replaced with all that is in it.
-    place = final_place(request.output).resolve()
-    sources = [request.source, request.driving]
-    if request.head_from is not None:
-        sources.append(request.head_from)
-    for source in sources:
-        path = source.resolve()
+    place = final_place(output).resolve()
+    for file in inputs:
+        path = file.resolve()
         if place in (path, *path.parents):
             raise ValueError(
-                f"{request.output} would replace {source}: choose another name for the output"
+                f"{output} would replace {file}: choose another name for the output"
             )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
@@ -21,6 +22,25 @@ from jaxportrait.ranges import (
     VideoSide,
     check_ranges,
 )
+
+
+class PictureRequest(Protocol):
+    """The fields that requests of all jobs have; see `Request`."""
+
+    @property
+    def source(self) -> Path: ...
+
+    @property
+    def face(self) -> int | None: ...
+
+    @property
+    def output(self) -> Path: ...
+
+    @property
+    def crf(self) -> int | None: ...
+
+    @property
+    def encoder(self) -> Encoder: ...
 
 
 @dataclass(frozen=True)

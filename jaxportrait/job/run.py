@@ -9,7 +9,7 @@ from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import read_inputs
-from jaxportrait.job.request import ClipFile, Networks, Request
+from jaxportrait.job.request import ClipFile, Networks, PictureRequest, Request
 from jaxportrait.job.stages import time_stages
 from jaxportrait.job.warnings import (
     detector_warning,
@@ -44,7 +44,7 @@ def run_job(
     # All that can fail cheaply fails here.
     inputs = read_inputs(request)
     driving = inputs.driving
-    _send(notify, sound_warning(driving.audio))
+    send(notify, sound_warning(driving.audio))
     checkpoint = None
     driver = None
     if isinstance(networks, Networks):
@@ -54,26 +54,26 @@ def run_job(
         driver = networks.sound_driver()
     # Motion of sound has the rate of its driver, other motion its own.
     fps = request.output_fps or (driver or driving).fps
-    _send(notify, level_warning(request, inputs.image.shape, fps))
+    send(notify, level_warning(request, inputs.image.shape, fps))
     if driving.summary:
         notify(JobNote(driving.summary))
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.
-            _send(notify, photograph_warning(request, networks))
+            send(notify, photograph_warning(request, networks))
             with stage("loading the networks"):
                 animator = networks.load(checkpoint, uses_driver=driving.uses_driver)
             if networks.detector == "auto":
                 notify(JobNote(animator.detector.summary))
-            _send(notify, detector_warning(request, networks, animator))
+            send(notify, detector_warning(request, networks, animator))
         else:
             animator = networks
         if driving.uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
             portrait = animator.prepare(inputs.image, face=request.face)
-        _send(notify, faces_warning(request, portrait))
-        _send(notify, uncertain_warning(portrait))
+        send(notify, faces_warning(request, portrait))
+        send(notify, uncertain_warning(portrait))
         with stage(driving.stage):
             options = ClipOptions(
                 request.sampling, request.retargeting, fps, inputs.head
@@ -86,12 +86,12 @@ def run_job(
             save(animation, request, notify)
         if isinstance(networks, Networks):
             # Again, where a user looks for the result.
-            _send(notify, photograph_warning(request, networks))
+            send(notify, photograph_warning(request, networks))
     path = final_place(request.output)
     return ClipFile(path, animation.seconds, animation.size)
 
 
-def save(animation: Animation, request: Request, notify: Notify) -> None:
+def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:
     """Write the video, with an event after every frame."""
     done = 0
 
@@ -110,6 +110,7 @@ def save(animation: Animation, request: Request, notify: Notify) -> None:
     )
 
 
-def _send(notify: Notify, warning: JobWarning | None) -> None:
+def send(notify: Notify, warning: JobWarning | None) -> None:
+    """Report a warning, if there is one."""
     if warning is not None:
         notify(warning)

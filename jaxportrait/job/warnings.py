@@ -4,7 +4,7 @@ from jaxportrait import demo
 from jaxportrait.animation import Portrait
 from jaxportrait.animator import Animator
 from jaxportrait.job.events import JobWarning
-from jaxportrait.job.request import Networks, Request
+from jaxportrait.job.request import Networks, PictureRequest, Request
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.faces import MESH_REMEDY
 from jaxportrait.media.write import choose_container
@@ -36,7 +36,9 @@ def level_warning(
     )
 
 
-def photograph_warning(request: Request, networks: Networks) -> JobWarning | None:
+def photograph_warning(
+    request: PictureRequest, networks: Networks
+) -> JobWarning | None:
     """Warn of a picture that the demo's networks were not trained for."""
     if networks.checkpoint != demo.CHECKPOINT or request.source == demo.PORTRAIT:
         return None
@@ -47,7 +49,7 @@ def photograph_warning(request: Request, networks: Networks) -> JobWarning | Non
 
 
 def detector_warning(
-    request: Request, networks: Networks, animator: Animator
+    request: PictureRequest, networks: Networks, animator: Animator
 ) -> JobWarning | None:
     """Warn where only the Haar cascade is available, and say how to get the face mesh."""
     detector = animator.detector
@@ -73,7 +75,7 @@ def uncertain_warning(portrait: Portrait) -> JobWarning | None:
     )
 
 
-def faces_warning(request: Request, portrait: Portrait) -> JobWarning | None:
+def faces_warning(request: PictureRequest, portrait: Portrait) -> JobWarning | None:
     """Warn of faces among which the largest was chosen."""
     if not portrait.passed_over or request.face is not None:
         return None
