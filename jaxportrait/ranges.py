@@ -9,8 +9,17 @@ import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from numbers import Integral, Real
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 
 @dataclass(frozen=True)
@@ -109,11 +118,13 @@ class FieldRange(NamedTuple):
       allowed: values of each number.
       whole: the numbers are whole.
       optional: the field may be None.
+      words: values of the field that are no numbers.
     """
 
     allowed: Range
     whole: bool
     optional: bool = False
+    words: tuple[str, ...] = ()
 
 
 class OptionError(ValueError):
@@ -123,7 +134,8 @@ class OptionError(ValueError):
 def check_ranges(config: Any) -> None:
     """Raise an OptionError if a number of a dataclass is outside the range of its field.
 
-    A field may hold one number, a tuple of numbers, or None if its type says so.
+    A field may hold one number, a tuple of numbers, or None or words if its type says
+    so.
     """
     for name, field_range in field_ranges(type(config)).items():
         value = getattr(config, name)
@@ -157,7 +169,9 @@ def field_ranges(kind: type[Any]) -> dict[str, FieldRange]:
     for name, hint in get_type_hints(kind, include_extras=True).items():
         field_range = _find_range(hint)
         if field_range is not None:
-            ranges[name] = field_range._replace(optional=_is_optional(hint))
+            ranges[name] = field_range._replace(
+                optional=_is_optional(hint), words=_find_words(hint)
+            )
     return ranges
 
 
@@ -165,6 +179,14 @@ def _is_optional(hint: Any) -> bool:
     if get_origin(hint) is Annotated:
         return _is_optional(get_args(hint)[0])
     return type(None) in get_args(hint)
+
+
+def _find_words(hint: Any) -> tuple[str, ...]:
+    """Return the words within a type, such as those of `Natural | Literal["best"]`."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    words = [_find_words(argument) for argument in get_args(hint)]
+    return tuple(chain.from_iterable(words))
 
 
 def _find_range(hint: Any) -> FieldRange | None:
@@ -194,8 +216,11 @@ def _numbers(value: Any) -> Iterator[Any]:
 def _check(name: str, value: Any, field_range: FieldRange) -> None:
     kind = Integral if field_range.whole else Real
     # For Python, True is a whole number.
+    if isinstance(value, str) and value in field_range.words:
+        return
     if isinstance(value, bool) or not isinstance(value, kind):
         noun = "whole number" if field_range.whole else "number"
-        raise OptionError(f"{name} is {reprlib.repr(value)}: it must be a {noun}")
+        choices = " or ".join(["a " + noun, *field_range.words])
+        raise OptionError(f"{name} is {reprlib.repr(value)}: it must be {choices}")
     if not field_range.allowed.holds(value):
         raise OptionError(f"{name} is {value}: it must be {field_range.allowed}")

@@ -36,7 +36,7 @@ from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
 from jaxportrait.whole import reserve
-from train.engine.checkpoints import FOLDER, Checkpoints
+from train.engine.checkpoints import FOLDER, Checkpoints, Rank
 
 MelBins = Annotated[int, Range(1, 1024)]
 LEAST_DEVIATION = 1e-6
@@ -56,7 +56,9 @@ class Options:
       output: the checkpoint to write.
       weights: averaged (`ema`) or as last updated (`raw`); by default, the choice of
         the run's configuration.
-      step: a saved step; the last by default.
+      step: a saved step; `best` ranks by the lips of held-out clips where they were
+        sampled, and by the validation loss otherwise, `best-loss` always by the loss;
+        the last by default.
       checkpoint: checkpoint of the parts that were not trained; the run's by default.
       log_mel: number of bins of a log-mel spectrogram that becomes the audio encoder;
         before `train.process`, with no flow transformer yet.
@@ -68,7 +70,7 @@ class Options:
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     output: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     weights: Literal["ema", "raw"] | None = None
-    step: Natural | None = None
+    step: Natural | Rank | None = None
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     log_mel: Annotated[MelBins | None, tyro.conf.arg(metavar="BINS")] = None
     cfg_scale: Guidance | None = None
@@ -156,9 +158,7 @@ def read_run(options: Options) -> Trained:
         )
     checkpoints = Checkpoints(options.work_dir)
     try:
-        step = options.step
-        if step is None:
-            step = last_step(checkpoints, options.work_dir)
+        step = choose_step(checkpoints, options.step, options.work_dir)
         run = checkpoints.run(step)
         kind = options.weights or run["config"]["export_weights"]
         return Trained(run, step, kind, *checkpoints.weights(step, kind))
@@ -311,13 +311,21 @@ def by_part(weights: Leaves, parts: list[str]) -> dict[str, Leaves]:
     return dict(leaves)
 
 
-def last_step(checkpoints: Checkpoints, work_dir: Path) -> int:
-    """Return the last saved step of a run."""
+def choose_step(
+    checkpoints: Checkpoints, step: int | Rank | None, work_dir: Path
+) -> int:
+    """Return the step that a number or a rank names; None is the last.
+
+    Raises:
+      CheckpointError: no step was saved, or none was validated.
+    """
     if not checkpoints.steps:
         raise CheckpointError(
             f"{work_dir} holds no checkpoint yet: let the run save one (--save-every)"
         )
-    return checkpoints.steps[-1]
+    if step is None:
+        return checkpoints.steps[-1]
+    return step if isinstance(step, int) else checkpoints.best(step)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Training of the flow transformer as a user runs it: killed, resumed and exported."""
 
+import json
 import random
 import signal
 import time
@@ -86,6 +87,18 @@ def test_a_run_becomes_a_checkpoint_that_inference_opens(
         np.testing.assert_array_equal(leaf, weights[name])
     std = checkpoint.driver().statistics.std
     np.testing.assert_array_equal(std, statistics.std)
+
+
+@pytest.mark.parametrize("rank", ["best", "best-loss"])
+def test_a_rank_chooses_the_step(whole: Path, tmp_path: Path, rank):
+    lines = (whole / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    scored = [row for row in rows if "lip_correlation" in row]
+    best = max(scored, key=lambda row: row["lip_correlation"])
+    if rank == "best-loss":
+        best = min(scored, key=lambda row: row["validation_loss"])
+    line = export(Options(whole, tmp_path / rank, step=rank))
+    assert f"weights of step {best['step']}, with" in line
 
 
 def test_a_run_or_step_that_is_missing_is_named(whole: Path, tmp_path: Path):

@@ -1,10 +1,10 @@
 """A run's checkpoints: the state, the position in the data, and the run's identity,
 saved together or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -14,10 +14,12 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.whole import check_room
+from train.engine.config import LOSS
 from train.engine.state import Params, TrainState
 
 FOLDER = "checkpoints"
-LOSS = "validation_loss"
+SCORE = "lip_correlation"
+"""Score of the held-out clips, by which checkpoints of the flow transformer rank."""
 WEIGHTS = {"ema": ("average",), "raw": ("params", "batch_statistics")}
 """Name of weights at the command line -> the items that hold them."""
 
@@ -43,23 +45,21 @@ class Checkpoints:
 
     Args:
       work_dir: the run folder.
-      keep: number of the last checkpoints that stay, beside the best; None to only
-        read.
+      keep: number of the last checkpoints that stay, beside the best and that of the
+        least loss; None to only read.
     """
 
     def __init__(self, work_dir: Path, keep: int | None = None):
-        # The checkpoint of the lowest validation loss is never deleted.
-        best = BestN(
-            get_metric_fn=_loss,
-            reverse=True,
-            n=1,
-            keep_checkpoints_without_metrics=False,
-        )
+        # The best checkpoint by either rank is never deleted.
+        best = [
+            BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
+            for rank in RANKS.values()
+        ]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=AnyPreservationPolicy([LatestN(n=keep), best]),
-            # Without a `best_fn`, Orbax does not write the loss beside the checkpoint.
-            best_fn=_loss,
-            best_mode="min",
+            preservation_policy=AnyPreservationPolicy([LatestN(n=keep), *best]),
+            # Without a `best_fn`, Orbax writes no metrics beside the checkpoint.
+            best_fn=_loss_rank,
+            best_mode="max",
             cleanup_tmp_directories=keep is not None,
             create=keep is not None,
         )
@@ -74,11 +74,32 @@ class Checkpoints:
         """Saved steps that count, in order."""
         return sorted({*self._manager.all_steps()} - {*self._abandoned})
 
+    def best(self, rank: "Rank") -> int:
+        """Return the best of the saved steps.
+
+        Raises:
+          CheckpointError: no step was validated.
+        """
+        metrics = {step: self._manager.metrics(step) for step in self.steps}
+        validated = {step: values for step, values in metrics.items() if values}
+        if not validated:
+            raise CheckpointError(
+                f"no checkpoint of {self._path} was validated: name one of {list(metrics)}"
+            )
+        return max(validated, key=lambda step: RANKS[rank](validated[step]))
+
     def save(
-        self, state: TrainState, saved: Saved, validation_loss: float | None = None
+        self,
+        state: TrainState,
+        saved: Saved,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Start to write a state; the call returns when its arrays have been copied and
-        may be donated."""
+        may be donated.
+
+        Args:
+          metrics: the validation loss and scores; None where nothing was validated.
+        """
         # Steps that a resumed run left behind are deleted only now, so that a run which
         # fails before its first save leaves them.
         while self._abandoned:
@@ -100,9 +121,10 @@ class Checkpoints:
             }
             items["statistics"] = ocp.args.StandardSave(arrays)
         self._check_room(state)
-        metrics = None if validation_loss is None else {LOSS: validation_loss}
         self._manager.save(
-            int(state.step), args=ocp.args.Composite(**items), metrics=metrics
+            int(state.step),
+            args=ocp.args.Composite(**items),
+            metrics=None if metrics is None else dict(metrics),
         )
 
     def _check_room(self, state: TrainState) -> None:
@@ -209,8 +231,21 @@ class Checkpoints:
             )
 
 
-def _loss(metrics: Mapping[str, float]) -> float:
-    return metrics[LOSS]
+def _loss_rank(metrics: Mapping[str, float]) -> Any:
+    return -metrics[LOSS]
+
+
+def _score_rank(metrics: Mapping[str, float]) -> Any:
+    # Steps without a score, and those of equal scores, rank by their loss.
+    return metrics.get(SCORE, 0.0), -metrics[LOSS]
+
+
+Rank = Literal["best", "best-loss"]
+RANKS: dict[Rank, Callable[[Mapping[str, float]], Any]] = {
+    "best": _score_rank,
+    "best-loss": _loss_rank,
+}
+"""Functions of a checkpoint's metrics; the best checkpoint has the largest."""
 
 
 def _empty(leaf: Any) -> np.ndarray:

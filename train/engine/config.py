@@ -27,6 +27,8 @@ from jaxportrait.ranges import (
 )
 
 T = TypeVar("T")
+LOSS = "validation_loss"
+"""Name of the loss on the validation split, in logs and in checkpoints."""
 CHANGEABLE = {"changeable": True}
 """Metadata of a field that may differ when a run is resumed: no result of a step
 depends on it."""

@@ -1,12 +1,13 @@
-"""The journal of a run: TensorBoard scalars and pictures, and a console line with the
-time left."""
+"""The journal of a run: scalars for TensorBoard and as JSON, pictures, and a console
+line with the time left."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
 
+from jaxportrait.whole import write_whole
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "tensorboard"
+LINES = "metrics.jsonl"
+"""File of the same scalars, a line of JSON for each time that they are written."""
 FLUSH_SECONDS = 1
 """Values are on disk after so long, and outlive a run that is killed."""
 PEAK_SIDE = {"cpu": 1024}
@@ -28,6 +33,8 @@ BYTES_PER_GIB = 2**30
 
 class Journal:
     """Scalars and pictures of a run, written only by its first process.
+
+    The lines of `metrics.jsonl` from before an interruption stay, up to `first_step`.
 
     Args:
       work_dir: the run folder.
@@ -54,6 +61,7 @@ class Journal:
         self._flops = flops
         self._peak = peak
         self._writer = None
+        self._lines = None
         if jax.process_index() == 0:
             # Only the first process needs it.
             from tensorboardX import SummaryWriter
@@ -61,6 +69,7 @@ class Journal:
             self._writer = SummaryWriter(
                 str(work_dir / FOLDER), purge_step=first_step, flush_secs=FLUSH_SECONDS
             )
+            self._lines = _continue_lines(work_dir / LINES, first_step)
         self._begin()
 
     @contextmanager
@@ -98,15 +107,25 @@ class Journal:
             "device_memory_gib": device_memory() / BYTES_PER_GIB,
             "model_flop_utilisation": rate * self._flops / self._peak,
         }
-        for name, value in scalars.items():
-            self.scalar(name, value, step)
+        self._write(step, scalars)
         self._print(step, steps, scalars, rate)
         self._begin()
 
-    def scalar(self, name: str, value: float, step: int) -> None:
-        """Write a scalar."""
-        if self._writer is not None:
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics of held-out clips, and a line."""
+        self._write(step, metrics)
+        words = [
+            f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items()
+        ]
+        line = f"step {step}  {'  '.join(words)}"
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _write(self, step: int, scalars: Mapping[str, float]) -> None:
+        if self._writer is None or self._lines is None:
+            return
+        for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
+        self._lines.write(json.dumps({"step": step, **scalars}) + "\n")
 
     def image(self, name: str, pixels: UInt8[np.ndarray, "h w 3"], step: int) -> None:
         """Write an RGB picture."""
@@ -117,6 +136,8 @@ class Journal:
         """Write everything to disk."""
         if self._writer is not None:
             self._writer.close()
+        if self._lines is not None:
+            self._lines.close()
 
     def _begin(self) -> None:
         self._start = time.perf_counter()
@@ -138,6 +159,21 @@ class Journal:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _continue_lines(path: Path, first_step: int) -> TextIO:
+    """Open a file of lines, without those of `first_step` and later."""
+    earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = []
+    for line in earlier:
+        # A run that was killed may leave half a line.
+        with suppress(ValueError, KeyError, TypeError):
+            if json.loads(line)["step"] < first_step:
+                kept.append(line + "\n")
+    with write_whole(path) as partial:
+        partial.write_text("".join(kept), encoding="utf-8")
+    # Each line is on disk when it is complete.
+    return path.open("a", encoding="utf-8", buffering=1)
 
 
 def device_memory() -> int:

@@ -127,7 +127,8 @@ class Reports:
         self._checkpoints = checkpoints
         self._journal = journal
         # Held-out batches stay on the devices.
-        self._error = program.error()
+        self._errors = program.errors()
+        self._scores = stage.scores(program.mesh)
         self._plot = stage.plot(program.mesh)
         self._held_out = [program.place(batch) for batch in stage.held_out(rows)]
 
@@ -145,31 +146,39 @@ class Reports:
         # Rates of the journal leave out the time of the rest.
         with self._journal.aside():
             if self._due(step, loop.validate_every):
-                loss = self._validate(state.average)
-                if loss is not None:
-                    self._journal.scalar("validation_loss", loss, step)
-                if self._due(step, loop.save_every):
-                    self.save(state, loss)
+                is_saved = self._due(step, loop.save_every)
+                metrics = self._validate(state.average, scored=is_saved)
+                if metrics:
+                    self._journal.report(step, metrics)
+                if is_saved:
+                    self.save(state, metrics or None)
             if step % loop.plot_every == 0:
                 frozen = self._program.frozen
                 pictures = self._plot(frozen, state.average, self._held_out)
                 for name, picture in pictures.items():
                     self._journal.image(name, picture, step)
 
-    def save(self, state: TrainState, validation_loss: float | None = None) -> None:
+    def save(
+        self, state: TrainState, metrics: Mapping[str, float] | None = None
+    ) -> None:
         """Start to write a checkpoint of a state."""
         stage = self._stage
         saved = Saved(stage.run, self._batches.get_state(), stage.statistics)
-        self._checkpoints.save(state, saved, validation_loss)
+        self._checkpoints.save(state, saved, metrics)
 
-    def _validate(self, average: Params) -> float | None:
-        """Return the mean loss of the averaged weights over the held-out batches; None
-        where there are none."""
+    def _validate(self, average: Params, *, scored: bool) -> dict[str, float]:
+        """Return the mean errors of the averaged weights over the held-out batches, and
+        scores, which take longer; nothing where no batch is held out."""
         if not self._held_out:
-            return None
+            return {}
         frozen = self._program.frozen
-        losses = [self._error(*frozen, average, batch) for batch in self._held_out]
-        return float(np.mean(losses))
+        metrics = {}
+        for name, error in self._errors.items():
+            values = [error(*frozen, average, batch) for batch in self._held_out]
+            metrics[name] = float(np.mean(values))
+        if scored:
+            metrics |= self._scores(frozen, average)
+        return metrics
 
     def _due(self, step: int, interval: int) -> bool:
         return step == self._stage.config.loop.steps or step % interval == 0

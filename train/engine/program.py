@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from train.engine.config import ConfigError, OptimizerConfig
+from train.engine.config import LOSS, ConfigError, OptimizerConfig
 from train.engine.mesh import (
     batch_sharding,
     place_batch,
@@ -40,6 +40,7 @@ class Program:
     Attributes:
       step: (*frozen, key, state, batch) -> the next state, and metrics.
       error: (*frozen, average, batch) -> the validation loss.
+      probes: further errors of the same arguments, by name, such as that without sound.
       fresh: () -> weights and batch statistics of newly initialised networks.
       optimizer: options of the optimizer.
       inputs: arrays of a batch that `step` and `error` read.
@@ -53,6 +54,7 @@ class Program:
     optimizer: OptimizerConfig
     inputs: Inputs
     frozen: Frozen = field(default=(), repr=False)
+    probes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     def on(self, mesh: Mesh) -> "MeshProgram":
         """Return the program on a mesh, with its networks traced."""
@@ -147,9 +149,14 @@ class MeshProgram:
         )
         return update.lower(*frozen, key, self.state, batch)
 
-    def error(self) -> Callable[..., Array]:
-        """Return the jitted validation loss of (*frozen, average, batch)."""
-        return jax.jit(self._program.error, out_shardings=self._whole)
+    def errors(self) -> dict[str, Callable[..., Array]]:
+        """Return jitted errors of (*frozen, average, batch): the validation loss and
+        the program's probes."""
+        errors = {LOSS: self._program.error, **self._program.probes}
+        return {
+            name: jax.jit(error, out_shardings=self._whole)
+            for name, error in errors.items()
+        }
 
     def _draw(self, names: set[str]) -> Params:
         """Draw the fresh weights and batch statistics of these names."""

@@ -24,8 +24,18 @@ HeldOut = Sequence[Mapping[str, Array]]
 """Batches of the validation split, on the mesh."""
 Pictures = Mapping[str, UInt8[np.ndarray, "h w 3"]]
 """RGB pictures by name."""
+Scores = Callable[[Frozen, Params], Mapping[str, float]]
+"""(frozen, average) -> scores of the averaged networks' output on held-out clips.
+
+`checkpoints.SCORE`, where it is among them, says which checkpoint is best.
+"""
 Plot = Callable[[Frozen, Params, HeldOut], Pictures]
 """(frozen, average, held-out batches) -> pictures of the averaged networks' output."""
+
+
+def no_scores(frozen: Frozen, average: Params) -> Mapping[str, float]:
+    """Return nothing, for stages whose loss ranks their checkpoints."""
+    return {}
 
 
 # Grain's iterators and the toy batches of tests.
@@ -73,6 +83,11 @@ class Stage(Protocol):
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         """Return the batches of the validation loss; empty where there are none."""
+        ...
+
+    def scores(self, mesh: Mesh) -> Scores:
+        """Return the function that scores the networks' output; it returns nothing
+        where the loss says enough."""
         ...
 
     def plot(self, mesh: Mesh) -> Plot:

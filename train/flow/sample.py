@@ -1,6 +1,7 @@
 """A picture of the motion that averaged weights make of a held-out clip's sound."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Protocol
 
 import jax
@@ -10,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
+from jaxportrait.drivers.flow import FlowSampling
 from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import WindowPlan, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
@@ -24,16 +26,14 @@ from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key
-from train.engine.program import Frozen
-from train.engine.stage import HeldOut, Pictures, Plot
+from train.engine.stage import Pictures
 from train.engine.state import Params
 from train.flow.step import build
 
-PLOTTED_FRAMES = 120
+SAMPLED_FRAMES = 120
 PLOTTED_VALUES = 4
-# As inference samples by default.
-SAMPLER_STEPS = 25
-GUIDANCE = 4.5
+SAMPLER_STEPS = FlowSampling.steps
+"""As inference samples by default."""
 
 
 class Sampler(Protocol):
@@ -49,21 +49,22 @@ class Sampler(Protocol):
     ) -> Float[Array, "frames d"]: ...
 
 
-def plot_clip(
-    transformer: FlowTransformerConfig, space: str, dataset: Dataset, mesh: Mesh
-) -> Plot:
-    """Return the function that plots a held-out clip's sampled motion: `motion`."""
-    # Compiled at the first plot; the plan is the same for all plots of a run.
-    sample = jax.jit(
-        partial(sample_average, transformer),
+@cache
+def make_sampler(
+    transformer: FlowTransformerConfig, guidance: float, mesh: Mesh
+) -> Callable[..., Float[Array, "frames d"]]:
+    """Return the jitted `sample_average` of a mesh, one for plots and scores: both have
+    windows of the same plan.
+
+    Args:
+      transformer: config of the network.
+      guidance: scale of classifier-free guidance.
+    """
+    return jax.jit(
+        partial(sample_average, transformer, guidance),
         static_argnames="plan",
         out_shardings=NamedSharding(mesh, P()),
     )
-
-    def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
-        return plot_sample(transformer, space, dataset, partial(sample, average))
-
-    return plot
 
 
 def plot_sample(
@@ -82,7 +83,7 @@ def plot_sample(
     split = "validation" if dataset.sizes["validation"].clips else "train"
     record = next(dataset.clips(split))
     columns = list(MOTION_SPACES[space].columns)
-    truth = record.motion[:PLOTTED_FRAMES, columns]
+    truth = record.motion[:SAMPLED_FRAMES, columns]
     statistics = dataset.statistics(space)
     motion = sample_clip(transformer, sample, record, len(truth), statistics)
     # The values that vary most, in a stable order.
@@ -113,6 +114,7 @@ def sample_clip(
 
 def sample_average(
     transformer: FlowTransformerConfig,
+    guidance: float,
     params: Params,
     statistics: MotionStatistics,
     features: Float[Array, "features a"],
@@ -128,8 +130,8 @@ def sample_average(
         features,
         root_key(0, Purpose.PLOTS),
         count,
-        jnp.float32(GUIDANCE),
+        jnp.float32(guidance),
         plan=plan,
         steps=SAMPLER_STEPS,
-        guided=True,
+        guided=guidance > 1,
     )

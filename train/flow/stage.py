@@ -1,6 +1,6 @@
 """The flow transformer as a stage: `python -m train` without another `--stage`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from flax import nnx
 from jax.sharding import Mesh
 from rich.console import Console
 
-from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.checkpoint import DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
+from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MotionStatistics
@@ -20,15 +21,24 @@ from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import initial_weights
 from train.engine.keys import Purpose, root_key
-from train.engine.program import HostBatch, Program
-from train.engine.stage import Batches, Description, Plot
+from train.engine.program import Frozen, HostBatch, Program
+from train.engine.stage import (
+    Batches,
+    Description,
+    HeldOut,
+    Pictures,
+    Plot,
+    Scores,
+)
 from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig
 from train.flow.data import batches, describe, validation_batches, window_inputs
-from train.flow.sample import plot_clip
-from train.flow.step import train_step, validation_loss
+from train.flow.sample import make_sampler, plot_sample
+from train.flow.score import score_lips
+from train.flow.step import deaf_loss, train_step, validation_loss
 
 PART = "flow_transformer"
+DEAF_LOSS = "validation_loss_without_sound"
 FAR = 1.0
 """Deviations by which the mean motion of a checkpoint may differ from the data set's
 without a note."""
@@ -44,6 +54,7 @@ class FlowStage:
       dataset: windows of motion and audio features.
       run: identity of the run.
       initial: weights to start from, by dotted path; the others are drawn.
+      guidance: scale of classifier-free guidance of what is sampled, as in inference.
     """
 
     config: FlowConfig
@@ -51,6 +62,7 @@ class FlowStage:
     dataset: Dataset
     run: Description
     initial: dict[str, np.ndarray]
+    guidance: float = FlowDriverConfig.cfg_scale
 
     @property
     def program(self) -> Program:
@@ -72,8 +84,23 @@ class FlowStage:
         count = self.config.validation_batches
         return validation_batches(self.dataset, self.space, rows, count)
 
+    def scores(self, mesh: Mesh) -> Scores:
+        sample = make_sampler(self.transformer, self.guidance, mesh)
+        score = score_lips(self.transformer, self.space, self.dataset)
+
+        def score_average(frozen: Frozen, average: Params) -> Mapping[str, float]:
+            return score(partial(sample, average))
+
+        return score_average
+
     def plot(self, mesh: Mesh) -> Plot:
-        return plot_clip(self.transformer, self.space, self.dataset, mesh)
+        sample = make_sampler(self.transformer, self.guidance, mesh)
+
+        def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
+            by_average = partial(sample, average)
+            return plot_sample(self.transformer, self.space, self.dataset, by_average)
+
+        return plot
 
     def describe(self, batch: HostBatch) -> str:
         return describe(batch, self.dataset)
@@ -93,6 +120,7 @@ def flow_program(config: FlowConfig, transformer: FlowTransformerConfig) -> Prog
         fresh,
         config.optimizer,
         window_inputs(transformer),
+        probes={DEAF_LOSS: partial(deaf_loss, config, transformer)},
     )
 
 
@@ -129,7 +157,9 @@ def open_flow(
     config = replace(config, motion_space=space)  # pyright: ignore[reportArgumentType]
     transformer = config.transformer.config(space, dataset.feature_width)
     run = describe_run(config, transformer, dataset, frozen)
-    stage = FlowStage(config, transformer, dataset, run, initial={})
+    stage = FlowStage(
+        config, transformer, dataset, run, initial={}, guidance=guidance_of(frozen)
+    )
     if init is None:
         return stage
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
@@ -153,6 +183,15 @@ def statistics_distance(checkpoint: Checkpoint, statistics: MotionStatistics) ->
     deviation = np.where(np.asarray(statistics.std) > 0, statistics.std, 1)
     shift = np.asarray(other.mean) - statistics.mean
     return float(np.max(np.abs(shift) / deviation))
+
+
+def guidance_of(checkpoint: Checkpoint) -> float:
+    """Return the guidance of a checkpoint's flow driver, which `train.export` keeps, or
+    else the default."""
+    entry = checkpoint.drivers.get(DRIVER)
+    config = None if entry is None else entry.config
+    is_flow = isinstance(config, FlowDriverConfig)
+    return config.cfg_scale if is_flow else FlowDriverConfig.cfg_scale
 
 
 def describe_run(

@@ -95,9 +95,34 @@ def validation_loss(
     batch: Batch,
 ) -> Float[Array, ""]:
     """Return the loss with the audio kept, at noise and times that depend only on a
-    sample's row."""
+    sample's row.
+
+    A network that knows nothing has 2, the variance of motion and noise; one that knows
+    the noise has 1.
+    """
+    return _validation_loss(config, transformer, params, batch, dropout=0.0)
+
+
+def deaf_loss(
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    params: Params,
+    batch: Batch,
+) -> Float[Array, ""]:
+    """Return `validation_loss` with the audio dropped: a network that has learnt to
+    listen does worse."""
+    return _validation_loss(config, transformer, params, batch, dropout=1.0)
+
+
+def _validation_loss(
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    params: Params,
+    batch: Batch,
+    dropout: float,
+) -> Float[Array, ""]:
     key = root_key(VALIDATION_SEED, Purpose.VALIDATION)
-    drawn = draw(key, batch["row"], batch["motion"].shape[1:], dropout=0.0)
+    drawn = draw(key, batch["row"], batch["motion"].shape[1:], dropout)
     # Quantiles of the times' distribution, evenly spaced over the rows.
     rows = batch["row"].astype(jnp.float32)
     quantile, _ = jnp.modf((rows + 0.5) * GOLDEN_RATIO)

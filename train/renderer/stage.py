@@ -18,7 +18,7 @@ from train.engine.config import ConfigError, as_json
 from train.engine.initial import by_path, initial_weights
 from train.engine.keys import Purpose, root_key
 from train.engine.program import HostBatch, Program
-from train.engine.stage import Batches, Description, Plot
+from train.engine.stage import Batches, Description, Plot, Scores, no_scores
 from train.engine.state import Params, batch_statistics_of, parameters_of
 from train.renderer.config import RendererConfig
 from train.renderer.data import (
@@ -76,6 +76,9 @@ class RendererStage:
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         return validation_batches(self.dataset, rows, self.config.validation_batches)
+
+    def scores(self, mesh: Mesh) -> Scores:
+        return no_scores
 
     def plot(self, mesh: Mesh) -> Plot:
         return plot_pairs(partial(picture, self.config), mesh)

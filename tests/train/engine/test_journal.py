@@ -1,5 +1,6 @@
 """A journal's event file, read from disk while the run continues."""
 
+import json
 import struct
 import time
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ def test_scalars_are_on_disk_while_the_run_continues(journal: Journal, tmp_path:
     for step, loss in ((2, 0.5), (3, 0.25)):
         journal.add(METRICS | {"loss": loss})
         journal.log(step, steps=4)
-        journal.scalar("validation_loss", loss / 2, step)
+        journal.report(step, {"validation_loss": loss / 2})
         values = wait_for(tmp_path, "validation_loss", step)
         expected = METRICS | {"loss": loss, "validation_loss": loss / 2}
         for name, value in expected.items():
@@ -104,7 +105,20 @@ def test_a_resumed_run_hides_the_steps_that_it_writes_again(tmp_path: Path):
         console = Console(quiet=True)
         journal = Journal(tmp_path, console, first_step=first, **options)
         for step in steps:
-            journal.scalar("loss", first, step)
+            journal.report(step, {"loss": first})
         journal.close()
         time.sleep(1.1)  # an event file is named by its second
     assert shown(tmp_path) == [(1, 1), (2, 1), (3, 3), (4, 3)]
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(row["step"], row["loss"]) for row in rows] == shown(tmp_path)
+
+
+def test_half_a_line_of_a_run_that_was_killed_is_left_out(tmp_path: Path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    options = {"samples": 1, "flops": 1.0, "peak": 1.0}
+    journal = Journal(tmp_path, Console(quiet=True), first_step=3, **options)
+    journal.report(3, {"loss": 1.0})
+    journal.close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 3]

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxportrait.checkpoint import CheckpointError
 from tests.train.engine.toy import (
     OPTIMIZER,
     ToyStage,
@@ -23,11 +24,13 @@ from tests.train.engine.toy import (
     saved_steps,
     toy_stage,
 )
-from train.engine.checkpoints import Checkpoints
+from train.data.batches import Rows
+from train.engine.checkpoints import SCORE, Checkpoints
 from train.engine.config import ConfigError, apply
 from train.engine.loop import DivergenceError
+from train.engine.program import HostBatch
 from train.engine.run import check_folder, check_unchanged, resume_step
-from train.engine.state import TrainState, begin
+from train.engine.state import Params, TrainState, begin
 from train.flow.config import FlowConfig
 from train.renderer.config import RendererConfig
 
@@ -55,6 +58,46 @@ def test_the_last_and_the_best_checkpoints_are_kept(tmp_path: Path):
     assert checkpoints.run(4) == stage.run
     checkpoints.close()
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_the_best_checkpoint_has_the_best_lips_and_not_the_least_loss(tmp_path: Path):
+    # The loss is least after step 4, and the score after step 2.
+    best = float(state_after(4).average["w"][0])
+    lips = float(state_after(2).average["w"][0])
+
+    def score(average: Params) -> dict[str, float]:
+        return {SCORE: -abs(float(average["w"][0]) - lips)}
+
+    stage = replace(toy_stage(best=best, steps=10), score=score)
+    assert run_toy(tmp_path, stage) == 0
+    assert saved_steps(tmp_path) == [2, 4, 8, 10]
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.best("best") == 2
+    assert checkpoints.best("best-loss") == 4
+    checkpoints.close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows if SCORE in row] == [2, 4, 6, 8, 10]
+
+
+def test_without_scores_the_least_loss_is_best(tmp_path: Path):
+    best = float(state_after(4).average["w"][0])
+    run_toy(tmp_path, toy_stage(best=best, steps=10))
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.best("best") == 4
+    checkpoints.close()
+
+
+def test_a_run_without_held_out_clips_has_no_best(tmp_path: Path):
+    class DeafStage(ToyStage):
+        def held_out(self, rows: Rows) -> list[HostBatch]:
+            return []
+
+    run_toy(tmp_path, DeafStage())
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(CheckpointError, match="was validated: name one of"):
+        checkpoints.best("best")
+    checkpoints.close()
 
 
 def test_two_parts_are_one_whole(tmp_path: Path):

@@ -1,6 +1,6 @@
 """A stage of one weight, which learns the mean of its targets; its batches count up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from train.engine.journal import pixels, plot_motion
 from train.engine.mesh import make_mesh
 from train.engine.program import HostBatch, Program
 from train.engine.run import RunOptions, train
-from train.engine.stage import Plot
-from train.engine.state import TrainState, mean_gradients, update
+from train.engine.stage import Plot, Scores
+from train.engine.state import Params, TrainState, mean_gradients, update
 
 # Intervals are so short that a run of six updates validates, saves and plots.
 RATE = 0.1
@@ -81,11 +81,13 @@ class ToyStage:
     Attributes:
       surprise: number of a batch by its count.
       best: averaged weight whose validation loss is 0.
+      score: scores of an averaged weight.
     """
 
     config: StageConfig = CONFIG
     surprise: Callable[[int], float] = float
     best: float = 0.0
+    score: Callable[[Params], Mapping[str, float]] = lambda average: {}
     initial: dict[str, np.ndarray] = field(default_factory=dict)
     statistics: MotionStatistics | None = None
 
@@ -104,6 +106,9 @@ class ToyStage:
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         return [{"target": np.float32([self.best])}]
+
+    def scores(self, mesh: Mesh) -> Scores:
+        return lambda frozen, average: self.score(average)
 
     def plot(self, mesh: Mesh) -> Plot:
         return lambda frozen, average, held_out: {"motion": draw_figure()}

@@ -30,7 +30,7 @@ def test_silence_follows_a_clip_that_ends_within_its_last_window():
     assert np.abs(silence).max() > 0.1
     features = with_silence(clip.features.astype(np.float32), silence, READ)
     longer = replace(clip, features=features)
-    sample = partial(sample_average, transformer, params)
+    sample = partial(sample_average, transformer, 2.0, params)
     motion = sample_clip(transformer, sample, clip, FRAMES, statistics)
     expected = sample_clip(transformer, sample, longer, FRAMES, statistics)
     assert motion.shape == (FRAMES, 18)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from train.evaluate.motion.lips import LIPS
+from train.data.lips import LIPS
 from train.evaluate.motion.sweep import Frames, HeldOut, Scale
 
 

@@ -28,10 +28,10 @@ from jaxportrait.ranges import (
 )
 from jaxportrait.whole import hold_folder
 from train.data.dataset import Dataset, check_encoder, open_dataset
+from train.data.lips import learn_lip_axis
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.baselines import baselines
 from train.evaluate.motion.lids import LidAxis, learn_lid_axis
-from train.evaluate.motion.lips import learn_lip_axis
 from train.evaluate.motion.measures import compare, measure, measure_truth
 from train.evaluate.motion.report import (
     References,

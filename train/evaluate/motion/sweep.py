@@ -17,11 +17,11 @@ from jaxportrait.motion.space import (
     MotionStatistics,
     normalize,
 )
+from train.data.lips import LipAxis
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lids import LidAxis
-from train.evaluate.motion.lips import LipAxis
 
 Features = Float[np.ndarray, "features width"]
 Frames = Float[np.ndarray, "frames d"]

@@ -9,8 +9,8 @@ from jaxportrait.motion.space import (
     MotionSpace,
     MotionStatistics,
 )
+from train.data.lips import LIPS, learn_lip_axis
 from train.data.records import ClipRecord, features_needed
-from train.evaluate.motion.lips import LIPS, learn_lip_axis
 from train.evaluate.motion.sweep import Scale
 
 LIP = MOTION_SPACES["lip"]

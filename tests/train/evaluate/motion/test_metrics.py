@@ -14,8 +14,8 @@ from tests.train.evaluate.motion.clips import (
     TINY,
     make_clips,
 )
+from train.data.lips import learn_lip_axis
 from train.evaluate.motion import metrics
-from train.evaluate.motion.lips import learn_lip_axis
 
 
 def test_the_keypoint_error_is_a_mean_distance():

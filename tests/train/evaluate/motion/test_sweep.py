@@ -18,9 +18,9 @@ from tests.train.evaluate.motion.clips import (
     speech,
 )
 from tests.train.videos import save_tiny_checkpoint
+from train.data.lips import LIPS
 from train.data.records import ClipRecord, feature_at
 from train.data.silence import quietest_feature, with_silence
-from train.evaluate.motion.lips import LIPS
 from train.evaluate.motion.measures import measure, measure_truth
 from train.evaluate.motion.sweep import (
     NotFiniteError,
