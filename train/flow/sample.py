@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
-from jaxportrait.drivers.flow import FlowSampling
+from jaxportrait.drivers.flow import STEPS
 from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.windows import WindowPlan, plan_windows
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
@@ -32,8 +32,6 @@ from train.flow.step import build
 
 SAMPLED_FRAMES = 120
 PLOTTED_VALUES = 4
-SAMPLER_STEPS = FlowSampling.steps
-"""As inference samples by default."""
 
 
 class Sampler(Protocol):
@@ -132,6 +130,6 @@ def sample_average(
         count,
         jnp.float32(guidance),
         plan=plan,
-        steps=SAMPLER_STEPS,
+        steps=STEPS,
         guided=guidance > 1,
     )
