@@ -184,7 +184,7 @@ def untrained_parts(
     drivers = {
         name: driver
         for name, driver in frozen.drivers.items()
-        if driver.config.transformer not in trained
+        if driver.config.motion_part not in trained
     }
     contents = replace(frozen.contents, parts=parts, drivers=drivers)
     return contents, {part: frozen.leaves(part) for part in parts}

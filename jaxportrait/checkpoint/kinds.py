@@ -56,6 +56,9 @@ AUTO_DRIVER = "auto"
 """In place of a driver's name: the only one of the checkpoint."""
 DRIVERS: dict[str, DriverKind] = {
     "flow": DriverKind("jaxportrait.drivers.flow", "FlowDriverConfig", "load_flow"),
+    "diffusion": DriverKind(
+        "jaxportrait.drivers.diffusion", "DiffusionDriverConfig", "load_diffusion"
+    ),
 }
 """Kind -> driver. A new driver is one file and one row here."""
 

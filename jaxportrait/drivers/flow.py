@@ -7,22 +7,31 @@ and are made together.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from math import inf, isclose
+from math import inf
 from typing import Any, cast, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Float32
+from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow_program import sample_motion
+from jaxportrait.drivers.fit import (
+    check_encoder,
+    check_rate,
+    check_space,
+    require_statistics,
+    statistics_widths,
+)
+from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
+from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.sampling import MotionSampling, check_windows
 from jaxportrait.drivers.windows import (
     WindowMode,
     WindowPlan,
+    WindowSizes,
     plan_windows,
     plans_up_to,
 )
@@ -30,7 +39,6 @@ from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
-from jaxportrait.models.parts import NETWORKS, kind_of
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import (
     MOTION_FPS,
@@ -38,7 +46,6 @@ from jaxportrait.motion.space import (
     MotionSpace,
     MotionStatistics,
 )
-from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 from jaxportrait.ranges import FrameRate, Guidance, check_ranges
 
 
@@ -64,12 +71,14 @@ class FlowDriverConfig:
     def moves_head(self) -> bool:
         return MOTION_SPACES[self.space].has_pose
 
+    @property
+    def motion_part(self) -> str:
+        """Name of the part that makes the motion."""
+        return self.transformer
+
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.space not in MOTION_SPACES:
-            raise ValueError(
-                f"there is no motion space {self.space!r}: choose one of {', '.join(MOTION_SPACES)}"
-            )
+        check_space(self.space)
 
     def check(
         self, parts: Mapping[str, Any], statistics: MotionStatistics | None
@@ -80,40 +89,20 @@ class FlowDriverConfig:
             raise CheckpointError(
                 f"it names the flow transformer {self.transformer}, which is not among the parts: add it"
             )
-        if statistics is None:
-            raise CheckpointError(
-                "it needs the mean and deviation of its motion: pass statistics"
-            )
+        statistics = require_statistics(statistics)
         # All of these are the width of a frame of motion.
         widths = {
             transformer.motion_width,
             MOTION_SPACES[self.space].width,
-            *np.shape(statistics.mean),
-            *np.shape(statistics.std),
+            *statistics_widths(statistics),
         }
         if len(widths) > 1:
             raise CheckpointError(
                 f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
                 f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
             )
-        # A window's features last as long as its frames.
-        fps = FEATURES_PER_SECOND * transformer.motion_frames / transformer.audio_frames
-        if not isclose(self.fps, fps):
-            raise CheckpointError(
-                f"its fps is {self.fps:g}, and {transformer.motion_frames} frames last as long as "
-                f"{transformer.audio_frames} features, {FEATURES_PER_SECOND} a second: it must be {fps:g}"
-            )
-        # A checkpoint of only a driver has its encoder elsewhere.
-        encoder = parts.get(self.features)
-        if encoder is not None and NETWORKS[kind_of(encoder)].role != "audio features":
-            raise CheckpointError(
-                f"its audio encoder {self.features} is of kind {kind_of(encoder)}, which encodes no sound"
-            )
-        if encoder is not None and encoder.width != transformer.audio_width:
-            raise CheckpointError(
-                f"its audio encoder {self.features} makes features of {encoder.width} values and the flow transformer "
-                f"reads {transformer.audio_width}: choose the encoder that the transformer was trained with"
-            )
+        check_rate(self.fps, transformer)
+        check_encoder(parts, self.features, transformer.audio_width, "flow transformer")
 
 
 STEPS = 25
@@ -183,6 +172,14 @@ class FlowDriver:
         return self._sample(features, count, plan, seed)[:frames]
 
     @property
+    def sizes(self) -> WindowSizes:
+        return self.network.config
+
+    @property
+    def default_live(self) -> Live:
+        return Live()
+
+    @property
     def steps(self) -> int:
         """Euler steps in use."""
         return self.sampling.steps or STEPS
@@ -215,6 +212,35 @@ class FlowDriver:
         if self.full_precision:
             return jax.default_matmul_precision("highest")
         return nullcontext()
+
+    def start_window(self) -> Float[Array, "t d"]:
+        """Return the motion before the first live window, which nothing reads."""
+        config = self.network.config
+        return jnp.zeros((config.motion_frames, config.motion_width))
+
+    def sample_window(
+        self,
+        windows: LiveWindows,
+        features: Float32[np.ndarray, "s a"],
+        key: PRNGKeyArray,
+        continued: Float[Array, "t d"],
+        window: int,
+    ) -> tuple[Float32[np.ndarray, "stride d"], Float[Array, "t d"]]:
+        """Return the frames that a live window emits, and its normalised motion."""
+        with self.products():
+            motion, frames = sample_live_window(
+                self.network,
+                self.statistics,
+                jnp.asarray(features),
+                key,
+                continued,
+                jnp.asarray(window, jnp.int32),
+                jnp.asarray(self.guidance, jnp.float32),
+                windows=windows,
+                steps=self.steps,
+                guided=self.guidance > 1,
+            )
+        return np.asarray(frames), motion
 
     def _sample(
         self,

@@ -1,4 +1,4 @@
-"""The compiled program by which the flow transformer samples motion."""
+"""The compiled programs by which the flow transformer samples motion."""
 
 from functools import partial
 from typing import Any
@@ -7,6 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxportrait.drivers.live_windows import (
+    LiveWindows,
+    prefix_weights,
+    sample_window,
+)
 from jaxportrait.drivers.windows import (
     WindowPlan,
     frame_noise,
@@ -85,3 +90,56 @@ def _encode_windows(
         return network.encode_audio(features[group_of(index, g, plan.group)])
 
     return map_groups(encode_group, count, plan)
+
+
+@partial(jax.jit, static_argnames=("windows", "steps", "guided"))
+def sample_live_window(
+    network: FlowTransformer,
+    statistics: MotionStatistics,
+    features: Float[Array, "s a"],
+    key: PRNGKeyArray,
+    last_motion: Float[Array, "t d"],
+    window: Int[Array, ""],
+    guidance: Float[Array, ""],
+    *,
+    windows: LiveWindows,
+    steps: int,
+    guided: bool,
+) -> tuple[Float[Array, "t d"], Float[Array, "stride d"]]:
+    """Return a window's normalised motion, and the frames that it emits, in their units.
+
+    Args:
+      network: the flow transformer.
+      statistics: normalisation of its motion.
+      features: audio features of the window.
+      key: decides the noise.
+      last_motion: normalised motion of the window before.
+      window: index of the window; the first one continues nothing.
+      guidance: scale of classifier-free guidance.
+      windows: the windows.
+      steps: Euler steps.
+      guided: False evaluates the conditional velocity only.
+    """
+    config = network.config
+    # Noise belongs to frames of the clip, so that windows share it.
+    start = window * windows.stride - windows.held
+    noise = frame_noise(key, config.motion_frames, config.motion_width, start=start)
+    # The frames that roll around have weight 0.
+    earlier = jnp.roll(last_motion, -windows.stride, axis=0)
+    weights = jnp.where(window > 0, jnp.asarray(prefix_weights(windows)), 0.0)
+    motion = sample_window(
+        transformer_velocity,
+        network,
+        noise,
+        network.encode_audio(features[None]),
+        network.encode_null(),
+        earlier,
+        weights,
+        guidance,
+        plan=windows.plan,
+        steps=steps,
+        guided=guided,
+    )
+    # The frames of the lookahead are made again by the next window.
+    emitted = motion[windows.held : windows.held + windows.stride]
+    return motion, denormalize(emitted, statistics)

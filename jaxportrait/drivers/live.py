@@ -1,31 +1,74 @@
-"""The flow transformer as a driver of live sound."""
+"""A driver of windows as a driver of live sound."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, Protocol, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
+from jaxtyping import Float32, PRNGKeyArray
 
-from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.flow import FlowDriver
-from jaxportrait.drivers.flow_program import transformer_velocity
-from jaxportrait.drivers.live_windows import (
-    Live,
-    LiveWindows,
-    plan_live_windows,
-    prefix_weights,
-    sample_window,
-)
-from jaxportrait.drivers.sampling import MotionSampling
-from jaxportrait.drivers.windows import frame_noise
+from jaxportrait.drivers.base import Driver, frame_count
+from jaxportrait.drivers.live_windows import Live, LiveWindows, plan_live_windows
+from jaxportrait.drivers.windows import WindowSizes
+from jaxportrait.features.base import AudioFeatures
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
-from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import MotionStatistics, denormalize
+from jaxportrait.motion.space import MotionSpace
 from jaxportrait.types import pytree
+
+
+class WindowDriver(Driver, Protocol):
+    """A driver of whole clips whose network can also continue window by window.
+
+    Attributes:
+      features: the audio features that the network reads.
+      space: the values of a frame that it makes.
+      sizes: lengths of its windows.
+      default_live: parts of its live windows, unless others are chosen.
+    """
+
+    @property
+    def features(self) -> AudioFeatures: ...
+
+    @property
+    def space(self) -> MotionSpace: ...
+
+    @property
+    def sizes(self) -> WindowSizes: ...
+
+    @property
+    def default_live(self) -> Live: ...
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which its programs are traced."""
+        ...
+
+    def with_sampling(self, sampling: Any) -> Self: ...
+
+    def start_window(self) -> Any:
+        """Return what the first live window continues, a pytree."""
+        ...
+
+    def sample_window(
+        self,
+        windows: LiveWindows,
+        features: Float32[np.ndarray, "s a"],
+        key: PRNGKeyArray,
+        continued: Any,
+        window: int,
+    ) -> tuple[Float32[np.ndarray, "stride d"], Any]:
+        """Return the frames that a live window emits, in the space's units, and what
+        the next window continues.
+
+        Args:
+          windows: the windows.
+          features: audio features of the window.
+          key: decides the noise of every frame.
+          continued: the second result for the window before.
+          window: index of the window.
+        """
+        ...
 
 
 @pytree
@@ -35,7 +78,7 @@ class LiveState:
 
     Attributes:
       key: decides the noise of every frame.
-      motion: normalised motion of the last window.
+      continued: what the next window continues, a pytree of the driver's own.
       window: how many windows have been sampled.
       features: features that windows to come will read, on the host.
       encoder: state of the audio features.
@@ -43,7 +86,7 @@ class LiveState:
     """
 
     key: PRNGKeyArray
-    motion: Float[Array, "t d"]
+    continued: Any
     window: int
     features: Float32[np.ndarray, "n a"]
     encoder: Any
@@ -51,22 +94,22 @@ class LiveState:
 
 
 @dataclass(frozen=True)
-class LiveFlowDriver:
-    """The flow transformer over live sound.
+class LiveWindowDriver:
+    """A driver of windows over live sound.
 
     A frame has the noise that it has in a whole clip of the same seed. Silence precedes
     the sound and follows it.
 
     Attributes:
       driver: network, features and sampling; its mode of windows has no effect.
-      live: lengths of the windows' parts.
+      live: lengths of the windows' parts; by default what suits the driver.
 
     Raises:
-      ValueError: `live` does not fit the transformer's windows.
+      ValueError: `live` does not fit the network's windows.
     """
 
-    driver: FlowDriver
-    live: Live = Live()
+    driver: WindowDriver
+    live: Live | None = None
 
     def __post_init__(self):
         # A `Live` that does not fit is refused here, not at the first chunk.
@@ -89,7 +132,8 @@ class LiveFlowDriver:
     @property
     def windows(self) -> LiveWindows:
         """The windows, in frames and features."""
-        return plan_live_windows(self.live, self.driver.network.config, self.fps)
+        live = self.live or self.driver.default_live
+        return plan_live_windows(live, self.driver.sizes, self.fps)
 
     def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
         """Return the motion of a whole clip of sound, made as if it were live."""
@@ -107,15 +151,14 @@ class LiveFlowDriver:
     def start(self, seed: int) -> LiveState:
         """Return the state before the first sample."""
         # The first window reads silence before the sound.
-        config = self.driver.network.config
         features = self.driver.features
         silence = round(self.windows.lead / features.rate * SAMPLE_RATE)
         with self.driver.products():
             lead, encoder = features.step(
                 features.start(), np.zeros(silence, np.float32)
             )
-        motion = jnp.zeros((config.motion_frames, config.motion_width))
-        return LiveState(jax.random.key(seed), motion, 0, lead, encoder, 0)
+        key = jax.random.key(seed)
+        return LiveState(key, self.driver.start_window(), 0, lead, encoder, 0)
 
     def step(
         self, state: LiveState, samples: Float32[np.ndarray, " n"]
@@ -128,7 +171,7 @@ class LiveFlowDriver:
         """Return the remaining frames of a sound that has ended."""
         return self._clip(self._complete(state, self._length(state)))
 
-    def with_sampling(self, sampling: MotionSampling) -> "LiveFlowDriver":
+    def with_sampling(self, sampling: Any) -> "LiveWindowDriver":
         return replace(self, driver=self.driver.with_sampling(sampling))
 
     def warm_up(self, frames: int) -> None:
@@ -171,24 +214,18 @@ class LiveFlowDriver:
         pieces = [np.zeros((0, driver.space.width), np.float32)]
         # A long chunk may complete several windows, a short one none.
         while len(pending) >= windows.plan.audio_frames:
-            with driver.products():
-                motion, frames = sample_live_window(
-                    driver.network,
-                    driver.statistics,
-                    jnp.asarray(pending[: windows.plan.audio_frames]),
-                    state.key,
-                    state.motion,
-                    jnp.asarray(state.window, jnp.int32),
-                    jnp.asarray(driver.guidance, jnp.float32),
-                    windows=windows,
-                    steps=driver.steps,
-                    guided=driver.guidance > 1,
-                )
-            pieces.append(np.asarray(frames))
+            frames, continued = driver.sample_window(
+                windows,
+                pending[: windows.plan.audio_frames],
+                state.key,
+                state.continued,
+                state.window,
+            )
+            pieces.append(frames)
             # Windows overlap: the next one reads most features again.
             start = windows.feature_start(state.window)
             pending = pending[windows.feature_start(state.window + 1) - start :]
-            state = replace(state, motion=motion, window=state.window + 1)
+            state = replace(state, continued=continued, window=state.window + 1)
         return np.concatenate(pieces), replace(state, features=pending)
 
     def _length(self, state: LiveState) -> int:
@@ -197,56 +234,3 @@ class LiveFlowDriver:
 
     def _clip(self, motion: Float32[np.ndarray, "frames d"]) -> MotionClip:
         return MotionClip.from_values(motion, self.driver.space, self.fps)
-
-
-@partial(jax.jit, static_argnames=("windows", "steps", "guided"))
-def sample_live_window(
-    network: FlowTransformer,
-    statistics: MotionStatistics,
-    features: Float[Array, "s a"],
-    key: PRNGKeyArray,
-    last_motion: Float[Array, "t d"],
-    window: Int[Array, ""],
-    guidance: Float[Array, ""],
-    *,
-    windows: LiveWindows,
-    steps: int,
-    guided: bool,
-) -> tuple[Float[Array, "t d"], Float[Array, "stride d"]]:
-    """Return a window's normalised motion, and the frames that it emits, in their units.
-
-    Args:
-      network: the flow transformer.
-      statistics: normalisation of its motion.
-      features: audio features of the window.
-      key: decides the noise.
-      last_motion: normalised motion of the window before.
-      window: index of the window; the first one continues nothing.
-      guidance: scale of classifier-free guidance.
-      windows: the windows.
-      steps: Euler steps.
-      guided: False evaluates the conditional velocity only.
-    """
-    config = network.config
-    # Noise belongs to frames of the clip, so that windows share it.
-    start = window * windows.stride - windows.held
-    noise = frame_noise(key, config.motion_frames, config.motion_width, start=start)
-    # The frames that roll around have weight 0.
-    earlier = jnp.roll(last_motion, -windows.stride, axis=0)
-    weights = jnp.where(window > 0, jnp.asarray(prefix_weights(windows)), 0.0)
-    motion = sample_window(
-        transformer_velocity,
-        network,
-        noise,
-        network.encode_audio(features[None]),
-        network.encode_null(),
-        earlier,
-        weights,
-        guidance,
-        plan=windows.plan,
-        steps=steps,
-        guided=guided,
-    )
-    # The frames of the lookahead are made again by the next window.
-    emitted = motion[windows.held : windows.held + windows.stride]
-    return motion, denormalize(emitted, statistics)

@@ -16,8 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from jaxportrait.drivers.windows import Velocity, WindowPlan, integrate
-from jaxportrait.models.flow_transformer import FlowTransformerConfig
+from jaxportrait.drivers.windows import (
+    Velocity,
+    WindowPlan,
+    WindowSizes,
+    integrate,
+)
 from jaxportrait.ops.flow import interpolate
 
 SHORTEST_LOOKAHEAD = 2
@@ -89,9 +93,7 @@ class LiveWindows:
         return frame * self.plan.audio_frames // self.plan.motion_frames
 
 
-def plan_live_windows(
-    live: Live, config: FlowTransformerConfig, fps: float
-) -> LiveWindows:
+def plan_live_windows(live: Live, sizes: WindowSizes, fps: float) -> LiveWindows:
     """Return the windows of a live sound.
 
     Raises:
@@ -101,7 +103,7 @@ def plan_live_windows(
     # held | emitted (the stride) | lookahead
     held = round(live.held * fps)
     lookahead = round(live.lookahead * fps)
-    length = config.motion_frames
+    length = sizes.motion_frames
     stride = length - held - lookahead
     if held < 1:
         raise ValueError(f"held is {live.held} s: hold a frame, {1 / fps:.3f} s")
@@ -116,7 +118,7 @@ def plan_live_windows(
             "frames: leave at least one to emit"
         )
     # One window at a time: frames are needed as soon as they can be made.
-    plan = WindowPlan(1, length, config.audio_frames, stride, group=1)
+    plan = WindowPlan(1, length, sizes.audio_frames, stride, group=1)
     return LiveWindows(plan, held, lookahead)
 
 

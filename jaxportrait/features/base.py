@@ -1,7 +1,7 @@
 """`AudioFeatures`: what turns sound into the features that a driver reads."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -62,3 +62,45 @@ class AudioFeatures(Protocol):
         """Return what is missing to the first `count` features of a live sound that
         has ended, and that silence follows."""
         ...
+
+
+@runtime_checkable
+class WindowFeatures(Protocol):
+    """An encoder that reads windows, each by itself.
+
+    Attributes:
+      window: features of a window.
+    """
+
+    @property
+    def window(self) -> int: ...
+
+    def encode_windows(
+        self, stream: Stream, hop: int, count: int
+    ) -> Iterator[Float32[np.ndarray, "window width"]]:
+        """Yield the features of `count` windows of a clip, which silence follows.
+
+        Args:
+          hop: features from the start of a window to that of the next.
+        """
+        ...
+
+
+def encode_windows(
+    features: AudioFeatures, stream: Stream, window: int, hop: int, count: int
+) -> Iterator[Float32[np.ndarray, "window width"]]:
+    """Yield the features of `count` windows of a clip, which silence follows.
+
+    An encoder of windows encodes each by itself; another one encodes the clip as a
+    whole, and windows are parts of it.
+
+    Args:
+      window: features of a window.
+      hop: features from the start of a window to that of the next.
+    """
+    if isinstance(features, WindowFeatures):
+        yield from features.encode_windows(stream, hop, count)
+        return
+    whole = features.encode(stream, hop * (count - 1) + window)
+    for start in range(0, hop * count, hop):
+        yield whole[start : start + window]

@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from jaxportrait.drivers.flow import FlowDriver
-from jaxportrait.drivers.live import LiveFlowDriver, sample_live_window
+from jaxportrait.drivers.flow_program import sample_live_window
+from jaxportrait.drivers.live import LiveWindowDriver
 from jaxportrait.drivers.live_windows import (
     Live,
     plan_live_windows,
@@ -46,17 +47,17 @@ JOINS_WITHOUT_SEAM = 1.3
 
 
 @pytest.fixture(scope="module")
-def log_mel_driver() -> LiveFlowDriver:
+def log_mel_driver() -> LiveWindowDriver:
     network = small_transformer(replace(CONFIG, audio_width=16))
     features = log_mel_features(build(LogMelConfig(8), rngs=nnx.Rngs(0)))
     driver = FlowDriver(
         network, LIP, STATISTICS, features, 4.5, MotionSampling(steps=3)
     )
-    return LiveFlowDriver(driver)
+    return LiveWindowDriver(driver)
 
 
 @pytest.fixture(scope="module")
-def whisper_driver(log_mel_driver) -> LiveFlowDriver:
+def whisper_driver(log_mel_driver) -> LiveWindowDriver:
     features = whisper_features(build(WHISPER, rngs=nnx.Rngs(0)))
     return replace(
         log_mel_driver, driver=replace(log_mel_driver.driver, features=features)
@@ -64,7 +65,7 @@ def whisper_driver(log_mel_driver) -> LiveFlowDriver:
 
 
 @pytest.fixture(params=["log_mel_driver", "whisper_driver"])
-def driver(request) -> LiveFlowDriver:
+def driver(request) -> LiveWindowDriver:
     return request.getfixturevalue(request.param)
 
 
@@ -73,7 +74,7 @@ def sound() -> np.ndarray:
     return babble(2.27)
 
 
-def hop_samples(driver: LiveFlowDriver) -> int:
+def hop_samples(driver: LiveWindowDriver) -> int:
     """Return the samples between two windows."""
     seconds = driver.windows.stride / driver.fps
     return round(seconds * 16_000)
@@ -153,7 +154,7 @@ def analytic_motion(live: Live, seconds: int = 60) -> tuple[np.ndarray, int]:
     network = AnalyticTransformer(offsets, jnp.asarray(windows.lead))
     statistics = MotionStatistics(jnp.zeros(18), jnp.ones(18))
     flow = FlowDriver(network, LIP, statistics, CountingFeatures(), 1.0)
-    driver = LiveFlowDriver(flow, live)
+    driver = LiveWindowDriver(flow, live)
     clip = contract.live_clip(driver, np.zeros(16_000 * seconds, np.float32), 8_000)
     return clip.expression[:, 6, 0], windows.stride
 

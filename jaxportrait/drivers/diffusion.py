@@ -1,0 +1,397 @@
+"""The diffusion transformer as a driver of whole clips: a voice -> motion.
+
+Source: JoyVASA. It samples windows one after the other, two frames late; here they
+overlap, are made together, and follow the sound.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Float32, PRNGKeyArray
+
+from jaxportrait.checkpoint import Checkpoint, CheckpointError
+from jaxportrait.drivers.base import frame_count
+from jaxportrait.drivers.denoise import Earlier
+from jaxportrait.drivers.diffusion_program import (
+    encode_window,
+    sample_fused,
+    sample_live,
+    sample_next,
+)
+from jaxportrait.drivers.fit import (
+    check_encoder,
+    check_rate,
+    check_space,
+    require_statistics,
+    statistics_widths,
+)
+from jaxportrait.drivers.live_windows import Live, LiveWindows
+from jaxportrait.drivers.original_windows import Silence, count_windows
+from jaxportrait.drivers.sampling import MotionSampling, check_windows
+from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
+from jaxportrait.features.base import AudioFeatures, Stream, encode_windows
+from jaxportrait.features.registry import load_features
+from jaxportrait.media.audio import SAMPLE_RATE, Audio
+from jaxportrait.models.hubert import HubertConfig
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, MotionStatistics
+from jaxportrait.ranges import FrameRate, Guidance, OptionError, check_ranges
+
+WINDOWS = ("fused", "original")
+LEAD = 2
+"""Frames of silence before the sound, in which the face is at rest."""
+LIVE_HOP = 0.4
+LIVE_LOOKAHEAD = 0.2
+"""Seconds of a live window that are emitted, and that follow them."""
+
+
+@dataclass(frozen=True)
+class DiffusionDriverConfig:
+    """A driver that samples motion from sound with a denoiser.
+
+    Attributes:
+      features: the part that encodes sound; another checkpoint may hold it.
+      denoiser: the part that makes the motion.
+      space: name of the motion space (`MOTION_SPACES`) of the denoiser's first values;
+        it may make more, which are not used.
+      fps: frames of motion a second.
+      cfg_scale: default scale of classifier-free guidance.
+    """
+
+    features: str = "hubert"
+    denoiser: str = "motion_diffusion"
+    space: str = "joyvasa"
+    fps: FrameRate = 25.0
+    cfg_scale: Guidance = 2.0
+
+    @property
+    def moves_head(self) -> bool:
+        return MOTION_SPACES[self.space].has_pose
+
+    @property
+    def motion_part(self) -> str:
+        """Name of the part that makes the motion."""
+        return self.denoiser
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_space(self.space)
+
+    def check(
+        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
+    ) -> None:
+        """Raise a CheckpointError unless the driver fits its parts and statistics."""
+        denoiser = parts.get(self.denoiser)
+        if not isinstance(denoiser, MotionDiffusionConfig):
+            raise CheckpointError(
+                f"it names the denoiser {self.denoiser}, which is not among the parts: add it"
+            )
+        statistics = require_statistics(statistics)
+        width = MOTION_SPACES[self.space].width
+        if statistics_widths(statistics) != {width}:
+            raise CheckpointError(
+                f"its motion space {self.space} has {width} values and the statistics {len(statistics.mean)}: "
+                "they must be equal"
+            )
+        if denoiser.motion_width < width:
+            raise CheckpointError(
+                f"its denoiser makes {denoiser.motion_width} values a frame, and the motion space {self.space} has "
+                f"{width}: it must make as many or more"
+            )
+        # The motion before a window lies within the window before.
+        if 2 * denoiser.earlier_frames > denoiser.motion_frames:
+            raise CheckpointError(
+                f"its denoiser has {denoiser.earlier_frames} earlier frames, and {denoiser.motion_frames} in a window: "
+                "it must have half as many or fewer"
+            )
+        check_rate(self.fps, denoiser)
+        check_encoder(parts, self.features, denoiser.audio_width, "denoiser")
+        _check_context(parts.get(self.features), denoiser)
+
+
+def _check_context(encoder: Any, denoiser: MotionDiffusionConfig) -> None:
+    """Raise a CheckpointError where an encoder of windows has others."""
+    if not isinstance(encoder, HubertConfig):
+        return
+    if encoder.context != denoiser.audio_frames:
+        raise CheckpointError(
+            f"its audio encoder reads windows of {encoder.context} features and the denoiser windows of "
+            f"{denoiser.audio_frames}: they must be equal"
+        )
+
+
+@dataclass(frozen=True)
+class DiffusionDriver:
+    """A denoiser over whole clips.
+
+    Attributes:
+      network: the denoiser.
+      space: the values of a frame that the network makes.
+      statistics: normalisation of the motion space.
+      features: the audio features that the network reads.
+      cfg_scale: guidance where `sampling` has none.
+      sampling: options of the sampling.
+      full_precision: whether products have full float32 factors, which accelerators
+        round by default.
+      fps: frames of motion a second.
+    """
+
+    network: MotionDiffusion
+    space: MotionSpace
+    statistics: MotionStatistics
+    features: AudioFeatures
+    cfg_scale: float
+    sampling: MotionSampling = field(default_factory=MotionSampling)
+    full_precision: bool = False
+    fps: float = 25.0
+
+    @property
+    def latency(self) -> float:
+        return inf
+
+    @property
+    def moves_head(self) -> bool:
+        return self.space.has_pose
+
+    @property
+    def guidance(self) -> float:
+        """The scale of guidance in use."""
+        scale = self.sampling.cfg_scale
+        return self.cfg_scale if scale is None else scale
+
+    @property
+    def steps(self) -> int:
+        """Steps of the diffusion in use."""
+        return self.sampling.steps or self.sizes.steps
+
+    @property
+    def sizes(self) -> MotionDiffusionConfig:
+        return self.network.config
+
+    @property
+    def default_live(self) -> Live:
+        # All of the window that is not needed for new frames holds earlier ones.
+        seconds = self.sizes.motion_frames / self.fps
+        return Live(seconds - LIVE_HOP - LIVE_LOOKAHEAD, LIVE_LOOKAHEAD)
+
+    def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
+        """Return the motion of a clip of sound; silence follows it.
+
+        "fused" windows begin with silence, in which the clip has its rest. "original"
+        ones lag two frames behind the sound, as published.
+        """
+        length = frame_count(input.duration, self.fps) if frames is None else frames
+        if self.sampling.windows == "original":
+            motion = self.denormalize(self.sample_original(input, seed=seed))
+            return self._clip(motion)[:length].pad(length)
+        motion = self.denormalize(self.sample_fused(input, LEAD + length, seed=seed))
+        return replace(self._clip(motion[LEAD:]), rest=self._clip(motion[:1]))
+
+    def sample_fused(
+        self, audio: Audio, frames: int, *, seed: int
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return `frames` frames of normalised motion, `LEAD` of them before the clip.
+
+        Silence precedes the clip and follows it.
+        """
+        plan, count = plan_windows(frames, self.sizes, "fused")
+        silence = Silence(before=self._samples_of(LEAD))
+        audio_frames = self._encode(silence.around(audio.stream), plan, count)
+        return self._sample(audio_frames, count, plan, seed)[:frames]
+
+    def sample_original(
+        self, audio: Audio, *, seed: int
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return the normalised motion of windows that lie end to end, as published.
+
+        There are three frames more than the sound is long.
+        """
+        config = self.sizes
+        silence = Silence(self._samples_of(2), self._samples_of(1))
+        total = audio.sample_count + silence.before + silence.after
+        count, frames = count_windows(total, config.motion_frames, self.fps)
+        plan, _ = plan_windows(1, config, "independent")
+        key = jax.random.key(seed)
+        # All windows begin with the same noise.
+        shape = (config.motion_frames, config.motion_width)
+        initial = jax.random.normal(key, shape)
+        earlier = self._start()
+        pieces = []
+        stream = silence.around(audio.stream)
+        for window, features in enumerate(self._windows(stream, plan, count)):
+            with self.products():
+                motion, earlier = sample_next(
+                    self.network,
+                    features,
+                    earlier,
+                    initial,
+                    jax.random.fold_in(key, window),
+                    jnp.asarray(self.guidance, jnp.float32),
+                    steps=self.steps,
+                    guided=self.guidance > 1,
+                )
+            pieces.append(np.asarray(motion))
+        return np.concatenate(pieces)[:frames]
+
+    def denormalize(
+        self, motion: Float[np.ndarray, "frames d"]
+    ) -> Float32[np.ndarray, "frames s"]:
+        """Return the values of the motion space in its own units."""
+        # The network may make more values, which come last.
+        values = motion[:, : self.space.width]
+        std = np.asarray(self.statistics.std)[None]
+        return np.asarray(values * std + np.asarray(self.statistics.mean)[None])
+
+    def with_sampling(self, sampling: MotionSampling) -> "DiffusionDriver":
+        """Return this driver with other options.
+
+        Raises:
+          OptionError: it has no such windows, or not so many steps.
+        """
+        check_windows(sampling.windows, WINDOWS, "the diffusion transformer")
+        if sampling.steps is not None and sampling.steps > self.sizes.steps:
+            raise OptionError(
+                f"steps is {sampling.steps}, and the diffusion has {self.sizes.steps}: choose as many or fewer"
+            )
+        return replace(self, sampling=sampling)
+
+    def warm_up(self, frames: int) -> None:
+        """Compile what clips of up to so many frames need."""
+        if self.sampling.windows == "original":
+            samples = np.zeros(1, np.float32)
+            self.sample_original(Audio.from_samples(samples, SAMPLE_RATE), seed=0)
+            return
+        for plan in plans_up_to(LEAD + frames, self.sizes, "fused"):
+            # Without windows, the program is compiled and loops over nothing.
+            audio = self._encode(lambda: iter(()), plan, 1)
+            self._sample(audio, 0, plan, seed=0)
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which programs are traced with the precision of this
+        driver's products."""
+        if self.full_precision:
+            return jax.default_matmul_precision("highest")
+        return nullcontext()
+
+    def start_window(self) -> Earlier:
+        """Return what the first live window continues: start tokens, and no window."""
+        frames = self.sizes.motion_frames
+
+        def pad(leaf: Array) -> Array:
+            return jnp.pad(leaf, ((0, frames), (0, 0)))
+
+        return jax.tree.map(pad, self._start())
+
+    def sample_window(
+        self,
+        windows: LiveWindows,
+        features: Float32[np.ndarray, "s a"],
+        key: PRNGKeyArray,
+        continued: Earlier,
+        window: int,
+    ) -> tuple[Float32[np.ndarray, "stride d"], Earlier]:
+        """Return the frames that a live window emits, and the history after it."""
+        with self.products():
+            motion, history = sample_live(
+                self.network,
+                jnp.asarray(features),
+                key,
+                continued,
+                jnp.asarray(window, jnp.int32),
+                jnp.asarray(self.guidance, jnp.float32),
+                windows=windows,
+                steps=self.steps,
+                guided=self.guidance > 1,
+            )
+        return self.denormalize(np.asarray(motion)), history
+
+    def _encode(
+        self, stream: Stream, plan: WindowPlan, count: int
+    ) -> Float[Array, "capacity t c"]:
+        """Return the frames of audio of a clip's windows; others are 0."""
+        windows = jnp.stack(list(self._windows(stream, plan, count)))
+        unused = plan.capacity - count
+        return jnp.pad(windows, ((0, unused), (0, 0), (0, 0)))
+
+    def _windows(
+        self, stream: Stream, plan: WindowPlan, count: int
+    ) -> Iterator[Float[Array, "t c"]]:
+        """Yield the frames of audio of each window of a clip."""
+        encoded = encode_windows(
+            self.features, stream, plan.audio_frames, plan.feature_start(1), count
+        )
+        with self.products():
+            for features in encoded:
+                yield encode_window(self.network, jnp.asarray(features))
+
+    def _sample(
+        self,
+        audio: Float[Array, "capacity t c"],
+        count: int,
+        plan: WindowPlan,
+        seed: int,
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return the motion of the plan's first `count` windows."""
+        with self.products():
+            motion = sample_fused(
+                self.network,
+                audio,
+                jax.random.key(seed),
+                jnp.asarray(count),
+                jnp.asarray(self.guidance, jnp.float32),
+                plan=plan,
+                steps=self.steps,
+                # Static: without guidance the program has half the rows.
+                guided=self.guidance > 1,
+            )
+        return np.asarray(motion)
+
+    def _start(self) -> Earlier:
+        """Return the learned frames before the first window."""
+        motion = self.network.start_motion[...].astype(jnp.float32)
+        return Earlier(motion, self.network.start_audio[...])
+
+    def _samples_of(self, frames: int) -> int:
+        return round(frames * SAMPLE_RATE / self.fps)
+
+    def _clip(self, values: Float32[np.ndarray, "n s"]) -> MotionClip:
+        return MotionClip.from_values(values, self.space, self.fps)
+
+
+def load_diffusion(
+    checkpoint: Checkpoint,
+    *,
+    name: str | None = None,
+    dtype: DTypeLike = jnp.float32,
+    full_precision: bool = False,
+) -> DiffusionDriver:
+    """Load the denoiser of a checkpoint and the features that it reads.
+
+    Args:
+      name: name of the checkpoint's driver; by default the only one.
+      dtype: compute dtype of the denoiser; audio features are always float32.
+      full_precision: see `DiffusionDriver`.
+
+    Raises:
+      CheckpointError: the driver or a part of it is missing, or damaged.
+    """
+    driver = checkpoint.driver(name)
+    config = driver.config
+    checkpoint.require([config.denoiser, config.features])
+    return DiffusionDriver(
+        checkpoint.network(config.denoiser, dtype=dtype),
+        MOTION_SPACES[config.space],
+        driver.statistics,
+        load_features(checkpoint, config.features),
+        config.cfg_scale,
+        full_precision=full_precision,
+        fps=config.fps,
+    )
