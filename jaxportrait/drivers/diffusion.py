@@ -33,7 +33,12 @@ from jaxportrait.drivers.fit import (
     statistics_widths,
 )
 from jaxportrait.drivers.live_windows import Live, LiveWindows
-from jaxportrait.drivers.original_windows import Silence, count_windows
+from jaxportrait.drivers.original_windows import (
+    Noise,
+    SeededNoise,
+    Silence,
+    count_windows,
+)
 from jaxportrait.drivers.sampling import MotionSampling, check_windows
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures, Stream, encode_windows
@@ -190,8 +195,10 @@ class DiffusionDriver:
         """
         length = frame_count(input.duration, self.fps) if frames is None else frames
         if self.sampling.windows == "original":
-            motion = self.denormalize(self.sample_original(input, seed=seed))
-            return self._clip(motion)[:length].pad(length)
+            noise = SeededNoise(seed, self.sizes)
+            motion, real = self.sample_original(input, noise)
+            clip = self._clip(self.denormalize(motion[:real]))
+            return clip[:length].pad(length)
         motion = self.denormalize(self.sample_fused(input, LEAD + length, seed=seed))
         return replace(self._clip(motion[LEAD:]), rest=self._clip(motion[:1]))
 
@@ -208,21 +215,18 @@ class DiffusionDriver:
         return self._sample(audio_frames, count, plan, seed)[:frames]
 
     def sample_original(
-        self, audio: Audio, *, seed: int
-    ) -> Float32[np.ndarray, "frames d"]:
-        """Return the normalised motion of windows that lie end to end, as published.
+        self, audio: Audio, noise: Noise
+    ) -> tuple[Float32[np.ndarray, "frames d"], int]:
+        """Return the normalised motion of windows that lie end to end, as published, and
+        how many of its frames belong to the sound.
 
         There are three frames more than the sound is long.
         """
-        config = self.sizes
         silence = Silence(self._samples_of(2), self._samples_of(1))
         total = audio.sample_count + silence.before + silence.after
-        count, frames = count_windows(total, config.motion_frames, self.fps)
-        plan, _ = plan_windows(1, config, "independent")
-        key = jax.random.key(seed)
-        # All windows begin with the same noise.
-        shape = (config.motion_frames, config.motion_width)
-        initial = jax.random.normal(key, shape)
+        count, frames = count_windows(total, self.sizes.motion_frames, self.fps)
+        plan, _ = plan_windows(1, self.sizes, "independent")
+        initial = noise.initial()
         earlier = self._start()
         pieces = []
         stream = silence.around(audio.stream)
@@ -233,13 +237,13 @@ class DiffusionDriver:
                     features,
                     earlier,
                     initial,
-                    jax.random.fold_in(key, window),
+                    noise.fresh(window),
                     jnp.asarray(self.guidance, jnp.float32),
                     steps=self.steps,
                     guided=self.guidance > 1,
                 )
             pieces.append(np.asarray(motion))
-        return np.concatenate(pieces)[:frames]
+        return np.concatenate(pieces), frames
 
     def denormalize(
         self, motion: Float[np.ndarray, "frames d"]
@@ -267,7 +271,8 @@ class DiffusionDriver:
         """Compile what clips of up to so many frames need."""
         if self.sampling.windows == "original":
             samples = np.zeros(1, np.float32)
-            self.sample_original(Audio.from_samples(samples, SAMPLE_RATE), seed=0)
+            sound = Audio.from_samples(samples, SAMPLE_RATE)
+            self.sample_original(sound, SeededNoise(0, self.sizes))
             return
         for plan in plans_up_to(LEAD + frames, self.sizes, "fused"):
             # Without windows, the program is compiled and loops over nothing.

@@ -69,7 +69,7 @@ def sample_next(
     audio: Float[Array, "t c"],
     earlier: Earlier,
     initial: Float[Array, "t d"],
-    key: PRNGKeyArray,
+    fresh: Float[Array, "steps_and_one t d"],
     guidance: Float[Array, ""],
     *,
     steps: int,
@@ -82,14 +82,11 @@ def sample_next(
       audio: frames of audio of the window.
       earlier: the frames before the window.
       initial: noise before the first step.
-      key: decides the noise of all further steps.
+      fresh: noise of each step, by its number.
       guidance: see `sample_fused`, also for `steps` and `guided`.
 
     Source: JoyVASA, whose windows lie end to end.
     """
-
-    def draw(step: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, step), initial.shape)
 
     motion = sample_window(
         Guided(network, guidance, guided),
@@ -97,7 +94,7 @@ def sample_next(
         earlier.motion,
         reverse_steps(network.config.steps, steps),
         initial,
-        draw,
+        lambda step: fresh[step],
     )
     count = network.config.earlier_frames
     return motion, Earlier(motion[-count:], audio[-count:])

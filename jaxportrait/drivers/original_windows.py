@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from typing import Protocol
 
+import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Array, Float, Float32
 
 from jaxportrait.features.base import Stream
 from jaxportrait.media.audio import SAMPLE_RATE
+from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,42 @@ class Silence:
                 yield np.zeros(self.after, np.float32)
 
         return padded
+
+
+class Noise(Protocol):
+    """The noise of windows that lie end to end."""
+
+    def initial(self) -> Float[Array, "t d"]:
+        """Return the noise before the first step, the same in all windows."""
+        ...
+
+    def fresh(self, window: int) -> Float[Array, "steps_and_one t d"]:
+        """Return the noise of a window's steps, by their numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class SeededNoise:
+    """Noise that a seed decides.
+
+    Attributes:
+      sizes: those of the denoiser.
+    """
+
+    seed: int
+    sizes: MotionDiffusionConfig
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.sizes.motion_frames, self.sizes.motion_width
+
+    def initial(self) -> Float[Array, "t d"]:
+        return jax.random.normal(jax.random.key(self.seed), self.shape)
+
+    def fresh(self, window: int) -> Float[Array, "steps_and_one t d"]:
+        # Folding in sets these keys apart from that of the initial noise.
+        key = jax.random.fold_in(jax.random.key(self.seed), window)
+        return jax.random.normal(key, (self.sizes.steps + 1, *self.shape))
 
 
 def count_windows(samples: int, length: int, fps: float) -> tuple[int, int]:
