@@ -14,7 +14,12 @@ from tyro.conf import OmitArgPrefixes, arg
 from convert_weights import ctranslate2
 from convert_weights.bundle import Converted, convert_files, write
 from convert_weights.convert import ConversionError
+from convert_weights.joyvasa.files import JoyVASAFiles
 from convert_weights.sources import (
+    JOYVASA_FOLDER,
+    JOYVASA_MODEL,
+    JOYVASA_TEMPLATE,
+    download_joyvasa,
     download_liveportrait,
     download_whisper,
     find_published,
@@ -24,6 +29,7 @@ from jaxportrait.checkpoint import check_destination
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.media.faces.download import ADDRESS, download_faces
+from jaxportrait.models.motion_diffusion import Positions
 from jaxportrait.ranges import ImageSize, check_ranges
 from jaxportrait.whole import reserve
 
@@ -51,13 +57,16 @@ class Published:
     Attributes:
       pretrained_weights: folder of published weights, as LivePortrait lays it out.
       animals: use the animal weights of that folder.
-      download: first download LivePortrait's published weights into that folder, and
-        MediaPipe's face mesh into the user's data folder; an interrupted download
-        resumes.
+      joyvasa: use JoyVASA's model and template of the folder `JoyVASA` in that folder:
+        motion from sound.
+      download: first download LivePortrait's published weights into that folder, with
+        --joyvasa JoyVASA's too, and MediaPipe's face mesh into the user's data folder;
+        an interrupted download resumes.
     """
 
     pretrained_weights: Annotated[Path | None, arg(metavar="DIR")] = None
     animals: bool = False
+    joyvasa: bool = False
     download: bool = False
 
 
@@ -76,6 +85,11 @@ class PartFiles:
       warping: `warping_module.pth`.
       generator: `spade_generator.pth`.
       stitching_retargeting: `stitching_retargeting_module.pth`.
+      joyvasa_model: `motion_generator_hubert_chinese.pt` of JoyVASA, which holds its
+        HuBERT.
+      joyvasa_template: its `motion_template.pkl`, of the same download.
+      joyvasa_positions: positions that the model was trained with, by default
+        `constant` as the published one; `sequence` since JoyVASA's commit 74290f6.
       vgg: torchvision's `vgg19-dcbb9e9d.pth`, for the renderer's perceptual loss; in a
         checkpoint of its own.
     """
@@ -88,6 +102,9 @@ class PartFiles:
     warping: Path | None = None
     generator: Path | None = None
     stitching_retargeting: Path | None = None
+    joyvasa_model: Path | None = None
+    joyvasa_template: Path | None = None
+    joyvasa_positions: Positions | None = None
     vgg: Path | None = None
 
 
@@ -122,7 +139,12 @@ def main() -> None:
         check_destination(options.output.absolute(), overwrite=options.overwrite)
         with reserve(options.output):
             files = gather(options.published, options.parts)
-            converted = convert_files(files, options.parts.statistics)
+            joyvasa = find_joyvasa(options.published, options.parts)
+            if not files and joyvasa is None:
+                raise ConversionError(
+                    "nothing to convert: pass --pretrained-weights DIR, or a part's own file"
+                )
+            converted = convert_files(files, options.parts.statistics, joyvasa)
             write(
                 converted,
                 options.output,
@@ -134,11 +156,8 @@ def main() -> None:
 
 
 def gather(published: Published, single: PartFiles) -> dict[str, Path]:
-    """Return the file of every part to convert; download what is asked for.
-
-    Raises:
-      ConversionError: there is nothing to convert.
-    """
+    """Return the file of every part to convert but JoyVASA's; download what is asked
+    for."""
     # Files of single parts come second, so that they win.
     files = find_folder(published)
     for part in SINGLE_PARTS:
@@ -150,10 +169,6 @@ def gather(published: Published, single: PartFiles) -> dict[str, Path]:
     if single.whisper is not None:
         folder = published.pretrained_weights or Path("pretrained_weights")
         files["whisper"] = find_whisper(single.whisper, folder)
-    if not files:
-        raise ConversionError(
-            "nothing to convert: pass --pretrained-weights DIR, or a part's own file"
-        )
     return files
 
 
@@ -165,15 +180,17 @@ def find_folder(published: Published) -> dict[str, Path]:
     """
     folder = published.pretrained_weights
     if folder is None:
-        if published.download or published.animals:
+        if published.download or published.animals or published.joyvasa:
             raise ConversionError(
-                "--download and --animals need --pretrained-weights DIR, the folder that they mean"
+                "--download, --animals and --joyvasa need --pretrained-weights DIR, the folder that they mean"
             )
         return {}
     # Downloaded into the same folder that is searched next.
     if published.download:
-        remark = download_liveportrait(folder, animals=published.animals)
-        if remark is not None:
+        remarks = [download_liveportrait(folder, animals=published.animals)]
+        if published.joyvasa:
+            remarks.append(download_joyvasa(folder))
+        for remark in filter(None, remarks):
             print(f"note: {remark}", file=sys.stderr)
         fetch_faces()
     return find_published(folder, animals=published.animals)
@@ -188,6 +205,32 @@ def fetch_faces(address: str = ADDRESS) -> None:
         download_faces(address=address)
     except OSError as error:
         print(f"warning: {error}", file=sys.stderr)
+
+
+def find_joyvasa(published: Published, single: PartFiles) -> JoyVASAFiles | None:
+    """Return JoyVASA's files, if they are asked for.
+
+    Raises:
+      ConversionError: one of the two is missing.
+    """
+    model = single.joyvasa_model
+    template = single.joyvasa_template
+    if published.joyvasa and published.pretrained_weights is not None:
+        folder = published.pretrained_weights / JOYVASA_FOLDER
+        model = model or folder / JOYVASA_MODEL
+        template = template or folder / JOYVASA_TEMPLATE
+    if model is None and template is None:
+        if single.joyvasa_positions is not None:
+            raise ConversionError(
+                f"--joyvasa-positions {single.joyvasa_positions} belongs to a model of JoyVASA, and none is given: "
+                "pass --joyvasa or --joyvasa-model"
+            )
+        return None
+    if model is None or template is None:
+        raise ConversionError(
+            "JoyVASA's model and its template belong together: pass --joyvasa-model and --joyvasa-template"
+        )
+    return JoyVASAFiles(model, template, single.joyvasa_positions or "constant")
 
 
 def find_whisper(name: str, folder: Path) -> Path:

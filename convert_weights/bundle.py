@@ -19,6 +19,7 @@ from convert_weights.convert import (
     unwrapped,
 )
 from convert_weights.ctranslate2 import read_whisper
+from convert_weights.joyvasa.files import JoyVASAFiles, read_model, read_template
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
 from convert_weights.networks.flow_transformer import STATISTICS
@@ -34,10 +35,13 @@ from jaxportrait.checkpoint import (
     leaf_shapes,
     save_checkpoint,
 )
+from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import RENDERER, abstract, kind_of
 from jaxportrait.motion.space import EXPRESSION, MOTION_SPACES, MotionStatistics
 
+JOYVASA = "joyvasa"
+"""Name of JoyVASA's driver in a checkpoint."""
 AGREEMENT = 1e-5
 """Largest difference between the statistics of a transformer and of a file, as a share
 of the deviation."""
@@ -58,23 +62,28 @@ class Converted:
       configs: part -> its config.
       params: part -> dotted path -> array.
       ignored: part -> name of a tensor that is not converted -> reason.
-      statistics: mean and deviation of the motion.
+      statistics: mean and deviation of the flow transformer's motion.
+      drivers: name -> driver.
     """
 
     configs: dict[str, Any] = field(default_factory=dict)
     params: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     ignored: dict[str, dict[str, str]] = field(default_factory=dict)
     statistics: MotionStatistics | None = None
+    drivers: dict[str, DriverEntry] = field(default_factory=dict)
 
 
 def convert_files(
-    files: Mapping[str, Path], statistics: Path | None = None
+    files: Mapping[str, Path],
+    statistics: Path | None = None,
+    joyvasa: JoyVASAFiles | None = None,
 ) -> Converted:
     """Convert each file to its parts.
 
     Args:
       files: source (see `sources.PARTS`) -> file.
       statistics: a `statistic.pt`, {mean, std} over the whole expression.
+      joyvasa: the two files of JoyVASA.
 
     Raises:
       ConversionError: a file does not fit; the message has all misfits of the first.
@@ -95,8 +104,14 @@ def convert_files(
                 state_dict = _entry(content, place.entry, path)
             # A misfit names the entry of a file of several parts.
             name = f"{path} [{place.entry}]" if len(parts) > 1 else str(path)
-            _add(converted, part, state_dict, metadata, name)
+            tensors = unwrapped(as_arrays(state_dict, name))
+            _add(converted, part, tensors, metadata, name)
     converted.statistics = _statistics(converted, statistics)
+    if converted.statistics is not None:
+        driver = DriverEntry(FlowDriverConfig(), converted.statistics)
+        converted.drivers[DRIVER] = driver
+    if joyvasa is not None:
+        _add_joyvasa(converted, joyvasa)
     return converted
 
 
@@ -116,12 +131,9 @@ def write(
       overwrite: replace a checkpoint at `output`.
     """
     detector = None if animals else _crop_detector(converted)
-    drivers = {}
-    if converted.statistics is not None:
-        drivers[DRIVER] = DriverEntry(FlowDriverConfig(), converted.statistics)
     try:
         crop = Crop(image_size, detector=detector)
-        contents = Contents(crop, converted.configs, drivers)
+        contents = Contents(crop, converted.configs, converted.drivers)
     except ValueError as error:
         raise ConversionError(f"the parts do not belong together: {error}") from error
     save_checkpoint(output, contents, converted.params, overwrite=overwrite)
@@ -183,11 +195,10 @@ def check_tables(tensors: Tensors, tables: Mapping[str, np.ndarray], name: str) 
 def _add(
     converted: Converted,
     part: str,
-    state_dict: Mapping[str, Any],
+    tensors: Tensors,
     metadata: Mapping[str, Any],
     name: str,
 ) -> None:
-    tensors = unwrapped(as_arrays(state_dict, name))
     lengths = {key: tensor.shape for key, tensor in tensors.items()}
     key_map = KEY_MAPS[PARTS[part].kind]
     try:
@@ -202,6 +213,16 @@ def _add(
     converted.configs[part] = config
     converted.params[part] = result.leaves
     converted.ignored[part] = result.ignored
+
+
+def _add_joyvasa(converted: Converted, files: JoyVASAFiles) -> None:
+    """Add the parts of JoyVASA's model, and the driver that they are."""
+    # The template first: it is small, and a wrong one is found at once.
+    statistics = checked(read_template(files.template), str(files.template))
+    for part, model in read_model(files).items():
+        name = f"{files.model} [{part}]"
+        _add(converted, part, model.tensors, model.metadata, name)
+    converted.drivers[JOYVASA] = DriverEntry(DiffusionDriverConfig(), statistics)
 
 
 def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | None:

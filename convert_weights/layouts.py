@@ -46,6 +46,11 @@ def without_leading_ones(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     return tensor.reshape(-1) if (tensor.size,) == tensor.shape[-1:] else tensor
 
 
+def first(tensor: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return a tensor that was stored as a batch of one, (1, ...), as (...)."""
+    return tensor[0] if tensor.shape[:1] == (1,) else tensor
+
+
 def singular_vector(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """Return a spectral norm's input side, flat over (in, *taps), as (*taps, in)."""
     # PyTorch flattens (inputs, taps), channels first.
@@ -114,6 +119,7 @@ KINDS: dict[str, tuple[TensorRule, ...]] = {
         TensorRule("in_proj_bias", "bias", same),
     ),
     "array": (TensorRule("", "", same),),
+    "first": (TensorRule("", "", first),),
     "row": (TensorRule("", "", without_leading_ones),),
 }
 """Kind of layer -> its tensors."""

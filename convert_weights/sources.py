@@ -10,6 +10,11 @@ from jaxportrait.whole import write_whole
 
 # Paths are as LivePortrait publishes them.
 HUGGING_FACE_REPOSITORY = "KwaiVGI/LivePortrait"
+JOYVASA_REPOSITORY = "jdh-algo/JoyVASA"
+JOYVASA_FOLDER = "JoyVASA"
+"""Folder of JoyVASA's files within that of LivePortrait's, as JoyVASA lays them out."""
+JOYVASA_MODEL = "motion_generator/motion_generator_hubert_chinese.pt"
+JOYVASA_TEMPLATE = "motion_template/motion_template.pkl"
 WHISPER_FILE = "audio_processor/tiny.pt"
 STITCHING_FILE = "liveportrait/retargeting_models/stitching_retargeting_module.pth"
 BASE_FOLDERS = {
@@ -59,6 +64,8 @@ PARTS = {
     "whisper": PublishedPart("whisper", "whisper", "model_state_dict", "dims"),
     "flow_transformer": PublishedPart("flow_transformer", "flow_transformer"),
     "lmdm": PublishedPart("lmdm", "lmdm", "model_state_dict"),
+    "hubert": PublishedPart("hubert", "joyvasa"),
+    "motion_diffusion": PublishedPart("motion_diffusion", "joyvasa"),
     "perceptual": PublishedPart("vgg", "perceptual"),
 }
 """Part -> its published place."""
@@ -106,12 +113,33 @@ def _present_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
 
 
 def download_liveportrait(folder: Path, *, animals: bool = False) -> str | None:
-    """Fetch the published LivePortrait weights into `folder`.
+    """Fetch the published LivePortrait weights into `folder`; see `_download`.
+
+    Args:
+      animals: whether the animal weights are the ones that are needed.
+    """
+    # The older animal weights are left out.
+    patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
+    return _download(HUGGING_FACE_REPOSITORY, folder, patterns, needed_files(animals))
+
+
+def download_joyvasa(folder: Path) -> str | None:
+    """Fetch JoyVASA's model and template into its folder within `folder`; see
+    `_download`."""
+    needed = [JOYVASA_MODEL, JOYVASA_TEMPLATE]
+    return _download(JOYVASA_REPOSITORY, folder / JOYVASA_FOLDER, needed, needed)
+
+
+def _download(
+    repository: str, folder: Path, patterns: list[str], needed: list[str]
+) -> str | None:
+    """Fetch files of a repository of Hugging Face into `folder`.
 
     An interrupted download resumes where it stopped.
 
     Args:
-      animals: whether the animal weights are the ones that are needed.
+      patterns: files to fetch.
+      needed: files without which nothing can be converted.
 
     Returns:
       A remark, if the download failed and the folder holds all that is needed.
@@ -119,34 +147,30 @@ def download_liveportrait(folder: Path, *, animals: bool = False) -> str | None:
     Raises:
       ConversionError: the download failed, and the folder lacks a file.
     """
-    reason = _fetch_liveportrait(folder)
+    reason = _fetch(repository, folder, patterns)
     if reason is None:
         return None
-    missing = _missing_files(folder, needed_files(animals))
+    missing = _missing_files(folder, needed)
     if not missing:
         return (
             f"nothing was fetched ({reason}): {folder} holds all files that are needed"
         )
     raise ConversionError(
-        f"downloading {HUGGING_FACE_REPOSITORY} failed ({reason}), and {folder} lacks {missing[0]}: run the command "
-        f"again to resume, or fetch https://huggingface.co/{HUGGING_FACE_REPOSITORY} by hand into {folder} and "
+        f"downloading {repository} failed ({reason}), and {folder} lacks {missing[0]}: run the command "
+        f"again to resume, or fetch https://huggingface.co/{repository} by hand into {folder} and "
         "leave out --download"
     )
 
 
-def _fetch_liveportrait(folder: Path) -> str | None:
-    """Fetch the published weights; return the reason if some were not fetched."""
+def _fetch(repository: str, folder: Path, patterns: list[str]) -> str | None:
+    """Fetch published files; return the reason if some were not fetched."""
     # Imported here: only a download needs it.
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.utils import filter_repo_objects
 
-    # The older animal weights are left out.
-    patterns = ["liveportrait/*", "liveportrait_animals/base_models_v1.1/*"]
     try:
-        names = HfApi().list_repo_files(HUGGING_FACE_REPOSITORY)
-        snapshot_download(
-            HUGGING_FACE_REPOSITORY, local_dir=folder, allow_patterns=patterns
-        )
+        names = HfApi().list_repo_files(repository)
+        snapshot_download(repository, local_dir=folder, allow_patterns=patterns)
     # The hub raises errors of many libraries.
     except Exception as error:
         return first_line(error)

@@ -28,11 +28,15 @@ class OddTensor(NamedTuple):
     kind: str
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_tensors(path: Path, *, with_options: bool = False) -> dict[str, Any]:
     """Return the content of a .pth, .pt or safetensors file.
 
     The content is names -> arrays, possibly nested. A pickle may hold tensors and only
     plain containers: one that would run code is refused.
+
+    Args:
+      with_options: a file of PyTorch may hold the options of a training program; nothing
+        of them is kept.
 
     Raises:
       ConversionError: there is no such file, or it cannot be read.
@@ -54,7 +58,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
             f"{path} is a file of PyTorch, which is not installed: run `pip install torch`, "
             "or pass the weights as safetensors"
         ) from error
-    return dict(inner_state(read_torch(path)))
+    return dict(inner_state(read_torch(path, with_options=with_options)))
 
 
 def is_safetensors(path: Path) -> bool:

@@ -2,7 +2,8 @@
 
 import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,54 @@ NUMPY_DTYPES = (
 """Dtypes that are read; float8 and complex numbers are no weights of these networks."""
 
 
-def read_torch(path: Path) -> dict[Any, Any]:
+class Inert:
+    """An object of a training program's options, in place of which nothing is made."""
+
+    def __init__(self, *arguments: object):
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def inert(module: str, name: str) -> type[Inert]:
+    """Return the class that stands for a class of a file."""
+    # PyTorch finds an allowed class by these two names.
+    return type(name, (Inert,), {"__module__": module})
+
+
+INERT = (
+    inert("argparse", "Namespace"),
+    inert("pathlib", "PosixPath"),
+    inert("pathlib", "WindowsPath"),
+    # Python 3.13 moved them.
+    inert("pathlib._local", "PosixPath"),
+    inert("pathlib._local", "WindowsPath"),
+)
+"""Classes of options that a published file holds beside its weights."""
+
+
+@contextmanager
+def inert_options() -> Iterator[None]:
+    """Read the options of a training program as `Inert` objects."""
+    serialization = torch.serialization
+    before = serialization.get_safe_globals()
+    serialization.add_safe_globals(list(INERT))
+    try:
+        yield
+    finally:
+        serialization.clear_safe_globals()
+        serialization.add_safe_globals(before)
+
+
+def read_torch(path: Path, *, with_options: bool = False) -> dict[Any, Any]:
     """Return the content of a file of `torch.save`, with arrays in place of tensors.
 
     A tensor that is no array, such as a sparse one, becomes an `OddTensor`.
+
+    Args:
+      with_options: the file may hold the options of a training program, which become
+        `Inert`.
 
     Raises:
       ConversionError: the file is damaged, a pickle that would run code, or no names
@@ -51,7 +96,8 @@ def read_torch(path: Path) -> dict[Any, Any]:
     """
     try:
         # `weights_only` refuses pickles that call anything else.
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with inert_options() if with_options else nullcontext():
+            content = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, Mapping):
             return plain(content)
     except pickle.UnpicklingError as error:

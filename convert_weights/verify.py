@@ -20,6 +20,7 @@ from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.verify import is_ditto, verify_ditto
 from convert_weights.edit_cases import FIGURES as EDIT_FIGURES
 from convert_weights.edit_cases import verify_edits
+from convert_weights.joyvasa.verify import is_joyvasa, verify_joyvasa
 from convert_weights.motion_cases import verify_motion
 from convert_weights.outputs import IMAGE_SIZE, WHISPER, run_networks
 from convert_weights.parity import (
@@ -78,6 +79,8 @@ def main() -> None:
                 f"--size motion is of LivePortrait's figures, and {options.golden} holds Ditto's: leave it out"
             )
         conclude(verify_ditto(options.golden, options.size), "figure")
+    if is_joyvasa(options.golden):
+        conclude(verify_joyvasa(options.golden, options.size), "figure")
     if options.size == "motion":
         conclude(verify_cases(options.golden), "case")
     rows = []

@@ -98,6 +98,8 @@ Strength = Annotated[float, Range(0, 10)]
 """A factor of motion; faces tear long before 10."""
 Variance = Annotated[float, Range(0, 1)]
 """Variance of a value of motion; expressions are far smaller than 1."""
+TimeConstant = Annotated[float, Range(0, 60)]
+"""Seconds; a head that follows by a minute stands still."""
 Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
 FrameRate = Annotated[float, Range(1, 240)]

@@ -19,6 +19,7 @@ from jaxportrait.media.faces.openness import Openness
 from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.layers import smooth_head
 from jaxportrait.motion.space import MOTION_SPACES, Region
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import (
@@ -189,6 +190,8 @@ class Renderer:
             is not finite.
         """
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
+        # Before rest is found, which is a frame or a median of this motion.
+        clip = smooth_head(clip, retargeting.head_smoothing)
         if retargeting.stitching is None:
             # Stitching is used where there is a network for it.
             stitches = "stitching" in self.networks

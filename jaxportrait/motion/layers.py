@@ -1,5 +1,5 @@
-"""Layers of motion: the lips of one clip over the head of another, and the strength of
-each part of a face."""
+"""Layers of motion: the lips of one clip over the head of another, the strength of each
+part of a face, and a head that follows slowly."""
 
 from dataclasses import dataclass, replace
 
@@ -86,6 +86,39 @@ def strengthen(
     if clip.scale is not None and rest.scale is not None:
         fields["scale"] = rest.scale * (clip.scale / rest.scale) ** factor
     return replace(clip, **fields)
+
+
+def smooth_head(clip: MotionClip, seconds: float) -> MotionClip:
+    """Return a clip whose head follows its motion by a time constant; 0 changes nothing.
+
+    Each frame goes a share of the way from the frame before to its own motion, so that
+    the expression is not delayed, and the head is.
+
+    Source: JoyVASA, whose time constant is 4 s.
+    """
+    share = 1.0 if seconds == 0 else min(1.0, 1 / (seconds * clip.fps))
+    if share == 1 or not clip.moves_head:
+        return clip
+    fields = {}
+    if clip.rotation is not None:
+        angles = _follow(rotation.angles_of(clip.rotation), share)
+        fields["rotation"] = rotation.matrices_of(angles)
+    for name in ("translation", "scale"):
+        values = getattr(clip, name)
+        if values is not None:
+            fields[name] = _follow(values, share)
+    return replace(clip, **fields)
+
+
+def _follow(
+    values: Float32[np.ndarray, "n v"], share: float
+) -> Float32[np.ndarray, "n v"]:
+    """Return values of which each goes a share of the way from the last to its own."""
+    followed = values.astype(np.float64)
+    for frame in range(1, len(values)):
+        last = followed[frame - 1]
+        followed[frame] = last + share * (values[frame] - last)
+    return followed.astype(np.float32)
 
 
 def _expression_of(clip: MotionClip) -> Float32[np.ndarray, "n k 3"]:

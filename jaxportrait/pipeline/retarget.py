@@ -26,7 +26,14 @@ from jaxportrait.pipeline.correct import (
     stitch_keypoints,
 )
 from jaxportrait.pipeline.smooth import OBSERVATION_VARIANCE
-from jaxportrait.ranges import Finite, OptionError, Strength, Variance, check_ranges
+from jaxportrait.ranges import (
+    Finite,
+    OptionError,
+    Strength,
+    TimeConstant,
+    Variance,
+    check_ranges,
+)
 from jaxportrait.types import Source
 
 DrivingOption = Literal["expression-friendly", "pose-friendly"]
@@ -55,6 +62,8 @@ class Retargeting:
       head_strength, eye_strength, lip_strength, expression_strength: factors of the
         motion since rest of the head, of eyes and brows, of the lips, and of the rest
         of the expression.
+      head_smoothing: time constant in seconds by which the head follows its motion; 0
+        follows at once, and JoyVASA's own program has 4.
       source_video_eye_retargeting: open the eyes of all frames of a source video as far
         as in its first frame, or wide where they are shut there.
       driving_smooth_observation_variance: how much the motion over a source video is
@@ -75,6 +84,7 @@ class Retargeting:
     eye_strength: Strength = 1.0
     lip_strength: Strength = 1.0
     expression_strength: Strength = 1.0
+    head_smoothing: TimeConstant = 0.0
     source_video_eye_retargeting: bool = False
     driving_smooth_observation_variance: Variance = OBSERVATION_VARIANCE
     stitching: bool | None = None
@@ -121,6 +131,10 @@ class Retargeting:
             raise ValueError(
                 'composition "original" is for pictures, and the source is a video: use "source"'
             )
+        if self.head_smoothing:
+            raise ValueError(
+                "head_smoothing is for pictures, and the source is a video: use driving_smooth_observation_variance"
+            )
         if self.driving_option != "pose-friendly":
             raise ValueError(
                 "driving_option scales the motion of pictures, and the source is a video: leave it out"
@@ -137,6 +151,10 @@ class Retargeting:
             raise ValueError(
                 'composition "original" moves only lips, and this motion has the whole '
                 'head: use "source"'
+            )
+        if self.head_smoothing and not moves_head:
+            raise ValueError(
+                f"head_smoothing is {self.head_smoothing:g}, and this motion has only lips: leave it out"
             )
         for part in self.parts.values():
             if part not in parts:

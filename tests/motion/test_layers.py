@@ -11,10 +11,17 @@ from jaxportrait.motion.layers import (
     Strengths,
     layer_lips,
     play_to_and_fro,
+    smooth_head,
     strengthen,
 )
 from jaxportrait.motion.rotation import angles_of, matrices_of
-from jaxportrait.motion.space import MOTION_SPACES, POSE, SCALE, KeypointGroups
+from jaxportrait.motion.space import (
+    MOTION_SPACES,
+    POSE,
+    SCALE,
+    KeypointGroups,
+    neutral_frames,
+)
 
 GROUPS = KeypointGroups()
 FACE = MOTION_SPACES["face"]
@@ -135,3 +142,29 @@ def test_the_strength_of_one_changes_nothing():
     arrays = same.arrays()
     for name, expected in clip.arrays().items():
         assert_allclose(arrays[name], expected, atol=1e-6)
+
+
+def test_a_smoothed_head_follows_a_step_by_its_time_constant():
+    """At 25 frames a second and 0.4 s, a tenth of the way is left behind a frame."""
+    values = neutral_frames(200)
+    values[1:, POSE] = (10.0, -6.0, 3.0)
+    values[1:, 0] = 0.5
+    clip = MotionClip.from_values(values, MOTION_SPACES["face"], 25)
+    smoothed = smooth_head(clip, 0.4)
+    angles = angles_of(smoothed.rotation)
+    expected = 10 * (1 - 0.9 ** np.arange(200))
+    np.testing.assert_allclose(angles[:, 0], expected, atol=1e-4)
+    # The expression is not delayed.
+    np.testing.assert_array_equal(smoothed.expression, clip.expression)
+
+
+def test_a_head_without_a_time_constant_is_left_as_it_is():
+    clip = MotionClip.from_values(neutral_frames(5), MOTION_SPACES["face"], 25)
+    assert smooth_head(clip, 0.0) is clip
+    # Neither does less than a frame delay it.
+    assert smooth_head(clip, 0.03) is clip
+
+
+def test_lips_alone_have_no_head_to_smooth():
+    clip = MotionClip.from_values(np.zeros((5, 18)), MOTION_SPACES["lip"], 25)
+    assert smooth_head(clip, 1.0) is clip

@@ -113,3 +113,18 @@ def test_clips_of_several_chunks_are_those_of_one(figures):
 def test_the_ratio_of_heads_is_that_of_their_square_roots_of_volumes():
     cube = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T.astype(float)
     assert size_ratio(4 * cube, cube) == pytest.approx(8.0)
+
+
+def test_a_head_that_does_not_move_is_not_smoothed():
+    smoothing = Retargeting(head_smoothing=1.0)
+    smoothing.check([], moves_head=True)
+    with pytest.raises(
+        ValueError, match="head_smoothing is 1, and this motion has only"
+    ):
+        smoothing.check([], moves_head=False)
+    with pytest.raises(ValueError, match="head_smoothing is for pictures"):
+        smoothing.check_source(is_video=True)
+    with pytest.raises(
+        ValueError, match=r"head_smoothing is 61\.0: it must be from 0 to"
+    ):
+        Retargeting(head_smoothing=61.0)
