@@ -138,14 +138,14 @@ def run_denoiser(recipe: JoyVASARecipe, network: MotionDiffusion, size: str) -> 
     earlier = draw("prev_motion", config.earlier_frames, config.motion_width)
     earlier_audio = draw("prev_audio", config.earlier_frames, config.width)
     steps = jnp.array([1, config.steps])
-    heard = predict(network, motion, earlier, steps, earlier_audio, audio)
-    yield f"{size}/denoised_layer1/{config.positions}", heard["first"]
-    yield f"{size}/denoised/{config.positions}", heard["clean"]
+    with_audio = predict(network, motion, earlier, steps, earlier_audio, audio)
+    yield f"{size}/denoised_layer1/{config.positions}", with_audio["first"]
+    yield f"{size}/denoised/{config.positions}", with_audio["clean"]
     start, start_audio = network.start(batch)
     null = jnp.broadcast_to(network.encode_null(), audio.shape)
     steps = jnp.array([config.steps // 2, config.steps])
-    silent = predict(network, motion, start, steps, start_audio, null)
-    yield f"{size}/denoised_null/{config.positions}", silent["clean"]
+    without_audio = predict(network, motion, start, steps, start_audio, null)
+    yield f"{size}/denoised_null/{config.positions}", without_audio["clean"]
     if config.positions == "constant":
         waves = jnp.asarray(sinusoids(config.steps + 1, config.width))
         yield (

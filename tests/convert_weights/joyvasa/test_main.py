@@ -30,16 +30,16 @@ def run(monkeypatch, capsys, tmp_path):
 
 def test_the_folder_of_published_weights_may_hold_joyvasa(model_files, tmp_path):
     place = model_files.model.parents[2]
-    found = find_joyvasa(Published(place, joyvasa=True), PartFiles())
-    assert found is not None
-    assert (found.model, found.template) == (model_files.model, model_files.template)
-    assert found.positions == "constant"
+    files = find_joyvasa(Published(place, joyvasa=True), PartFiles())
+    assert files is not None
+    assert (files.model, files.template) == (model_files.model, model_files.template)
+    assert files.positions == "constant"
     # A file that is named wins over that of the folder.
     named = tmp_path / "mine.pt"
     single = PartFiles(joyvasa_model=named, joyvasa_positions="sequence")
-    found = find_joyvasa(Published(place, joyvasa=True), single)
-    assert found is not None
-    assert (found.model, found.positions) == (named, "sequence")
+    files = find_joyvasa(Published(place, joyvasa=True), single)
+    assert files is not None
+    assert (files.model, files.positions) == (named, "sequence")
 
 
 def test_joyvasa_is_used_where_it_is_asked_for(model_files):
