@@ -20,7 +20,7 @@ from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import smooth_head
-from jaxportrait.motion.space import MOTION_SPACES, Region
+from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import (
     EditTrack,
@@ -202,7 +202,7 @@ class Renderer:
         keypoints = drive(
             self._spread(source),
             clip,
-            self._find_rest(clip, rest, retargeting.region),
+            self._find_rest(clip, rest, retargeting),
             retargeting,
             CorrectionNetworks(**networks),
             groups=self.keypoint_groups,
@@ -285,11 +285,17 @@ class Renderer:
             yield _fetch(running.popleft())
 
     def _find_rest(
-        self, clip: MotionClip, rest: RestPolicy | MotionClip, region: Region
+        self,
+        clip: MotionClip,
+        rest: RestPolicy | MotionClip,
+        retargeting: Retargeting,
     ) -> MotionClip | None:
         if isinstance(rest, MotionClip):
             return rest[:1]
-        return find_rest(clip, rest, self.keypoint_groups, region)
+        # JoyVASA's program counts from the first frame, and knows no other rest.
+        if retargeting.composition == "joyvasa":
+            rest = "first"
+        return find_rest(clip, rest, self.keypoint_groups, retargeting.region)
 
     def _spread(self, values: T) -> T:
         """Put values on every device; a source of another renderer may lie on

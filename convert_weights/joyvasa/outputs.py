@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from convert_weights.joyvasa.cases import whole
 from convert_weights.joyvasa.files import SCHEDULE
 from convert_weights.joyvasa.recipe import JoyVASARecipe
 from convert_weights.joyvasa.sampling import (
@@ -178,8 +179,3 @@ def with_positions(network: MotionDiffusion, positions: Positions) -> MotionDiff
     copy = nnx.clone(network)
     copy.config = replace(network.config, positions=positions)
     return copy
-
-
-def whole(figures: Figures, name: str) -> np.ndarray:
-    """Return a golden tensor of which every value is stored, in its shape."""
-    return figures[name].reshape(figures[f"{name}/shape"])

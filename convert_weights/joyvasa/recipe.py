@@ -8,6 +8,7 @@ import pickle
 from argparse import Namespace
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PosixPath
 from typing import Literal
 
@@ -23,8 +24,9 @@ from convert_weights.joyvasa.files import (
     Heads,
     JoyVASAFiles,
 )
-from convert_weights.recipe import Recipe
+from convert_weights.recipe import Recipe, stitching_component
 from convert_weights.sources import JOYVASA_FOLDER, JOYVASA_MODEL, JOYVASA_TEMPLATE
+from jaxportrait.checkpoint.fit import STITCHING
 from jaxportrait.models.motion_diffusion import Positions, sinusoids
 from jaxportrait.ops.diffusion import cosine_schedule
 
@@ -87,6 +89,26 @@ class JoyVASARecipe(Recipe):
         elif last not in TOKENS:
             values = 1 + 0.1 * values
         return values.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class CorrectionRecipe(Recipe):
+    """The networks that correct keypoints by the seed of a folder of JoyVASA's figures,
+    which does not list their tensors."""
+
+    @property
+    def manifest(self) -> dict:
+        components = {}
+        for part, config in STITCHING.items():
+            widths = [config.inputs, *config.hidden, config.outputs]
+            tensors = {}
+            for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+                # A ReLU stands between two layers, so their numbers are even.
+                tensors[f"mlp.{2 * layer}.weight"] = [outputs, inputs]
+                tensors[f"mlp.{2 * layer}.bias"] = [outputs]
+            name = f"full/{stitching_component(part)}"
+            components[name] = {"tensors": tensors}
+        return {**super().manifest, "components": components}
 
 
 def write_joyvasa(

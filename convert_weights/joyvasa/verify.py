@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.joyvasa.cases import run_cases
 from convert_weights.joyvasa.outputs import run_joyvasa
-from convert_weights.joyvasa.recipe import JoyVASARecipe, write_joyvasa
+from convert_weights.joyvasa.recipe import (
+    CorrectionRecipe,
+    JoyVASARecipe,
+    write_joyvasa,
+)
+from convert_weights.motion_cases import convert_corrections
 from convert_weights.parity import Comparison, compare, forgotten, is_figure
 from jaxportrait.checkpoint import open_checkpoint
 
@@ -17,6 +23,8 @@ NETWORK_BOUND = 2e-5
 SAMPLED_BOUND = 1e-4
 """Largest errors in float32, of a network and of its samples, as shares of the largest
 golden value."""
+CASE_BOUND = 1e-5
+"""Largest error of a keypoint, as a share of the largest coordinate."""
 COUNTS = ("padded_length", "lengths", "frames")
 """Ends of the names of whole numbers, which have no error."""
 UNSIZED = ("schedule_", "padded_lengths", "lengths")
@@ -38,13 +46,29 @@ def verify_joyvasa(golden: Path, size: str = "all") -> list[Comparison]:
     """Compare everything that is known of JoyVASA with golden figures.
 
     Args:
-      size: size of the networks, or "all".
+      size: size of the networks, "motion" for the option cases, or "all".
     """
     rows = []
     for name in SIZES:
         if size in (name, "all"):
             rows += verify_size(golden, name)
+    if size in ("motion", "all"):
+        rows += verify_cases(golden)
     return rows
+
+
+def verify_cases(golden: Path) -> list[Comparison]:
+    """Compare the keypoints of every option case."""
+    figures = dict(np.load(golden / "keypoints.npz"))
+    recipe = JoyVASARecipe(golden)
+    networks = convert_corrections(CorrectionRecipe(golden))
+    rows = []
+    for name, value in run_cases(recipe, figures, networks):
+        rows.append(compare(figures, name, value, CASE_BOUND))
+    names = [name for name in figures if is_figure(name)]
+    inputs = ("keypoints/source/", "keypoints/motion/", "keypoints/landmarks")
+    names = [name for name in names if not name.startswith(inputs)]
+    return rows + forgotten(names, rows)
 
 
 def verify_size(golden: Path, size: str) -> list[Comparison]:

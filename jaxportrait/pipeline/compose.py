@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import KeypointGroups, Region, region_mask
+from jaxportrait.motion.space import KEYPOINTS, KeypointGroups, Region, region_mask
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import AnyArray, Source, pytree
 
-Composition = Literal["source", "original"]
+Composition = Literal["source", "original", "joyvasa"]
 
 PUBLISHED_GROUPS = KeypointGroups()
 
@@ -66,6 +66,9 @@ def compose(
     "original" is the audio-driven original's: the lips' motion, since rest (which is
     their first frame) if `relative`, in place of the source's expression.
 
+    "joyvasa" is JoyVASA's: as "source" since rest (which is the first frame), but with
+    lips as the motion has them.
+
     Args:
       source: the picture's source.
       motion: motion of n frames.
@@ -73,10 +76,12 @@ def compose(
       region: the part of the face that moves.
       groups: the keypoints of eyes, brows and lips.
 
-    Source: LivePortrait, its composition for a source picture.
+    Source: LivePortrait, its composition for a source picture; JoyVASA.
     """
     still = source.motion
     rest = ClipArrays.of_source(source) if rest is None else rest
+    if composition == "joyvasa":
+        return _compose_joyvasa(source, motion, rest, region, groups)
     # The original leaves the head where the source has it.
     if composition == "original":
         expression = _replace(motion.expression, rest.expression, relative)
@@ -111,6 +116,37 @@ class _Driven:
     rotation: Float[Array, "n 3 3"]
     translation: Float[Array, "n 3"]
     scale: Float[Array, "n 1"]
+
+
+def _compose_joyvasa(
+    source: Source,
+    motion: ClipArrays,
+    rest: ClipArrays,
+    region: Region,
+    groups: KeypointGroups,
+) -> Float[Array, "n k 3"]:
+    """Return the keypoints of JoyVASA's composition; see `compose`.
+
+    As published, the head's size and place move in every region, and eyes in none.
+    """
+    still = source.motion
+    driven = _add_since_rest(source, motion, rest)
+    lips = np.zeros((KEYPOINTS, 1), bool)
+    lips[list(groups.lips)] = True
+    expression = still.expression
+    if region in ("all", "expression"):
+        absolute = _either(motion.expression, still.expression)
+        expression = jnp.where(lips, absolute, driven.expression)
+    elif region == "lips":
+        expression = jnp.where(lips, driven.expression, still.expression)
+    turns = region in ("all", "pose")
+    return transform_keypoints(
+        still.keypoints,
+        driven.rotation if turns else rotation_matrix(still.pose),
+        expression,
+        driven.scale,
+        driven.translation,
+    )
 
 
 def _replace(

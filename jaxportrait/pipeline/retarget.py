@@ -48,7 +48,9 @@ class Retargeting:
 
     Attributes:
       composition: "source" moves the source's own face, "original" replaces its
-        expression by the lips of the motion, as the audio-driven original does.
+        expression by the lips of the motion, as the audio-driven original does;
+        "joyvasa" moves it since the first frame but for the lips, which are those of
+        the motion, as JoyVASA's program does.
       relative_motion: use the motion since rest; otherwise use it as it is, so that the
         source's own pose and expression do not count.
       region: the part of the face that moves.
@@ -127,9 +129,9 @@ class Retargeting:
             )
 
     def _check_video(self) -> None:
-        if self.composition == "original":
+        if self.composition != "source":
             raise ValueError(
-                'composition "original" is for pictures, and the source is a video: use "source"'
+                f'composition "{self.composition}" is for pictures, and the source is a video: use "source"'
             )
         if self.head_smoothing:
             raise ValueError(
@@ -151,6 +153,10 @@ class Retargeting:
             raise ValueError(
                 'composition "original" moves only lips, and this motion has the whole '
                 'head: use "source"'
+            )
+        if self.composition == "joyvasa" and not moves_head:
+            raise ValueError(
+                'composition "joyvasa" moves the whole head, and this motion has only lips: use "source"'
             )
         if self.head_smoothing and not moves_head:
             raise ValueError(
@@ -261,7 +267,7 @@ def scales_motion(retargeting: Retargeting) -> bool:
     """Return whether motion is scaled by the sizes of both heads."""
     if retargeting.driving_option == "pose-friendly":
         return False
-    return retargeting.composition == "source" and retargeting.relative_motion
+    return retargeting.composition != "original" and retargeting.relative_motion
 
 
 def check_openness(

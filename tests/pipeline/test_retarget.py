@@ -128,3 +128,12 @@ def test_a_head_that_does_not_move_is_not_smoothed():
         ValueError, match=r"head_smoothing is 61\.0: it must be from 0 to"
     ):
         Retargeting(head_smoothing=61.0)
+
+
+def test_the_composition_of_joyvasa_needs_a_head():
+    composed = Retargeting("joyvasa")
+    composed.check([], moves_head=True)
+    with pytest.raises(ValueError, match='composition "joyvasa" moves the whole head'):
+        composed.check([], moves_head=False)
+    with pytest.raises(ValueError, match='composition "joyvasa" is for pictures'):
+        composed.check_source(is_video=True)

@@ -114,6 +114,13 @@ def test_the_small_model_is_within_the_bounds_of_parity(golden):
     assert [row.name for row in rows if not row.passed] == []
 
 
+def test_the_keypoints_of_all_16_option_cases_are_the_published_ones(golden):
+    rows = verify_joyvasa(golden / "joyvasa", "motion")
+    cases = [row for row in rows if "/human/" in row.name or "/animal/" in row.name]
+    assert len(cases) == 16
+    assert [row.name for row in rows if not row.passed] == []
+
+
 @pytest.mark.full
 def test_the_published_size_is_within_the_bounds_of_parity(golden):
     rows = verify_joyvasa(golden / "joyvasa", "full")
