@@ -358,8 +358,8 @@ class Corrections:
         if network is None:
             return self
         eyes = self.openness[:, :2]
-        wanted = np.full((len(eyes), 1), target, np.float32)
-        opening = np.concatenate([eyes, wanted], axis=1)
+        targets = np.full((len(eyes), 1), target, np.float32)
+        opening = np.concatenate([eyes, targets], axis=1)
         return self._add(offset_opening(network, self.source, opening))
 
     def with_anchor(self, anchor: Float[Array, "1 k 3"]) -> "Corrections":
