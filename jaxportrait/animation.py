@@ -22,7 +22,7 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.portrait import Frame as Frame
 from jaxportrait.portrait import Portrait as Portrait
-from jaxportrait.ranges import FrameRate, Seed, check_value
+from jaxportrait.ranges import FrameRate, OptionError, Seed, check_value
 
 T = TypeVar("T")
 
@@ -33,9 +33,37 @@ class Sampling(MotionSampling):
 
     Attributes:
       seed: decides everything: the same seed gives the same frames.
+      natural_motion: add blinks and slight turns of the head to a driver that moves only
+        the lips.
     """
 
     seed: Seed = 0
+    natural_motion: bool = False
+
+    def check_natural(
+        self, *, moves_head: bool, head: bool, retargeting: Retargeting
+    ) -> None:
+        """Raise an OptionError if natural motion was asked for and has no place.
+
+        Args:
+          moves_head: whether the driver moves the head.
+          head: whether the head is another clip's.
+        """
+        if not self.natural_motion:
+            return
+        reason = ""
+        if moves_head:
+            reason = "the driver moves the head already"
+        elif head:
+            reason = "another file moves the head already"
+        elif retargeting.region == "lips":
+            reason = "only the region lips moves"
+        elif retargeting.composition == "original":
+            reason = 'composition "original" moves only lips'
+        elif not retargeting.relative_motion:
+            reason = "natural motion counts from the source's own"
+        if reason:
+            raise OptionError(f"{reason}: leave out natural motion")
 
 
 class MakeFrames(Protocol):

@@ -28,8 +28,10 @@ from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import layer_lips
-from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
-from jaxportrait.pipeline.edits import Edits, EditTrack, edit_parts
+from jaxportrait.motion.natural import add_natural_motion
+from jaxportrait.motion.sliders import BLINK
+from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, neutral_frames
+from jaxportrait.pipeline.edits import Edits, EditTrack, choose_sliders, edit_parts
 from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.portrait import Portrait, prepare_portrait
 from jaxportrait.ranges import OptionError
@@ -183,6 +185,9 @@ class Animator:
         if head is not None:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
         driver = self.sound_driver()
+        sampling.check_natural(
+            moves_head=driver.moves_head, head=head is not None, retargeting=retargeting
+        )
         # Motion and file share one exact rate.
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
         portrait = image if isinstance(image, Portrait) else self.prepare(image)
@@ -194,6 +199,9 @@ class Animator:
         motion = clip.resample(fps, count)
         if head is not None:
             motion = layer_lips(motion, head, self.renderer.keypoint_groups)
+        if sampling.natural_motion:
+            sliders = choose_sliders(portrait.source, self.renderer.keypoint_groups)
+            motion = add_natural_motion(motion, sliders[BLINK].above, sampling.seed)
         portrait = portrait.play(fps, count)
         keypoints = portrait.keypoints(self.renderer, motion, "mixed", retargeting)
         make_frames = partial(portrait.frames, self.renderer, keypoints)
@@ -316,6 +324,8 @@ class Animator:
         space = MOTION_SPACES["face" if driver.moves_head else "lip"]
         neutral = np.asarray(space.select(neutral_frames(1)))
         motion = MotionClip.from_values(neutral, space, fps)
+        if sampling.natural_motion:
+            motion = add_natural_motion(motion, np.zeros((KEYPOINTS, 3)), sampling.seed)
         keypoints = self.renderer.keypoints(source, motion, "mixed", retargeting)
         for _ in self.renderer.frames(source, keypoints):
             pass

@@ -52,6 +52,12 @@ def run_job(
         driver = networks.driver_config(checkpoint, driving)
     elif driving.uses_driver:
         driver = networks.sound_driver()
+    if driver is not None:
+        request.sampling.check_natural(
+            moves_head=driver.moves_head,
+            head=inputs.head is not None,
+            retargeting=request.retargeting,
+        )
     # Motion of sound has the rate of its driver, other motion its own.
     fps = request.output_fps or (driver or driving).fps
     send(notify, level_warning(request, inputs.image.shape, fps))

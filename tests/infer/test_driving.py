@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxportrait import demo
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
 from jaxportrait.media.write import VideoWriter
@@ -205,3 +206,34 @@ def test_openness_that_is_not_known_is_named(inputs, tmp_path, capsys):
         drive(inputs, "--eye-retargeting", **{"-d": path})
     assert stop.value.code == 2
     assert "of the source's eyes and lips is not known" in capsys.readouterr().err
+
+
+def test_a_lip_driver_blinks_and_nods_on_request(inputs, tmp_path):
+    template = tmp_path / "natural.safetensors"
+    run(inputs, "--natural-motion", "--template-out", str(template))
+    clip = load_motion(template)
+    # Slight turns that a lip driver does not make by itself.
+    assert 0.05 < np.ptp(angles_of(clip.rotation)) < 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"--head-from": "nod"}, "another file moves the head already: leave out"),
+        ({"--region": "lips"}, "only the region lips moves: leave out"),
+        ({"-d": "nod"}, "options of sampling are for sound"),
+        ({"--checkpoint": demo.CHECKPOINT}, "the driver moves the head already"),
+    ],
+)
+def test_natural_motion_without_a_place_is_refused(
+    inputs, tmp_path, capsys, options, message
+):
+    path = tmp_path / "nod.safetensors"
+    save_motion(nod(8), path)
+    words = {name: path if value == "nod" else value for name, value in options.items()}
+    with pytest.raises(SystemExit) as stop:
+        drive(inputs, "--natural-motion", **words)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "loading" not in error
