@@ -11,7 +11,8 @@ from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.checkpoint import AUTO_DRIVER
-from jaxportrait.driving import DrivingKind
+from jaxportrait.drivers.video import DrivingCrop
+from jaxportrait.driving import DrivingKind, makes_picture
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.write import (
@@ -30,8 +31,8 @@ class Inputs:
 
     Attributes:
       source: picture with a face.
-      driving: speech recording (wav, mp3, m4a, flac, ogg, ...), video whose face moves
-        the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
+      driving: speech recording (wav, mp3, m4a, flac, ogg, ...), video or picture whose
+        face moves the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`; the demo's know only drawn heads.
       driver: driver of the checkpoint that makes motion of speech, where it has several;
@@ -54,8 +55,8 @@ class Output:
 
     Attributes:
       output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
-        .webp, or FOLDER/%06d.png or .jpg); or a folder for `SOURCE--DRIVING.mp4`,
-        created if it is missing.
+        .webp, or FOLDER/%06d.png or .jpg; NAME.png or .jpg for a driving picture); or a
+        folder for `SOURCE--DRIVING.mp4` (.png), created if it is missing.
       output_fps: frame rate, in frames per second; by default that of the motion: for
         speech the driver's, 30 of a flow transformer and 25 of JoyVASA.
       template_out: file (.safetensors) to which the motion is saved as well, to drive
@@ -77,17 +78,17 @@ class Output:
     encoder: Encoder = "auto"
 
 
-def clip_name(source: str, driving: str) -> str:
+def clip_name(source: str, driving: str, suffix: str = ".mp4") -> str:
     """Return a name for the clip of a picture and a recording.
 
     It has both names, so that one folder holds many clips. Where that is too long, each
     of them has at least half of the room.
     """
-    room = MAX_NAME_BYTES - len("--.mp4")
+    room = MAX_NAME_BYTES - len(f"--{suffix}")
     half = room // 2
     driving = shorten(driving, max(half, room - len(os.fsencode(source))))
     source = shorten(source, room - len(os.fsencode(driving)))
-    return f"{source}--{driving}.mp4"
+    return f"{source}--{driving}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Options:
       output: the video.
       sampling: generation of motion from sound.
       composition: use of the motion on the source.
+      crop: the face in a driving video or picture.
       detection: the face in the picture.
       device: device and precision.
       debug: show the traceback of an error.
@@ -152,6 +154,7 @@ class Options:
     composition: OmitArgPrefixes[DisallowNone[Retargeting]] = field(
         default_factory=Retargeting
     )
+    crop: OmitArgPrefixes[DrivingCrop] = field(default_factory=DrivingCrop)
     detection: OmitArgPrefixes[FaceDetection] = field(default_factory=FaceDetection)
     device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False
@@ -164,6 +167,7 @@ class Options:
             output=self.clip_path(),
             driving_kind=self.input.driving_kind,
             head_from=self.input.head_from,
+            crop=self.crop,
             face=self.detection.face,
             max_size=self.output.max_size,
             sampling=self.sampling,
@@ -188,7 +192,10 @@ class Options:
             raise ValueError(
                 f"{target} ends in {target.suffix}: clips end in {choices}; make the folder first if it is one"
             )
-        return target / clip_name(self.input.source.stem, self.input.driving.stem)
+        driving = self.input.driving
+        is_picture = makes_picture(driving, self.input.driving_kind)
+        suffix = ".png" if is_picture else ".mp4"
+        return target / clip_name(self.input.source.stem, driving.stem, suffix)
 
     def networks(self) -> Networks:
         """Return the networks and the face detector that these options name."""

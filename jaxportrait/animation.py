@@ -17,7 +17,7 @@ from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import trim_to_even
 from jaxportrait.media.rates import exact_rate
-from jaxportrait.media.write import Encoder, VideoWriter, find_container
+from jaxportrait.media.write import Encoder, VideoWriter, check_count, find_container
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.retarget import Retargeting as Retargeting
 from jaxportrait.portrait import Frame as Frame
@@ -133,7 +133,8 @@ class Animation:
         """Write the clip, whole or not at all.
 
         The suffix decides how: .mp4, .mkv and .webm hold the sound as well, .gif and
-        .webp do not; `FOLDER/%06d.png` or `.jpg` makes a folder of pictures.
+        .webp do not; `FOLDER/%06d.png` or `.jpg` makes a folder of pictures, and
+        `NAME.png` or `.jpg` a picture of a clip with one frame.
 
         Args:
           target: path to write to, where an earlier clip is replaced; or a binary file
@@ -171,6 +172,8 @@ class Animation:
         encoder: Encoder,
         on_frame: Callable[[], None],
     ) -> None:
+        # Before the first frame, which takes seconds.
+        check_count(path, len(self))
         with VideoWriter(
             path,
             size=self.size,

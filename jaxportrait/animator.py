@@ -20,7 +20,7 @@ from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
 from jaxportrait.drivers.base import Driver, frame_count
 from jaxportrait.drivers.registry import load_driver
-from jaxportrait.drivers.video import VideoDriver
+from jaxportrait.drivers.video import DrivingCrop, VideoDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
@@ -219,7 +219,8 @@ class Animator:
         """Return the clip of a portrait that moves as another face does.
 
         The first frame of the motion leaves the portrait as it is, unless the motion is
-        absolute.
+        absolute. Motion of one frame, as of a picture, counts from a neutral face, and
+        leaves the head in its place.
 
         Args:
           image: a picture, as in `prepare`, or a portrait that was prepared before.
@@ -237,7 +238,8 @@ class Animator:
         count = frame_count(len(motion) / motion.fps, fps)
         motion = motion.resample(fps, count)
         portrait = portrait.play(fps, count)
-        keypoints = portrait.keypoints(self.renderer, motion, "first", retargeting)
+        rest = "neutral" if len(motion) == 1 else "first"
+        keypoints = portrait.keypoints(self.renderer, motion, rest, retargeting)
         make_frames = partial(portrait.frames, self.renderer, keypoints)
         return Animation(portrait.size, fps, audio, motion, keypoints, make_frames)
 
@@ -276,20 +278,32 @@ class Animator:
         return Animation(portrait.size, track.fps, None, motion, keypoints, make_frames)
 
     def read_motion(self, video: str | Path, fps: float) -> MotionClip:
-        """Read the motion of the largest face of a video, at so many frames a second.
+        """Read the motion of the largest face of a video, at so many frames a second,
+        with the openness of eyes and lips where the detector tells it.
 
         Raises:
           NoFaceError: there is no steady face.
           ValueError, OSError: the file cannot be read.
         """
-        driver = VideoDriver(
+        return self.video_driver(fps, reads_openness=True).make(video)
+
+    def video_driver(
+        self,
+        fps: float,
+        *,
+        crop: DrivingCrop = DrivingCrop(),
+        reads_openness: bool = False,
+    ) -> VideoDriver:
+        """Return a reader of the motion of faces; see `VideoDriver` for details."""
+        return VideoDriver(
             read=self.renderer.read,
             detector=self.detector,
             image_size=self.renderer.image_size,
             zoom=self.renderer.crop_zoom,
             fps=fps,
+            crop=crop,
+            reads_openness=reads_openness and self.detector.tells_openness,
         )
-        return driver.make(video)
 
     def check_retargeting(self, retargeting: Retargeting) -> None:
         """Raise a ValueError unless the driver's motion can be used so."""

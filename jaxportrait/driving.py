@@ -1,18 +1,23 @@
-"""The driving input of a clip: sound, a video, or motion, as its content tells."""
+"""The driving input of a clip: sound, a video, a picture or motion, as its content
+tells."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from jaxportrait.animation import Animation, Portrait, Retargeting, Sampling
 from jaxportrait.animator import Animator
+from jaxportrait.drivers.video import DrivingCrop, Pictures
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.demux import open_media, video_streams
+from jaxportrait.media.image import holds_picture, read_image
 from jaxportrait.media.video import VideoReader
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.file import is_motion_file, load_motion
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.motion.template import is_template, read_template
+from jaxportrait.pipeline.retarget import check_source_openness
 
 DrivingKind = Literal["auto", "audio"]
 
@@ -26,12 +31,19 @@ class ClipOptions:
       head: input whose motion moves all but the lips; only for sound.
       retargeting: options of the source's motion.
       output_fps: frames per second.
+      crop: the square that is cut out of driving pictures.
+      keeps_openness: openness of eyes and lips is read with the motion, where the
+        detector tells it.
+      remark: called with a line for a user about the driving pictures.
     """
 
     sampling: Sampling
     retargeting: Retargeting
     output_fps: float
-    head: "DrivingMotion | DrivingVideo | None" = None
+    head: "DrivingMotion | DrivingPictures | None" = None
+    crop: DrivingCrop = field(default_factory=DrivingCrop)
+    keeps_openness: bool = False
+    remark: Callable[[str], None] = lambda line: None
 
 
 class Driving(Protocol):
@@ -41,6 +53,8 @@ class Driving(Protocol):
       audio: sound of the clip; None for a silent one.
       fps: rate of the clip, unless another is asked for.
       uses_driver: True where the checkpoint's driver makes the motion.
+      is_still: one picture, which makes one picture.
+      has_pictures: there are pictures, out of which a face is cropped.
       summary: a line for a user about what is used of the file; may be empty.
       stage: the name of the making of motion.
     """
@@ -53,6 +67,12 @@ class Driving(Protocol):
 
     @property
     def uses_driver(self) -> bool: ...
+
+    @property
+    def is_still(self) -> bool: ...
+
+    @property
+    def has_pictures(self) -> bool: ...
 
     @property
     def summary(self) -> str: ...
@@ -73,6 +93,8 @@ class DrivingSound:
     summary: str = ""
     fps: float = MOTION_FPS
     uses_driver: bool = True
+    is_still: bool = False
+    has_pictures: bool = False
 
     @property
     def stage(self) -> str:
@@ -81,7 +103,7 @@ class DrivingSound:
     def animate(
         self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
-        head = None if options.head is None else options.head.motion(animator)
+        head = None if options.head is None else options.head.motion(animator, options)
         return animator.animate(
             portrait,
             self.audio,
@@ -100,13 +122,18 @@ class DrivingMotion:
     audio: None = None
     summary: str = ""
     uses_driver: bool = False
+    has_pictures: bool = False
     stage: str = "retargeting the motion"
+
+    @property
+    def is_still(self) -> bool:
+        return len(self.clip) == 1
 
     @property
     def fps(self) -> float:
         return self.clip.fps
 
-    def motion(self, animator: Animator) -> MotionClip:
+    def motion(self, animator: Animator, options: ClipOptions) -> MotionClip:
         return self.clip
 
     def animate(
@@ -121,25 +148,50 @@ class DrivingMotion:
 
 
 @dataclass(frozen=True)
-class DrivingVideo:
-    """A video, whose face moves the portrait, and whose sound is kept."""
+class DrivingPictures:
+    """A video or a picture, whose face moves the portrait; a video's sound is kept.
 
-    path: Path
+    Attributes:
+      pictures: times and pictures, read again for every use.
+    """
+
+    pictures: Pictures
     fps: float
-    audio: Audio | None
-    summary: str
+    audio: Audio | None = None
+    summary: str = ""
+    is_still: bool = False
     uses_driver: bool = False
-    stage: str = "reading the motion of the video"
+    has_pictures: bool = True
 
-    def motion(self, animator: Animator) -> MotionClip:
-        return animator.read_motion(self.path, self.fps)
+    @property
+    def stage(self) -> str:
+        kind = "picture" if self.is_still else "video"
+        return f"reading the motion of the {kind}"
+
+    def motion(self, animator: Animator, options: ClipOptions) -> MotionClip:
+        driver = animator.video_driver(
+            self.fps, crop=options.crop, reads_openness=options.keeps_openness
+        )
+        face = driver.follow(self.pictures)
+        if face.track.absences:
+            options.remark(
+                f"{face.track.absences} in the driving video, and the motion goes straight from before to after it"
+            )
+        return driver.read_face(face)
 
     def animate(
         self, animator: Animator, portrait: Portrait, options: ClipOptions
     ) -> Animation:
+        # Both before the pictures are read, which takes long.
+        check_source_openness(options.retargeting, portrait.openness)
+        if options.retargeting.retargets and not animator.detector.tells_openness:
+            raise ValueError(
+                f"the detector {animator.detector.name} does not tell how far the driving eyes and lips open: "
+                "use a face detector with landmarks, such as mesh or insightface"
+            )
         return animator.drive(
             portrait,
-            self.motion(animator),
+            self.motion(animator, options),
             audio=self.audio,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
@@ -163,6 +215,8 @@ def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
         return DrivingMotion(read_template(path))
     if kind == "audio":
         return DrivingSound(Audio.open(path, allow_video=True))
+    if holds_picture(path):
+        return DrivingPictures([(0.0, read_image(path))], MOTION_FPS, is_still=True)
     with open_media(path) as container:
         has_pictures = bool(video_streams(container))
         has_sound = bool(container.streams.audio)
@@ -171,7 +225,7 @@ def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
     return _open_video(path, has_sound)
 
 
-def open_head(path: Path, driving: Driving) -> DrivingMotion | DrivingVideo:
+def open_head(path: Path, driving: Driving) -> DrivingMotion | DrivingPictures:
     """Open the file whose motion moves all but the lips.
 
     Args:
@@ -186,19 +240,34 @@ def open_head(path: Path, driving: Driving) -> DrivingMotion | DrivingVideo:
             "only sound leaves the head to another file: drive by a sound, or leave out that file"
         )
     head = open_driving(path)
-    if isinstance(head, DrivingMotion | DrivingVideo):
+    if isinstance(head, DrivingMotion | DrivingPictures) and not head.is_still:
         return head
-    raise ValueError(f"{path} is a sound: the head needs a video or a file of motion")
+    kind = "one picture" if head.is_still else "a sound"
+    raise ValueError(f"{path} is {kind}: the head needs a video or a file of motion")
 
 
-def _open_video(path: Path, has_sound: bool) -> DrivingVideo:
+def makes_picture(path: Path, kind: DrivingKind = "auto") -> bool:
+    """Return whether a driving file makes one picture: a picture, or motion of one
+    frame.
+
+    Raises:
+      ValueError, OSError: it cannot be read.
+    """
+    if kind == "audio":
+        return False
+    holds_motion = is_motion_file(path) or is_template(path)
+    return open_driving(path).is_still if holds_motion else holds_picture(path)
+
+
+def _open_video(path: Path, has_sound: bool) -> DrivingPictures:
     # A rate that the file does not state is 0.
-    fps = float(VideoReader(path).fps) or MOTION_FPS
+    video = VideoReader(path)
+    fps = float(video.fps) or MOTION_FPS
     audio = Audio.open(path, allow_video=True) if has_sound else None
     summary = f"{path.name} drives by its picture"
     if audio is not None:
         summary += ', and its sound is kept (driving kind "audio" uses only its sound)'
-    return DrivingVideo(path, fps, audio, summary)
+    return DrivingPictures(video, fps, audio, summary)
 
 
 def clip_seconds(driving: Driving) -> float:

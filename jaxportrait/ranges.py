@@ -100,6 +100,10 @@ Variance = Annotated[float, Range(0, 1)]
 """Variance of a value of motion; expressions are far smaller than 1."""
 TimeConstant = Annotated[float, Range(0, 60)]
 """Seconds; a head that follows by a minute stands still."""
+CropScale = Annotated[float, Range(1, 10)]
+"""Side of a crop in sides of the face that it holds."""
+CropShift = Annotated[float, Range(-1, 1)]
+"""Shift of a crop in its sides."""
 Rate = Annotated[float, Range(above=0, most=1)]
 """A learning rate."""
 FrameRate = Annotated[float, Range(1, 240)]

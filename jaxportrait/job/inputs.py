@@ -1,7 +1,7 @@
 """The inputs of a job, read and checked before networks are loaded."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +9,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxportrait.animation import Sampling
+from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import (
     Driving,
     DrivingMotion,
-    DrivingVideo,
+    DrivingPictures,
     open_driving,
     open_head,
 )
 from jaxportrait.job.request import Request
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import (
+    STILLS,
     Encoding,
     check_place,
     choose_container,
@@ -37,7 +39,7 @@ class Inputs:
     """
 
     driving: Driving
-    head: DrivingMotion | DrivingVideo | None
+    head: DrivingMotion | DrivingPictures | None
     image: UInt8[np.ndarray, "h w 3"]
 
 
@@ -57,7 +59,9 @@ def read_inputs(request: Request) -> Inputs:
         raise ValueError(
             "options of sampling are for sound, and other motion is not sampled: leave them out"
         )
+    check_form(request, driving)
     head = request.head_from and open_head(request.head_from, driving)
+    check_crop(request, (driving, head or None))
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
     Encoding.choose(
@@ -76,6 +80,37 @@ def input_files(request: Request) -> list[Path]:
     if request.head_from is not None:
         files.append(request.head_from)
     return files
+
+
+def check_form(request: Request, driving: Driving) -> None:
+    """Raise a ValueError unless the output can hold what the driving file makes: one
+    picture, or a clip."""
+    output = request.output
+    if not driving.is_still:
+        if choose_container(output).is_still:
+            raise ValueError(
+                f"{output} holds one picture, and {request.driving} makes a clip: end the name in .mp4, "
+                f"or number the pictures, FOLDER/%06d{output.suffix}"
+            )
+        return
+    if output.suffix.lower() not in STILLS:
+        names = ", ".join(STILLS)
+        raise ValueError(
+            f"{request.driving} makes one picture, and {output} is for clips: end the name in one of {names}"
+        )
+    if request.output_fps is not None:
+        raise ValueError("one picture has no rate of frames: leave out output_fps")
+
+
+def check_crop(request: Request, inputs: Sequence[Driving | None]) -> None:
+    """Raise a ValueError for options of the driving crop without driving pictures."""
+    has_pictures = any(
+        driving is not None and driving.has_pictures for driving in inputs
+    )
+    if request.crop != DrivingCrop() and not has_pictures:
+        raise ValueError(
+            "the driving crop is cut out of videos and pictures, and nothing is cropped here: leave it out"
+        )
 
 
 def check_folder(folder: Path) -> None:

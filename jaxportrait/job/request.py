@@ -9,6 +9,7 @@ from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.animator import Animator, DType
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.kinds import DriverConfig
+from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import Driving, DrivingKind
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.write import Encoder
@@ -49,12 +50,13 @@ class Request:
 
     Attributes:
       source: picture with a face.
-      driving: speech recording, driving video, or file of motion.
+      driving: speech recording, driving video or picture, or file of motion.
       output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
-        its folder is created if it is missing.
+        a driving picture makes a picture. Its folder is created if it is missing.
       driving_kind: "audio" uses only the sound of a driving video.
       head_from: video or file of motion that moves all but the lips of a clip that is
         driven by sound.
+      crop: the square that is cut out of driving pictures.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       max_size: longest side of the video in pixels, to which a larger picture is
@@ -72,6 +74,7 @@ class Request:
     output: Path
     driving_kind: DrivingKind = "auto"
     head_from: Path | None = None
+    crop: DrivingCrop = field(default_factory=DrivingCrop)
     face: Natural | None = None
     max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)

@@ -82,7 +82,13 @@ def run_job(
         send(notify, uncertain_warning(portrait))
         with stage(driving.stage):
             options = ClipOptions(
-                request.sampling, request.retargeting, fps, inputs.head
+                request.sampling,
+                request.retargeting,
+                fps,
+                inputs.head,
+                crop=request.crop,
+                keeps_openness=keeps_openness(request),
+                remark=lambda line: notify(JobWarning("faces", line)),
             )
             animation = driving.animate(animator, portrait, options)
         if request.template_out is not None:
@@ -95,6 +101,11 @@ def run_job(
             send(notify, photograph_warning(request, networks))
     path = final_place(request.output)
     return ClipFile(path, animation.seconds, animation.size)
+
+
+def keeps_openness(request: Request) -> bool:
+    """Return whether the openness of driving eyes and lips is used or saved."""
+    return request.retargeting.retargets or request.template_out is not None
 
 
 def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:

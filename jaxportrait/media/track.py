@@ -7,7 +7,13 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from jaxportrait.media.crop import CLIP_SCALE, FaceRectangle, clip_rectangle, frame_face
+from jaxportrait.media.crop import (
+    CLIP_SCALE,
+    CLIP_SHIFT,
+    FaceRectangle,
+    clip_rectangle,
+    frame_face,
+)
 from jaxportrait.media.faces import Detector, Face, NoFaceError
 
 LOOK_INTERVAL = 0.2
@@ -24,6 +30,10 @@ farther."""
 LARGEST_GROWTH = 1.5
 """Ratio of a hull to the median hull, or its inverse, beyond which it's an error."""
 
+RECENT_LOOKS = 5
+"""Looks whose median stands for the place of a face that walks."""
+SMOOTHING = 1.0
+"""Seconds over whose mean a square that follows a face is smoothed."""
 LONGEST_ABSENCE = 0.6
 """Seconds between two sightings; over more, the face is out of sight. Detectors miss it
 in single looks."""
@@ -40,13 +50,45 @@ class Track:
 
     Attributes:
       times: seconds of every frame on the file's clock.
-      rectangle: the square, in pixels of the frames.
+      hulls: center x, center y and side of the face's hull in every frame, in pixels.
       parts: parts of the clip that show the face throughout, in order.
+      zoom: how many times tighter than published the face is framed.
+      is_cropped: the pictures are crops already, and are used whole.
     """
 
     times: Float64[np.ndarray, " frames"]
-    rectangle: FaceRectangle
+    hulls: Float64[np.ndarray, "frames 3"]
     parts: tuple[Part, ...]
+    zoom: float = 1.0
+    is_cropped: bool = False
+
+    @property
+    def rectangle(self) -> FaceRectangle:
+        """The square that holds the face in all frames, framed as published."""
+        return self.square()
+
+    def square(
+        self, scale: float = CLIP_SCALE, vx: float = 0.0, vy: float = CLIP_SHIFT
+    ) -> FaceRectangle:
+        """Return the one square that holds the face in all frames; see
+        `clip_rectangle`."""
+        return self._frame(self.hulls, scale, vx, vy)
+
+    def squares(
+        self, scale: float = CLIP_SCALE, vx: float = 0.0, vy: float = CLIP_SHIFT
+    ) -> list[FaceRectangle]:
+        """Return a square for each frame, which follows the face."""
+        return [self._frame(hull[None], scale, vx, vy) for hull in self.hulls]
+
+    def _frame(
+        self, hulls: Float64[np.ndarray, "n 3"], scale: float, vx: float, vy: float
+    ) -> FaceRectangle:
+        rectangles = []
+        for x, y, size in hulls.tolist():
+            rectangles.append(FaceRectangle((x, y), size))
+        if self.is_cropped:
+            return frame_face(rectangles[0], upright=False)
+        return clip_rectangle(rectangles, scale / self.zoom, vx, vy)
 
     @property
     def longest_part(self) -> Part:
@@ -69,6 +111,8 @@ def track_face(
     frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]],
     detector: Detector,
     zoom: float = 1.0,
+    *,
+    walks: bool = False,
 ) -> Track:
     """Follow the face that is largest at first.
 
@@ -79,6 +123,8 @@ def track_face(
       frames: times in seconds and RGB pictures, in order.
       detector: finds faces in a picture.
       zoom: how many times tighter than published to frame the face.
+      walks: the face may leave its place, as long as it moves steadily; its hulls are
+        smoothed.
 
     Raises:
       NoFaceError: fewer than half of the looks find the face.
@@ -96,9 +142,9 @@ def track_face(
         looks.append(seconds)
         faces = detector.find(image)
         if faces:
-            face = _choose_face(faces, sightings)
+            face = _choose_face(faces, sightings[-RECENT_LOOKS if walks else 0 :])
             sightings.append((seconds, face.hull))
-    steady = _without_strays(sightings)
+    steady = _without_strays(sightings, walks)
     clock = np.array(times)
     parts = _parts(clock, [seconds for seconds, _ in steady])
     if not looks or len(steady) < LEAST_SIGHTINGS * len(looks):
@@ -108,8 +154,8 @@ def track_face(
             f"{len(looks)} looks{absences}: the clip needs one face seen from the "
             "front that stays in place"
         )
-    rectangle = _frame(clock, steady, detector, zoom)
-    return Track(clock, rectangle, parts)
+    hulls = _interpolate(clock, steady, walks)
+    return Track(clock, hulls, parts, zoom, detector.keeps_crop)
 
 
 def _parts(
@@ -176,18 +222,28 @@ def _largest(faces: list[Face]) -> Face:
     return max(faces, key=lambda face: face.area)
 
 
-def _without_strays(sightings: list[Sighting]) -> list[Sighting]:
+def _without_strays(sightings: list[Sighting], walks: bool) -> list[Sighting]:
     """Leave out errors of the detector: hulls far from the median or of another
     size."""
     if not sightings:
         return []
-    steady = _is_steady(_rows(sightings))
+    steady = _is_steady(_rows(sightings), walks)
     pairs = zip(sightings, steady, strict=True)
     return [sighting for sighting, keep in pairs if keep]
 
 
-def _is_steady(rows: Float64[np.ndarray, "looks 3"]) -> Bool[np.ndarray, " looks"]:
-    x, y, size = np.median(rows, axis=0)
+def _is_steady(
+    rows: Float64[np.ndarray, "looks 3"], walks: bool
+) -> Bool[np.ndarray, " looks"]:
+    # A face that walks is compared with where it was just before and after.
+    if walks:
+        # SciPy's filters take long to import, and most clips do not use them.
+        from scipy.ndimage import median_filter
+
+        middle = median_filter(rows, size=(RECENT_LOOKS, 1), mode="nearest")
+    else:
+        middle = np.median(rows, axis=0, keepdims=True)
+    x, y, size = middle.T
     near = np.hypot(rows[:, 0] - x, rows[:, 1] - y) <= FARTHEST_STRAY * size
     small = rows[:, 2] <= LARGEST_GROWTH * size
     large = rows[:, 2] * LARGEST_GROWTH >= size
@@ -199,20 +255,19 @@ def _rows(sightings: list[Sighting]) -> Float64[np.ndarray, "looks 3"]:
     return np.array([(*hull.center, hull.size) for _, hull in sightings])
 
 
-def _frame(
-    times: Float64[np.ndarray, " frames"],
-    sightings: list[Sighting],
-    detector: Detector,
-    zoom: float,
-) -> FaceRectangle:
-    """Return the square to cut out; clips that are already cropped stay as they are."""
-    if detector.keeps_crop:
-        return frame_face(sightings[0][1], upright=False)
-    # Between two sightings, the hull moves and grows linearly.
+def _interpolate(
+    times: Float64[np.ndarray, " frames"], sightings: list[Sighting], walks: bool
+) -> Float64[np.ndarray, "frames 3"]:
+    """Return the hull in every frame: between two sightings, it moves and grows
+    linearly."""
     looks = [seconds for seconds, _ in sightings]
-    columns = _rows(sightings).T
-    x, y, size = (np.interp(times, looks, column).tolist() for column in columns)
-    hulls = []
-    for values in zip(x, y, size, strict=True):
-        hulls.append(FaceRectangle(values[:2], values[2]))
-    return clip_rectangle(hulls, CLIP_SCALE / zoom)
+    columns = [np.interp(times, looks, column) for column in _rows(sightings).T]
+    hulls = np.stack(columns, axis=1)
+    if not walks:
+        return hulls
+    from scipy.ndimage import uniform_filter1d
+
+    # The detector's noise would shake the square.
+    frames_a_second = (len(times) - 1) / max(times[-1] - times[0], LOOK_INTERVAL)
+    width = max(1, round(SMOOTHING * frames_a_second))
+    return uniform_filter1d(hulls, width, axis=0, mode="nearest")

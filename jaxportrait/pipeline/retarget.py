@@ -276,11 +276,7 @@ def check_openness(
     openness: Openness | Float32[np.ndarray, "n 3"] | None,
 ) -> None:
     """Raise a ValueError where the openness of eyes or lips is needed and unknown."""
-    if retargeting.needs_openness and openness is None:
-        raise ValueError(
-            "the openness of the source's eyes and lips is not known: use a face detector "
-            "with landmarks, such as mesh or insightface"
-        )
+    check_source_openness(retargeting, openness)
     if retargeting.eye_retargeting and clip.eyes is None:
         raise ValueError(
             "the motion does not say how far the eyes open: leave out eye retargeting"
@@ -288,6 +284,16 @@ def check_openness(
     if retargeting.lip_retargeting and clip.lips is None:
         raise ValueError(
             "the motion does not say how far the lips open: leave out lip retargeting"
+        )
+
+
+def check_source_openness(retargeting: Retargeting, openness: Openness | None) -> None:
+    """Raise a ValueError where the openness of the source's face is needed and
+    unknown."""
+    if retargeting.needs_openness and openness is None:
+        raise ValueError(
+            "the openness of the source's eyes and lips is not known: use a face detector "
+            "with landmarks, such as mesh or insightface"
         )
 
 

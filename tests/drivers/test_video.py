@@ -1,13 +1,22 @@
 """The video driver: one box for the clip, and the motion of the face in it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxportrait.drivers.video import VideoDriver, crop_frames
+from jaxportrait.drivers.video import DrivingCrop, VideoDriver, crop_frames
 from jaxportrait.media.crop import FaceRectangle, crop_face, network_input
-from jaxportrait.media.faces import NoFaceError, open_detector
+from jaxportrait.media.faces import (
+    Detector,
+    Face,
+    NoFaceError,
+    Openness,
+    open_detector,
+)
 from jaxportrait.media.video import VideoReader
+from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
 from tests.train.portraits import save_small_checkpoint
 from tests.train.videos import draw_head, write_head
@@ -109,3 +118,100 @@ def test_crops_are_the_same_square_of_every_picture():
     for picture, crop in zip(pictures, crops, strict=True):
         expected = network_input(crop_face(picture, box), 32)
         assert_array_equal(crop, expected)
+
+
+def pictures_of(count: int) -> list[tuple[float, np.ndarray]]:
+    """Pictures of an even grey that tells their number, ten a second."""
+    return [(i / 10, np.full((64, 96, 3), 10 * i, np.uint8)) for i in range(count)]
+
+
+class PaintedFace:
+    """Finds the same face in every picture, but for some that lack it."""
+
+    tells_openness = True
+
+    def __init__(self, hidden=()):
+        self.hidden = hidden
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        number = round(image.mean() / 10)
+        if number in self.hidden:
+            return []
+        return [OpenFace((30, 20, 50, 40), 1.0, FaceRectangle((40.0, 30.0), 20.0))]
+
+
+class OpenFace(Face):
+    @property
+    def openness(self) -> Openness:
+        return Openness((0.1, 0.2), 0.3)
+
+
+@pytest.mark.parametrize(
+    ("crop", "square"),
+    [
+        (DrivingCrop(), FaceRectangle((40.0, 25.6), 44.0)),
+        (DrivingCrop("clip", 3.0, 0.1, 0.0), FaceRectangle((46.0, 30.0), 60.0)),
+        (DrivingCrop("tracked"), FaceRectangle((40.0, 25.6), 44.0)),
+        (DrivingCrop("none"), FaceRectangle((48.0, 32.0), 64.0)),
+    ],
+    ids=["clip", "framed", "tracked", "none"],
+)
+def test_the_crop_is_as_asked(driver, crop, square):
+    painted = replace(driver, detector=Detector("painted", PaintedFace()), crop=crop)
+    squares = painted.follow(pictures_of(6)).squares
+    assert len(squares) == 6
+    for found in squares:
+        assert found.center == pytest.approx(square.center)
+        assert found.size == pytest.approx(square.size)
+
+
+def test_crops_that_cannot_be_are_named(driver):
+    with pytest.raises(OptionError, match="choose one of clip, tracked, none"):
+        DrivingCrop("auto")
+    with pytest.raises(OptionError, match="already cropped are not framed"):
+        DrivingCrop("none", 3.0)
+    framed = replace(
+        driver, detector=open_detector("none"), crop=DrivingCrop("clip", 3.0)
+    )
+    with pytest.raises(ValueError, match="the detector none uses pictures as they are"):
+        framed.follow(pictures_of(2))
+
+
+def test_openness_is_read_with_the_motion(driver):
+    detector = Detector("painted", PaintedFace(hidden=(3,)))
+    silent = replace(driver, detector=detector, fps=10)
+    assert silent.read_face(silent.follow(pictures_of(6))).eyes is None
+    reader = replace(silent, reads_openness=True)
+    motion = reader.read_face(reader.follow(pictures_of(6)))
+    np.testing.assert_allclose(motion.eyes, [[0.1, 0.2]] * 6, rtol=1e-6)
+    np.testing.assert_allclose(motion.lips, [[0.3]] * 6, rtol=1e-6)
+
+
+def test_motion_goes_straight_while_the_face_is_out_of_sight(driver):
+    detector = Detector("painted", PaintedFace(hidden=range(8, 16)))
+    hidden = replace(driver, detector=detector, fps=10)
+    face = hidden.follow(pictures_of(24))
+    assert face.track.absences == "the face is out of sight from 0.60 to 1.60 s"
+    motion = hidden.read_face(face)
+    assert len(motion) == 24
+    before = motion.expression[6]
+    after = motion.expression[16]
+    middle = (before + after) / 2
+    assert np.abs(after - before).max() > 0
+    np.testing.assert_allclose(motion.expression[11], middle, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fps", "shown"), [(10, [0, 1, 2, 3]), (5, [0, 2, 3]), (20, [0, 0, 1, 2, 2])]
+)
+def test_crops_are_those_of_the_frames_times(driver, fps, shown):
+    painted = replace(driver, crop=DrivingCrop("none"))
+    face = painted.follow(pictures_of(4))
+    crops = list(face.crops_at(fps, len(shown)))
+    assert [round(crop.mean() / 10) for crop in crops] == shown
+
+
+def test_one_picture_is_a_clip_of_one_frame(driver):
+    painted = replace(driver, crop=DrivingCrop("none"))
+    motion = painted.read_face(painted.follow(pictures_of(1)))
+    assert len(motion) == 1

@@ -79,7 +79,7 @@ def test_the_suffix_decides_the_container(inputs, tmp_path, capsys):
     [
         ("talk.avi", "ends in .avi: clips end in .mp4"),
         ("folder.mp4", "folder.mp4 is a folder"),
-        ("talk.png", "name them FOLDER/%06d.png"),
+        ("talk.png", "or number the pictures, FOLDER/%06d.png"),
         ("face.png/%d.jpg", "face.png is a file"),
         ("ä" * 126 + ".mp4", "longer than 255 bytes"),
         ("face.png/talk.mp4", "cannot be written to"),

@@ -7,7 +7,7 @@ import pytest
 
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Face
-from jaxportrait.media.faces.openness import openness_of
+from jaxportrait.media.faces.openness import Openness, fill_openness, openness_of
 
 # Middle above, middle below and both corners: left eye, right eye, lips.
 FINE = ((6, 18, 0, 12), (30, 42, 24, 36), (90, 102, 48, 66))
@@ -67,3 +67,13 @@ def test_a_face_reads_its_finest_landmarks():
     points = face_of(203, FINE)
     fine = replace(coarse, fine_landmarks=points)
     assert fine.openness == openness_of(points)
+
+
+def test_openness_is_interpolated_over_frames_that_do_not_tell_it():
+    first = Openness((0.2, 0.3), 0.0)
+    last = Openness((0.4, 0.5), 0.2)
+    filled = fill_openness([None, first, None, last])
+    expected = [[0.2, 0.3, 0.0], [0.2, 0.3, 0.0], [0.3, 0.4, 0.1], [0.4, 0.5, 0.2]]
+    np.testing.assert_allclose(filled, expected, rtol=1e-6)
+    assert fill_openness([None, first, None]) is None
+    assert fill_openness([]) is None

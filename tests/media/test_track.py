@@ -109,3 +109,32 @@ def test_another_face_elsewhere_is_an_absence():
 
     track = track_face(clip_of(3), detector_of(find))
     assert track.parts == ((0.0, 0.8), (1.8, 2.9))
+
+
+def walk_of(seconds: float) -> Detector:
+    """A detector of a face that walks by 10 pixels a frame, with an error at 1 s."""
+
+    def find(image: np.ndarray) -> list[Face]:
+        number = number_of(image)
+        return [face_at(900 if number == 10 else 100 + 10 * number, 60)]
+
+    return detector_of(find)
+
+
+def test_a_square_follows_a_face_that_walks():
+    with pytest.raises(NoFaceError, match="steady face in"):
+        track_face(clip_of(4), walk_of(4))
+    track = track_face(clip_of(4), walk_of(4), walks=True)
+    places = [square.center[0] for square in track.squares()]
+    # A mean over a second is half a frame late; at the ends it has fewer frames.
+    np.testing.assert_allclose(places[5:-6], 95 + 10 * np.arange(5, 34), atol=1e-6)
+    sizes = [square.size for square in track.squares()]
+    np.testing.assert_allclose(sizes, 2.2 * 40)
+
+
+def test_squares_are_framed_as_asked():
+    track = track_face(clip_of(1), detector_of(lambda image: [face_at(100, 60)]))
+    square = track.square(1.5, 0.1, 0.2)
+    assert square.size == pytest.approx(60)
+    assert square.center == pytest.approx((106, 72))
+    assert track.squares(1.5, 0.1, 0.2) == [square] * 10

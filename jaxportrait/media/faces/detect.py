@@ -16,6 +16,7 @@ from jaxportrait.media.faces.haar import HaarDetector
 from jaxportrait.media.faces.insightface import InsightFaceDetector
 from jaxportrait.media.faces.iris import IRIS_FILE
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector
+from jaxportrait.media.faces.openness import Openness
 from jaxportrait.media.faces.yunet import YunetDetector
 
 DetectorName = Literal["auto", "insightface", "mesh", "yunet", "haar", "none"]
@@ -68,6 +69,18 @@ class Detector:
     def is_fallback(self) -> bool:
         """True for the Haar cascade where nothing better is available."""
         return self.name == "haar" and bool(self.passed_over)
+
+    @property
+    def tells_openness(self) -> bool:
+        """True where its landmarks tell how far eyes and lips are open."""
+        return getattr(self.find, "tells_openness", False)
+
+    def find_openness(self, crop: UInt8[np.ndarray, "s s 3"]) -> Openness | None:
+        """Return the openness of the largest face in a picture, where it tells it."""
+        faces = self.find(crop)
+        if not faces:
+            return None
+        return max(faces, key=lambda face: face.area).openness
 
     @property
     def keeps_crop(self) -> bool:

@@ -67,6 +67,11 @@ class InsightFaceDetector:
         if fine_landmarks is not None:
             self._fine_landmarks = _open_session(fine_landmarks)
 
+    @property
+    def tells_openness(self) -> bool:
+        """True with the 203 points; the 106 do not follow lids and lips."""
+        return self._fine_landmarks is not None
+
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
         """Find the faces of an RGB picture; the score lies between 0 and 1."""
         side = _input_side(self._detector, DETECTOR_SIDE)

@@ -57,6 +57,8 @@ class MeshDetector:
       DetectorUnavailableError: a file cannot be read.
     """
 
+    tells_openness = True
+
     def __init__(
         self, short_range: Path, full_range: Path, mesh: Path, iris: Path | None = None
     ):

@@ -1,10 +1,14 @@
 """Openness of eyes and lips: height over width, from the landmarks of a face."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+LEAST_READINGS = 0.5
+"""Share of a clip's frames whose landmarks must tell openness; it's interpolated over
+the others."""
 EPSILON = 1e-6
 """Keeps the ratio of a face without width finite. Source: LivePortrait."""
 
@@ -63,6 +67,28 @@ def openness_of(points: Float[np.ndarray, "k 2"]) -> Openness | None:
     left = parts.scale * _ratio(points, parts.left_eye)
     right = parts.scale * _ratio(points, parts.right_eye)
     return Openness((left, right), parts.scale * _ratio(points, parts.lips))
+
+
+def fill_openness(
+    readings: Sequence[Openness | None],
+) -> Float32[np.ndarray, "frames 3"] | None:
+    """Return the openness of the left eye, the right eye and the lips in every frame of
+    a clip; None where too few frames tell it.
+
+    Args:
+      readings: openness in each frame; None in frames that do not tell it.
+    """
+    frames = []
+    rows = []
+    for frame, reading in enumerate(readings):
+        if reading is not None:
+            frames.append(frame)
+            rows.append((*reading.eyes, reading.lips))
+    if len(rows) < max(1, LEAST_READINGS * len(readings)):
+        return None
+    every = np.arange(len(readings))
+    columns = [np.interp(every, frames, column) for column in zip(*rows, strict=True)]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _ratio(

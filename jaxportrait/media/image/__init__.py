@@ -2,9 +2,10 @@
 
 from jaxportrait.media.image.read import (
     decode_image,
+    holds_picture,
     read_image,
     reduce,
     trim_to_even,
 )
 
-__all__ = ["decode_image", "read_image", "reduce", "trim_to_even"]
+__all__ = ["decode_image", "holds_picture", "read_image", "reduce", "trim_to_even"]

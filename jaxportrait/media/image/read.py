@@ -24,6 +24,8 @@ MAX_BYTES = 2**32
 """Bytes of the largest file that is read; TIFF and BMP count to no more."""
 MAX_PIXELS = 2**30
 """Pixels of the largest picture that is decoded, 3 GB; also OpenCV's limit."""
+MOVING_FORMATS = ("PNG", "WEBP", "GIF", "AVIF")
+"""Formats whose files may hold moving pictures."""
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -72,6 +74,29 @@ def read_image(
     except MemoryError as error:
         raise ValueError(_too_large(str(file))) from error
     return decode_image(data, str(file), max_side)
+
+
+def holds_picture(path: FileSource) -> bool:
+    """Return whether the content of a file is one picture, of a kind that is read or
+    only recognised; moving pictures are none."""
+    file = as_file(path, "the picture")
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(HEAD)
+    try:
+        name = format_of(head)
+    except UnreadableKindError as error:
+        # `read_image` says of which kind it is.
+        return bool(str(error))
+    if name not in MOVING_FORMATS:
+        return True
+    try:
+        with quiet_pillow():
+            picture = open_picture(name, file.read_bytes())
+    except DAMAGE:
+        return True
+    return getattr(picture, "n_frames", 1) == 1
 
 
 def decode_image(

@@ -2,6 +2,8 @@
 
 from jaxportrait.media.write.containers import (
     CONTAINERS,
+    STILLS,
+    check_count,
     choose_container,
     find_container,
     has_suffix,
@@ -18,9 +20,11 @@ from jaxportrait.media.write.video import VideoWriter
 __all__ = [
     "CONTAINERS",
     "MAX_NAME_BYTES",
+    "STILLS",
     "Encoder",
     "Encoding",
     "VideoWriter",
+    "check_count",
     "check_place",
     "choose_container",
     "final_place",

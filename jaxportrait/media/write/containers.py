@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jaxportrait.media.colors import PixelForm
@@ -41,6 +41,7 @@ class Container:
       sound: encoder of the sound; None where a container holds no sound.
       max_fps: largest frame rate.
       is_folder: a clip is a folder of numbered pictures.
+      is_still: it holds one picture and no clip.
       options: options of the muxer.
     """
 
@@ -49,6 +50,7 @@ class Container:
     sound: str | None = None
     max_fps: int = MAX_FPS
     is_folder: bool = False
+    is_still: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -77,8 +79,11 @@ CONTAINERS = {
     "webp": Container("webp", WEBP, options={"loop": "0"}),
     "png": Container("image2", PNG, is_folder=True),
     "jpg": Container("image2", JPEG, is_folder=True),
+    "jpeg": Container("image2", JPEG, is_folder=True),
 }
 """Suffix -> container."""
+STILLS = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes of files that hold one picture."""
 
 
 def find_container(name: str) -> Container:
@@ -99,18 +104,33 @@ def has_suffix(path: Path) -> bool:
 
 
 def choose_container(path: Path) -> Container:
-    """Return the container that a clip's name asks for.
+    """Return the container that a clip's name asks for; a picture's name without a number
+    asks for one picture.
 
     Raises:
-      ValueError: a suffix of no container, or pictures without a folder or numbers.
+      ValueError: a suffix of no container, or numbered pictures without a folder.
     """
     if not has_suffix(path):
         choices = ", ".join(f".{name}" for name in CONTAINERS)
         raise ValueError(f"{path} is no name of a clip: end it in one of {choices}")
     container = find_container(path.suffix.removeprefix("."))
-    if container.is_folder:
-        _check_pattern(path)
+    if not container.is_folder:
+        return container
+    if "%" not in path.name:
+        # FFmpeg numbers pictures, unless it replaces one by the next.
+        options = {"update": "1"}
+        return replace(container, is_folder=False, is_still=True, options=options)
+    _check_pattern(path)
     return container
+
+
+def check_count(path: Path, frames: int) -> None:
+    """Raise a ValueError for more than one frame where a name asks for one picture."""
+    if frames > 1 and choose_container(path).is_still:
+        raise ValueError(
+            f"{path} holds one picture, and the clip has {frames} frames: "
+            f"end the name in .mp4, or number the pictures, FOLDER/%06d{path.suffix}"
+        )
 
 
 def _check_pattern(path: Path) -> None:

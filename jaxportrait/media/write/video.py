@@ -16,7 +16,11 @@ from jaxtyping import UInt8
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.colors import to_picture
-from jaxportrait.media.write.containers import Container, choose_container
+from jaxportrait.media.write.containers import (
+    Container,
+    check_count,
+    choose_container,
+)
 from jaxportrait.media.write.encoding import Encoder, Encoding
 from jaxportrait.media.write.palette import PaletteFilter
 from jaxportrait.media.write.place import check_place, fill, final_place
@@ -28,7 +32,8 @@ class VideoWriter:
 
     The suffix of its name decides the container: mp4 and mkv hold H.264 and AAC, webm
     VP9 and Opus, gif and webp moving pictures without sound; `FOLDER/%06d.png` or
-    `.jpg` is a folder of pictures, numbered from 1. Videos are yuv420p in BT.709.
+    `.jpg` is a folder of pictures, numbered from 1, and `NAME.png` or `.jpg` is one
+    picture. Videos are yuv420p in BT.709.
 
     The file appears when it is complete. If the `with` block ends in an error or
     Ctrl-C, an earlier file at `path` stays.
@@ -121,13 +126,14 @@ class VideoWriter:
         """Append one frame that `convert` has made.
 
         Raises:
-          ValueError: another size than announced.
+          ValueError: another size than announced, or a second frame for one picture.
           OSError: the disk is full or refuses otherwise.
         """
         if (picture.width, picture.height) != self.size:
             raise ValueError(
                 f"pictures of {self.path} must be {self.size}, got {(picture.width, picture.height)}"
             )
+        check_count(self.path, self.frame_count + 1)
         picture.pts = self.frame_count
         picture.time_base = 1 / self.fps
         self.frame_count += 1

@@ -19,7 +19,7 @@ COLORS = np.array(
 )
 VIDEOS = ("mp4", "mkv", "webm")
 MOVING_PICTURES = ("gif", "webp")
-PICTURES = ("png", "jpg")
+PICTURES = ("png", "jpg", "jpeg")
 
 
 def draw_frames() -> list[np.ndarray]:
@@ -136,7 +136,7 @@ def test_suffixes_may_be_in_capitals(tmp_path):
     [
         ("a.avi", r"a\.avi is no name of a clip: end it in one of \.mp4, \.mkv"),
         ("a", "a is no name of a clip"),
-        ("a.png", r"does not number the pictures .* name them FOLDER/%06d\.png"),
+        ("f/%.png", r"does not number the pictures .* name them FOLDER/%06d\.png"),
         ("f/%06d-%d.png", "does not number the pictures"),
         ("f/%s.jpg", "does not number the pictures"),
     ],
@@ -207,3 +207,16 @@ def test_a_name_that_no_file_system_takes_is_named(tmp_path):
     with pytest.raises(OSError, match="longer than 255 bytes: choose a shorter one"):
         check_place(tmp_path / ("ä" * 126 + ".mp4"))
     check_place(tmp_path / ("ä" * 125 + ".mp4"))
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_a_name_without_a_number_holds_one_picture(tmp_path, suffix):
+    frame = draw_frames()[0]
+    path = write(tmp_path / f"one.{suffix}", [frame], fps=FPS)
+    shown = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert np.abs(shown[16::32, 16::32] - frame[16::32, 16::32]).max() <= 4
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="holds one picture, and the clip has 2 fr"):
+        write(path, [frame, frame], fps=FPS)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
