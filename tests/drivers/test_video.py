@@ -160,9 +160,9 @@ def test_the_crop_is_as_asked(driver, crop, square):
     painted = replace(driver, detector=Detector("painted", PaintedFace()), crop=crop)
     squares = painted.follow(pictures_of(6)).squares
     assert len(squares) == 6
-    for found in squares:
-        assert found.center == pytest.approx(square.center)
-        assert found.size == pytest.approx(square.size)
+    for actual in squares:
+        assert actual.center == pytest.approx(square.center)
+        assert actual.size == pytest.approx(square.size)
 
 
 def test_crops_that_cannot_be_are_named(driver):

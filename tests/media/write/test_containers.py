@@ -214,7 +214,11 @@ def test_a_name_without_a_number_holds_one_picture(tmp_path, suffix):
     frame = draw_frames()[0]
     path = write(tmp_path / f"one.{suffix}", [frame], fps=FPS)
     shown = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    assert np.abs(shown[16::32, 16::32] - frame[16::32, 16::32]).max() <= 4
+    # The centres of its patches, whose edges JPEG blurs.
+    centres = shown[16::32, 16::32]
+    expected = frame[16::32, 16::32]
+    assert np.abs(centres - expected).max() <= 4
+    # A clip of more frames is refused, and the picture stays.
     before = path.read_bytes()
     with pytest.raises(ValueError, match="holds one picture, and the clip has 2 fr"):
         write(path, [frame, frame], fps=FPS)
