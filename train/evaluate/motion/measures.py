@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from train.data.lips import LIPS
 from train.evaluate.motion import metrics
 from train.evaluate.motion.metrics import Samples
 from train.evaluate.motion.sweep import Frames, HeldOut, Measures, Sampled, Scale
+from train.evaluate.motion.sync import cut_windows
 from train.evaluate.speech.measures import blink_rate
 
 Metric = Callable[..., float]
@@ -72,6 +74,7 @@ def compare(
         "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
         **true_lip_measures(raw, clips, scale),
         **lip_measures(raw, clips, scale),
+        "embedding_sync": _sync(raw, clips, scale),
         "blinks_a_minute": _blinks(raw, scale),
     }
 
@@ -115,6 +118,17 @@ def lip_measures(
         "lip_correlation": float(mean[metrics.LARGEST_LAG]),
         "lip_lag_milliseconds": metrics.lag_milliseconds(mean),
     }
+
+
+def _sync(
+    motions: Sequence[Frames], clips: Sequence[HeldOut], scale: Scale
+) -> float | None:
+    if scale.sync is None:
+        return None
+    columns = scale.space.locate(LIPS)
+    lips = [motion[:, columns] for motion in motions]
+    windows = cut_windows(lips, [clip.features for clip in clips])
+    return scale.sync.score(windows)
 
 
 def _blinks(motions: Sequence[Frames], scale: Scale) -> float | None:

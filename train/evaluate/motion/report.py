@@ -22,6 +22,7 @@ LIP_COLUMNS = {
     "lip_correlation": "loudness r",
     "lip_lag_milliseconds": "lag, ms",
     "wrong_audio_ratio": "audio",
+    "embedding_sync": "sync",
     "blinks_a_minute": "blinks",
 }
 MOVEMENT_COLUMNS = {
@@ -51,7 +52,8 @@ def tables(rows: Rows, references: References) -> list[Table]:
     The first is of lips and lids. `lips r` is the correlation of lip opening with the
     true one, `least r` that of the worst clip, `loudness r` the correlation with the
     loudness; each has its lag. `audio` is the error with the wrong sound to that with
-    the right one, `blinks` are counted a minute. Models are ranked by `lips r`.
+    the right one, `sync` the share of windows whose sound an embedding finds among 16,
+    `blinks` are counted a minute. Models are ranked by `lips r`.
 
     The second is of errors and movement. `keypoints`, `centred` (about each clip's
     mean) and `pose` are errors, `velocity`, `accel.` and `jerk` are ratios to the

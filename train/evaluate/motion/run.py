@@ -21,6 +21,7 @@ from jaxportrait.motion.space import (
 )
 from jaxportrait.ranges import (
     Count,
+    Natural,
     OptionError,
     Range,
     SamplingSteps,
@@ -50,10 +51,13 @@ from train.evaluate.motion.sweep import (
     make_sampler,
     sweep,
 )
+from train.evaluate.motion.sync import learn_sync
 
 Run = tuple[Setting, list[Sampled]]
 Example = tuple[HeldOut, Sampled, Setting]
 
+SYNC_CLIPS = 300
+"""Most clips of the train split that the embedding is learnt from."""
 AXIS_CLIPS = 1000
 """Most clips of the train split that the lip axis is learnt from: records hold audio
 features too, and all of them may be many GB."""
@@ -74,6 +78,8 @@ class Options:
       clips: number of held-out clips, evenly spaced over all.
       seeds: samples a clip, at least 2, over which diversity is measured.
       windows: `fused` as in inference, or `independent` as in the original.
+      sync_steps: updates of the embedding of lips and sound that judges motion; 0
+        leaves it out.
     """
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -84,6 +90,7 @@ class Options:
     clips: Count = 16
     seeds: Annotated[int, Range(2, 1000)] = 3
     windows: WindowMode = "fused"
+    sync_steps: Natural = 1000
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -109,7 +116,11 @@ def evaluate(options: Options, console: Console) -> None:
     # the axis is learnt from training clips, and applied to held-out ones
     lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
     lids = learn_lids(dataset, checkpoint, space)
-    scale = Scale(space, statistics, lips, lids)
+    sync = None
+    if options.sync_steps:
+        training = dataset.evenly_spaced("train", SYNC_CLIPS)
+        sync = learn_sync(training, options.sync_steps)
+    scale = Scale(space, statistics, lips, lids, sync)
     records = list(dataset.evenly_spaced("validation", options.clips))
     clips = hold_out(records, network.config, space, options.windows)
     # Every setting is sampled, measured, and then forgotten but for one clip.

@@ -22,6 +22,7 @@ from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
 from train.evaluate.motion import metrics
 from train.evaluate.motion.lids import LidAxis
+from train.evaluate.motion.sync import SyncJudge
 
 Features = Float[np.ndarray, "features width"]
 Frames = Float[np.ndarray, "frames d"]
@@ -86,13 +87,15 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Scale:
-    """Units of a measurement: the motion space, its normalisation, its lip opening, and
-    its blinks where it has them."""
+    """Units of a measurement: the motion space, its normalisation and its lip opening;
+    its blinks, where it has them; and the judge of sound and lips, where there is
+    one."""
 
     space: MotionSpace
     statistics: MotionStatistics
     lips: LipAxis
     lids: LidAxis | None = None
+    sync: SyncJudge | None = None
 
     def normalise(self, motion: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
         """Return motion in deviations of the training set, so that degrees and offsets

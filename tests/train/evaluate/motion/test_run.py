@@ -84,7 +84,8 @@ def test_the_program_writes_table_figures_and_plots(
     results = report["results"]
     assert [(row["steps"], row["guidance"]) for row in results] == [(1, 3), (2, 3)]
     # lips have neither pose nor lids, and those of random weights follow nothing
-    missing = {"pose_error", "blinks_a_minute"}
+    # one clip has too few windows for the embedding
+    missing = {"pose_error", "blinks_a_minute", "embedding_sync"}
     missing |= {"true_lip_lag_milliseconds", "lip_lag_milliseconds"}
     for row in results:
         assert {name for name in row if row[name] is None} == missing
