@@ -164,14 +164,14 @@ class Journal:
 def _continue_lines(path: Path, first_step: int) -> TextIO:
     """Open a file of lines, without those of `first_step` and later."""
     earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = []
+    lines = []
     for line in earlier:
         # A run that was killed may leave half a line.
         with suppress(ValueError, KeyError, TypeError):
             if json.loads(line)["step"] < first_step:
-                kept.append(line + "\n")
+                lines.append(line + "\n")
     with write_whole(path) as partial:
-        partial.write_text("".join(kept), encoding="utf-8")
+        partial.write_text("".join(lines), encoding="utf-8")
     # Each line is on disk when it is complete.
     return path.open("a", encoding="utf-8", buffering=1)
 

@@ -109,16 +109,23 @@ def test_a_resumed_run_hides_the_steps_that_it_writes_again(tmp_path: Path):
         journal.close()
         time.sleep(1.1)  # an event file is named by its second
     assert shown(tmp_path) == [(1, 1), (2, 1), (3, 3), (4, 3)]
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    assert [(row["step"], row["loss"]) for row in rows] == shown(tmp_path)
+    losses = [(row["step"], row["loss"]) for row in rows_of(tmp_path)]
+    assert losses == shown(tmp_path)
 
 
 def test_half_a_line_of_a_run_that_was_killed_is_left_out(tmp_path: Path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    # The second line ends in the middle of a name.
+    earlier = '{"step": 1, "loss": 2.0}\n{"step": 2, "lo'
+    (tmp_path / "metrics.jsonl").write_text(earlier)
     options = {"samples": 1, "flops": 1.0, "peak": 1.0}
-    journal = Journal(tmp_path, Console(quiet=True), first_step=3, **options)
+    console = Console(quiet=True)
+    journal = Journal(tmp_path, console, first_step=3, **options)
     journal.report(3, {"loss": 1.0})
     journal.close()
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 3]
+    assert [row["step"] for row in rows_of(tmp_path)] == [1, 3]
+
+
+def rows_of(work_dir: Path) -> list[dict[str, float]]:
+    """Return the lines of a run's metrics."""
+    text = (work_dir / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]

@@ -96,6 +96,7 @@ class SyncJudge:
         over all; 1/16 is chance."""
         scaled = self.units.scale(windows)
         motion, sound = _embed(self.embedding, scaled.motion, scaled.sound)
+        # row: a window of motion, column: one of sound
         cosines = np.asarray(motion @ sound.T)
         count = len(windows)
         # the others are evenly spaced over all windows, whatever their clip
@@ -121,6 +122,7 @@ def cut_windows(
         for start in range(0, len(motion) - FRAMES + 1, STEP):
             first = feature_at(start)
             part = sound[first : first + FEATURES].astype(np.float32)
+            # 25 features become 5
             pooled = part.reshape(FEATURES // POOL, POOL, -1).mean(axis=1)
             lips.append(centered[start : start + FRAMES].ravel())
             sounds.append(pooled.ravel())
@@ -159,6 +161,7 @@ def _train(windows: Pairs, steps: int) -> Embedding:
             changes, state = optimizer.update(gradients, state, embedding)
         return optax.apply_updates(embedding, changes), state
 
+    # batches of windows, each of another one
     order = np.random.default_rng(0)
     for _ in range(steps):
         batch = windows.take(order.choice(len(windows), BATCH, replace=False))
@@ -172,6 +175,7 @@ def _contrast(
     """Return the cross-entropy of finding each window's sound, and each sound's
     window."""
     motions, sounds = _embed(embedding, motion, sound)
+    # row: a window of motion, column: one of sound
     logits = TEMPERATURE * (motions @ sounds.T)
     rows = jnp.arange(len(logits))
     forth = optax.softmax_cross_entropy_with_integer_labels(logits, rows)

@@ -19,16 +19,18 @@ def talk(seed: int) -> ClipRecord:
     times = np.linspace(0, FRAMES / 30, features_needed(FRAMES))
     phases = rng.uniform(0, 6, 4)
     # several tones, so that no two moments are alike
-    tones = [np.sin(f * times + p) for f, p in zip((5, 8, 13, 21), phases, strict=True)]
-    curve = np.sum(tones, axis=0)
+    frequencies = np.array([5, 8, 13, 21])
+    angles = frequencies[:, None] * times + phases[:, None]
+    curve = np.sin(angles).sum(axis=0)
     noise = 0.1 * rng.standard_normal((len(times), 8))
     features = curve[:, None] + noise
     motion = np.zeros((FRAMES, 70), np.float32)
     opening = np.interp(np.arange(FRAMES) / 30, times, curve)
+    # all lips open along one direction
     motion[:, list(LIPS)] = opening[:, None] * DIRECTION
-    return ClipRecord(
-        f"{seed}.mp4", str(seed), motion, np.float16(features), np.zeros(FRAMES)
-    )
+    # of silence, since loudness is not used here
+    envelope = np.zeros(FRAMES, np.float32)
+    return ClipRecord(f"{seed}.mp4", str(seed), motion, np.float16(features), envelope)
 
 
 def windows_of(clips: list[ClipRecord]) -> Pairs:
