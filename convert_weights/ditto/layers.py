@@ -1,6 +1,5 @@
 """Golden outputs of the LMDM's layers: the recipe's inputs, run through our network."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from convert_weights.ditto.recipe import DittoRecipe
+from convert_weights.outputs import Outputs
 from jaxportrait.models.film_transformer import turn
 from jaxportrait.models.lmdm import (
     LMDM,
@@ -18,10 +18,6 @@ from jaxportrait.models.lmdm import (
 )
 from jaxportrait.ops.ddim import alpha_bars, noise_factors
 from jaxportrait.ops.flow import guide
-from jaxportrait.types import AnyArray
-
-Outputs = Iterator[tuple[str, AnyArray]]
-"""(golden name, array)."""
 
 BATCH = 2
 
@@ -36,28 +32,27 @@ class LayerInputs(NamedTuple):
 
 
 def run_layers(recipe: DittoRecipe, network: LMDM, size: str) -> Outputs:
-    """Yield every golden output of `layers.npz` of a size, without the size in its
-    name."""
+    """Yield every golden output of `layers.npz` of a size."""
     config = network.config
     inputs = read_inputs(recipe, size)
     # One program a branch: eager layers take much longer.
     conditional = jax.jit(run_conditional)(network, inputs)
     null = jax.jit(run_null)(network, inputs)
     for name, value in conditional.items():
-        yield f"given/{name}", value
+        yield f"{size}/given/{name}", value
     for name, value in null.items():
-        yield f"null/{name}", value
+        yield f"{size}/null/{name}", value
     shape = (1, config.frames + TIME_TOKENS, config.width)
     rows = jnp.asarray(recipe.input(f"{size}/rotary", shape))
-    yield "rotary", turn(rows, network.rotary)
-    guidance = recipe.component(size)["config"]["guidance"]
-    clean = guide(conditional["output"], null["output"], guidance)
-    yield "guided/x_start", clean
+    yield f"{size}/rotary", turn(rows, network.rotary)
+    scale = recipe.guidance(size)
+    clean = guide(conditional["output"], null["output"], scale)
+    yield f"{size}/guided/x_start", clean
     # One factor a row, against frames and values.
     bars = alpha_bars()[np.asarray(inputs.time)][:, None, None]
     from_state, from_clean = noise_factors(bars)
     noise = from_state * inputs.motion - from_clean * clean
-    yield "guided/pred_noise", noise
+    yield f"{size}/guided/pred_noise", noise
 
 
 def read_inputs(recipe: DittoRecipe, size: str) -> LayerInputs:

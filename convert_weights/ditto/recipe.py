@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -38,6 +40,17 @@ class DittoRecipe(Recipe):
         shapes = {key: tuple(shape) for key, shape in component["tensors"].items()}
         config = KEY_MAPS["lmdm"].size(TensorShapes(shapes, f"ditto/{size}"), {})
         return replace(config, heads=component["config"]["heads"])
+
+    def guidance(self, size: str) -> jax.Array:
+        """Return the scale of guidance that the figures were made with."""
+        return jnp.asarray(self.component(size)["config"]["guidance"], jnp.float32)
+
+    def fresh_noise(self, size: str, steps: int) -> jax.Array:
+        """Return the noise of every step of a window, which all windows share."""
+        config = self.config(size)
+        shape = (1, config.frames, config.motion_width)
+        rows = [self.input(f"{size}/z/{i}", shape)[0] for i in range(steps)]
+        return jnp.asarray(np.stack(rows))
 
     def _draw(self, component: str, key: str, shape: tuple[int, ...]) -> np.ndarray:
         last = key.rpartition(".")[2]

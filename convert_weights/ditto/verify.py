@@ -5,6 +5,7 @@ The kind of folder, seed, sizes and cases are read from its files.
 """
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,19 @@ import numpy as np
 from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.layers import run_layers
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
+from convert_weights.ditto.sampling import run_schedule, run_trajectories
+from convert_weights.ditto.sound import run_counts, run_sound
 from convert_weights.parity import Comparison, compare, forgotten, is_figure
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.lmdm import LMDM
+from jaxportrait.types import AnyArray
 
 LAYER_BOUND = 2e-5
-"""Largest error in float32, as a share of the largest golden value."""
+TRAJECTORY_BOUND = 1e-4
+TABLE_BOUND = 1e-6
+"""Largest errors in float32, as shares of the largest golden value."""
 SIZES = ("small", "full")
+SOUND = ("stub", "offline/", "online/", "offline_1_3_1/", "lengths")
 
 
 def is_ditto(golden: Path) -> bool:
@@ -33,28 +40,63 @@ def verify_ditto(golden: Path, size: str = "all") -> list[Comparison]:
     """Compare everything that is known of Ditto with golden figures.
 
     Args:
-      size: size of the networks, or "all".
+      size: size of the networks; the small one has the figures without a network.
     """
     recipe = DittoRecipe(golden)
     rows = []
     for name in SIZES:
         if size in (name, "all"):
             rows += verify_networks(recipe, name)
+    if size != "full":
+        rows += verify_schedule(recipe)
+        rows += verify_sound(recipe)
     return rows
 
 
 def verify_networks(recipe: DittoRecipe, size: str) -> list[Comparison]:
-    """Compare the outputs of the LMDM's layers."""
+    """Compare the outputs of the LMDM's layers, and trajectories of its sampling."""
     network = convert_recipe(recipe, size)
-    figures = dict(np.load(recipe.folder / "layers.npz"))
-    rows = []
-    names = [name for name in figures if is_figure(name)]
-    names = [name for name in names if name.startswith(f"{size}/")]
-    for name, value in run_layers(recipe, network, size):
-        # Layers between those that are stored have no figure.
-        if f"{size}/{name}" in figures:
-            rows.append(compare(figures, f"{size}/{name}", value, LAYER_BOUND))
-    return rows + forgotten(names, rows)
+    layers = Figures(recipe.folder / "layers.npz", f"{size}/")
+    outputs = run_layers(recipe, network, size)
+    rows = layers.compare(outputs, LAYER_BOUND)
+    trajectories = Figures(recipe.folder / "sampling.npz", f"{size}/")
+    outputs = run_trajectories(recipe, network, size, trajectories.names)
+    return rows + trajectories.compare(outputs, TRAJECTORY_BOUND)
+
+
+def verify_schedule(recipe: DittoRecipe) -> list[Comparison]:
+    """Compare the tables of the diffusion."""
+    figures = Figures(recipe.folder / "sampling.npz", "schedule/")
+    return figures.compare(run_schedule(figures.names), TABLE_BOUND)
+
+
+def verify_sound(recipe: DittoRecipe) -> list[Comparison]:
+    """Compare the features of the stand-in for HuBERT, and the counts of frames."""
+    figures = Figures(recipe.folder / "audio.npz", SOUND)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = list(run_sound(recipe, figures.names, Path(folder)))
+    counts = run_counts(figures.arrays["lengths"])
+    return figures.compare([*outputs, ("lengths", counts)], LAYER_BOUND)
+
+
+class Figures:
+    """The golden figures of a file whose names begin with a prefix, or one of several."""
+
+    def __init__(self, file: Path, prefix: str | tuple[str, ...]):
+        self.arrays = dict(np.load(file))
+        names = [name for name in self.arrays if is_figure(name)]
+        self.names = [name for name in names if name.startswith(prefix)]
+
+    def compare(
+        self, outputs: Iterable[tuple[str, AnyArray]], bound: float
+    ) -> list[Comparison]:
+        """Compare outputs with their figures; a figure without an output fails."""
+        rows = []
+        for name, value in outputs:
+            # Layers between those that are stored have no figure.
+            if name in self.names:
+                rows.append(compare(self.arrays, name, value, bound))
+        return rows + forgotten(self.names, rows)
 
 
 def convert_recipe(recipe: DittoRecipe, size: str) -> LMDM:

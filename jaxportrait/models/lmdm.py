@@ -70,6 +70,16 @@ class LMDMConfig:
         if self.width % 2 or self.width < 4:
             raise ValueError(f"width is {self.width}: it must be even, and 4 or more")
 
+    @property
+    def motion_frames(self) -> int:
+        """Frames of motion of a window, as plans of windows name them."""
+        return self.frames
+
+    @property
+    def audio_frames(self) -> int:
+        """Frames of the condition of a window: one for each frame of motion."""
+        return self.frames
+
     @classmethod
     def full(cls) -> Self:
         return cls(265, 1103, 512, 1024, 8, 8)

@@ -6,12 +6,12 @@ schedule of Nichol and Dhariwal, "Improved denoising diffusion probabilistic mod
 2021.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Float32, Int
 
-from jaxportrait.types import AnyArray, pytree
+from jaxportrait.ops.diffusion import ReverseSteps
 
 STEPS = 1000
 """Steps of the diffusion that the network was trained on."""
@@ -20,32 +20,23 @@ OFFSET = 0.008
 LARGEST_BETA = 0.999
 
 
-@pytree
-@dataclass(frozen=True)
-class DDIMSteps:
-    """Steps of sampling, the noisiest first.
+class DDIMFactors(NamedTuple):
+    """Published factors of steps of sampling, the noisiest first.
 
-    Noise e of a state x with the clean data x_0 is `from_state` x - `from_clean` x_0,
-    and the next state is `clean` x_0 + `noise` e + `fresh` z, with fresh noise z.
+    The next state is `clean` x_0 + `noise` e + `fresh` z, with the predicted data x_0,
+    the noise e that it leaves in the state, and fresh noise z.
 
     Attributes:
       time: step of the diffusion that the state is at.
       clean: sqrt(abar') of the next step.
       noise: k, the share of the noise that is kept.
       fresh: sigma, the share of fresh noise; 0 in the last step.
-      from_state: sqrt(1 / (1 - abar)).
-      from_clean: 1 / sqrt(1 / abar - 1).
     """
 
-    time: Int[AnyArray, " s"]
-    clean: Float[AnyArray, " s"]
-    noise: Float[AnyArray, " s"]
-    fresh: Float[AnyArray, " s"]
-    from_state: Float[AnyArray, " s"]
-    from_clean: Float[AnyArray, " s"]
-
-    def __len__(self) -> int:
-        return len(self.time)
+    time: Int[np.ndarray, " s"]
+    clean: Float32[np.ndarray, " s"]
+    noise: Float32[np.ndarray, " s"]
+    fresh: Float32[np.ndarray, " s"]
 
 
 def alpha_bars() -> Float32[np.ndarray, " 1000"]:
@@ -72,7 +63,7 @@ def sampling_times(count: int) -> Int[np.ndarray, " count_and_one"]:
     return times.astype(np.int32)[::-1]
 
 
-def ddim_steps(count: int) -> DDIMSteps:
+def ddim_factors(count: int) -> DDIMFactors:
     """Return the factors of `count` steps, in float32 and the published order."""
     one = np.float32(1)
     bars = alpha_bars()
@@ -83,37 +74,34 @@ def ddim_steps(count: int) -> DDIMSteps:
     sigma = np.sqrt((one - before / after) * (one - after) / (one - before))
     # A difference of nearly equal numbers. In 3 steps rounding takes it below 0.
     rest = one - after - np.square(sigma)
-    from_state, from_clean = noise_factors(before)
-    return DDIMSteps(
-        time=np.ascontiguousarray(times[:-1]),
-        clean=np.sqrt(after),
-        noise=np.sqrt(np.maximum(rest, 0)),
-        fresh=sigma,
-        from_state=from_state,
-        from_clean=from_clean,
+    noise = np.sqrt(np.maximum(rest, 0))
+    return DDIMFactors(times[:-1], np.sqrt(after), noise, sigma)
+
+
+def ddim_steps(count: int) -> ReverseSteps:
+    """Return `count` steps, each with fresh noise."""
+    factors = ddim_factors(count)
+    bars = alpha_bars()[factors.time]
+    # The noise of a state is linear in the state and the data, and so is the step.
+    from_state, from_clean = noise_factors(bars)
+    return ReverseSteps(
+        number=np.ascontiguousarray(factors.time),
+        state=factors.noise * from_state,
+        clean=factors.clean - factors.noise * from_clean,
+        noise=factors.fresh,
+        data_share=np.sqrt(bars),
+        noise_share=np.sqrt(np.float32(1) - bars),
     )
 
 
 def noise_factors(
-    bars: Float32[np.ndarray, " s"],
-) -> tuple[Float32[np.ndarray, " s"], Float32[np.ndarray, " s"]]:
-    """Return the factors of a state and of clean data in the noise between them.
+    bars: Float32[np.ndarray, "*s"],
+) -> tuple[Float32[np.ndarray, "*s"], Float32[np.ndarray, "*s"]]:
+    """Return the factors a and b of the noise a x - b x_0 between a state x and data
+    x_0.
 
     Args:
       bars: the data's share of the variance in the state.
     """
     one = np.float32(1)
     return np.sqrt(one / (one - bars)), one / np.sqrt(one / bars - one)
-
-
-def advance(step: DDIMSteps, state: Array, clean: Array, fresh: Array) -> Array:
-    """Return the state after one step.
-
-    Args:
-      step: the factors of the step, each a scalar.
-      state: noisy data.
-      clean: predicted data.
-      fresh: standard normal noise.
-    """
-    noise = step.from_state * state - step.from_clean * clean
-    return step.clean * clean + step.noise * noise + step.fresh * fresh

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from jaxportrait.ops.ddim import (
-    advance,
     alpha_bars,
+    ddim_factors,
     ddim_steps,
     noise_factors,
     sampling_times,
@@ -23,7 +23,7 @@ def figures(golden):
 
 @pytest.mark.parametrize("count", [5, 7, 10, 30, 50])
 def test_steps_are_the_published_ones(figures, count):
-    steps = ddim_steps(count)
+    steps = ddim_factors(count)
     times = figures[f"schedule/{count}/times"]
     np.testing.assert_array_equal(sampling_times(count), times)
     np.testing.assert_array_equal(steps.time, times[:-1])
@@ -52,9 +52,19 @@ def test_every_number_of_steps_is_finite():
 
 def test_the_last_step_ends_at_the_clean_data():
     steps = ddim_steps(4)
-    last = jax.tree.map(lambda factor: factor[-1], steps)
-    clean = draw(3, seed=1)
-    np.testing.assert_array_equal(advance(last, draw(3), clean, draw(3)), clean)
+    assert steps.state[-1] == steps.noise[-1] == 0
+    assert steps.clean[-1] == 1
+
+
+def test_a_step_keeps_the_noise_that_the_data_leaves():
+    factors = ddim_factors(5)
+    steps = ddim_steps(5)
+    state = draw(5, seed=1)
+    clean = draw(5, seed=2)
+    from_state, from_clean = noise_factors(alpha_bars()[factors.time])
+    noise = from_state * state - from_clean * clean
+    expected = factors.clean * clean + factors.noise * noise
+    assert_close(steps.state * state + steps.clean * clean, expected, 1e-6)
 
 
 def test_noise_is_what_was_added():

@@ -1,0 +1,200 @@
+"""The compiled programs by which the LMDM samples motion."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jaxportrait.drivers.denoise import denoise
+from jaxportrait.drivers.windows import (
+    WindowPlan,
+    blend_weights,
+    blend_windows,
+    frame_noise,
+    group_of,
+    map_groups,
+)
+from jaxportrait.models.lmdm import LMDM, MotionCondition
+from jaxportrait.ops.ddim import STEPS, ddim_steps
+from jaxportrait.ops.diffusion import ReverseSteps
+from jaxportrait.ops.flow import guide
+from jaxportrait.types import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class GuidedLMDM:
+    """The LMDM with classifier-free guidance.
+
+    Attributes:
+      network: the LMDM.
+      null: its condition of no condition, computed once a checkpoint.
+      guidance: scale of the guidance.
+    """
+
+    network: LMDM
+    null: MotionCondition
+    guidance: Float[Array, ""]
+
+    def __call__(
+        self,
+        motion: Float[Array, "n t d"],
+        earlier: Float[Array, "n d"],
+        time: Int[Array, ""],
+        condition: MotionCondition,
+        *,
+        guided: bool,
+    ) -> Float[Array, "n t d"]:
+        """Return the clean motion of windows.
+
+        Args:
+          motion: noisy motion of the windows.
+          earlier: the frame of motion before each.
+          time: step of the diffusion.
+          condition: conditions of the windows.
+          guided: False evaluates only the prediction with the condition.
+        """
+        n = len(motion)
+        if not guided:
+            return self.network.denoise(motion, earlier, time[None], condition)
+
+        def beside(conditional: Array, null: Array) -> Array:
+            repeated = jnp.broadcast_to(null, (n, *null.shape[1:]))
+            return jnp.concatenate([conditional, repeated])
+
+        # Both branches are one batch.
+        clean = self.network.denoise(
+            jnp.concatenate([motion, motion]),
+            jnp.concatenate([earlier, earlier]),
+            time[None],
+            jax.tree.map(beside, condition, self.null),
+        )
+        return guide(clean[:n], clean[n:], self.guidance)
+
+
+@jax.jit
+def encode_null(network: LMDM) -> MotionCondition:
+    """Return the condition of no condition, which a checkpoint has once."""
+    return network.encode_null()
+
+
+@partial(jax.jit, static_argnames=("steps", "guided"))
+def sample_window(
+    model: GuidedLMDM,
+    values: Float[Array, "t v"],
+    earlier: Float[Array, " d"],
+    initial: Float[Array, "t d"],
+    fresh: Float[Array, "steps t d"],
+    *,
+    steps: int,
+    guided: bool,
+) -> Float[Array, "t d"]:
+    """Return the motion of one window.
+
+    Args:
+      model: the LMDM and its guidance.
+      values: frames of the condition.
+      earlier: the frame of motion before the window.
+      initial: noise before the first step.
+      fresh: noise of each step, in their order; the last step uses none.
+      steps: steps of the diffusion.
+      guided: False evaluates only the prediction with the condition.
+    """
+    rows = ddim_steps(steps)
+    return denoise_window(model, values, earlier, initial, fresh, rows, guided=guided)
+
+
+def denoise_window(
+    model: GuidedLMDM,
+    values: Float[Array, "t v"],
+    earlier: Float[Array, " d"],
+    initial: Float[Array, "t d"],
+    fresh: Float[Array, "steps t d"],
+    rows: ReverseSteps,
+    *,
+    guided: bool,
+) -> Float[Array, "t d"]:
+    """Return the state of one window after these steps; see `sample_window`."""
+    # The loop names a step by its number in the diffusion, which falls.
+    order = -jnp.asarray(rows.number)
+    condition = model.network.encode_condition(values[None])
+
+    def predict(state: Array, _: Array, number: Array) -> Array:
+        clean = model(state[None], earlier[None], number, condition, guided=guided)
+        return clean[0]
+
+    def draw(number: Array) -> Array:
+        return fresh[jnp.searchsorted(order, -number)]
+
+    return denoise(predict, rows, initial, draw)
+
+
+@partial(jax.jit, static_argnames=("plan", "steps", "guided"))
+def sample_fused(
+    model: GuidedLMDM,
+    values: Float[Array, "frames v"],
+    reference: Float[Array, " d"],
+    key: PRNGKeyArray,
+    count: Int[Array, ""],
+    *,
+    plan: WindowPlan,
+    steps: int,
+    guided: bool,
+) -> Float[Array, "frames d"]:
+    """Return the motion of overlapping windows, which are made together.
+
+    The frame before a window is what the last step has predicted for it, blended.
+
+    Args:
+      model: the LMDM and its guidance.
+      values: frames of the condition.
+      reference: the frame before the first window, and in the first step before every
+        window.
+      key: decides the noise of every frame and step.
+      count: windows in use.
+      plan: the windows.
+      steps: steps of the diffusion.
+      guided: False evaluates only the prediction with the condition.
+    """
+    weights = blend_weights(plan, count)
+    rows = jnp.asarray(plan.frame_index)
+    conditions = encode_windows(model.network, values, count, plan)
+    width = len(reference)
+
+    def predict(state: Array, clean: Array, number: Array) -> Array:
+        # The reference stands at the front, so that the frame before a window has the
+        # number of the window's own first frame.
+        padded = jnp.concatenate([reference[None], clean])
+
+        def predict_group(g: Array) -> Array:
+            frames = group_of(rows, g, plan.group)
+            condition = group_of(conditions, g, plan.group)
+            earlier = padded[frames[:, 0]]
+            return model(state[frames], earlier, number, condition, guided=guided)
+
+        return blend_windows(predict_group, state, weights, count, plan)
+
+    # A frame has the same noise in every clip that holds it.
+    def draw(number: Array) -> Array:
+        return frame_noise(jax.random.fold_in(key, number), plan.frames, width)
+
+    initial = draw(jnp.asarray(STEPS))
+    estimate = jnp.broadcast_to(reference, initial.shape)
+    return denoise(predict, ddim_steps(steps), initial, draw, estimate=estimate)
+
+
+def encode_windows(
+    network: LMDM,
+    values: Float[Array, "frames v"],
+    count: Int[Array, ""],
+    plan: WindowPlan,
+) -> MotionCondition:
+    """Return the conditions of the plan's windows; those that are not in use are 0."""
+    rows = jnp.asarray(plan.frame_index)
+
+    def encode_group(g: Array) -> MotionCondition:
+        return network.encode_condition(values[group_of(rows, g, plan.group)])
+
+    return map_groups(encode_group, count, plan)
