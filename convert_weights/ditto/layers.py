@@ -38,24 +38,20 @@ def run_layers(recipe: DittoRecipe, network: LMDM, size: str) -> Outputs:
     # One program a branch: eager layers take much longer.
     conditional = jax.jit(run_conditional)(network, inputs)
     null = jax.jit(run_null)(network, inputs)
-    for name, value in conditional.items():
-        yield f"{size}/given/{name}", value
-    for name, value in null.items():
-        yield f"{size}/null/{name}", value
+    outputs = {f"given/{name}": value for name, value in conditional.items()}
+    outputs |= {f"null/{name}": value for name, value in null.items()}
     shape = (1, config.frames + TIME_TOKENS, config.width)
     rows = jnp.asarray(recipe.input(f"{size}/rotary", shape))
-    yield f"{size}/rotary", turn(rows, network.rotary)
-    scale = recipe.guidance(size)
-    clean = guide(conditional["output"], null["output"], scale)
-    yield f"{size}/guided/x_start", clean
-    # One factor a row, against frames and values.
-    bars = alpha_bars()[np.asarray(inputs.time)][:, None, None]
-    from_state, from_clean = noise_factors(bars)
-    noise = from_state * inputs.motion - from_clean * clean
-    yield f"{size}/guided/pred_noise", noise
+    outputs["rotary"] = turn(rows, network.rotary)
+    clean = guide(conditional["output"], null["output"], recipe.guidance(size))
+    outputs["guided/x_start"] = clean
+    outputs["guided/pred_noise"] = noise_between(inputs, clean)
+    for name, value in outputs.items():
+        yield f"{size}/{name}", value
 
 
 def read_inputs(recipe: DittoRecipe, size: str) -> LayerInputs:
+    """Return the recipe's inputs of a size, as its page describes them."""
     config = recipe.config(size)
     motion = (BATCH, config.frames, config.motion_width)
     earlier = (BATCH, config.motion_width)
@@ -67,6 +63,19 @@ def read_inputs(recipe: DittoRecipe, size: str) -> LayerInputs:
         jnp.asarray(recipe.input(f"{size}/cond", condition, 0.5)),
         jnp.asarray(times),
     )
+
+
+def noise_between(inputs: LayerInputs, clean: Array) -> Array:
+    """Return the noise that clean motion leaves in the noisy motion.
+
+    Args:
+      inputs: noisy motion and the step of each row.
+      clean: predicted motion.
+    """
+    # One factor a row, against frames and values.
+    bars = alpha_bars()[np.asarray(inputs.time)]
+    from_state, from_clean = noise_factors(bars[:, None, None])
+    return from_state * inputs.motion - from_clean * clean
 
 
 def run_conditional(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
@@ -105,7 +114,12 @@ def run_null(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:
 def run_decoder(
     network: LMDM, inputs: LayerInputs, condition: MotionCondition, encoded: Array
 ) -> dict[str, Array]:
-    """Return the outputs of the blocks over motion, one after the other."""
+    """Return the outputs of the blocks over motion, one after the other.
+
+    Args:
+      condition: keys, values and vector of the condition.
+      encoded: encoded frames of the condition.
+    """
     outputs: dict[str, Any] = {}
     embedding = network.embed_time(inputs.time)
     tokens = network.token_rows(embedding)

@@ -12,7 +12,7 @@ import torch
 from convert_weights.bundle import convert_files
 from convert_weights.convert import ConversionError
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
-from convert_weights.ditto.verify import verify_networks
+from convert_weights.ditto.verify import verify_networks, verify_schedule, verify_sound
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
 from jaxportrait.checkpoint import leaf_shapes
@@ -25,7 +25,7 @@ def recipe(golden) -> DittoRecipe:
     return DittoRecipe(golden / "ditto")
 
 
-@pytest.mark.parametrize(("size", "figures"), [("small", 25), ("full", 27)])
+@pytest.mark.parametrize(("size", "figures"), [("small", 31), ("full", 33)])
 def test_every_layer_is_within_its_bound(recipe, size, figures):
     rows = verify_networks(recipe, size)
     assert [row.name for row in rows if not row.passed] == []
@@ -53,6 +53,12 @@ def test_the_published_file_has_the_full_preset(recipe):
     leaves = leaf_shapes(abstract(LMDMConfig.full())).values()
     assert sum(leaf.size for leaf in leaves) == sum(published.values()) == 47_788_297
     assert len(shapes) - len(published) == 11
+
+
+def test_the_report_has_every_known_figure(recipe):
+    rows = verify_schedule(recipe) + verify_sound(recipe)
+    assert [row.name for row in rows if not row.passed] == []
+    assert len(rows) == 23 + 15
 
 
 def change(path, edit) -> None:
