@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import tyro
 
+from convert_weights.animal_cases import verify_animals
 from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.verify import is_ditto, verify_ditto
 from convert_weights.edit_cases import FIGURES as EDIT_FIGURES
@@ -90,12 +91,12 @@ def main() -> None:
 
 
 def verify_cases(golden: Path) -> list[Comparison]:
-    """Compare the option cases, and the cases of sliders and of source videos where a
-    folder has them."""
+    """Compare the option cases, and the cases of sliders, of source videos and of animals
+    where a folder has them."""
     rows = verify_motion(golden)
     if (golden / EDIT_FIGURES).is_file():
         rows += verify_edits(golden)
-    return rows + verify_source_video(golden)
+    return rows + verify_source_video(golden) + verify_animals(golden)
 
 
 def verify(golden: Path, size: str, dtype: str = "float32") -> list[Comparison]:

@@ -1,7 +1,7 @@
 """The options of the inference program."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import DrivingKind, makes_picture
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.faces.box import Box
 from jaxportrait.media.write import (
     CONTAINERS,
     MAX_NAME_BYTES,
@@ -37,6 +38,8 @@ class Inputs:
         train.export`; the demo's know only drawn heads.
       driver: driver of the checkpoint that makes motion of speech, where it has several;
         `auto` is its only one.
+      animal: the source and the checkpoint are of animals; short for --composition
+        animal.
       head_from: video or file of motion that moves all but the lips, for speech.
       driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
@@ -45,6 +48,7 @@ class Inputs:
     driving: Annotated[Path, arg(aliases=["-d"], metavar="FILE")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
     driver: Annotated[str, arg(metavar="NAME")] = AUTO_DRIVER
+    animal: bool = False
     head_from: Annotated[Path | None, arg(metavar="FILE")] = None
     driving_kind: DrivingKind = "auto"
 
@@ -99,11 +103,30 @@ class FaceDetection:
       detector: face detector; `none` reads the whole picture as already cropped.
       detector_models: folder of detector model files (InsightFace, the face mesh, YuNet).
       face: number of the face to animate, 0 the largest; by default that.
+      box: box around the face in pixels of the picture (left, top, width, height),
+        for animals and other faces that no detector finds.
     """
 
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, arg(metavar="DIR")] = None
     face: int | None = None
+    box: Annotated[str | None, arg(metavar="X,Y,W,H")] = None
+
+    def read_box(self) -> Box | None:
+        """Return the numbers of the box.
+
+        Raises:
+          ValueError: they are not four numbers.
+        """
+        if self.box is None:
+            return None
+        try:
+            left, top, width, height = map(float, self.box.split(","))
+        except ValueError:
+            raise ValueError(
+                f"the box is {self.box}: pass left, top, width and height, as in --box 120,80,300,300"
+            ) from None
+        return left, top, width, height
 
 
 @dataclass(frozen=True)
@@ -169,14 +192,30 @@ class Options:
             head_from=self.input.head_from,
             crop=self.crop,
             face=self.detection.face,
+            box=self.detection.read_box(),
             max_size=self.output.max_size,
             sampling=self.sampling,
-            retargeting=self.composition,
+            retargeting=self.retargeting(),
             template_out=self.output.template_out,
             output_fps=self.output.output_fps,
             crf=self.output.crf,
             encoder=self.output.encoder,
         )
+
+    def retargeting(self) -> Retargeting:
+        """Return the options of the source's motion.
+
+        Raises:
+          ValueError: an animal with the composition of people.
+        """
+        options = self.composition
+        if not self.input.animal:
+            return options
+        if options.composition not in ("source", "animal"):
+            raise ValueError(
+                f"--animal and --composition {options.composition} exclude each other: leave out either"
+            )
+        return replace(options, composition="animal")
 
     def clip_path(self) -> Path:
         """Return the name of the clip.

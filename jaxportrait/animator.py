@@ -24,6 +24,7 @@ from jaxportrait.drivers.video import DrivingCrop, VideoDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
+from jaxportrait.media.faces.box import Box, open_box
 from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
 from jaxportrait.motion.clip import MotionClip
@@ -134,6 +135,7 @@ class Animator:
         *,
         face: int | None = None,
         crop_scale: float = SOURCE_SCALE,
+        box: Box | None = None,
     ) -> Portrait:
         """Find the face, crop it, and encode it.
 
@@ -146,6 +148,8 @@ class Animator:
           face: number of the face to animate, 0 the largest; by default that.
           crop_scale: side of the crop in sides of the face, before it is made tighter
             for networks that need that.
+          box: left, top, width and height in pixels of a box around the face, for
+            animals and other faces that no detector finds; by default one is detected.
 
         Raises:
           NoFaceError: none of the detectors finds a face.
@@ -155,6 +159,8 @@ class Animator:
         whole = read_image(image) if is_file else copy_picture(np.asarray(image))
         # Threads that prepare at once share the detector.
         detector = replace(self.detector, find=self._find)
+        if box is not None:
+            detector = open_box(box, (whole.shape[1], whole.shape[0]))
         return prepare_portrait(whole, self.renderer, detector, face, crop_scale)
 
     def animate(

@@ -18,6 +18,7 @@ from jaxportrait.driving import (
     open_head,
 )
 from jaxportrait.job.request import Request
+from jaxportrait.media.faces.box import open_box
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import (
     STILLS,
@@ -64,6 +65,7 @@ def read_inputs(request: Request) -> Inputs:
     check_crop(request, (driving, head or None))
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
+    check_face(request, size)
     Encoding.choose(
         container,
         size=size,
@@ -111,6 +113,25 @@ def check_crop(request: Request, inputs: Sequence[Driving | None]) -> None:
         raise ValueError(
             "the driving crop is cut out of videos and pictures, and nothing is cropped here: leave it out"
         )
+
+
+def check_face(request: Request, size: tuple[int, int]) -> None:
+    """Raise a ValueError for a box that does not tell the face.
+
+    Args:
+      size: width and height of the picture.
+    """
+    if request.box is None:
+        return
+    if request.face is not None:
+        raise ValueError(
+            "a box tells the face, and so does its number: leave out either"
+        )
+    if request.max_size is not None:
+        raise ValueError(
+            "a box is in pixels of the whole picture, and max_size reduces it: leave out either"
+        )
+    open_box(request.box, size)
 
 
 def check_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from jaxportrait.checkpoint.kinds import DriverConfig
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import Driving, DrivingKind
 from jaxportrait.media.faces import DetectorName
+from jaxportrait.media.faces.box import Box
 from jaxportrait.media.write import Encoder
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.ranges import (
@@ -59,6 +60,8 @@ class Request:
       crop: the square that is cut out of driving pictures.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
+      box: left, top, width and height in pixels of a box around the face, which is then
+        not detected.
       max_size: longest side of the video in pixels, to which a larger picture is
         reduced; None leaves the picture's size.
       sampling: options of motion generation.
@@ -76,6 +79,7 @@ class Request:
     head_from: Path | None = None
     crop: DrivingCrop = field(default_factory=DrivingCrop)
     face: Natural | None = None
+    box: Box | None = None
     max_size: VideoSide | None = None
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)

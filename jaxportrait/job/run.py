@@ -77,7 +77,9 @@ def run_job(
         if driving.uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
-            portrait = animator.prepare(inputs.image, face=request.face)
+            portrait = animator.prepare(
+                inputs.image, face=request.face, box=request.box
+            )
         send(notify, faces_warning(request, portrait))
         send(notify, uncertain_warning(portrait))
         with stage(driving.stage):

@@ -14,7 +14,7 @@ from jaxportrait.motion.space import KEYPOINTS, KeypointGroups, Region, region_m
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import AnyArray, Source, pytree
 
-Composition = Literal["source", "original", "joyvasa"]
+Composition = Literal["source", "original", "joyvasa", "animal"]
 
 PUBLISHED_GROUPS = KeypointGroups()
 
@@ -69,6 +69,10 @@ def compose(
     "joyvasa" is JoyVASA's: as "source" since rest (which is the first frame), but with
     lips as the motion has them.
 
+    "animal" is that of LivePortrait's animals: the driving face's pose, place and
+    expression with the shape and size of the source's. Only their change since the
+    first frame is used, which `retarget.drive` sees to.
+
     Args:
       source: the picture's source.
       motion: motion of n frames.
@@ -82,6 +86,15 @@ def compose(
     rest = ClipArrays.of_source(source) if rest is None else rest
     if composition == "joyvasa":
         return _compose_joyvasa(source, motion, rest, region, groups)
+    if composition == "animal":
+        driven = _take_over(source, motion)
+        return transform_keypoints(
+            still.keypoints,
+            driven.rotation,
+            driven.expression,
+            driven.scale,
+            driven.translation,
+        )
     # The original leaves the head where the source has it.
     if composition == "original":
         expression = _replace(motion.expression, rest.expression, relative)

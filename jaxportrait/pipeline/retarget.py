@@ -50,7 +50,9 @@ class Retargeting:
       composition: "source" moves the source's own face, "original" replaces its
         expression by the lips of the motion, as the audio-driven original does;
         "joyvasa" moves it since the first frame but for the lips, which are those of
-        the motion, as JoyVASA's program does.
+        the motion, as JoyVASA's program does; "animal" moves the face of an animal
+        since the first frame, scaled by the sizes of both heads, as LivePortrait's
+        pipeline for animals does.
       relative_motion: use the motion since rest; otherwise use it as it is, so that the
         source's own pose and expression do not count.
       region: the part of the face that moves.
@@ -101,6 +103,8 @@ class Retargeting:
                 f'composition "original" moves only lips, and region is {self.region!r}: '
                 'use composition "source"'
             )
+        if self.composition == "animal":
+            self._check_animal()
         if self.normalize_lips and (self.retargets or not self.relative_motion):
             raise OptionError(
                 "lips are normalized for relative motion without eye and lip retargeting: "
@@ -112,6 +116,23 @@ class Retargeting:
                 "source_video_eye_retargeting is for clips without eye and lip retargeting: "
                 "choose one of them"
             )
+
+    def _check_animal(self) -> None:
+        """Raise an OptionError for options that animals do not have."""
+        names = (
+            "relative_motion",
+            "region",
+            "driving_option",
+            "normalize_lips",
+            "eye_retargeting",
+            "lip_retargeting",
+        )
+        for name in names:
+            # Defaults of a frozen dataclass are attributes of the class.
+            if getattr(self, name) != getattr(Retargeting, name):
+                raise OptionError(
+                    f'composition "animal" always moves the whole face by one rule: leave out {name}'
+                )
 
     def check_source(self, *, is_video: bool) -> None:
         """Raise a ValueError for options that have no meaning for the kind of source."""
@@ -154,9 +175,9 @@ class Retargeting:
                 'composition "original" moves only lips, and this motion has the whole '
                 'head: use "source"'
             )
-        if self.composition == "joyvasa" and not moves_head:
+        if self.composition in ("joyvasa", "animal") and not moves_head:
             raise ValueError(
-                'composition "joyvasa" moves the whole head, and this motion has only lips: use "source"'
+                f'composition "{self.composition}" moves the whole head, and this motion has only lips: use "source"'
             )
         if self.head_smoothing and not moves_head:
             raise ValueError(
@@ -237,6 +258,10 @@ def drive(
         known.
     """
     check_openness(retargeting, clip, openness)
+    if retargeting.composition == "animal" and len(clip) == 1:
+        raise ValueError(
+            "an animal moves by the change since the first frame, and one picture has none: drive it by a video"
+        )
     if retargeting.strengths != Strengths():
         if rest is None:
             raise ValueError("motion without rest has no strength: leave it at 1")
@@ -265,6 +290,8 @@ def drive(
 
 def scales_motion(retargeting: Retargeting) -> bool:
     """Return whether motion is scaled by the sizes of both heads."""
+    if retargeting.composition == "animal":
+        return True
     if retargeting.driving_option == "pose-friendly":
         return False
     return retargeting.composition != "original" and retargeting.relative_motion
