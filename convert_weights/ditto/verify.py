@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.ditto.conditions import run_conditions
 from convert_weights.ditto.layers import run_layers
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
 from convert_weights.ditto.sampling import run_schedule, run_trajectories
+from convert_weights.ditto.sequences import run_sequences
 from convert_weights.ditto.sound import run_counts, run_sound
 from convert_weights.parity import Comparison, compare, forgotten, is_figure
 from jaxportrait.checkpoint import open_checkpoint
@@ -50,6 +52,7 @@ def verify_ditto(golden: Path, size: str = "all") -> list[Comparison]:
     if size != "full":
         rows += verify_schedule(recipe)
         rows += verify_sound(recipe)
+        rows += verify_conditions(recipe)
     return rows
 
 
@@ -61,7 +64,10 @@ def verify_networks(recipe: DittoRecipe, size: str) -> list[Comparison]:
     rows = layers.compare(outputs, LAYER_BOUND)
     trajectories = Figures(recipe.folder / "sampling.npz", f"{size}/")
     outputs = run_trajectories(recipe, network, size, trajectories.names)
-    return rows + trajectories.compare(outputs, TRAJECTORY_BOUND)
+    rows += trajectories.compare(outputs, TRAJECTORY_BOUND)
+    sequences = Figures(recipe.folder / "sequences.npz", f"{size}/")
+    outputs = run_sequences(recipe, network, size)
+    return rows + sequences.compare(outputs, TRAJECTORY_BOUND)
 
 
 def verify_schedule(recipe: DittoRecipe) -> list[Comparison]:
@@ -77,6 +83,12 @@ def verify_sound(recipe: DittoRecipe) -> list[Comparison]:
         outputs = list(run_sound(recipe, figures.names, Path(folder)))
     counts = run_counts(figures.arrays["lengths"])
     return figures.compare([*outputs, ("lengths", counts)], LAYER_BOUND)
+
+
+def verify_conditions(recipe: DittoRecipe) -> list[Comparison]:
+    """Compare what follows the sound in a frame of the condition."""
+    figures = Figures(recipe.folder / "conditions.npz", "")
+    return figures.compare(run_conditions(recipe), TABLE_BOUND)
 
 
 class Figures:

@@ -12,12 +12,20 @@ import torch
 from convert_weights.bundle import convert_files
 from convert_weights.convert import ConversionError
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
-from convert_weights.ditto.verify import verify_networks, verify_schedule, verify_sound
+from convert_weights.ditto.verify import (
+    verify_conditions,
+    verify_networks,
+    verify_schedule,
+    verify_sound,
+)
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
 from jaxportrait.checkpoint import leaf_shapes
 from jaxportrait.models.lmdm import LMDMConfig
 from jaxportrait.models.parts import abstract
+
+OFFLINE = ("offline", "offline_k5")
+LIVE = ("online", "online_late")
 
 
 @pytest.fixture
@@ -38,8 +46,11 @@ def test_another_seed_is_another_network_and_fails(recipe, tmp_path):
     manifest = recipe.manifest | {"seed": 1}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     rows = verify_networks(DittoRecipe(folder), "small")
-    # The rotation has no weights, but its input differs as well.
-    assert {row.name for row in rows if row.passed} == {"small/given/sinusoid"}
+    # Counts and sines depend on no weights.
+    assert {row.name for row in rows if row.passed} == {
+        "small/given/sinusoid",
+        *(f"small/{case}/emitted_after" for case in OFFLINE + LIVE),
+    }
 
 
 def test_the_published_file_has_the_full_preset(recipe):
@@ -56,9 +67,9 @@ def test_the_published_file_has_the_full_preset(recipe):
 
 
 def test_the_report_has_every_known_figure(recipe):
-    rows = verify_schedule(recipe) + verify_sound(recipe)
+    rows = verify_schedule(recipe) + verify_sound(recipe) + verify_conditions(recipe)
     assert [row.name for row in rows if not row.passed] == []
-    assert len(rows) == 23 + 15
+    assert len(rows) == 23 + 15 + 17
 
 
 def change(path, edit) -> None:

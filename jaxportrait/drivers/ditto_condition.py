@@ -1,0 +1,125 @@
+"""The condition of Ditto's network beside the sound: emotion, eyes and keypoints of the
+face whose motion it makes.
+
+Source: Ditto, its condition handler.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+EMOTIONS = (
+    "angry",
+    "disgust",
+    "fear",
+    "happy",
+    "neutral",
+    "sad",
+    "surprise",
+    "contempt",
+)
+NEUTRAL = EMOTIONS.index("neutral")
+EMOTION_LOGIT = 8.0
+"""Logit of an emotion that is there; that of the others is 0."""
+TAIL_WIDTH = 8 + 2 + 6 + 63
+"""Values of a frame of the condition after those of the sound."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """The face whose motion the network makes; several frames are played to and fro.
+
+    Attributes:
+      openness: openness of the left and right eye.
+      eyeballs: positions of the irises; see `eyeball_offsets`.
+      keypoints: canonical keypoints of the first frame.
+    """
+
+    openness: Float32[np.ndarray, "n 2"]
+    eyeballs: Float32[np.ndarray, "n 6"]
+    keypoints: Float32[np.ndarray, " 63"]
+
+    def first(self) -> "Face":
+        """Return the face of the first frame only."""
+        return Face(self.openness[:1], self.eyeballs[:1], self.keypoints)
+
+
+def emotion_weights(indices: int | Sequence[int]) -> Float32[np.ndarray, " 8"]:
+    """Return the vector of one emotion or of a mixture.
+
+    Args:
+      indices: positions in `EMOTIONS`.
+
+    Raises:
+      ValueError: there is no such emotion.
+    """
+    chosen = np.atleast_1d(np.asarray(indices))
+    if chosen.size == 0 or not np.isin(chosen, range(len(EMOTIONS))).all():
+        raise ValueError(
+            f"emotion is {indices!r}: choose from 0 to {len(EMOTIONS) - 1}, {', '.join(EMOTIONS)}"
+        )
+    logits = np.zeros(len(EMOTIONS), np.float32)
+    logits[chosen] = EMOTION_LOGIT
+    powers = np.exp(logits)
+    return powers / powers.sum()
+
+
+def strengthen_emotion(index: int, strength: float) -> Float32[np.ndarray, " 8"]:
+    """Return `strength` times an emotion and the rest of the neutral one.
+
+    Args:
+      index: position in `EMOTIONS`.
+      strength: 0 is neutral, 1 the emotion as it was trained.
+    """
+    emotion = np.float32(strength) * emotion_weights(index)
+    return emotion + np.float32(1 - strength) * emotion_weights(NEUTRAL)
+
+
+def condition_tail(
+    face: Face, emotions: Float32[np.ndarray, "m 8"], start: int, count: int
+) -> Float32[np.ndarray, "count 79"]:
+    """Return the values after those of the sound, for frames from `start` on.
+
+    Args:
+      face: the face.
+      emotions: a vector a frame, played again and again; one for all frames.
+      start: number of the first frame; frames before the sound are as frame 0.
+      count: how many frames.
+    """
+    frames = np.maximum(np.arange(start, start + count), 0)
+    # Faces are played to and fro, emotions from the start again.
+    mirrored = mirror_frames(frames, len(face.openness))
+    parts = [
+        emotions[frames % len(emotions)],
+        face.openness[mirrored],
+        face.eyeballs[mirrored],
+        np.tile(face.keypoints, (count, 1)),
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def mirror_frames(frames: Int[np.ndarray, " n"], length: int) -> Int[np.ndarray, " n"]:
+    """Return frames of a clip that is played to and fro; both ends are shown twice."""
+    turn = frames // length
+    place = frames % length
+    return np.where(turn % 2 == 0, place, length - place - 1)
+
+
+def pack_reference(
+    scale: Float[np.ndarray, " 1"],
+    angles: Sequence[Float[np.ndarray, " 66"]],
+    translation: Float[np.ndarray, " 3"],
+    expression: Float[np.ndarray, " 63"],
+) -> Float32[np.ndarray, " 265"]:
+    """Return a face's motion as the network reads it before the first window.
+
+    Args:
+      scale: size of the head.
+      angles: logits of pitch, yaw and roll.
+      translation: position of the head.
+      expression: offsets of its keypoints.
+    """
+    parts = [np.asarray(scale) - 1, *angles, translation, expression]
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,93 @@
+"""Ditto's own windows: counts of frames, what they hand on, and memory that stays
+flat."""
+
+import numpy as np
+import pytest
+
+from jaxportrait.drivers.ditto_original import (
+    PublishedStream,
+    PublishedWindows,
+    hand_on,
+    make_offline,
+)
+from jaxportrait.motion.binned import BINNED_WIDTH
+
+REFERENCE = np.zeros(BINNED_WIDTH, np.float32)
+
+
+def copy_first_value(_, values: np.ndarray, start: int) -> np.ndarray:
+    """Return motion whose every number is the first of the features."""
+    return np.repeat(values[:, :1], BINNED_WIDTH, axis=1)
+
+
+def indices(first: int, stop: int) -> np.ndarray:
+    """Return features that say which frame they belong to."""
+    return np.arange(first, stop, dtype=np.float32)[:, None]
+
+
+def frames_out(overlap: int, features: int) -> list[float]:
+    """Return the frames that a live sound shows, by their numbers."""
+    windows = PublishedWindows(80, overlap, live=True, smoothing=1)
+    silence = indices(-overlap, 0)
+    stream = PublishedStream(windows, silence, REFERENCE, copy_first_value)
+    pieces = []
+    for first in range(0, features, 5):
+        pieces.append(stream.push(indices(first, min(first + 5, features))))
+    pieces.append(stream.finish())
+    return np.concatenate(pieces)[:, 0].tolist()
+
+
+def test_live_counts_are_the_published_ones(golden):
+    table = np.load(golden / "ditto" / "audio.npz")["online_counts"]
+    for overlap, features, count, first, last in table:
+        shown = frames_out(int(overlap), int(features))
+        assert len(shown) == count, (overlap, features)
+        if count:
+            assert round(shown[0]) == first
+            assert round(shown[-1]) == last
+
+
+def test_offline_counts_are_the_published_ones(golden):
+    windows = PublishedWindows(80, 10)
+    for features, count, frames in np.load(golden / "ditto" / "audio.npz")[
+        "offline_counts"
+    ]:
+        values = indices(0, features)
+        motion, final = make_offline(windows, values, REFERENCE, copy_first_value)
+        assert len(motion) == len(final) == frames
+        # The last window starts before the end of the sound.
+        assert len(range(0, features, windows.fresh)) == count
+
+
+def test_a_frame_of_the_motion_is_handed_on():
+    last = np.ones(BINNED_WIDTH, np.float32)
+    plain = PublishedWindows(80, 10)
+    np.testing.assert_array_equal(hand_on(plain, 1, last, REFERENCE), last)
+    held = PublishedWindows(80, 10, reset_every=2, continued=(0, 202))
+    # Every second window starts from the reference's expression.
+    np.testing.assert_array_equal(hand_on(held, 1, last, REFERENCE), last)
+    earlier = hand_on(held, 2, last, REFERENCE)
+    assert earlier[:202].tolist() == [1] * 202
+    assert earlier[202:].tolist() == [0] * 63
+
+
+def test_memory_stays_flat():
+    windows = PublishedWindows(80, 70, live=True)
+    stream = PublishedStream(windows, indices(-70, 0), REFERENCE, copy_first_value)
+    for first in range(0, 1000, 5):
+        stream.push(indices(first, first + 5))
+    assert len(stream._progress.motion) <= 160 + windows.fresh
+    assert len(stream._features) < 80
+
+
+def test_a_short_sound_has_an_anchor_and_no_frames():
+    windows = PublishedWindows(80, 70, live=True)
+    stream = PublishedStream(windows, indices(-70, 0), REFERENCE, copy_first_value)
+    assert len(stream.push(indices(0, 5))) == len(stream.finish()) == 0
+    assert stream.anchor is not None
+
+
+@pytest.mark.parametrize("overlap", [10, 70])
+def test_the_cross_fade_is_as_long_as_published(overlap):
+    assert PublishedWindows(80, overlap).fade == overlap
+    assert PublishedWindows(80, overlap, live=True).fade == 10
