@@ -54,7 +54,7 @@ class Progress:
     """Motion so far.
 
     Attributes:
-      motion: of all windows, or the last frames of it.
+      motion: the last frames of all windows so far, or all of them.
       windows: how many windows made it.
       earlier: the frame before the next window, as the network reads it.
     """
@@ -124,7 +124,7 @@ def hand_on(
 
     Args:
       count: windows so far.
-      last: that frame of the motion.
+      last: the frame of the motion that stands there.
     """
     if windows.reset_every == 0 or count % windows.reset_every:
         return last
