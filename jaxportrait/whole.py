@@ -35,6 +35,8 @@ RESERVATION = "0" * 8
 """Code of the partial folder that reserves a destination."""
 EXCHANGE = 2
 """RENAME_EXCHANGE of <linux/fs.h>."""
+REMOTE = ("s3:", "gs:")
+"""Schemes of object stores, where nothing can be renamed."""
 
 _placing = threading.Lock()
 """Held while something gets its final name."""
@@ -57,8 +59,10 @@ def write_whole(
 
     Raises:
       FileExistsError: a folder with content is there, and may not be replaced.
-      OSError: no room, no right, no folder; the message names the path and the lack.
+      OSError: no room, no right, no folder, an object store's address; the message
+        names the path and the lack.
     """
+    check_local(destination)
     destination = Path(destination).absolute()
     with disk_errors(destination, destination.parent):
         if not replace_folder:
@@ -86,9 +90,10 @@ def hold_folder(folder: Path) -> Iterator[None]:
     """Make a folder and hold it, so that no other run writes there meanwhile.
 
     Raises:
-      OSError: another run holds it, it cannot be made, or the disk lacks room or rights
-        during the block.
+      OSError: another run holds it, it cannot be made, it is an object store's address,
+        or the disk lacks room or rights during the block.
     """
+    check_local(folder)
     with disk_errors(folder, folder.absolute().parent):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -110,8 +115,9 @@ def reserve(destination: Path) -> Iterator[None]:
     """Keep other runs from a destination that this one is to write after long work.
 
     Raises:
-      OSError: another run has reserved it.
+      OSError: another run has reserved it, or it is an object store's address.
     """
+    check_local(destination)
     destination = destination.absolute()
     with disk_errors(destination, destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +149,20 @@ def abandon_all() -> list[Path]:
     for partial in partials:
         partial.remove()
     return sorted({partial.destination for partial in partials})
+
+
+def check_local(destination: str | Path) -> None:
+    """Raise an OSError for an address such as s3://bucket/name, which would become a
+    local folder named `s3:`."""
+    parts = Path(destination).parts
+    for place, part in enumerate(parts):
+        if part in REMOTE:
+            # `Path` joins the two slashes.
+            address = f"{part}//{'/'.join(parts[place + 1 :])}"
+            raise OSError(
+                f"{address} is no folder of this machine, and an object store cannot rename files: "
+                "choose a local folder, and copy it there afterwards"
+            )
 
 
 def check_room(destination: Path, size: int) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from jaxportrait import whole
-from jaxportrait.whole import check_room, disk_errors, reserve, write_whole
+from jaxportrait.whole import (
+    check_room,
+    disk_errors,
+    hold_folder,
+    reserve,
+    write_whole,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -230,3 +236,18 @@ with write_whole(sys.argv[1]) as partial:
     assert partial.startswith(".note.")
     assert partial.endswith(".partial")
     assert (tmp_path / note).read_text() == "old"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/data/a.mp4", "gs://bucket/run"])
+@pytest.mark.parametrize("place", [write_whole, hold_folder, reserve])
+def test_an_object_store_is_no_local_folder(place, address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = f"{address} is no folder of this machine, .*: choose a local folder"
+    with pytest.raises(OSError, match=message), place(Path(address)):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_folder_whose_name_only_resembles_a_store_is_written(tmp_path):
+    with hold_folder(tmp_path / "s3"):
+        assert names(tmp_path) == ["s3"]

@@ -25,7 +25,7 @@ from jaxportrait.checkpoint.files import (
 )
 from jaxportrait.checkpoint.fit import check_arrays
 from jaxportrait.models.parts import build
-from jaxportrait.whole import write_whole
+from jaxportrait.whole import check_local, write_whole
 
 COMMIT_NOTE = "commit_success.txt"
 """A file that Orbax reads only in cloud storage. It names the folder of the writer."""
@@ -83,6 +83,7 @@ def save_checkpoint(
     }
     if statistics:
         items[STATISTICS] = ocp.args.PyTreeSave(statistics)
+    check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     size = sum(_bytes(leaves) for leaves in stored.values())
     with write_whole(path, replace_folder=overwrite, size=size) as partial:

@@ -11,7 +11,7 @@ from typing import Annotated
 import cv2
 
 from jaxportrait.ranges import LongSeed, Range, check_ranges
-from jaxportrait.whole import write_whole
+from jaxportrait.whole import check_local, write_whole
 from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
@@ -66,6 +66,7 @@ def prepare_folder(root: Path, settings: Settings) -> None:
       SpeechError: espeak-ng is not installed.
       OSError: the folder cannot be made.
     """
+    check_local(root)
     if open_library() is None:
         raise SpeechError(MISSING_ESPEAK)
     description = {"format": FORMAT, **asdict(settings)}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jaxportrait.media.write.containers import NUMBER, choose_container
-from jaxportrait.whole import write_whole
+from jaxportrait.whole import check_local, write_whole
 
 MAX_NAME_BYTES = 255
 """Bytes of the longest name of a file, on all usual file systems."""
@@ -16,8 +16,10 @@ def check_place(path: Path) -> None:
     """Check that a clip can be put at `path`, whose folder may be missing yet.
 
     Raises:
-      OSError: something else is there, or the name is too long.
+      OSError: something else is there, the name is too long, or it is an object store's
+        address.
     """
+    check_local(path)
     for name in path.parts:
         if len(os.fsencode(name)) > MAX_NAME_BYTES:
             raise OSError(
