@@ -107,6 +107,29 @@ class Track:
         return shown
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Detections in some of a clip's frames.
+
+    Attributes:
+      times: seconds of every frame on the file's clock.
+      seconds: seconds of the frames in which faces were sought.
+      faces: faces of each of these frames, in any order.
+    """
+
+    times: Float64[np.ndarray, " frames"]
+    seconds: tuple[float, ...]
+    faces: tuple[list[Face], ...]
+
+    def part(self, start: int, stop: int) -> "Looks":
+        """Return the looks at frames `start` to `stop`."""
+        times = self.times[start:stop]
+        pairs = zip(self.seconds, self.faces, strict=True)
+        inside = [pair for pair in pairs if times[0] <= pair[0] <= times[-1]]
+        seconds = tuple(time for time, _ in inside)
+        return Looks(times, seconds, tuple(faces for _, faces in inside))
+
+
 def track_face(
     frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]],
     detector: Detector,
@@ -132,26 +155,53 @@ def track_face(
     Source: LivePortrait frames a driving video by the mean of its faces' squares: scale
     2.2, vy -0.1, not turned.
     """
+    looks = look_for_faces(frames, detector)
+    return follow_face(looks, detector, zoom, walks=walks)
+
+
+def look_for_faces(
+    frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detector: Detector
+) -> Looks:
+    """Detect faces five times a second.
+
+    Args:
+      frames: times in seconds and RGB pictures, in order.
+      detector: finds faces in a picture.
+    """
     times: list[float] = []
-    looks: list[float] = []
-    sightings: list[Sighting] = []
-    for seconds, image in frames:
-        times.append(seconds)
-        if looks and seconds - looks[-1] < LOOK_INTERVAL - ROUNDING:
+    seconds: list[float] = []
+    faces: list[list[Face]] = []
+    for time, image in frames:
+        times.append(time)
+        if seconds and time - seconds[-1] < LOOK_INTERVAL - ROUNDING:
             continue
-        looks.append(seconds)
-        faces = detector.find(image)
+        seconds.append(time)
+        faces.append(detector.find(image))
+    return Looks(np.array(times), tuple(seconds), tuple(faces))
+
+
+def follow_face(
+    looks: Looks, detector: Detector, zoom: float = 1.0, *, walks: bool = False
+) -> Track:
+    """Follow the face that is largest at first through detections; see `track_face`.
+
+    Raises:
+      NoFaceError: fewer than half of the looks find the face.
+    """
+    clock = looks.times
+    sightings: list[Sighting] = []
+    for seconds, faces in zip(looks.seconds, looks.faces, strict=True):
         if faces:
             face = _choose_face(faces, sightings[-RECENT_LOOKS if walks else 0 :])
             sightings.append((seconds, face.hull))
     steady = _without_strays(sightings, walks)
-    clock = np.array(times)
     parts = _parts(clock, [seconds for seconds, _ in steady])
-    if not looks or len(steady) < LEAST_SIGHTINGS * len(looks):
+    count = len(looks.seconds)
+    if not count or len(steady) < LEAST_SIGHTINGS * count:
         absences = f" ({_describe_absences(clock, parts)})" if parts else ""
         raise NoFaceError(
             f"the {detector.name} detector finds a steady face in {len(steady)} of "
-            f"{len(looks)} looks{absences}: the clip needs one face seen from the "
+            f"{count} looks{absences}: the clip needs one face seen from the "
             "front that stays in place"
         )
     hulls = _interpolate(clock, steady, walks)

@@ -17,7 +17,16 @@ def read_motion(
     pictures: Iterable[UInt8[np.ndarray, "s s 3"]],
     batch_size: int,
 ) -> Float32[np.ndarray, "pictures 70"]:
-    """Return the packed motion of pictures.
+    """Return the packed motion of pictures; see `read_faces` for the arguments."""
+    return read_faces(network, pictures, batch_size)[0]
+
+
+def read_faces(
+    network: MotionExtractor,
+    pictures: Iterable[UInt8[np.ndarray, "s s 3"]],
+    batch_size: int,
+) -> tuple[Float32[np.ndarray, "pictures 70"], Float32[np.ndarray, "pictures k 3"]]:
+    """Return the packed motion of pictures, and their canonical keypoints.
 
     Args:
       network: M.
@@ -32,5 +41,10 @@ def read_motion(
         motion = extract_motion(network, np.stack(batch + padding))
         # It is not waited for: the next pictures are decoded meanwhile.
         pending.append((motion, len(batch)))
-    frames = [pack(jax.device_get(motion))[:count] for motion, count in pending]
-    return np.concatenate(frames)
+    frames = []
+    keypoints = []
+    for motion, count in pending:
+        values = jax.device_get(motion)
+        frames.append(pack(values)[:count])
+        keypoints.append(values.keypoints[:count])
+    return np.concatenate(frames), np.concatenate(keypoints)
