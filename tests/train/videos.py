@@ -111,15 +111,17 @@ def write_head(
     sound: Audio | None = None,
     face: bool = True,
     absence: tuple[float, float] = (0, 0),
+    phase: float = 0,
 ) -> Path:
     """A video of a drawn head; of an empty room if `face` is False, and from the start
-    to the end of `absence`, in seconds."""
+    to the end of `absence`, in seconds. `phase` is the time of the first picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     start, end = absence
     with VideoWriter(path, size=(WIDTH, HEIGHT), fps=fps, audio=sound) as writer:
         for index in range(round(seconds * fps)):
             is_away = start <= index / fps < end
-            writer.write(draw_head(index / fps, face=face and not is_away))
+            is_shown = face and not is_away
+            writer.write(draw_head(phase + index / fps, face=is_shown))
     return path
 
 
@@ -147,6 +149,8 @@ def write_mead_clip(
 ) -> Path:
     """A clip where MEAD has it, with its sound beside."""
     path = root / subject / "video" / angle / emotion / f"level_{level}" / f"{name}.mp4"
+    # clips with the same pictures would count as copies
+    video.setdefault("phase", 0.1 * len(list(root.rglob("*.mp4"))))
     write_head(path, **video)
     if sound:
         pitch = 100.0 + 10 * len(list(root.rglob("*.m4a")))

@@ -1,10 +1,13 @@
 """Clips of a tree of videos: where they lie, and what their paths say about them."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from jaxportrait.ranges import OptionError
 
 LayoutName = Literal["mead", "folder"]
 
@@ -48,12 +51,28 @@ class Selection:
       emotions: use these emotions only (MEAD).
       levels: use these levels only (MEAD).
       angles: cameras to use (MEAD), `all` for every one; the front if left out.
+      subject_pattern: regular expression whose first group, in a clip's path below the
+        data set's root, is its subject; the layout tells the subject if left out.
     """
 
     subjects: tuple[str, ...] = ()
     emotions: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()
     angles: tuple[str, ...] = ()
+    subject_pattern: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            groups = re.compile(self.subject_pattern).groups
+        except re.error as error:
+            raise OptionError(
+                f"--subject-pattern {self.subject_pattern} is no regular expression: {error}"
+            ) from error
+        if self.subject_pattern and not groups:
+            raise OptionError(
+                f"--subject-pattern {self.subject_pattern} has no group: put the subject's part in "
+                "parentheses"
+            )
 
 
 def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Clip]:
@@ -68,7 +87,8 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
 
     Raises:
       FileNotFoundError: there is no such folder.
-      ValueError: there is no clip, or the selection matches none.
+      ValueError: there is no clip, the selection matches none, or the pattern finds no
+        subject in a path.
     """
     if not root.is_dir():
         raise FileNotFoundError(
@@ -85,7 +105,25 @@ def find_clips(root: Path, layout: LayoutName, selection: Selection) -> list[Cli
         raise ValueError(
             f"{root} holds no video in the {layout} layout: check --dataset-path, --layout and --angles"
         )
+    if selection.subject_pattern:
+        clips = _with_subjects(clips, re.compile(selection.subject_pattern))
     return _select(clips, selection)
+
+
+def _with_subjects(clips: list[Clip], pattern: re.Pattern[str]) -> list[Clip]:
+    """Return the clips with the subjects that a pattern finds in their names."""
+    named = []
+    for clip in clips:
+        match = pattern.search(clip.name)
+        # a group that takes no part in the match is None
+        subject = match[1] if match else None
+        if not subject:
+            raise ValueError(
+                f"--subject-pattern {pattern.pattern} finds no subject in {clip.name}: change it, or "
+                "move the clip elsewhere"
+            )
+        named.append(replace(clip, subject=subject))
+    return named
 
 
 def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
@@ -108,7 +146,7 @@ def _list_mead(root: Path, selection: Selection) -> Iterator[Clip]:
 
 
 def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
-    for video in root.rglob("*"):
+    for video in walk(root):
         parts = video.relative_to(root).parts
         # macOS and file systems leave hidden copies
         is_hidden = any(part.startswith(".") for part in parts)
@@ -116,6 +154,26 @@ def _list_folder(root: Path, _: Selection) -> Iterator[Clip]:
         if is_video and not is_hidden and video.is_file():
             subject = parts[0] if len(parts) > 1 else video.stem
             yield Clip(_name(video, root), video, video, escape(subject))
+
+
+def walk(root: Path, outer: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Yield everything below a folder, links to folders included.
+
+    A link to a folder that it lies in is passed over.
+
+    Args:
+      root: folder to list.
+      outer: devices and numbers of the folders around it.
+    """
+    state = root.stat()
+    identity = state.st_dev, state.st_ino
+    if identity in outer:
+        return
+    for path in root.iterdir():
+        yield path
+        # a folder that may not be read holds no clips
+        if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+            yield from walk(path, outer | {identity})
 
 
 _LISTINGS: dict[LayoutName, Callable[[Path, Selection], Iterator[Clip]]] = {

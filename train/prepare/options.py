@@ -13,6 +13,9 @@ from jaxportrait.console.errors import exit_on_error
 from jaxportrait.ranges import Natural, check_ranges
 from train.data.clips import LayoutName, Selection
 from train.prepare.pools import EngineName
+from train.prepare.quality.gates import Limit, PictureGates
+from train.prepare.quality.scores import ScoreOptions
+from train.prepare.split import SplitOptions
 from train.workers import Workers
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -31,6 +34,11 @@ class ClipOptions:
       engine: `local`, or `ray` for a cluster (needs Ray).
       workers: number of processes.
       limit: use the first so many clips only; 0 uses all.
+      split: clips that are held out.
+      gates: limits of what may be wrong with a clip.
+      scores: the user's own scores.
+      report: also write `report.html`: pictures, histograms, reasons, and the clips that
+        other limits would leave.
     """
 
     dataset_path: Folder
@@ -40,9 +48,19 @@ class ClipOptions:
     engine: EngineName = "local"
     workers: Workers = 1
     limit: Natural = 0
+    split: tyro.conf.OmitArgPrefixes[SplitOptions] = field(default_factory=SplitOptions)
+    gates: tyro.conf.OmitArgPrefixes[PictureGates] = field(default_factory=PictureGates)
+    scores: tyro.conf.OmitArgPrefixes[ScoreOptions] = field(
+        default_factory=ScoreOptions
+    )
+    report: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    def limits(self) -> list[Limit]:
+        """Return the limits of all columns."""
+        return [*self.gates.limits(), *self.scores.limits()]
 
 
 @contextmanager

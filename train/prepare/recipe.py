@@ -11,11 +11,14 @@ from typing import Annotated, Any, ClassVar, Protocol, Self
 import tyro
 
 from jaxportrait.media.faces import Detector, DetectorName, open_detector
+from jaxportrait.ranges import Positive, Range
 from train.data.clips import Clip
 from train.data.shards import pack
 from train.prepare.manifest import Entry
+from train.prepare.quality.evidence import Evidence
+from train.prepare.quality.shots import CutLimits
 
-EXTRACTION = 2
+EXTRACTION = 3
 """Part of every fingerprint; raised when the same files give other records."""
 
 
@@ -32,10 +35,11 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The fate of a clip, and its packed record unless it was left out."""
+    """The fate of a clip; its packed record and evidence unless it was left out."""
 
     entry: Entry
     record: bytes | None
+    evidence: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,21 @@ class FaceRecipe(Recipe, ABC):
     Attributes:
       detector: face detector; `none` for videos already cropped.
       detector_models: folder of the detector's files.
+      scene_cut: mean difference between two pictures that cuts a clip there, in levels
+        of 0 to 255.
+      zoom_cut: jump of the face's size that cuts a clip, as a ratio.
+      jump_cut: jump of the face's place that cuts a clip, in sizes of the face.
     """
 
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    scene_cut: Positive = 20.0
+    zoom_cut: Annotated[float, Range(above=1)] = 1.15
+    jump_cut: Positive = 0.25
+
+    @property
+    def cut_limits(self) -> CutLimits:
+        return CutLimits(self.scene_cut, self.zoom_cut, self.jump_cut)
 
     def open_detector(self) -> Detector:
         """Open the detector."""
@@ -108,9 +123,10 @@ class FaceRecipe(Recipe, ABC):
         # The user has not named it.
         return [self.open_detector().summary] if self.detector == "auto" else []
 
-    def detector_facts(self) -> list[Any]:
-        """Return the facts about the detector for a fingerprint."""
-        return [self.open_detector().name, str(self.detector_models)]
+    def face_facts(self) -> list[Any]:
+        """Return the facts about detector and cuts for a fingerprint."""
+        detector = [self.open_detector().name, str(self.detector_models)]
+        return [*detector, self.scene_cut, self.zoom_cut, self.jump_cut]
 
 
 class ClipExtractor(ABC):
@@ -119,10 +135,20 @@ class ClipExtractor(ABC):
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
         self._remarks: list[str] = []
+        self._columns: dict[str, Any] = {}
+        self._evidence = Evidence()
 
     def remark(self, flaw: str) -> None:
         """Note a flaw of the clip whose record is being made."""
         self._remarks.append(flaw)
+
+    def note(self, **columns: Any) -> None:
+        """Note columns of the manifest about the clip whose record is being made."""
+        self._columns.update(columns)
+
+    def keep(self, evidence: Evidence) -> None:
+        """Keep evidence about the clip whose record is being made."""
+        self._evidence = evidence
 
     @abstractmethod
     def record(self, clip: Clip) -> tuple[Record, float]:
@@ -138,14 +164,19 @@ class ClipExtractor(ABC):
         One clip must not stop thousands, so every error is an outcome.
         """
         self._remarks.clear()
+        self._columns.clear()
+        self._evidence = Evidence()
         try:
             record, seconds = self.record(clip)
             checksum = file_checksum(self._recipe.files(clip))
         except Exception as error:
-            return failure(clip, error)
+            outcome = failure(clip, error)
+            # what was measured before the error
+            return replace(outcome, entry=replace(outcome.entry, **self._columns))
         entry = _entry(clip, record.frames, seconds, checksum)
         remark = "; ".join(self._remarks)
-        return Outcome(replace(entry, remark=remark), pack(record))
+        entry = replace(entry, remark=remark, **self._columns)
+        return Outcome(entry, pack(record), pack(self._evidence))
 
 
 def load_extractor(recipe: Recipe) -> ClipExtractor:

@@ -2,14 +2,40 @@
 one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from typing import Annotated
 
+from jaxportrait.ranges import OptionError, Range, check_ranges
 from train.data.shards import SPLITS, Split
 from train.prepare.manifest import Entry
 
 HELD_OUT = 0.1
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Clips that are held out for validation.
+
+    Attributes:
+      held_out: subjects that are held out, by name; by default some are chosen.
+      held_out_share: share of the subjects that is held out, at least one; of the time,
+        if there is a single subject.
+    """
+
+    held_out: tuple[str, ...] = ()
+    held_out_share: Annotated[float, Range(above=0, below=1)] = HELD_OUT
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.held_out and self.held_out_share != HELD_OUT:
+            raise OptionError(
+                "--held-out names the subjects, and --held-out-share counts them: leave out either"
+            )
+
+
+ANY_SUBJECTS = SplitOptions()
 
 
 @dataclass(frozen=True)
@@ -26,30 +52,80 @@ class Piece:
         return self.stop - self.start
 
 
+def check_held_out(options: SplitOptions, subjects: Iterable[str]) -> None:
+    """Raise a ValueError unless the held-out names are some of the subjects, but not all
+    of them."""
+    present = set(subjects)
+    unknown = set(options.held_out) - present
+    if unknown:
+        raise ValueError(
+            f"--held-out names {_joined(unknown)}, and there is no clip of that name to use (subjects: "
+            f"{_joined(present)})"
+        )
+    if options.held_out and not present - set(options.held_out):
+        raise ValueError(
+            f"--held-out names all subjects ({_joined(present)}), and none is left to train on: leave some out"
+        )
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
 def split_clips(
-    entries: Sequence[Entry], least: int, step: int, most: int | None = None
+    entries: Sequence[Entry],
+    least: int,
+    step: int,
+    most: int | None = None,
+    options: SplitOptions = ANY_SUBJECTS,
 ) -> list[Piece]:
     """Divide clips into train and validation; the same clips are always divided alike.
 
-    A tenth of several subjects, at least one, is held out whole: those whose names have
-    the least hashes, so that a subject keeps its split when a few others are added. Of
-    a single subject the last tenth of the time is held out, in every emotion and level.
+    A share of several subjects, at least one, is held out whole: those that are named,
+    else those whose names have the least hashes, so that a subject keeps its split when
+    a few others are added. Of a single subject the last share of the time is held out,
+    in every emotion and level.
+
+    A clip whose pictures are those of a clip that validates does not train.
 
     Args:
       entries: manifest entries of the usable clips.
       least: shortest piece in frames.
       step: clips are cut at multiples of it.
       most: longest piece that trains, or None; a longer one is cut into equal parts.
+      options: share or names of the subjects that are held out.
     """
-    # A subject by itself cannot be held out whole.
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
+    # A subject by itself cannot be held out whole.
     if len(subjects) == 1:
-        pieces = _split_subject(entries, least, step)
+        pieces = _split_subject(entries, least, step, options.held_out_share)
     else:
-        count = max(1, round(HELD_OUT * len(subjects)))
-        pieces = _split_by_subject(entries, set(subjects[:count]))
+        count = max(1, round(options.held_out_share * len(subjects)))
+        # one subject is left to train on, whatever the share
+        chosen = subjects[: min(count, len(subjects) - 1)]
+        held_out = set(options.held_out or chosen)
+        pieces = _split_by_subject(entries, held_out)
+    pieces = _without_leaks(pieces, entries)
     parts = [part for piece in pieces for part in _cut_up(piece, step, most)]
     return sorted(parts, key=_position)
+
+
+def _without_leaks(pieces: list[Piece], entries: Sequence[Entry]) -> list[Piece]:
+    """Leave out pieces that train on the pictures of another clip that validates."""
+    contents = {entry.clip: entry.pictures for entry in entries}
+    held_out = {
+        (contents[piece.clip], piece.clip)
+        for piece in pieces
+        if piece.split == "validation"
+    }
+
+    def leaks(piece: Piece) -> bool:
+        content = contents[piece.clip]
+        others = {clip for pictures, clip in held_out if pictures == content}
+        # parts of one clip are parted by time
+        return bool(content and others - {piece.clip})
+
+    return [piece for piece in pieces if piece.split != "train" or not leaks(piece)]
 
 
 def pieces_of(pieces: Sequence[Piece], split: Split) -> list[Piece]:
@@ -69,8 +145,14 @@ def _split_by_subject(entries: Sequence[Entry], held_out: set[str]) -> list[Piec
     pieces = []
     for entry in entries:
         split: Split = "validation" if entry.subject in held_out else "train"
-        pieces.append(Piece(entry.clip, split, 0, entry.frames))
+        pieces += _parts_of(entry, split)
     return pieces
+
+
+def _parts_of(entry: Entry, split: Split) -> list[Piece]:
+    """Return the usable parts of a clip, as pieces of a split."""
+    spans = entry.spans or ((0, entry.frames),)
+    return [Piece(entry.clip, split, start, stop) for start, stop in spans]
 
 
 def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
@@ -88,7 +170,9 @@ def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
     ]
 
 
-def _split_subject(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
+def _split_subject(
+    entries: Sequence[Entry], least: int, step: int, share: float
+) -> list[Piece]:
     def emotion(entry: Entry) -> tuple[str, int]:
         return entry.emotion, entry.level
 
@@ -96,27 +180,31 @@ def _split_subject(entries: Sequence[Entry], least: int, step: int) -> list[Piec
     ordered = sorted(entries, key=lambda entry: (*emotion(entry), entry.clip))
     pieces = []
     for _, group in groupby(ordered, emotion):
-        pieces += _split_by_time(list(group), least, step)
+        parts = [part for entry in group for part in _parts_of(entry, "train")]
+        pieces += _split_by_time(parts, least, step, share)
     return pieces
 
 
-def _split_by_time(entries: Sequence[Entry], least: int, step: int) -> list[Piece]:
-    """Hold out the last frames of the clips, one clip after the other."""
+def _split_by_time(
+    parts: Sequence[Piece], least: int, step: int, share: float
+) -> list[Piece]:
+    """Hold out the last frames of the parts, one part after the other."""
     pieces = []
-    total = sum(entry.frames for entry in entries)
+    total = sum(part.frames for part in parts)
     # Frames still to hold out.
-    missing = max(least, round(HELD_OUT * total))
+    missing = max(least, round(share * total))
     # the last clips of the group come first
-    for entry in reversed(entries):
-        border = entry.frames
+    for part in reversed(parts):
+        border = part.frames
         if missing > 0:
             target = max(missing, least)
-            border = _border(entry.frames, target, least, step, only=len(entries) == 1)
-        missing -= entry.frames - border
-        if border > 0:
-            pieces.append(Piece(entry.clip, "train", 0, border))
-        if border < entry.frames:
-            pieces.append(Piece(entry.clip, "validation", border, entry.frames))
+            border = _border(part.frames, target, least, step, only=len(parts) == 1)
+        missing -= part.frames - border
+        middle = part.start + border
+        if middle > part.start:
+            pieces.append(replace(part, stop=middle))
+        if middle < part.stop:
+            pieces.append(replace(part, split="validation", start=middle))
     return pieces
 
 

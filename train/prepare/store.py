@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import msgspec
 
 from jaxportrait.whole import write_whole
 from train.data.clips import Clip
+from train.data.shards import unpack
 from train.prepare.manifest import Entry
+from train.prepare.quality.evidence import Evidence
 from train.prepare.recipe import Outcome, Recipe
 
 
@@ -19,9 +22,11 @@ class Header(Entry):
 
     Attributes:
       record_bytes: length of the record that follows; None in older files.
+      evidence_bytes: length of the evidence after the record.
     """
 
     record_bytes: int | None = None
+    evidence_bytes: int = 0
 
 
 class ClipStore:
@@ -55,13 +60,17 @@ class ClipStore:
 
     def put(self, clip: Clip, outcome: Outcome) -> None:
         """Store an outcome that has a record, whole or not at all: a line of JSON, then
-        the record."""
+        the record and the evidence."""
         if outcome.record is None:
             return
-        header = asdict(outcome.entry) | {"record_bytes": len(outcome.record)}
+        lengths = {
+            "record_bytes": len(outcome.record),
+            "evidence_bytes": len(outcome.evidence),
+        }
+        header = asdict(outcome.entry) | lengths
         line = json.dumps(header).encode() + b"\n"
         with write_whole(self.path(clip)) as partial:
-            partial.write_bytes(line + outcome.record)
+            partial.write_bytes(line + outcome.record + outcome.evidence)
 
     def has(self, clip: Clip) -> bool:
         """Tell whether the clip is finished; one whose file is cut is not."""
@@ -71,10 +80,13 @@ class ClipStore:
         with path.open("rb") as file:
             line = file.readline()
         try:
-            size = msgspec.json.decode(line, type=Header).record_bytes
+            header = msgspec.json.decode(line, type=Header)
         except msgspec.DecodeError:
             return False
-        return size is None or path.stat().st_size == len(line) + size
+        if header.record_bytes is None:
+            return True
+        size = len(line) + header.record_bytes + header.evidence_bytes
+        return path.stat().st_size == size
 
     def entry(self, clip: Clip) -> Entry:
         """Return the manifest's entry of a finished clip."""
@@ -84,8 +96,18 @@ class ClipStore:
     def record(self, clip: Clip) -> bytes:
         """Return the packed record of a finished clip."""
         with self.path(clip).open("rb") as file:
-            file.readline()
-            return file.read()
+            header = msgspec.json.decode(file.readline(), type=Header)
+            size = header.record_bytes
+            return file.read() if size is None else file.read(size)
+
+    def evidence(self, clip: Clip) -> Evidence:
+        """Return the evidence of a finished clip; nothing of an older file's."""
+        with self.path(clip).open("rb") as file:
+            header = msgspec.json.decode(file.readline(), type=Header)
+            if not header.evidence_bytes:
+                return Evidence()
+            file.seek(header.record_bytes or 0, os.SEEK_CUR)
+            return unpack(Evidence, file.read())
 
 
 def _state(path: Path) -> list[int]:

@@ -79,6 +79,15 @@ class MeshDetector:
         # No large face: small ones are found in overlapping tiles.
         return self._mark_all(image, join([whole, *self._search_tiles(image)]))
 
+    def follow(self, image: UInt8[np.ndarray, "h w 3"], mesh: Points) -> Points | None:
+        """Return the mesh of a face whose mesh in the picture before is known; None
+        where it is lost.
+
+        This costs a fifth of a search for faces.
+        """
+        points, logit = self._read(image, rectangle_of_mesh(mesh))
+        return None if logit < LEAST_LOGIT else points
+
     def _search_tiles(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detections]:
         parts = []
         for left, top in tile_corners(image.shape[1], image.shape[0]):

@@ -1,5 +1,6 @@
 """Clips found in trees of videos, by both layouts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,37 @@ def test_the_wrong_layout_is_named(tmp_path):
         find_clips(tmp_path, "mead", Selection())
     with pytest.raises(FileNotFoundError, match="no folder"):
         find_clips(tmp_path / "absent", "mead", Selection())
+
+
+def test_links_to_folders_are_entered_and_loops_are_not(tmp_path):
+    touch(tmp_path / "elsewhere", "1.mp4")
+    touch(tmp_path / "root", "anna/2.mp4")
+    root = tmp_path / "root"
+    (root / "bert").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (root / "anna/loop").symlink_to(root, target_is_directory=True)
+    clips = find_clips(root, "folder", Selection())
+    assert [(clip.name, clip.subject) for clip in clips] == [
+        ("anna/2.mp4", "anna"),
+        ("bert/1.mp4", "bert"),
+    ]
+
+
+def test_a_pattern_finds_the_subject_in_a_path(tmp_path):
+    touch(tmp_path, "clips/id07_001.mp4", "clips/id07_002.mp4", "clips/id12_001.mp4")
+    selection = Selection(subject_pattern=r"(id\d+)_")
+    clips = find_clips(tmp_path, "folder", selection)
+    assert [clip.subject for clip in clips] == ["id07", "id07", "id12"]
+    # subjects are selected by these names
+    chosen = replace(selection, subjects=("id12",))
+    assert len(find_clips(tmp_path, "folder", chosen)) == 1
+    touch(tmp_path, "clips/other.mp4")
+    with pytest.raises(ValueError, match=r"finds no subject in clips/other\.mp4"):
+        find_clips(tmp_path, "folder", selection)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("id(", "is no regular expression"), ("id", "no group")]
+)
+def test_a_pattern_without_a_subject_is_refused(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        Selection(subject_pattern=pattern)

@@ -1,13 +1,19 @@
 """Division of clips into train and validation."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from train.prepare.manifest import Entry
-from train.prepare.split import Piece, split_clips
+from train.prepare.split import Piece, SplitOptions, check_held_out, split_clips
 
 
-def divide(entries: list[Entry], most: int | None = None) -> list[Piece]:
-    return split_clips(entries, least=30, step=3, most=most)
+def divide(
+    entries: list[Entry], most: int | None = None, **options: Any
+) -> list[Piece]:
+    chosen = SplitOptions(**options)
+    return split_clips(entries, least=30, step=3, most=most, options=chosen)
 
 
 def entry_of(
@@ -83,3 +89,49 @@ def test_a_long_clip_is_cut_into_equal_parts(frames):
     # equal but for two steps of 3 frames
     lengths = [piece.frames for piece in parts]
     assert max(lengths) - min(lengths) <= 6
+
+
+def subjects_of(pieces: list[Piece], split: str) -> set[str]:
+    return {piece.clip[0] for piece in pieces if piece.split == split}
+
+
+def test_named_subjects_or_a_share_of_them_are_held_out():
+    entries = [entry_of(f"{name}/1", name, 60) for name in "abcdefgh"]
+    pieces = divide(entries, held_out=("b", "g"))
+    assert subjects_of(pieces, "validation") == {"b", "g"}
+    assert subjects_of(pieces, "train") == set("acdefh")
+    assert len(subjects_of(divide(entries, held_out_share=0.5), "validation")) == 4
+    # one is left to train on
+    assert len(subjects_of(divide(entries[:2], held_out_share=0.9), "train")) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("c",), "no clip of that name"), (("a", "b"), "none is left")],
+)
+def test_held_out_names_must_be_some_of_the_subjects(names, message):
+    with pytest.raises(ValueError, match=message):
+        check_held_out(SplitOptions(held_out=names), ["a", "b"])
+    check_held_out(SplitOptions(held_out=("a",)), ["a", "b"])
+
+
+def test_the_same_pictures_never_train_and_validate():
+    entries = [entry_of(f"{name}/1", name, 60) for name in "abcd"]
+    # b is a copy of the held-out a
+    entries = [replace(entry, pictures=entry.subject) for entry in entries]
+    entries[1] = replace(entries[1], pictures="a")
+    pieces = divide(entries, held_out=("a",))
+    assert subjects_of(pieces, "validation") == {"a"}
+    assert subjects_of(pieces, "train") == {"c", "d"}
+
+
+def test_a_clip_is_used_within_its_spans_only():
+    spans = ((0, 60), (90, 150), (300, 420))
+    clip = replace(entry_of("a/1", "a", 240), spans=spans)
+    pieces = divide([clip, entry_of("b/1", "b", 60)], held_out=("b",))
+    trained = [piece for piece in pieces if piece.split == "train"]
+    assert [(piece.start, piece.stop) for piece in trained] == list(spans)
+    # of a single subject, the last tenth of the time validates
+    pieces = divide([clip])
+    assert pieces[-1] == Piece("a/1", "validation", 390, 420)
+    assert sum(piece.frames for piece in pieces) == 240

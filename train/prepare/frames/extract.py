@@ -15,7 +15,6 @@ from jaxportrait.media.crop import (
     crop_face,
     network_input,
 )
-from jaxportrait.media.track import track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.ranges import OptionError, Range, check_ranges
 from train.data.clips import Clip
@@ -30,6 +29,10 @@ from train.data.landmarks import DETECTED_GROUPS, LandmarkGroups
 from train.data.spacing import evenly_spaced
 from train.data.truth import Truth, read_truth, truth_path
 from train.prepare.frames.landmarks import find_landmarks, normalise, stack_landmarks
+from train.prepare.quality.evidence import Evidence, make_thumbnail
+from train.prepare.quality.movement import MovementMeter
+from train.prepare.quality.shots import Shot, joined_shots, seconds_of
+from train.prepare.quality.view import round_parts, view
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 PAIR = 2
@@ -64,7 +67,7 @@ class FrameRecipe(FaceRecipe):
     def fingerprint(self) -> str:
         # other pictures are other records
         shape = [self.size, self.frames, self.zoom]
-        facts = [DESCRIPTION, EXTRACTION, *shape, *self.detector_facts()]
+        facts = [DESCRIPTION, EXTRACTION, *shape, *self.face_facts()]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
@@ -85,6 +88,7 @@ class FrameExtractor(ClipExtractor):
         self._size = recipe.size
         self._frames = recipe.frames
         self._zoom = recipe.zoom
+        self._limits = recipe.cut_limits
 
     def record(self, clip: Clip) -> tuple[FrameRecord, float]:
         """Make the record of a clip, of frames that show the face.
@@ -97,20 +101,31 @@ class FrameExtractor(ClipExtractor):
             another video.
           OSError: a file is missing or cannot be read.
         """
-        # One box for the clip, from all of its frames.
+        # One box for a shot, from all of its frames.
         video = VideoReader(clip.video)
-        track = track_face(video, self._detector, self._zoom)
-        if track.absences:
-            self.remark(track.absences)
-        usable = np.flatnonzero(track.shows(track.parts)).tolist()
-        chosen = [usable[index] for index in choose_frames(len(usable), self._frames)]
+        scene = view(video, self._detector, self._zoom, self._limits, self)
+        shots = joined_shots(scene.shots)
+        parts = [part for shot in shots for part in shot.track.parts]
+        self.note(parts=round_parts(parts))
+        rectangles = _rectangles(shots)
+        usable = list(rectangles)
+        places = choose_frames(len(usable), self._frames)
+        chosen = [usable[place] for place in places]
         # A drawn head has exact landmarks beside its video.
-        truth = read_truth(clip.video, len(track.times))
+        truth = read_truth(clip.video, len(scene.times))
         images, points = [], []
-        for index, image in pick(video, chosen):
-            crop = network_input(crop_face(image, track.rectangle), self._size)
-            images.append(encode_image(crop))
-            points.append(self._landmarks(image, index, track.rectangle, truth))
+        meter = MovementMeter()
+        for index, seconds, image in pick(video, usable):
+            if index not in chosen and not meter.is_due(seconds):
+                continue
+            rectangle = rectangles[index]
+            crop = network_input(crop_face(image, rectangle), self._size)
+            meter.add(seconds, crop)
+            if index in chosen:
+                images.append(encode_image(crop))
+                points.append(self._landmarks(image, index, rectangle, truth))
+        self.note(movement=meter.movement)
+        self.keep(Evidence(make_thumbnail(meter.pictures)))
         landmarks = stack_landmarks(points)
         record = FrameRecord(
             clip.name,
@@ -120,8 +135,7 @@ class FrameExtractor(ClipExtractor):
             _pose(truth, chosen),
             _groups(truth, landmarks.shape[1]),
         )
-        seconds = sum(stop - start for start, stop in track.parts)
-        return record, seconds
+        return record, seconds_of(parts)
 
     def _landmarks(
         self,
@@ -135,6 +149,16 @@ class FrameExtractor(ClipExtractor):
             return normalise(truth.landmarks[index], rectangle, self._size)
         points = find_landmarks(image, rectangle, self._detector)
         return None if points is None else normalise(points, rectangle, self._size)
+
+
+def _rectangles(shots: Sequence[Shot]) -> dict[int, FaceRectangle]:
+    """Return the square of the face in every frame that shows it, by number."""
+    rectangles = {}
+    for shot in shots:
+        track = shot.track
+        shown = np.flatnonzero(track.shows(track.parts)) + shot.start
+        rectangles |= dict.fromkeys(shown.tolist(), track.rectangle)
+    return rectangles
 
 
 def _groups(truth: Truth, count: int) -> LandmarkGroups:
@@ -163,9 +187,9 @@ def choose_frames(total: int, count: int) -> list[int]:
 
 def pick(
     video: VideoReader, chosen: Sequence[int]
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    """Yield the chosen frames of a video, with their numbers."""
+) -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
+    """Yield the chosen frames of a video, with their numbers and seconds."""
     numbers = set(chosen)
-    for index, (_, image) in enumerate(video):
+    for index, (seconds, image) in enumerate(video):
         if index in numbers:
-            yield index, image
+            yield index, seconds, image

@@ -3,26 +3,25 @@ whichever engine runs it."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import Annotated, ClassVar, cast
 
 import numpy as np
 import tyro
-from jaxtyping import Bool, Float32
+from jaxtyping import Float
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.drivers.video import crop_frames
 from jaxportrait.features.registry import load_features
-from jaxportrait.media.audio import Audio
+from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.faces import Detector, open_detector
-from jaxportrait.media.track import Track, track_face
+from jaxportrait.media.faces.mesh import MeshDetector
 from jaxportrait.media.video import VideoReader
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import MOTION_FPS
-from jaxportrait.pipeline.read import read_motion
-from jaxportrait.ranges import BatchSize, check_ranges
+from jaxportrait.pipeline.read import read_faces
+from jaxportrait.ranges import BatchSize, Positive, check_ranges
 from train.data.clips import Clip
 from train.data.dataset import DESCRIPTION, network_identity
 from train.data.records import (
@@ -33,7 +32,26 @@ from train.data.records import (
     feature_at,
     features_needed,
 )
-from train.prepare.motion.timeline import common_frames, loudness, motion_at
+from train.prepare.motion.stretches import (
+    Reading,
+    Stretch,
+    crop_stretches,
+    describe_part,
+    face_distance,
+    find_stretches,
+    join_motion,
+)
+from train.prepare.motion.timeline import loudness
+from train.prepare.quality.evidence import Evidence, make_thumbnail
+from train.prepare.quality.lips import LIP_RATE, LipReader, LipSource, open_mesh
+from train.prepare.quality.movement import MovementMeter
+from train.prepare.quality.sound import (
+    SPECTRUM_RATE,
+    share_of_silence,
+    sound_checksum,
+    spectrum,
+)
+from train.prepare.quality.view import round_parts, view
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 
@@ -50,6 +68,10 @@ class MotionRecipe(FaceRecipe):
       checkpoint: checkpoint with a motion extractor and an audio encoder; every worker
         holds them.
       batch_size: pictures that the motion extractor reads at once.
+      lips: source of the lips that the sound is compared with: the face mesh, or the
+        network's own motion; `auto` reads the mesh where it is available.
+      same_face: largest difference of the face between two shots of a person, in sizes
+        of a face; shots of other people are left out.
     """
 
     description: ClassVar[str] = DESCRIPTION
@@ -59,6 +81,8 @@ class MotionRecipe(FaceRecipe):
 
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     batch_size: BatchSize = 16
+    lips: LipSource = "auto"
+    same_face: Positive = 0.1
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -74,6 +98,14 @@ class MotionRecipe(FaceRecipe):
         recorded = open_checkpoint(self.checkpoint).crop.detector
         return open_detector(self.detector, self.detector_models, recorded=recorded)
 
+    def open_mesh(self) -> MeshDetector | None:
+        """Open the face mesh that reads lips; None where they are read from motion."""
+        return open_mesh(self.lips, self.detector_models)
+
+    def reads_mesh(self) -> bool:
+        """Return whether lips are read by the face mesh."""
+        return self.open_mesh() is not None
+
     def fingerprint(self) -> str:
         checkpoint = self.open_checkpoint()
         # other weights, crops or batches give other motion
@@ -81,8 +113,9 @@ class MotionRecipe(FaceRecipe):
             network_identity(checkpoint, name) for name in parts_needed(checkpoint)
         ]
         framing = [checkpoint.crop.image_size, checkpoint.crop.zoom]
-        detector = self.detector_facts()
-        facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size]
+        detector = self.face_facts()
+        lips = [self.reads_mesh(), self.same_face]
+        facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size, *lips]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
@@ -105,9 +138,13 @@ class MotionClipExtractor(ClipExtractor):
         self._size = checkpoint.crop.image_size
         self._zoom = checkpoint.crop.zoom
         self._batch_size = recipe.batch_size
+        self._limits = recipe.cut_limits
+        self._same_face = recipe.same_face
+        self._mesh = recipe.open_mesh()
 
     def record(self, clip: Clip) -> tuple[ClipRecord, float]:
-        """Make the record of a clip, of its longest part that shows the face.
+        """Make the record of a clip, from the first to the last part that shows the
+        face; the manifest's spans say which of its frames are used.
 
         The video is read twice, once to find the face and once to crop it, so that its
         pictures are never held.
@@ -120,43 +157,94 @@ class MotionClipExtractor(ClipExtractor):
         audio = Audio.open(clip.sound, allow_video=True)
         if audio.flaw:
             self.remark(audio.flaw)
+        self.note(sound=sound_checksum(clip.sound))
         video = VideoReader(clip.video)
-        track = track_face(video, self._detector, self._zoom)
-        if track.absences:
-            self.remark(track.absences)
+        scene = view(video, self._detector, self._zoom, self._limits, self)
         # pictures and sound share the container's clock
-        shown = track.shows([track.longest_part])
-        try:
-            frames = common_frames(track.times[shown], audio.start, audio.duration)
-        except ValueError as error:
-            if not track.absences:
-                raise
-            raise ValueError(f"{error} ({track.absences})") from error
-        times = audio.start + frames / MOTION_FPS
+        stretches = find_stretches(scene, audio.start, audio.duration)
+        reading = self._read(video, stretches)
+        chosen = self._of_one_person(stretches, reading.faces)
+        stretches = [stretches[index] for index in chosen]
+        motion = [reading.motion[index] for index in chosen]
+        first = int(stretches[0].frames[0])
+        last = int(stretches[-1].frames[-1]) + 1
+        frames = np.arange(first, last)
         record = ClipRecord(
             clip.name,
             clip.subject,
-            self._read_motion(video, track, shown, times),
-            self._encode(audio, int(frames[0]), int(frames[-1]) + 1),
+            join_motion(stretches, motion),
+            self._encode(audio, first, last),
             loudness(audio.stream(), frames),
-            int(frames[0]),
+            first,
             clip_labels(clip.emotion, clip.level),
         )
         _require_finite(record)
-        return record, record.frames / MOTION_FPS
+        seconds = self._describe(record, stretches)
+        self._keep_evidence(audio, record, reading)
+        return record, seconds
 
-    def _read_motion(
-        self,
-        video: VideoReader,
-        track: Track,
-        shown: Bool[np.ndarray, " pictures"],
-        times: np.ndarray,
-    ) -> Float32[np.ndarray, "frames 70"]:
-        """Read the motion of the pictures that are shown, at the times of frames."""
-        pictures = (picture for _, picture in compress(video, shown))
-        crops = crop_frames(pictures, track.rectangle, self._size)
-        motion = read_motion(self._motion, crops, self._batch_size)
-        return motion_at(motion, track.times[shown], times)
+    def _read(self, video: VideoReader, stretches: Sequence[Stretch]) -> Reading:
+        """Read motion, faces, lips and movement of the stretches' pictures."""
+        lips = LipReader(self._mesh)
+        meter = MovementMeter()
+        motion, keypoints = read_faces(
+            self._motion,
+            crop_stretches(video, stretches, self._size, lips, meter),
+            self._batch_size,
+        )
+        # the pictures of all stretches lie end to end
+        borders = np.cumsum([stretch.count for stretch in stretches])[:-1]
+        faces = [part.mean(axis=0) for part in np.split(keypoints, borders)]
+        self.note(movement=meter.movement)
+        return Reading(np.split(motion, borders), faces, lips, meter.pictures)
+
+    def _of_one_person(
+        self, stretches: Sequence[Stretch], faces: Sequence[Float[np.ndarray, "k 3"]]
+    ) -> list[int]:
+        """Return which stretches show the person of the longest one."""
+        longest = max(
+            range(len(stretches)), key=lambda index: len(stretches[index].frames)
+        )
+        same = []
+        largest = 0.0
+        for index, stretch in enumerate(stretches):
+            distance = face_distance(faces[index], faces[longest])
+            largest = max(largest, distance)
+            if distance <= self._same_face:
+                same.append(index)
+            else:
+                self.remark(f"{describe_part(stretch.part)} shows another person")
+        if len(stretches) > 1:
+            self.note(identity=round(largest, 4))
+        return same
+
+    def _describe(self, record: ClipRecord, stretches: Sequence[Stretch]) -> float:
+        """Note the parts that are used, and return their seconds."""
+        spans = tuple(stretch.span(record.start) for stretch in stretches)
+        count = sum(stop - start for start, stop in spans)
+        used = np.concatenate([record.envelope[start:stop] for start, stop in spans])
+        self.note(
+            frames=count,
+            spans=spans,
+            parts=round_parts(stretch.part for stretch in stretches),
+            silence=round(share_of_silence(used), 4),
+        )
+        return count / MOTION_FPS
+
+    def _keep_evidence(
+        self, audio: Audio, record: ClipRecord, reading: Reading
+    ) -> None:
+        """Keep what the comparison of lips and sound needs, from the record's start."""
+        count = record.frames * LIP_RATE // MOTION_FPS
+        start = record.start / MOTION_FPS
+        times = audio.start + start + np.arange(count) / LIP_RATE
+        sound = spectrum(
+            audio.stream(),
+            record.start * SAMPLE_RATE // MOTION_FPS,
+            count * SPECTRUM_RATE // LIP_RATE,
+        )
+        thumbnail = make_thumbnail(reading.pictures)
+        self.keep(Evidence(thumbnail, reading.lips.curves(times), sound))
 
     def _encode(self, audio: Audio, start: int, stop: int) -> np.ndarray:
         """Return the audio features that cover frames `start` to `stop`."""

@@ -1,7 +1,7 @@
 """A run of processing: videos -> motion and audio features of their clips, as a data
 set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import tyro
@@ -10,12 +10,15 @@ from rich.console import Console
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.motion.space import MOTION_FPS
 from train.data.dataset import Dataset, network_identity
-from train.data.records import decode_record
+from train.data.records import ClipRecord, decode_record
 from train.prepare.gather import gather
 from train.prepare.manifest import Entry
 from train.prepare.motion.extract import MotionRecipe
+from train.prepare.motion.judge import LipJudge, LipSoundOptions
+from train.prepare.motion.lag import shift_record
 from train.prepare.motion.write import write_dataset
 from train.prepare.options import ClipOptions
+from train.prepare.quality.gates import MotionGates
 from train.prepare.report import Facts
 
 MotionName = Literal["lip", "face"]
@@ -30,10 +33,16 @@ class Options(ClipOptions):
       recipe: networks and detector that make a clip's motion and audio features.
       motion: motion space that training uses unless it is told another; all of the
         motion is stored.
+      gates: limits of what may be wrong with a clip.
+      lip_sound: comparison of lips and sound.
     """
 
     recipe: tyro.conf.OmitArgPrefixes[MotionRecipe]
     motion: MotionName = "lip"
+    gates: tyro.conf.OmitArgPrefixes[MotionGates] = field(default_factory=MotionGates)
+    lip_sound: tyro.conf.OmitArgPrefixes[LipSoundOptions] = field(
+        default_factory=LipSoundOptions
+    )
 
 
 def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
@@ -43,14 +52,23 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
       ValueError, OSError: an error of the whole job; a clip's own error is in its
         entry.
     """
-    with gather(options, options.recipe, console) as records:
+    judge = LipJudge(options.lip_sound, options.recipe.reads_mesh(), console)
+    with gather(options, options.recipe, console, judge) as records:
+
+        def read(name: str) -> ClipRecord:
+            entry = records.entry(name)
+            record = decode_record(records.read(name))
+            lag = entry.lag or 0
+            # a lag is removed where the entry's spans are without it
+            return shift_record(record, lag) if options.lip_sound.fix_lag else record
+
         # identity and width of the features are those of the networks
         checkpoint = open_checkpoint(options.recipe.checkpoint)
         encoder = checkpoint.audio_encoder
         dataset = write_dataset(
             options.output_path,
             records.pieces,
-            lambda name: decode_record(records.read(name)),
+            read,
             feature_width=checkpoint.sizes(encoder).width,
             audio_encoder=network_identity(checkpoint, encoder),
             motion_space=options.motion,

@@ -1,0 +1,68 @@
+"""Sound that is shifted against the pictures by a constant lag, put right."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jaxportrait.motion.space import MOTION_FPS
+from train.data.records import (
+    WINDOW_FRAMES,
+    WINDOW_STEP,
+    ClipRecord,
+    feature_at,
+    features_needed,
+    sample_at,
+)
+from train.prepare.quality.lips import LIP_RATE
+
+Span = tuple[int, int]
+
+
+def lag_in_frames(lag: int) -> int:
+    """Return a lag of lip readings in frames."""
+    return round(lag * MOTION_FPS / LIP_RATE)
+
+
+def shift_record(record: ClipRecord, lag: int) -> ClipRecord:
+    """Return a record whose lips followed the sound by `lag` frames, without the lag."""
+    if lag == 0:
+        return record
+    first, late = _starts(lag)
+    count = record.frames - max(first, late)
+    features = record.features[feature_at(late) :]
+    sound = None if record.sound is None else record.sound[sample_at(late) :]
+    landmarks = record.landmarks
+    return replace(
+        record,
+        motion=record.motion[first : first + count],
+        features=features[: features_needed(count)],
+        envelope=record.envelope[late : late + count],
+        start=record.start + late,
+        sound=sound,
+        landmarks=None if landmarks is None else landmarks[first : first + count],
+    )
+
+
+def shift_spans(spans: Sequence[Span], lag: int, frames: int) -> tuple[Span, ...]:
+    """Return the spans of a record's usable frames after `shift_record`.
+
+    Spans start at multiples of 3 frames; those of less than a window are left out.
+    """
+    first, late = _starts(lag)
+    end = frames - max(first, late)
+    shifted = []
+    for start, stop in spans:
+        # rounded up
+        begin = -(-max(0, start - first) // WINDOW_STEP) * WINDOW_STEP
+        finish = min(end, stop - first)
+        if finish - begin >= WINDOW_FRAMES:
+            shifted.append((begin, finish))
+    return tuple(shifted)
+
+
+def _starts(lag: int) -> tuple[int, int]:
+    """Return the first frame of motion and the first of sound that are used; sound
+    starts at a multiple of 3."""
+    if lag >= 0:
+        return lag, 0
+    late = -(lag // WINDOW_STEP) * WINDOW_STEP
+    return late + lag, late
