@@ -54,7 +54,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored of the finished clips, by name.
+    """Records and evidence of the finished clips, by name.
 
     Attributes:
       record: returns the packed record of a clip.
@@ -119,7 +119,7 @@ def gather(
             for entry in entries
         ]
         stored = _stored(store, clips)
-        yield _divide(options, recipe, entries, stored, judge or Judge())
+        yield _divide(options, recipe, entries, stored, judge or Judge(), console)
 
 
 def _stored(store: ClipStore, clips: Sequence[Clip]) -> Stored:
@@ -136,6 +136,7 @@ def _divide(
     entries: Sequence[Entry],
     stored: Stored,
     judge: Judge,
+    console: Console,
 ) -> Gathered:
     """Judge and divide the clips, and write the manifest."""
     duplicates = options.gates.keep_duplicates
@@ -156,13 +157,14 @@ def _divide(
     (options.output_path / recipe.description).unlink(missing_ok=True)
     write_manifest(options.output_path, judged)
     if options.report:
-        write_report(
+        path = write_report(
             options.output_path,
             judged,
             options.limits(),
             lambda name: stored.evidence(name).thumbnail,
             judge.verdict,
         )
+        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
     if not pieces:
         raise ValueError(
             f"none of {len(judged)} clips is left to train on ({judged[0].reason}): "

@@ -31,7 +31,7 @@ class Entry:
       parts: seconds of the parts that are used, on the file's clock.
       spans: frames of the record that are used; empty for all of them.
       cuts: seconds of scene cuts, jumps of the zoom or the face, and of black parts.
-      seen: share of the clip that shows the face.
+      visibility: share of the clip that shows the face.
       silence: share of the used frames without sound.
       movement: mean difference of the face a fifth of a second apart, of 255 levels.
       black: share of black pictures.
@@ -39,7 +39,7 @@ class Entry:
       aspect: width of a pixel over its height.
       identity: largest difference of another shot's face, of the size of a face.
       score: the user's own score.
-      lip_sound: how well the sound tells the lips' movement, a correlation.
+      lip_sound: correlation of the lips with those that the sound tells.
       lag: frames by which the lips follow the sound; removed by `--fix-lag`.
     """
 
@@ -58,7 +58,7 @@ class Entry:
     parts: tuple[tuple[float, float], ...] = ()
     spans: tuple[tuple[int, int], ...] = ()
     cuts: tuple[float, ...] = ()
-    seen: float | None = None
+    visibility: float | None = None
     silence: float | None = None
     movement: float | None = None
     black: float | None = None

@@ -104,7 +104,7 @@ def _explain(scene: View, errors: Mapping[tuple[int, Part], ValueError]) -> Valu
     """Return the error of the longest part, with the times of absences."""
     shot = longest_shot(scene.shots)
     error = errors[id(shot), shot.track.longest_part]
-    absences = shot.track.absences
+    absences = scene.absences
     return ValueError(f"{error} ({absences})" if absences else str(error))
 
 

@@ -13,7 +13,7 @@ class PictureGates:
     """Limits of what may be wrong with a clip's pictures before it is left out.
 
     Attributes:
-      least_seen: least share of the clip that shows the face.
+      least_visibility: least share of the clip that shows the face.
       least_movement: least mean difference of the face a fifth of a second apart, of
         255 levels; a still has less.
       most_black: largest share of black pictures.
@@ -22,7 +22,7 @@ class PictureGates:
       keep_duplicates: also use clips with the content of another one.
     """
 
-    least_seen: Share = 0.4
+    least_visibility: Share = 0.4
     least_movement: Annotated[float, Range(0)] = 0.15
     most_black: Share = 0.3
     most_people: Share = 0.3
@@ -35,7 +35,7 @@ class PictureGates:
     def limits(self) -> list["Limit"]:
         """Return the limits of a manifest's columns, in the order of their checks."""
         return [
-            Limit("seen", least=self.least_seen),
+            Limit("visibility", least=self.least_visibility),
             Limit("black", most=self.most_black),
             Limit("people", most=self.most_people),
             Limit("stretch", most=self.most_stretch),

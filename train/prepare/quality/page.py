@@ -34,7 +34,7 @@ line.bound { stroke: #c22 } text { font-size: 11px; fill: #666 } text.bound { fi
 tr.now td { font-weight: 600 }
 """
 SHOWN_COLUMNS = (
-    "seen",
+    "visibility",
     "silence",
     "movement",
     "black",

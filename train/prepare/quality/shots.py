@@ -20,6 +20,9 @@ without cuts, hands and heads that start to move reach 2.2."""
 LEAST_CHANGE = 4.0
 """Levels of 255 below which a change is no cut, whatever its neighbours."""
 
+LEAST_ABSENCE = 0.25
+"""Seconds without the face that a remark names."""
+
 
 @dataclass(frozen=True)
 class CutLimits:
@@ -187,6 +190,24 @@ def describe_cuts(cuts: Sequence[Cut]) -> str:
     """Return a line about cuts; empty if there are none."""
     places = [f"{cut.kind} at {cut.seconds:.2f} s" for cut in cuts]
     return f"cut at: {', '.join(places)}" if places else ""
+
+
+def describe_absences(times: Float64[np.ndarray, " n"], parts: Sequence[Part]) -> str:
+    """Return a line about the times that no part covers; empty if there are none.
+
+    Args:
+      times: seconds of the clip's pictures.
+      parts: parts that show the face, in order.
+    """
+    # An absence lies between the end of a part and the start of the next one.
+    ends = [float(times[0]), *(stop for _, stop in parts)]
+    starts = [*(start for start, _ in parts), float(times[-1])]
+    ranges = []
+    for end, start in zip(ends, starts, strict=True):
+        # the parts at a cut are a picture apart
+        if start - end > LEAST_ABSENCE:
+            ranges.append(f"from {end:.2f} to {start:.2f} s")
+    return f"the face is out of sight {', '.join(ranges)}" if ranges else ""
 
 
 def share_of_crowds(looks: Looks, least_area: float) -> float:

@@ -16,6 +16,7 @@ from train.prepare.quality.pictures import PictureWatch, content_checksum, is_bl
 from train.prepare.quality.shots import (
     CutLimits,
     Shot,
+    describe_absences,
     describe_cuts,
     find_cuts,
     find_shots,
@@ -42,10 +43,12 @@ class View:
     Attributes:
       times: seconds of every picture.
       shots: shots that show a face, in order.
+      absences: a line that says when no face is in sight; empty if one always is.
     """
 
     times: Float64[np.ndarray, " pictures"]
     shots: list[Shot]
+    absences: str
 
 
 def view(
@@ -79,14 +82,15 @@ def view(
     if cuts:
         notes.remark(describe_cuts(cuts))
     shots = find_shots(looks, cuts, black, detector, zoom)
-    for shot in shots:
-        if shot.track.absences:
-            notes.remark(shot.track.absences)
+    parts = [part for shot in shots for part in shot.track.parts]
+    absences = describe_absences(looks.times, parts)
+    if absences:
+        notes.remark(absences)
     length = float(looks.times[-1] - looks.times[0])
     seconds = sum(shot.seconds for shot in shots)
     # a single picture has no length
-    notes.note(seen=round(min(1.0, seconds / max(length, 1e-6)), 4))
-    return View(looks.times, shots)
+    notes.note(visibility=round(min(1.0, seconds / max(length, 1e-6)), 4))
+    return View(looks.times, shots, absences)
 
 
 def round_parts(parts: Iterable[Part]) -> tuple[Part, ...]:

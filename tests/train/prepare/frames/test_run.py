@@ -140,8 +140,8 @@ def test_no_frame_is_taken_of_a_scene_without_the_face(tmp_path):
     # the room behind the head has one colour
     contrasts = [decode_image(data).std() for data in record.images]
     assert min(contrasts) > 10
-    # the face is seen to 0.8 s, and from 2 s to the end
-    assert seconds == pytest.approx(0.8 + 29 / 30, abs=0.01)
+    # the clip is cut at the pictures where the face goes and where it comes back
+    assert seconds == pytest.approx(26 / 30 + 32 / 30, abs=0.01)
 
 
 def test_landmarks_sit_on_the_face(dataset_path):

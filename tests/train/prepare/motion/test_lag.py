@@ -21,9 +21,13 @@ def record_of(lag: int) -> ClipRecord:
 @pytest.mark.parametrize("lag", [-7, -6, -5, 0, 5, 6, 7, 18])
 def test_a_record_is_in_time_without_its_lag(lag):
     record = shift_record(record_of(lag), lag)
+    # motion and loudness of a frame are those of the same event
     assert np.array_equal(record.motion[:, 0], record.envelope)
+    # little is lost at the ends
     assert record.frames == len(record.envelope) >= FRAMES - abs(lag) - 3
+    # features begin there
     assert record.start % 3 == 0
+
     # the features begin with the record, and cover it
     first = int(record.envelope[0])
     assert record.features[0, 0] == feature_at(first)
@@ -31,12 +35,17 @@ def test_a_record_is_in_time_without_its_lag(lag):
 
 
 def test_spans_move_with_the_motion():
-    assert shift_spans([(0, 60), (72, 120)], 6, FRAMES) == ((0, 54), (66, 114))
+    spans = [(0, 60), (72, 120)]
+    assert shift_spans(spans, 6, FRAMES) == ((0, 54), (66, 114))
+
     # the sound starts six frames later, and the motion one
     assert shift_spans([(0, 60)], -5, FRAMES) == ((0, 59),)
+
     # a window is left of each span, or nothing
     assert shift_spans([(0, 33), (60, 90)], 6, FRAMES) == ((54, 84),)
 
 
 def test_lags_of_readings_are_lags_of_frames():
-    assert [lag_in_frames(lag) for lag in (-5, 0, 5, 10)] == [-6, 0, 6, 12]
+    # 25 readings last as long as 30 frames
+    frames = [lag_in_frames(lag) for lag in (-5, 0, 5, 10)]
+    assert frames == [-6, 0, 6, 12]

@@ -279,7 +279,10 @@ def test_a_scene_without_the_face_is_cut_out(checkpoint, tmp_path):
         tmp_path / "videos", tmp_path / "out", checkpoint, layout="folder"
     )
     dataset, (entry,) = process(options, QUIET)
-    assert entry.remark == "the face is out of sight from 0.60 to 1.80 s"
+    assert entry.remark == (
+        "cut at: scene cut at 0.80 s, scene cut at 1.80 s; "
+        "the face is out of sight from 0.77 to 1.80 s"
+    )
     assert (entry.reason, entry.frames) == ("", 66)
 
     # motion is that of the clip without the scene
@@ -309,7 +312,7 @@ def test_a_clip_that_shows_the_face_too_shortly_is_left_out(checkpoint, tmp_path
     assert (whole.reason, whole.remark) == ("", "")
     assert short.reason == (
         "0.80 s of pictures with sound: a clip needs 1.00 s "
-        "(the face is out of sight from 0.60 to 1.80 s)"
+        "(the face is out of sight from 0.77 to 1.80 s)"
     )
 
 

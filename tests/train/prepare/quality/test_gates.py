@@ -20,7 +20,7 @@ GOOD = Entry(
     "0",
     pictures="1",
     sound="2",
-    seen=1.0,
+    visibility=1.0,
     silence=0.1,
     movement=2.0,
     black=0.0,
@@ -40,7 +40,7 @@ def reason_of(**columns) -> str:
         ("silence", 1.0, "--most-silence"),
         ("silence", 0.5, "--most-silence"),
         ("movement", 0.02, "--least-movement"),
-        ("seen", 0.2, "--least-seen"),
+        ("visibility", 0.2, "--least-visibility"),
         ("black", 0.4, "--most-black"),
         ("people", 0.9, "--most-people"),
         ("aspect", 4 / 3, "--most-stretch"),
@@ -73,8 +73,8 @@ def test_of_clips_with_the_same_content_the_first_passes():
     first, second, third = apply_gates([GOOD, copy, dubbed], [])
     assert first.reason == third.reason == ""
     assert second.reason == "the same content as a.mp4 (--keep-duplicates)"
-    kept = apply_gates([GOOD, copy], [], keep_duplicates=True)
-    assert [entry.reason for entry in kept] == ["", ""]
+    both = apply_gates([GOOD, copy], [], keep_duplicates=True)
+    assert [entry.reason for entry in both] == ["", ""]
     # a clip that is left out is no original
     broken = replace(GOOD, reason="corrupt")
     assert apply_gates([broken, copy], [])[1].reason == ""

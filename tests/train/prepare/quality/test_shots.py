@@ -26,9 +26,14 @@ def face_at(x: float, y: float, size: float) -> Face:
     return Face((x - half, y - half, x + half, y + half), 1.0, hull)
 
 
+def room(shade: int) -> np.ndarray:
+    """Return a picture of one shade."""
+    return np.full((96, 128, 3), shade, np.uint8)
+
+
 def draw(x: float, size: float, shade: int, time: int) -> np.ndarray:
     """Return a bright square before a background of some shade; it sways a little."""
-    image = np.full((96, 128, 3), shade, np.uint8)
+    image = room(shade)
     left = int(x - size / 2 + 2 * np.sin(time / 4))
     top = int(48 - size / 2)
     image[top : top + int(size), left : left + int(size)] = 220
@@ -40,6 +45,7 @@ def find(image: np.ndarray) -> list[Face]:
     rows, columns = np.nonzero(image[..., 0] == 220)
     if rows.size == 0:
         return []
+    # the square is as wide as its columns
     size = columns.max() - columns.min() + 1.0
     return [face_at(columns.mean(), rows.mean(), size)]
 
@@ -53,8 +59,9 @@ def look(*scenes: tuple[int, float, float, int]) -> tuple[Looks, np.ndarray]:
     for count, x, size, shade in scenes:
         for _ in range(count):
             time = len(pictures)
-            image = draw(x, size, shade, time) if size else np.full((96, 128, 3), shade)
-            pictures.append((time / FPS, np.uint8(image)))
+            # a size of 0 is an empty room
+            image = draw(x, size, shade, time) if size else room(shade)
+            pictures.append((time / FPS, image))
     watch = PictureWatch(pictures)
     looks = look_for_faces(watch, DETECTOR)
     return looks, watch.signatures
@@ -81,10 +88,13 @@ def test_movement_and_light_are_no_cuts():
     assert cuts_of((100, 64, 40, 60)) == []
     # a lamp is switched on over three pictures
     steps = [(1, 64, 40, shade) for shade in (70, 80, 90)]
-    assert cuts_of((50, 64, 40, 60), *steps, (50, 64, 40, 100)) == []
+    bright = (50, 64, 40, 100)
+    assert cuts_of((50, 64, 40, 60), *steps, bright) == []
+
     # a head moves by a third of its size in half a second
     moves = [(1, 64 + step, 40, 60) for step in range(13)]
-    assert cuts_of((50, 64, 40, 60), *moves, (50, 77, 40, 60)) == []
+    aside = (50, 77, 40, 60)
+    assert cuts_of((50, 64, 40, 60), *moves, aside) == []
 
 
 def test_black_pictures_are_a_shot_without_a_face():
@@ -92,6 +102,8 @@ def test_black_pictures_are_a_shot_without_a_face():
     looks, signatures = look(*scenes)
     black = is_black(signatures)
     assert black.sum() == 30
+
+    # the face is followed on both sides
     cuts = find_cuts(looks, signatures, LIMITS)
     assert [cut.picture for cut in cuts] == [50, 80]
     shots = find_shots(looks, cuts, black, DETECTOR)
@@ -108,13 +120,18 @@ def test_each_shot_has_a_square_of_its_own():
 
 
 def test_shots_are_joined_over_pictures_without_a_face_only():
-    room = (30, 0, 0, 140)
-    looks, signatures = look(
-        (50, 64, 40, 60), room, (50, 64, 40, 60), (60, 64, 40, 140)
-    )
+    empty = (30, 0, 0, 140)
+    person = (50, 64, 40, 60)
+    # another room, straight after the person
+    other = (60, 64, 40, 140)
+    looks, signatures = look(person, empty, person, other)
     cuts = find_cuts(looks, signatures, LIMITS)
     shots = find_shots(looks, cuts, is_black(signatures), DETECTOR)
+
+    # the longest shot follows a cut from face to face
     assert [shot.start for shot in joined_shots(shots)] == [130]
+
+    # without it, the others are one scene
     assert [shot.start for shot in joined_shots(shots[:2])] == [0, 80]
 
 
@@ -126,8 +143,13 @@ def test_a_clip_without_a_face_is_refused_as_before():
 
 def test_several_faces_count_where_they_are_large():
     pair = [face_at(30, 40, 30), face_at(90, 40, 25)]
+    # a picture on the wall
     small = [face_at(30, 40, 30), face_at(90, 40, 10)]
-    looks = Looks(np.arange(4) / 5, (0, 0.2, 0.4, 0.6), (pair, small, [], pair[:1]))
+    times = np.arange(4) / 5
+    faces = (pair, small, [], pair[:1])
+    looks = Looks(times, tuple(times.tolist()), faces)
+
+    # one look of four
     assert share_of_crowds(looks, 0.25) == 0.25
 
 
