@@ -101,7 +101,7 @@ class FaceRecipe(Recipe, ABC):
 
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    scene_cut: Positive = 20.0
+    scene_cut: Positive = 10.0
     zoom_cut: Annotated[float, Range(above=1)] = 1.15
     jump_cut: Positive = 0.25
 

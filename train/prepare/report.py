@@ -1,6 +1,7 @@
 """Tables at the end of a run: the contents of the splits, and the clips that were left
 out."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,8 @@ from rich.table import Table
 from train.data.shards import SPLITS, Split
 from train.prepare.manifest import Entry
 
+VALUE = re.compile(r"(^|; )(\w[\w ]*) [-\d.e]+(?=, and at (?:most|least) )")
+"""The value of a column in a reason; see `Limit.reason`."""
 Facts = Mapping[Split, Mapping[str, str]]
 """Split -> name of a fact -> its text."""
 
@@ -48,8 +51,9 @@ def failure_table(failures: Sequence[Entry]) -> Table:
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for entry in failures:
-        # clips that fail alike count as one reason
+        # clips that fail alike count as one reason, whatever their values
         reason = entry.reason.replace(entry.clip, "...")
+        reason = VALUE.sub(r"\1\2 ...", reason)
         counts[reason] += 1
         examples[reason] = entry.clip
     table = Table("left out", "reason", "such as")

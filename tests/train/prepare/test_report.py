@@ -30,3 +30,14 @@ def test_clips_that_were_left_out_are_counted_by_reason():
     text = report(WHOLE, corrupt, replace(corrupt, clip="c.mp4"))
     assert "left out" in text
     assert "... is corrupt" in text
+
+
+def test_clips_that_a_gate_leaves_out_are_one_reason():
+    reason = "silence {}, and at most 0.4 passes (--most-silence)"
+    entries = [
+        replace(WHOLE, clip=f"{value}.mp4", reason=reason.format(value))
+        for value in (0.5, 1, "1e-05")
+    ]
+    text = report(*entries)
+    assert text.count("--most-silence") == 1
+    assert "silence ..., and at most 0.4 passes" in text
