@@ -72,10 +72,14 @@ class OriginalModel:
         config = transformers.HubertConfig()
         make = classmethod(lambda cls, *_: cls(config))
         transformers.HubertModel.from_pretrained = make
+        from src.modules import common  # pyright: ignore[reportMissingImports]
         from src.modules.dit_talking_head import (  # pyright: ignore[reportMissingImports]
             DitTalkingHead,
         )
 
+        # Its mask is made on a GPU unless this function's default says other.
+        *widths, _ = common.enc_dec_mask.__defaults__
+        common.enc_dec_mask.__defaults__ = (*widths, "cpu")
         recipe = JoyVASARecipe(golden)
         sizes = recipe.config("full")
         self.model = DitTalkingHead(
