@@ -36,7 +36,10 @@ def write(
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.pts = 10 * index if times is None else times[index]
             picture.time_base = Fraction(1, 100)
-            container.mux(stream.encode(picture.reformat(format=pixels)))
+            # The reader has to convert it back.
+            picture = picture.reformat(format=pixels)
+            packets = stream.encode(picture)
+            container.mux(packets)
         container.mux(stream.encode(None))
     return path
 
@@ -95,8 +98,10 @@ def test_a_truncated_video_is_named_with_its_place(driver, tmp_path):
     path = write(tmp_path / "a.mp4", list(noise))
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux() if packet.size]
+    # The file ends within a packet.
     half = packets[len(packets) // 2]
-    path.write_bytes(path.read_bytes()[: (half.pos or 0) + half.size // 2])
+    end = (half.pos or 0) + half.size // 2
+    path.write_bytes(path.read_bytes()[:end])
     with pytest.raises(ValueError, match=r"a\.mp4 (is|cannot be read)"):
         driver.make(path)
 
@@ -117,6 +122,7 @@ def test_no_more_than_a_few_pictures_are_held():
         means = []
         for picture in pictures:
             means.append(picture.mean())
+            # Pictures that something still refers to.
             count = sum(reference() is not None for reference in alive)
             most = max(most, count)
         return MotionClip(
