@@ -50,9 +50,9 @@ def open_cache(folder: str | Path | None = None) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(_explain(path, error.strerror or str(error))) from error
+        raise OSError(explain(path, error.strerror or str(error))) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(_explain(path, "it is protected"))
+        raise PermissionError(explain(path, "it is protected"))
     os.environ[VARIABLE] = str(path)
     jax.config.update("jax_compilation_cache_dir", str(path))
     # Small programs add up: all of them are kept.
@@ -79,7 +79,7 @@ def default_folder() -> Path:
     return home / "jaxportrait" / "xla"
 
 
-def _explain(path: Path, reason: str) -> str:
+def explain(path: Path, reason: str) -> str:
     return (
         f"compiled programs are not kept: {path} cannot be used ({reason}); "
         f"set {VARIABLE} to another folder"

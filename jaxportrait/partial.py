@@ -23,6 +23,11 @@ except ImportError:  # Windows
 
 FORM = re.compile(r"\..*\.[0-9a-f]{8}\.partial")
 """Form of a partial folder's name."""
+OLD_FORM = re.compile(
+    r"\.jaxportrait-[0-9a-f]{8}\.mp4"
+    r"|\..*\.[0-9a-f]{8}\.partial\.orbax-checkpoint-tmp"
+)
+"""Form of the names under which earlier versions wrote, without locks."""
 MARK = ".writer.json"
 """File in a partial folder that describes its writer."""
 REPLACED = ".replaced"
@@ -135,15 +140,20 @@ def make_partial(destination: Path, code: str | None = None) -> Partial:
 def remove_leftovers(parent: Path) -> list[Path]:
     """Remove the partial folders in `parent` whose writers have ended.
 
-    A line of the log names every one of them.
+    What earlier versions have left there goes when it is older than a day. A line of
+    the log names everything that is removed.
     """
     removed = []
-    for folder in parent.glob(".*.partial"):
-        if not FORM.fullmatch(folder.name) or folder.is_symlink():
+    for path in parent.glob(".*"):
+        if path.is_symlink():
             continue
-        if _remove_if_abandoned(folder):
-            log.warning("removed %s, left behind by a run that was ended", folder)
-            removed.append(folder)
+        is_folder = FORM.fullmatch(path.name) is not None
+        is_old_form = OLD_FORM.fullmatch(path.name) is not None
+        if (is_folder and _remove_if_abandoned(path)) or (
+            is_old_form and _remove_if_old(path)
+        ):
+            log.warning("removed %s, left behind by a run that was ended", path)
+            removed.append(path)
     return removed
 
 
@@ -191,6 +201,20 @@ def _remove_if_abandoned(folder: Path) -> bool:
     finally:
         if lock is not None:
             os.close(lock)
+    return True
+
+
+def _remove_if_old(path: Path) -> bool:
+    """Remove a file or a folder unless it was changed within the last day."""
+    try:
+        if time.time() - _newest_change(path) <= OLD_SECONDS:
+            return False
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError:
+        return False
     return True
 
 

@@ -8,7 +8,6 @@ a folder first removes what killed runs have left there.
 import ctypes
 import errno
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -24,13 +23,12 @@ from jaxportrait.partial import (
     remove_leftovers,
     unfinished,
 )
+from jaxportrait.room import check_room
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+QUOTA = os.strerror(errno.EDQUOT)
 CURRENT_FOLDER = -100
 """AT_FDCWD of <fcntl.h>: paths are absolute or relative to the working directory."""
-DESCRIPTION_BYTES = 2**20
-"""Bytes of names and indices beside arrays; Orbax has files of its own for them."""
 RESERVATION = "0" * 8
 """Code of the partial folder that reserves a destination."""
 EXCHANGE = 2
@@ -119,10 +117,10 @@ def reserve(destination: Path) -> Iterator[None]:
     """
     check_local(destination)
     destination = destination.absolute()
-    with disk_errors(destination, destination.parent):
-        destination.parent.mkdir(parents=True, exist_ok=True)
     try:
-        partial = make_partial(destination, RESERVATION)
+        with disk_errors(destination, destination.parent):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            partial = make_partial(destination, RESERVATION)
     except BlockingIOError as error:
         raise OSError(
             f"{destination} is being written by another run: wait until it ends, or choose another output"
@@ -165,21 +163,6 @@ def check_local(destination: str | Path) -> None:
             )
 
 
-def check_room(destination: Path, size: int) -> None:
-    """Raise an OSError unless the destination's disk has room for `size` bytes, and
-    some more for their description; no bytes need no room."""
-    if not size:
-        return
-    folder = destination.parent
-    needed = size + DESCRIPTION_BYTES
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            f"{destination} cannot be written: it needs {_megabytes(needed)}, and "
-            f"{folder} has {_megabytes(free)} left; free some, or choose another folder"
-        )
-
-
 @contextmanager
 def disk_errors(destination: Path, folder: Path) -> Iterator[None]:
     """Turn a disk's error into one that names the destination and what `folder`, which
@@ -196,8 +179,11 @@ def disk_errors(destination: Path, folder: Path) -> Iterator[None]:
 def _lack(error: OSError | ValueError, folder: Path) -> str | None:
     """Return what the disk lacks; None for an error that is not the disk's."""
     number = getattr(error, "errno", None)
-    # Orbax raises a ValueError with TensorStore's words for a full disk.
-    if number in NO_ROOM or "RESOURCE_EXHAUSTED" in str(error):
+    # Orbax raises a ValueError with TensorStore's words.
+    message = str(error)
+    if number == errno.EDQUOT or QUOTA in message:
+        return f"your quota in {folder} is used up; free some, or choose another folder"
+    if number == errno.ENOSPC or "RESOURCE_EXHAUSTED" in message:
         return f"no space is left in {folder}; free some, or choose another folder"
     if not folder.is_dir():
         return f"there is no folder {folder}; make it, or choose another"
@@ -266,7 +252,3 @@ def _exchange(first: Path, second: Path) -> bool:
     paths = os.fsencode(first), os.fsencode(second)
     status = rename(CURRENT_FOLDER, paths[0], CURRENT_FOLDER, paths[1], EXCHANGE)
     return status == 0
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

@@ -15,6 +15,7 @@ from typing import Annotated, Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from jaxportrait.ranges import Range
+from jaxportrait.whole import abandon_all
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -179,7 +180,10 @@ class Worker(Generic[Item, Result]):
 
 
 def end_with_parent() -> None:
-    """Let this process end with its parent, however that ends, and print nothing."""
+    """Let this process end with its parent, however that ends.
+
+    It prints nothing then, and leaves nothing that it was writing.
+    """
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
@@ -188,6 +192,7 @@ def _wait_for_parent() -> None:
     if parent is not None:
         # The end of a pipe that only the parent holds.
         parent.join()
+        abandon_all()
         os._exit(ORPHANED)
 
 

@@ -1,9 +1,5 @@
 """The download of the face mesh's files, from a server of this process."""
 
-import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from jaxportrait.console.download import main
@@ -13,54 +9,18 @@ from jaxportrait.media.faces.dnn import user_models
 from jaxportrait.media.faces.download import (
     PUBLISHED,
     DownloadError,
-    PublishedFile,
     download_faces,
 )
 from jaxportrait.media.faces.iris import IRIS_FILE
 from jaxportrait.media.faces.mesh import MESH_FILE
-
-CONTENT = {"one.tflite": b"first network", "two.tflite": b"second network"}
-FILES = tuple(
-    PublishedFile(name, 7, hashlib.sha256(data).hexdigest())
-    for name, data in CONTENT.items()
-)
-
-
-class Server(ThreadingHTTPServer):
-    """A server of files by name, which remembers what was asked for."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = dict(CONTENT)
-        self.requests: list[str] = []
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/assets"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests.append(self.path)
-        name = self.path.split("/")[-1].split("?")[0]
-        data = self.server.files.get(name)
-        self.send_response(404 if data is None else 200)
-        self.end_headers()
-        self.wfile.write(data or b"")
-
-    def log_message(self, *_):
-        """Print nothing."""
+from tests.media.published import CONTENT, FILES, serve
 
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(download, "PUBLISHED", FILES)
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serve() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_missing_files_are_fetched_once(server, tmp_path):

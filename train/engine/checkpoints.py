@@ -13,7 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.motion.space import MotionStatistics
-from jaxportrait.whole import check_room
+from jaxportrait.room import check_room
 from train.engine.config import LOSS
 from train.engine.state import Params, TrainState
 
@@ -120,20 +120,20 @@ class Checkpoints:
                 "std": np.asarray(saved.statistics.std),
             }
             items["statistics"] = ocp.args.StandardSave(arrays)
-        self._check_room(state)
+        # Half a state would be noticed late, and by many lines of TensorStore.
+        self.check_room(state)
         self._manager.save(
             int(state.step),
             args=ocp.args.Composite(**items),
             metrics=None if metrics is None else dict(metrics),
         )
 
-    def _check_room(self, state: TrainState) -> None:
-        """Raise an OSError unless the state fits on the disk: half a state would be
-        noticed late, and by many lines of TensorStore."""
+    def check_room(self, state: TrainState, count: int = 1) -> None:
+        """Raise an OSError unless so many states fit on the disk."""
         arrays = jax.tree.leaves((state.params, state.average, state.optimizer))
         if jax.process_index() == 0:
             size = sum(array.nbytes for array in arrays)
-            check_room(self._path / str(state.step), size)
+            check_room(self._path, count * size)
 
     def restore(
         self, step: int, like: TrainState

@@ -1,5 +1,6 @@
 """Training of any stage, from its run folder to its last step."""
 
+import math
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from jaxportrait.whole import hold_folder
 from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints
-from train.engine.config import ConfigError, differences, read_saved
+from train.engine.config import ConfigError, LoopConfig, differences, read_saved
 from train.engine.journal import Journal, measure_peak
 from train.engine.keys import Purpose, root_key
 from train.engine.loop import Interruption, Ledger, Reports, Update
@@ -61,6 +62,7 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         program = stage.program.on(mesh)
         state = begin_or_resume(stage, program, options.resume, checkpoints, batches)
         step = int(state.step)
+        checkpoints.check_room(state, states_to_come(loop, step, checkpoints.steps))
         console.print(
             f"{options.work_dir}: from step {step} to {loop.steps} on {mesh.size} device(s)"
         )
@@ -98,6 +100,14 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
             reports.save(state)
         checkpoints.wait()
     return interruption.received if step < loop.steps else 0
+
+
+def states_to_come(loop: LoopConfig, step: int, saved: list[int]) -> int:
+    """Return how many more states a run will have on its disk at once."""
+    saves = math.ceil((loop.steps - step) / loop.save_every)
+    # The last ones, the best one, and the next one, before one is deleted.
+    most = loop.keep + 2
+    return max(0, min(saves, most - len(saved)))
 
 
 def begin_or_resume(

@@ -1,11 +1,13 @@
-"""`python -m tests.stopped MOMENT MODULE ...`: a program that stops at a moment, so that
+"""`python -m tests.ends.stopped MOMENT MODULE ...`: a program that stops at a moment, so that
 a test can end it exactly there.
 
 A line on stderr tells that the moment has come; the program then waits for a signal.
+Where the variable AT_MOMENT holds a shell command, it runs that and continues.
 """
 
 import os
 import runpy
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,17 +41,31 @@ def is_written(event: str, path: str, mode: object) -> bool:
     return is_descriptor and ".partial/" in path and not path.endswith(MARK)
 
 
+def is_saving(event: str, path: str, mode: object) -> bool:
+    """A training run begins to save its state."""
+    return event == "os.mkdir" and "/checkpoints/" in path
+
+
 MOMENTS: dict[str, Callable[[str, str, object], bool]] = {
     "reading": is_reading,
     "locking": is_locking,
     "begun": is_begun,
     "written": is_written,
+    "saving": is_saving,
     "never": lambda event, path, mode: False,
 }
 
 
-def main() -> None:
-    moment, module, *arguments = sys.argv[1:]
+def wait_or_act(action: str) -> None:
+    """Run a shell command, or wait for a signal if there is none."""
+    if action:
+        subprocess.run(action, shell=True, check=True)
+    else:
+        time.sleep(LONG)
+
+
+def stop_at(moment: str) -> None:
+    """Let this process stop when a moment comes."""
     has_come = MOMENTS[moment]
     is_stopped = False
 
@@ -63,12 +79,17 @@ def main() -> None:
         if has_come(event, os.fsdecode(path), values[1]):
             is_stopped = True
             os.write(2, f"{STOPPED}\n".encode())
-            time.sleep(LONG)
+            wait_or_act(os.environ.get("AT_MOMENT", ""))
 
     # Python reports every opened file and every new folder.
     sys.addaudithook(stop)
+
+
+def main() -> None:
+    moment, module, *arguments = sys.argv[1:]
+    stop_at(moment)
     sys.argv = [module, *arguments]
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
