@@ -108,6 +108,22 @@ def test_folders_of_other_programs_stay(tmp_path):
     assert (foreign / "work").read_text() == "mine"
 
 
+def test_what_earlier_versions_have_left_goes_after_a_day(tmp_path, caplog):
+    video = tmp_path / ".jaxportrait-0123abcd.mp4"
+    checkpoint = tmp_path / ".mine.0123abcd.partial.orbax-checkpoint-tmp"
+    others = [tmp_path / ".jaxportrait-notes.mp4", tmp_path / ".mine.partial.tmp"]
+    for path in (video, *others):
+        path.write_text("half")
+    (checkpoint / "params").mkdir(parents=True)
+    age(tmp_path, DAY / 2)
+    assert remove_leftovers(tmp_path) == []
+    age(tmp_path, 2 * DAY)
+    assert {*remove_leftovers(tmp_path)} == {video, checkpoint}
+    assert {*tmp_path.iterdir()} == {*others}
+    lines = [line for line in caplog.messages if "left behind by a run" in line]
+    assert len(lines) == 2
+
+
 def test_a_damaged_mark_counts_as_unknown(tmp_path):
     folder = leave(tmp_path / "note", MINUTE)
     (folder / MARK).write_text("{")

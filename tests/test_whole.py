@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from jaxportrait import whole
+from jaxportrait.room import check_room
 from jaxportrait.whole import (
-    check_room,
+    check_local,
     disk_errors,
-    hold_folder,
     reserve,
     write_whole,
 )
@@ -183,6 +183,20 @@ def test_a_full_disk_is_one_line_with_the_path(tmp_path, error):
     message = f"^{path} cannot be written: no space is left in {tmp_path}; free some"
     with pytest.raises(OSError, match=message):
         write_note(path, error)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        ValueError(f"RESOURCE_EXHAUSTED: Error writing: {os.strerror(errno.EDQUOT)}"),
+    ],
+)
+def test_a_quota_is_one_line_with_the_path(tmp_path, error):
+    message = f"note cannot be written: your quota in {tmp_path} is used up; free some"
+    with pytest.raises(OSError, match=message):
+        write_note(tmp_path / "note", error)
     assert names(tmp_path) == []
 
 

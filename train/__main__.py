@@ -1,6 +1,7 @@
 """`python -m train --dataset-path DATA --work-dir RUN [--stage
 flow|renderer|stitching]`: train a stage's networks."""
 
+import logging
 import os
 import sys
 from typing import Any
@@ -60,7 +61,25 @@ def program() -> None:
     """Run `main` in a process of its own."""
     keep_freed_memory()
     start_cache()
-    main()
+    # Orbax raises the errors that it logs.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    try:
+        main()
+    except SystemExit as error:
+        leave(error.code)
+        raise
+
+
+def leave(status: object) -> None:
+    """End this process at once after an error.
+
+    Orbax's threads would wait ten minutes for a save that has failed. Several processes
+    wait for each other.
+    """
+    if status and isinstance(status, int) and not jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

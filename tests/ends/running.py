@@ -28,7 +28,7 @@ def start(
     """Start a program in a folder.
 
     Args:
-      program: what to start.
+      program: program to start.
       folder: its working folder.
       moment: moment at which it stops, or does something else.
       action: shell command that it runs at the moment in place of stopping there.

@@ -1,0 +1,67 @@
+"""Workers of every kind, which never outlive the program that has started them."""
+
+import signal
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.ends.programs import Program
+from tests.ends.running import descendants, start, wait_for, wait_for_ends
+from tests.ends.stopped import STOPPED
+
+WAIT = "while [ ! -e go ]; do sleep 0.05; done"
+LONGEST = 20.0
+"""Seconds after which Ray's own processes have noticed the end of their parent."""
+
+
+def commands(pids: list[int]) -> list[str]:
+    """Return the command lines of processes."""
+    lines = []
+    for pid in pids:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            # It has ended meanwhile.
+            continue
+        lines.append(b" ".join(words).decode(errors="replace").strip())
+    return lines
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_all_of_ray_ends_with_its_parent(number, process, tmp_path):
+    words = [*process.options[:-1], "2", "--engine", "ray"]
+    program = Program(process.module, words, process.result)
+    # One clip is ready, and the others are at work.
+    parent = start(program, tmp_path, "begun")
+    wait_for(parent, STOPPED)
+    processes = descendants(parent.pid)
+    assert any("ray::" in line for line in commands(processes))
+    assert len(processes) >= 4
+    before = time.monotonic()
+    parent.send_signal(number)
+    parent.communicate(timeout=60)
+    assert parent.returncode == -number
+    wait_for_ends(processes, LONGEST)
+    print(f"Ray: {len(processes)} processes, {time.monotonic() - before:.1f} s")
+
+
+@pytest.mark.full
+def test_training_reads_its_data_without_other_processes(train, tmp_path):
+    """Grain reads in threads, which end with their process."""
+    parent = start(train, tmp_path, "saving", WAIT)
+    wait_for(parent, STOPPED)
+    others = commands(descendants(parent.pid))
+    (tmp_path / "go").touch()
+    parent.communicate(timeout=120)
+    # Only the shell that waits, and what it runs.
+    names = {line.split()[0].rpartition("/")[2] for line in others if line}
+    assert "sh" in names
+    assert names <= {"sh", "sleep"}
+    assert Path(sys.executable).name not in names
