@@ -105,8 +105,8 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
 def states_to_come(loop: LoopConfig, step: int, saved: list[int]) -> int:
     """Return how many more states a run will have on its disk at once."""
     saves = math.ceil((loop.steps - step) / loop.save_every)
-    # The last ones, the best one, and the next one, before one is deleted.
-    most = loop.keep + 2
+    # The last ones, the best by either rank, and the next one before one is deleted.
+    most = loop.keep + 3
     return max(0, min(saves, most - len(saved)))
 
 
