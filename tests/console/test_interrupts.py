@@ -19,11 +19,9 @@ SIGNALS = {
 }
 
 WRITER = """
-import ctypes, signal, sys, threading, time
+import ctypes, sys, threading, time
 from jaxportrait.console.interrupts import end, receive_signals
 from jaxportrait.whole import write_whole
-for name in sys.argv[2:]:
-    signal.signal(getattr(signal, name), signal.SIG_IGN)
 with receive_signals(lambda number: end(number, "start it again")):
     with write_whole(sys.argv[1]) as partial:
         partial.write_text("half")
@@ -41,9 +39,18 @@ SLOW_TO_CLEAN = """
 """
 
 
-def start(work: str, path: Path, *ignored: str) -> subprocess.Popen[str]:
-    """Start a program that is in the middle of writing when this returns."""
-    command = [sys.executable, "-c", WRITER.format(work=work), str(path), *ignored]
+def start(work: str, path: Path, ignored: str = "") -> subprocess.Popen[str]:
+    """Start a program that is in the middle of writing when this returns.
+
+    Args:
+      work: statement that it executes meanwhile.
+      path: file to write.
+      ignored: names of the signals that it ignores from its start, as under `nohup`.
+    """
+    command = [sys.executable, "-c", WRITER.format(work=work), str(path)]
+    if ignored:
+        shell = f"trap '' {ignored}; exec \"$@\""
+        command = ["sh", "-c", shell, "sh", *command]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -73,7 +80,7 @@ def test_a_signal_ends_the_program_and_leaves_nothing(tmp_path, number, work):
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
-    process = start(BUSY, tmp_path / "note", "SIGHUP", "SIGINT")
+    process = start(BUSY, tmp_path / "note", "HUP INT")
     for number in (signal.SIGHUP, signal.SIGINT):
         process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):

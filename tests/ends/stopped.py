@@ -21,7 +21,8 @@ LONG = 120.0  # seconds
 
 def is_reading(event: str, path: str, mode: object) -> bool:
     """Weights or a video are opened to be read."""
-    return event == "open" and path.endswith((".pth", ".mp4", "manifest.ocdbt"))
+    is_input = path.endswith((".pth", ".mp4", "_METADATA"))
+    return event == "open" and is_input and ".partial/" not in path
 
 
 def is_locking(event: str, path: str, mode: object) -> bool:
