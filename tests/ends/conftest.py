@@ -42,6 +42,14 @@ def animate(shared, portrait, voice, tiny_checkpoint) -> Program:
 
 
 @pytest.fixture(scope="session")
+def edit(animate, shared, tiny_checkpoint) -> Program:
+    options = f"-s {shared}/face.png -o . --checkpoint {tiny_checkpoint} --smile 0.5"
+    more = f"--detector none --compilation-cache {shared}/cache"
+    words = [*options.split(), *more.split()]
+    return Program("infer.edit", words, "face--edit.png")
+
+
+@pytest.fixture(scope="session")
 def warm_up(animate) -> Program:
     words = [*animate.options, "--warmup", "--compilation-cache", "cache"]
     return Program("infer", words, "cache", is_there)

@@ -14,7 +14,9 @@ COMPILING = "Compiling jit("
 WORKING = "working"
 """Moment at which a worker has begun to write."""
 MOMENTS = {
+    # Videos are opened by another library, of which Python tells nothing.
     "animate": ("reading", "locking", "written", COMPILING),
+    "edit": ("locking", "written", COMPILING),
     "warm_up": (COMPILING,),
     "convert": ("reading", "locking", "begun", "written"),
     "download": ("locking", "begun", "written"),

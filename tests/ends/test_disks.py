@@ -17,6 +17,7 @@ KIB = 1024
 SMALLEST, LARGEST = 16 * KIB, 64 * KIB * KIB
 WRITERS = (
     "animate",
+    "edit",
     "convert",
     "download",
     "process",

@@ -29,7 +29,7 @@ def test_a_run_does_not_touch_the_partial_folder_of_a_living_one(animate, tmp_pa
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["animate", "download", "warm_up"])
+@pytest.mark.parametrize("name", ["animate", "edit", "download", "warm_up"])
 def test_two_runs_to_one_file_both_end_whole(name, request, tmp_path):
     program = request.getfixturevalue(name)
     pair = [start(program, tmp_path) for _ in range(2)]
