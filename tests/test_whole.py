@@ -12,8 +12,8 @@ import pytest
 from jaxportrait import whole
 from jaxportrait.room import check_room
 from jaxportrait.whole import (
-    check_local,
     disk_errors,
+    hold_folder,
     reserve,
     write_whole,
 )
