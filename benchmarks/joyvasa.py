@@ -63,15 +63,18 @@ class OriginalModel:
 
     def __init__(self, checkout: Path, golden: Path):
         import torch
-        import transformers
+        import transformers  # pyright: ignore[reportMissingImports]
 
         if not (checkout / "src" / "modules").is_dir():
             raise FileNotFoundError(f"{checkout} holds no src/modules of JoyVASA")
         # The checkout is no package, and its encoder's weights are in the model's file.
         sys.path.insert(0, str(checkout))
         config = transformers.HubertConfig()
-        make = classmethod(lambda cls, *_: cls(config))
-        transformers.HubertModel.from_pretrained = make
+
+        def make(network: Any, *_: object) -> Any:
+            return network(config)
+
+        transformers.HubertModel.from_pretrained = classmethod(make)
         from src.modules import common  # pyright: ignore[reportMissingImports]
         from src.modules.dit_talking_head import (  # pyright: ignore[reportMissingImports]
             DitTalkingHead,

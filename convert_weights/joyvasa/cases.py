@@ -47,7 +47,7 @@ def run_cases(
         # Only the head is smoothed.
         if name != "exp":
             yield f"keypoints/smoothed/{name}", value
-    yield "keypoints/smoothed/R", smoothed.rotation
+    yield "keypoints/smoothed/R", np.asarray(smoothed.rotation)
     yield "keypoints/x_s", source.keypoints
     for name, case in recipe.manifest["cases"].items():
         moved = smoothed if case.get("smooth") else clip

@@ -145,9 +145,9 @@ def run_sequence(recipe: JoyVASARecipe, driver: DiffusionDriver, size: str) -> O
     for name, value in values_by_name(values).items():
         yield f"{size}/sequence/motion/{name}", value
     clip = MotionClip.from_values(values, driver.space, driver.fps)
-    yield f"{size}/sequence/motion/R", clip.rotation
+    yield f"{size}/sequence/motion/R", np.asarray(clip.rotation)
     smoothed = smooth_head(clip, PUBLISHED_SMOOTHING)
-    yield f"{size}/sequence/smoothed/R", smoothed.rotation
+    yield f"{size}/sequence/smoothed/R", np.asarray(smoothed.rotation)
     frames = driver.space.select(smoothed.to_frames())
     for name, value in values_by_name(np.asarray(frames)).items():
         yield f"{size}/sequence/smoothed/{name}", value

@@ -141,7 +141,7 @@ def test_a_driver_may_stand_beside_a_flow_transformer(
     assert checkpoint.driver("flow").statistics is not None
 
 
-def remove(*names: str) -> Callable[[dict], None]:
+def remove(*names: str) -> Callable[[dict], object]:
     return lambda tensors: [tensors.pop(name) for name in names]
 
 

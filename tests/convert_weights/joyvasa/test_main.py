@@ -22,7 +22,8 @@ def run(monkeypatch, capsys, tmp_path):
         try:
             main()
         except SystemExit as stop:
-            status = stop.code
+            # The program exits with a number.
+            status = int(str(stop.code))
         return status, capsys.readouterr().err
 
     return run
