@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxportrait import demo
-from jaxportrait.animation import Retargeting, Sampling
+from jaxportrait.animation import AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import DType
 from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.drivers.video import DrivingCrop
@@ -16,6 +16,7 @@ from jaxportrait.driving import DrivingKind, makes_picture
 from jaxportrait.job import Networks, Request
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.faces.box import Box
+from jaxportrait.media.footage import is_video
 from jaxportrait.media.write import (
     CONTAINERS,
     MAX_NAME_BYTES,
@@ -31,7 +32,7 @@ class Inputs:
     """Picture, driving file and networks; each is the demo's by default.
 
     Attributes:
-      source: picture with a face.
+      source: picture or video with a face.
       driving: speech recording (wav, mp3, m4a, flac, ogg, ...), video or picture whose
         face moves the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
@@ -41,15 +42,21 @@ class Inputs:
       animal: the source and the checkpoint are of animals; short for --composition
         animal.
       head_from: video or file of motion that moves all but the lips, for speech.
+      lip_sync: change only the mouth of a source video, by default where speech drives
+        it; its head and eyes move as before.
+      audio_priority: whose sound the clip has, where --source and --driving are videos
+        with sound.
       driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
 
-    source: Annotated[Path, arg(aliases=["-s"], metavar="IMAGE")] = demo.PORTRAIT
+    source: Annotated[Path, arg(aliases=["-s"], metavar="FILE")] = demo.PORTRAIT
     driving: Annotated[Path, arg(aliases=["-d"], metavar="FILE")] = demo.SENTENCE
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
     driver: Annotated[str, arg(metavar="NAME")] = AUTO_DRIVER
     animal: bool = False
     head_from: Annotated[Path | None, arg(metavar="FILE")] = None
+    lip_sync: DisallowNone[bool | None] = None
+    audio_priority: AudioPriority = "driving"
     driving_kind: DrivingKind = "auto"
 
 
@@ -61,12 +68,12 @@ class Output:
       output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
         .webp, or FOLDER/%06d.png or .jpg; NAME.png or .jpg for a driving picture); or a
         folder for `SOURCE--DRIVING.mp4` (.png), created if it is missing.
-      output_fps: frame rate, in frames per second; by default that of the motion: for
-        speech the driver's, 30 of a flow transformer and 25 of JoyVASA.
+      output_fps: frame rate, in frames per second; by default that of a source video, or
+        else of the motion: for speech the driver's, 30 of a flow transformer and 25 of JoyVASA.
       template_out: file (.safetensors) to which the motion is saved as well, to drive
         other pictures by it.
-      max_size: longest side of the video in pixels, to which a larger picture is
-        reduced; by default the picture's.
+      max_size: longest side of the video in pixels, to which a larger source is
+        reduced; by default the source's.
       crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51; by default 18.
       encoder: H.264 encoder, of mp4 and mkv; `auto` is NVENC where it works.
     """
@@ -191,6 +198,8 @@ class Options:
             driving_kind=self.input.driving_kind,
             head_from=self.input.head_from,
             crop=self.crop,
+            lip_sync=self.input.lip_sync,
+            audio_priority=self.input.audio_priority,
             face=self.detection.face,
             box=self.detection.read_box(),
             max_size=self.output.max_size,
@@ -233,6 +242,8 @@ class Options:
             )
         driving = self.input.driving
         is_picture = makes_picture(driving, self.input.driving_kind)
+        # Over a source video, a picture makes a clip too.
+        is_picture &= not is_video(self.input.source)
         suffix = ".png" if is_picture else ".mp4"
         return target / clip_name(self.input.source.stem, driving.stem, suffix)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,6 +25,8 @@ from jaxportrait.portrait import Portrait as Portrait
 from jaxportrait.ranges import FrameRate, OptionError, Seed, check_value
 
 T = TypeVar("T")
+AudioPriority = Literal["driving", "source"]
+"""Whose sound a clip has."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,27 @@ class Sampling(MotionSampling):
     natural_motion: bool = False
 
     def check_natural(
-        self, *, moves_head: bool, head: bool, retargeting: Retargeting
+        self,
+        *,
+        moves_head: bool,
+        head: bool,
+        retargeting: Retargeting,
+        is_video: bool = False,
     ) -> None:
         """Raise an OptionError if natural motion was asked for and has no place.
 
         Args:
           moves_head: whether the driver moves the head.
           head: whether the head is another clip's.
+          is_video: whether the source is a video.
         """
         if not self.natural_motion:
             return
         reason = ""
         if moves_head:
             reason = "the driver moves the head already"
+        elif is_video:
+            reason = "the head of a source video moves already"
         elif head:
             reason = "another file moves the head already"
         elif retargeting.region == "lips":
@@ -196,6 +206,51 @@ def usable_rate(output_fps: float) -> float:
     """
     check_value("output_fps", output_fps, FrameRate)
     return float(exact_rate(output_fps))
+
+
+def choose_rate(
+    output_fps: float | None, source_fps: float | None, motion_fps: float
+) -> float:
+    """Return the exact rate of a clip: the one asked for, or that of a source video, or
+    else the motion's.
+
+    Raises:
+      ValueError: clips cannot be made at so many frames a second.
+    """
+    for fps in (output_fps, source_fps):
+        if fps is not None:
+            return usable_rate(fps)
+    return usable_rate(motion_fps)
+
+
+def choose_sound(
+    source: Audio | None, driving: Audio | None, priority: AudioPriority
+) -> Audio | None:
+    """Return the sound of a clip; that of the other where the preferred has none.
+
+    Source: LivePortrait, `audio_priority`.
+    """
+    if priority == "source":
+        return source or driving
+    return driving or source
+
+
+def match_length(
+    motion: MotionClip, fps: float, most_frames: int | None
+) -> tuple[MotionClip, int]:
+    """Return motion at another rate, and the frames of the clip.
+
+    Args:
+      most_frames: frames of a source video, which a clip does not exceed; motion of one
+        frame is held over all of them.
+    """
+    if most_frames is None:
+        count = frame_count(len(motion) / motion.fps, fps)
+        return motion.resample(fps, count), count
+    if len(motion) == 1:
+        return motion, most_frames
+    count = min(most_frames, frame_count(len(motion) / motion.fps, fps))
+    return motion.resample(fps, count), count
 
 
 def check_stream_format(format: str | None) -> str:

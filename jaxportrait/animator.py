@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,20 +12,25 @@ from jaxtyping import UInt8
 
 from jaxportrait.animation import (
     Animation,
+    AudioPriority,
     Sampling,
+    choose_rate,
+    choose_sound,
     copy_picture,
     frame_counts,
+    match_length,
     usable_rate,
 )
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
-from jaxportrait.drivers.base import Driver, frame_count
+from jaxportrait.drivers.base import Driver
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import DrivingCrop, VideoDriver
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
 from jaxportrait.media.faces.box import Box, open_box
+from jaxportrait.media.footage import Footage, is_video
 from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
 from jaxportrait.motion.clip import MotionClip
@@ -34,9 +40,21 @@ from jaxportrait.motion.sliders import BLINK
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.edits import Edits, EditTrack, choose_sliders, edit_parts
 from jaxportrait.pipeline.retarget import Retargeting
-from jaxportrait.portrait import Portrait, prepare_portrait
+from jaxportrait.portrait import (
+    AnyPortrait,
+    Portrait,
+    PortraitVideo,
+    Subject,
+    check_no_head,
+    prepare_portrait,
+    prepare_video,
+    sync_lips,
+)
 from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
+
+AnySource = FileSource | UInt8[np.ndarray, "h w 3"] | Footage | AnyPortrait
+"""A source: a file, a picture, or one that was prepared."""
 
 
 class Animator:
@@ -158,45 +176,88 @@ class Animator:
         is_file = is_file_source(image)
         whole = read_image(image) if is_file else copy_picture(np.asarray(image))
         # Threads that prepare at once share the detector.
-        detector = replace(self.detector, find=self._find)
+        detector = self._shared_detector()
         if box is not None:
             detector = open_box(box, (whole.shape[1], whole.shape[0]))
         return prepare_portrait(whole, self.renderer, detector, face, crop_scale)
 
+    def prepare_video(
+        self,
+        video: str | Path | Footage,
+        *,
+        face: int | None = None,
+        every_frame: bool = False,
+    ) -> PortraitVideo:
+        """Follow the face of a source video, and read its motion.
+
+        Args:
+          video: a video by its path, or opened.
+          face: number of the face to animate, 0 the largest; by default that.
+          every_frame: look at every frame, for options that need the openness of eyes
+            and lips.
+
+        Raises:
+          NoFaceError: the detector finds no face.
+          ValueError, OSError: the file cannot be read, or there is no such face.
+        """
+        footage = video if isinstance(video, Footage) else Footage(video)
+        return prepare_video(
+            footage,
+            self.renderer,
+            self._shared_detector(),
+            face=face,
+            every_frame=every_frame,
+        )
+
     def animate(
         self,
-        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        image: AnySource,
         audio: FileSource | Audio,
         *,
         sampling: Sampling = Sampling(),
         head: MotionClip | None = None,
         retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
+        lip_sync: bool | None = None,
     ) -> Animation:
         """Return the clip of a portrait that speaks.
 
-        Its motion is made here, and its frames while they are iterated over.
+        Its motion is made here, and its frames while they are iterated over. The clip is
+        as long as the sound; a shorter source video is played to and fro.
 
         Args:
-          image: a picture, as in `prepare`, or a portrait that was prepared before.
+          image: a picture, as in `prepare`; a video by its path; or a portrait that was
+            prepared before.
           audio: a sound file by its path, its content or a file object; or `Audio`.
           sampling: options of the driver.
           head: motion that moves all but the lips, such as a template's; a shorter one is
             played to and fro.
           retargeting: options of the source's motion.
           output_fps: frames a second, to which the driver's motion is resampled; by
-            default the driver's own rate.
+            default the rate of a source video, or else the driver's own.
+          lip_sync: change only the mouth of a source video, whose head and eyes move as
+            before; by default for every video.
         """
         self.check_retargeting(retargeting)
         if head is not None:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
         driver = self.sound_driver()
+        portrait = self._open_source(image, retargeting)
         sampling.check_natural(
-            moves_head=driver.moves_head, head=head is not None, retargeting=retargeting
+            moves_head=driver.moves_head,
+            head=head is not None,
+            retargeting=retargeting,
+            is_video=portrait.fps is not None,
         )
+        if lip_sync is None:
+            lip_sync = portrait.fps is not None
+        if lip_sync:
+            check_no_head(head)
+            portrait, retargeting = sync_lips(
+                portrait, retargeting, self.renderer.keypoint_groups
+            )
         # Motion and file share one exact rate.
-        fps = usable_rate(driver.fps if output_fps is None else output_fps)
-        portrait = image if isinstance(image, Portrait) else self.prepare(image)
+        fps = choose_rate(output_fps, portrait.fps, driver.fps)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, fps, driver.fps)
         driver = driver.with_sampling(sampling)
@@ -205,7 +266,7 @@ class Animator:
         motion = clip.resample(fps, count)
         if head is not None:
             motion = layer_lips(motion, head, self.renderer.keypoint_groups)
-        if sampling.natural_motion:
+        if sampling.natural_motion and isinstance(portrait, Portrait):
             sliders = choose_sliders(portrait.source, self.renderer.keypoint_groups)
             motion = add_natural_motion(motion, sliders[BLINK].above, sampling.seed)
         portrait = portrait.play(fps, count)
@@ -215,34 +276,45 @@ class Animator:
 
     def drive(
         self,
-        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        image: AnySource,
         motion: MotionClip,
         *,
         audio: FileSource | Audio | None = None,
         retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
+        lip_sync: bool = False,
+        audio_priority: AudioPriority = "driving",
     ) -> Animation:
         """Return the clip of a portrait that moves as another face does.
 
         The first frame of the motion leaves the portrait as it is, unless the motion is
         absolute. Motion of one frame, as of a picture, counts from a neutral face, and
-        leaves the head in its place.
+        leaves the head in its place. Over a source video, the clip is as long as the
+        shorter of both.
 
         Args:
-          image: a picture, as in `prepare`, or a portrait that was prepared before.
+          image: a picture, as in `prepare`; a video by its path; or a portrait that was
+            prepared before.
           motion: motion of a video (see `read_motion`) or of a file (see `load_motion`).
           audio: sound of the clip, as in `animate`; by default the clip is silent.
           retargeting: options of the source's motion.
-          output_fps: frames a second, to which the motion is resampled; by default its
-            own rate.
+          output_fps: frames a second, to which the motion is resampled; by default the
+            rate of a source video, or else the motion's own.
+          lip_sync: change only the mouth of a source video.
+          audio_priority: whose sound the clip has where both the source and the driving
+            input have one.
         """
         self.renderer.check_retargeting(retargeting, moves_head=motion.moves_head)
-        fps = usable_rate(motion.fps if output_fps is None else output_fps)
-        portrait = image if isinstance(image, Portrait) else self.prepare(image)
+        portrait = self._open_source(image, retargeting)
+        if lip_sync:
+            portrait, retargeting = sync_lips(
+                portrait, retargeting, self.renderer.keypoint_groups
+            )
+        fps = choose_rate(output_fps, portrait.fps, motion.fps)
         if audio is not None and not isinstance(audio, Audio):
             audio = Audio.open(audio, allow_video=True)
-        count = frame_count(len(motion) / motion.fps, fps)
-        motion = motion.resample(fps, count)
+        audio = choose_sound(portrait.audio, audio, audio_priority)
+        motion, count = match_length(motion, fps, portrait.most_frames(fps))
         portrait = portrait.play(fps, count)
         rest = "neutral" if len(motion) == 1 else "first"
         keypoints = portrait.keypoints(self.renderer, motion, rest, retargeting)
@@ -357,6 +429,27 @@ class Animator:
             )
         return self.driver
 
+    def _open_source(self, image: AnySource, retargeting: Retargeting) -> Subject:
+        """Return a source that was prepared, or prepare it by its content."""
+        if isinstance(image, Portrait | PortraitVideo):
+            subject = image
+        elif isinstance(image, Footage) or is_video_file(image):
+            every_frame = retargeting.needs_openness
+            subject = self.prepare_video(image, every_frame=every_frame)
+        else:
+            subject = self.prepare(image)
+        retargeting.check_source(is_video=subject.fps is not None)
+        return subject
+
+    def _shared_detector(self) -> Detector:
+        """Return the detector for threads that prepare at once."""
+        return replace(self.detector, find=self._find)
+
     def _find(self, picture: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
         with self._detecting:
             return self.detector.find(picture)
+
+
+def is_video_file(image: object) -> TypeGuard[str | Path]:
+    """Return whether a source is a video by its path."""
+    return isinstance(image, str | Path) and is_video(image)

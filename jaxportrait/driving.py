@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from jaxportrait.animation import Animation, Portrait, Retargeting, Sampling
+from jaxportrait.animation import Animation, AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.drivers.video import DrivingCrop, Pictures
 from jaxportrait.media.audio import Audio
@@ -18,6 +18,7 @@ from jaxportrait.motion.file import is_motion_file, load_motion
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.motion.template import is_template, read_template
 from jaxportrait.pipeline.retarget import check_source_openness
+from jaxportrait.portrait import AnyPortrait
 
 DrivingKind = Literal["auto", "audio"]
 
@@ -30,20 +31,25 @@ class ClipOptions:
       sampling: options of motion generation; only for sound.
       head: input whose motion moves all but the lips; only for sound.
       retargeting: options of the source's motion.
-      output_fps: frames per second.
+      output_fps: frames per second; None for those of a source video, or else of the
+        motion.
       crop: the square that is cut out of driving pictures.
       keeps_openness: openness of eyes and lips is read with the motion, where the
         detector tells it.
       remark: called with a line for a user about the driving pictures.
+      lip_sync: change only the mouth of a source video; by default where sound drives.
+      audio_priority: whose sound the clip has; see `Animator.drive`.
     """
 
     sampling: Sampling
     retargeting: Retargeting
-    output_fps: float
+    output_fps: float | None
     head: "DrivingMotion | DrivingPictures | None" = None
     crop: DrivingCrop = field(default_factory=DrivingCrop)
     keeps_openness: bool = False
     remark: Callable[[str], None] = lambda line: None
+    lip_sync: bool | None = None
+    audio_priority: AudioPriority = "driving"
 
 
 class Driving(Protocol):
@@ -81,7 +87,7 @@ class Driving(Protocol):
     def stage(self) -> str: ...
 
     def animate(
-        self, animator: Animator, portrait: Portrait, options: ClipOptions
+        self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation: ...
 
 
@@ -101,7 +107,7 @@ class DrivingSound:
         return f"making motion of {self.audio.duration:.1f} s of sound"
 
     def animate(
-        self, animator: Animator, portrait: Portrait, options: ClipOptions
+        self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation:
         head = None if options.head is None else options.head.motion(animator, options)
         return animator.animate(
@@ -111,6 +117,7 @@ class DrivingSound:
             head=head,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
+            lip_sync=options.lip_sync,
         )
 
 
@@ -137,13 +144,15 @@ class DrivingMotion:
         return self.clip
 
     def animate(
-        self, animator: Animator, portrait: Portrait, options: ClipOptions
+        self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation:
         return animator.drive(
             portrait,
             self.clip,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
+            lip_sync=bool(options.lip_sync),
+            audio_priority=options.audio_priority,
         )
 
 
@@ -180,7 +189,7 @@ class DrivingPictures:
         return driver.read_face(face)
 
     def animate(
-        self, animator: Animator, portrait: Portrait, options: ClipOptions
+        self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation:
         # Both before the pictures are read, which takes long.
         check_source_openness(options.retargeting, portrait.openness)
@@ -195,6 +204,8 @@ class DrivingPictures:
             audio=self.audio,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
+            lip_sync=bool(options.lip_sync),
+            audio_priority=options.audio_priority,
         )
 
 
@@ -263,7 +274,10 @@ def _open_video(path: Path, has_sound: bool) -> DrivingPictures:
     # A rate that the file does not state is 0.
     video = VideoReader(path)
     fps = float(video.fps) or MOTION_FPS
-    audio = Audio.open(path, allow_video=True) if has_sound else None
+    audio = None
+    if has_sound:
+        # The clip begins with the first picture.
+        audio = Audio.open(path, allow_video=True).since(video.start)
     summary = f"{path.name} drives by its picture"
     if audio is not None:
         summary += ', and its sound is kept (driving kind "audio" uses only its sound)'

@@ -1,8 +1,8 @@
 """`Renderer`: a picture and the motion of a clip in, frames out; it knows no driver."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.devices import DType, choose_precision, default_batch_size, make_mesh
@@ -29,21 +29,20 @@ from jaxportrait.pipeline.edits import (
     edit_motion,
     edit_parts,
 )
-from jaxportrait.pipeline.encode import encode_source
-from jaxportrait.pipeline.read import read_motion
-from jaxportrait.pipeline.render import render
+from jaxportrait.pipeline.encode import encode_source, volume_side
+from jaxportrait.pipeline.read import read_frames, read_motion
+from jaxportrait.pipeline.render import render, render_video, run_ahead
 from jaxportrait.pipeline.rest import RestPolicy, find_rest
 from jaxportrait.pipeline.retarget import Retargeting, drive
+from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video
 from jaxportrait.ranges import BatchSize, check_value
-from jaxportrait.types import Source
+from jaxportrait.types import Source, SourceFrames
 
 T = TypeVar("T")
 
 PER_FRAME = ("warping", "generator")
 READ_BATCH = 16
 """Pictures whose motion is read at once."""
-AHEAD = 2
-"""Chunks that the devices may work on while the host uses earlier ones."""
 
 
 class Renderer:
@@ -190,21 +189,16 @@ class Renderer:
             is not finite.
         """
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
+        retargeting.check_source(is_video=False)
         # Before rest is found, which is a frame or a median of this motion.
         clip = smooth_head(clip, retargeting.head_smoothing)
-        if retargeting.stitching is None:
-            # Stitching is used where there is a network for it.
-            stitches = "stitching" in self.networks
-            retargeting = replace(retargeting, stitching=stitches)
-        networks = {
-            name: self.networks[part] for name, part in retargeting.parts.items()
-        }
+        retargeting = self._with_stitching(retargeting)
         keypoints = drive(
             self._spread(source),
             clip,
             self._find_rest(clip, rest, retargeting),
             retargeting,
-            CorrectionNetworks(**networks),
+            self._correction_networks(retargeting),
             groups=self.keypoint_groups,
             openness=openness,
         )
@@ -254,6 +248,50 @@ class Renderer:
         """
         retargeting.check(self.networks, moves_head=moves_head)
 
+    def read_video(self, crops: Iterable[UInt8[np.ndarray, "s s 3"]]) -> SourceFrames:
+        """Read the keypoints and the motion of the frames of a source video.
+
+        Args:
+          crops: RGB, cropped to the face, `image_size` pixels a side; at least one.
+        """
+        return read_frames(self.networks["motion"], crops, READ_BATCH)
+
+    def video_keypoints(
+        self,
+        faces: VideoFaces,
+        clip: MotionClip,
+        rest: RestPolicy | MotionClip = "first",
+        retargeting: Retargeting = Retargeting(),
+    ) -> Float[np.ndarray, "n k 3"]:
+        """Return the driving keypoints of every frame of a clip over a source video.
+
+        Args:
+          faces: the frames' own faces.
+          clip: motion of every frame, or of one that drives all of them.
+          rest: the motion that leaves the frames as they are; see `keypoints`.
+          retargeting: options of the source's motion.
+
+        Raises:
+          ValueError: this motion or these networks cannot be driven so, or a keypoint
+            is not finite.
+        """
+        retargeting.check_source(is_video=True)
+        self.check_retargeting(retargeting, moves_head=clip.moves_head)
+        clip = smooth_head(clip, retargeting.head_smoothing)
+        retargeting = self._with_stitching(retargeting)
+        # As published, a driving picture counts from a neutral face in every region.
+        anywhere = replace(retargeting, region="all")
+        keypoints = drive_video(
+            faces,
+            clip,
+            self._find_rest(clip, rest, anywhere),
+            retargeting,
+            self._correction_networks(retargeting),
+            groups=self.keypoint_groups,
+        )
+        check_finite(keypoints, clip.fps)
+        return keypoints
+
     def frames(
         self, source: Source, keypoints: Float[np.ndarray, "n k 3"]
     ) -> Iterator[UInt8[np.ndarray, "batch S S 3"]]:
@@ -262,27 +300,91 @@ class Renderer:
         The devices are given work ahead of what is waited for.
         """
         source = self._spread(source)
-        shares = NamedSharding(self.mesh, P("data"))
-        running = deque[tuple[Array, int]]()
-        size = self.batch_size * self.mesh.size
-        for first in range(0, len(keypoints), size):
-            chunk = np.asarray(keypoints[first : first + size])
-            # One program serves all chunks: a shorter one repeats its last row.
-            padding = [(0, size - len(chunk)), (0, 0), (0, 0)]
-            padded = np.pad(chunk, padding, mode="edge")
+
+        def render_chunk(first: int) -> tuple[Array, int]:
+            driving, count = self._chunk(keypoints, first)
             with self.precision.products():
                 pictures = render(
                     self.networks["warping"],
                     self.networks["generator"],
                     source,
-                    jax.device_put(padded, shares),
+                    driving,
                 )
-            running.append((pictures, len(chunk)))
-            # The device has its next chunks before this one is waited for.
-            if len(running) > AHEAD:
-                yield _fetch(running.popleft())
-        while running:
-            yield _fetch(running.popleft())
+            return pictures, count
+
+        return run_ahead(map(render_chunk, range(0, len(keypoints), self.chunk_size)))
+
+    def video_frames(
+        self,
+        crops: Iterable[UInt8[np.ndarray, "s s 3"]],
+        source: Float[np.ndarray, "n k 3"],
+        keypoints: Float[np.ndarray, "n k 3"],
+        zoom: float = 1.0,
+    ) -> Iterator[UInt8[np.ndarray, "batch S S 3"]]:
+        """Yield the frames of a source video with these driving keypoints, in batches
+        of the devices.
+
+        Args:
+          crops: the n frames, cropped to the face; they are read as they are needed.
+          source: the frames' own keypoints.
+          keypoints: driving keypoints.
+          zoom: how many times tighter than LivePortrait's the frames are cropped.
+        """
+        mobility = self._spread(self._mobility(zoom))
+        remaining = iter(crops)
+
+        def render_chunk(first: int) -> tuple[Array, int]:
+            pictures = list(islice(remaining, self.chunk_size))
+            own, _ = self._chunk(source, first)
+            driving, count = self._chunk(keypoints, first)
+            chunk, _ = self._chunk(np.stack(pictures), 0)
+            with self.precision.products():
+                rendered = render_video(
+                    self.networks["appearance"],
+                    self.networks["warping"],
+                    self.networks["generator"],
+                    chunk,
+                    own,
+                    driving,
+                    mobility,
+                )
+            return rendered, count
+
+        return run_ahead(map(render_chunk, range(0, len(keypoints), self.chunk_size)))
+
+    @property
+    def chunk_size(self) -> int:
+        """Frames that all devices render at once."""
+        return self.batch_size * self.mesh.size
+
+    def _chunk(
+        self, rows: Shaped[np.ndarray, "n ..."], first: int
+    ) -> tuple[Array, int]:
+        """Return rows from `first` on, spread over the devices, and how many count."""
+        chunk = np.asarray(rows[first : first + self.chunk_size])
+        # One program serves all chunks: a shorter one repeats its last row.
+        padding = [(0, self.chunk_size - len(chunk))] + [(0, 0)] * (chunk.ndim - 1)
+        padded = np.pad(chunk, padding, mode="edge")
+        return jax.device_put(padded, NamedSharding(self.mesh, P("data"))), len(chunk)
+
+    def _mobility(self, zoom: float) -> Float[np.ndarray, "1 h w"]:
+        """Return the mobility of crops; see `source`."""
+        side = volume_side(self.networks["appearance"], self.image_size)
+        if zoom <= 1:
+            return np.ones((1, side, side), np.float32)
+        return soft_mask(side, motion_border(zoom))[None]
+
+    def _with_stitching(self, retargeting: Retargeting) -> Retargeting:
+        if retargeting.stitching is not None:
+            return retargeting
+        # Stitching is used where there is a network for it.
+        return replace(retargeting, stitching="stitching" in self.networks)
+
+    def _correction_networks(self, retargeting: Retargeting) -> CorrectionNetworks:
+        networks = {
+            name: self.networks[part] for name, part in retargeting.parts.items()
+        }
+        return CorrectionNetworks(**networks)
 
     def _find_rest(
         self,
@@ -313,8 +415,3 @@ def check_finite(keypoints: Float[np.ndarray, "n k 3"], fps: float) -> None:
             f"the keypoints of frame {frame} ({frame / fps:.2f} s) are not finite: "
             "the checkpoint is damaged, or its networks do not fit each other"
         )
-
-
-def _fetch(batch: tuple[Array, int]) -> UInt8[np.ndarray, "batch S S 3"]:
-    pictures, count = batch
-    return np.asarray(pictures)[:count]

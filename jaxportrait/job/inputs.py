@@ -19,6 +19,7 @@ from jaxportrait.driving import (
 )
 from jaxportrait.job.request import Request
 from jaxportrait.media.faces.box import open_box
+from jaxportrait.media.footage import Footage, is_video
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import (
     STILLS,
@@ -27,6 +28,7 @@ from jaxportrait.media.write import (
     choose_container,
     final_place,
 )
+from jaxportrait.portrait import check_lip_sync, rate_of
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,29 @@ class Inputs:
     Attributes:
       driving: opened driving file.
       head: opened file that moves all but the lips; None leaves them to `driving`.
-      image: source picture.
+      source: source picture, or a source video, opened.
     """
 
     driving: Driving
     head: DrivingMotion | DrivingPictures | None
-    image: UInt8[np.ndarray, "h w 3"]
+    source: UInt8[np.ndarray, "h w 3"] | Footage
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the clip."""
+        if isinstance(self.source, Footage):
+            return self.source.size
+        height, width, _ = self.source.shape
+        return (width, height)
+
+    @property
+    def source_fps(self) -> float | None:
+        """Rate of a source video; None for a picture."""
+        return rate_of(self.source) if isinstance(self.source, Footage) else None
 
 
 def read_inputs(request: Request) -> Inputs:
-    """Open the driving files, read the picture, and check that the requested video can be written.
+    """Open the driving files and the source, and check that the requested video can be written.
 
     Raises:
       ValueError, OSError: an input or an option is not usable.
@@ -60,20 +75,55 @@ def read_inputs(request: Request) -> Inputs:
         raise ValueError(
             "options of sampling are for sound, and other motion is not sampled: leave them out"
         )
-    check_form(request, driving)
     head = request.head_from and open_head(request.head_from, driving)
     check_crop(request, (driving, head or None))
-    image = read_image(request.source, request.max_size)
-    size = (image.shape[1], image.shape[0])
-    check_face(request, size)
+    inputs = Inputs(driving, head or None, open_source(request))
+    check_source(request, inputs)
+    check_form(request, inputs)
+    check_face(request, inputs.size)
     Encoding.choose(
         container,
-        size=size,
-        fps=request.output_fps or driving.fps,
+        size=inputs.size,
+        fps=request.output_fps or inputs.source_fps or driving.fps,
         crf=request.crf,
         encoder=request.encoder,
     )
-    return Inputs(driving, head or None, image)
+    return inputs
+
+
+def open_source(request: Request) -> UInt8[np.ndarray, "h w 3"] | Footage:
+    """Read the source picture, or open the source video, as its content tells.
+
+    Raises:
+      ValueError, OSError: it cannot be read.
+    """
+    if is_video(request.source):
+        return Footage(request.source, request.max_size)
+    return read_image(request.source, request.max_size)
+
+
+def check_source(request: Request, inputs: Inputs) -> None:
+    """Raise a ValueError for options that have no meaning for the kind of source."""
+    is_film = isinstance(inputs.source, Footage)
+    request.retargeting.check_source(is_video=is_film)
+    if is_film and request.box is not None:
+        raise ValueError(
+            "a box marks the face of a picture, and the source is a video: leave it out"
+        )
+    if request.lip_sync:
+        check_lip_sync(request.retargeting, is_video=is_film)
+    by_voice = inputs.driving.uses_driver
+    if is_film and by_voice and request.lip_sync is not False:
+        check_lip_sync(request.retargeting, is_video=True)
+        if inputs.head is not None:
+            raise ValueError(
+                "lip_sync leaves the head to the source video: leave out head_from, or pass no_lip_sync"
+            )
+    if request.audio_priority == "source" and (by_voice or not is_film):
+        reason = "speech drives" if by_voice else "the source is a picture"
+        raise ValueError(
+            f"audio_priority chooses between the sounds of two videos, and {reason}: leave it out"
+        )
 
 
 def input_files(request: Request) -> list[Path]:
@@ -84,11 +134,11 @@ def input_files(request: Request) -> list[Path]:
     return files
 
 
-def check_form(request: Request, driving: Driving) -> None:
+def check_form(request: Request, inputs: Inputs) -> None:
     """Raise a ValueError unless the output can hold what the driving file makes: one
     picture, or a clip."""
     output = request.output
-    if not driving.is_still:
+    if not inputs.driving.is_still or isinstance(inputs.source, Footage):
         if choose_container(output).is_still:
             raise ValueError(
                 f"{output} holds one picture, and {request.driving} makes a clip: end the name in .mp4, "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jaxportrait import demo
-from jaxportrait.animation import Retargeting, Sampling
+from jaxportrait.animation import AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator, DType
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.kinds import DriverConfig
@@ -50,7 +50,7 @@ class Request:
     """One clip.
 
     Attributes:
-      source: picture with a face.
+      source: picture or video with a face.
       driving: speech recording, driving video or picture, or file of motion.
       output: file to write, whose suffix decides the container, or `FOLDER/%06d.png`;
         a driving picture makes a picture. Its folder is created if it is missing.
@@ -58,16 +58,21 @@ class Request:
       head_from: video or file of motion that moves all but the lips of a clip that is
         driven by sound.
       crop: the square that is cut out of driving pictures.
+      lip_sync: change only the mouth of a source video; by default where sound drives
+        it.
+      audio_priority: whose sound the clip has, where both source and driving file are
+        videos with sound.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       box: left, top, width and height in pixels of a box around the face, which is then
         not detected.
-      max_size: longest side of the video in pixels, to which a larger picture is
-        reduced; None leaves the picture's size.
+      max_size: longest side of the video in pixels, to which a larger source is
+        reduced; None leaves the source's size.
       sampling: options of motion generation.
       retargeting: options of the source's motion.
       template_out: file to which the motion is saved as well; see `save_motion`.
-      output_fps: frames per second of the video; by default the motion's own rate.
+      output_fps: frames per second of the video; by default those of a source video, or
+        else the motion's own.
       crf: constant rate factor of videos, 0 (lossless in H.264) to 51; by default 18.
       encoder: H.264 encoder.
     """
@@ -78,6 +83,8 @@ class Request:
     driving_kind: DrivingKind = "auto"
     head_from: Path | None = None
     crop: DrivingCrop = field(default_factory=DrivingCrop)
+    lip_sync: bool | None = None
+    audio_priority: AudioPriority = "driving"
     face: Natural | None = None
     box: Box | None = None
     max_size: VideoSide | None = None

@@ -8,10 +8,11 @@ from jaxportrait.animation import Animation
 from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
-from jaxportrait.job.inputs import read_inputs
+from jaxportrait.job.inputs import Inputs, read_inputs
 from jaxportrait.job.request import ClipFile, Networks, PictureRequest, Request
 from jaxportrait.job.stages import time_stages
 from jaxportrait.job.warnings import (
+    absence_warning,
     detector_warning,
     faces_warning,
     level_warning,
@@ -19,8 +20,10 @@ from jaxportrait.job.warnings import (
     sound_warning,
     uncertain_warning,
 )
+from jaxportrait.media.footage import Footage
 from jaxportrait.media.write import final_place
 from jaxportrait.motion.file import save_motion
+from jaxportrait.portrait import AnyPortrait
 
 
 def run_job(
@@ -57,10 +60,11 @@ def run_job(
             moves_head=driver.moves_head,
             head=inputs.head is not None,
             retargeting=request.retargeting,
+            is_video=inputs.source_fps is not None,
         )
     # Motion of sound has the rate of its driver, other motion its own.
-    fps = request.output_fps or (driver or driving).fps
-    send(notify, level_warning(request, inputs.image.shape, fps))
+    fps = request.output_fps or inputs.source_fps or (driver or driving).fps
+    send(notify, level_warning(request, inputs.size, fps))
     if driving.summary:
         notify(JobNote(driving.summary))
     with time_stages(notify) as stage:
@@ -77,11 +81,10 @@ def run_job(
         if driving.uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
-            portrait = animator.prepare(
-                inputs.image, face=request.face, box=request.box
-            )
+            portrait = prepare(animator, inputs, request)
         send(notify, faces_warning(request, portrait))
         send(notify, uncertain_warning(portrait))
+        send(notify, absence_warning(portrait))
         with stage(driving.stage):
             options = ClipOptions(
                 request.sampling,
@@ -91,6 +94,8 @@ def run_job(
                 crop=request.crop,
                 keeps_openness=keeps_openness(request),
                 remark=lambda line: notify(JobWarning("faces", line)),
+                lip_sync=request.lip_sync,
+                audio_priority=request.audio_priority,
             )
             animation = driving.animate(animator, portrait, options)
         if request.template_out is not None:
@@ -108,6 +113,17 @@ def run_job(
 def keeps_openness(request: Request) -> bool:
     """Return whether the openness of driving eyes and lips is used or saved."""
     return request.retargeting.retargets or request.template_out is not None
+
+
+def prepare(animator: Animator, inputs: Inputs, request: Request) -> AnyPortrait:
+    """Find the face of the source, and encode it."""
+    source = inputs.source
+    if isinstance(source, Footage):
+        every_frame = request.retargeting.needs_openness
+        return animator.prepare_video(
+            source, face=request.face, every_frame=every_frame
+        )
+    return animator.prepare(source, face=request.face, box=request.box)
 
 
 def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:

@@ -1,7 +1,6 @@
 """The warnings of a job, as data: each for one subject, or None."""
 
 from jaxportrait import demo
-from jaxportrait.animation import Portrait
 from jaxportrait.animator import Animator
 from jaxportrait.job.events import JobWarning
 from jaxportrait.job.request import Networks, PictureRequest, Request
@@ -10,6 +9,7 @@ from jaxportrait.media.faces import MESH_REMEDY
 from jaxportrait.media.write import choose_container
 from jaxportrait.media.write.containers import H264
 from jaxportrait.media.write.level import longest_side, passes_level
+from jaxportrait.portrait import PortraitVideo, Subject
 
 
 def sound_warning(audio: Audio | None) -> JobWarning | None:
@@ -21,10 +21,10 @@ def sound_warning(audio: Audio | None) -> JobWarning | None:
 
 
 def level_warning(
-    request: Request, shape: tuple[int, ...], fps: float
+    request: Request, size: tuple[int, int], fps: float
 ) -> JobWarning | None:
     """Warn of a video that many players cannot show."""
-    height, width = shape[:2]
+    width, height = size
     is_h264 = choose_container(request.output).pictures == H264
     if not is_h264 or not passes_level((width, height), fps):
         return None
@@ -66,7 +66,7 @@ def detector_warning(
     return JobWarning("detector", message)
 
 
-def uncertain_warning(portrait: Portrait) -> JobWarning | None:
+def uncertain_warning(portrait: Subject) -> JobWarning | None:
     """Warn of a face that the detector is not sure of."""
     if portrait.doubt is None:
         return None
@@ -75,7 +75,7 @@ def uncertain_warning(portrait: Portrait) -> JobWarning | None:
     )
 
 
-def faces_warning(request: PictureRequest, portrait: Portrait) -> JobWarning | None:
+def faces_warning(request: PictureRequest, portrait: Subject) -> JobWarning | None:
     """Warn of faces among which the largest was chosen."""
     if not portrait.passed_over or request.face is not None:
         return None
@@ -83,4 +83,13 @@ def faces_warning(request: PictureRequest, portrait: Portrait) -> JobWarning | N
     return JobWarning(
         "faces",
         f"{count} faces found, animating the largest: choose another with face=N",
+    )
+
+
+def absence_warning(portrait: Subject) -> JobWarning | None:
+    """Warn of times at which a source video shows no face."""
+    if not isinstance(portrait, PortraitVideo) or not portrait.absences:
+        return None
+    return JobWarning(
+        "faces", f"{portrait.absences} of the source video: its frames stay as they are"
     )

@@ -92,9 +92,15 @@ def in_seconds(ticks: int, time_base: Fraction) -> float:
 
 
 def decode_stream(
-    path: MediaFile, pick: Callable[[InputContainer], AudioStream | VideoStream]
+    path: MediaFile,
+    pick: Callable[[InputContainer], AudioStream | VideoStream],
+    start: float | None = None,
 ) -> Iterator[Any]:
     """Decode one stream of a file in order of presentation.
+
+    Args:
+      start: seconds on the file's clock; frames come from the last keyframe before it,
+        where the file has an index. By default all do.
 
     Raises:
       ValueError: corrupt or truncated; the message says where.
@@ -102,6 +108,9 @@ def decode_stream(
     position = 0.0
     with open_media(path) as container:
         stream = pick(container)
+        if start is not None and stream.time_base:
+            ticks = int(start / stream.time_base)
+            container.seek(ticks, stream=stream, backward=True)
         for packet in read_packets(path, container, stream):
             try:
                 frames = stream.decode(packet)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from av import VideoFrame
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -22,6 +24,7 @@ class VideoReader:
     Attributes:
       path: the file.
       size: width and height in pixels, upright.
+      start: seconds of the first frame on the file's clock.
       fps: mean frames per second; 0 where the file does not state it.
     """
 
@@ -33,6 +36,7 @@ class VideoReader:
           ValueError: not a media file, no video in it, or corrupt.
         """
         self.path = Path(path)
+        self._reformatter = VideoReformatter()
         with open_media(self.path) as container:
             stream = picture_stream(container)
             rate = stream.average_rate or stream.guessed_rate
@@ -46,7 +50,8 @@ class VideoReader:
             raise ValueError(
                 f"{self.path} holds no frame: give a video that is not empty"
             )
-        height, width, _ = first[1].shape
+        self.start, picture = first
+        height, width, _ = picture.shape
         self.size = (width, height)
 
     def __iter__(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
@@ -57,16 +62,37 @@ class VideoReader:
         Raises:
           ValueError: corrupt or truncated, once the place is reached.
         """
-        reformatter = VideoReformatter()
         for index, frame in enumerate(decode_stream(self.path, picture_stream)):
-            picture = reformatter.reformat(
-                frame,
-                format="rgb24",
-                src_colorspace=source_colorspace(frame),
-                interpolation=EXACT,
-            )
-            seconds = float(index / self.fps) if frame.time is None else frame.time
-            yield seconds, turn_upright(picture.to_ndarray(), frame)
+            yield self._seconds(index, frame), self._convert(frame)
+
+    def since(
+        self, seconds: float
+    ) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
+        """Yield the frames from a time on, and those shortly before it.
+
+        Raises:
+          ValueError: corrupt or truncated, once the place is reached.
+        """
+        frames = decode_stream(self.path, picture_stream, seconds)
+        first = next(frames, None)
+        # Files without an index or without times are decoded from their start.
+        if first is None or first.time is None or first.time > seconds:
+            yield from self
+            return
+        for frame in chain([first], frames):
+            yield self._seconds(0, frame), self._convert(frame)
+
+    def _seconds(self, index: int, frame: VideoFrame) -> float:
+        return float(index / self.fps) if frame.time is None else frame.time
+
+    def _convert(self, frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+        picture = self._reformatter.reformat(
+            frame,
+            format="rgb24",
+            src_colorspace=source_colorspace(frame),
+            interpolation=EXACT,
+        )
+        return turn_upright(picture.to_ndarray(), frame)
 
 
 def picture_stream(container: InputContainer) -> VideoStream:

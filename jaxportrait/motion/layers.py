@@ -10,6 +10,10 @@ from jaxportrait.motion import rotation
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, KeypointGroups
 
+SHUT_SHARE = 0.1
+"""Share of a video's frames that stand for shut lips: even speech without a pause shuts
+them that often."""
+
 
 @dataclass(frozen=True)
 class Strengths:
@@ -59,6 +63,27 @@ def layer_lips(
     still = expression[:1].copy()
     still[:, lips] = _expression_of(voice.rest)[:, lips]
     return replace(layered, rest=replace(layered[:1], expression=still))
+
+
+def rest_lips(
+    keypoints: Float32[np.ndarray, "n k 3"],
+    expression: Float32[np.ndarray, "n k 3"],
+    groups: KeypointGroups,
+) -> Float32[np.ndarray, "k 3"]:
+    """Return the expression of a face while its lips are shut.
+
+    It is the median over the tenth of the frames in which the lips' keypoints are
+    closest to each other, from top to bottom.
+
+    Args:
+      keypoints: canonical keypoints of the frames.
+      expression: their offsets.
+      groups: the keypoints of the lips.
+    """
+    lips = (keypoints + expression)[:, list(groups.lips), 1]
+    heights = np.ptp(lips, axis=1)
+    shut = heights <= np.quantile(heights, SHUT_SHARE)
+    return np.median(expression[shut], axis=0)
 
 
 def strengthen(

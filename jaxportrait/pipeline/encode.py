@@ -2,13 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.models.appearance import AppearanceExtractor
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.warping import WarpingNetwork
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
-from jaxportrait.types import Motion, Source
+from jaxportrait.types import Motion, Source, SourceFrames
 
 
 @jax.jit
@@ -19,6 +19,28 @@ def extract_motion(motion: MotionExtractor, images: UInt8[Array, "n h w 3"]) -> 
     """
     with jax.default_matmul_precision("highest"):
         return motion(images.astype(jnp.float32) / 255.0)
+
+
+@jax.jit
+def extract_frames(
+    motion: MotionExtractor, images: UInt8[Array, "n h w 3"]
+) -> SourceFrames:
+    """Return the keypoints and the motion of 8-bit pictures that are cropped to
+    faces."""
+    with jax.default_matmul_precision("highest"):
+        face = motion(images.astype(jnp.float32) / 255.0)
+    return SourceFrames(locate_keypoints(face), face)
+
+
+def locate_keypoints(face: Motion) -> Float[Array, "n k 3"]:
+    """Return the keypoints of pictures."""
+    return transform_keypoints(
+        face.keypoints,
+        rotation_matrix(face.pose),
+        face.expression,
+        face.scale,
+        face.translation,
+    )
 
 
 @jax.jit
@@ -39,12 +61,13 @@ def encode_source(
         face = motion(picture)
     # W reads the volume in its own dtype, compressed once and not once a frame.
     compressed = warping.dense_motion.compress_volume(volume)
-    keypoints = transform_keypoints(
-        face.keypoints,
-        rotation_matrix(face.pose),
-        face.expression,
-        face.scale,
-        face.translation,
-    )
+    keypoints = locate_keypoints(face)
     mobility = jnp.ones((1, *volume.shape[2:4]), jnp.float32)
     return Source(volume, compressed, keypoints, face, mobility)
+
+
+def volume_side(appearance: AppearanceExtractor, image_size: int) -> int:
+    """Return the height and width of the volume of a picture, without computing it."""
+    picture = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    volume = jax.eval_shape(lambda network, crop: network(crop), appearance, picture)
+    return volume.shape[2]

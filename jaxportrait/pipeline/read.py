@@ -1,6 +1,6 @@
 """Reading motion: pictures that are cropped to one face -> packed frames of motion."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import jax
@@ -9,7 +9,8 @@ from jaxtyping import Float32, UInt8
 
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import pack
-from jaxportrait.pipeline.encode import extract_motion
+from jaxportrait.pipeline.encode import extract_frames, extract_motion
+from jaxportrait.types import SourceFrames
 
 
 def read_motion(
@@ -34,13 +35,9 @@ def read_faces(
       batch_size: pictures that M reads at once.
     """
     pending = []
-    remaining = iter(pictures)
-    while batch := list(islice(remaining, batch_size)):
-        # One program serves all batches: a shorter one repeats its last picture.
-        padding = [batch[-1]] * (batch_size - len(batch))
-        motion = extract_motion(network, np.stack(batch + padding))
+    for batch, count in _padded_batches(pictures, batch_size):
         # It is not waited for: the next pictures are decoded meanwhile.
-        pending.append((motion, len(batch)))
+        pending.append((extract_motion(network, batch), count))
     frames = []
     keypoints = []
     for motion, count in pending:
@@ -48,3 +45,32 @@ def read_faces(
         frames.append(pack(values)[:count])
         keypoints.append(values.keypoints[:count])
     return np.concatenate(frames), np.concatenate(keypoints)
+
+
+def read_frames(
+    network: MotionExtractor,
+    pictures: Iterable[UInt8[np.ndarray, "s s 3"]],
+    batch_size: int,
+) -> SourceFrames:
+    """Return the keypoints and motion of the pictures of a source video, on the host.
+
+    See `read_faces` for the arguments.
+    """
+    pending = []
+    for batch, count in _padded_batches(pictures, batch_size):
+        pending.append((extract_frames(network, batch), count))
+    parts = []
+    for frames, count in pending:
+        parts.append(jax.tree.map(lambda array, n=count: np.asarray(array)[:n], frames))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _padded_batches(
+    pictures: Iterable[UInt8[np.ndarray, "s s 3"]], batch_size: int
+) -> Iterator[tuple[UInt8[np.ndarray, "b s s 3"], int]]:
+    """Yield batches of one size, and how many of their pictures count."""
+    remaining = iter(pictures)
+    while batch := list(islice(remaining, batch_size)):
+        # One program serves all batches: a shorter one repeats its last picture.
+        padding = [batch[-1]] * (batch_size - len(batch))
+        yield np.stack(batch + padding), len(batch)

@@ -314,7 +314,9 @@ def check_openness(
         )
 
 
-def check_source_openness(retargeting: Retargeting, openness: Openness | None) -> None:
+def check_source_openness(
+    retargeting: Retargeting, openness: Openness | Float32[np.ndarray, "n 3"] | None
+) -> None:
     """Raise a ValueError where the openness of the source's face is needed and
     unknown."""
     if retargeting.needs_openness and openness is None:

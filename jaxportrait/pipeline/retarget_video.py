@@ -58,8 +58,13 @@ class VideoFaces:
         """Return the frames' own motion."""
         motion = self.frames.motion
         rotation = np.asarray(rotation_matrix(jnp.asarray(motion.pose)))
-        values = (motion.expression, rotation, motion.translation, motion.scale)
-        return MotionClip(*map(np.asarray, values), fps)
+        return MotionClip(
+            np.asarray(motion.expression),
+            rotation,
+            np.asarray(motion.translation),
+            np.asarray(motion.scale),
+            fps,
+        )
 
 
 def drive_video(
@@ -110,7 +115,7 @@ def drive_video(
             jnp.asarray(chunk.frames.keypoints), retargeting, networks, chunk.openness
         )
         corrections = corrections.shut_lips().hold_eyes(faces.first_eyes)
-        moved = driven[rows]
+        moved = driven[rows.tolist()]
         keypoints = transform_keypoints(
             jnp.asarray(chunk.frames.motion.keypoints),
             jnp.asarray(moved.rotation),
@@ -118,7 +123,7 @@ def drive_video(
             jnp.asarray(moved.scale),
             jnp.asarray(moved.translation),
         )
-        chunks.append(np.asarray(corrections.apply(keypoints, clip[rows])))
+        chunks.append(np.asarray(corrections.apply(keypoints, clip[rows.tolist()])))
     return np.concatenate(chunks)[: len(faces)]
 
 
@@ -193,7 +198,8 @@ def _limit(
     still = faces.clip(driven.fps)
     # As published, the shape of the face is the video's even in relative motion.
     mask = region_mask(retargeting.region, groups, shape=False)
-    expression = np.where(mask, driven.expression, still.expression)
+    changed = driven.arrays()["expression"]
+    expression = np.where(mask, changed, still.arrays()["expression"])
     if retargeting.region in ("all", "pose"):
         return replace(driven, expression=expression)
     return replace(still, expression=expression)

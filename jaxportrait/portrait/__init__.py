@@ -1,6 +1,22 @@
 """Portraits: faces that are ready to be animated, of a picture or of a video."""
 
 from jaxportrait.portrait.base import Frame, Subject
+from jaxportrait.portrait.lips import check_lip_sync, check_no_head, sync_lips
 from jaxportrait.portrait.picture import Portrait, prepare_portrait
+from jaxportrait.portrait.video import PortraitVideo, prepare_video, rate_of
 
-__all__ = ["Frame", "Portrait", "Subject", "prepare_portrait"]
+AnyPortrait = Portrait | PortraitVideo
+
+__all__ = [
+    "AnyPortrait",
+    "Frame",
+    "Portrait",
+    "PortraitVideo",
+    "Subject",
+    "check_lip_sync",
+    "check_no_head",
+    "prepare_portrait",
+    "prepare_video",
+    "rate_of",
+    "sync_lips",
+]

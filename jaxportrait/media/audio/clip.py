@@ -3,13 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import av
 import numpy as np
 from jaxtyping import Float32, Num
 
 from jaxportrait.media.audio.clock import Gap
-from jaxportrait.media.audio.frames import columns_of, frames_of_samples, resample
+from jaxportrait.media.audio.frames import (
+    columns_of,
+    cut_frame,
+    frames_of_samples,
+    resample,
+    silence_like,
+)
 from jaxportrait.media.audio.meter import Meter
 from jaxportrait.media.audio.read import decode_audio, sound_tracks, stated_end
 from jaxportrait.media.audio.samples import check_sample_rate, unit_samples
@@ -19,6 +26,8 @@ from jaxportrait.media.memory import FileSource, MediaFile, as_file
 SAMPLE_RATE = 16_000
 MOST_MISSING = 1 / 30
 """Seconds, a motion frame, by which sound may end before its container states."""
+ROUNDING = 1e-3
+"""Seconds to which times in containers are rounded."""
 
 FrameSource = Callable[[], Iterator[av.AudioFrame]]
 
@@ -165,6 +174,21 @@ class Audio:
         start = self.gaps[0].start
         return f"{seconds:.2f} s of the sound are missing, from {start:.2f} s on: silence replaces them"
 
+    def since(self, start: float) -> "Audio | None":
+        """Return the sound from a time on the file's clock on, with silence before its
+        own start; None where it has ended.
+
+        A video and its sound may start at different times.
+        """
+        lead = self.start - start
+        if abs(lead) < ROUNDING:
+            return self
+        if -lead >= self.duration:
+            return None
+        decode = partial(_shift, self.decode, lead)
+        shifted = Audio.measure(decode, self.path)
+        return replace(shifted, start=start, channel=self.channel, gaps=self.gaps)
+
     def stream(self) -> Iterator[Float32[np.ndarray, "n"]]:
         """Yield the clip from its start as mono at 16 kHz, a second at a time."""
         for frame in resample(self.decode(), SAMPLE_RATE, frame_size=SAMPLE_RATE):
@@ -180,3 +204,19 @@ class Audio:
         """Yield the clip from its start as packed float32 frames at `sample_rate`,
         mixed to `layout`."""
         return resample(self.decode(), sample_rate, layout)
+
+
+def _shift(decode: FrameSource, lead: float) -> Iterator[av.AudioFrame]:
+    """Yield frames after `lead` seconds of silence, or without their first -`lead`
+    seconds."""
+    frames = decode()
+    first = next(frames)
+    # In samples, by the rate of the first frame.
+    skipped = max(0, round(-lead * first.sample_rate))
+    if lead > 0:
+        yield silence_like(first, lead)
+    for frame in chain([first], frames):
+        rest = cut_frame(frame, skipped, frame.samples)
+        skipped = max(0, skipped - frame.samples)
+        if rest is not None:
+            yield rest
