@@ -9,6 +9,7 @@ from jaxportrait.console.job import JobDisplay
 from jaxportrait.console.output import is_terminal, print_result, printable
 from jaxportrait.driving import clip_seconds, open_driving
 from jaxportrait.job import Notify, run_job, time_stages
+from jaxportrait.media.footage import is_video
 
 
 def run(options: Options) -> None:
@@ -34,8 +35,12 @@ def warm_up(options: Options, notify: Notify) -> Path:
         raise ValueError(
             "--warmup keeps compiled programs and --compilation-cache none does not: leave out either"
         )
-    cache = open_cache(options.device.compilation_cache)
     request = options.request()
+    if is_video(request.source):
+        raise ValueError(
+            "--warmup compiles what clips of pictures need, and the source is a video: leave it out"
+        )
+    cache = open_cache(options.device.compilation_cache)
     # The same checks as for a clip, before minutes of compiling.
     seconds = clip_seconds(open_driving(request.driving, request.driving_kind))
     with (

@@ -6,6 +6,8 @@ OPTIONS = {
     "name its folder": "name its folder by --detector-models",
     "face=N": "--face N",
     "by max_size": "by --max-size",
+    "(no lip_sync": "(--no-lip-sync",
+    "pass no_lip_sync": "pass --no-lip-sync",
     "overwrite=True": "--overwrite",
 }
 """Words in messages of the library -> options of the programs."""

@@ -25,6 +25,11 @@ from jaxportrait.media.write import final_place
 from jaxportrait.motion.file import save_motion
 from jaxportrait.portrait import AnyPortrait
 
+LIP_SYNC = (
+    "only the mouth of the source video changes (no lip_sync moves its head as well)"
+)
+"""A line for a user who has not chosen."""
+
 
 def run_job(
     request: Request,
@@ -67,6 +72,9 @@ def run_job(
     send(notify, level_warning(request, inputs.size, fps))
     if driving.summary:
         notify(JobNote(driving.summary))
+    by_voice = inputs.source_fps is not None and driving.uses_driver
+    if by_voice and request.lip_sync is None:
+        notify(JobNote(LIP_SYNC))
     with time_stages(notify) as stage:
         if isinstance(networks, Networks):
             # Loading takes seconds, so known remarks come before.

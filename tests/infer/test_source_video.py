@@ -25,6 +25,7 @@ def film(tmp_path, portrait, voice) -> Path:
 
 def test_a_video_is_lip_synced(inputs, film, capsys):
     run(inputs, "--crf", "0", **{"-s": film})
+    assert "only the mouth of the source video" in capsys.readouterr().err
     clip = inputs["-o"] / "film--voice.mp4"
     assert VideoReader(clip).fps == FPS
     frames = frames_of(clip).astype(int)
@@ -58,6 +59,7 @@ def test_the_sound_of_either_video_is_chosen(inputs, film, tmp_path):
         (["--region", "eyes"], "lip_sync moves only lips, and region is 'eyes'"),
         (["--composition", "original"], "is for pictures, and the source is a video"),
         (["--driving-option", "expression-friendly"], "scales the motion of pictures"),
+        (["--warmup"], "--warmup"),
         (["--head-from", "nod"], "lip_sync leaves the head to the source video"),
     ],
 )
