@@ -31,14 +31,14 @@ def warm_up(options: Options, notify: Notify) -> Path:
     Returns:
       The folder of the cache.
     """
-    if options.device.compilation_cache == "none":
-        raise ValueError(
-            "--warmup keeps compiled programs and --compilation-cache none does not: leave out either"
-        )
     request = options.request()
     if is_video(request.source):
         raise ValueError(
             "--warmup compiles what clips of pictures need, and the source is a video: leave it out"
+        )
+    if options.device.compilation_cache == "none":
+        raise ValueError(
+            "--warmup keeps compiled programs and --compilation-cache none does not: leave out either"
         )
     cache = open_cache(options.device.compilation_cache)
     # The same checks as for a clip, before minutes of compiling.

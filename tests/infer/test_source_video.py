@@ -59,7 +59,7 @@ def test_the_sound_of_either_video_is_chosen(inputs, film, tmp_path):
         (["--region", "eyes"], "lip_sync moves only lips, and region is 'eyes'"),
         (["--composition", "original"], "is for pictures, and the source is a video"),
         (["--driving-option", "expression-friendly"], "scales the motion of pictures"),
-        (["--warmup"], "--warmup"),
+        (["--warmup"], "--warmup compiles what clips of pictures need"),
         (["--head-from", "nod"], "lip_sync leaves the head to the source video"),
     ],
 )
