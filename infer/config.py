@@ -44,8 +44,8 @@ class Inputs:
       head_from: video or file of motion that moves all but the lips, for speech.
       lip_sync: change only the mouth of a source video, by default where speech drives
         it; its head and eyes move as before.
-      audio_priority: whose sound the clip has, where --source and --driving are videos
-        with sound.
+      audio_priority: the input whose sound is kept, where --source and --driving are
+        videos with sound.
       driving_kind: `audio` uses only the sound of a video passed as --driving.
     """
 

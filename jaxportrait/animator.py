@@ -301,8 +301,8 @@ class Animator:
           output_fps: frames a second, to which the motion is resampled; by default the
             rate of a source video, or else the motion's own.
           lip_sync: change only the mouth of a source video.
-          audio_priority: whose sound the clip has where both the source and the driving
-            input have one.
+          audio_priority: the input whose sound is kept, where both the source and the
+            driving input have one.
         """
         self.renderer.check_retargeting(retargeting, moves_head=motion.moves_head)
         portrait = self._open_source(image, retargeting)

@@ -38,7 +38,7 @@ class ClipOptions:
         detector tells it.
       remark: called with a line for a user about the driving pictures.
       lip_sync: change only the mouth of a source video; by default where sound drives.
-      audio_priority: whose sound the clip has; see `Animator.drive`.
+      audio_priority: the input whose sound is kept; see `Animator.drive`.
     """
 
     sampling: Sampling

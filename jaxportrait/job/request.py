@@ -60,8 +60,8 @@ class Request:
       crop: the square that is cut out of driving pictures.
       lip_sync: change only the mouth of a source video; by default where sound drives
         it.
-      audio_priority: whose sound the clip has, where both source and driving file are
-        videos with sound.
+      audio_priority: the input whose sound is kept, where both source and driving file
+        are videos with sound.
       face: number of the face to animate, 0 the largest; by default that, with a
         warning where there are more.
       box: left, top, width and height in pixels of a box around the face, which is then

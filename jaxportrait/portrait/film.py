@@ -57,7 +57,7 @@ class FilmedFace:
 
     @property
     def shown(self) -> Bool[np.ndarray, " frames"]:
-        """Which frames show the face."""
+        """True in frames that show the face."""
         return self.path.shown
 
     def cuts(self, order: Int[np.ndarray, " n"], batch_size: int) -> Iterator[Cut]:

@@ -33,8 +33,10 @@ def animator(tiny_checkpoint) -> Animator:
 
 def click(start: float = 0.0) -> np.ndarray:
     """A tone from the event on, as heard in a file that begins at `start`."""
-    seconds = start + np.arange(round(RATE * (SECONDS - start))) / RATE
-    return np.where(seconds >= EVENT, 0.5 * np.sin(2000 * seconds), 0.0)
+    count = round(RATE * (SECONDS - start))
+    seconds = start + np.arange(count) / RATE
+    tone = 0.5 * np.sin(2000 * seconds)
+    return np.where(seconds >= EVENT, tone, 0.0)
 
 
 def film_event(
@@ -46,9 +48,11 @@ def film_event(
     size = (portrait.shape[1], portrait.shape[0])
     with VideoWriter(path, size=size, fps=rate, audio=sound, crf=0) as writer:
         for frame in range(round(SECONDS * rate)):
-            happens = frame / rate >= EVENT
-            picture = np.roll(portrait, 25, axis=1) if happens else portrait.copy()
-            picture[:16] = 255 if happens else 0
+            picture = portrait.copy()
+            picture[:16] = 0
+            if frame / rate >= EVENT:
+                picture = np.roll(portrait, 25, axis=1)
+                picture[:16] = 255
             writer.write(picture)
     return path
 
@@ -57,15 +61,18 @@ def heard(path: Path) -> float:
     """Return the seconds at which the click is heard."""
     audio = Audio.open(path, allow_video=True)
     samples = np.concatenate(list(audio.stream()))
-    return audio.start + int(np.argmax(np.abs(samples) > 0.2)) / RATE
+    onset = np.argmax(np.abs(samples) > 0.2)
+    return audio.start + onset / RATE
 
 
 def seen(path: Path, rows: slice) -> float:
     """Return the seconds of the frame that differs most from the one before it."""
     times = [seconds for seconds, _ in VideoReader(path)]
     frames = frames_of(path)[:, rows].astype(int)
-    steps = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
-    return times[int(np.argmax(steps)) + 1]
+    change = np.abs(np.diff(frames, axis=0))
+    step = change.mean(axis=(1, 2, 3)).argmax()
+    # The first frame has none before it.
+    return times[step + 1]
 
 
 @pytest.mark.parametrize("fps", RATES)

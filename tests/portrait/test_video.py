@@ -157,10 +157,10 @@ def test_the_shorter_of_two_videos_decides(animator, video):
 def test_motion_moves_the_head_over_the_videos_own_motion(animator, video):
     still = animator.drive(video, nod(COUNT)[[0] * COUNT])
     moved = animator.drive(video, nod(COUNT))
-    own = np.asarray(video.faces.frames.keypoints)
+    source = np.asarray(video.faces.frames.keypoints)
     bare = Retargeting(stitching=False, driving_smooth_observation_variance=0.0)
     calm = animator.drive(video, nod(COUNT)[[0] * COUNT], retargeting=bare)
-    np.testing.assert_allclose(calm.keypoints, own, atol=1e-5)
+    np.testing.assert_allclose(calm.keypoints, source, atol=1e-5)
     assert np.abs(moved.keypoints[-1] - still.keypoints[-1]).max() > 0.05
 
 
