@@ -26,7 +26,7 @@ from jaxportrait.ranges import FrameRate, OptionError, Seed, check_value
 
 T = TypeVar("T")
 AudioPriority = Literal["driving", "source"]
-"""Whose sound a clip has."""
+"""The input whose sound a clip keeps."""
 
 
 @dataclass(frozen=True)

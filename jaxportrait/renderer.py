@@ -335,7 +335,7 @@ class Renderer:
 
         def render_chunk(first: int) -> tuple[Array, int]:
             pictures = list(islice(remaining, self.chunk_size))
-            own, _ = self._chunk(source, first)
+            still, _ = self._chunk(source, first)
             driving, count = self._chunk(keypoints, first)
             chunk, _ = self._chunk(np.stack(pictures), 0)
             with self.precision.products():
@@ -344,7 +344,7 @@ class Renderer:
                     self.networks["warping"],
                     self.networks["generator"],
                     chunk,
-                    own,
+                    still,
                     driving,
                     mobility,
                 )
