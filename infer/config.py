@@ -68,6 +68,8 @@ class Output:
       output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
         .webp, or FOLDER/%06d.png or .jpg; NAME.png or .jpg for a driving picture); or a
         folder for `SOURCE--DRIVING.mp4` (.png), created if it is missing.
+      side_by_side: show the driving face (of a video or picture) and the source on the
+        left of every frame.
       output_fps: frame rate, in frames per second; by default that of a source video, or
         else of the motion: for speech the driver's, 30 of a flow transformer and 25 of JoyVASA.
       template_out: file (.safetensors) to which the motion is saved as well, to drive
@@ -83,6 +85,7 @@ class Output:
         Path("generated")
     )
     template_out: Annotated[Path | None, arg(metavar="FILE")] = None
+    side_by_side: bool = False
     output_fps: float | None = None
     max_size: VideoSide | None = None
     crf: int | None = None
@@ -206,6 +209,7 @@ class Options:
             sampling=self.sampling,
             retargeting=self.retargeting(),
             template_out=self.output.template_out,
+            side_by_side=self.output.side_by_side,
             output_fps=self.output.output_fps,
             crf=self.output.crf,
             encoder=self.output.encoder,

@@ -3,12 +3,13 @@ tells."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
 from jaxportrait.animation import Animation, AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator
-from jaxportrait.drivers.video import DrivingCrop, Pictures
+from jaxportrait.drivers.video import DrivingCrop, DrivingFace, Pictures
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.demux import open_media, video_streams
 from jaxportrait.media.image import holds_picture, read_image
@@ -17,6 +18,7 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.file import is_motion_file, load_motion
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.motion.template import is_template, read_template
+from jaxportrait.panels import place_side_by_side
 from jaxportrait.pipeline.retarget import check_source_openness
 from jaxportrait.portrait import AnyPortrait
 
@@ -36,6 +38,7 @@ class ClipOptions:
       crop: the square that is cut out of driving pictures.
       keeps_openness: openness of eyes and lips is read with the motion, where the
         detector tells it.
+      side_by_side: show the driving face and the source on the left of every frame.
       remark: called with a line for a user about the driving pictures.
       lip_sync: change only the mouth of a source video; by default where sound drives.
       audio_priority: the input whose sound is kept; see `Animator.drive`.
@@ -47,6 +50,7 @@ class ClipOptions:
     head: "DrivingMotion | DrivingPictures | None" = None
     crop: DrivingCrop = field(default_factory=DrivingCrop)
     keeps_openness: bool = False
+    side_by_side: bool = False
     remark: Callable[[str], None] = lambda line: None
     lip_sync: bool | None = None
     audio_priority: AudioPriority = "driving"
@@ -110,7 +114,7 @@ class DrivingSound:
         self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation:
         head = None if options.head is None else options.head.motion(animator, options)
-        return animator.animate(
+        animation = animator.animate(
             portrait,
             self.audio,
             sampling=options.sampling,
@@ -119,6 +123,7 @@ class DrivingSound:
             output_fps=options.output_fps,
             lip_sync=options.lip_sync,
         )
+        return _add_panels(animation, portrait, options)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ class DrivingMotion:
     def animate(
         self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
     ) -> Animation:
-        return animator.drive(
+        animation = animator.drive(
             portrait,
             self.clip,
             retargeting=options.retargeting,
@@ -154,6 +159,7 @@ class DrivingMotion:
             lip_sync=bool(options.lip_sync),
             audio_priority=options.audio_priority,
         )
+        return _add_panels(animation, portrait, options)
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,12 @@ class DrivingPictures:
         return f"reading the motion of the {kind}"
 
     def motion(self, animator: Animator, options: ClipOptions) -> MotionClip:
+        _, motion = self._read(animator, options)
+        return motion
+
+    def _read(
+        self, animator: Animator, options: ClipOptions
+    ) -> tuple[DrivingFace, MotionClip]:
         driver = animator.video_driver(
             self.fps, crop=options.crop, reads_openness=options.keeps_openness
         )
@@ -186,7 +198,7 @@ class DrivingPictures:
             options.remark(
                 f"{face.track.absences} in the driving video, and the motion goes straight from before to after it"
             )
-        return driver.read_face(face)
+        return face, driver.read_face(face)
 
     def animate(
         self, animator: Animator, portrait: AnyPortrait, options: ClipOptions
@@ -198,15 +210,34 @@ class DrivingPictures:
                 f"the detector {animator.detector.name} does not tell how far the driving eyes and lips open: "
                 "use a face detector with landmarks, such as mesh or insightface"
             )
-        return animator.drive(
+        face, motion = self._read(animator, options)
+        animation = animator.drive(
             portrait,
-            self.motion(animator, options),
+            motion,
             audio=self.audio,
             retargeting=options.retargeting,
             output_fps=options.output_fps,
             lip_sync=bool(options.lip_sync),
             audio_priority=options.audio_priority,
         )
+        return _add_panels(animation, portrait, options, face)
+
+
+def _add_panels(
+    animation: Animation,
+    portrait: AnyPortrait,
+    options: ClipOptions,
+    face: DrivingFace | None = None,
+) -> Animation:
+    """Return a clip beside the driving face, if there is one, and the source, where that
+    is asked for."""
+    if not options.side_by_side:
+        return animation
+    count = len(animation)
+    columns = [portrait.play(animation.fps, count).originals]
+    if face is not None:
+        columns.insert(0, partial(face.crops_at, animation.fps, count))
+    return place_side_by_side(animation, columns)
 
 
 def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:

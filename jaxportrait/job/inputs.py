@@ -28,6 +28,7 @@ from jaxportrait.media.write import (
     choose_container,
     final_place,
 )
+from jaxportrait.panels import column_width
 from jaxportrait.portrait import check_lip_sync, rate_of
 
 
@@ -83,12 +84,22 @@ def read_inputs(request: Request) -> Inputs:
     check_face(request, inputs.size)
     Encoding.choose(
         container,
-        size=inputs.size,
+        size=frame_size(request, inputs),
         fps=request.output_fps or inputs.source_fps or driving.fps,
         crf=request.crf,
         encoder=request.encoder,
     )
     return inputs
+
+
+def frame_size(request: Request, inputs: Inputs) -> tuple[int, int]:
+    """Return the width and height of the output."""
+    width, height = inputs.size
+    if not request.side_by_side:
+        return (width, height)
+    # The driving face is a square of the source's height.
+    face = column_width(1, 1, height) if inputs.driving.has_pictures else 0
+    return (face + 2 * width, height)
 
 
 def open_source(request: Request) -> UInt8[np.ndarray, "h w 3"] | Footage:

@@ -71,6 +71,7 @@ class Request:
       sampling: options of motion generation.
       retargeting: options of the source's motion.
       template_out: file to which the motion is saved as well; see `save_motion`.
+      side_by_side: show the driving face and the source on the left of every frame.
       output_fps: frames per second of the video; by default those of a source video, or
         else the motion's own.
       crf: constant rate factor of videos, 0 (lossless in H.264) to 51; by default 18.
@@ -91,6 +92,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
     template_out: Path | None = None
+    side_by_side: bool = False
     output_fps: FrameRate | None = None
     crf: Quality | None = None
     encoder: Encoder = "auto"

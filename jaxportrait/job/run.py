@@ -8,7 +8,7 @@ from jaxportrait.animation import Animation
 from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
-from jaxportrait.job.inputs import Inputs, read_inputs
+from jaxportrait.job.inputs import Inputs, frame_size, read_inputs
 from jaxportrait.job.request import ClipFile, Networks, PictureRequest, Request
 from jaxportrait.job.stages import time_stages
 from jaxportrait.job.warnings import (
@@ -69,7 +69,7 @@ def run_job(
         )
     # Motion of sound has the rate of its driver, other motion its own.
     fps = request.output_fps or inputs.source_fps or (driver or driving).fps
-    send(notify, level_warning(request, inputs.size, fps))
+    send(notify, level_warning(request, frame_size(request, inputs), fps))
     if driving.summary:
         notify(JobNote(driving.summary))
     by_voice = inputs.source_fps is not None and driving.uses_driver
@@ -100,6 +100,7 @@ def run_job(
                 fps,
                 inputs.head,
                 crop=request.crop,
+                side_by_side=request.side_by_side,
                 keeps_openness=keeps_openness(request),
                 remark=lambda line: notify(JobWarning("faces", line)),
                 lip_sync=request.lip_sync,

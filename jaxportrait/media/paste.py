@@ -121,6 +121,11 @@ class PasteBack:
         self._rest = 1 - self._weight
         self._correction = correction
 
+    @property
+    def image(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture, unchanged."""
+        return self._image
+
     def __call__(self, frame: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a new picture with `frame` in it; outside the crop it equals the
         source exactly.

@@ -68,6 +68,11 @@ class Subject(Protocol):
         """Return the driving keypoints of every frame of a clip."""
         ...
 
+    def originals(self) -> Iterator[Frame]:
+        """Yield the unchanged pictures of a clip, in order; one serves every frame of a
+        portrait, and so has no end."""
+        ...
+
     def frames(
         self,
         renderer: Renderer,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Self, TypeVar
 
 import numpy as np
@@ -86,6 +87,10 @@ class Portrait:
     ) -> Float[np.ndarray, "n k 3"]:
         """Return the driving keypoints of every frame; see `Renderer.keypoints`."""
         return renderer.keypoints(self.source, motion, rest, retargeting, self.openness)
+
+    def originals(self) -> Iterator[Frame]:
+        """Yield the whole picture, again and again."""
+        return repeat(self.paste.image)
 
     def frames(
         self,

@@ -128,6 +128,10 @@ class PortraitVideo:
         faces = self.faces.rows(self.order)
         return renderer.video_keypoints(faces, motion, rest, retargeting)
 
+    def originals(self) -> Iterator[Frame]:
+        """Decode the video's pictures, in the order of the clip."""
+        return self.film.footage.play(self.film.path.times, self.order)
+
     def frames(
         self,
         renderer: Renderer,

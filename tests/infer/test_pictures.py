@@ -99,3 +99,21 @@ def test_openness_that_a_detector_does_not_tell_is_named_before_the_work(
     error = capsys.readouterr().err
     assert "the source's eyes and lips is not known" in error
     assert "reading the motion" not in error
+
+
+def test_driving_face_source_and_result_stand_side_by_side(inputs, tmp_path, portrait):
+    path = film(tmp_path / "mute.mp4", portrait, None)
+    output = tmp_path / "beside.mp4"
+    drive(inputs, "--side-by-side", "--crf", "1", **{"-d": path, "-o": output})
+    frames = frames_of(output).astype(int)
+    assert frames.shape == (10, 256, 3 * 256, 3)
+    # The driving portrait moves to the right, and the source stands still.
+    driven = np.roll(portrait, 9, axis=1)
+    assert np.abs(frames[3, :, :256] - driven).mean() < 8
+    assert np.abs(frames[3, :, 256:512] - portrait).mean() < 4
+    still = picture(tmp_path / "still.png", portrait)
+    drive(inputs, "--side-by-side", **{"-d": still, "-o": tmp_path / "beside.png"})
+    row = np.asarray(Image.open(tmp_path / "beside.png")).astype(int)
+    assert row.shape == (256, 3 * 256, 3)
+    np.testing.assert_array_equal(row[:, 256:512], portrait)
+    assert np.abs(row[:, :256] - np.roll(portrait, 9, axis=1)).mean() < 4
