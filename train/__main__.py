@@ -1,5 +1,5 @@
 """`python -m train --dataset-path DATA --work-dir RUN [--stage
-flow|renderer|stitching]`: train a stage's networks."""
+flow|diffusion|renderer|stitching]`: train a stage's networks."""
 
 import logging
 import os

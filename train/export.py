@@ -31,14 +31,18 @@ from jaxportrait.checkpoint.description import (
 )
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
+from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
 from jaxportrait.whole import reserve
+from train.diffusion.step import ENCODER
 from train.engine.checkpoints import FOLDER, Checkpoints, Rank
 
 MelBins = Annotated[int, Range(1, 1024)]
+DIFFUSION = "diffusion"
+"""Name of the driver of a trained denoiser."""
 LEAST_DEVIATION = 1e-6
 """Deviation, in a checkpoint, of a value that never changed in training."""
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts
@@ -115,10 +119,15 @@ def write_export(options: Options) -> str:
         driver = make_driver(contents, run["config"]["motion_space"], previous)
         drivers = {DRIVER: DriverEntry(driver, without_zeros(statistics))}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
+    if run["stage"] == "diffusion":
+        driver = make_diffusion_driver(contents, run, frozen)
+        drivers = {DIFFUSION: DriverEntry(driver, without_zeros(statistics))}
+        contents = replace(contents, drivers={**contents.drivers, **drivers})
     if options.log_mel is not None:
         contents, rest = with_log_mel(contents, rest, options.log_mel)
     if options.cfg_scale is not None:
-        contents = with_guidance(contents, options.cfg_scale)
+        name = DIFFUSION if run["stage"] == "diffusion" else DRIVER
+        contents = with_guidance(contents, options.cfg_scale, name)
     save_checkpoint(
         options.output,
         contents,
@@ -244,13 +253,30 @@ def make_driver(
     Raises:
       CheckpointError: the contents have no audio encoder, or several.
     """
+    config = FlowDriverConfig(features=_only_encoder(contents), space=space)
+    if previous is None:
+        return config
+    return replace(config, cfg_scale=previous.config.cfg_scale)
+
+
+def _only_encoder(contents: Contents) -> str:
     encoders = contents.with_role("audio features")
     if len(encoders) != 1:
         raise CheckpointError(
             f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a "
             "--checkpoint with the one that made the features"
         )
-    config = FlowDriverConfig(features=encoders[0], space=space)
+    return encoders[0]
+
+
+def make_diffusion_driver(
+    contents: Contents, run: Mapping[str, Any], frozen: Checkpoint | None
+) -> DiffusionDriverConfig:
+    """Return the driver of a trained denoiser, guided as the previous one."""
+    encodes = run["config"]["encoder"] != "stored"
+    features = ENCODER if encodes else _only_encoder(contents)
+    config = DiffusionDriverConfig(features=features, space=run["space"])
+    previous = None if frozen is None else frozen.drivers.get(DIFFUSION)
     if previous is None:
         return config
     return replace(config, cfg_scale=previous.config.cfg_scale)
@@ -279,20 +305,20 @@ def with_log_mel(
     return contents, {**leaves, "log_mel": {}}
 
 
-def with_guidance(contents: Contents, cfg_scale: float) -> Contents:
+def with_guidance(contents: Contents, cfg_scale: float, name: str) -> Contents:
     """Return `contents` with another default scale of guidance.
 
     Raises:
       CheckpointError: there is no driver, to which the scale belongs.
     """
-    driver = contents.drivers.get(DRIVER)
+    driver = contents.drivers.get(name)
     if driver is None:
         raise CheckpointError(
-            f"--cfg-scale {cfg_scale:g} belongs to a flow transformer, and there is none: pass it "
+            f"--cfg-scale {cfg_scale:g} belongs to a driver, and there is no {name}: pass it "
             "when one is exported"
         )
     config = replace(driver.config, cfg_scale=cfg_scale)
-    drivers = {**contents.drivers, DRIVER: replace(driver, config=config)}
+    drivers = {**contents.drivers, name: replace(driver, config=config)}
     return replace(contents, drivers=drivers)
 
 

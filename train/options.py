@@ -11,6 +11,8 @@ from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.console.options import parse_options
 from jaxportrait.ranges import Count, Natural, Positive, check_ranges
+from train.diffusion.config import DiffusionConfig
+from train.diffusion.stage import open_diffusion
 from train.engine.config import StageConfig, find_config, load_config
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
@@ -164,9 +166,27 @@ class StitchingOptions(Options):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiffusionOptions(Options):
+    """Train a denoiser of motion: sound or audio features -> motion."""
+
+    stage: Literal["diffusion"] = "diffusion"
+    training: Annotated[DiffusionConfig, NO_PREFIX] = field(
+        default_factory=DiffusionConfig
+    )
+
+    def open_stage(self, console: Console) -> Stage:
+        """Open the stage; it has no notes."""
+        paths = self.input
+        return open_diffusion(
+            self.training, paths.dataset_path, paths.checkpoint, paths.init
+        )
+
+
 # A stage's command line, and the options that its TOML file may hold.
 STAGES: dict[str, tuple[type[Any], type[StageConfig]]] = {
     "flow": (FlowOptions, FlowConfig),
+    "diffusion": (DiffusionOptions, DiffusionConfig),
     "renderer": (RendererOptions, RendererConfig),
     "stitching": (StitchingOptions, StitchingTrainConfig),
 }

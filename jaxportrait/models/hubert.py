@@ -203,7 +203,11 @@ class HubertEncoder(nnx.Module):
 
         Of `320 t + 80` samples there are t features.
         """
-        x = self.embed(self.project(self.convolve(samples)))
+        return self.transform(self.convolve(samples))
+
+    def transform(self, x: Float[Array, "n t channels"]) -> Float[Array, "n t width"]:
+        """Return the features of what the convolutions over samples make."""
+        x = self.embed(self.project(x))
         for block in self.blocks:
             x = block(x)
         return x

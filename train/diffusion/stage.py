@@ -1,0 +1,282 @@
+"""The denoiser as a stage: `python -m train --stage diffusion`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.checkpoint.description import encode_parts
+from jaxportrait.models.hubert import HubertConfig
+from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
+from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from train.data.batches import Rows, clip_names
+from train.data.dataset import (
+    Dataset,
+    check_encoder,
+    network_identity,
+    open_dataset,
+)
+from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
+from train.diffusion.data import PairCrop, batches, pair_inputs, validation_batches
+from train.diffusion.sample import plot_clip
+from train.diffusion.step import (
+    DENOISER,
+    ENCODER,
+    StepConfig,
+    train_step,
+    validation_loss,
+)
+from train.engine.config import ConfigError, as_json
+from train.engine.initial import by_path, initial_weights
+from train.engine.keys import Purpose, root_key
+from train.engine.program import HostBatch, Program
+from train.engine.stage import Batches, Description, Plot
+from train.engine.state import Params, parameters_of
+
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class DiffusionStage:
+    """A denoiser, trained on pairs of windows of motion and their sound.
+
+    Attributes:
+      step: options of the run, and sizes of the networks.
+      space: name of the motion space.
+      statistics: normalisation of the motion.
+      dataset: motion, audio features and sound of clips.
+      run: identity of the run.
+      initial: weights to start from, by dotted path; the others are drawn.
+      frozen: weights of an encoder that does not learn, by dotted path.
+    """
+
+    step: StepConfig
+    space: str
+    statistics: MotionStatistics
+    dataset: Dataset
+    run: Description
+    initial: Weights
+    frozen: Weights
+
+    @property
+    def config(self) -> DiffusionConfig:
+        return self.step.training
+
+    @property
+    def sizes(self) -> MotionDiffusionConfig:
+        return self.step.sizes[DENOISER]
+
+    @property
+    def reads_sound(self) -> bool:
+        return ENCODER in self.step.sizes
+
+    @property
+    def program(self) -> Program:
+        return diffusion_program(self.step, self.frozen)
+
+    @property
+    def crop(self) -> PairCrop:
+        """The cut of a pair of windows."""
+        return PairCrop(self.sizes, self.space, self.statistics, self.reads_sound)
+
+    def batches(self, rows: Rows) -> Batches:
+        return batches(self.dataset, self.crop, self.config.seed, rows)
+
+    def held_out(self, rows: Rows) -> Sequence[HostBatch]:
+        count = self.config.validation_batches
+        return validation_batches(self.dataset, self.crop, rows, count)
+
+    def plot(self, mesh: Mesh) -> Plot:
+        return plot_clip(self.step, self.space, self.statistics, self.dataset, mesh)
+
+    def describe(self, batch: HostBatch) -> str:
+        names = clip_names(self.dataset, batch["clip"])
+        starts = batch["start"].tolist()
+        pairs = zip(names, starts, strict=True)
+        return ", ".join(f"{name} at frame {start}" for name, start in pairs)
+
+
+def diffusion_program(step: StepConfig, frozen: Weights) -> Program:
+    """Return the pure functions of a denoiser's training."""
+    return Program(
+        partial(train_step, step),
+        partial(validation_loss, step),
+        partial(fresh_leaves, step),
+        step.training.optimizer,
+        pair_inputs(step.sizes[DENOISER], sound=ENCODER in step.sizes),
+        frozen=(frozen,),
+    )
+
+
+def fresh_leaves(step: StepConfig) -> tuple[Params, Params]:
+    """Return weights of newly initialised networks, which have no batch statistics."""
+    key = root_key(step.training.seed, Purpose.WEIGHTS)
+    rngs = nnx.Rngs(key)
+    leaves = {}
+    for part in trained_parts(step):
+        network = build(step.sizes[part], rngs=rngs)
+        for name, leaf in parameters_of(network).items():
+            leaves[f"{part}.{name}"] = leaf
+    return leaves, {}
+
+
+def trained_parts(step: StepConfig) -> dict[str, Any]:
+    """Return the sizes of the parts that learn."""
+    learns = step.training.encoder == "trained"
+    return {
+        part: sizes for part, sizes in step.sizes.items() if part == DENOISER or learns
+    }
+
+
+def open_diffusion(
+    config: DiffusionConfig,
+    dataset_path: Path,
+    checkpoint: Path | None,
+    init: Path | None,
+) -> DiffusionStage:
+    """Open the stage of a data set, and of the checkpoint that holds the audio encoder.
+
+    Args:
+      config: options of the run.
+      dataset_path: data set of `train.process`.
+      checkpoint: checkpoint with the encoder that made the data set's features, or with
+        the HuBERT that encodes its sound.
+      init: checkpoint to start from, whose sizes and statistics the run has.
+
+    Raises:
+      ConfigError: there is no checkpoint, or the networks are of other sizes.
+      DatasetError: the features are of another encoder.
+    """
+    if checkpoint is None:
+        raise ConfigError(
+            "--checkpoint is missing: pass the checkpoint that the videos were processed with"
+        )
+    dataset = open_dataset(dataset_path)
+    rest = open_checkpoint(checkpoint)
+    encoder = find_encoder(config, dataset, rest)
+    width = dataset.feature_width if encoder is None else encoder.width
+    space, statistics = SPACE, dataset.statistics(SPACE)
+    sizes: dict[str, Any] = {DENOISER: config.denoiser.config(width)}
+    if init is not None:
+        start = open_checkpoint(init)
+        sizes[DENOISER] = initial_sizes(config, start, width)
+        space, statistics = initial_space(start)
+    if encoder is not None:
+        sizes[ENCODER] = encoder
+        check_window(encoder, sizes[DENOISER])
+    config = hold_convolutions(config)
+    expression = tuple(MOTION_SPACES[space].expression.tolist())
+    step = StepConfig(config, sizes, expression)
+    parts = trained_parts(step)
+    weights: dict[str, Mapping[str, np.ndarray]] = {}
+    # An encoder that learns starts from the checkpoint's, or from that of `init`.
+    if encoder is not None:
+        weights[ENCODER] = rest.leaves(ENCODER)
+    if init is not None:
+        weights |= initial_weights(init, parts)
+    frozen = {part: leaves for part, leaves in weights.items() if part not in parts}
+    initial = {part: leaves for part, leaves in weights.items() if part in parts}
+    run = describe_run(step, space, statistics, dataset, rest)
+    return DiffusionStage(
+        step, space, statistics, dataset, run, by_path(initial), by_path(frozen)
+    )
+
+
+def find_encoder(
+    config: DiffusionConfig, dataset: Dataset, checkpoint: Checkpoint
+) -> HubertConfig | None:
+    """Return the HuBERT that runs within the step; None for stored features."""
+    if config.encoder == "stored":
+        check_encoder(dataset, checkpoint)
+        return None
+    if ENCODER not in checkpoint.parts:
+        raise ConfigError(
+            f"encoder is {config.encoder!r}, and {checkpoint.path} holds no {ENCODER}: pass one that does, or train on "
+            "stored features"
+        )
+    return checkpoint.sizes(ENCODER)
+
+
+def check_window(encoder: HubertConfig, denoiser: MotionDiffusionConfig) -> None:
+    """Raise a ConfigError unless an encoder reads the denoiser's windows."""
+    if encoder.context != denoiser.audio_frames:
+        raise ConfigError(
+            f"the windows of {ENCODER} have {encoder.context} features, and those of the denoiser "
+            f"{denoiser.audio_frames}: choose {encoder.context // 2} frames"
+        )
+
+
+def initial_sizes(
+    config: DiffusionConfig, start: Checkpoint, width: int
+) -> MotionDiffusionConfig:
+    """Return the sizes of the denoiser to start from.
+
+    Raises:
+      ConfigError: it reads other features, or the options name other sizes.
+    """
+    sizes = start.sizes(DENOISER)
+    if sizes.audio_width != width:
+        raise ConfigError(
+            f"{start.path} reads features of {sizes.audio_width} values, and these have {width}: choose the encoder "
+            "that it was trained with"
+        )
+    named = config.denoiser
+    if named != DenoiserSize() and named.config(width) != sizes:
+        raise ConfigError(
+            f"{start.path} holds {sizes}, and the options name {named.config(width)}: leave out the sizes"
+        )
+    return sizes
+
+
+def initial_space(start: Checkpoint) -> tuple[str, MotionStatistics]:
+    """Return the motion space and the statistics of a denoiser to start from."""
+    for driver in start.drivers.values():
+        if driver.config.motion_part == DENOISER and driver.statistics is not None:
+            return driver.config.space, driver.statistics
+    raise ConfigError(
+        f"{start.path} holds no driver of {DENOISER}, whose statistics are needed: convert it again"
+    )
+
+
+def hold_convolutions(config: DiffusionConfig) -> DiffusionConfig:
+    """Return the options with the encoder's convolutions held, where it learns."""
+    if config.encoder != "trained":
+        return config
+    hold = tuple(dict.fromkeys([*config.optimizer.hold, f"{ENCODER}.convs"]))
+    return replace(config, optimizer=replace(config.optimizer, hold=hold))
+
+
+def describe_run(
+    step: StepConfig,
+    space: str,
+    statistics: MotionStatistics,
+    dataset: Dataset,
+    checkpoint: Checkpoint,
+) -> Description:
+    """Return the identity of a run; `check_unchanged` compares its config, its data
+    set and a frozen encoder."""
+    identity = {
+        "audio_encoder": dataset.audio_encoder,
+        "sizes": dataset.sizes,
+        "mean": dataset.mean.tolist(),
+    }
+    frozen = [part for part in step.sizes if part not in trained_parts(step)]
+    return as_json(
+        {
+            "stage": "diffusion",
+            "config": step.training,
+            "trained": encode_parts(trained_parts(step)),
+            "space": space,
+            "statistics": np.asarray(statistics.mean).tolist(),
+            "dataset": identity,
+            "frozen": {part: network_identity(checkpoint, part) for part in frozen},
+            "checkpoint": str(checkpoint.path),
+        }
+    )

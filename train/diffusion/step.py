@@ -1,0 +1,314 @@
+"""One update of the denoiser: pure, and the same on any number of devices.
+
+Every random draw belongs to a sample's row in the global batch, whatever device or
+process holds it. Source: JoyVASA.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from jaxportrait.features.waveform import pad_window
+from jaxportrait.models.hubert import HubertEncoder
+from jaxportrait.models.motion_diffusion import MotionDiffusion
+from jaxportrait.models.parts import abstract
+from jaxportrait.ops.diffusion import add_noise, cosine_schedule
+from jaxportrait.types import pytree
+from train.diffusion.config import DiffusionConfig
+from train.diffusion.data import FRAME_SAMPLES
+from train.diffusion.losses import Half, Terms, half_terms, transition_term, weigh
+from train.engine.keys import Purpose, root_key
+from train.engine.state import (
+    Params,
+    TrainState,
+    learning_rate,
+    mean_gradients,
+    network_of,
+    update,
+)
+
+DENOISER = "motion_diffusion"
+ENCODER = "hubert"
+GOLDEN_RATIO = 0.618034
+"""Fractional parts of its multiples fill [0, 1) evenly, however many there are."""
+VALIDATION_SEED = 0
+
+Batch = Mapping[str, Array]
+"""See `train.diffusion.data.PairCrop.pair`, with an axis of samples before each; `row`
+is each sample's place in the global batch."""
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """All that a step depends on beside its arrays.
+
+    Attributes:
+      training: options of the run.
+      sizes: part -> config of the denoiser, and of an encoder that runs within it.
+      expression: the values of a frame that belong to the expression; those after the
+        motion space are in no loss.
+      width: values of the motion space.
+    """
+
+    training: DiffusionConfig
+    sizes: Mapping[str, Any]
+    expression: tuple[bool, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.expression)
+
+
+@pytree
+@dataclass(frozen=True)
+class Draws:
+    """Random draws of each sample, for both of its windows.
+
+    Attributes:
+      noise: added to the motion.
+      step: step of the diffusion.
+      dropped: whether the audio is replaced by the learned vector.
+      end: frame at which a window ends early.
+    """
+
+    noise: Float[Array, "n 2 t d"]
+    step: Int[Array, "n 2"]
+    dropped: Bool[Array, "n 2"]
+    end: Int[Array, "n 2"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a step.
+
+    Attributes:
+      denoiser: the network that learns.
+      encoder: HuBERT, where it runs within the step.
+      learns: whether the encoder learns too.
+    """
+
+    denoiser: MotionDiffusion
+    encoder: HubertEncoder | None
+    learns: bool
+
+    def features(self, batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:
+        """Return the features of both windows, silent from frame `end` on, (n, s, a)
+        each."""
+        if self.encoder is None:
+            return _silence_features(batch, end)
+        frames = jnp.arange(batch["sound"].shape[-1]) // FRAME_SAMPLES
+        sound = jnp.where(frames[None, None] < end[..., None], batch["sound"], 0.0)
+        return [self.encode(sound[:, i]) for i in range(2)]
+
+    def encode(self, sound: Float[Array, "n s"]) -> Float[Array, "n t a"]:
+        """Return the features of windows of sound by the encoder."""
+        encoder = self.encoder
+        if encoder is None:
+            raise ValueError("features are stored, and there is no encoder of sound")
+        # The convolutions never learn, as published.
+        convolved = jax.lax.stop_gradient(encoder.convolve(pad_window(sound)))
+        features = encoder.transform(convolved)
+        return features if self.learns else jax.lax.stop_gradient(features)
+
+
+def train_step(
+    config: StepConfig,
+    frozen: Params,
+    key: PRNGKeyArray,
+    state: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, Terms]:
+    """Return the state after one update, and its metrics.
+
+    Args:
+      config: options of the run, and sizes of the networks.
+      frozen: weights of a frozen encoder; empty where there is none.
+      key: key of the run's updates; folded with the step and each sample's row.
+      state: the state before.
+      batch: pairs of windows.
+
+    Returns:
+      The next state, and `loss`, `gradient_norm` (before the clip) and `learning_rate`.
+    """
+    training = config.training
+    step_key = jax.random.fold_in(key, state.step)
+    draws = draw(config, step_key, batch["row"])
+
+    def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
+        networks = build(config, params | frozen)
+        halves = predict(networks, *part)
+        return total_loss(config, halves)
+
+    value, gradients = mean_gradients(
+        loss, state.params, (dict(batch), draws), training.accumulation
+    )
+    rate = jnp.asarray(learning_rate(training.optimizer)(state.step), jnp.float32)
+    state, norm = update(state, gradients, training.optimizer)
+    return state, {"loss": value, "gradient_norm": norm, "learning_rate": rate}
+
+
+def validation_loss(
+    config: StepConfig, frozen: Params, params: Params, batch: Batch
+) -> Float[Array, ""]:
+    """Return the error of the clean motion with the audio kept, at noise and steps that
+    depend only on a sample's row."""
+    key = root_key(VALIDATION_SEED, Purpose.VALIDATION)
+    drawn = draw(config, key, batch["row"])
+    sizes = config.sizes[DENOISER]
+    # Steps evenly spaced over the rows.
+    rows = batch["row"].astype(jnp.float32)
+    quantile, _ = jnp.modf((rows + 0.5) * GOLDEN_RATIO)
+    step = 1 + jnp.floor(quantile * sizes.steps).astype(jnp.int32)
+    draws = Draws(
+        drawn.noise,
+        jnp.stack([step, step], axis=1),
+        jnp.zeros_like(drawn.dropped),
+        jnp.full_like(drawn.end, sizes.motion_frames),
+    )
+    halves = predict(build(config, params | frozen), batch, draws)
+    terms = [half_terms(_in_space(config, half), _mask(config)) for half in halves]
+    return (terms[0]["simple"] + terms[1]["simple"]) / 2
+
+
+def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws:
+    """Draw noise, steps, dropped audio and early ends, row by row and window by window.
+
+    Args:
+      config: options of the run, and sizes of the networks.
+      key: key of the step.
+      rows: place of each sample in the global batch.
+    """
+    sizes = config.sizes[DENOISER]
+    frames = sizes.motion_frames
+    shape = (frames, sizes.motion_width)
+
+    def draw_window(window_key: PRNGKeyArray, truncation: Array) -> Draws:
+        noise, step, dropped, early, end = jax.random.split(window_key, 5)
+        is_early = jax.random.uniform(early) < truncation
+        return Draws(
+            jax.random.normal(noise, shape),
+            jax.random.randint(step, (), 1, sizes.steps + 1),
+            jax.random.uniform(dropped) < config.training.condition_dropout,
+            jnp.where(is_early, jax.random.randint(end, (), 1, frames), frames),
+        )
+
+    def draw_row(row: Array) -> Draws:
+        # A key of its own for each row, whatever device holds it.
+        keys = jax.random.split(jax.random.fold_in(key, row), 2)
+        return jax.vmap(draw_window)(keys, jnp.asarray(config.training.truncation))
+
+    return jax.vmap(draw_row)(rows)
+
+
+def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]:
+    """Return what the denoiser predicts for both windows of every sample.
+
+    The second window continues the true motion and the whole sound of the first.
+    """
+    denoiser = networks.denoiser
+    frames = denoiser.config.motion_frames
+    count = denoiser.config.earlier_frames
+    end = jnp.minimum(batch["real"], draws.end)
+    real = (jnp.arange(frames)[None, None] < end[..., None]).astype(jnp.float32)
+    truth = batch["motion"] * real[..., None]
+    audio = [
+        denoiser.encode_audio(features) for features in networks.features(batch, end)
+    ]
+    # The first window begins without anything.
+    start_motion, start_audio = denoiser.start(len(truth))
+    predicted = _denoise(
+        denoiser, truth[:, 0], draws, 0, start_motion, start_audio, audio[0]
+    )
+    first = Half(truth[:, 0], predicted[:, count:], real[:, 0])
+    # The second one continues the first as it is in the clip.
+    whole = networks.features(batch, jnp.full_like(end, frames))[0]
+    heard = jax.lax.stop_gradient(denoiser.encode_audio(whole)[:, -count:])
+    earlier = batch["motion"][:, 0, -count:]
+    predicted = _denoise(denoiser, truth[:, 1], draws, 1, earlier, heard, audio[1])
+    is_whole = (batch["real"][:, :1] == frames).astype(jnp.float32)
+    second = Half(
+        jnp.concatenate([earlier, truth[:, 1]], axis=1),
+        predicted,
+        jnp.concatenate([jnp.repeat(is_whole, count, axis=1), real[:, 1]], axis=1),
+    )
+    return first, second
+
+
+def total_loss(config: StepConfig, halves: tuple[Half, Half]) -> Float[Array, ""]:
+    """Return the loss of both windows."""
+    expression = _mask(config)
+    first, second = (_in_space(config, half) for half in halves)
+    count = config.sizes[DENOISER].earlier_frames
+    terms = (half_terms(first, expression), half_terms(second, expression))
+    transition = transition_term(second, count, expression)
+    return weigh(terms, transition, config.training.losses)
+
+
+def build(config: StepConfig, params: Params) -> Networks:
+    """Return the networks with these parameters, whose names begin with their part.
+
+    The denoiser computes in the run's dtype, and the encoder in float32.
+    """
+    dtype = jnp.dtype(config.training.dtype)
+    template = abstract(config.sizes[DENOISER], dtype=dtype)
+    denoiser = network_of(template, part_of(params, DENOISER))
+    if ENCODER not in config.sizes:
+        return Networks(denoiser, None, learns=False)
+    encoder = network_of(abstract(config.sizes[ENCODER]), part_of(params, ENCODER))
+    return Networks(denoiser, encoder, config.training.encoder == "trained")
+
+
+def part_of(params: Params, part: str) -> Params:
+    """Return the parameters of a part, by their names within it."""
+    prefix = f"{part}."
+    return {
+        name.removeprefix(prefix): leaf
+        for name, leaf in params.items()
+        if name.startswith(prefix)
+    }
+
+
+def _denoise(
+    denoiser: MotionDiffusion,
+    truth: Float[Array, "n t d"],
+    draws: Draws,
+    window: int,
+    earlier_motion: Float[Array, "n p d"],
+    earlier_audio: Float[Array, "n p c"],
+    audio: Float[Array, "n t c"],
+) -> Float[Array, "n p+t d"]:
+    """Return the clean motion that the denoiser predicts for a window of noise."""
+    step = draws.step[:, window]
+    schedule = cosine_schedule(denoiser.config.steps)
+    noisy = add_noise(truth, draws.noise[:, window], step, schedule)
+    null = denoiser.encode_null()
+    audio = jnp.where(draws.dropped[:, window, None, None], null, audio)
+    terms = denoiser.audio_terms(earlier_audio, audio)
+    return denoiser.denoise(noisy, earlier_motion, step, terms)
+
+
+def _silence_features(batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:
+    """Return the stored features, with silence from frame `end` on."""
+    features = batch["features"].astype(jnp.float32)
+    silence = batch["silence"].astype(jnp.float32)[:, None]
+    count = features.shape[2]
+    share = count // batch["motion"].shape[2]
+    is_sound = jnp.arange(count)[None, None] < share * end[..., None]
+    return [
+        jnp.where(is_sound[:, i, :, None], features[:, i], silence) for i in range(2)
+    ]
+
+
+def _mask(config: StepConfig) -> Bool[np.ndarray, " d"]:
+    return np.array(config.expression)
+
+
+def _in_space(config: StepConfig, half: Half) -> Half:
+    """Return a window without the values after the motion space."""
+    width = config.width
+    return Half(half.truth[..., :width], half.predicted[..., :width], half.real)
