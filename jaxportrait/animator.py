@@ -23,7 +23,7 @@ from jaxportrait.animation import (
 )
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
-from jaxportrait.drivers.base import Driver
+from jaxportrait.drivers.base import Driver, original_composition
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import DrivingCrop, VideoDriver
 from jaxportrait.media.audio import Audio
@@ -238,7 +238,7 @@ class Animator:
           lip_sync: change only the mouth of a source video, whose head and eyes move as
             before; by default for every video.
         """
-        self.check_retargeting(retargeting)
+        retargeting = self.check_retargeting(retargeting)
         if head is not None:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
         driver = self.sound_driver()
@@ -383,14 +383,17 @@ class Animator:
             reads_openness=reads_openness and self.detector.tells_openness,
         )
 
-    def check_retargeting(self, retargeting: Retargeting) -> None:
-        """Raise a ValueError unless the driver's motion can be used so."""
+    def check_retargeting(self, retargeting: Retargeting) -> Retargeting:
+        """Return the options with the composition of the driver's original; raise a
+        ValueError unless the driver's motion can be used so."""
         driver = self.sound_driver()
+        retargeting = retargeting.of_driver(original_composition(driver))
         self.renderer.check_retargeting(retargeting, moves_head=driver.moves_head)
         if retargeting.retargets:
             raise OptionError(
                 "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
             )
+        return retargeting
 
     def warm_up(
         self,
@@ -406,7 +409,7 @@ class Animator:
         After `jaxportrait.enable_cache()` other processes start from what this one
         compiled.
         """
-        self.check_retargeting(retargeting)
+        retargeting = self.check_retargeting(retargeting)
         driver = self.sound_driver()
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
         _, frames = frame_counts(seconds, fps, driver.fps)

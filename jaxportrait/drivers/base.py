@@ -78,6 +78,15 @@ class LiveDriver(Driver, Protocol):
         ...
 
 
+def original_composition(driver: Any) -> Any:
+    """Return the composition that "original" is for a driver or the config of one.
+
+    A driver whose original composes otherwise than the flow transformer's names it, by
+    an attribute `composition`.
+    """
+    return getattr(driver, "composition", "original")
+
+
 def frame_count(seconds: float, fps: float) -> int:
     """Return how many frames an input of so many seconds has; one at least.
 

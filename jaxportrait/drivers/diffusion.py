@@ -82,6 +82,11 @@ class DiffusionDriverConfig:
         return MOTION_SPACES[self.space].has_pose
 
     @property
+    def composition(self) -> str:
+        """The composition of the driver's original."""
+        return "joyvasa"
+
+    @property
     def motion_part(self) -> str:
         """Name of the part that makes the motion."""
         return self.denoiser
@@ -165,6 +170,11 @@ class DiffusionDriver:
     @property
     def moves_head(self) -> bool:
         return self.space.has_pose
+
+    @property
+    def composition(self) -> str:
+        """The composition of the driver's original."""
+        return "joyvasa"
 
     @property
     def guidance(self) -> float:

@@ -9,6 +9,7 @@ from jaxportrait.animation import AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator, DType
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.kinds import DriverConfig
+from jaxportrait.drivers.base import original_composition
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import Driving, DrivingKind
 from jaxportrait.media.faces import DetectorName
@@ -147,6 +148,8 @@ class Networks:
         checkpoint.require(RENDERER)
         driver = self.driver_config(checkpoint, driving)
         moves_head = driver is None or driver.moves_head
+        if driver is not None:
+            retargeting = retargeting.of_driver(original_composition(driver))
         retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint
 

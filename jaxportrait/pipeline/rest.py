@@ -58,7 +58,7 @@ def find_rest(
       policy: "mixed" rests lips and jaw in the clip's own rest, or else in the first
         frame, before anything is said.
         A head may look aside there, and lids may be shut. So these rest at their median
-        over the clip. "first" rests everything in the first frame. "source" is None:
+        over the clip. "first" rests everything in that one frame. "source" is None:
         motion is counted from the source's own, so that it is absolute. "neutral" is
         for one driving picture: its expression counts from a face at rest, and its head
         does not move the source's.
@@ -71,7 +71,7 @@ def find_rest(
     if policy == "source":
         return None
     if policy == "first":
-        return clip[:1]
+        return clip[:1] if clip.rest is None else clip.rest
     if policy == "mixed":
         return _mixed_rest(clip, (*groups.eyes, *groups.brows))
     if policy == "neutral":

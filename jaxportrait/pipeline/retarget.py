@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +52,8 @@ class Retargeting:
         "joyvasa" moves it since the first frame but for the lips, which are those of
         the motion, as JoyVASA's program does; "animal" moves the face of an animal
         since the first frame, scaled by the sizes of both heads, as LivePortrait's
-        pipeline for animals does.
+        pipeline for animals does. With a driver of JoyVASA's kind, "original" is
+        "joyvasa".
       relative_motion: use the motion since rest; otherwise use it as it is, so that the
         source's own pose and expression do not count.
       region: the part of the face that moves.
@@ -188,6 +189,16 @@ class Retargeting:
                 raise ValueError(
                     f"{part} was asked for, and the checkpoint holds no such network: convert it again"
                 )
+
+    def of_driver(self, original: Composition) -> Self:
+        """Return these options with the composition of a driver's own original.
+
+        Args:
+          original: the composition that "original" is for the driver.
+        """
+        if self.composition != "original":
+            return self
+        return replace(self, composition=original)
 
     @property
     def strengths(self) -> Strengths:

@@ -37,7 +37,7 @@ from train.engine.config import ConfigError, as_json
 from train.engine.initial import by_path, initial_weights
 from train.engine.keys import Purpose, root_key
 from train.engine.program import HostBatch, Program
-from train.engine.stage import Batches, Description, Plot
+from train.engine.stage import Batches, Description, Plot, Scores, no_scores
 from train.engine.state import Params, parameters_of
 
 Weights = dict[str, np.ndarray]
@@ -92,6 +92,10 @@ class DiffusionStage:
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         count = self.config.validation_batches
         return validation_batches(self.dataset, self.crop, rows, count)
+
+    def scores(self, mesh: Mesh) -> Scores:
+        # The loss ranks checkpoints.
+        return no_scores
 
     def plot(self, mesh: Mesh) -> Plot:
         return plot_clip(self.step, self.space, self.statistics, self.dataset, mesh)

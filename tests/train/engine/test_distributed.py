@@ -16,8 +16,8 @@ from tests.train.runs import World
 EIGHT = "--xla_force_host_platform_device_count=8"
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tests.train.ten_steps", "clips", *arguments]
+def command(*arguments: str, stage: str = "flow") -> list[str]:
+    return [sys.executable, "-m", "tests.train.ten_steps", stage, "clips", *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,16 @@ def test_eight_devices_train_as_one(
     assert status == 0, err
     figures = check_equal(world.root / f"eight{fsdp}.npz", one_device)
     assert (figures["sharded"] > 0) == (fsdp > 1)
+
+
+def test_a_denoiser_trains_on_eight_devices_as_on_one(world: World):
+    for name, fsdp, flags in (("one", "1", ""), ("eight", "4", EIGHT)):
+        words = command(f"denoiser_{name}.npz", fsdp, stage="diffusion")
+        status, _, err = world.finish(words, flags=flags)
+        assert status == 0, err
+    one = dict(np.load(world.root / "denoiser_one.npz"))
+    figures = check_equal(world.root / "denoiser_eight.npz", one)
+    assert figures["sharded"] > 0
 
 
 def free_address() -> str:
