@@ -2,8 +2,9 @@
 published code.
 
 The recipe's small flow transformer passes the real converter, and then the real update,
-at the noise, times and dropped condition of the figures. The exit status is 1 if any
-figure misses its bound.
+at the noise, times and dropped condition of the figures. In a folder of JoyVASA's
+figures, its small denoiser passes losses and gradients instead. The exit status is 1 if
+any figure misses its bound.
 """
 
 import tempfile
@@ -20,6 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from convert_weights.bundle import convert_files, convert_network
+from convert_weights.joyvasa.verify import is_joyvasa
 from convert_weights.parity import Comparison, conclude, forgotten
 from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
@@ -27,6 +29,7 @@ from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
 from train.engine.config import OptimizerConfig
 from train.engine.state import Params, TrainState, begin, mean_gradients, update
 from train.flow.step import Batch, Draws, build, flow_loss
+from train.verify_diffusion import verify_diffusion
 
 STEPS = 5
 SAMPLES = 4
@@ -58,7 +61,9 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     jax.config.update("jax_default_matmul_precision", "highest")
-    conclude(verify(options.golden), "figure")
+    prove = verify_diffusion if is_joyvasa(options.golden) else verify
+    rows = prove(options.golden)
+    conclude(rows, "figure")
 
 
 def verify(golden: Path) -> list[Comparison]:

@@ -14,7 +14,7 @@ from jaxportrait.drivers.denoise import (
     sample_windows,
 )
 from jaxportrait.drivers.live_windows import LiveWindows, prefix_weights
-from jaxportrait.drivers.windows import WindowPlan, frame_noise
+from jaxportrait.drivers.windows import WindowPlan, frame_noise, plan_windows
 from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.ops.diffusion import reverse_steps
 
@@ -61,6 +61,40 @@ def sample_fused(
         count,
         plan,
     )
+
+
+def sample_features(
+    network: MotionDiffusion,
+    features: Float[Array, "capacity s a"],
+    frames: int,
+    key: PRNGKeyArray,
+    guidance: float,
+    steps: int | None = None,
+) -> Float[Array, "frames d"]:
+    """Return the normalised motion of overlapping windows of features.
+
+    Args:
+      network: the denoiser.
+      features: audio features of each window of the clip's plan.
+      frames: length of the clip.
+      key: decides the noise.
+      guidance: scale of classifier-free guidance.
+      steps: steps of sampling; by default those of the diffusion.
+    """
+    config = network.config
+    plan, count = plan_windows(frames, config)
+
+    motion = sample_fused(
+        network,
+        network.encode_audio(features),
+        key,
+        jnp.asarray(count),
+        jnp.asarray(guidance, jnp.float32),
+        plan=plan,
+        steps=steps or config.steps,
+        guided=guidance > 1,
+    )
+    return motion[:frames]
 
 
 @partial(jax.jit, static_argnames=("steps", "guided"))

@@ -3,15 +3,13 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Float32
 
-from jaxportrait.drivers.diffusion_program import sample_fused
+from jaxportrait.drivers.diffusion_program import sample_features
 from jaxportrait.drivers.windows import plan_windows
-from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, value_name
 from train.data.dataset import Dataset
 from train.data.records import ClipRecord
@@ -92,37 +90,3 @@ def sample_average(
     features = windows if networks.encoder is None else networks.encode(windows)
     key = root_key(0, Purpose.PLOTS)
     return sample_features(networks.denoiser, features, frames, key, GUIDANCE)
-
-
-def sample_features(
-    denoiser: MotionDiffusion,
-    features: Float[Array, "capacity s a"],
-    frames: int,
-    key: Array,
-    guidance: float,
-    steps: int | None = None,
-) -> Float[Array, "frames d"]:
-    """Return the normalised motion of overlapping windows of features.
-
-    Args:
-      denoiser: the network.
-      features: audio features of each window of the clip's plan.
-      frames: length of the clip.
-      key: decides the noise.
-      guidance: scale of classifier-free guidance.
-      steps: steps of sampling; by default those of the diffusion.
-    """
-    config = denoiser.config
-    plan, count = plan_windows(frames, config)
-
-    motion = sample_fused(
-        denoiser,
-        denoiser.encode_audio(features),
-        key,
-        jnp.asarray(count),
-        jnp.asarray(guidance, jnp.float32),
-        plan=plan,
-        steps=steps or config.steps,
-        guided=guidance > 1,
-    )
-    return motion[:frames]

@@ -12,7 +12,6 @@ from rich.console import Console
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.console.progress import track
 from jaxportrait.drivers.windows import WindowMode
-from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import (
     MOTION_SPACES,
     MotionSpace,
@@ -69,10 +68,11 @@ class Options:
 
     Attributes:
       dataset_path: motion data set, made by `python -m train.process`.
-      checkpoint: checkpoint with a flow transformer and the audio encoder that it
-        reads, as `python -m train.export` writes it.
+      checkpoint: checkpoint with a driver and the audio encoder that it reads, as
+        `python -m train.export` writes it.
       output: folder for `evaluation.json` and the plots.
-      steps: Euler steps to try.
+      driver: name of the driver, where there are several.
+      steps: steps of sampling to try.
       guidance: scales of classifier-free guidance to try, from 0; 1 and below use the
         conditional velocity only, and so give the same motion.
       clips: number of held-out clips, evenly spaced over all.
@@ -85,6 +85,7 @@ class Options:
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("evaluation")
+    driver: str | None = None
     steps: tuple[SamplingSteps, ...] = (1, 2, 5, 10, 25)
     guidance: tuple[Annotated[float, Range(0, 100)], ...] = (1, 2, 3, 4, 5, 6)
     clips: Count = 16
@@ -108,9 +109,9 @@ def evaluate(options: Options, console: Console) -> None:
     # Data and networks; everything is checked before hours of sampling.
     dataset = open_dataset(options.dataset_path)
     checkpoint = open_checkpoint(options.checkpoint)
-    check_fit(dataset, checkpoint)
-    driver = checkpoint.driver()
-    network = cast(FlowTransformer, checkpoint.network(driver.config.transformer))
+    check_fit(dataset, checkpoint, options.driver)
+    driver = checkpoint.driver(options.driver)
+    network = checkpoint.network(driver.config.motion_part)
     statistics = cast(MotionStatistics, driver.statistics)
     space = MOTION_SPACES[driver.config.space]
     # the axis is learnt from training clips, and applied to held-out ones
@@ -198,10 +199,10 @@ def measure_references(clips: Sequence[HeldOut], scale: Scale) -> References:
     return references
 
 
-def check_fit(dataset: Dataset, checkpoint: Checkpoint) -> None:
+def check_fit(dataset: Dataset, checkpoint: Checkpoint, driver: str | None) -> None:
     """Raise unless the checkpoint's audio encoder made the data set, and some of it is
     held out."""
-    checkpoint.require([checkpoint.driver().config.transformer])
+    checkpoint.require([checkpoint.driver(driver).config.motion_part])
     check_encoder(dataset, checkpoint)
     if dataset.sizes["validation"].clips == 0:
         raise DatasetError(

@@ -9,14 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
+from jaxportrait.drivers.diffusion_program import sample_features
 from jaxportrait.drivers.flow_program import sample_motion
-from jaxportrait.drivers.windows import WindowMode, plan_windows
-from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.drivers.windows import WindowMode, WindowSizes, plan_windows
+from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.motion.space import (
+    MOTION_FPS,
     MotionSpace,
     MotionStatistics,
+    denormalize,
     normalize,
 )
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 from train.data.lips import LipAxis
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
@@ -109,7 +114,7 @@ class Scale:
 
 def hold_out(
     records: Sequence[ClipRecord],
-    config: FlowTransformerConfig,
+    config: WindowSizes,
     space: MotionSpace,
     windows: WindowMode,
 ) -> list[HeldOut]:
@@ -133,7 +138,7 @@ def hold_out(
 def _compare(
     record: ClipRecord,
     other: ClipRecord,
-    config: FlowTransformerConfig,
+    config: WindowSizes,
     space: MotionSpace,
     windows: WindowMode,
 ) -> HeldOut:
@@ -145,24 +150,29 @@ def _compare(
     # a shorter sound is repeated
     wrong = np.resize(other.features.astype(np.float32), right.shape)
     columns = list(space.columns)
+    rate = FEATURES_PER_SECOND * config.motion_frames / config.audio_frames
     return HeldOut(
         record.clip,
         record.motion[:, columns].astype(np.float64),
         with_silence(right, silence, needed),
         with_silence(wrong, silence, needed),
         record.envelope.astype(np.float64),
-        metrics.at_seams(plan, count, record.frames),
+        metrics.at_seams(plan, count, record.frames, rate),
     )
 
 
 def make_sampler(
-    network: FlowTransformer, statistics: MotionStatistics, windows: WindowMode
+    network: FlowTransformer | MotionDiffusion,
+    statistics: MotionStatistics,
+    windows: WindowMode,
 ) -> Sample:
     """Return the sampler of inference, on the features that the windows read.
 
     It differs from inference at the end of a clip within its last window; see
     `quietest_feature` for details.
     """
+    if isinstance(network, MotionDiffusion):
+        return make_diffusion_sampler(network, statistics)
     statistics = jax.tree.map(jnp.asarray, statistics)
 
     def sample(
@@ -186,6 +196,41 @@ def make_sampler(
         return np.asarray(motion[:frames], np.float64)
 
     return sample
+
+
+def make_diffusion_sampler(
+    network: MotionDiffusion, statistics: MotionStatistics
+) -> Sample:
+    """Return the sampler of a denoiser, whose 25 frames a second are interpolated to
+    the 30 of the truth, as in a video of that rate."""
+    config = network.config
+    fps = FEATURES_PER_SECOND * config.motion_frames / config.audio_frames
+    width = len(statistics.mean)
+
+    def sample(
+        features: Features, frames: int, key: PRNGKeyArray, setting: Setting
+    ) -> Frames:
+        # One frame more, so that the last one lies between two.
+        count = int(np.ceil(frames * fps / MOTION_FPS)) + 1
+        plan, _ = plan_windows(count, config)
+        missing = max(0, plan.features - len(features))
+        padded = np.pad(features, ((0, missing), (0, 0)), mode="edge")
+        windows = jnp.asarray(padded[plan.feature_index])
+        motion = sample_features(
+            network, windows, count, key, setting.guidance, setting.steps
+        )
+        values = denormalize(motion[:, :width], statistics)
+        return _at_rate(np.asarray(values, np.float64), fps, frames)
+
+    return sample
+
+
+def _at_rate(motion: Frames, fps: float, frames: int) -> Frames:
+    """Return frames at the rate of the truth, interpolated linearly."""
+    position = np.arange(frames) * fps / MOTION_FPS
+    lower = np.floor(position).astype(int)
+    share = (position - lower)[:, None]
+    return motion[lower] * (1 - share) + motion[lower + 1] * share
 
 
 def sweep(
