@@ -94,8 +94,14 @@ def verify_diffusion(golden: Path) -> list[Comparison]:
     )
 
 
-def compare_losses(figures: Figures, halves: tuple[Half, Half]) -> Iterator[Comparison]:
-    """Compare the losses of both windows, and what the denoiser predicts."""
+def compare_losses(
+    figures: Figures, halves: tuple[Half, Half], earlier: int
+) -> Iterator[Comparison]:
+    """Compare the losses of both windows.
+
+    Args:
+      earlier: frames before the second window.
+    """
     for index, half in enumerate(halves):
         terms: Terms = half_terms(half, expression())
         for theirs, ours in NAMES.items():
@@ -125,9 +131,10 @@ def golden_halves(
     return first, second
 
 
-def golden_clip(recipe: JoyVASARecipe, network: MotionDiffusion) -> tuple[Array, Array]:
+def golden_clip(
+    recipe: JoyVASARecipe, config: MotionDiffusionConfig
+) -> tuple[Array, Array]:
     """Return the recipe's motion and frames of audio."""
-    config = network.config
     frames = 2 * config.motion_frames
     motion_shape = (SAMPLES, frames, config.motion_width)
     motion = recipe.input("train/motion", motion_shape, 1)

@@ -127,9 +127,10 @@ def denoise(
 
     def step(carry: tuple[Array, Array], row: ReverseSteps) -> Any:
         state, clean = carry
-        state = constraint(state, row.data_share)
-        clean = predict(state, clean, row.number)
-        state = row.state * state + row.clean * clean + row.noise * draw(row.number)
+        state = constraint(state, jnp.asarray(row.data_share))
+        number = jnp.asarray(row.number)
+        clean = predict(state, clean, number)
+        state = row.state * state + row.clean * clean + row.noise * draw(number)
         return (state, clean), None
 
     first = jnp.zeros_like(noise) if estimate is None else estimate

@@ -404,7 +404,7 @@ def load_diffusion(
     return DiffusionDriver(
         checkpoint.network(config.denoiser, dtype=dtype),
         MOTION_SPACES[config.space],
-        driver.statistics,
+        require_statistics(driver.statistics),
         load_features(checkpoint, config.features),
         config.cfg_scale,
         full_precision=full_precision,

@@ -69,7 +69,8 @@ class PairCrop(grain.transforms.RandomMap):
         samples)."""
         sizes = self.sizes
         motion = resample_frames(record.motion[start:])[: 2 * sizes.motion_frames]
-        values = normalize(MOTION_SPACES[self.space].select(motion), self.statistics)
+        selected = np.asarray(MOTION_SPACES[self.space].select(motion))
+        values = normalize(selected, self.statistics)
         # The network may make more values, which stay 0.
         shape = (2 * sizes.motion_frames, sizes.motion_width)
         whole = np.zeros(shape, np.float32)
