@@ -42,7 +42,7 @@ class Earlier:
     """Frames before a window, which it continues.
 
     Attributes:
-      motion: as the network makes it.
+      motion: normalised motion.
       audio: frames of audio of the same time.
     """
 
@@ -77,7 +77,7 @@ class Guided:
           motion: noisy motion of the windows.
           earlier: clean motion before them.
           step: step of the diffusion.
-          terms: what audio adds; see `MotionDiffusion.audio_terms`.
+          terms: result of `MotionDiffusion.audio_terms`.
         """
         n = len(motion)
         if self.used:
@@ -180,7 +180,7 @@ def sample_windows(
     """
     terms = window_terms(guided.network, audio, count, plan)
     weights = blend_weights(plan, count)
-    start_motion = guided.network.start_motion[...]
+    start_motion = guided.network.start_motion[...].astype(noise.dtype)
     before = jnp.asarray(earlier_index(plan, len(start_motion)))
     rows = jnp.asarray(plan.frame_index)
 

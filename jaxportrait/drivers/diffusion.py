@@ -105,6 +105,7 @@ class DiffusionDriverConfig:
                 f"it names the denoiser {self.denoiser}, which is not among the parts: add it"
             )
         statistics = require_statistics(statistics)
+        # Statistics are those of the motion space.
         width = MOTION_SPACES[self.space].width
         if statistics_widths(statistics) != {width}:
             raise CheckpointError(
@@ -219,6 +220,7 @@ class DiffusionDriver:
 
         Silence precedes the clip and follows it.
         """
+        # The plan begins with the silence.
         plan, count = plan_windows(frames, self.sizes, "fused")
         silence = Silence(before=self._samples_of(LEAD))
         audio_frames = self._encode(silence.around(audio.stream), plan, count)
@@ -232,6 +234,7 @@ class DiffusionDriver:
 
         There are three frames more than the sound is long.
         """
+        # Silence of two frames makes the motion late, as published.
         silence = Silence(self._samples_of(2), self._samples_of(1))
         total = audio.sample_count + silence.before + silence.after
         count, frames = count_windows(total, self.sizes.motion_frames, self.fps)
@@ -268,7 +271,7 @@ class DiffusionDriver:
         """Return this driver with other options.
 
         Raises:
-          OptionError: it has no such windows, or not so many steps.
+          OptionError: it has no such windows, or fewer steps.
         """
         check_windows(sampling.windows, WINDOWS, "the diffusion transformer")
         if sampling.steps is not None and sampling.steps > self.sizes.steps:
@@ -332,6 +335,7 @@ class DiffusionDriver:
         self, stream: Stream, plan: WindowPlan, count: int
     ) -> Float[Array, "capacity t c"]:
         """Return the frames of audio of a clip's windows; others are 0."""
+        # Frames of audio are a third as wide as features: they fit for hours.
         windows = jnp.stack(list(self._windows(stream, plan, count)))
         unused = plan.capacity - count
         return jnp.pad(windows, ((0, unused), (0, 0), (0, 0)))

@@ -32,6 +32,7 @@ def require_statistics(statistics: MotionStatistics | None) -> MotionStatistics:
 
 def statistics_widths(statistics: MotionStatistics) -> set[int]:
     """Return the lengths of mean and deviation."""
+    # Both are vectors.
     return {*np.shape(statistics.mean), *np.shape(statistics.std)}
 
 
@@ -59,6 +60,7 @@ def check_encoder(
       network: name of the network in messages.
     """
     encoder = parts.get(name)
+    # It may be in another checkpoint.
     if encoder is None:
         return
     if NETWORKS[kind_of(encoder)].role != "audio features":

@@ -78,7 +78,7 @@ class LiveState:
 
     Attributes:
       key: decides the noise of every frame.
-      continued: what the next window continues, a pytree of the driver's own.
+      continued: the driver's own pytree, which the next window continues.
       window: how many windows have been sampled.
       features: features that windows to come will read, on the host.
       encoder: state of the audio features.

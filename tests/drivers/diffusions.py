@@ -20,6 +20,7 @@ FEATURE_SAMPLES = 320
 
 
 def small_denoiser(config: MotionDiffusionConfig = CONFIG) -> MotionDiffusion:
+    # A fresh denoiser is not silent, unlike a fresh flow transformer.
     return build(config, rngs=nnx.Rngs(1))
 
 
@@ -58,6 +59,7 @@ class CopyingDenoiser:
     def config(self) -> MotionDiffusionConfig:
         return CONFIG
 
+    # Two features are one frame.
     def encode_audio(self, features):
         n, count, _ = features.shape
         return features.reshape(n, count // 2, 2, 1).mean(axis=2)
@@ -69,9 +71,11 @@ class CopyingDenoiser:
         assert n == 1
         return self.start_motion[None], self.start_audio[None]
 
+    # One block.
     def audio_terms(self, earlier_audio, audio):
         return jnp.concatenate([earlier_audio, audio], axis=1)[:, None]
 
+    # Neither motion nor step matters.
     def denoise(self, motion, earlier_motion, step, audio_terms):
         return jnp.repeat(audio_terms[:, 0], CONFIG.motion_width, axis=-1)
 
@@ -102,6 +106,7 @@ class LoudnessFeatures:
         features = loudness(samples[:length], FEATURE_SAMPLES)[:, None]
         return features, (samples[length:], emitted + whole)
 
+    # Silence follows.
     def finish(self, state, count):
         rest, emitted = state
         return self.encode(lambda: [rest], max(0, count - emitted))

@@ -179,7 +179,7 @@ def test_guidance_changes_motion_and_one_is_the_prediction_with_sound(driver, so
 
 
 def test_without_sound_only_the_sound_of_the_window_is_missing(driver, sound):
-    """What follows from the earlier frames' sound stays, as in the original."""
+    """Sound of the earlier frames stays, as in the original."""
     network = driver.network
     random = np.random.default_rng(0)
     earlier = jnp.asarray(

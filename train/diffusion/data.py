@@ -75,6 +75,7 @@ class PairCrop(grain.transforms.RandomMap):
         shape = (2 * sizes.motion_frames, sizes.motion_width)
         whole = np.zeros(shape, np.float32)
         whole[: len(values), : values.shape[1]] = values
+        # Frames of the clip within each window.
         ends = len(values) - sizes.motion_frames * np.arange(2)
         return {
             "motion": whole.reshape(2, -1, sizes.motion_width),

@@ -124,6 +124,7 @@ def fresh_leaves(step: StepConfig) -> tuple[Params, Params]:
     key = root_key(step.training.seed, Purpose.WEIGHTS)
     rngs = nnx.Rngs(key)
     leaves = {}
+    # Names begin with their part.
     for part in trained_parts(step):
         network = build(step.sizes[part], rngs=rngs)
         for name, leaf in parameters_of(network).items():
@@ -164,10 +165,12 @@ def open_diffusion(
         )
     dataset = open_dataset(dataset_path)
     rest = open_checkpoint(checkpoint)
+    # Features are stored, or made of sound within the step.
     encoder = find_encoder(config, dataset, rest)
     width = dataset.feature_width if encoder is None else encoder.width
     space, statistics = SPACE, dataset.statistics(SPACE)
     sizes: dict[str, Any] = {DENOISER: config.denoiser.config(width)}
+    # A denoiser that exists keeps its sizes and its scale of motion.
     if init is not None:
         start = open_checkpoint(init)
         sizes[DENOISER] = initial_sizes(config, start, width)
@@ -185,6 +188,7 @@ def open_diffusion(
         weights[ENCODER] = rest.leaves(ENCODER)
     if init is not None:
         weights |= initial_weights(init, parts)
+    # What does not learn is passed to every step.
     frozen = {part: leaves for part, leaves in weights.items() if part not in parts}
     initial = {part: leaves for part, leaves in weights.items() if part in parts}
     run = describe_run(step, space, statistics, dataset, rest)
@@ -253,6 +257,7 @@ def hold_convolutions(config: DiffusionConfig) -> DiffusionConfig:
     """Return the options with the encoder's convolutions held, where it learns."""
     if config.encoder != "trained":
         return config
+    # A user may hold other parts as well.
     hold = tuple(dict.fromkeys([*config.optimizer.hold, f"{ENCODER}.convs"]))
     return replace(config, optimizer=replace(config.optimizer, hold=hold))
 

@@ -45,7 +45,7 @@ is each sample's place in the global batch."""
 
 @dataclass(frozen=True)
 class StepConfig:
-    """All that a step depends on beside its arrays.
+    """Options and sizes of a step.
 
     Attributes:
       training: options of the run.
@@ -170,6 +170,7 @@ def validation_loss(
         jnp.zeros_like(drawn.dropped),
         jnp.full_like(drawn.end, sizes.motion_frames),
     )
+    # Without early ends, only the clip's own end counts.
     halves = predict(build(config, params | frozen), batch, draws)
     terms = [half_terms(_in_space(config, half), _mask(config)) for half in halves]
     return (terms[0]["simple"] + terms[1]["simple"]) / 2
@@ -227,9 +228,12 @@ def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]
     first = Half(truth[:, 0], predicted[:, count:], real[:, 0])
     # The second one continues the first as it is in the clip.
     whole = networks.features(batch, jnp.full_like(end, frames))[0]
-    heard = jax.lax.stop_gradient(denoiser.encode_audio(whole)[:, -count:])
+    end_of_sound = denoiser.encode_audio(whole)[:, -count:]
+    earlier_audio = jax.lax.stop_gradient(end_of_sound)
     earlier = batch["motion"][:, 0, -count:]
-    predicted = _denoise(denoiser, truth[:, 1], draws, 1, earlier, heard, audio[1])
+    predicted = _denoise(
+        denoiser, truth[:, 1], draws, 1, earlier, earlier_audio, audio[1]
+    )
     is_whole = (batch["real"][:, :1] == frames).astype(jnp.float32)
     second = Half(
         jnp.concatenate([earlier, truth[:, 1]], axis=1),
@@ -265,6 +269,7 @@ def build(config: StepConfig, params: Params) -> Networks:
 
 def part_of(params: Params, part: str) -> Params:
     """Return the parameters of a part, by their names within it."""
+    # A dot, so that no part is the beginning of another.
     prefix = f"{part}."
     return {
         name.removeprefix(prefix): leaf
@@ -298,6 +303,7 @@ def _silence_features(batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:
     silence = batch["silence"].astype(jnp.float32)[:, None]
     count = features.shape[2]
     share = count // batch["motion"].shape[2]
+    # So many features last as long as a frame.
     is_sound = jnp.arange(count)[None, None] < share * end[..., None]
     return [
         jnp.where(is_sound[:, i, :, None], features[:, i], silence) for i in range(2)
