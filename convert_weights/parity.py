@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
@@ -116,3 +117,15 @@ def _table(comparisons: Sequence[Comparison], kind: str) -> Table:
             "yes" if row.passed else "NO",
         )
     return table
+
+
+def compare_relative(
+    name: str, value: ArrayLike, figure: np.ndarray, bound: float
+) -> Comparison:
+    """Compare the largest difference of any value, relative to its figure; a figure of
+    0 must be met exactly."""
+    # In double precision; the smallest number stands in for a scale of 0.
+    difference = np.abs(np.asarray(value, np.float64) - figure)
+    scale = np.maximum(np.abs(figure), np.finfo(np.float64).tiny)
+    relative = np.where(difference == 0, 0.0, difference / scale)
+    return Comparison(name, float(relative.max()), bound)

@@ -17,12 +17,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from convert_weights.bundle import convert_files, convert_network
 from convert_weights.joyvasa.verify import is_joyvasa
-from convert_weights.parity import Comparison, conclude, forgotten
+from convert_weights.parity import (
+    Comparison,
+    compare_relative,
+    conclude,
+    forgotten,
+)
 from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
@@ -81,7 +85,7 @@ def verify(golden: Path) -> list[Comparison]:
     params = {name: jnp.asarray(leaf) for name, leaf in leaves.items()}
     # Figures are named and ordered as the original's tensors.
     layout = TorchLayout.of(recipe, transformer)
-    rows = [compare("t", draws.time, figures["t"], WEIGHT_BOUND)]
+    rows = [compare_relative("t", draws.time, figures["t"], WEIGHT_BOUND)]
     rows += train(transformer, params, batch, draws, layout, figures)
     return rows + forgotten(figures, rows)
 
@@ -134,11 +138,11 @@ def train(
         state, value, norm, clipped = step(state)
         losses.append(value)
         if number == 0:
-            yield compare("grad_norm", norm, figures["grad_norm"], NORM_BOUND)
+            yield compare_relative("grad_norm", norm, figures["grad_norm"], NORM_BOUND)
             for name, leaf in clipped.items():
                 figure = f"clipped_grad_norm/{layout.keys[name]}"
-                yield compare(figure, leaf, figures[figure], NORM_BOUND)
-    yield compare("losses", np.array(losses), figures["losses"], LOSS_BOUND)
+                yield compare_relative(figure, leaf, figures[figure], NORM_BOUND)
+    yield compare_relative("losses", np.array(losses), figures["losses"], LOSS_BOUND)
     for name, leaf in state.params.items():
         figure = f"after5/{layout.keys[name]}"
         if figure in figures:
@@ -184,18 +188,6 @@ class TorchLayout:
         values = np.empty(leaf.size, leaf.dtype)
         values[self.positions[name].ravel()] = leaf.ravel()
         return values
-
-
-def compare(
-    name: str, value: ArrayLike, figure: np.ndarray, bound: float
-) -> Comparison:
-    """Compare the largest difference of any value, relative to its figure; a figure of
-    0 must be met exactly."""
-    # In double precision; the smallest number stands in for a scale of 0.
-    difference = np.abs(np.asarray(value, np.float64) - figure)
-    scale = np.maximum(np.abs(figure), np.finfo(np.float64).tiny)
-    relative = np.where(difference == 0, 0.0, difference / scale)
-    return Comparison(name, float(relative.max()), bound)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,13 @@ from jaxtyping import Array, Float
 from convert_weights.bundle import convert_files
 from convert_weights.joyvasa.recipe import JoyVASARecipe, write_joyvasa
 from convert_weights.networks.motion_diffusion import LAYERS
-from convert_weights.parity import Comparison, compare, forgotten, is_figure
+from convert_weights.parity import (
+    Comparison,
+    compare,
+    compare_relative,
+    forgotten,
+    is_figure,
+)
 from jaxportrait.models.motion_diffusion import (
     MotionDiffusion,
     MotionDiffusionConfig,
@@ -105,8 +111,8 @@ def compare_norms(
     """
     for name, norm in zip(names, norms, strict=True):
         gradient = np.ravel(gradients[leaf_of(name, gradients)])
-        error = abs(np.linalg.norm(gradient) - norm) / norm
-        yield Comparison(f"{NORMS} {name}", float(error), NORM_BOUND)
+        length = np.linalg.norm(gradient)
+        yield compare_relative(f"{NORMS} {name}", length, norm, NORM_BOUND)
 
 
 def compare_losses(
@@ -121,9 +127,10 @@ def compare_losses(
         terms: Terms = half_terms(half, expression())
         for theirs, ours in NAMES.items():
             name = f"train/loss/{index}/{theirs}"
-            yield compare(figures, name, terms[ours].reshape(1), LOSS_BOUND)
-    transition = transition_term(halves[1], earlier, expression()).reshape(1)
-    yield compare(figures, "train/loss/1/head_trans", transition, LOSS_BOUND)
+            yield compare_relative(name, terms[ours], figures[name], LOSS_BOUND)
+    name = "train/loss/1/head_trans"
+    transition = transition_term(halves[1], earlier, expression())
+    yield compare_relative(name, transition, figures[name], LOSS_BOUND)
 
 
 def expression() -> Any:
