@@ -151,3 +151,9 @@ class DiffusionConfig(StageConfig):
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
                 "parts: choose an accumulation that divides it"
             )
+        # Their gradients are 0, and decay would still shrink them.
+        if self.encoder == "trained" and self.optimizer.weight_decay:
+            raise ConfigError(
+                f"weight_decay is {self.optimizer.weight_decay:g}, and would shrink the encoder's convolutions, "
+                "which do not learn: choose 0"
+            )

@@ -1,7 +1,7 @@
 """The denoiser as a stage: `python -m train --stage diffusion`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,6 @@ def open_diffusion(
     if encoder is not None:
         sizes[ENCODER] = encoder
         check_window(encoder, sizes[DENOISER])
-    config = hold_convolutions(config)
     expression = tuple(MOTION_SPACES[space].expression.tolist())
     step = StepConfig(config, sizes, expression)
     parts = trained_parts(step)
@@ -251,15 +250,6 @@ def initial_space(start: Checkpoint) -> tuple[str, MotionStatistics]:
     raise ConfigError(
         f"{start.path} holds no driver of {DENOISER}, whose statistics are needed: convert it again"
     )
-
-
-def hold_convolutions(config: DiffusionConfig) -> DiffusionConfig:
-    """Return the options with the encoder's convolutions held, where it learns."""
-    if config.encoder != "trained":
-        return config
-    # A user may hold other parts as well.
-    hold = tuple(dict.fromkeys([*config.optimizer.hold, f"{ENCODER}.convs"]))
-    return replace(config, optimizer=replace(config.optimizer, hold=hold))
 
 
 def describe_run(

@@ -10,7 +10,7 @@ from jaxportrait.drivers.diffusion import DiffusionDriver
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.media.audio import Audio
 from tests.inputs import babble
-from tests.train.runs import World, losses, weights_of
+from tests.train.runs import QUICK, World, losses, weights_of
 from train.export import Options, export
 
 SIZES = [
@@ -29,7 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def train(world: World, run: str, *options: str) -> tuple[int, str, str]:
     paths = ["--dataset-path", "clips", "--checkpoint", "base"]
     common = ["--stage", "diffusion", "--batch-size", "4", *paths, *INTERVALS]
-    return world.finish(world.command(run, *common, *options))
+    command = world.command(run, *common, *options)
+    return world.finish(command, flags=QUICK)
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from flax import nnx
 
 from jaxportrait.checkpoint import leaves_of
 from jaxportrait.models.parts import build as build_network
-from tests.train.diffusion.worlds import CONFIG, make_batch, step_config
+from tests.train.diffusion.worlds import CONFIG, CONSTANT, make_batch, step_config
 from train.diffusion.config import DenoiserSize, DiffusionLosses
 from train.diffusion.losses import Half, half_terms, transition_term, weigh
-from train.diffusion.stage import diffusion_program, hold_convolutions
+from train.diffusion.stage import diffusion_program
 from train.diffusion.step import (
     DENOISER,
     ENCODER,
@@ -131,7 +131,8 @@ def test_frames_after_an_early_end_change_nothing():
     end = jnp.full_like(draws.end, 7)
     draws = replace(draws, end=end)
 
-    def loss(motion, features) -> np.ndarray:
+    @jax.jit
+    def loss(motion, features):
         changed = {**batch, "motion": motion, "features": features}
         networks = build(step, params)
         halves = predict(networks, changed, draws)
@@ -159,8 +160,12 @@ def test_parts_of_a_batch_give_nearly_the_gradients_of_the_whole():
         halves = predict(networks, *part)
         return total_loss(step, halves)
 
-    value, whole = mean_gradients(loss, params, (batch, draws), 1)
-    mean, parts = mean_gradients(loss, params, (batch, draws), 4)
+    def gradients(count: int):
+        compute = jax.jit(partial(mean_gradients, loss, microbatches=count))
+        return compute(params, (batch, draws))
+
+    value, whole = gradients(1)
+    mean, parts = gradients(2)
     np.testing.assert_allclose(mean, value, rtol=1e-5)
     for name, leaf in whole.items():
         np.testing.assert_allclose(parts[name], leaf, atol=1e-6, err_msg=name)
@@ -185,7 +190,7 @@ def test_training_learns_a_batch():
 
 @pytest.mark.parametrize("encoder", ["frozen", "trained"])
 def test_hubert_is_frozen_or_learns_without_its_convolutions(encoder):
-    config = hold_convolutions(replace(CONFIG, encoder=encoder, batch_size=2))
+    config = replace(CONFIG, encoder=encoder, batch_size=2)
     step = step_config(config)
     weights = encoder_leaves(step)
     frozen = weights if encoder == "frozen" else {}
@@ -213,3 +218,9 @@ def test_sizes_that_cannot_be_are_refused():
         DenoiserSize(frames=20, earlier_frames=11)
     with pytest.raises(ValueError, match="must divide the width"):
         DenoiserSize(width=10, heads=3)
+
+
+def test_convolutions_that_do_not_learn_do_not_decay():
+    decaying = replace(CONSTANT, weight_decay=0.1)
+    with pytest.raises(ConfigError, match=r"weight_decay is 0\.1"):
+        replace(CONFIG, encoder="trained", optimizer=decaying)
