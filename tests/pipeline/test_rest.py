@@ -57,10 +57,12 @@ def test_lips_rest_in_the_silence_that_a_driver_knows():
     rest = find_rest(clip, "mixed", GROUPS)
     others = np.setdiff1d(np.arange(21), upper)
     still = silence.expression[0]
-    assert_array_equal(rest.expression[0, others], still[others])
+    resting = rest.expression[0]
+    assert_array_equal(resting[others], still[others])
     # Eyes and brows rest at their median.
-    distance = rest.expression[0, upper] - still[upper]
-    assert np.abs(distance).min() > 0.1
+    distance = np.abs(resting[upper] - still[upper])
+    least = distance.min()
+    assert least > 0.1
 
 
 def test_live_motion_rests_in_its_first_frame():
