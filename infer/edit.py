@@ -104,6 +104,7 @@ class Options:
             stitching=self.input.stitching,
             crop_scale=self.input.crop_scale,
             face=self.detection.face,
+            box=self.detection.read_box(),
             max_size=self.output.max_size,
             crf=self.output.crf,
             encoder=self.output.encoder,

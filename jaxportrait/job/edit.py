@@ -7,7 +7,7 @@ from typing import Annotated
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.job.events import JobNote, Notify
-from jaxportrait.job.inputs import check_folder, check_inputs_stay
+from jaxportrait.job.inputs import check_face, check_folder, check_inputs_stay
 from jaxportrait.job.request import ClipFile, Networks
 from jaxportrait.job.run import save, send
 from jaxportrait.job.stages import time_stages
@@ -18,6 +18,7 @@ from jaxportrait.job.warnings import (
     uncertain_warning,
 )
 from jaxportrait.media.crop import SOURCE_SCALE
+from jaxportrait.media.faces.box import Box
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import (
     STILLS,
@@ -57,6 +58,7 @@ class EditRequest:
       stitching: by default where the checkpoint has a network for it.
       crop_scale: side of the crop in sides of the face.
       face: number of the face, 0 the largest.
+      box: left, top, width and height in pixels of a box around the face.
       max_size: longest side of the result in pixels.
       crf: constant rate factor of a video.
       encoder: H.264 encoder.
@@ -69,6 +71,7 @@ class EditRequest:
     stitching: bool | None = None
     crop_scale: CropScale = SOURCE_SCALE
     face: Natural | None = None
+    box: Box | None = None
     max_size: VideoSide | None = None
     crf: Quality | None = None
     encoder: Encoder = "auto"
@@ -112,6 +115,7 @@ def run_edit(
     check_output(request, track)
     image = read_image(request.source, request.max_size)
     size = (image.shape[1], image.shape[0])
+    check_face(request, size)
     Encoding.choose(
         choose_container(request.output),
         size=size,
@@ -134,7 +138,10 @@ def run_edit(
             animator = networks
         with stage("encoding the source"):
             portrait = animator.prepare(
-                image, face=request.face, crop_scale=request.crop_scale
+                image,
+                face=request.face,
+                box=request.box,
+                crop_scale=request.crop_scale,
             )
         send(notify, faces_warning(request, portrait))
         send(notify, uncertain_warning(portrait))

@@ -17,7 +17,7 @@ from jaxportrait.driving import (
     open_driving,
     open_head,
 )
-from jaxportrait.job.request import Request
+from jaxportrait.job.request import PictureRequest, Request
 from jaxportrait.media.faces.box import open_box
 from jaxportrait.media.footage import Footage, is_video
 from jaxportrait.media.image import read_image
@@ -176,7 +176,7 @@ def check_crop(request: Request, inputs: Sequence[Driving | None]) -> None:
         )
 
 
-def check_face(request: Request, size: tuple[int, int]) -> None:
+def check_face(request: PictureRequest, size: tuple[int, int]) -> None:
     """Raise a ValueError for a box that does not tell the face.
 
     Args:

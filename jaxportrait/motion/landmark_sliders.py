@@ -43,7 +43,7 @@ MOST_SHUT = 90
 
 @dataclass(frozen=True)
 class Eye:
-    """Keypoints of an eye: its lids, and what lies between them (the iris)."""
+    """Keypoints of an eye: its lids, and between them its iris."""
 
     upper: int
     lower: int
@@ -80,7 +80,7 @@ def landmark_sliders(
 
     Args:
       groups: the keypoints of eyes, brows and lips.
-      points: where they lie in a face, y downwards.
+      points: their positions in a face, y downwards.
     """
     eyes = _find_eyes(groups.eyes, points)
     unit = _face_unit(groups, points)

@@ -178,6 +178,7 @@ def choose_sliders(source: Source, groups: KeypointGroups) -> Sliders:
     if groups == KeypointGroups():
         return PUBLISHED_SLIDERS
     motion = source.motion
+    # Canonical keypoints are turned before they are moved by the expression.
     turned = np.asarray(motion.keypoints) @ matrices_of(np.asarray(motion.pose))
     # In units of the expression, which comes after the turn.
     points = turned + np.asarray(motion.expression)
@@ -194,6 +195,7 @@ def edit_motion(
     count = track.count
     expression = np.zeros((count, KEYPOINTS, 3), np.float32)
     for name in track.numbers:
+        # The others are pose, size and openness.
         if name in sliders:
             expression += sliders[name].offsets(track.number(name))
     pose = np.asarray(source.motion.pose)
@@ -291,6 +293,6 @@ def _opening(track: EditTrack, openness: Openness) -> Opening:
     return Opening(eyes, lips)
 
 
-def _beside(source: tuple[float, ...], wanted: Numbers) -> Float32[np.ndarray, "n r"]:
-    repeated = np.tile(np.array(source, np.float32), (len(wanted), 1))
-    return np.concatenate([repeated, wanted[:, None]], axis=1)
+def _beside(source: tuple[float, ...], target: Numbers) -> Float32[np.ndarray, "n r"]:
+    repeated = np.tile(np.array(source, np.float32), (len(target), 1))
+    return np.concatenate([repeated, target[:, None]], axis=1)

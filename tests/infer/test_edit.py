@@ -70,6 +70,7 @@ def test_keyframes_make_a_video(inputs, keyframes):
         (["--crf", "20"], "crf"),
         (["--crop-scale", "2.5"], "crops nothing: leave out either"),
         (["--eyes-ratio", "0"], "of the source's eyes and lips is not known"),
+        (["--box", "0,0,64,64", "--face", "0"], "a box tells the face"),
         (["--warmup"], "--warmup is for clips of sound"),
     ],
 )
