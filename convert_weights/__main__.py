@@ -14,11 +14,14 @@ from tyro.conf import OmitArgPrefixes, arg
 from convert_weights import ctranslate2
 from convert_weights.bundle import Converted, convert_files, write
 from convert_weights.convert import ConversionError
+from convert_weights.ditto import files as ditto_files
+from convert_weights.ditto.files import DittoFiles
 from convert_weights.joyvasa.files import JoyVASAFiles
 from convert_weights.sources import (
     JOYVASA_FOLDER,
     JOYVASA_MODEL,
     JOYVASA_TEMPLATE,
+    download_ditto,
     download_joyvasa,
     download_liveportrait,
     download_whisper,
@@ -59,14 +62,17 @@ class Published:
       animals: use the animal weights of that folder.
       joyvasa: use JoyVASA's model and template of the folder `JoyVASA` in that folder:
         motion from sound.
+      ditto: use Ditto's network, options and HuBERT of the folder `ditto` in that
+        folder: motion from sound.
       download: first download LivePortrait's published weights into that folder, with
-        --joyvasa JoyVASA's too, and MediaPipe's face mesh into the user's data folder;
+        --joyvasa and --ditto theirs too, and MediaPipe's face mesh into the user's data folder;
         an interrupted download resumes.
     """
 
     pretrained_weights: Annotated[Path | None, arg(metavar="DIR")] = None
     animals: bool = False
     joyvasa: bool = False
+    ditto: bool = False
     download: bool = False
 
 
@@ -90,6 +96,9 @@ class PartFiles:
       joyvasa_template: its `motion_template.pkl`, of the same download.
       joyvasa_positions: positions that the model was trained with, by default
         `constant` as the published one; `sequence` since JoyVASA's commit 74290f6.
+      ditto_model: `lmdm_v0.4_hubert.pth` of Ditto.
+      ditto_options: its `v0.4_hubert_cfg_trt_online.pkl`.
+      ditto_hubert: its `hubert_streaming_fix_kv.onnx`, which encodes sound.
       vgg: torchvision's `vgg19-dcbb9e9d.pth`, for the renderer's perceptual loss; in a
         checkpoint of its own.
     """
@@ -105,6 +114,9 @@ class PartFiles:
     joyvasa_model: Path | None = None
     joyvasa_template: Path | None = None
     joyvasa_positions: Positions | None = None
+    ditto_model: Path | None = None
+    ditto_options: Path | None = None
+    ditto_hubert: Path | None = None
     vgg: Path | None = None
 
 
@@ -140,11 +152,12 @@ def main() -> None:
         with reserve(options.output):
             files = gather(options.published, options.parts)
             joyvasa = find_joyvasa(options.published, options.parts)
-            if not files and joyvasa is None:
+            ditto = find_ditto(options.published, options.parts)
+            if not files and joyvasa is None and ditto is None:
                 raise ConversionError(
                     "nothing to convert: pass --pretrained-weights DIR, or a part's own file"
                 )
-            converted = convert_files(files, options.parts.statistics, joyvasa)
+            converted = convert_files(files, options.parts.statistics, joyvasa, ditto)
             write(
                 converted,
                 options.output,
@@ -180,9 +193,10 @@ def find_folder(published: Published) -> dict[str, Path]:
     """
     folder = published.pretrained_weights
     if folder is None:
-        if published.download or published.animals or published.joyvasa:
+        uses = (published.download, published.animals, published.joyvasa)
+        if any(uses) or published.ditto:
             raise ConversionError(
-                "--download, --animals and --joyvasa need --pretrained-weights DIR, the folder that they mean"
+                "--download, --animals, --joyvasa and --ditto need --pretrained-weights DIR, the folder that they mean"
             )
         return {}
     # Downloaded into the same folder that is searched next.
@@ -190,6 +204,8 @@ def find_folder(published: Published) -> dict[str, Path]:
         remarks = [download_liveportrait(folder, animals=published.animals)]
         if published.joyvasa:
             remarks.append(download_joyvasa(folder))
+        if published.ditto:
+            remarks.append(download_ditto(folder))
         for remark in filter(None, remarks):
             print(f"note: {remark}", file=sys.stderr)
         fetch_faces()
@@ -231,6 +247,32 @@ def find_joyvasa(published: Published, single: PartFiles) -> JoyVASAFiles | None
             "JoyVASA's model and its template belong together: pass --joyvasa-model and --joyvasa-template"
         )
     return JoyVASAFiles(model, template, single.joyvasa_positions or "constant")
+
+
+def find_ditto(published: Published, single: PartFiles) -> DittoFiles | None:
+    """Return Ditto's files, if they are asked for.
+
+    Raises:
+      ConversionError: one of the three is missing.
+    """
+    paths = {
+        ditto_files.MODEL_FILE: single.ditto_model,
+        ditto_files.OPTIONS_FILE: single.ditto_options,
+        ditto_files.HUBERT_FILE: single.ditto_hubert,
+    }
+    if published.ditto and published.pretrained_weights is not None:
+        folder = published.pretrained_weights / ditto_files.FOLDER
+        # A file that is named wins over that of the folder.
+        paths = {name: path or folder / name for name, path in paths.items()}
+    model, options, hubert = paths.values()
+    if model is None and options is None and hubert is None:
+        return None
+    if model is None or options is None or hubert is None:
+        raise ConversionError(
+            "Ditto's network, its options and its HuBERT belong together: pass --ditto-model, --ditto-options and "
+            "--ditto-hubert"
+        )
+    return DittoFiles(model, options, hubert)
 
 
 def find_whisper(name: str, folder: Path) -> Path:

@@ -19,6 +19,7 @@ from convert_weights.convert import (
     unwrapped,
 )
 from convert_weights.ctranslate2 import read_whisper
+from convert_weights.ditto.files import DittoFiles, check_hubert, read_character
 from convert_weights.joyvasa.files import JoyVASAFiles, read_model, read_template
 from convert_weights.networks import KEY_MAPS
 from convert_weights.networks.base import TensorShapes
@@ -36,12 +37,15 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
 )
 from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.ditto import DittoDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import RENDERER, abstract, kind_of
 from jaxportrait.motion.space import EXPRESSION, MOTION_SPACES, MotionStatistics
 
 JOYVASA = "joyvasa"
 """Name of JoyVASA's driver in a checkpoint."""
+DITTO = "ditto"
+"""Name of Ditto's driver in a checkpoint."""
 AGREEMENT = 1e-5
 """Largest difference between the statistics of a transformer and of a file, as a share
 of the deviation."""
@@ -64,6 +68,7 @@ class Converted:
       ignored: part -> name of a tensor that is not converted -> reason.
       statistics: mean and deviation of the flow transformer's motion.
       drivers: name -> driver.
+      files: name -> file that is no array.
     """
 
     configs: dict[str, Any] = field(default_factory=dict)
@@ -71,12 +76,14 @@ class Converted:
     ignored: dict[str, dict[str, str]] = field(default_factory=dict)
     statistics: MotionStatistics | None = None
     drivers: dict[str, DriverEntry] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
 
 
 def convert_files(
     files: Mapping[str, Path],
     statistics: Path | None = None,
     joyvasa: JoyVASAFiles | None = None,
+    ditto: DittoFiles | None = None,
 ) -> Converted:
     """Convert each file to its parts.
 
@@ -84,6 +91,7 @@ def convert_files(
       files: source (see `sources.PARTS`) -> file.
       statistics: a `statistic.pt`, {mean, std} over the whole expression.
       joyvasa: the two files of JoyVASA.
+      ditto: the three files of Ditto.
 
     Raises:
       ConversionError: a file does not fit; the message has all misfits of the first.
@@ -112,6 +120,8 @@ def convert_files(
         converted.drivers[DRIVER] = driver
     if joyvasa is not None:
         _add_joyvasa(converted, joyvasa)
+    if ditto is not None:
+        _add_ditto(converted, ditto)
     return converted
 
 
@@ -136,7 +146,9 @@ def write(
         contents = Contents(crop, converted.configs, converted.drivers)
     except ValueError as error:
         raise ConversionError(f"the parts do not belong together: {error}") from error
-    save_checkpoint(output, contents, converted.params, overwrite=overwrite)
+    save_checkpoint(
+        output, contents, converted.params, files=converted.files, overwrite=overwrite
+    )
     return contents
 
 
@@ -223,6 +235,22 @@ def _add_joyvasa(converted: Converted, files: JoyVASAFiles) -> None:
         name = f"{files.model} [{part}]"
         _add(converted, part, model.tensors, model.metadata, name)
     converted.drivers[JOYVASA] = DriverEntry(DiffusionDriverConfig(), statistics)
+
+
+def _add_ditto(converted: Converted, files: DittoFiles) -> None:
+    """Add the parts of Ditto's network, its graph, and the driver that they are."""
+    driver = DittoDriverConfig()
+    # The small files first: a wrong one is found at once.
+    character = read_character(files.options)
+    converted.files[driver.features] = check_hubert(files.hubert)
+    network = convert_files({driver.network: files.model})
+    converted.configs |= network.configs
+    converted.params |= network.params
+    converted.ignored |= network.ignored
+    converted.configs[driver.character] = character.config
+    converted.params[driver.character] = character.leaves
+    converted.ignored[driver.character] = {}
+    converted.drivers[DITTO] = DriverEntry(driver)
 
 
 def _statistics(converted: Converted, path: Path | None) -> MotionStatistics | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from convert_weights.convert import ConversionError
+from convert_weights.ditto import files as ditto_files
 from convert_weights.tensors import first_line
 from jaxportrait.whole import write_whole
 
@@ -128,6 +129,14 @@ def download_joyvasa(folder: Path) -> str | None:
     `_download`."""
     needed = [JOYVASA_MODEL, JOYVASA_TEMPLATE]
     return _download(JOYVASA_REPOSITORY, folder / JOYVASA_FOLDER, needed, needed)
+
+
+def download_ditto(folder: Path) -> str | None:
+    """Fetch Ditto's network, options and graph into its folder within `folder`; see
+    `_download`."""
+    needed = [ditto_files.MODEL_FILE, ditto_files.OPTIONS_FILE, ditto_files.HUBERT_FILE]
+    place = folder / ditto_files.FOLDER
+    return _download(ditto_files.REPOSITORY, place, needed, needed)
 
 
 def _download(

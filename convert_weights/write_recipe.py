@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from convert_weights.joyvasa.recipe import JoyVASARecipe, write_joyvasa
 from convert_weights.recipe import Recipe, write_checkpoints
 from jaxportrait.console.errors import exit_on_error
@@ -45,6 +46,9 @@ def main() -> None:
         joyvasa = options.golden / "joyvasa"
         if joyvasa.is_dir():
             write_joyvasa(JoyVASARecipe(joyvasa), options.size, options.output)
+        ditto = options.golden / "ditto"
+        if ditto.is_dir():
+            write_ditto(DittoRecipe(ditto), options.size, options.output)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.ditto.recipe import DittoRecipe
+from convert_weights.ditto.recipe import ANGLES, DittoRecipe, read_video
 from convert_weights.outputs import Outputs
 from jaxportrait.drivers.ditto_condition import (
     Face,
@@ -18,7 +18,7 @@ from jaxportrait.media.faces.eyeballs import (
     eye_openness,
     eyeball_offsets,
 )
-from jaxportrait.motion.binned import BINS, smooth_frames
+from jaxportrait.motion.binned import smooth_frames
 
 # The cases are described in tests/golden/ditto/README.md: source, emotion, first frame,
 # frames.
@@ -38,7 +38,6 @@ CASES: dict[str, tuple[str, Any, int, int]] = {
 VIDEO_FRAMES = 5
 SMOOTHED_FRAMES = 9
 SMOOTHED_WIDTH = 5
-ANGLES = ("pitch", "yaw", "roll")
 
 
 def run_conditions(recipe: DittoRecipe) -> Outputs:
@@ -78,22 +77,6 @@ def read_faces(recipe: DittoRecipe, mesh: np.ndarray) -> dict[str, Face]:
         "video_first": video.first(),
         "character": Face(openness[1:2], eyeballs[1:2], keypoints[1]),
     }
-
-
-def read_video(recipe: DittoRecipe, name: str, count: int) -> dict[str, np.ndarray]:
-    """Return the motion of a picture or video of the recipe by its published names."""
-    video = {
-        "scale": recipe.input(f"{name}/scale", (count, 1, 1), 0.05, 1.3),
-        "t": recipe.input(f"{name}/t", (count, 1, 3), 0.05),
-        "exp": recipe.input(f"{name}/exp", (count, 1, 63), 0.02),
-        "kp": recipe.input(f"{name}/kp", (count, 1, 63), 0.3),
-    }
-    for angle in ANGLES:
-        video[angle] = recipe.input(f"{name}/{angle}", (count, 1, BINS), 1.5)
-    # The character's head is smaller.
-    if name == "character":
-        video["scale"] = video["scale"] * np.float32(0.8)
-    return video
 
 
 def reference_of(video: dict[str, np.ndarray]) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from convert_weights.ditto.conditions import read_video, reference_of
-from convert_weights.ditto.recipe import DittoRecipe
+from convert_weights.ditto.conditions import reference_of
+from convert_weights.ditto.recipe import DittoRecipe, read_video
 from convert_weights.outputs import Outputs
 from jaxportrait.drivers.ditto_condition import (
     NEUTRAL,

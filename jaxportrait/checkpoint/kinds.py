@@ -59,6 +59,7 @@ DRIVERS: dict[str, DriverKind] = {
     "diffusion": DriverKind(
         "jaxportrait.drivers.diffusion", "DiffusionDriverConfig", "load_diffusion"
     ),
+    "ditto": DriverKind("jaxportrait.drivers.ditto", "DittoDriverConfig", "load_ditto"),
 }
 """Kind -> driver. A new driver is one file and one row here."""
 

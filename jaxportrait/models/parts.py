@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jaxportrait.models.appearance import AppearanceConfig, AppearanceExtractor
+from jaxportrait.models.character import Character, CharacterConfig
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
 from jaxportrait.models.generator import Generator, GeneratorConfig
 from jaxportrait.models.hubert import HubertConfig, HubertEncoder
@@ -58,6 +59,7 @@ NETWORKS: dict[str, Network] = {
     "flow_transformer": Network(FlowTransformerConfig, FlowTransformer, "driver"),
     "motion_diffusion": Network(MotionDiffusionConfig, MotionDiffusion, "driver"),
     "lmdm": Network(LMDMConfig, LMDM, "driver"),
+    "character": Network(CharacterConfig, Character, "driver"),
     "vgg": Network(VGGConfig, VGG, "training"),
 }
 """Kind -> network."""

@@ -1,0 +1,319 @@
+"""Ditto's network as a driver of whole clips: a voice -> head, lips, eyes and blinks.
+
+Source: Ditto. It samples windows one after the other and hands a frame from each to the
+next; here they overlap by half and are made together.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Float32
+
+from jaxportrait.checkpoint import Checkpoint, CheckpointError
+from jaxportrait.drivers.base import frame_count
+from jaxportrait.drivers.ditto_condition import TAIL_WIDTH, Face, condition_tail
+from jaxportrait.drivers.ditto_original import (
+    Progress,
+    PublishedWindows,
+    make_offline,
+)
+from jaxportrait.drivers.ditto_program import (
+    GuidedLMDM,
+    encode_null,
+    sample_fused,
+    sample_window,
+)
+from jaxportrait.drivers.sampling import MotionSampling, check_windows
+from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
+from jaxportrait.features.base import AudioFeatures
+from jaxportrait.features.chunks import published_count
+from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
+from jaxportrait.media.audio import Audio
+from jaxportrait.models.character import CharacterConfig
+from jaxportrait.models.lmdm import LMDM, LMDMConfig, MotionCondition
+from jaxportrait.motion.binned import BINNED_WIDTH, smooth_pose, unbin_motion
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.ranges import Guidance, check_ranges
+
+WINDOWS = ("fused", "original")
+FPS = 25.0
+STEPS = 50
+"""Steps of sampling by default: the published number for whole clips."""
+PUBLISHED_OVERLAP = 10
+"""Frames that two published windows of a whole clip share."""
+
+
+@dataclass(frozen=True)
+class DittoDriverConfig:
+    """A driver that samples motion from sound with Ditto's network.
+
+    Attributes:
+      features: name of the file that encodes sound, an ONNX graph.
+      network: the part that makes the motion.
+      character: the part that holds the face whose motion it makes.
+      cfg_scale: default scale of classifier-free guidance.
+    """
+
+    features: str = "hubert.onnx"
+    network: str = "lmdm"
+    character: str = "character"
+    cfg_scale: Guidance = 2.0
+
+    @property
+    def fps(self) -> float:
+        return FPS
+
+    @property
+    def moves_head(self) -> bool:
+        return True
+
+    @property
+    def motion_part(self) -> str:
+        """Name of the part that makes the motion."""
+        return self.network
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def check(
+        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
+    ) -> None:
+        """Raise a CheckpointError unless the driver fits its parts."""
+        network = parts.get(self.network)
+        if not isinstance(network, LMDMConfig):
+            raise CheckpointError(
+                f"it names the network {self.network}, which is not among the parts: add it"
+            )
+        if not isinstance(parts.get(self.character), CharacterConfig):
+            raise CheckpointError(
+                f"it names the character {self.character}, which is not among the parts: add it"
+            )
+        if network.motion_width != BINNED_WIDTH:
+            raise CheckpointError(
+                f"its network makes {network.motion_width} values a frame: it must make {BINNED_WIDTH}"
+            )
+        if network.condition_width <= TAIL_WIDTH:
+            raise CheckpointError(
+                f"its network reads {network.condition_width} values a frame, and {TAIL_WIDTH} of them are no sound: "
+                "it must read more"
+            )
+
+
+@dataclass(frozen=True)
+class DittoDriver:
+    """Ditto's network over whole clips.
+
+    Attributes:
+      network: the LMDM.
+      null: its condition of no condition, computed once.
+      features: the audio features that it reads.
+      face: the face whose motion it makes.
+      emotions: a vector a frame, played again and again.
+      reference: the face's first frame, which precedes the first window.
+      limits: smallest and largest value of each number of motion.
+      cfg_scale: guidance where `sampling` has none.
+      sampling: options of the sampling.
+      full_precision: whether products have full float32 factors, which accelerators
+        round by default.
+    """
+
+    network: LMDM
+    null: MotionCondition
+    features: AudioFeatures
+    face: Face
+    emotions: Float32[np.ndarray, "m 8"]
+    reference: Float32[np.ndarray, " 265"]
+    limits: Float32[np.ndarray, "2 265"]
+    cfg_scale: float
+    sampling: MotionSampling = field(default_factory=MotionSampling)
+    full_precision: bool = False
+
+    @property
+    def fps(self) -> float:
+        return FPS
+
+    @property
+    def latency(self) -> float:
+        return inf
+
+    @property
+    def moves_head(self) -> bool:
+        return True
+
+    @property
+    def guidance(self) -> float:
+        """The scale of guidance in use."""
+        scale = self.sampling.cfg_scale
+        return self.cfg_scale if scale is None else scale
+
+    @property
+    def steps(self) -> int:
+        """Steps of the diffusion in use."""
+        return self.sampling.steps or STEPS
+
+    def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
+        """Return the motion of a clip of sound; silence follows it.
+
+        Motion is counted from its first frame. "original" windows are the published
+        ones, whose noise comes from the seed here.
+        """
+        length = frame_count(input.duration, FPS) if frames is None else frames
+        if self.sampling.windows == "original":
+            motion = self.sample_original(input, seed=seed)
+        else:
+            motion = smooth_pose(self.sample_fused(input, length, seed=seed))
+        clipped = np.clip(motion, self.limits[:1], self.limits[1:])
+        space = MOTION_SPACES["face"]
+        clip = MotionClip.from_values(unbin_motion(clipped), space, FPS)
+        clip = clip[:length].pad(length)
+        return replace(clip, rest=clip[:1])
+
+    def sample_fused(
+        self, audio: Audio, frames: int, *, seed: int
+    ) -> Float32[np.ndarray, "frames 265"]:
+        """Return the motion of windows that overlap by half and are made together."""
+        plan, count = plan_windows(frames, self.network.config, "fused")
+        values = self.condition(audio, frames)
+        # The last frame is repeated to the end of the last window.
+        rows = np.minimum(np.arange(plan.frames), frames - 1)
+        return self._sample(values[rows], count, plan, seed)[:frames]
+
+    def sample_original(
+        self, audio: Audio, *, seed: int
+    ) -> Float32[np.ndarray, "frames 265"]:
+        """Return the motion of the published windows of a whole clip.
+
+        As published, the noise of the steps is the same in every window.
+        """
+        config = self.network.config
+        windows = PublishedWindows(config.frames, PUBLISHED_OVERLAP)
+        key = jax.random.key(seed)
+        shape = (config.frames, config.motion_width)
+        fresh = jax.random.normal(key, (self.steps, *shape))
+
+        def sample(progress: Progress, values: np.ndarray, _: int) -> np.ndarray:
+            window_key = jax.random.fold_in(key, progress.windows)
+            with self.products():
+                motion = sample_window(
+                    self._model(),
+                    jnp.asarray(values),
+                    jnp.asarray(progress.earlier),
+                    jax.random.normal(window_key, shape),
+                    fresh,
+                    steps=self.steps,
+                    guided=self.guidance > 1,
+                )
+            return np.asarray(motion)
+
+        frames = published_count(audio.sample_count)
+        values = self.condition(audio, frames)
+        _, motion = make_offline(windows, values, self.reference, sample)
+        return motion
+
+    def condition(
+        self, audio: Audio, frames: int
+    ) -> Float32[np.ndarray, "frames 1103"]:
+        """Return the frames of the condition: features of the sound, emotion, face."""
+        features = self.features.encode(audio.stream, frames)
+        tail = condition_tail(self.face, self.emotions, 0, frames)
+        return np.concatenate([features, tail], axis=1)
+
+    def with_sampling(self, sampling: MotionSampling) -> "DittoDriver":
+        """Return this driver with other options; raise an OptionError for windows that
+        it does not have."""
+        check_windows(sampling.windows, WINDOWS, "Ditto's network")
+        return replace(self, sampling=sampling)
+
+    def warm_up(self, frames: int) -> None:
+        """Compile what clips of up to so many frames need."""
+        config = self.network.config
+        if self.sampling.windows == "original":
+            sound = Audio.from_samples(np.zeros(1, np.float32), 16_000)
+            self.sample_original(sound, seed=0)
+            return
+        for plan in plans_up_to(frames, config, "fused"):
+            values = np.zeros((plan.frames, config.condition_width), np.float32)
+            # Without windows, the program is compiled and loops over nothing.
+            self._sample(values, 0, plan, seed=0)
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which programs are traced with the precision of this
+        driver's products."""
+        if self.full_precision:
+            return jax.default_matmul_precision("highest")
+        return nullcontext()
+
+    def _model(self) -> GuidedLMDM:
+        guidance = jnp.asarray(self.guidance, jnp.float32)
+        return GuidedLMDM(self.network, self.null, guidance)
+
+    def _sample(
+        self,
+        values: Float32[np.ndarray, "frames v"],
+        count: int,
+        plan: WindowPlan,
+        seed: int,
+    ) -> Float32[np.ndarray, "frames 265"]:
+        """Return the motion of the plan's first `count` windows."""
+        with self.products():
+            motion = sample_fused(
+                self._model(),
+                jnp.asarray(values),
+                jnp.asarray(self.reference),
+                jax.random.key(seed),
+                jnp.asarray(count),
+                plan=plan,
+                steps=self.steps,
+                # Static: without guidance the program has half the rows.
+                guided=self.guidance > 1,
+            )
+        return np.asarray(motion)
+
+
+def load_ditto(
+    checkpoint: Checkpoint,
+    *,
+    name: str | None = None,
+    dtype: DTypeLike = jnp.float32,
+    full_precision: bool = False,
+) -> DittoDriver:
+    """Load Ditto's network of a checkpoint, its character and the graph that encodes
+    sound.
+
+    Args:
+      name: name of the checkpoint's driver; by default the only one.
+      dtype: compute dtype of the network; audio features are always float32.
+      full_precision: see `DittoDriver`.
+
+    Raises:
+      CheckpointError: the driver or a part of it is missing, or damaged.
+    """
+    config = checkpoint.driver(name).config
+    checkpoint.require([config.network, config.character])
+    if config.features not in checkpoint.files:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.path} holds no file {config.features}, which encodes sound: convert it again"
+        )
+    network = checkpoint.network(config.network, dtype=dtype)
+    character = checkpoint.leaves(config.character)
+    width = network.config.condition_width - TAIL_WIDTH
+    encoder = OnnxEncoder(checkpoint.files[config.features], width)
+    return DittoDriver(
+        network,
+        encode_null(network),
+        ChunkFeatures(encoder, width=width),
+        Face(character["openness"], character["eyeballs"], character["keypoints"]),
+        character["emotions"],
+        character["reference"],
+        character["limits"],
+        config.cfg_scale,
+        full_precision=full_precision,
+    )
