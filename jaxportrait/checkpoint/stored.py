@@ -62,11 +62,10 @@ def read_items(path: Path) -> Items:
                 statistics = _restore(
                     reader, path, STATISTICS, ocp.args.PyTreeRestore()
                 )
-        with damage_named(path, PARAMS):
-            arrays = reader.metadata(path).item_metadata[PARAMS]
-            if arrays is None:
-                raise ValueError("its _METADATA is missing or empty")
-            shapes = {part: flatten(tree) for part, tree in arrays.tree.items()}
+    with damage_named(path, PARAMS):
+        # By the handler itself: a reader of the folder would warn of `files`.
+        arrays = ocp.PyTreeCheckpointHandler().metadata(path / PARAMS)
+        shapes = {part: flatten(tree) for part, tree in arrays.tree.items()}
     return Items(config, statistics, shapes)
 
 

@@ -128,7 +128,10 @@ def test_the_only_driver_needs_no_name_and_several_are_listed(tmp_path):
     save_untrained(tmp_path / "both", Contents(parts=parts, drivers=drivers))
     both = open_checkpoint(tmp_path / "both")
     assert both.driver("other").config.transformer == "other"
-    with pytest.raises(CheckpointError, match="several drivers, one, other: name one"):
+    with pytest.raises(
+        CheckpointError,
+        match="several drivers, one, other: choose the driver by its name",
+    ):
         both.driver()
     with pytest.raises(CheckpointError, match=r"no driver third \(it has: one, other"):
         both.driver("third")
