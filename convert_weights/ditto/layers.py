@@ -75,7 +75,7 @@ def noise_between(inputs: LayerInputs, clean: Array) -> Array:
     # One factor a row, against frames and values.
     bars = alpha_bars()[np.asarray(inputs.time)]
     from_state, from_clean = noise_factors(bars[:, None, None])
-    return from_state * inputs.motion - from_clean * clean
+    return jnp.asarray(from_state) * inputs.motion - jnp.asarray(from_clean) * clean
 
 
 def run_conditional(network: LMDM, inputs: LayerInputs) -> dict[str, Array]:

@@ -114,13 +114,14 @@ def run_sequences(recipe: DittoRecipe, network: LMDM, size: str) -> Outputs:
 
 def read_windows(case: dict[str, Any], length: int) -> PublishedWindows:
     options = case["options"]
-    continued = options.get("fix_kp_cond_dim") or (0, 0)
+    # A case without a range continues no value after a reset.
+    first, stop = options.get("fix_kp_cond_dim") or (0, 0)
     return PublishedWindows(
         length,
         case["overlap"],
         live=case["mode"] == "online",
         reset_every=options.get("fix_kp_cond", 0),
-        continued=tuple(continued),
+        continued=(first, stop),
         smoothing=options.get("smo_k_d", 3),
     )
 

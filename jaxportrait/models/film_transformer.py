@@ -75,6 +75,7 @@ class RotaryAttention(nnx.Module):
         """Return one third of the joint projection."""
         columns = slice(third * self.width, (third + 1) * self.width)
         kernel = self.qkv.kernel[...][:, columns].astype(x.dtype)
+        assert self.qkv.bias is not None
         bias = self.qkv.bias[...][columns].astype(x.dtype)
         projected = x @ kernel + bias[None, None]
         return projected.reshape(*x.shape[:2], self.heads, -1)

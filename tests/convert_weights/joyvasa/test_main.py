@@ -51,7 +51,7 @@ def test_joyvasa_is_used_where_it_is_asked_for(model_files):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--joyvasa"], "--joyvasa need --pretrained-weights DIR"),
+        (["--joyvasa"], "--joyvasa and --ditto need --pretrained-weights DIR"),
         (["--joyvasa-model", "m.pt"], "belong together: pass --joyvasa-model and"),
         (["--joyvasa-template", "t.pkl"], "belong together: pass --joyvasa-model and"),
         (
