@@ -97,6 +97,7 @@ class OriginalModel:
         tensors = {name: torch.from_numpy(value) for name, value in state.items()}
         # PyTorch accepts the old names of weight norm.
         self.model.load_state_dict(tensors, strict=False)
+        # Without dropout, as its program runs it.
         self.model.eval()
 
     def encode(self, samples: np.ndarray) -> Callable[[], object]:

@@ -233,6 +233,7 @@ def find_joyvasa(published: Published, single: PartFiles) -> JoyVASAFiles | None
     template = single.joyvasa_template
     if published.joyvasa and published.pretrained_weights is not None:
         folder = published.pretrained_weights / JOYVASA_FOLDER
+        # A file that is named wins over that of the folder.
         model = model or folder / JOYVASA_MODEL
         template = template or folder / JOYVASA_TEMPLATE
     if model is None and template is None:

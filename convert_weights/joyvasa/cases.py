@@ -109,6 +109,7 @@ def drive_animal(
         driving_option="expression-friendly",
         driving_multiplier=case["driving_multiplier"],
     )
+    # The published pipeline stitches animals by the network of humans.
     stitching = networks["stitching"] if case["flag_stitching"] else None
     return drive(
         source,

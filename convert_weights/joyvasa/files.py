@@ -117,6 +117,7 @@ def read_model(files: JoyVASAFiles) -> dict[str, Model]:
         raise ConversionError(
             f"{name} has no tensor {ENCODER}*: pass JoyVASA's motion generator, which holds its HuBERT"
         )
+    # Before anything is converted: a misfit here is another kind of model.
     frames = check_tables(denoiser, name)
     return {
         "hubert": Model(
@@ -207,6 +208,7 @@ def check_tables(tensors: Tensors, name: str) -> int:
     for theirs, ours in SCHEDULE.items():
         stored = _table(tensors, f"diffusion_sched.{theirs}", name)
         _check_table(stored, getattr(schedule, ours), f"{name}: {theirs}")
+    # The mask spans the earlier frames and those of the window.
     start = _table(tensors, "start_motion_feat", name)
     return len(mask) - start.shape[1]
 
@@ -256,6 +258,7 @@ def check_template(content: Any, path: Path) -> dict[str, np.ndarray]:
     Raises:
       ConversionError: they are not those of a template.
     """
+    # All 45 arrays are there, though the motion needs twelve of them.
     widths = {
         f"{moment}_{value}": width
         for moment in TEMPLATE_MOMENTS

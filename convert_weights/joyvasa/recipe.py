@@ -61,6 +61,7 @@ class JoyVASARecipe(Recipe):
         state = {}
         for key, shape in self.components[component]["tensors"].items():
             state[key] = self._draw(component, key, tuple(shape))
+        # Tables are no draws: the real ones take their places.
         schedule = cosine_schedule(len(state["diffusion_sched.betas"]) - 1)
         for theirs, ours in SCHEDULE.items():
             state[f"diffusion_sched.{theirs}"] = getattr(schedule, ours)
@@ -134,6 +135,7 @@ def write_joyvasa(
         spelled(key, spelling): torch.from_numpy(value) for key, value in state.items()
     }
     # The published options: some of them are not those of the tensors.
+    # A path is the one object of a file that is neither number nor text.
     options = Namespace(
         n_layers=6, n_heads=8, use_indicator=True, data_root=PosixPath("data")
     )

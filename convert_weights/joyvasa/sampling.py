@@ -125,6 +125,7 @@ def sampler(
     def sample(
         guidance: float, *, guided: bool, count: int, flexibility: float = 0.0
     ) -> AnyArray:
+        # Some of the steps end on the way from noise to motion.
         steps = ancestral_steps(schedule, flexibility)
         steps = jax.tree.map(lambda leaf: jnp.asarray(leaf[:count]), steps)
         return run(network, steps, jnp.asarray(guidance), guided=guided)[None]
@@ -137,6 +138,7 @@ def run_sequence(recipe: JoyVASARecipe, driver: DiffusionDriver, size: str) -> O
     samples = golden_waveform(recipe, SEQUENCE_SECONDS[size])
     sound = Audio.from_samples(samples, SAMPLE_RATE)
     noise = golden_noise(recipe, driver, size)
+    # Programs are traced within, and so have products of full float32 factors.
     with jax.default_matmul_precision("highest"):
         motion, frames = driver.sample_original(sound, noise)
     yield f"{size}/sequence/coefficients", motion[None]

@@ -85,6 +85,7 @@ class WaveformFeatures:
 
         Windows lie end to end, and silence fills the last one.
         """
+        # So that no features have their width, too.
         encoded = [np.zeros((0, self.width), np.float32)]
         windows = -(-count // self.window)
         encoded += self.encode_windows(stream, self.window, windows)
@@ -113,6 +114,7 @@ class WaveformFeatures:
                 missing -= chunk.size
             buffer = np.concatenate(pieces)
             yield self.encode_window(buffer[:size])
+            # The next window may read the rest again.
             buffer = buffer[hop * SAMPLES_PER_FEATURE :]
 
     def encode_window(
@@ -151,6 +153,7 @@ class WaveformFeatures:
         # Features that earlier chunks completed.
         emitted = max(0, state.hops * self.hop - self.lookahead)
         missing = max(0, count - emitted)
+        # Rounded up to whole hops.
         hops = -(-(count + self.lookahead) // self.hop) - state.hops
         length = max(0, hops) * self.hop * SAMPLES_PER_FEATURE
         features, _ = self.step(state, np.zeros(length, np.float32))

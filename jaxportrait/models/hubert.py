@@ -113,6 +113,7 @@ class ChannelNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(channels))
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+        # In float32 whatever the dtype: thousands of values are added.
         values = x.astype(jnp.float32)
         mean = values.mean(axis=1, keepdims=True)
         centred = values - mean
@@ -161,6 +162,7 @@ class HubertBlock(nnx.Module):
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+        # Norms stand after the sums, unlike in Whisper.
         x = self.attention_norm(x + self.attention(x))
         hidden = nnx.gelu(self.expand(x), approximate=False)
         return self.mlp_norm(x + self.project(hidden))
@@ -214,6 +216,7 @@ class HubertEncoder(nnx.Module):
 
     def convolve(self, samples: Float[Array, "n s"]) -> Float[Array, "n t channels"]:
         """Return what the convolutions over samples make."""
+        # (n, s) -> (n, s, 1): a sound has one channel.
         x = samples.astype(self.dtype)[..., None]
         for conv in self.convs:
             x = conv(x)

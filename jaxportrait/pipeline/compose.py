@@ -144,6 +144,7 @@ def _compose_joyvasa(
     """
     still = source.motion
     driven = _add_since_rest(source, motion, rest)
+    # A row a keypoint, for x, y and z.
     lips = np.zeros((KEYPOINTS, 1), bool)
     lips[list(groups.lips)] = True
     expression = still.expression
