@@ -82,7 +82,7 @@ class MotionRecipe(FaceRecipe):
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     batch_size: BatchSize = 16
     lips: LipSource = "auto"
-    same_face: Positive = 0.1
+    same_face: Positive = 0.03
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -24,8 +24,10 @@ FAR_REACH = 15
 LEAST_LAG = 5
 """Readings of lag from which a sound counts as shifted. The best lags of people who talk
 lie between -3 and 2."""
-LAG_PERCENTILE = 99.8
+LAG_PERCENTILE = 95
 """Percentile of the wrong pairs' scores, over all lags, that a shifted sound reaches."""
+LAG_SHARE = 0.6
+"""Share of the median score of pieces that pass, which a shifted sound reaches too."""
 LAG_SPREAD = 1
 """Readings by which the lags of a clip's pieces may differ from a constant one."""
 FOLDS = 5
@@ -37,7 +39,7 @@ LEAST_AREA = 0.75
 judge a clip."""
 MOST_FITTED = 360
 """Most pieces that a regression is fitted to: an hour."""
-WRONG_PAIRS = 20
+WRONG_PAIRS = 10
 """Wrong pairs of each piece."""
 CANDIDATES = 200
 """Pieces among which the wrong pairs of a piece are chosen."""
@@ -145,8 +147,7 @@ def judge_pieces(
     area = area_under_curve(right, wrong)
     threshold = float(np.percentile(wrong, percentile))
     clips = _by_clip(pieces)
-    # far lags offer more chances to a wrong pair
-    least = float(np.percentile(wrong_curves.max(axis=1), LAG_PERCENTILE))
+    least = _least_lagged(right, wrong_curves, threshold)
     lags = _constant_lags(pieces, predictions, curves, clips, least)
     lagged = {
         clip: float(curves[clips[clip], FAR_REACH + lag].mean())
@@ -162,6 +163,20 @@ def judge_pieces(
     return Verdict(
         lips, folds, refusal, scores, right, wrong, area, threshold, lags, lagged
     )
+
+
+def _least_lagged(
+    right: Float64[np.ndarray, " n"],
+    wrong_curves: Float64[np.ndarray, "m lags"],
+    threshold: float,
+) -> float:
+    """Return the score that a shifted sound reaches at its lag: more than wrong pairs,
+    to which far lags offer more chances, and near to that of pieces that pass."""
+    chance = float(np.percentile(wrong_curves.max(axis=1), LAG_PERCENTILE))
+    passing = right[right >= threshold]
+    if not passing.size:
+        return chance
+    return max(chance, LAG_SHARE * float(np.median(passing)))
 
 
 def near(curves: Float64[np.ndarray, "n lags"]) -> Float64[np.ndarray, " n"]:

@@ -75,8 +75,12 @@ def mixed() -> list[Piece]:
     return pieces
 
 
-def test_wrong_sound_scores_below_the_threshold_and_right_sound_above(mixed):
-    verdict = judge(mixed)
+@pytest.fixture(scope="module")
+def verdict(mixed) -> Verdict:
+    return judge(mixed)
+
+
+def test_wrong_sound_scores_below_the_threshold_and_right_sound_above(mixed, verdict):
     assert verdict.is_on
     below = {
         clip for clip, score in verdict.scores.items() if score < verdict.threshold
@@ -93,10 +97,11 @@ def test_wrong_sound_scores_below_the_threshold_and_right_sound_above(mixed):
     assert np.mean(verdict.wrong >= verdict.threshold) == pytest.approx(0.1, abs=0.01)
 
 
-def test_a_part_of_the_pieces_can_be_fitted(mixed):
-    verdict = judge(mixed, step=2)
-    assert verdict.is_on
-    assert verdict.scores != judge(mixed).scores
+def test_a_part_of_the_pieces_can_be_fitted(mixed, verdict):
+    half = judge(mixed, step=2)
+    assert half.is_on
+    assert half.scores.keys() == verdict.scores.keys()
+    assert half.scores != verdict.scores
     assert fitted_step(60 * 60) == 1
     assert fitted_step(10 * 60 * 60) == 10
 
