@@ -172,9 +172,12 @@ def test_parts_of_a_batch_give_nearly_the_gradients_of_the_whole():
 
 
 def test_training_learns_a_batch():
-    step = step_config()
+    fast = replace(CONSTANT, learning_rate=1e-2)
+    step = step_config(replace(CONFIG, optimizer=fast))
     state = state_of(step)
+    # Every value of every frame is 1, which is soon known.
     batch = make_batch(step)
+    batch["motion"] = jnp.ones_like(batch["motion"])
     update = jax.jit(partial(train_step, step, {}))
     key = jax.random.key(0)
     losses = []
@@ -184,7 +187,7 @@ def test_training_learns_a_batch():
     # Steps of the diffusion differ, so that single losses say little.
     start = np.mean(losses[:10])
     end = np.mean(losses[-10:])
-    assert end < 0.9 * start
+    assert end < 0.5 * start
     assert {"gradient_norm", "learning_rate"} < metrics.keys()
 
 
