@@ -81,6 +81,7 @@ def read_faces(recipe: DittoRecipe, mesh: np.ndarray) -> dict[str, Face]:
 
 def reference_of(video: dict[str, np.ndarray]) -> np.ndarray:
     """Return the first frame as the network reads it."""
+    # (frames, 1, d): the first frame, without its batch of one.
     first = {name: values[0, 0] for name, values in video.items()}
     angles = [first[angle] for angle in ANGLES]
     return pack_reference(first["scale"], angles, first["t"], first["exp"])

@@ -50,6 +50,7 @@ def read_character(path: Path) -> CharacterPart:
     Raises:
       ConversionError: the file is refused, or holds no character, blink or limits.
     """
+    # Without any of the three, the published driver is another one.
     options = read_options(path)
     missing = _missing(options)
     if options.character is None or options.blink is None or options.limits is None:
@@ -67,6 +68,7 @@ def read_character(path: Path) -> CharacterPart:
         "blink": options.blink,
         "limits": options.limits,
     }
+    # Lengths are read off the arrays.
     config = CharacterConfig(
         len(face.openness), len(options.emotions), len(options.blink)
     )

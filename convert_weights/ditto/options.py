@@ -98,6 +98,7 @@ def read_options(path: Path) -> DittoOptions:
 
 def parse_options(content: Any) -> DittoOptions:
     """Return the options in the content of a file; see `read_options`."""
+    # The network first: of another kind, its defaults mean nothing.
     check_network(_entry(content, NETWORK))
     values = _entry(content, DEFAULTS)
     character = values.get("ch_info")
@@ -154,6 +155,7 @@ def read_character(content: Any) -> Character:
     if not isinstance(frames, list) or not frames:
         raise ConversionError("ch_info has no list x_s_info_lst")
     first = _entry({"x_s_info_lst[0]": frames[0]}, "x_s_info_lst[0]")
+    # Arrays have a batch of one: (1, 66) becomes (66,).
     values = {
         name: _flat(first.get(name), f"{name} of ch_info", size)
         for name, size in CHARACTER_SIZES.items()
@@ -203,6 +205,7 @@ def _joined(value: Any, name: str, width: int) -> Float32[np.ndarray, "n width"]
 
 def _rows(value: Any, name: str, width: int) -> Float32[np.ndarray, "n width"]:
     """Return finite rows of this width."""
+    # Files hold float64 as well; the network reads float32.
     array = _numbers(value, name)
     if array.ndim != 2 or array.shape[1] != width or len(array) == 0:
         raise ConversionError(

@@ -107,6 +107,7 @@ def write_lmdm(recipe: DittoRecipe, size: str, folder: Path) -> Path:
 def write_ditto(recipe: DittoRecipe, size: str, folder: Path) -> DittoFiles:
     """Write Ditto's files in the published layout within a folder of published weights:
     random weights, a stand-in for HuBERT and a random character."""
+    # The layout of the repository, within a folder of its own.
     place = folder / FOLDER
     options = place / OPTIONS_FILE
     options.parent.mkdir(parents=True)
@@ -124,6 +125,7 @@ def published_options(recipe: DittoRecipe) -> dict[str, Any]:
     limits = np.repeat(np.array([[-2.0], [2.0], [0.0], [1.0]]), BINNED_WIDTH, axis=1)
     # Logits of angles are larger than the rest.
     limits[:2, 1:199] *= 10
+    # Keys that conversion does not read are there too, as in the real file.
     return {
         "base_cfg": {"hubert_cfg": {"model_path": HUBERT_FILE, "device": "cuda"}},
         "audio2motion_cfg": {"model_path": MODEL_FILE, "seq_frames": 80},

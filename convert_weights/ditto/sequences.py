@@ -64,6 +64,7 @@ class Recorder:
         initial = self.recipe.input(f"{self.name}/initial/{window}", shape)[0]
         steps = self.case["steps"]
         emotions = emotion_weights(NEUTRAL)[None]
+        # Every frame has the emotion and the face of a still picture.
         tail = condition_tail(self.face, emotions, start, config.frames)
         predicted = sample_window(
             self.model,
@@ -137,6 +138,7 @@ def run_offline(recorder: Recorder, reference: np.ndarray) -> dict[str, np.ndarr
     """Return the motion of a whole sound."""
     frames = recorder.case["frames"]
     audio = recorder.recipe.input(f"{recorder.name}/audio", (frames, WIDTH), 0.5)
+    # The condition is completed in the recorder, window by window.
     motion, final = make_offline(recorder.windows, audio, reference, recorder)
     return {
         "sequence": motion[None],

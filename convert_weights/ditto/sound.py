@@ -45,6 +45,7 @@ def encode(samples: np.ndarray, cutting: Cutting, folder: Path) -> np.ndarray:
     """Return the features of a waveform, as many as Ditto makes."""
     encoder = open_stub(folder, cutting.length)
     check_encoder(encoder, cutting)
+    # As many frames as the published program counts.
     count = published_count(len(samples))
     if cutting is PUBLISHED_LIVE:
         count = published_live_count(len(samples), cutting)
@@ -65,6 +66,7 @@ def golden_samples(recipe: DittoRecipe, count: int) -> np.ndarray:
 
 def run_counts(lengths: np.ndarray) -> np.ndarray:
     """Return the golden table of lengths: samples, frames offline, frames live."""
+    # Counts of the table are computed from its first column.
     rows = []
     for samples in lengths[:, 0]:
         live = published_live_count(int(samples), PUBLISHED_LIVE)

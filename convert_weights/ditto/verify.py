@@ -114,6 +114,7 @@ class Figures:
 def convert_recipe(recipe: DittoRecipe, size: str) -> LMDM:
     """Return the recipe's network, written as a published file and converted."""
     with tempfile.TemporaryDirectory() as folder:
+        # The real converter reads a real file.
         file = write_lmdm(recipe, size, Path(folder, "published"))
         converted = convert_files({"lmdm": file})
         # No tensor shows the heads; the small network has others than the published.

@@ -50,6 +50,7 @@ LAYERS: Table = (
 
 def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> LMDMConfig:
     """Return the size that the tensors show."""
+    # The stand-in for a condition is a whole window: (1, frames, width).
     _, frames, width = shapes["null_cond_embed"]
     return LMDMConfig(
         motion_width=shapes["final_layer.weight"][0],

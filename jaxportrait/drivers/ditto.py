@@ -87,6 +87,7 @@ class DittoDriverConfig:
         self, parts: Mapping[str, Any], statistics: MotionStatistics | None
     ) -> None:
         """Raise a CheckpointError unless the driver fits its parts."""
+        # Parts first: without them, there are no sizes to compare.
         network = parts.get(self.network)
         if not isinstance(network, LMDMConfig):
             raise CheckpointError(
@@ -170,9 +171,11 @@ class DittoDriver:
             motion = self.sample_original(input, seed=seed)
         else:
             motion = smooth_pose(self.sample_fused(input, length, seed=seed))
+        # Limits are imposed on the way out, and never within the sampling.
         clipped = np.clip(motion, self.limits[:1], self.limits[1:])
         space = MOTION_SPACES["face"]
         clip = MotionClip.from_values(unbin_motion(clipped), space, FPS)
+        # Published counts may differ from the sound's by a frame.
         clip = clip[:length].pad(length)
         return replace(clip, rest=clip[:1])
 
@@ -222,6 +225,7 @@ class DittoDriver:
         self, audio: Audio, frames: int
     ) -> Float32[np.ndarray, "frames 1103"]:
         """Return the frames of the condition: features of the sound, emotion, face."""
+        # One feature a frame, so that no resampling is needed.
         features = self.features.encode(audio.stream, frames)
         tail = condition_tail(self.face, self.emotions, 0, frames)
         return np.concatenate([features, tail], axis=1)
@@ -302,6 +306,7 @@ def load_ditto(
         raise CheckpointError(
             f"checkpoint {checkpoint.path} holds no file {config.features}, which encodes sound: convert it again"
         )
+    # The network's width decides how many values of a feature it reads.
     network = checkpoint.network(config.network, dtype=dtype)
     character = checkpoint.leaves(config.character)
     width = network.config.condition_width - TAIL_WIDTH

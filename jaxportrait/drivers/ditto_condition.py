@@ -60,6 +60,7 @@ def emotion_weights(indices: int | Sequence[int]) -> Float32[np.ndarray, " 8"]:
         raise ValueError(
             f"emotion is {indices!r}: choose from 0 to {len(EMOTIONS) - 1}, {', '.join(EMOTIONS)}"
         )
+    # Any mixture has a softmax, also of all labels.
     logits = np.zeros(len(EMOTIONS), np.float32)
     logits[chosen] = EMOTION_LOGIT
     powers = np.exp(logits)

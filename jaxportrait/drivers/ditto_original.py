@@ -151,8 +151,10 @@ def make_offline(
     progress = start_motion(reference)
     for start in range(0, frames, windows.fresh):
         rows = _pad_last(values[start : start + windows.length], windows.length)
+        # A window past the end repeats the last row.
         predicted = sample(progress, rows, start)
         progress = add_window(windows, progress, predicted, reference)
+    # Smoothed a second time, as published.
     motion = progress.motion[:frames]
     return motion, smooth_pose(motion, windows.smoothing)
 
@@ -189,6 +191,7 @@ class PublishedStream:
     def push(self, features: Float32[np.ndarray, "n a"]) -> Motion:
         """Return the frames that features complete, which may be none."""
         self._arrived = np.concatenate([self._arrived, features])
+        # Published workers wait for as many features as a window adds.
         if len(self._arrived) < self._windows.fresh:
             return self._progress.motion[:0]
         self._take()

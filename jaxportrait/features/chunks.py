@@ -98,6 +98,7 @@ class Cutting:
     ) -> tuple[list[Float32[np.ndarray, " length"]], CutState]:
         """Return the chunks that samples complete, and the next state."""
         buffer = np.concatenate([state.samples, np.asarray(samples, np.float32)])
+        # A long piece of sound may complete several chunks, a short one none.
         chunks = []
         while len(buffer) >= self.length:
             chunks.append(buffer[: self.length])
@@ -135,6 +136,7 @@ def published_count(samples: int) -> int:
 
     They are one more than needed for some multiples of a frame, through rounding.
     """
+    # In this order, in float64: 4480 samples are 7 frames and make 8.
     return ceil(samples / 16000 * 25)
 
 

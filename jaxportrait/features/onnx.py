@@ -56,6 +56,7 @@ class OnnxEncoder:
         self, samples: Float32[np.ndarray, " samples"]
     ) -> Float32[np.ndarray, "rows width"]:
         """Return the features of a chunk."""
+        # (samples,) -> (1, samples)
         feed = {self._input: np.ascontiguousarray(samples[None], np.float32)}
         (features,) = self._session.run(None, feed)
         if features.shape[-1:] != (self.width,) or features.dtype != np.float32:
@@ -63,6 +64,7 @@ class OnnxEncoder:
                 f"{self.path} makes features {features.shape} of {features.dtype}: "
                 f"expected {self.width} float32 values each"
             )
+        # An axis of the batch may stand before the rows.
         return features.reshape(-1, self.width)
 
 
@@ -115,6 +117,7 @@ class ChunkFeatures:
         self, state: CutState, count: int
     ) -> Float32[np.ndarray, "features width"]:
         """Return what is missing to the first `count` features; silence follows."""
+        # The last chunk may reach beyond the frames that are wanted.
         missing = max(0, count - state.frames)
         return self._encode(self.cutting.finish(state, count))[:missing]
 

@@ -73,6 +73,7 @@ class RotaryAttention(nnx.Module):
         self, x: Float[Array, "n t c"], third: int
     ) -> Float[Array, "n t heads dim"]:
         """Return one third of the joint projection."""
+        # Queries are the first third, then keys, then values.
         columns = slice(third * self.width, (third + 1) * self.width)
         kernel = self.qkv.kernel[...][:, columns].astype(x.dtype)
         assert self.qkv.bias is not None
@@ -118,6 +119,7 @@ class FiLM(nnx.Module):
     def __call__(
         self, y: Float[Array, "n t c"], step: Float[Array, "n c"]
     ) -> Float[Array, "n t c"]:
+        # The factor counts from 1, so that a fresh layer changes little.
         factor, offset = jnp.split(self.linear(step), 2, axis=-1)
         return (1 + factor[:, None]) * y + offset[:, None]
 
@@ -156,6 +158,7 @@ class DecoderBlock(nnx.Module):
     ) -> Float[Array, "n t c"]:
         y = self.attention(self.attention_norm(x), rotary)
         x = x + self.attention_film(y, step)
+        # Keys and values of the memory are the same for every frame of motion.
         query = self.cross_attention.query(self.cross_norm(x), rotary)
         y = self.cross_attention.attend(query, memory)
         x = x + self.cross_film(y, step)
@@ -167,4 +170,5 @@ def turn(
     x: Float[Array, "n t c"], rotary: Float[np.ndarray, "t half 2"]
 ) -> Float[Array, "n t c"]:
     """Rotate tokens over their whole width by their positions."""
+    # A single head as wide as the token.
     return rotate(x[:, :, None], rotary)[:, :, 0]

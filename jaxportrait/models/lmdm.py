@@ -152,6 +152,7 @@ class LMDM(nnx.Module):
 
         It is the part of the network that depends on neither motion nor step.
         """
+        # Pre-norm blocks over the frames of the condition.
         x = self.condition_in(condition)
         for block in self.encoder:
             x = block(x, self.rotary[: self.config.frames])
@@ -197,6 +198,7 @@ class LMDM(nnx.Module):
                 _append(condition.value[:, i], last.value, n),
             )
             x = block(x, step, memory, self.rotary[:frames])
+        # No norm after the last block; motion is float32 whatever the dtype.
         return self.motion_out(x).astype(jnp.float32)
 
     def embed_motion(
@@ -215,6 +217,7 @@ class LMDM(nnx.Module):
 
     def token_rows(self, embedding: Float[Array, "m 4*c"]) -> Float[Array, "m 2 c"]:
         """Compute the tokens of diffusion steps."""
+        # (m, 2 c) -> (m, 2, c)
         tokens = self.time_tokens(embedding)
         return tokens.reshape(len(tokens), TIME_TOKENS, -1)
 
@@ -231,6 +234,7 @@ class LMDM(nnx.Module):
         self, encoded: Float[Array, "n t c"], pooled: Float[Array, "n c"]
     ) -> MotionCondition:
         """Return the keys and values that every block reads of encoded frames."""
+        # One norm for all blocks; frames and tokens of the step never mix in it.
         rows = self.memory_norm(encoded)
         rotary = self.rotary[: self.config.frames]
         memories = [block.cross_attention.memory(rows, rotary) for block in self.blocks]
@@ -245,6 +249,7 @@ def time_waves(time: Int[Array, " m"], width: int) -> Float[Array, "m c"]:
     Frequencies run from 1 to 1 / 10 000. They are rounded as PyTorch rounds them, and
     their exponential is exact: one unit in the last place moves a wave by 1e-4.
     """
+    # Half of the width for sines, half for cosines.
     half = width // 2
     slope = np.float32(-np.log(TIME_PERIOD) / (half - 1))
     exponents = np.arange(half, dtype=np.float32) * slope

@@ -78,6 +78,7 @@ def smooth_frames(
     """
     if width <= 1:
         return np.array(values, np.float32)
+    # As many neighbours on either side as there are.
     reach = width // 2
     smoothed = np.empty(values.shape, np.float32)
     for frame in range(len(values)):

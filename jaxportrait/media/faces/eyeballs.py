@@ -71,6 +71,7 @@ def _offset(
 ) -> Float[np.ndarray, "n 3"]:
     outer = mesh[:, eye.outer]
     inner = mesh[:, eye.inner]
+    # The centre of the eye is halfway between its corners.
     from_centre = mesh[:, eye.iris] - (outer + inner) / 2
     direction = _unit(from_centre) - _unit(outer - inner)
     return direction * _norm(from_centre)[:, None]
