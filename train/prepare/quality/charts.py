@@ -43,7 +43,7 @@ def draw_histogram(series: Sequence[Series], bound: float) -> str:
     labels = [
         f'<text x="0" y="{HEIGHT - 4}">{low:.3g}</text>',
         f'<text x="{WIDTH}" y="{HEIGHT - 4}" text-anchor="end">{high:.3g}</text>',
-        f'<text class="bound" x="{min(max(x, 40), WIDTH - 40):.1f}" y="{HEIGHT - 4}" '
+        f'<text class="bound" x="{min(max(x, 60), WIDTH - 60):.1f}" y="{HEIGHT - 4}" '
         f'text-anchor="middle">{bound:.3g}</text>',
     ]
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
