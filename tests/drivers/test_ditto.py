@@ -103,6 +103,25 @@ def test_the_published_windows_are_a_choice(driver):
     assert np.abs(clip.expression - fused.expression).max() > 1e-3
 
 
+def seam_ratio(motion: np.ndarray, joins: range) -> float:
+    """Return how much motion bends at joins, in bends elsewhere."""
+    bends = np.abs(np.diff(motion, n=2, axis=0)).mean(axis=1)
+    at_joins = np.zeros(len(bends), bool)
+    # Bend i reads frames i to i + 2, so that two of them span a join.
+    for join in joins:
+        at_joins[join - 2 : join] = True
+    return float(bends[at_joins].mean() / bends[~at_joins].mean())
+
+
+def test_fused_windows_have_no_seams(driver):
+    audio = sound(200 * 640)
+    fused = driver.sample_fused(audio, 200, seed=0)
+    # Windows of 24 frames start every 12, and the published ones every 14.
+    assert seam_ratio(fused, range(12, 200, 12)) <= 1.2
+    published = driver.sample_original(audio, seed=0)
+    assert seam_ratio(published, range(14, 200, 14)) > 1.2
+
+
 def test_other_windows_are_refused(driver):
     with pytest.raises(OptionError, match="which Ditto's network has not"):
         driver.with_sampling(MotionSampling(windows="independent"))
