@@ -26,10 +26,15 @@ from tests.train.engine.toy import (
 )
 from train.data.batches import Rows
 from train.engine.checkpoints import SCORE, Checkpoints
-from train.engine.config import ConfigError, apply
+from train.engine.config import ConfigError, LoopConfig, apply
 from train.engine.loop import DivergenceError
 from train.engine.program import HostBatch
-from train.engine.run import check_folder, check_unchanged, resume_step
+from train.engine.run import (
+    check_folder,
+    check_unchanged,
+    resume_step,
+    states_to_come,
+)
 from train.engine.state import Params, TrainState, begin
 from train.flow.config import FlowConfig
 from train.renderer.config import RendererConfig
@@ -98,6 +103,16 @@ def test_a_run_without_held_out_clips_has_no_best(tmp_path: Path):
     with pytest.raises(CheckpointError, match="was validated: name one of"):
         checkpoints.best("best")
     checkpoints.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "saved", "states"),
+    # Six at most: the last three, the best by two ranks, and the next one.
+    [(0, 0, 6), (500, 5, 1), (900, 5, 1), (980, 5, 1), (1000, 5, 0), (980, 0, 1)],
+)
+def test_a_run_needs_room_for_the_states_that_it_keeps_at_once(step, saved, states):
+    loop = LoopConfig(1000, validate_every=100, save_every=100, keep=3)
+    assert states_to_come(loop, step, list(range(saved))) == states
 
 
 def test_two_parts_are_one_whole(tmp_path: Path):
