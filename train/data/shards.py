@@ -1,7 +1,9 @@
 """The layout of a data set on disk, independent of its records: ArrayRecord shards of
 two splits, and files of JSON."""
 
+import errno
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -175,10 +177,22 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
     from array_record.python.array_record_module import ArrayRecordWriter
 
     with write_whole(path) as partial:
-        writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
-        for record in records:
-            writer.write(record)
-        writer.close()
+        try:
+            writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
+            for record in records:
+                writer.write(record)
+            writer.close()
+        except RuntimeError as error:
+            raise as_disk_error(error) from error
+
+
+def as_disk_error(error: RuntimeError) -> Exception:
+    """Return the OSError that ArrayRecord's error stands for, or else itself."""
+    # It only quotes the system's words.
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if os.strerror(number) in str(error):
+            return OSError(number, os.strerror(number))
+    return error
 
 
 def require_array_record() -> None:
