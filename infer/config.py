@@ -14,6 +14,7 @@ from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import DrivingKind, makes_picture
 from jaxportrait.job import Networks, Request
+from jaxportrait.job.faces import FacesRequest
 from jaxportrait.media.faces import DetectorName
 from jaxportrait.media.faces.box import Box
 from jaxportrait.media.footage import is_video
@@ -41,6 +42,8 @@ class Inputs:
         `auto` is its only one.
       animal: the source and the checkpoint are of animals; short for --composition
         animal.
+      other_driving: driving files of the second face and of the following ones, the
+        largest first, for `--face all`; by default --driving moves all of them.
       head_from: video or file of motion that moves all but the lips, for speech.
       lip_sync: change only the mouth of a source video, by default where speech drives
         it; its head and eyes move as before.
@@ -54,6 +57,7 @@ class Inputs:
     checkpoint: Annotated[Path, arg(metavar="CKPT")] = demo.CHECKPOINT
     driver: Annotated[str, arg(metavar="NAME")] = AUTO_DRIVER
     animal: bool = False
+    other_driving: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
     head_from: Annotated[Path | None, arg(metavar="FILE")] = None
     lip_sync: DisallowNone[bool | None] = None
     audio_priority: AudioPriority = "driving"
@@ -112,15 +116,20 @@ class FaceDetection:
     Attributes:
       detector: face detector; `none` reads the whole picture as already cropped.
       detector_models: folder of detector model files (InsightFace, the face mesh, YuNet).
-      face: number of the face to animate, 0 the largest; by default that.
+      face: number of the face to animate, 0 the largest, which is the default; or `all`.
       box: box around the face in pixels of the picture (left, top, width, height),
         for animals and other faces that no detector finds.
     """
 
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, arg(metavar="DIR")] = None
-    face: int | None = None
+    face: int | Literal["all"] | None = None
     box: Annotated[str | None, arg(metavar="X,Y,W,H")] = None
+
+    @property
+    def number(self) -> int | None:
+        """Number of the only face that is animated."""
+        return None if self.face == "all" else self.face
 
     def read_box(self) -> Box | None:
         """Return the numbers of the box.
@@ -203,7 +212,7 @@ class Options:
             crop=self.crop,
             lip_sync=self.input.lip_sync,
             audio_priority=self.input.audio_priority,
-            face=self.detection.face,
+            face=self.detection.number,
             box=self.detection.read_box(),
             max_size=self.output.max_size,
             sampling=self.sampling,
@@ -229,6 +238,21 @@ class Options:
                 f"--animal and --composition {options.composition} exclude each other: leave out either"
             )
         return replace(options, composition="animal")
+
+    def faces_request(self) -> FacesRequest | None:
+        """Return the clip of all faces, where these options ask for it.
+
+        Raises:
+          ValueError: there are several driving files for one face.
+        """
+        others = self.input.other_driving
+        if self.detection.face == "all":
+            return FacesRequest(self.request(), others)
+        if others:
+            raise ValueError(
+                f"{others[0]} is to move another face, and one face moves: pass --face all"
+            )
+        return None
 
     def clip_path(self) -> Path:
         """Return the name of the clip.

@@ -103,7 +103,7 @@ class Options:
             keyframes=self.input.keyframes,
             stitching=self.input.stitching,
             crop_scale=self.input.crop_scale,
-            face=self.detection.face,
+            face=self.detection.number,
             box=self.detection.read_box(),
             max_size=self.output.max_size,
             crf=self.output.crf,
@@ -146,6 +146,8 @@ def main() -> None:
     with exit_on_error(debug=options.debug):
         if options.device.warmup:
             raise ValueError("--warmup is for clips of sound: leave it out")
+        if options.detection.face == "all":
+            raise ValueError("one face is edited at a time: pass its number as --face")
         configure(options.device)
         run(options)
 

@@ -8,7 +8,8 @@ from jaxportrait.cache import open_cache
 from jaxportrait.console.job import JobDisplay
 from jaxportrait.console.output import is_terminal, print_result, printable
 from jaxportrait.driving import clip_seconds, open_driving
-from jaxportrait.job import Notify, run_job, time_stages
+from jaxportrait.job import ClipFile, Notify, run_job, time_stages
+from jaxportrait.job.faces import run_faces
 from jaxportrait.media.footage import is_video
 
 
@@ -18,11 +19,20 @@ def run(options: Options) -> None:
         if options.device.warmup:
             print_result(printable(str(warm_up(options, display))))
             return
-        clip = run_job(options.request(), options.networks(), display)
+        clip = make_clip(options, display)
         # The path is all that goes to stdout, for scripts; a user reads the next line.
         if not is_terminal(sys.stdout):
             print_result(printable(str(clip.path)))
         display.show_file(clip)
+
+
+def make_clip(options: Options, notify: Notify) -> ClipFile:
+    """Make the clip of one face, or of all."""
+    networks = options.networks()
+    faces = options.faces_request()
+    if faces is not None:
+        return run_faces(faces, networks, notify)
+    return run_job(options.request(), networks, notify)
 
 
 def warm_up(options: Options, notify: Notify) -> Path:
@@ -31,6 +41,10 @@ def warm_up(options: Options, notify: Notify) -> Path:
     Returns:
       The folder of the cache.
     """
+    if options.faces_request() is not None:
+        raise ValueError(
+            "--warmup compiles the programs of one face, which serve all: leave out --face all"
+        )
     request = options.request()
     if is_video(request.source):
         raise ValueError(

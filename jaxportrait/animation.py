@@ -2,7 +2,7 @@
 
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -292,3 +292,17 @@ def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"
             "give RGB as uint8 (height, width, 3)"
         )
     return trim_to_even(image).copy()
+
+
+def check_together(
+    portraits: Sequence[Portrait], animations: Sequence[Animation]
+) -> None:
+    """Raise a ValueError unless each face has a clip, and all clips one rate."""
+    if not portraits or len(portraits) != len(animations):
+        raise ValueError(
+            f"there are {len(portraits)} faces and {len(animations)} clips: pass one clip a face"
+        )
+    rates = {animation.fps for animation in animations}
+    if len(rates) > 1:
+        names = ", ".join(f"{rate:g}" for rate in sorted(rates))
+        raise ValueError(f"the clips have {names} frames a second: make them at one")

@@ -1,5 +1,6 @@
 """`Animator`: a picture and a voice in, frames of the picture speaking out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from jaxportrait.animation import (
     Animation,
     AudioPriority,
     Sampling,
+    check_together,
     choose_rate,
     choose_sound,
     copy_picture,
@@ -26,7 +28,7 @@ from jaxportrait.devices import DType as DType
 from jaxportrait.drivers.base import Driver, original_composition
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import DrivingCrop, VideoDriver
-from jaxportrait.media.audio import Audio
+from jaxportrait.media.audio import Audio, mix_audio
 from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
 from jaxportrait.media.faces.box import Box, open_box
@@ -46,7 +48,10 @@ from jaxportrait.portrait import (
     PortraitVideo,
     Subject,
     check_no_head,
+    hold_last,
+    paste_in_turn,
     prepare_portrait,
+    prepare_portraits,
     prepare_video,
     sync_lips,
 )
@@ -180,6 +185,42 @@ class Animator:
         if box is not None:
             detector = open_box(box, (whole.shape[1], whole.shape[0]))
         return prepare_portrait(whole, self.renderer, detector, face, crop_scale)
+
+    def prepare_all(
+        self, image: FileSource | UInt8[np.ndarray, "h w 3"]
+    ) -> list[Portrait]:
+        """Find, crop and encode all faces of a picture, the largest first; see
+        `prepare`."""
+        is_file = is_file_source(image)
+        whole = read_image(image) if is_file else copy_picture(np.asarray(image))
+        return prepare_portraits(whole, self.renderer, self._shared_detector())
+
+    def combine(
+        self, portraits: Sequence[Portrait], animations: Sequence[Animation]
+    ) -> Animation:
+        """Return one clip in which several faces of a picture move.
+
+        It is as long as the longest; the others hold their last frame. Their sounds are
+        mixed. Its motion and keypoints are those of the longest.
+
+        Args:
+          portraits: faces of one picture, from `prepare_all`.
+          animations: a clip of each of them, at one rate.
+
+        Raises:
+          ValueError: other numbers of clips than of faces, or several rates.
+        """
+        check_together(portraits, animations)
+        longest = max(animations, key=len)
+        keypoints = [
+            hold_last(animation.keypoints, len(longest)) for animation in animations
+        ]
+        sounds = [
+            animation.audio for animation in animations if animation.audio is not None
+        ]
+        make_frames = partial(paste_in_turn, portraits, self.renderer, keypoints)
+        audio = mix_audio(sounds) if sounds else None
+        return replace(longest, audio=audio, make_frames=make_frames)
 
     def prepare_video(
         self,

@@ -6,15 +6,14 @@ from typing import Annotated
 
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.job.events import JobNote, Notify
+from jaxportrait.job.events import Notify
 from jaxportrait.job.inputs import check_face, check_folder, check_inputs_stay
+from jaxportrait.job.load import load_animator, send
 from jaxportrait.job.request import ClipFile, Networks
-from jaxportrait.job.run import save, send
+from jaxportrait.job.run import save
 from jaxportrait.job.stages import time_stages
 from jaxportrait.job.warnings import (
-    detector_warning,
     faces_warning,
-    photograph_warning,
     uncertain_warning,
 )
 from jaxportrait.media.crop import SOURCE_SCALE
@@ -123,19 +122,15 @@ def run_edit(
         crf=request.crf,
         encoder=request.encoder,
     )
+    checkpoint = None
+    if isinstance(networks, Networks):
+        checkpoint = open_checkpoint(networks.checkpoint)
+        checkpoint.require(RENDERER)
+        edit_parts(track, checkpoint.parts, request.stitching)
     with time_stages(notify) as stage:
-        if isinstance(networks, Networks):
-            send(notify, photograph_warning(request, networks))
-            checkpoint = open_checkpoint(networks.checkpoint)
-            checkpoint.require(RENDERER)
-            edit_parts(track, checkpoint.parts, request.stitching)
-            with stage("loading the networks"):
-                animator = networks.load(checkpoint, uses_driver=False)
-            if networks.detector == "auto":
-                notify(JobNote(animator.detector.summary))
-            send(notify, detector_warning(request, networks, animator))
-        else:
-            animator = networks
+        animator = load_animator(
+            request, networks, checkpoint, notify, stage, uses_driver=False
+        )
         with stage("encoding the source"):
             portrait = animator.prepare(
                 image,

@@ -72,10 +72,7 @@ def read_inputs(request: Request) -> Inputs:
     check_inputs_stay(request.output, input_files(request))
     check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
-    if not driving.uses_driver and request.sampling != Sampling():
-        raise ValueError(
-            "options of sampling are for sound, and other motion is not sampled: leave them out"
-        )
+    check_sampling(request, [driving])
     head = request.head_from and open_head(request.head_from, driving)
     check_crop(request, (driving, head or None))
     inputs = Inputs(driving, head or None, open_source(request))
@@ -143,6 +140,15 @@ def input_files(request: Request) -> list[Path]:
     if request.head_from is not None:
         files.append(request.head_from)
     return files
+
+
+def check_sampling(request: Request, inputs: Sequence[Driving]) -> None:
+    """Raise a ValueError for options of sampling where nothing is sampled."""
+    uses_driver = any(driving.uses_driver for driving in inputs)
+    if request.sampling != Sampling() and not uses_driver:
+        raise ValueError(
+            "options of sampling are for sound, and other motion is not sampled: leave them out"
+        )
 
 
 def check_form(request: Request, inputs: Inputs) -> None:

@@ -9,11 +9,11 @@ from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import Inputs, frame_size, read_inputs
+from jaxportrait.job.load import load_animator, open_networks, send
 from jaxportrait.job.request import ClipFile, Networks, PictureRequest, Request
 from jaxportrait.job.stages import time_stages
 from jaxportrait.job.warnings import (
     absence_warning,
-    detector_warning,
     faces_warning,
     level_warning,
     photograph_warning,
@@ -53,22 +53,8 @@ def run_job(
     inputs = read_inputs(request)
     driving = inputs.driving
     send(notify, sound_warning(driving.audio))
-    checkpoint = None
-    driver = None
-    if isinstance(networks, Networks):
-        checkpoint = networks.open(request.retargeting, driving)
-        driver = networks.driver_config(checkpoint, driving)
-    elif driving.uses_driver:
-        driver = networks.sound_driver()
-    if driver is not None:
-        request.sampling.check_natural(
-            moves_head=driver.moves_head,
-            head=inputs.head is not None,
-            retargeting=request.retargeting,
-            is_video=inputs.source_fps is not None,
-        )
-    # Motion of sound has the rate of its driver, other motion its own.
-    fps = request.output_fps or inputs.source_fps or (driver or driving).fps
+    checkpoint, rate = open_networks(request, networks, inputs)
+    fps = request.output_fps or rate
     send(notify, level_warning(request, frame_size(request, inputs), fps))
     if driving.summary:
         notify(JobNote(driving.summary))
@@ -76,17 +62,11 @@ def run_job(
     if by_voice and request.lip_sync is None:
         notify(JobNote(LIP_SYNC))
     with time_stages(notify) as stage:
-        if isinstance(networks, Networks):
-            # Loading takes seconds, so known remarks come before.
-            send(notify, photograph_warning(request, networks))
-            with stage("loading the networks"):
-                animator = networks.load(checkpoint, uses_driver=driving.uses_driver)
-            if networks.detector == "auto":
-                notify(JobNote(animator.detector.summary))
-            send(notify, detector_warning(request, networks, animator))
-        else:
-            animator = networks
-        if driving.uses_driver:
+        uses_driver = driving.uses_driver
+        animator = load_animator(
+            request, networks, checkpoint, notify, stage, uses_driver=uses_driver
+        )
+        if uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
             portrait = prepare(animator, inputs, request)
@@ -152,9 +132,3 @@ def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:
         encoder=request.encoder,
         on_frame=report_frame,
     )
-
-
-def send(notify: Notify, warning: JobWarning | None) -> None:
-    """Report a warning, if there is one."""
-    if warning is not None:
-        notify(warning)

@@ -126,13 +126,19 @@ class PasteBack:
         """The picture, unchanged."""
         return self._image
 
-    def __call__(self, frame: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def __call__(
+        self,
+        frame: UInt8[np.ndarray, "s s 3"],
+        onto: UInt8[np.ndarray, "h w 3"] | None = None,
+    ) -> UInt8[np.ndarray, "h w 3"]:
         """Return a new picture with `frame` in it; outside the crop it equals the
         source exactly.
 
         Args:
           frame: the crop's new content, RGB; it covers the whole crop. Its size is
             free, or that of the correction.
+          onto: picture that is pasted into, such as one with another face in it; by
+            default the source.
 
         Raises:
           ValueError: the frame's size is not that of the correction.
@@ -145,11 +151,12 @@ class PasteBack:
                 )
             frame = cv2.add(frame, self._correction, dtype=cv2.CV_8U)
         # The picture itself stays unchanged for other threads.
-        result = self._image.copy()
+        result = (self._image if onto is None else onto).copy()
         part = result[self._rows, self._columns]
+        under = self._under if onto is None else np.ascontiguousarray(part)
         warped = self._warp(frame)
         # writes into the copy
-        cv2.blendLinear(warped, self._under, self._weight, self._rest, dst=part)
+        cv2.blendLinear(warped, under, self._weight, self._rest, dst=part)
         return result
 
     def _warp(self, frame: np.ndarray) -> np.ndarray:

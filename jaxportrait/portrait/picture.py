@@ -1,6 +1,6 @@
 """`Portrait`: the face of a picture, found, cropped and encoded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Self, TypeVar
@@ -15,7 +15,13 @@ from jaxportrait.media.crop import (
     network_input,
     to_full_resolution,
 )
-from jaxportrait.media.faces import Detector, Openness, choose_face, detect_faces
+from jaxportrait.media.faces import (
+    Detector,
+    Face,
+    Openness,
+    choose_face,
+    detect_faces,
+)
 from jaxportrait.media.image import reduce
 from jaxportrait.media.paste import (
     PasteBack,
@@ -23,13 +29,14 @@ from jaxportrait.media.paste import (
     mask_border,
     soft_mask,
 )
+from jaxportrait.media.share import Place, crop_share
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.rest import RestPolicy
 from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.portrait.base import Frame, finish_in_threads
 from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
-from jaxportrait.types import Source
+from jaxportrait.types import FaceCrop, Source
 
 T = TypeVar("T")
 
@@ -129,35 +136,107 @@ def prepare_portrait(
       NoFaceError: there is no face.
       ValueError: there is no such face, or nothing is cropped.
     """
-    if detector.keeps_crop and crop_scale != SOURCE_SCALE:
-        raise OptionError(
-            f"crop_scale is {crop_scale:g}, and detector {detector.name} crops nothing: leave out either"
+    scene = _Scene.find(picture, renderer, detector, crop_scale)
+    chosen = choose_face(scene.faces, face)
+    return scene.encode(chosen, scene.cut(chosen))
+
+
+def prepare_portraits(
+    picture: UInt8[np.ndarray, "h w 3"],
+    renderer: Renderer,
+    detector: Detector,
+    crop_scale: float = SOURCE_SCALE,
+) -> list[Portrait]:
+    """Find, crop and encode all faces of a picture, the largest first; see
+    `prepare_portrait`.
+
+    Where their crops overlap, each has the part that is nearest to its center.
+    """
+    scene = _Scene.find(picture, renderer, detector, crop_scale)
+    crops = [scene.cut(face) for face in scene.faces]
+    portraits = []
+    for face, crop in zip(scene.faces, crops, strict=True):
+        others = [other for other in crops if other is not crop]
+        portraits.append(scene.encode(face, crop, others))
+    return portraits
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A picture whose faces are found.
+
+    Attributes:
+      reduced: the picture as detector and networks see it.
+      faces: its faces, the largest first.
+      zoom: how many times tighter than LivePortrait's the networks' crops are.
+    """
+
+    picture: UInt8[np.ndarray, "h w 3"]
+    reduced: UInt8[np.ndarray, "r c 3"]
+    faces: list[Face]
+    renderer: Renderer
+    zoom: float
+    crop_scale: float
+
+    @classmethod
+    def find(
+        cls,
+        picture: UInt8[np.ndarray, "h w 3"],
+        renderer: Renderer,
+        detector: Detector,
+        crop_scale: float,
+    ) -> Self:
+        if detector.keeps_crop and crop_scale != SOURCE_SCALE:
+            raise OptionError(
+                f"crop_scale is {crop_scale:g}, and detector {detector.name} crops nothing: leave out either"
+            )
+        # Detection and the networks need no more than a reduced picture.
+        reduced = reduce(picture)
+        faces = detect_faces(reduced, detector)
+        zoom = 1.0 if detector.keeps_crop else renderer.crop_zoom
+        return cls(picture, reduced, faces, renderer, zoom, crop_scale)
+
+    def cut(self, face: Face) -> FaceCrop:
+        """Cut a face out of the reduced picture."""
+        scale = self.crop_scale / self.zoom
+        return crop_face(self.reduced, frame_face(face.hull, scale))
+
+    def place(self, crop: FaceCrop) -> Place:
+        """Return a crop's place in the picture at its full resolution."""
+        whole = to_full_resolution(crop, self.reduced.shape, self.picture.shape)
+        return Place(whole.crop_to_image, whole.image.shape[0])
+
+    def encode(
+        self, face: Face, crop: FaceCrop, others: Sequence[FaceCrop] = ()
+    ) -> Portrait:
+        """Encode a face.
+
+        Args:
+          others: crops of faces that are pasted beside it.
+        """
+        network_crop = network_input(crop, self.renderer.image_size)
+        source = self.renderer.source(network_crop, self.zoom)
+        correction = None
+        if self.zoom > 1:
+            # The first chunk of a clip needs this program anyway.
+            unmoved = self.renderer.frames(source, np.asarray(source.keypoints))
+            correction = color_correction(network_crop, next(unmoved)[0])
+        # Frames are pasted into the picture at its full resolution.
+        place = self.place(crop)
+        mask = soft_mask(place.side, mask_border(self.zoom))
+        if others:
+            mask = mask * crop_share(place, [self.place(other) for other in others])
+        paste = PasteBack(
+            self.picture, place.crop_to_image, place.side, mask, correction
         )
-    # Detection and the networks need no more than a reduced picture.
-    reduced = reduce(picture)
-    faces = detect_faces(reduced, detector)
-    chosen = choose_face(faces, face)
-    zoom = 1.0 if detector.keeps_crop else renderer.crop_zoom
-    crop = crop_face(reduced, frame_face(chosen.hull, crop_scale / zoom))
-    network_crop = network_input(crop, renderer.image_size)
-    source = renderer.source(network_crop, zoom)
-    correction = None
-    if zoom > 1:
-        # The first chunk of a clip needs this program anyway.
-        unmoved = renderer.frames(source, np.asarray(source.keypoints))
-        correction = color_correction(network_crop, next(unmoved)[0])
-    # Frames are pasted into the picture at its full resolution.
-    crop = to_full_resolution(crop, reduced.shape, picture.shape)
-    side = crop.image.shape[0]
-    mask = soft_mask(side, mask_border(zoom))
-    paste = PasteBack(picture, crop.crop_to_image, side, mask, correction)
-    return Portrait(
-        source,
-        paste,
-        (picture.shape[1], picture.shape[0]),
-        network_crop,
-        passed_over=len(faces) - 1,
-        doubt=chosen.doubt,
-        openness=chosen.openness,
-        gaze=chosen.gaze,
-    )
+        height, width = self.picture.shape[:2]
+        return Portrait(
+            source,
+            paste,
+            (width, height),
+            network_crop,
+            passed_over=len(self.faces) - 1,
+            doubt=face.doubt,
+            openness=face.openness,
+            gaze=face.gaze,
+        )
