@@ -22,9 +22,9 @@ def test_sounds_are_added_and_the_longest_decides():
     assert mix.duration == pytest.approx(2.5, abs=0.01)
     expected = high.copy()
     expected[: len(low)] += low
-    heard = samples(mix)[: len(expected)]
+    mixed = samples(mix)[: len(expected)]
     # Resampled twice; the ends of the sounds ring.
-    error = np.abs(heard - expected[: len(heard)])
+    error = np.abs(mixed - expected[: len(mixed)])
     assert np.quantile(error, 0.99) < 0.01
 
 
