@@ -234,6 +234,7 @@ def _add_panels(
     if not options.side_by_side:
         return animation
     count = len(animation)
+    # A source video is shown in the order of the clip.
     columns = [portrait.play(animation.fps, count).originals]
     if face is not None:
         columns.insert(0, partial(face.crops_at, animation.fps, count))
@@ -257,6 +258,7 @@ def open_driving(path: Path, kind: DrivingKind = "auto") -> Driving:
         return DrivingMotion(read_template(path))
     if kind == "audio":
         return DrivingSound(Audio.open(path, allow_video=True))
+    # Before PyAV, which plays a picture as a video of one frame.
     if holds_picture(path):
         return DrivingPictures([(0.0, read_image(path))], MOTION_FPS, is_still=True)
     with open_media(path) as container:
@@ -297,6 +299,7 @@ def makes_picture(path: Path, kind: DrivingKind = "auto") -> bool:
     """
     if kind == "audio":
         return False
+    # Only files of motion are opened: a video would be decoded.
     holds_motion = is_motion_file(path) or is_template(path)
     return open_driving(path).is_still if holds_motion else holds_picture(path)
 

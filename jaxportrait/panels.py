@@ -32,6 +32,7 @@ def place_side_by_side(animation: Animation, columns: Sequence[Column]) -> Anima
         widths.append(column_width(picture.shape[1], picture.shape[0], height))
 
     def make_frames(finish: Callable[[Frame], T]) -> Iterator[T]:
+        # A portrait's column has no end, and a video may have more pictures.
         rows = zip(*(column() for column in columns), strict=False)
         for frame, pictures in zip(animation, rows, strict=False):
             scaled = []

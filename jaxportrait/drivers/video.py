@@ -103,6 +103,7 @@ class DrivingFace:
     def crops_at(self, fps: float, frames: int) -> Iterator[Picture]:
         """Yield the crop that is nearest to each frame's time; the last one is held."""
         times = self.track.times
+        # Pictures are decoded in order, so that one at a time is held.
         numbers = np.rint(_places(times, frame_times(times, fps, frames)))
         crops = enumerate(self.crops())
         index, crop = next(crops)
@@ -172,10 +173,12 @@ class VideoDriver:
           ValueError: pictures that are already cropped are not to be framed.
         """
         detector = self.detector
+        # An option without effect would mislead.
         if detector.keeps_crop and self.crop.framing != FRAMING:
             raise ValueError(
                 "the detector none uses pictures as they are: leave out scale and ratios of the driving crop"
             )
+        # Landmarks still come from the driver's own detector.
         if self.crop.driving_crop == "none":
             detector = open_detector("none")
         walks = self.crop.driving_crop == "tracked"
@@ -192,6 +195,7 @@ class VideoDriver:
           face: face in driving pictures.
           frames: length of the motion; see `make`.
         """
+        # Other faces, and none, would give motion of their own.
         shown = face.track.shows(face.track.parts)
         readings: list[Openness | None] = []
 
@@ -238,6 +242,7 @@ def frame_times(
       frames: number of frames; by default as many as the pictures last.
     """
     if frames is None:
+        # The last picture is shown at the last frame.
         frames = round((times[-1] - times[0]) * fps) + 1
     return times[0] + np.arange(frames) / fps
 
@@ -256,6 +261,7 @@ def _with_openness(
     """Return motion with the openness of eyes and lips, where enough pictures tell
     it."""
     openness = fill_openness(readings)
+    # Options that need it refuse motion without it.
     if openness is None:
         return motion
     return replace(motion, eyes=openness[:, :2], lips=openness[:, 2:])

@@ -194,6 +194,7 @@ def check_face(request: PictureRequest, size: tuple[int, int]) -> None:
         raise ValueError(
             "a box tells the face, and so does its number: leave out either"
         )
+    # The box would have to be reduced with the picture.
     if request.max_size is not None:
         raise ValueError(
             "a box is in pixels of the whole picture, and max_size reduces it: leave out either"

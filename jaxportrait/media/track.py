@@ -313,6 +313,7 @@ def _interpolate(
     looks = [seconds for seconds, _ in sightings]
     columns = [np.interp(times, looks, column) for column in _rows(sightings).T]
     hulls = np.stack(columns, axis=1)
+    # A square for the whole clip is a mean anyway.
     if not walks:
         return hulls
     from scipy.ndimage import uniform_filter1d
