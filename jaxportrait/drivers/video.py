@@ -241,10 +241,11 @@ def frame_times(
       fps: frames a second.
       frames: number of frames; by default as many as the pictures last.
     """
-    if frames is None:
-        # The last picture is shown at the last frame.
-        frames = round((times[-1] - times[0]) * fps) + 1
-    return times[0] + np.arange(frames) / fps
+    # The last picture is shown at the last frame.
+    count = round((times[-1] - times[0]) * fps) + 1
+    if frames is not None:
+        count = frames
+    return times[0] + np.arange(count) / fps
 
 
 def _places(

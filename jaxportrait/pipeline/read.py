@@ -1,7 +1,10 @@
 """Reading motion: pictures that are cropped to one face -> packed frames of motion."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -11,6 +14,10 @@ from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import pack
 from jaxportrait.pipeline.encode import extract_frames, extract_motion
 from jaxportrait.types import SourceFrames
+
+T = TypeVar("T")
+AHEAD = 2
+"""Batches that may wait for the device while later pictures are decoded."""
 
 
 def read_motion(
@@ -34,16 +41,12 @@ def read_faces(
       pictures: RGB, cropped to a face, of the size that M reads; at least one.
       batch_size: pictures that M reads at once.
     """
-    pending = []
-    for batch, count in _padded_batches(pictures, batch_size):
-        # It is not waited for: the next pictures are decoded meanwhile.
-        pending.append((extract_motion(network, batch), count))
     frames = []
     keypoints = []
-    for motion, count in pending:
-        values = jax.device_get(motion)
-        frames.append(pack(values)[:count])
-        keypoints.append(values.keypoints[:count])
+    batches = _padded_batches(pictures, batch_size)
+    for motion, count in _run_ahead(partial(extract_motion, network), batches):
+        frames.append(pack(motion)[:count])
+        keypoints.append(motion.keypoints[:count])
     return np.concatenate(frames), np.concatenate(keypoints)
 
 
@@ -56,13 +59,29 @@ def read_frames(
 
     See `read_faces` for the arguments.
     """
-    pending = []
-    for batch, count in _padded_batches(pictures, batch_size):
-        pending.append((extract_frames(network, batch), count))
     parts = []
-    for frames, count in pending:
-        parts.append(jax.tree.map(lambda array, n=count: np.asarray(array)[:n], frames))
+    batches = _padded_batches(pictures, batch_size)
+    for frames, count in _run_ahead(partial(extract_frames, network), batches):
+        parts.append(jax.tree.map(lambda array, n=count: array[:n], frames))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _run_ahead(
+    program: Callable[[UInt8[np.ndarray, "b s s 3"]], T],
+    batches: Iterable[tuple[UInt8[np.ndarray, "b s s 3"], int]],
+) -> Iterator[tuple[T, int]]:
+    """Yield the program's result of every batch, on the host, and its count.
+
+    Results are not waited for at once: the next pictures are decoded meanwhile. But
+    batches that wait for a device hold their pictures, so that only a few may.
+    """
+    running = deque[tuple[T, int]]()
+    for batch, count in batches:
+        running.append((program(batch), count))
+        if len(running) > AHEAD:
+            yield jax.device_get(running.popleft())
+    while running:
+        yield jax.device_get(running.popleft())
 
 
 def _padded_batches(

@@ -14,8 +14,12 @@ from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, open_detector
 from jaxportrait.media.video import VideoReader
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.pipeline import read
+from jaxportrait.types import Motion
 
 WHOLE = DrivingCrop("none")
+SHAPES = ((21, 3), (21, 3), (3,), (3,), (1,))
+"""Shapes of a frame's keypoints, expression, pose, translation and scale."""
 
 
 def write(
@@ -147,3 +151,31 @@ def test_a_cut_to_another_person_is_told_as_an_absence(driver):
     # The other person's motion is not read.
     levels = cut.read_face(face).expression[:, 0, 0]
     assert levels.max() < 100
+
+
+def test_pictures_do_not_wait_for_a_slow_device_without_bound(monkeypatch):
+    decoded = 0
+    waits = []
+
+    class Slow:
+        """A result that is fetched after more pictures have been decoded."""
+
+        def __init__(self):
+            self.made = decoded
+
+    def pictures():
+        nonlocal decoded
+        for _ in range(160):
+            decoded += 1
+            yield grey(100, (8, 8))
+
+    def fetch(item):
+        slow, count = item
+        waits.append(decoded - slow.made)
+        return Motion(*(np.zeros((16, *shape), np.float32) for shape in SHAPES)), count
+
+    monkeypatch.setattr(read, "extract_motion", lambda network, batch: Slow())
+    monkeypatch.setattr(read.jax, "device_get", fetch)
+    assert read.read_motion(None, pictures(), 16).shape == (160, 70)
+    # Two batches ahead, and no more.
+    assert max(waits) == 2 * 16
