@@ -31,6 +31,7 @@ def verify_edits(golden: Path) -> list[Comparison]:
     networks = convert_corrections(Recipe(golden))
     rows = []
     for index, case in enumerate(cases):
+        # The keypoints that the published code hands to its renderer.
         expected = figures[f"case{index}/x_d"]
         keypoints = edit_case(inputs, networks, case)
         error = np.abs(keypoints - expected).max() / np.abs(expected).max()
@@ -55,6 +56,7 @@ def edit_case(
 
 def without_depth(source: Source) -> Source:
     """Return a source whose translation has no z; see `edit_keypoints`."""
+    # Scales the three components.
     planar = source.motion.translation * jnp.array([[1.0, 1.0, 0.0]])
     return replace(source, motion=replace(source.motion, translation=planar))
 

@@ -69,6 +69,7 @@ def slider_rows() -> Iterator[tuple[str, list[float]]]:
         most = field.allowed.most
         assert least is not None
         assert most is not None
+        # Shares below zero go towards the smallest number.
         ends = [least if share < 0 else most for share in SHARES]
         pairs = zip(SHARES, ends, strict=True)
         yield name, [neutral + abs(share) * (end - neutral) for share, end in pairs]
@@ -82,6 +83,7 @@ def draw_row(
     write_line(label, name, TILE // 2, INK)
     tiles = [label]
     for number in numbers:
+        # An edit is a clip of one frame.
         frame = next(iter(animator.edit(portrait, Edits(**{name: number}))))
         tile = cv2.resize(
             frame[FACE, FACE], (TILE, TILE), interpolation=cv2.INTER_AREA

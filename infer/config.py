@@ -245,6 +245,7 @@ class Options:
         Raises:
           ValueError: there are several driving files for one face.
         """
+        # Files of other faces have no meaning for one.
         others = self.input.other_driving
         if self.detection.face == "all":
             return FacesRequest(self.request(), others)

@@ -124,6 +124,7 @@ class Options:
             raise ValueError(
                 f"{target} ends in {target.suffix}: results end in {choices}; make the folder first if it is one"
             )
+        # One folder holds edits of many pictures.
         source = self.input.source.stem
         if self.input.keyframes is None:
             return target / f"{source}--edit.png"
@@ -146,6 +147,7 @@ def main() -> None:
     with exit_on_error(debug=options.debug):
         if options.device.warmup:
             raise ValueError("--warmup is for clips of sound: leave it out")
+        # The options of faces are shared with the program of clips.
         if options.detection.face == "all":
             raise ValueError("one face is edited at a time: pass its number as --face")
         configure(options.device)

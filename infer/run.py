@@ -29,6 +29,7 @@ def run(options: Options) -> None:
 def make_clip(options: Options, notify: Notify) -> ClipFile:
     """Make the clip of one face, or of all."""
     networks = options.networks()
+    # A clip of all faces is a job of its own.
     faces = options.faces_request()
     if faces is not None:
         return run_faces(faces, networks, notify)

@@ -124,6 +124,7 @@ def run_edit(
     )
     checkpoint = None
     if isinstance(networks, Networks):
+        # The description is small: a missing network is named at once.
         checkpoint = open_checkpoint(networks.checkpoint)
         checkpoint.require(RENDERER)
         edit_parts(track, checkpoint.parts, request.stitching)

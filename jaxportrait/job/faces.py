@@ -90,6 +90,7 @@ def run_faces(
     send(notify, level_warning(clip, lead.size, fps))
     with time_stages(notify) as stage:
         uses_driver = lead.driving.uses_driver
+        # One animator serves all faces.
         animator = load_animator(
             clip, networks, checkpoint, notify, stage, uses_driver=uses_driver
         )
@@ -140,6 +141,7 @@ def assign(files: Sequence[Inputs], portraits: Sequence[Portrait]) -> list[Input
     Raises:
       ValueError: neither one driving file, nor one a face.
     """
+    # One file moves every face.
     if len(files) == 1:
         return list(files) * len(portraits)
     if len(files) != len(portraits):
@@ -168,6 +170,7 @@ def animate_all(
     """Return the clip of each face."""
     animations = []
     for index, (inputs, portrait) in enumerate(zip(drivers, portraits, strict=True)):
+        # Faces with one voice are no copies of each other.
         seed = (clip.sampling.seed + index) % SEEDS
         options = ClipOptions(
             replace(clip.sampling, seed=seed),

@@ -27,6 +27,7 @@ class Place:
 
     @property
     def center(self) -> Float[np.ndarray, " 2"]:
+        # Pixels are counted from the middle of the first.
         middle = (self.side - 1) / 2
         return (self.crop_to_image @ np.array([middle, middle, 1.0]))[:2]
 
@@ -57,7 +58,9 @@ def crop_share(place: Place, others: Sequence[Place]) -> Float32[np.ndarray, "s 
     points = (pixels @ place.crop_to_image.T)[..., :2]
     share = np.ones((place.side, place.side))
     for other in others:
+        # In sides, so that a small face keeps its own pixels.
         nearer = other.distance(points) - place.distance(points)
         ramp = np.clip(0.5 + nearer / SEAM, 0, 1)
+        # The nearest of several others decides.
         share = np.minimum(share, ramp)
     return share.astype(np.float32)

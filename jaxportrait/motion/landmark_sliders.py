@@ -104,11 +104,13 @@ def _find_eyes(
 ) -> list[Eye]:
     """Return the eyes, the picture's left one first; one without both lids is left
     out."""
+    # Between both eyes; a network without guided eyes has none.
     center = points[list(keypoints), 0].mean() if keypoints else 0.0
     left = [keypoint for keypoint in keypoints if points[keypoint, 0] < center]
     right = [keypoint for keypoint in keypoints if keypoint not in left]
     eyes = []
     for side in (left, right):
+        # The outermost are the lids, and the iris lies between.
         downwards = sorted(side, key=lambda keypoint: points[keypoint, 1])
         if len(downwards) >= 2:
             upper, *middle, lower = downwards
@@ -121,8 +123,10 @@ def _find_mouth(
 ) -> Mouth | None:
     if len(keypoints) < 4:
         return None
+    # The corners are the outermost from side to side.
     left, *between, right = sorted(keypoints, key=lambda keypoint: points[keypoint, 0])
     downwards = sorted(between, key=lambda keypoint: points[keypoint, 1])
+    # Lips are guided in pairs, as many above as below.
     half = len(downwards) // 2
     return Mouth(left, right, tuple(downwards[:half]), tuple(downwards[half:]))
 
@@ -148,6 +152,7 @@ def _eye_sliders(
         _shut(blink, eye, opening)
         if index == 0:
             _shut(wink, eye, opening / LIDS_SHUT)
+        # Both irises go the same way.
         gaze_x.add(eye.middle, "x", GAZE * unit / MOST_GAZE_X)
         gaze_y.add(eye.middle, "y", -GAZE * unit / MOST_GAZE_Y)
         # The upper lid follows the gaze.
@@ -209,6 +214,7 @@ def _part(moves: Moves, mouth: Mouth, amount: float) -> None:
 
 def _gap(mouth: Mouth, points: Float[np.ndarray, "k 3"]) -> float:
     """Return the opening between the upper lips and the lower ones."""
+    # The inner lips bound the opening.
     above = max((points[keypoint, 1] for keypoint in mouth.upper), default=0.0)
     below = min((points[keypoint, 1] for keypoint in mouth.lower), default=0.0)
     return max(0.0, float(below - above))

@@ -81,6 +81,7 @@ def add_natural_motion(
         raise ValueError("this motion moves the head already: leave out natural motion")
     blinks, turns = np.random.SeedSequence(seed, spawn_key=(NATURAL_KEY,)).spawn(2)
     times = np.arange(len(voice)) / voice.fps
+    # A voice may make no expression besides its lips'.
     expression = voice.expression
     if expression is None:
         expression = np.zeros((len(voice), KEYPOINTS, 3), np.float32)
@@ -104,6 +105,7 @@ def lid_closure(
     """
     closure = np.zeros(len(times))
     for blink in draw_blinks(float(times[-1]), random):
+        # Blinks that follow at once are one.
         closure = np.maximum(closure, blink.closure(times))
     return closure.astype(np.float32)
 
@@ -128,6 +130,7 @@ def head_turns(
 ) -> Float64[np.ndarray, "n 3"]:
     """Return pitch, yaw and roll in degrees at each time: sums of sine waves, of which
     the slower ones are larger."""
+    # As many waves for each octave.
     lowest, highest = np.log(FREQUENCIES)
     shape = (WAVES, len(TURN_DEVIATIONS))
     frequency = np.exp(random.uniform(lowest, highest, shape))

@@ -38,6 +38,7 @@ class Slider:
 
     def offsets(self, numbers: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "n k 3"]:
         """Return the offsets for each number."""
+        # (n,) meets (k, 3).
         column = numbers[:, None, None]
         offsets = np.where(column > 0, self.above, self.below) * column
         return offsets.astype(np.float32)
@@ -61,6 +62,7 @@ def _offsets(entries: Entries) -> Float32[np.ndarray, "k 3"]:
 
 
 PUBLISHED_SLIDERS: Sliders = {
+    # Keypoint 5 carries the place of the head.
     "x": Slider.of_entries({"5 x": -1.0}),
     "y": Slider.of_entries({"5 y": 1.0}),
     "gaze_x": Slider.of_entries(
@@ -73,6 +75,7 @@ PUBLISHED_SLIDERS: Sliders = {
     "wink": Slider.of_entries(
         {"11 y": 0.001, "13 y": -0.0003, "17 x": 0.0003, "17 y": 0.0003, "3 y": -0.0003}
     ),
+    # Raised brows go up; lowered ones also come together.
     "brows": Slider.of_entries(
         {"1 y": 0.001, "2 y": -0.001},
         below={"1 x": -0.001, "2 x": 0.001, "1 y": 0.0003, "2 y": -0.0003},

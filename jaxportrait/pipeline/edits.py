@@ -115,6 +115,7 @@ class EditTrack:
     @classmethod
     def of_edits(cls, edits: Edits) -> Self:
         """Return a track of one frame."""
+        # Sliders that stay neutral cost nothing later.
         changes = {}
         for field in fields(edits):
             number = getattr(edits, field.name)
@@ -130,6 +131,7 @@ class EditTrack:
     def number(self, name: str) -> Numbers:
         """Return a slider's number in each frame."""
         neutral = NEUTRAL[name]
+        # Openness has no neutral number: that is the picture's.
         if name in self.numbers or neutral is None:
             return self.numbers[name]
         return np.full(self.count, neutral, np.float32)
@@ -153,6 +155,7 @@ def edit_parts(
     Raises:
       OptionError: a network is missing.
     """
+    # A network is needed only where its slider is used.
     fields_used = [RATIOS[name] for name in track.ratios]
     if stitching is None:
         stitching = CORRECTION_PARTS["stitching"] in parts
@@ -198,6 +201,7 @@ def edit_motion(
         # The others are pose, size and openness.
         if name in sliders:
             expression += sliders[name].offsets(track.number(name))
+    # Degrees add up before they become a rotation, as published.
     pose = np.asarray(source.motion.pose)
     degrees = np.stack([track.number(name) for name in POSE_NAMES], axis=1)
     motion = MotionClip(
@@ -294,5 +298,6 @@ def _opening(track: EditTrack, openness: Openness) -> Opening:
 
 
 def _beside(source: tuple[float, ...], target: Numbers) -> Float32[np.ndarray, "n r"]:
+    # The source's openness stands beside each frame's target.
     repeated = np.tile(np.array(source, np.float32), (len(target), 1))
     return np.concatenate([repeated, target[:, None]], axis=1)

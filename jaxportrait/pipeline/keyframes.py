@@ -57,6 +57,7 @@ class Keyframes:
     @property
     def length(self) -> float:
         """Duration of the clip in seconds."""
+        # Keyframes may stand in any order.
         last = max(keyframe[TIME] for keyframe in self.keyframes)
         return last if self.seconds is None else self.seconds
 
@@ -68,6 +69,7 @@ class Keyframes:
         """
         # The last keyframe has a frame of its own.
         count = int(np.floor(self.length * self.fps + 1e-6)) + 1
+        # Frame i is shown i / fps seconds after the start.
         times = np.arange(count) / self.fps
         names = [item.name for item in fields(Edits)]
         numbers = {}
@@ -75,6 +77,7 @@ class Keyframes:
             points = {
                 frame[TIME]: frame[name] for frame in self.keyframes if name in frame
             }
+            # A slider that no keyframe names is left out.
             if points:
                 numbers[name] = self._interpolate(points, times)
         return EditTrack(numbers, self.fps, count)
@@ -87,6 +90,7 @@ class Keyframes:
         # Keyframes and the share of the way to the next: 1.5 is half-way from 1 to 2.
         position = np.interp(times, moments, np.arange(len(moments)))
         if self.interpolation == "smooth":
+            # Smoothstep between two keyframes.
             whole = np.floor(position)
             share = position - whole
             position = whole + share * share * (3 - 2 * share)
@@ -149,6 +153,7 @@ def _check_keyframe(index: int, keyframe: dict[str, float]) -> None:
         raise OptionError(f"{place} has no time: write time = SECONDS")
     try:
         check_value(TIME, keyframe[TIME], Seconds)
+        # The dataclass knows the range of every slider.
         Edits(**{name: number for name, number in keyframe.items() if name != TIME})
     except OptionError as error:
         raise OptionError(f"{place}: {error}") from error

@@ -36,6 +36,7 @@ def paste_in_turn(
 
     def complete(crops: Sequence[Crop]) -> T:
         picture = None
+        # Each face is pasted onto the frame with those before it.
         for portrait, crop in zip(portraits, crops, strict=True):
             picture = portrait.paste(crop, picture)
         if picture is None:

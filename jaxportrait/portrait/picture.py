@@ -156,6 +156,7 @@ def prepare_portraits(
     crops = [scene.cut(face) for face in scene.faces]
     portraits = []
     for face, crop in zip(scene.faces, crops, strict=True):
+        # Equal crops are different faces: identity tells them apart.
         others = [other for other in crops if other is not crop]
         portraits.append(scene.encode(face, crop, others))
     return portraits
@@ -223,6 +224,7 @@ class _Scene:
             correction = color_correction(network_crop, next(unmoved)[0])
         # Frames are pasted into the picture at its full resolution.
         place = self.place(crop)
+        # The share of a crop multiplies its soft border.
         mask = soft_mask(place.side, mask_border(self.zoom))
         if others:
             mask = mask * crop_share(place, [self.place(other) for other in others])

@@ -38,6 +38,7 @@ def edit(inputs: dict, *words: object, output: Path | None = None) -> None:
 
 def test_a_number_makes_a_picture(inputs, capsys):
     edit(inputs, "--yaw", 0)
+    # The networks are untrained: only differences are meant.
     still = read_image(inputs["-o"] / "face--edit.png")
     edit(inputs, "--yaw", 20)
     path = inputs["-o"] / "face--edit.png"
@@ -53,6 +54,7 @@ def test_keyframes_make_a_video(inputs, keyframes):
     assert video.fps == 5
     frames = np.stack([picture for _, picture in video]).astype(int)
     assert len(frames) == 4
+    # The head goes away from the first frame, faster in the middle.
     change = np.abs(frames - frames[0]).mean(axis=(1, 2, 3))
     assert 0 == change[0] < change[1] < change[3]
 
@@ -75,6 +77,7 @@ def test_keyframes_make_a_video(inputs, keyframes):
     ],
 )
 def test_edits_that_cannot_be_are_named(inputs, keyframes, capsys, words, message):
+    # The file is known only here.
     words = [keyframes if word == "NOD" else word for word in words]
     with pytest.raises(SystemExit) as stop:
         edit(inputs, *words)

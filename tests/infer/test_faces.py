@@ -32,9 +32,11 @@ def nod(path: Path, frames: int, degrees: float = 20) -> Path:
 def couple(tmp_path_factory) -> Path:
     """Two drawn heads side by side, the left one larger."""
     portrait = read_image(demo.PORTRAIT)
+    # Their sizes tell which comes first.
     large = cv2.resize(portrait, (320, 320), interpolation=cv2.INTER_AREA)
     small = cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA)
     picture = np.zeros((320, 576, 3), np.uint8)
+    # The wall behind both.
     picture[:] = portrait[2, 2]
     picture[:, :320] = large
     picture[64:, 320:] = small
@@ -81,6 +83,7 @@ def test_one_file_moves_all_faces(couple, tmp_path, capsys):
     output = tmp_path / "clip.mp4"
     motion = nod(tmp_path / "nod.safetensors", 4)
     animate(couple, demo.CHECKPOINT, "-d", motion, "-o", output, "--crf", 0)
+    # A line says how many move, and by what.
     assert "2 faces found, and animated: all by the same" in capsys.readouterr().err
     frames = frames_of(output)
     assert change(frames, 2, LEFT) > 2
@@ -95,6 +98,7 @@ def test_voices_are_heard_together(couple, tmp_path, voice, tiny_checkpoint):
     voices = ["-d", tmp_path / "a.wav", "--other-driving", tmp_path / "b.wav"]
     options = ["--steps", 2, "--output-fps", 5, "-o", output]
     animate(couple, tiny_checkpoint, *voices, *options)
+    # The longer voice decides.
     sound = Audio.open(output, allow_video=True)
     assert sound.duration == pytest.approx(1.0, abs=0.1)
     assert len(frames_of(output)) == 5

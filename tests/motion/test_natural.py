@@ -55,6 +55,7 @@ def test_turns_are_slight_and_slow():
     times = np.arange(0, 600, 1 / 30)
     degrees = head_turns(times, np.random.default_rng(0))
     np.testing.assert_allclose(degrees.std(axis=0), TURN_DEVIATIONS, rtol=0.1)
+    # Degrees a second; a glance aside has 100.
     speed = np.abs(np.diff(degrees, axis=0)).max() * 30
     assert speed < 15
 
@@ -74,6 +75,7 @@ def test_lips_stay_the_voice_s(blink):
 def test_a_seed_decides_the_motion_at_any_rate_and_length(blink):
     long = add_natural_motion(voice(300), blink, seed=3)
     short = add_natural_motion(voice(100), blink, seed=3)
+    # Every second frame at half the rate.
     slow = add_natural_motion(voice(150, fps=15), blink, seed=3)
     np.testing.assert_array_equal(short.rotation, long.rotation[:100])
     np.testing.assert_allclose(slow.rotation, long.rotation[::2], atol=1e-6)

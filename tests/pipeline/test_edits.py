@@ -49,6 +49,7 @@ def test_edits_of_nothing_change_nothing(source):
 def test_a_slider_moves_its_keypoints_by_the_source_s_scale(source):
     change = edit(source, Edits(lip_variation_zero=0.05)) - source.keypoints
     expected = np.zeros((1, 21, 3))
+    # The expression is scaled with the head.
     expected[0, 19, 0] = 1.3 * 0.05
     np.testing.assert_allclose(change, expected, atol=1e-6)
 
@@ -58,6 +59,7 @@ def test_every_frame_of_a_track_is_that_of_its_numbers(source):
     track = EditTrack({"roll": numbers}, 30, len(numbers))
     frames = edit(source, track)
     assert len(frames) == CHUNK + 3
+    # Frames at the border of two chunks, and the ends.
     for frame in (0, CHUNK - 1, CHUNK, CHUNK + 2):
         picture = edit(source, Edits(roll=float(numbers[frame])))
         np.testing.assert_allclose(frames[frame], picture[0], atol=1e-6)

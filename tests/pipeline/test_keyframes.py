@@ -49,6 +49,7 @@ def test_numbers_go_linearly_on_request(tmp_path):
 
 def test_the_clip_ends_with_its_last_keyframe(tmp_path):
     track = read_keyframes(write(tmp_path, NOD.replace("seconds = 2.0", "")))
+    # Frames at 0.0, 0.1, ... 1.0 s.
     assert track.count == 11
 
 

@@ -42,6 +42,7 @@ def _decode(clips: Sequence[Audio]) -> Iterator[av.AudioFrame]:
     streams = [_blocks(clip) for clip in clips]
     start = 0
     while blocks := [block for block in map(_next, streams) if len(block)]:
+        # A sound that has ended is silent.
         total = np.zeros((max(map(len, blocks)), CHANNELS), np.float32)
         for block in blocks:
             total[: len(block)] += block
@@ -61,6 +62,7 @@ def _blocks(clip: Audio) -> Iterator[Block]:
 
     A stream that changes its format has short frames within; they are joined.
     """
+    # Samples that do not fill a block yet.
     rest = np.zeros((0, CHANNELS), np.float32)
     # FFmpeg makes one channel quieter on its way to two.
     layout = "mono" if clip.channels == 1 else "stereo"
