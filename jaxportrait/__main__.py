@@ -36,6 +36,10 @@ PROGRAMS = {
         "infer.__main__:program",
         "make a portrait speak: picture + recording -> video",
     ),
+    "edit": Program(
+        "infer.edit:program",
+        "change a picture's face by numbers, or over time",
+    ),
     "convert": Program(
         "convert_weights.__main__:main",
         "published PyTorch weights -> checkpoint",
