@@ -18,8 +18,9 @@ from convert_weights.parity import Comparison
 from convert_weights.recipe import Recipe
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.pipeline.correct import CorrectionNetworks
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.rest import find_rest
-from jaxportrait.pipeline.retarget import Retargeting, drive
+from jaxportrait.pipeline.retarget import drive
 
 FILE = "animals.npz"
 

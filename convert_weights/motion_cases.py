@@ -17,8 +17,9 @@ from jaxportrait.media.faces.openness import openness_of
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.pipeline.correct import CorrectionNetworks
+from jaxportrait.pipeline.options import CORRECTION_PARTS, Retargeting
 from jaxportrait.pipeline.rest import find_rest
-from jaxportrait.pipeline.retarget import CORRECTION_PARTS, Retargeting, drive
+from jaxportrait.pipeline.retarget import drive
 from jaxportrait.types import Motion, Source
 
 MOTION_BOUND = 1e-5

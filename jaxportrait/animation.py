@@ -19,7 +19,7 @@ from jaxportrait.media.image import trim_to_even
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter, check_count, find_container
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.pipeline.retarget import Retargeting as Retargeting
+from jaxportrait.pipeline.options import Retargeting as Retargeting
 from jaxportrait.portrait import Frame as Frame
 from jaxportrait.portrait import Portrait as Portrait
 from jaxportrait.ranges import FrameRate, OptionError, Seed, check_value

@@ -41,7 +41,7 @@ from jaxportrait.motion.natural import add_natural_motion
 from jaxportrait.motion.sliders import BLINK
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, neutral_frames
 from jaxportrait.pipeline.edits import Edits, EditTrack, choose_sliders, edit_parts
-from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.portrait import (
     AnyPortrait,
     Portrait,

@@ -19,7 +19,7 @@ from jaxportrait.motion.file import is_motion_file, load_motion
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.motion.template import is_template, read_template
 from jaxportrait.panels import place_side_by_side
-from jaxportrait.pipeline.retarget import check_source_openness
+from jaxportrait.pipeline.options import check_source_openness
 from jaxportrait.portrait import AnyPortrait
 
 DrivingKind = Literal["auto", "audio"]

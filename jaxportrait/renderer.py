@@ -30,10 +30,11 @@ from jaxportrait.pipeline.edits import (
     edit_parts,
 )
 from jaxportrait.pipeline.encode import encode_source, volume_side
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.read import read_frames, read_motion
 from jaxportrait.pipeline.render import render, render_video, run_ahead
 from jaxportrait.pipeline.rest import RestPolicy, find_rest
-from jaxportrait.pipeline.retarget import Retargeting, drive
+from jaxportrait.pipeline.retarget import drive
 from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video
 from jaxportrait.ranges import BatchSize, check_value
 from jaxportrait.types import Source, SourceFrames

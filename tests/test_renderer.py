@@ -21,7 +21,8 @@ from jaxportrait.devices import DType
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.pipeline.encode import extract_motion
-from jaxportrait.pipeline.retarget import CHUNK, Retargeting
+from jaxportrait.pipeline.options import Retargeting
+from jaxportrait.pipeline.retarget import CHUNK
 from jaxportrait.renderer import READ_BATCH, Renderer
 from jaxportrait.types import Source
 

@@ -21,7 +21,8 @@ from jaxportrait.motion.rotation import matrices_of
 from jaxportrait.motion.space import MOTION_SPACES, KeypointGroups
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.correct import CorrectionNetworks
-from jaxportrait.pipeline.retarget import Retargeting, drive
+from jaxportrait.pipeline.options import Retargeting
+from jaxportrait.pipeline.retarget import drive
 from jaxportrait.types import AnyArray, Motion, Source
 
 FPS = 25.0

@@ -20,7 +20,8 @@ from jaxportrait.pipeline.correct import (
     retarget_openings,
     stitch_keypoints,
 )
-from jaxportrait.pipeline.retarget import CHUNK, CORRECTION_PARTS
+from jaxportrait.pipeline.options import CORRECTION_PARTS
+from jaxportrait.pipeline.retarget import CHUNK
 from jaxportrait.ranges import OptionError, Range, check_ranges
 from jaxportrait.types import Source
 

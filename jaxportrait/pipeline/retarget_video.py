@@ -14,12 +14,8 @@ from jaxportrait.motion.layers import Strengths, strengthen
 from jaxportrait.motion.space import KeypointGroups, region_mask
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.correct import OPEN_EYES, SHUT_EYES, CorrectionNetworks
-from jaxportrait.pipeline.retarget import (
-    CHUNK,
-    Corrections,
-    Retargeting,
-    check_openness,
-)
+from jaxportrait.pipeline.options import Retargeting, check_openness
+from jaxportrait.pipeline.retarget import CHUNK, Corrections
 from jaxportrait.pipeline.smooth import smooth_shots
 from jaxportrait.types import SourceFrames
 

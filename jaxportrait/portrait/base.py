@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.rest import RestPolicy
-from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.renderer import Renderer
 
 S = TypeVar("S")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import KeypointGroups
-from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.portrait.base import Subject
 from jaxportrait.portrait.video import PortraitVideo
 from jaxportrait.ranges import OptionError

@@ -31,8 +31,8 @@ from jaxportrait.media.paste import (
 )
 from jaxportrait.media.share import Place, crop_share
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.rest import RestPolicy
-from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.portrait.base import Frame, finish_in_threads
 from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer

@@ -26,8 +26,8 @@ from jaxportrait.media.rates import exact_rate
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import rest_lips
 from jaxportrait.motion.space import MOTION_FPS, KeypointGroups
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.rest import RestPolicy
-from jaxportrait.pipeline.retarget import Retargeting
 from jaxportrait.pipeline.retarget_video import VideoFaces, held_openness
 from jaxportrait.portrait.base import Frame, finish_in_threads
 from jaxportrait.portrait.film import Cut, FilmedFace

@@ -5,7 +5,7 @@ import pytest
 from convert_weights import animal_cases
 from convert_weights.animal_cases import verify_animals
 from convert_weights.motion_cases import MOTION_BOUND
-from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.ranges import OptionError
 
 

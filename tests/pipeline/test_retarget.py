@@ -10,7 +10,8 @@ from convert_weights.motion_cases import read_driving, read_source
 from jaxportrait.media.faces.openness import Openness
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.pipeline.correct import CorrectionNetworks, size_ratio
-from jaxportrait.pipeline.retarget import CHUNK, Retargeting, drive
+from jaxportrait.pipeline.options import Retargeting
+from jaxportrait.pipeline.retarget import CHUNK, drive
 
 GROUPS = KeypointGroups()
 OPEN = Openness((0.3, 0.3), 0.2)

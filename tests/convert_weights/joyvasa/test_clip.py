@@ -13,7 +13,7 @@ from jaxportrait.checkpoint import open_checkpoint, save_checkpoint
 from jaxportrait.job import Networks, Request, run_job
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
-from jaxportrait.pipeline.retarget import Retargeting
+from jaxportrait.pipeline.options import Retargeting
 from tests.inputs import write_wave
 
 SECONDS = 1.3
