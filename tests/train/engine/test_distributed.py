@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.train.runs import World
+from tests.train.runs import QUICK, World
 
 EIGHT = "--xla_force_host_platform_device_count=8"
 
@@ -64,16 +64,15 @@ def test_eight_devices_train_as_one(
 
 
 def test_a_denoiser_trains_on_eight_devices_as_on_one(world: World):
-    # Weights are sharded over four of the eight devices.
+    # These weights are too small to be sharded: batches are.
     words = command("denoiser1.npz", "1", stage="diffusion")
-    status, _, err = world.finish(words)
+    status, _, err = world.finish(words, flags=QUICK)
     assert status == 0, err
     words = command("denoiser8.npz", "4", stage="diffusion")
-    status, _, err = world.finish(words, flags=EIGHT)
+    status, _, err = world.finish(words, flags=f"{EIGHT} {QUICK}")
     assert status == 0, err
     one = dict(np.load(world.root / "denoiser1.npz"))
-    figures = check_equal(world.root / "denoiser8.npz", one)
-    assert figures["sharded"] > 0
+    check_equal(world.root / "denoiser8.npz", one)
 
 
 def free_address() -> str:
