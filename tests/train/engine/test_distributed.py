@@ -69,9 +69,11 @@ def test_a_denoiser_trains_on_eight_devices_as_on_one(world: World):
     status, _, err = world.finish(words, flags=QUICK)
     assert status == 0, err
     words = command("denoiser8.npz", "4", stage="diffusion")
-    status, _, err = world.finish(words, flags=f"{EIGHT} {QUICK}")
+    flags = f"{EIGHT} {QUICK}"
+    status, _, err = world.finish(words, flags=flags)
     assert status == 0, err
-    one = dict(np.load(world.root / "denoiser1.npz"))
+    figures = np.load(world.root / "denoiser1.npz")
+    one = dict(figures)
     check_equal(world.root / "denoiser8.npz", one)
 
 
