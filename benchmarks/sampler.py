@@ -26,8 +26,7 @@ from benchmarks.neighbour import Neighbour, Prepared
 from benchmarks.originals import OriginalTransformer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.allocator import keep_freed_memory
-from jaxportrait.drivers.flow_program import sample_motion
-from jaxportrait.drivers.live import sample_live_window
+from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
 from jaxportrait.drivers.live_windows import Live, LiveWindows, plan_live_windows
 from jaxportrait.drivers.windows import WindowMode, plan_windows
 from jaxportrait.models.parts import build

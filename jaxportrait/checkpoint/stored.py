@@ -64,7 +64,8 @@ def read_items(path: Path) -> Items:
                 )
     with damage_named(path, PARAMS):
         # By the handler itself: a reader of the folder would warn of `files`.
-        arrays = ocp.PyTreeCheckpointHandler().metadata(path / PARAMS)
+        folder: Any = path / PARAMS
+        arrays = ocp.PyTreeCheckpointHandler().metadata(folder)
         shapes = {part: flatten(tree) for part, tree in arrays.tree.items()}
     return Items(config, statistics, shapes)
 

@@ -71,7 +71,8 @@ def clip_of_template(content: Any) -> MotionClip:
     motion = content.get("motion") if isinstance(content, dict) else None
     if not isinstance(motion, list) or not motion:
         raise TemplateError('it has no list "motion"')
-    fields = {name: _frames(motion, name) for name in FIELD_KEYS}
+    # Names of arrays only: a template states no rest.
+    fields: dict[str, Any] = {name: _frames(motion, name) for name in FIELD_KEYS}
     _check_rotations(fields["rotation"])
     openness = {name: _openness(content, name, len(motion)) for name in OPENNESS_KEYS}
     try:

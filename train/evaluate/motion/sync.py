@@ -126,7 +126,7 @@ def cut_windows(
             pooled = part.reshape(FEATURES // POOL, POOL, -1).mean(axis=1)
             lips.append(centered[start : start + FRAMES].ravel())
             sounds.append(pooled.ravel())
-    return Pairs(np.float32(lips), np.float32(sounds))
+    return Pairs(np.stack(lips).astype(np.float32), np.stack(sounds))
 
 
 def learn_sync(clips: Iterable[ClipRecord], steps: int) -> SyncJudge | None:
