@@ -27,9 +27,11 @@ def on_small_disk(size: str, command: Sequence[str]) -> list[str]:
 
     The folder of the disk is the working folder, and its content is listed at the end.
     """
+    # -r: root within the namespace, so that anybody may mount
     return ["unshare", "-rm", "sh", "-c", SMALL_DISK, size, *command]
 
 
+# status 3: the disk itself could not be made
 LIMITED_DISK = """
 truncate -s 150M image && mkfs.btrfs -q image >&2 && mkdir -p disk || exit 3
 mount -o loop image disk && btrfs quota enable disk || exit 3
@@ -59,4 +61,5 @@ def can_limit() -> bool:
 def on_limited_disk(size: str, command: Sequence[str]) -> list[str]:
     """Return a command that runs another one on a disk with a quota, which root needs
     the tools of Btrfs for; see `on_small_disk`."""
+    # the word after a program is its $0: the size
     return ["unshare", "-m", "sh", "-c", LIMITED_DISK, size, *command]

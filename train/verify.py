@@ -64,6 +64,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    # Accelerators round products by more than the bounds.
     jax.config.update("jax_default_matmul_precision", "highest")
     prove = verify_diffusion if is_joyvasa(options.golden) else verify
     rows = prove(options.golden)
@@ -174,11 +175,13 @@ class TorchLayout:
         numbers, places = {}, {}
         for number, (key, shape) in enumerate(tensors.items()):
             numbers[key] = np.full(shape, number, np.float32)
+            # float32 counts exactly up to 16.8 million.
             places[key] = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
         number_leaves = convert_network(numbers, transformer).leaves
         place_leaves = convert_network(places, transformer).leaves
         keys = list(tensors)
         return cls(
+            # A leaf comes from one tensor, so any of its values will do.
             {name: keys[int(leaf.flat[0])] for name, leaf in number_leaves.items()},
             {name: leaf.astype(np.int64) for name, leaf in place_leaves.items()},
         )

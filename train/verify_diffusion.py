@@ -148,6 +148,7 @@ def golden_halves(
     whole = jnp.ones((SAMPLES, count))
     first = Half(motion[:, :count], predictions[0][:, earlier:], whole)
     frames = np.arange(-earlier, count)[None]
+    # Frames before the window have negative numbers: all are real.
     real = jnp.asarray(frames < np.array(REAL)[:, None], jnp.float32)
     second = Half(motion[:, count - earlier :], predictions[1], real)
     return first, second
@@ -192,6 +193,7 @@ def leaf_of(name: str, leaves: Mapping[str, Any]) -> str:
 
     Of a cross attention only the values have a leaf, and a gradient.
     """
+    # First, since the next rule matches its end, too.
     name = name.replace("multihead_attn.in_proj_", "multihead_attn.value.")
     name = name.replace("in_proj_", "in_proj.")
     number = re.search(r"layers\.(\d+)\.", name)

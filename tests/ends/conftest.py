@@ -34,6 +34,7 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def animate(shared, portrait, voice, tiny_checkpoint) -> Program:
     cv2.imwrite(str(shared / "face.png"), portrait[..., ::-1])
+    # Half a second at 16 kHz.
     write_wave(shared / "voice.wav", voice[:8_000])
     options = f"-s {shared}/face.png -d {shared}/voice.wav -o . --checkpoint {tiny_checkpoint}"
     more = f"--detector none --steps 2 --compilation-cache {shared}/cache"
@@ -76,6 +77,7 @@ def download() -> Iterator[Program]:
 
 @pytest.fixture(scope="session")
 def mead(shared) -> Path:
+    # One of three subjects validates; a clip must last a second.
     for subject in ("M003", "W009", "W011"):
         write_mead_clip(shared / "mead", subject, "angry", 1, "001", seconds=1.1)
     return shared / "mead"

@@ -87,6 +87,7 @@ def descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
+            # A program's name stands in brackets, and may hold some itself.
             fields = status.read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue

@@ -38,6 +38,7 @@ def is_begun(event: str, path: str, mode: object) -> bool:
 
 def is_written(event: str, path: str, mode: object) -> bool:
     """All is written, and is now brought to the disk."""
+    # os.open reports no mode: a file is opened for fsync.
     is_descriptor = event == "open" and mode is None
     return is_descriptor and ".partial/" in path and not path.endswith(MARK)
 

@@ -53,6 +53,7 @@ def end(program: Program, folder: Path, moment: str, number: int) -> str:
     seconds = time.monotonic() - before
     assert process.returncode == -number, errors
     assert seconds < MOST_SECONDS
+    # Workers have a second more than their parent.
     wait_for_ends(workers, MOST_SECONDS + 1 - seconds)
     assert "Traceback" not in errors
     if number != KILL:

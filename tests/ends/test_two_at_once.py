@@ -81,6 +81,7 @@ def finish_refused(program, folder) -> str:
     [
         # The video stands when its name is printed.
         ("animate", {0}),
+        # 128 + 13: the status that SIGPIPE leaves in a shell.
         ("download", {141}),
         ("convert", {141}),
         ("process", {141}),

@@ -78,6 +78,7 @@ class PairCrop(grain.transforms.RandomMap):
         # Frames of the clip within each window.
         ends = len(values) - sizes.motion_frames * np.arange(2)
         return {
+            # 2t d -> 2 t d
             "motion": whole.reshape(2, -1, sizes.motion_width),
             "real": np.clip(ends, 0, sizes.motion_frames).astype(np.int32),
             "start": np.asarray(start, np.int32),
@@ -93,6 +94,7 @@ class PairCrop(grain.transforms.RandomMap):
         first = feature_at(start)
         features = record.features[first : first + count].astype(np.float32)
         missing = count - len(features)
+        # a -> missing a: the clip's own silence, not zeros.
         rest = np.broadcast_to(silence, (missing, silence.size))
         whole = np.concatenate([features, rest]).astype(np.float16)
         return {

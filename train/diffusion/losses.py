@@ -90,6 +90,7 @@ def weigh(
         total += share * weights.head * terms["head"]
         total += share * weights.head_velocity * terms["head_velocity"]
         total += share * weights.head_smooth * terms["head_smooth"]
+    # As published, the second window's sum replaces the first's.
     shares = (0.0, 1.5) if weights.as_published else (0.5, 0.5)
     for terms, share in zip(halves, shares, strict=True):
         total += share * weights.expression * terms["expression"]

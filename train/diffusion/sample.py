@@ -49,6 +49,7 @@ def plot_clip(
     )
 
     def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
+        # Values after the motion space are padding.
         motion = np.asarray(sample(average, *frozen, windows))[:, : step.width]
         motion = motion * np.asarray(statistics.std) + np.asarray(statistics.mean)
         # The values that vary most, in a stable order.
@@ -69,6 +70,7 @@ def clip_windows(
     plan, _ = plan_windows(frames, sizes)
     if ENCODER in step.sizes:
         sound = cut_sound(record, 0, plan.frames)
+        # Samples of a frame.
         share = len(sound) // plan.frames
         starts = np.arange(plan.capacity) * plan.stride * share
         length = sizes.motion_frames * share

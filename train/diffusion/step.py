@@ -195,6 +195,7 @@ def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws
             jax.random.normal(noise, shape),
             jax.random.randint(step, (), 1, sizes.steps + 1),
             jax.random.uniform(dropped) < config.training.condition_dropout,
+            # A window keeps a frame at least.
             jnp.where(is_early, jax.random.randint(end, (), 1, frames), frames),
         )
 
@@ -225,6 +226,7 @@ def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]
     predicted = _denoise(
         denoiser, truth[:, 0], draws, 0, start_motion, start_audio, audio[0]
     )
+    # The frames before it are learned ones, and have no truth.
     first = Half(truth[:, 0], predicted[:, count:], real[:, 0])
     # The second one continues the first as it is in the clip.
     whole = networks.features(batch, jnp.full_like(end, frames))[0]
@@ -234,6 +236,7 @@ def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]
     predicted = _denoise(
         denoiser, truth[:, 1], draws, 1, earlier, earlier_audio, audio[1]
     )
+    # Earlier frames are real only where the first window is whole.
     is_whole = (batch["real"][:, :1] == frames).astype(jnp.float32)
     second = Half(
         jnp.concatenate([earlier, truth[:, 1]], axis=1),

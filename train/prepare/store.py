@@ -83,14 +83,17 @@ class ClipStore:
             header = msgspec.json.decode(line, type=Header)
         except msgspec.DecodeError:
             return False
+        # older files state no length to check
         if header.record_bytes is None:
             return True
+        # a copied folder may hold files that were cut short
         size = len(line) + header.record_bytes + header.evidence_bytes
         return path.stat().st_size == size
 
     def entry(self, clip: Clip) -> Entry:
         """Return the manifest's entry of a finished clip."""
         with self.path(clip).open("rb") as file:
+            # the lengths are no fields of an Entry, and are skipped
             return msgspec.json.decode(file.readline(), type=Entry)
 
     def record(self, clip: Clip) -> bytes:

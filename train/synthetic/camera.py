@@ -63,6 +63,7 @@ def turn(
     points: Float[np.ndarray, "... 3"], rotation: Rotation
 ) -> Float[np.ndarray, "... 3"]:
     """Rotate points of the head about its pivot."""
+    # Points are rows, so the matrix is transposed.
     return (points - PIVOT) @ rotation.T + PIVOT
 
 
@@ -78,5 +79,6 @@ def project(
     # Perspective: points nearer to the camera lie farther from the middle.
     nearness = DISTANCE / (DISTANCE - points[..., 2:])
     unit = UNIT * size * pose.scale
+    # The picture's left border lies at -0.5.
     middle = (np.array(CENTER) + pose.translation) * size - 0.5
     return points[..., :2] * nearness * unit + middle

@@ -59,6 +59,7 @@ class Mesh:
     @cached_property
     def order(self) -> Int[np.ndarray, " t"]:
         """Indices from the farthest to the nearest."""
+        # Equal depths keep the order of the surfaces.
         return np.argsort(self.values[:, :, DEPTH].mean(axis=1), kind="stable")
 
 
@@ -108,6 +109,7 @@ def _facing(surface: Surface, pixels: Float[np.ndarray, "r c 2"]) -> Mesh:
       pixels: positions of its points in the picture.
     """
     triangles = _grid_triangles(*pixels.shape[:2])
+    # r c 2 -> t 3 2
     corners = pixels.reshape(-1, 2).astype(np.float32)[triangles]
     # The signed area is positive where corners run clockwise: the front.
     ax, ay = (corners[:, 1] - corners[:, 0]).T

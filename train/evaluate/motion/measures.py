@@ -81,6 +81,7 @@ def compare(
 
 def measure_truth(clips: Sequence[HeldOut], scale: Scale) -> Measures:
     """Return the truth's own measures, as far as they say anything about it."""
+    # frames d -> 1 frames d: the truth stands for one seed
     measures = compare([clip.truth[None] for clip in clips], clips, scale)
     return {name: measures[name] for name in measures if name not in COMPARISONS}
 
@@ -95,6 +96,7 @@ def true_lip_measures(
         for motion, clip in zip(motions, clips, strict=True)
     ]
     mean = np.average(lagged, axis=0, weights=_weights(clips))
+    # the middle column is that of no lag
     unlagged = np.array(lagged)[:, metrics.LARGEST_LAG]
     return {
         "true_lip_correlation": float(mean[metrics.LARGEST_LAG]),

@@ -40,6 +40,7 @@ def centered_keypoint_error(
     all.
     """
     difference = _offsets(sampled, space) - _offsets(truth, space)
+    # seeds frames k 3: the mean is over frames
     difference -= difference.mean(axis=-3, keepdims=True)
     return float(np.linalg.norm(difference, axis=-1).mean())
 
@@ -163,10 +164,12 @@ def _offsets(
     motion: Samples, space: MotionSpace
 ) -> Float[np.ndarray, "*seeds frames k 3"]:
     expression = motion[..., space.expression]
+    # ... 3k -> ... k 3
     return expression.reshape(*motion.shape[:-1], -1, 3)
 
 
 def _covariance(frames: Frames) -> Float[np.ndarray, "d d"]:
+    # NumPy returns a number for a single column
     return np.atleast_2d(np.cov(frames, rowvar=False))
 
 

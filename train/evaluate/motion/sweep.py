@@ -191,6 +191,7 @@ def make_sampler(
             jnp.asarray(setting.guidance, jnp.float32),
             plan=plan,
             steps=setting.steps,
+            # at 1, motion without sound has no weight
             guided=setting.guidance > 1,
         )
         return np.asarray(motion[:frames], np.float64)

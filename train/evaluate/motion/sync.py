@@ -124,6 +124,7 @@ def cut_windows(
             part = sound[first : first + FEATURES].astype(np.float32)
             # 25 features become 5
             pooled = part.reshape(FEATURES // POOL, POOL, -1).mean(axis=1)
+            # 15 18 -> 270
             lips.append(centered[start : start + FRAMES].ravel())
             sounds.append(pooled.ravel())
     return Pairs(np.stack(lips).astype(np.float32), np.stack(sounds))

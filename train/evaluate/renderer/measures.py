@@ -73,6 +73,7 @@ def landmark_box(points: Float[np.ndarray, "l 2"], size: int) -> Mask:
     low = pixels.min(axis=0)
     high = pixels.max(axis=0)
     margin = MARGIN * (high - low).max()
+    # a negative index would count from the far side
     left, top = np.floor(low - margin).astype(int).clip(0)
     right, bottom = np.ceil(high + margin).astype(int).clip(0) + 1
     mask[top:bottom, left:right] = True

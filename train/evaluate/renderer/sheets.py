@@ -88,6 +88,7 @@ def write_png(path: Path, picture: Picture) -> None:
 
 def _caption(text: str, width: int) -> Picture:
     """Draw a strip with the text, or as much of its end as fits."""
+    # 4 pixels stay free on either side
     while _text_width(text) > width - 8:
         text = text[1:]
     strip = np.full((CAPTION_HEIGHT, width, 3), PAPER, np.uint8)

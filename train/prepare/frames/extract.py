@@ -116,6 +116,7 @@ class FrameExtractor(ClipExtractor):
         images, points = [], []
         meter = MovementMeter()
         for index, seconds, image in pick(video, usable):
+            # movement is measured on more pictures than are kept
             if index not in chosen and not meter.is_due(seconds):
                 continue
             rectangle = rectangles[index]
@@ -165,11 +166,13 @@ def _groups(truth: Truth, count: int) -> LandmarkGroups:
     """Return the groups of landmarks: the truth's, else those of a detector."""
     if truth.landmarks is not None:
         return truth.landmark_groups
+    # the number of landmarks tells which detector found them
     return DETECTED_GROUPS.get(count, {})
 
 
 def _pose(truth: Truth, chosen: list[int]) -> Float32[np.ndarray, "frames 3"]:
     if truth.pose is None:
+        # NaN marks an unknown pose
         return np.full((len(chosen), 3), np.nan, np.float32)
     return truth.pose[chosen].astype(np.float32)
 

@@ -114,6 +114,7 @@ class MotionRecipe(FaceRecipe):
         ]
         framing = [checkpoint.crop.image_size, checkpoint.crop.zoom]
         detector = self.face_facts()
+        # `auto` may find the mesh on one machine only
         lips = [self.reads_mesh(), self.same_face]
         facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size, *lips]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -209,6 +210,7 @@ class MotionClipExtractor(ClipExtractor):
         largest = 0.0
         for index, stretch in enumerate(stretches):
             distance = face_distance(faces[index], faces[longest])
+            # the manifest states that of other people, too
             largest = max(largest, distance)
             if distance <= self._same_face:
                 same.append(index)
@@ -222,6 +224,7 @@ class MotionClipExtractor(ClipExtractor):
         """Note the parts that are used, and return their seconds."""
         spans = tuple(stretch.span(record.start) for stretch in stretches)
         count = sum(stop - start for start, stop in spans)
+        # gaps between spans do not count as silence
         used = np.concatenate([record.envelope[start:stop] for start, stop in spans])
         self.note(
             frames=count,
@@ -237,6 +240,7 @@ class MotionClipExtractor(ClipExtractor):
         """Keep what the comparison of lips and sound needs, from the record's start."""
         count = record.frames * LIP_RATE // MOTION_FPS
         start = record.start / MOTION_FPS
+        # on the file's clock, as the pictures' times are
         times = audio.start + start + np.arange(count) / LIP_RATE
         sound = spectrum(
             audio.stream(),

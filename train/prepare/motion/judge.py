@@ -75,6 +75,7 @@ class LipJudge(Judge):
         """Return the entries with their scores, and the reasons of those left out."""
         if self.options.lip_sound == "off":
             return entries
+        # clips with other flaws would mislead the regression
         usable = [entry for entry in entries if not entry.reason]
         seconds = sum(entry.seconds for entry in usable)
         lips = (
@@ -94,6 +95,7 @@ class LipJudge(Judge):
         self, entries: Sequence[Entry], stored: Stored
     ) -> Callable[[], Iterator[Piece]]:
         """Return a function that reads the pieces of clips."""
+        # learnt once, not at each call of `load`
         axis = None if self.reads_mesh else _learn_axis(entries, stored)
         apart = not folds_by_subject(entry.subject for entry in entries)
 
@@ -110,6 +112,7 @@ class LipJudge(Judge):
 
     def _judge(self, entry: Entry, verdict: Verdict) -> Entry:
         """Return an entry with its score, and the reason if it does not pass."""
+        # left out before, or without a piece: no lips, or too short
         if entry.clip not in verdict.scores:
             return entry
         scored = replace(entry, lip_sound=round(verdict.scores[entry.clip], 4))
@@ -137,6 +140,7 @@ def _fix_lag(entry: Entry, verdict: Verdict) -> Entry:
     """Return the entry of a clip whose lag is removed from its record."""
     lag = entry.lag
     assert lag is not None
+    # frames of the record, which ends with its last span
     stop = max(stop for _, stop in entry.spans)
     spans = shift_spans(entry.spans, lag, stop)
     frames = sum(stop - start for start, stop in spans)

@@ -27,6 +27,7 @@ def shift_record(record: ClipRecord, lag: int) -> ClipRecord:
     if lag == 0:
         return record
     first, late = _starts(lag)
+    # the part that starts later sets the length
     count = record.frames - max(first, late)
     features = record.features[feature_at(late) :]
     sound = None if record.sound is None else record.sound[sample_at(late) :]
@@ -36,6 +37,7 @@ def shift_record(record: ClipRecord, lag: int) -> ClipRecord:
         motion=record.motion[first : first + count],
         features=features[: features_needed(count)],
         envelope=record.envelope[late : late + count],
+        # records are counted on the sound's clock
         start=record.start + late,
         sound=sound,
         landmarks=None if landmarks is None else landmarks[first : first + count],
@@ -64,5 +66,6 @@ def _starts(lag: int) -> tuple[int, int]:
     starts at a multiple of 3."""
     if lag >= 0:
         return lag, 0
+    # |lag| rounded up to 3; motion skips the frames beyond it
     late = -(lag // WINDOW_STEP) * WINDOW_STEP
     return late + lag, late

@@ -89,10 +89,12 @@ def find_stretches(
             try:
                 frames = common_frames(times, sound_start, sound_seconds)
             except ValueError as error:
+                # by identity: a shot holds arrays, which have no hash
                 errors[id(shot), part] = error
                 continue
             at = sound_start + frames / MOTION_FPS
             rectangle = shot.track.rectangle
+            # number in the shot -> number in the file
             first = int(shown[0]) + shot.start
             stretches.append(Stretch(first, times, at, frames, rectangle))
     if not stretches:
@@ -114,6 +116,7 @@ def _apart(stretches: Sequence[Stretch]) -> list[Stretch]:
     for stretch in stretches:
         frames = stretch.frames
         while apart and frames[0] <= apart[-1].frames[-1]:
+            # by threes: a feature still starts with the stretch
             frames = frames[WINDOW_STEP:]
             if len(frames) < WINDOW_FRAMES:
                 break
@@ -157,6 +160,7 @@ def join_motion(
     for stretch, values in zip(stretches, motion, strict=True):
         gap = int(stretch.frames[0]) - end
         if gap:
+            # the first stretch has no gap, so a row precedes this one
             rows.append(np.repeat(rows[-1][-1:], gap, axis=0))
         rows.append(motion_at(values, stretch.times, stretch.at))
         end = int(stretch.frames[-1]) + 1

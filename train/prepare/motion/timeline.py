@@ -34,6 +34,7 @@ def common_frames(
     interval = _interval(times)
     # a picture stands for the time halfway to its neighbours
     start = times[0] - interval / 2 - sound_start
+    # in steps of 3 frames: a tenth of a second
     step = np.ceil(start * MOTION_FPS / WINDOW_STEP - ROUNDING)
     first = max(0, step) * WINDOW_STEP
     sound_end = sound_start + sound_seconds + SPARE_SOUND
@@ -59,6 +60,7 @@ def _interval(times: Float64[np.ndarray, " pictures"]) -> float:
         raise ValueError(
             f"no picture for {intervals[longest]:.2f} s after {times[longest]:.2f} s: cut the clip there"
         )
+    # the median withstands single pictures that were dropped
     return float(np.median(intervals))
 
 
@@ -97,4 +99,5 @@ def loudness(
         energy += np.bincount(nearest[inside], squares, size)
         counts += np.bincount(nearest[inside], minlength=size)
         position += chunk.size
+    # frames without samples are silent
     return np.sqrt(energy / np.maximum(counts, 1))[frames].astype(np.float32)

@@ -38,6 +38,7 @@ def make_thumbnail(pictures: Sequence[UInt8[np.ndarray, "h w 3"]]) -> bytes:
     small = [
         cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in pictures
     ]
+    # OpenCV writes BGR
     strip = cv2.cvtColor(np.concatenate(small, axis=1), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()

@@ -127,6 +127,7 @@ def apply_gates(
 
 
 def _judge(entry: Entry, limits: Sequence[Limit]) -> Entry:
+    # an earlier failure stands; its columns may be missing
     if entry.reason:
         return entry
     reasons = [limit.reason(entry) for limit in limits if not limit.passes(entry)]
@@ -137,6 +138,7 @@ def _without_copies(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Yield the entries; of those with the same content, the first passes."""
     originals: dict[tuple[str, str], str] = {}
     for entry in entries:
+        # pictures with another sound, such as a dubbing, are no copy
         content = entry.pictures, entry.sound
         if entry.reason or not entry.pictures:
             yield entry

@@ -130,6 +130,7 @@ def judge_pieces(
         return Verdict(lips, refusal=refusal)
     groups, folds = _groups(pieces)
     regressors = _fit_folds(pieces, groups, step)
+    # the second pass brings back the sound that was dropped
     whole = pieces if step == 1 else load()
     predictions = [
         regressors[group].predict(piece)
@@ -181,6 +182,7 @@ def _least_lagged(
 
 def near(curves: Float64[np.ndarray, "n lags"]) -> Float64[np.ndarray, " n"]:
     """Return the greatest of the correlations at small lags."""
+    # the column of lag 0
     middle = curves.shape[1] // 2
     return curves[:, middle - REACH : middle + REACH + 1].max(axis=1)
 
@@ -195,6 +197,7 @@ def _groups(pieces: Sequence[Piece]) -> tuple[list[int], str]:
     few = f"as there are fewer than {LEAST_SUBJECTS} subjects"
     if len(set(clips)) >= FOLDS:
         return fold_numbers(clips, FOLDS), f"folds by clip, {few}"
+    # one name for all: the positions are cut into folds
     return fold_numbers([""] * len(pieces), FOLDS), f"folds by piece, {few}"
 
 
@@ -208,6 +211,7 @@ def _fit_folds(
     pieces: Sequence[Piece], groups: Sequence[int], step: int
 ) -> dict[int, Regressor]:
     """Return a regressor for every fold, which has not seen its pieces."""
+    # only these pieces kept their sound
     chosen = list(zip(pieces[::step], groups[::step], strict=True))
     regressors = {}
     for group in sorted(set(groups)):
@@ -221,6 +225,7 @@ def _wrong_curves(
 ) -> Float64[np.ndarray, "m lags"]:
     """Return the correlations of lips with the sound of other subjects; of other clips
     or pieces, if there are no other subjects."""
+    # the same wrong pairs in every run
     draw = np.random.default_rng(0)
     curves = []
     for index, piece in enumerate(pieces):
@@ -259,6 +264,7 @@ def _constant_lags(
     beyond that of people who talk, at which they score at least `least`."""
     lags = {}
     for clip, rows in clips.items():
+        # pieces lags -> lags
         mean = curves[rows].mean(axis=0)
         lag = int(np.argmax(mean)) - FAR_REACH
         if abs(lag) < LEAST_LAG or mean[lag + FAR_REACH] < least:
@@ -266,6 +272,7 @@ def _constant_lags(
         halves = [
             half for row in rows for half in _halves(pieces[row].lips, predictions[row])
         ]
+        # chance seldom repeats a lag in every half; short halves score less
         if all(_has_lag(half, lag, least / 2) for half in halves):
             lags[clip] = lag
     return lags

@@ -75,6 +75,7 @@ class LipReader:
         if self._times and 0 < seconds - self._times[-1] < LEAST_STEP:
             return
         points = None
+        # no search where the last points still lie on this face
         if self._last is not None and _is_inside(self._last, rectangle):
             points = self._mesh.follow(picture, self._last)
         if points is None:
@@ -90,6 +91,7 @@ class LipReader:
         """Return the readings at times in seconds; None where there are too few."""
         if len(self._times) < 2:
             return None
+        # n 3 -> 3 n: a curve of each distance
         columns = np.array(self._values).T
         curves = [np.interp(at, self._times, column) for column in columns]
         return np.stack(curves, axis=1).astype(np.float32)
@@ -120,6 +122,7 @@ def lip_distances(points: Float[np.ndarray, "468 2"]) -> Float64[np.ndarray, "3"
     """Return opening, width and outer height of lips, in distances of the eyes."""
     first, second = points[list(EYE_CORNERS)]
     unit = np.linalg.norm(first - second)
+    # 468 2 -> 3 2 2: distance, its end, x and y
     pairs = points[np.array(DISTANCES)]
     lengths = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
     return lengths / max(float(unit), 1e-6)

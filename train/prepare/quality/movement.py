@@ -32,6 +32,7 @@ class MovementMeter:
 
     def is_due(self, seconds: float) -> bool:
         """Return whether a picture of that time counts."""
+        # rounded times may lie a little closer
         return seconds - self._last_time >= INTERVAL - 1e-3
 
     def add(self, seconds: float, crop: UInt8[np.ndarray, "s s 3"]) -> None:
@@ -53,6 +54,7 @@ class MovementMeter:
             self._shown.append(crop)
         self._count += 1
         if len(self._shown) > MOST_KEPT:
+            # every other one goes: memory is bounded, and spacing stays even
             self._shown = self._shown[::2]
             self._stride *= 2
 
@@ -67,6 +69,7 @@ class MovementMeter:
     def pictures(self) -> list[UInt8[np.ndarray, "s s 3"]]:
         """A few crops, evenly spaced."""
         count = min(THUMBNAILS, len(self._shown))
+        # the middles of `count` equal parts
         places = [
             (2 * place + 1) * len(self._shown) // (2 * count) for place in range(count)
         ]

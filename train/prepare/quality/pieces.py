@@ -41,6 +41,7 @@ def cut_pieces(
     """
     assert evidence.spectrum is not None
     features = _by_reading(record.features)
+    # in readings; the three sources round their ends differently
     end = min(len(lips), len(features), len(evidence.spectrum) // PER_READING)
     pieces = []
     for start, stop in _borders(entry, record.frames, end, apart=apart):
@@ -60,6 +61,7 @@ def _by_reading(features: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "m 
     """Return means of neighbouring features: 25 a second of 50."""
     count = len(features) // PER_READING
     pairs = features[: count * PER_READING].astype(np.float32)
+    # 2m width -> m 2 width -> m width
     return pairs.reshape(count, PER_READING, -1).mean(axis=1)
 
 
@@ -69,11 +71,13 @@ def _borders(
     """Return the first and the last reading of every piece."""
     borders = []
     for first, last in entry.spans or ((0, frames),):
+        # rounded inwards: readings lie within the span's frames
         start = -(-first * LIP_RATE // MOTION_FPS)
         stop = min(end, last * LIP_RATE // MOTION_FPS)
         count = max(1, round((stop - start) / PIECE_READINGS))
         marks = np.linspace(start, stop, count + 1).astype(int).tolist()
         for piece in range(count):
+            # the first piece has no neighbour before it
             gap = GAP_READINGS if apart and piece else 0
             borders.append((marks[piece] + gap, marks[piece + 1]))
     return [(start, stop) for start, stop in borders if stop - start >= LEAST_READINGS]
@@ -84,6 +88,7 @@ def lips_of_motion(
 ) -> Float[np.ndarray, "n 1"]:
     """Return the opening of the lips at 30 frames a second, 25 a second."""
     count = len(opening) * LIP_RATE // MOTION_FPS
+    # places of the readings, in frames
     frames = np.arange(count) * (MOTION_FPS / LIP_RATE)
     return np.interp(frames, np.arange(len(opening)), opening)[:, None]
 

@@ -45,6 +45,7 @@ class Piece:
     @property
     def bands(self) -> Float32[np.ndarray, "n lagged_bands"]:
         """Spectra around every reading, side by side."""
+        # neighbours at 50 a second first, and then every second row
         per_reading = SPECTRUM_RATE // LIP_RATE
         return neighbours(self.spectrum, SPECTRUM_REACH)[::per_reading]
 
@@ -56,6 +57,7 @@ class Piece:
 def prepare_lips(curves: Float[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
     """Return curves without their slow movement, each of unit deviation."""
     sections = butter(2, SLOWEST, "highpass", fs=LIP_RATE, output="sos")
+    # forth and back: one way would shift lips against the sound
     quick = sosfiltfilt(sections, curves.astype(np.float64), axis=0)
     deviation = quick.std(axis=0)
     return (quick / np.maximum(deviation, EPSILON)).astype(np.float32)
@@ -75,6 +77,7 @@ def neighbours(
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
     count = len(values)
     shifts = [padded[start : start + count] for start in range(2 * reach + 1)]
+    # n d -> n (2 reach + 1) d
     return np.concatenate(shifts, axis=1)
 
 
@@ -133,6 +136,7 @@ class Regressor:
 
 def design(piece: Piece, features: Block, bands: Block) -> Float64[np.ndarray, "n d"]:
     """Return what the regression reads for every reading of a piece."""
+    # components first: 5 x 64 values a reading, not 5 x width
     sound = neighbours(features(piece.features), FEATURE_REACH)
     spectra = bands(piece.bands)
     one = np.ones((len(sound), 1))
@@ -155,6 +159,7 @@ def fit(pieces: Sequence[Piece]) -> Regressor:
     total = sum(others, first)
     errors = dict.fromkeys(PENALTIES, 0.0)
     for part in sums.values():
+        # by subtraction, no piece is read again
         rest = total.minus(part)
         for penalty in PENALTIES:
             errors[penalty] += part.error(rest.solve(penalty))
@@ -193,11 +198,13 @@ class _Sums:
     def solve(self, penalty: float) -> Float64[np.ndarray, "d k"]:
         """Return the weights of ridge regression; that of the constant is free."""
         ridge = np.full(len(self.inputs), penalty)
+        # the last input is the constant
         ridge[-1] = EPSILON
         return np.linalg.solve(self.inputs + np.diag(ridge), self.both)
 
     def error(self, weights: Float64[np.ndarray, "d k"]) -> float:
         """Return the squared error of weights."""
+        # |y - xw|^2 by the sums, without the readings
         cross = float((self.both * weights).sum())
         power = float((weights * (self.inputs @ weights)).sum())
         return self.outputs - 2 * cross + power
@@ -240,6 +247,7 @@ def lagged_correlations(
     """
     count = min(len(lips), len(prediction))
     lags = range(-reach, reach + 1)
+    # both parts have count - |lag| readings
     scores = [
         _correlation(
             lips[max(0, lag) : count + min(0, lag)],
@@ -257,6 +265,7 @@ def _correlation(
     x = first - first.mean(axis=0)
     y = second - second.mean(axis=0)
     power = np.sqrt(np.square(x).sum(axis=0) * np.square(y).sum(axis=0))
+    # a curve at rest correlates with nothing: 0
     return float(((x * y).sum(axis=0) / np.maximum(power, EPSILON)).mean())
 
 

@@ -55,6 +55,7 @@ def read_scores(options: ScoreOptions) -> dict[str, float]:
     if path is None:
         return {}
     try:
+        # spreadsheets begin UTF-8 with a byte-order mark
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _parse(path, csv.DictReader(file), options.score_column)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -74,6 +75,7 @@ def _parse(path: Path, rows: csv.DictReader, column: str) -> dict[str, float]:
         try:
             score = float(row[column])
         except (TypeError, ValueError):
+            # one message for words, gaps, NaN and infinity
             score = math.nan
         if not math.isfinite(score):
             raise ValueError(

@@ -85,6 +85,7 @@ def find_cuts(
         kind = _kind(looks, seconds, changes[picture], limits)
         if kind:
             cuts.append(Cut(picture, seconds, kind))
+    # np.diff of booleans is true where they change
     for picture in (np.flatnonzero(np.diff(black)) + 1).tolist():
         kind = "black" if black[picture] else "end of black"
         cuts.append(Cut(picture, float(looks.times[picture]), kind))
@@ -95,9 +96,11 @@ def find_cuts(
 
 def _stands_out(changes: Float64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Return which pictures change far more than those before and after them."""
+    # nothing changes beyond the ends
     padded = np.pad(changes, NEIGHBOURS)
     shifts = [*range(NEIGHBOURS), *range(NEIGHBOURS + 1, 2 * NEIGHBOURS + 1)]
     around = [padded[shift : shift + len(changes)] for shift in shifts]
+    # a floor, so that noise in a still scene is no cut
     largest = np.maximum(np.max(around, axis=0), LEAST_CHANGE / CUT_RATIO)
     return changes >= CUT_RATIO * largest
 
@@ -179,6 +182,7 @@ def joined_shots(shots: Sequence[Shot]) -> list[Shot]:
     without a face: a cut from face to face may show another person."""
     groups: list[list[Shot]] = []
     for shot in shots:
+        # shots that touch are a cut from face to face
         if groups and shot.start > groups[-1][-1].stop:
             groups[-1].append(shot)
         else:
@@ -220,6 +224,7 @@ def share_of_crowds(looks: Looks, least_area: float) -> float:
     crowds = 0
     for faces in looks.faces:
         areas = [face.area for face in faces]
+        # without faces, the maximum is never asked for
         large = [area for area in areas if area >= least_area * max(areas)]
         crowds += len(large) > 1
     return crowds / len(looks.faces)

@@ -59,6 +59,7 @@ def spectrum(
       count: number of spectra; silence follows the sound's end.
     """
     filters = mel_filters(BANDS)
+    # periodic: the symmetric one of a sample more, without its end
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     rows = [np.zeros((0, BANDS), np.float32)]
     buffer = np.zeros(0, np.float32)
@@ -66,6 +67,7 @@ def spectrum(
     # The last windows read silence.
     for chunk in (*chunks, np.zeros(WINDOW, np.float32)):
         buffer = np.concatenate([buffer, chunk[skip:]])
+        # the start may lie several chunks later
         skip = max(0, skip - chunk.size)
         frames = (buffer.size - WINDOW) // STEP + 1
         if frames < 1:
@@ -74,6 +76,7 @@ def spectrum(
         index = np.arange(frames)[:, None] * STEP + np.arange(WINDOW)[None]
         power = np.square(np.abs(np.fft.rfft(buffer[index] * window)))
         rows.append(np.log10(np.maximum(power @ filters, SMALLEST_POWER)))
+        # windows overlap: the rest begins the next ones
         buffer = buffer[frames * STEP :]
     bands = np.concatenate(rows)[:count]
     silence = np.full((count - len(bands), BANDS), np.log10(SMALLEST_POWER))

@@ -85,6 +85,7 @@ def test_seams_are_where_windows_start_and_end(mode, borders):
     # motion that bends little, and jumps by 1 at every border
     frames = np.arange(80.0)[:, None]
     jumps = np.cumsum(np.isin(np.arange(80), borders))[:, None]
+    # the second difference of 0.01 t^2 is 0.02
     ratio = metrics.seam_ratio([jumps + 0.01 * frames**2], [seams])
     assert ratio == pytest.approx(1 / 0.02, rel=0.02)
     assert metrics.seam_ratio([frames**2], [seams]) == pytest.approx(1)

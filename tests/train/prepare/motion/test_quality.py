@@ -141,7 +141,9 @@ def test_columns_are_measured(manifest):
 def test_the_set_is_too_small_for_the_gate_and_says_so(lines, output):
     text = lines.getvalue()
     assert "lips are read from motion, along its learnt lip axis" in text
+    # three good clips, and both sides of the zoom
     assert "no gate, as there are 5 clips, and 12 are needed" in text
     assert f"report: {output / 'report.html'}" in text
     page = (output / "report.html").read_text(encoding="utf-8")
+    # a thumbnail of every clip, used or not
     assert page.count("data:image/jpeg") == 8

@@ -226,6 +226,7 @@ def test_sound_that_cannot_be_leaves_a_clip_out_before_its_pictures_are_read(
     samples[12_000] = np.nan
     torn = write_sound(tmp_path / "torn.wav", samples, 16_000, "pcm_f32le")
     data = bytearray(whole.read_bytes())
+    # bytes 24 to 27 of a WAVE header are its sample rate
     data[24:28] = (2_000_000_000).to_bytes(4, "little")
     fast = tmp_path / "fast.wav"
     fast.write_bytes(data)
@@ -283,6 +284,7 @@ def test_a_scene_without_the_face_is_cut_out(checkpoint, tmp_path):
         "cut at: scene cut at 0.80 s, scene cut at 1.80 s; "
         "the face is out of sight from 0.77 to 1.80 s"
     )
+    # the second part starts at frame 54 of 120
     assert (entry.reason, entry.frames) == ("", 66)
 
     # motion is that of the clip without the scene

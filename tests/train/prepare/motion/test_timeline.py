@@ -70,6 +70,7 @@ def test_sound_lags_by_less_than_a_frame_anywhere(tmp_path):
     audio = Audio.open(remux(whole, keep))
     assert len(audio.gaps) == 50
     expected = onsets(Audio.open(whole))
+    # two a second; the first one has no silence before it
     assert len(expected) == 59
     # a burst may begin where a packet is lost
     starts = onsets(audio)[:, None]

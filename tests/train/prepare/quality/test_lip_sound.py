@@ -38,6 +38,7 @@ def piece_of(subject: int, clip: int, *, shift: int = 0, wrong: bool = False) ->
     sound."""
     draw = np.random.default_rng([subject, clip])
     count = SECONDS * RATE
+    # a second more on either side, of which a shift takes some
     values, lips = speak(draw, count + 2 * RATE)
     if wrong:
         _, lips = speak(draw, count + 2 * RATE)
@@ -102,6 +103,7 @@ def test_a_part_of_the_pieces_can_be_fitted(mixed, verdict):
     assert half.is_on
     assert half.scores.keys() == verdict.scores.keys()
     assert half.scores != verdict.scores
+    # an hour is fitted whole, and a tenth of ten hours
     assert fitted_step(60 * 60) == 1
     assert fitted_step(10 * 60 * 60) == 10
 
