@@ -58,6 +58,7 @@ def verify_motion(golden: Path) -> list[Comparison]:
     rows = []
     for index, case in enumerate(cases):
         expected = figures[f"case{index}/x_d"]
+        # Keypoints of another shape fail, whatever their values.
         error = np.inf
         keypoints = drive_case(figures, networks, case)
         if keypoints.shape == expected.shape:
@@ -131,6 +132,7 @@ def read_source(figures: Figures) -> Source:
 
 def read_driving(figures: Figures) -> MotionClip:
     """Return the golden driving frames."""
+    # A rotation for each driving frame, and for nothing else.
     count = sum(name.endswith("/R") for name in figures)
 
     def stack(name: str) -> np.ndarray:
@@ -156,6 +158,7 @@ def describe(case: dict[str, Any]) -> str:
         case["driving_option"],
         case["template"],
     ]
+    # `is`, since a multiplier of 1 equals True as well.
     flags = [
         name.removeprefix("flag_")
         for name, value in case.items()

@@ -101,6 +101,7 @@ def read_faces(figures: Figures, *, blinks: bool) -> VideoFaces:
         if openness is not None:
             rows.append(openness.row)
     openness = np.concatenate(rows)
+    # LivePortrait knows no cuts: one shot.
     shots = np.zeros(len(openness), int)
     faces = VideoFaces(frames, shots, openness)
     return replace(faces, first_eyes=held_openness(openness[0, :2]))

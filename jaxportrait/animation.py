@@ -59,6 +59,7 @@ class Sampling(MotionSampling):
         """
         if not self.natural_motion:
             return
+        # The first reason that applies is told.
         reason = ""
         if moves_head:
             reason = "the driver moves the head already"

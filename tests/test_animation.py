@@ -29,6 +29,7 @@ def animation() -> Animation:
 
     keypoints = np.zeros((6, 21, 3), np.float32)
     motion = MotionClip.from_values(neutral_frames(6), MOTION_SPACES["face"], 12.0)
+    # As long as six frames at 12 a second.
     sound = noise_sound(0.5)
     return Animation((64, 48), 12.0, sound, motion, keypoints, make_frames)
 
@@ -58,6 +59,7 @@ def test_a_file_object_gets_what_a_file_would(animation, format, tmp_path):
         frames = decode(data)
         assert len(frames) == 6
         for frame, expected in zip(frames, FRAMES, strict=True):
+            # Encoding is lossy, and flat frames lose little.
             assert abs(frame.mean() - expected.mean()) < 2
         assert Audio.open(data, allow_video=True).duration > 0.4
     path = tmp_path / f"a.{format}"
@@ -119,5 +121,6 @@ def test_arrays_are_trimmed_as_files_are():
     picture = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     copy = copy_picture(picture)
     np.testing.assert_array_equal(copy, picture[:4, :6])
+    # The copy shares no memory with it.
     picture[:] = 0
     assert copy.any()

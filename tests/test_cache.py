@@ -92,6 +92,7 @@ jax.jit(lambda x: jnp.sin(x) + 1)(jnp.ones(3)).block_until_ready()
 
 def test_one_call_lets_processes_share_what_they_compile(tmp_path):
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    # Else the processes would use the cache of the tests.
     environment.pop(VARIABLE, None)
     environment.pop("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", None)
     folder = tmp_path / "jaxportrait" / "xla"

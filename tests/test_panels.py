@@ -36,6 +36,7 @@ def still():
 
 def test_pictures_stand_on_the_left_at_the_frames_height(tmp_path):
     clip = place_side_by_side(clip_of((48, 64)), [count_up, still])
+    # At a height of 64, 20 x 20 is 64 wide, and 100 x 128 is 50.
     assert clip.size == (64 + 50 + 48, 64)
     frames = list(clip)
     assert len(frames) == FRAMES
@@ -52,4 +53,5 @@ def test_an_odd_width_becomes_even():
     def odd():
         return repeat(np.zeros((64, 33, 3), np.uint8))
 
+    # 33 and 64 are 97.
     assert place_side_by_side(clip_of((64, 64)), [odd]).size == (96, 64)

@@ -87,6 +87,7 @@ def drive_human(
     keypoints = drive(
         source,
         clip,
+        # The rest is the first frame, as published.
         clip[:1],
         retargeting,
         used,

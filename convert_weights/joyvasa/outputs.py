@@ -85,6 +85,7 @@ def encoder_outputs(
 ) -> dict[str, Array]:
     """Return the outputs of HuBERT's layers by their names."""
     outputs = {}
+    # n s -> n s 1
     x = samples[..., None]
     for index, conv in enumerate(network.convs):
         x = conv(x)
@@ -138,6 +139,7 @@ def run_denoiser(recipe: JoyVASARecipe, network: MotionDiffusion, size: str) -> 
     audio = draw("audio", config.motion_frames, config.width)
     earlier = draw("prev_motion", config.earlier_frames, config.motion_width)
     earlier_audio = draw("prev_audio", config.earlier_frames, config.width)
+    # The least noise and the most.
     steps = jnp.array([1, config.steps])
     with_audio = predict(network, motion, earlier, steps, earlier_audio, audio)
     yield f"{size}/denoised_layer1/{config.positions}", with_audio["first"]
@@ -147,6 +149,7 @@ def run_denoiser(recipe: JoyVASARecipe, network: MotionDiffusion, size: str) -> 
     steps = jnp.array([config.steps // 2, config.steps])
     without_audio = predict(network, motion, start, steps, start_audio, null)
     yield f"{size}/denoised_null/{config.positions}", without_audio["clean"]
+    # Steps are embedded alike for both kinds: once is enough.
     if config.positions == "constant":
         waves = jnp.asarray(sinusoids(config.steps + 1, config.width))
         yield (

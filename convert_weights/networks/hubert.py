@@ -34,6 +34,7 @@ def read_size(shapes: TensorShapes, metadata: Mapping[str, Any]) -> HubertConfig
     and may have `heads`.
     """
     channels, *_ = shapes["feature_extractor.conv_layers.0.conv.weight"]
+    # A grouped convolution has the inputs of one group.
     width, group, taps = shapes["encoder.pos_conv_embed.conv.weight"]
     hidden, _ = shapes["encoder.layers.0.feed_forward.intermediate_dense.weight"]
     return HubertConfig(

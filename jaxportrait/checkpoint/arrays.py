@@ -32,6 +32,7 @@ def shapes_of_config(config: Any) -> ArrayShapes:
 
 def leaves_of(network: nnx.Module) -> dict[str, np.ndarray]:
     """Return every array of a network on the host, by dotted path."""
+    # A network with weights has arrays where an abstract one has shapes.
     return {name: np.asarray(leaf) for name, leaf in leaf_shapes(network).items()}
 
 

@@ -146,6 +146,7 @@ def damage_named(path: Path, name: str) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:
+        # Orbax's messages have several lines.
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{path} is not a jaxportrait checkpoint, or it is damaged: its {name} cannot be read ({reason}): "

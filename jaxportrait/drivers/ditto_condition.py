@@ -122,5 +122,6 @@ def pack_reference(
       translation: position of the head.
       expression: offsets of its keypoints.
     """
+    # Like the frames it makes, the network reads sizes less 1.
     parts = [np.asarray(scale) - 1, *angles, translation, expression]
     return np.concatenate(parts).astype(np.float32)

@@ -146,6 +146,7 @@ class LiveWindowDriver:
         if frames is None:
             frames = self._length(state)
         pieces.append(self._complete(state, frames))
+        # Chunks may have completed more frames than were asked for.
         return self._clip(np.concatenate(pieces)[:frames])
 
     def start(self, seed: int) -> LiveState:
@@ -211,6 +212,7 @@ class LiveWindowDriver:
         windows = self.windows
         driver = self.driver
         pending = np.concatenate([state.features, features])
+        # Without a complete window, there is a result of the right width.
         pieces = [np.zeros((0, driver.space.width), np.float32)]
         # A long chunk may complete several windows, a short one none.
         while len(pending) >= windows.plan.audio_frames:

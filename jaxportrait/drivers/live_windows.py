@@ -167,6 +167,7 @@ def sample_window(
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
     """
+    # t -> t 1
     share = weights[:, None]
 
     # At time 1 the path is at the earlier motion itself.

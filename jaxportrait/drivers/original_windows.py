@@ -85,5 +85,6 @@ def count_windows(samples: int, length: int, fps: float) -> tuple[int, int]:
     # Frames beyond the sound are cut from the last window.
     samples_of_frame = round(SAMPLE_RATE / fps)
     missing = samples_of_frame * length * windows - samples
+    # Rounded up: a frame that ends beyond the sound is cut, too.
     surplus = max(0, ceil(missing / samples_of_frame))
     return windows, windows * length - surplus

@@ -86,6 +86,7 @@ class WindowPlan:
 
     def feature_start(self, window: int) -> int:
         """Return the audio feature at which a window starts."""
+        # Divided last, so that rounding does not add up over windows.
         return window * self.stride * self.audio_frames // self.motion_frames
 
     def features_of(self, count: int) -> int:
@@ -130,6 +131,7 @@ def plan_windows(
     stride = length // 2 if mode == "fused" else length
     # -(-a // b) rounds up.
     count = 1 + max(0, -(-(frames - length) // stride))
+    # The next power of two.
     capacity = 1 << (count - 1).bit_length()
     group = min(group, capacity)
     plan = WindowPlan(capacity, length, config.audio_frames, stride, group)
@@ -301,6 +303,7 @@ def map_groups(
     def map_group(g: Array, whole: Any) -> Any:
         return jax.tree.map(partial(put, g), whole, function(g))
 
+    # Shapes are found without evaluating the network.
     shapes = jax.eval_shape(function, jnp.asarray(0))
     empty = jax.tree.map(
         lambda leaf: jnp.zeros((plan.capacity, *leaf.shape[1:]), leaf.dtype), shapes

@@ -224,6 +224,7 @@ def encode_hop(
     )
     # The whole block is encoded, and only the hop's features are used.
     encoded = _encode(network, scaled)
+    # Two frames make a feature.
     first = count // 2 - lookahead - hop
     features = jnp.roll(encoded, -first, axis=0)[:hop]
     return features, SlidingBlock(values, count, maximum)

@@ -68,6 +68,7 @@ class FacePath:
     @property
     def absences(self) -> str:
         """A line that says when the face is out of sight; empty if it never is."""
+        # The first frame after each change.
         edges = np.flatnonzero(np.diff(self.shown)) + 1
         ranges = []
         for first, last in pairwise([0, *edges.tolist(), len(self.times)]):
@@ -98,6 +99,7 @@ class _Shot:
         if not faces:
             return None
         if not self.faces or seconds - self.seconds[-1] > LONGEST_ABSENCE + ROUNDING:
+            # They come largest first.
             return faces[0]
         last = self.faces[-1].hull
         near = [face for face in faces if _is_near(face.hull, last)]
@@ -143,6 +145,7 @@ def follow_face(
         faces = sorted(detector.find(picture), key=_area, reverse=True)
         chosen = shot.choose(faces, seconds)
         is_first = not any(before.faces for before in shots)
+        # Only here does the caller's number count.
         if chosen is not None and is_first:
             chosen = choose_face(faces, face)
             passed_over = len(faces) - 1
@@ -160,6 +163,7 @@ def _mark_cuts(
         small = cv2.resize(
             picture, (CUT_SIDE, CUT_SIDE), interpolation=cv2.INTER_AREA
         ).astype(np.float32)
+        # The first frame starts a shot, so that there always is one.
         is_cut = before is None or np.abs(small - before).mean() > CUT_CHANGE
         yield seconds, picture, bool(is_cut)
         before = small
@@ -189,6 +193,7 @@ def _join(
         numbers[part.frames] = number
         squares[part.frames] = _follow_hull(moments, part)
         rows = [face.openness.row for face in part.faces if face.openness is not None]
+        # One sighting without openness leaves the whole video without it.
         is_told &= len(rows) == len(part.faces)
         if is_told:
             openness[part.frames] = _interpolate(
@@ -267,6 +272,7 @@ def _follow_hull(
     hulls[:, 3] = np.unwrap(hulls[:, 3])
     squares = _interpolate(moments, part.looks, hulls)
     step = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
+    # A single frame has no rate, and nothing to smooth.
     if step <= 0:
         return squares
     deviation = STEADY_SECONDS / step
@@ -278,12 +284,14 @@ def _interpolate(
     looks: Float64[np.ndarray, " looks"],
     rows: Float[np.ndarray, "looks d"],
 ) -> Float64[np.ndarray, "frames d"]:
+    # `np.interp` takes one column at a time, and holds it at both ends.
     columns = [np.interp(moments, looks, column) for column in rows.T]
     return np.stack(columns, axis=1)
 
 
 def _is_near(hull: FaceRectangle, last: FaceRectangle) -> bool:
     """Return whether a hull may be that of the same face at the last look."""
+    # Faces come closer and move away: either ratio may be the larger.
     growth = max(hull.size / last.size, last.size / hull.size)
     return growth <= LARGEST_GROWTH and _distance(hull, last) <= FARTHEST_STRAY
 

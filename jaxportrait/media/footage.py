@@ -45,6 +45,7 @@ class Footage:
         self.path = self._reader.path
         self._max_side = max_side
         width, height = self._reader.size
+        # A picture of one byte in memory: only its shape is needed.
         blank = np.broadcast_to(np.uint8(0), (height, width, 3))
         height, width, _ = self._prepare(blank).shape
         self.size = (width, height)
@@ -75,6 +76,7 @@ class Footage:
             turn.
         """
         height = self.size[1]
+        # Three bytes a pixel; a frame at least, however large.
         longest = max(1, CHUNK_BYTES // (3 * self.size[0] * height))
         for run in split_at_turns(order):
             if run[-1] >= run[0]:
@@ -108,6 +110,7 @@ class Footage:
             picture = reduce(picture, self._max_side)
         even = trim_to_even(picture, str(self.path))
         height, width, _ = even.shape
+        # There is no size yet while `__init__` asks for it.
         size = getattr(self, "size", (width, height))
         if (width, height) != size:
             raise ValueError(
@@ -146,6 +149,7 @@ def split_at_turns(order: Int[np.ndarray, " n"]) -> Iterator[Int[np.ndarray, " m
     first = 0
     direction = 0
     for index, step in enumerate(np.sign(np.diff(order)).tolist()):
+        # A repeated frame has step 0, which is no turn.
         if step * direction < 0:
             yield order[first : index + 1]
             first = index + 1

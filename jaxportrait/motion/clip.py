@@ -83,6 +83,7 @@ class MotionClip:
         return f"MotionClip({len(self)} frames, {self.fps:g} a second: {fields})"
 
     def __len__(self) -> int:
+        # Any field will do: they are of one length.
         return len(next(iter(self.arrays().values())))
 
     @property
@@ -149,6 +150,7 @@ class MotionClip:
           fps: frames a second of the result.
         """
         lower = np.floor(positions).astype(int)
+        # The last frame has no next one, and is its own neighbour.
         upper = np.minimum(lower + 1, len(self) - 1)
         weight = (positions - lower).astype(np.float32)
 
@@ -201,4 +203,5 @@ def concatenate(clips: Sequence[MotionClip]) -> MotionClip:
     for name in names:
         parts = [clip.arrays()[name] for clip in clips]
         joined[name] = np.concatenate(parts)
+    # The rest frame is the first clip's.
     return replace(first, **joined)

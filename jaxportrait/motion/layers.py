@@ -80,6 +80,7 @@ def rest_lips(
       expression: their offsets.
       groups: the keypoints of the lips.
     """
+    # Their y only: n k 3 -> n lips
     lips = (keypoints + expression)[:, list(groups.lips), 1]
     heights = np.ptp(lips, axis=1)
     shut = heights <= np.quantile(heights, SHUT_SHARE)
@@ -126,6 +127,7 @@ def smooth_head(clip: MotionClip, seconds: float) -> MotionClip:
         return clip
     fields = {}
     if clip.rotation is not None:
+        # As published, each angle by itself.
         angles = _follow(rotation.angles_of(clip.rotation), share)
         fields["rotation"] = rotation.matrices_of(angles)
     for name in ("translation", "scale"):
@@ -139,6 +141,7 @@ def _follow(
     values: Float32[np.ndarray, "n v"], share: float
 ) -> Float32[np.ndarray, "n v"]:
     """Return values of which each goes a share of the way from the last to its own."""
+    # In float32, errors would add up from frame to frame.
     followed = values.astype(np.float64)
     for frame in range(1, len(values)):
         last = followed[frame - 1]

@@ -157,8 +157,10 @@ def _number_dtype(dtype: Any) -> np.dtype[Any]:
 
 def _check_size(shape: Any, numbers: np.dtype[Any], data: Any) -> None:
     sizes = shape if isinstance(shape, tuple) else (shape,)
+    # Not `isinstance`: True is an int, too.
     if not all(type(size) is int and size >= 0 for size in sizes):
         raise PlainPickleError(f"it holds an array of shape {shape!r}")
+    # Python's integers do not overflow, as NumPy's would.
     count = 1
     for size in sizes:
         count *= size

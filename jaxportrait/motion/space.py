@@ -87,6 +87,7 @@ def region_mask(
         mask[list(groups.lips)] = True
     elif region == "eyes":
         mask[list(groups.eyes)] = True
+    # The pose has no expression: its mask stays empty.
     elif region != "pose":
         published = groups == KeypointGroups()
         mask[:] = _absolute_mask() if published and not shape else True

@@ -93,6 +93,7 @@ def retarget_openings(
     """
     keypoints = source if relative else driving
     with jax.default_matmul_precision("highest"):
+        # Both read the source's keypoints, so their order does not matter.
         if networks.eyes is not None:
             eyes = jnp.asarray(opening.eyes)
             keypoints = keypoints + opening_offsets(networks.eyes, source, eyes)

@@ -62,6 +62,7 @@ def read_frames(
     parts = []
     batches = _padded_batches(pictures, batch_size)
     for frames, count in _run_ahead(partial(extract_frames, network), batches):
+        # Without the repetitions that fill the last batch.
         parts.append(jax.tree.map(lambda array, n=count: array[:n], frames))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 

@@ -95,5 +95,6 @@ def finish_in_threads(
     OpenCV and the encoder's conversion of colours release the interpreter's lock.
     """
     with ThreadPoolExecutor(thread_name_prefix="paste") as pool:
+        # A batch at a time: `map` draws all that it is given at once.
         for batch in batches:
             yield from pool.map(complete, batch)

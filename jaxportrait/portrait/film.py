@@ -68,12 +68,14 @@ class FilmedFace:
         """
         pictures = self.footage.play(self.path.times, order)
         numbered = zip(order.tolist(), pictures, strict=True)
+        # Once the frames are used up, an empty list ends the batches.
         batches = iter(lambda: list(islice(numbered, batch_size)), [])
         return finish_in_threads(batches, self._cut)
 
     def _cut(self, frame: tuple[int, Frame]) -> Cut:
         number, picture = frame
         if not self.shown[number]:
+            # Rendered with its batch, and never pasted.
             blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
             return Cut(picture, blank, np.eye(3), is_shown=False)
         # As for a picture, the networks need no more than a reduced frame.

@@ -35,6 +35,7 @@ def check_lip_sync(retargeting: Retargeting, *, is_video: bool) -> None:
         raise ValueError(
             "lip_sync changes only the mouth of a source video, and the source is a picture: leave it out"
         )
+    # "all" is the default, which lip-sync narrows to the lips.
     if retargeting.region not in ("all", "lips"):
         raise OptionError(
             f"lip_sync moves only lips, and region is {retargeting.region!r}: leave out either"

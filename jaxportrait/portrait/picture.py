@@ -205,6 +205,7 @@ class _Scene:
     def place(self, crop: FaceCrop) -> Place:
         """Return a crop's place in the picture at its full resolution."""
         whole = to_full_resolution(crop, self.reduced.shape, self.picture.shape)
+        # Crops are square: the height is the side.
         return Place(whole.crop_to_image, whole.image.shape[0])
 
     def encode(

@@ -100,6 +100,7 @@ class PortraitVideo:
 
     def most_frames(self, fps: float) -> int:
         """Return the frames of a clip that plays the video once."""
+        # The first frame and the last one both count.
         return round(self.film.path.seconds * fps) + 1
 
     def with_lips_only(self, groups: KeypointGroups) -> Self:
@@ -111,6 +112,7 @@ class PortraitVideo:
         """
         shown = self.film.shown
         motion = self.faces.frames.motion
+        # Frames without a face repeat another's motion, which would count twice.
         expression = np.asarray(motion.expression)[shown]
         lips = rest_lips(np.asarray(motion.keypoints)[shown], expression, groups)
         faces = replace(self.faces, lips_at_rest=lips)
@@ -151,6 +153,7 @@ class PortraitVideo:
         def complete(pair: tuple[Cut, UInt8[np.ndarray, "S S 3"]]) -> T:
             return finish(self._paste(*pair))
 
+        # frames k 3 -> n k 3
         source = np.asarray(self.faces.frames.keypoints)[self.order]
         rendered = renderer.video_frames(crops(), source, keypoints, self.film.zoom)
         pairs = ([(waiting.popleft(), crop) for crop in batch] for batch in rendered)
@@ -194,6 +197,7 @@ def prepare_video(
     audio = None
     if footage.has_sound:
         sound = Audio.open(footage.path, allow_video=True)
+        # The first picture may come later than the first sample.
         audio = sound.since(float(path.times[0]))
     return PortraitVideo(
         film,
@@ -223,6 +227,7 @@ def _read_faces(film: FilmedFace, renderer: Renderer) -> VideoFaces:
     if openness is None:
         return VideoFaces(frames, film.path.shots)
     rows = openness.astype(np.float32)
+    # Columns: the left eye, the right eye, the lips.
     first_eyes = held_openness(rows[shown[0], :2])
     return VideoFaces(frames, film.path.shots, rows, first_eyes)
 
@@ -231,9 +236,11 @@ def _correct_colors(film: FilmedFace, renderer: Renderer) -> Int16[np.ndarray, "
     """Return the colours to add to crops: those that the unmoved frames lack, in the
     mean over a few of them, so that nothing flickers."""
     shown = np.flatnonzero(film.shown)
+    # Spread over the whole video; a very short one's frames count repeatedly.
     places = np.linspace(0, len(shown) - 1, CORRECTION_FRAMES).round().astype(int)
     crops = [cut.crop for cut in film.cuts(shown[places], READ_BATCH)]
     keypoints = np.asarray(renderer.read_video(crops).keypoints)
+    # Driven by the source's own keypoints, nothing moves.
     batches = list(renderer.video_frames(crops, keypoints, keypoints, film.zoom))
     corrections = []
     for crop, unmoved in zip(crops, np.concatenate(batches), strict=True):

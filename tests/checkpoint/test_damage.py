@@ -63,6 +63,7 @@ DRIVER_PATH = ("drivers", "flow")
         (("parts", "stitching", "inputs"), 63, "turns 63 values into 65: it must turn"),
         ((*TRANSFORMER_PATH, "heads"), 0, "heads is 0: it must be from 1 to 1024"),
         ((*TRANSFORMER_PATH, "heads"), 7, "heads is 7: it must divide the width, 16"),
+        # Rotary positions turn values in pairs.
         ((*TRANSFORMER_PATH, "heads"), 16, "a head has 1 values, .* must be even"),
         (
             (*TRANSFORMER_PATH, "heads"),
@@ -87,6 +88,7 @@ def test_a_config_that_cannot_be_is_one_line(copy, path, value, message):
     assert "\n" not in str(caught.value)
 
 
+# Nested too deeply, twice; empty; cut off; a null byte.
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, '{"format": 2, "parts": ' + '{"a": ' * 9_000, "", "{", "\0"]
 )
@@ -145,6 +147,7 @@ def test_a_flipped_bit_is_told_or_changes_nothing(copy, item):
         file.write_bytes(content)
         refusals += refuses(copy, expected)
         file.write_bytes(intact)
+    # Flips in bytes that nobody reads are harmless; not all are.
     assert refusals > 0
 
 

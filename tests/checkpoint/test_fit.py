@@ -32,6 +32,7 @@ def changed(part: str, **sizes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("contents", [Contents.tiny(), Contents.full()])
 def test_the_presets_fit(contents):
     check_parts(contents.parts, contents.crop.image_size)
+    # Multiples of 32: the networks halve a picture five times.
     for image_size in (32, 96, 160):
         check_parts(PARTS, image_size)
 
@@ -91,6 +92,7 @@ def test_sizes_that_make_no_network_are_named(make, message):
 def test_arrays_of_other_sizes_are_named():
     parts = {"stitching": StitchingConfig(2, (), 3)}
     kernel = np.zeros((2, 3), np.float32)
+    # Weights may be stored in half precision.
     arrays = {"layers.0.kernel": kernel, "layers.0.bias": np.zeros(3, np.float16)}
     check_arrays(parts, {"stitching": arrays})
     for change, message in (

@@ -107,6 +107,7 @@ def test_a_file_of_one_tensor_is_no_state_dict(tmp_path):
 
 @pytest.mark.parametrize("form", ["torch", "safetensors"])
 def test_bfloat16_is_widened_exactly(tmp_path, form):
+    # The last is beyond float16, by way of which it would be infinite.
     tensor = torch.tensor([1.0, 0.3, -1e30], dtype=torch.bfloat16)
     save = torch.save if form == "torch" else save_file
     save({"a": tensor}, tmp_path / "some.pth")

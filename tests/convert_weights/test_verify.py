@@ -142,6 +142,7 @@ def test_the_page_states_the_bounds_of_the_code():
 
 def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
     value = np.linspace(-1, 1, 10_000)
+    # The golden files hold such a sample of every large tensor.
     index = np.random.Generator(np.random.PCG64(0)).integers(0, value.size, 4096)
     figures = {
         "x": value[index],
@@ -160,6 +161,7 @@ def test_errors_are_shares_of_the_scale_and_see_what_was_not_stored():
 
 def test_waveforms_do_not_depend_on_one_another(golden):
     short, long = (golden_waveform(Recipe(golden), seconds) for seconds in (1.0, 2.37))
+    # At 16 kHz.
     assert (short.size, long.size) == (16_000, 37_920)
     assert short.dtype == np.float32
     # Only the noise differs.

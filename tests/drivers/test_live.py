@@ -179,6 +179,7 @@ def test_windows_that_disagree_leave_no_seam(live):
 
 def test_the_seam_measure_finds_windows_that_continue_nothing():
     """Cut the motion where windows meet, and shift each piece by its window's offset."""
+    # As by default: of 30 frames, 15 are held and 6 are ahead.
     stride = 9
     frames = np.arange(60 * 30)
     wave = np.sin(2 * np.pi * frames / 10)
@@ -242,6 +243,7 @@ def test_new_frames_turn_from_the_earlier_motion_to_their_own():
     # Six frames of lookahead follow the held ones.
     turning = motion[15:21, 0]
     assert (np.diff(motion[14:22, 0]) > 0).all()
+    # Midway from 5 to 9.
     assert turning[0] < 7 < turning[-1]
     np.testing.assert_allclose(motion[21:], 9, atol=1e-5)
 
@@ -262,6 +264,7 @@ def test_windows_meet_without_gap_or_overlap():
     # The lead lasts as long as the prefix before the sound.
     assert windows.start(0) == -12
     assert (windows.lead, windows.feature_start(0)) == (20, 0)
+    # 20 of the lead, 40 up to frame 24, and the window's 50.
     assert windows.feature_stop(4) == windows.feature_start(4) + 50 == 110
 
 

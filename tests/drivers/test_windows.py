@@ -144,6 +144,7 @@ def test_windows_cover_every_frame_and_no_more(mode, frames):
         (30, 1, 1),
         (31, 2, 2),
         (61, 4, 4),
+        # Six windows get room for eight, and a CPU evaluates four at once.
         (91, 8, 4),
     ],
 )
@@ -166,5 +167,6 @@ def test_a_frame_has_the_same_noise_in_every_clip_and_window():
     window = frame_noise(key, 30, 18, start=-5)
     np.testing.assert_array_equal(short, long[:75])
     np.testing.assert_array_equal(window[5:], long[:25])
+    # Some float32 values coincide by chance.
     different = np.unique(np.asarray(long)).size
     assert different > 0.99 * long.size

@@ -30,6 +30,7 @@ def video_of(seconds: float, cut: int | None = None) -> Iterator:
     for index in range(round(seconds * FPS)):
         picture = np.full((64, 64, 3), 90, np.uint8)
         if cut is not None and index >= cut:
+            # A change of 165 levels, where 32 are a cut.
             picture[:] = 255
         picture[0, 0] = index
         yield index / FPS, picture
@@ -65,6 +66,7 @@ def test_jitter_of_the_detector_is_smoothed():
 
 def test_a_cut_starts_a_shot_with_the_largest_face():
     def find(frame: int) -> list[Face]:
+        # Looks are at frames 20 and 24.
         if frame < 23:
             return [face_at(40), face_at(300, size=80)]
         return [face_at(150), face_at(20, size=30)]

@@ -70,6 +70,7 @@ def test_sides_become_even_and_are_limited(tmp_path):
     path = write(tmp_path / "wide.mkv", frames, size=(98, 50))
     assert Footage(path).size == (98, 50)
     small = Footage(path, max_side=31)
+    # 98 x 50 becomes 31 x 16, and then even.
     assert small.size == (30, 16)
     for _, picture in small:
         assert picture.shape == (16, 30, 3)
@@ -90,6 +91,7 @@ def test_a_cut_file_is_named(video, tmp_path):
 
 
 def test_a_longer_clip_plays_to_and_fro():
+    # The clock of a file may start anywhere.
     times = 3.5 + np.arange(5) / 10
     assert to_and_fro(times, 10, 12).tolist() == [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3]
     assert to_and_fro(times, 10, 3).tolist() == [0, 1, 2]
@@ -103,6 +105,7 @@ def test_a_variable_rate_is_evened_out():
     times = np.array([0.0, 0.1, 0.2, 0.3, 0.8, 0.9])
     order = to_and_fro(times, 10, 10)
     assert order.tolist() == [0, 1, 2, 3, 3, 3, 4, 4, 4, 5]
+    # Half of the longest step.
     assert np.abs(times[order] - np.arange(10) / 10).max() <= 0.25
 
 

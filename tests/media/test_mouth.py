@@ -55,6 +55,7 @@ def test_the_mouth_of_a_drawn_head_lies_within():
     (face,) = open_mesh().find(picture)
     matrix = image_to_crop(frame_face(face.hull))
     points = face.landmarks
+    # Inner lips above and below, and corners.
     lips = points[[13, 14, 78, 308]]
     eyes = points[[33, 133, 362, 263]]
     mask = mouth_mask()

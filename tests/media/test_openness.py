@@ -49,6 +49,7 @@ def test_openness_is_height_over_width_at_any_size_and_turn(count, parts):
 
 
 def test_other_landmarks_do_not_tell_it():
+    # As many as InsightFace's networks mark.
     assert openness_of(np.zeros((106, 2))) is None
 
 

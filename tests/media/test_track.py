@@ -35,6 +35,7 @@ def test_the_box_is_the_mean_over_frames_framed_as_published():
 
     # the face moves by a pixel a frame
     track = track_face(clip_of(1.1), detector)
+    # Published: as wide as 2.2 hulls, and a tenth of that higher.
     assert track.rectangle.size == pytest.approx(2.2 * 40)
     assert track.rectangle.center == pytest.approx((105, 60 - 0.1 * 2.2 * 40))
     assert track.rectangle.angle == 0
@@ -78,6 +79,7 @@ def seen_except(start: float, end: float) -> Detector:
 @pytest.mark.parametrize(
     ("start", "end", "parts"),
     [
+        # A look every 0.2 s: a part ends with the last that saw the face.
         (1.0, 1.4, ((0.0, 2.9),)),
         (1.0, 1.7, ((0.0, 0.8), (1.8, 2.9))),
         (0.0, 0.7, ((0.8, 2.9),)),
@@ -136,5 +138,6 @@ def test_squares_are_framed_as_asked():
     track = track_face(clip_of(1), detector_of(lambda image: [face_at(100, 60)]))
     square = track.square(1.5, 0.1, 0.2)
     assert square.size == pytest.approx(60)
+    # Of 60 pixels, a tenth across and a fifth down.
     assert square.center == pytest.approx((106, 72))
     assert track.squares(1.5, 0.1, 0.2) == [square] * 10

@@ -17,6 +17,7 @@ from tests.closeness import assert_close
 
 
 def test_an_angle_is_the_mean_of_its_bins():
+    # So low that these bins have no share at all.
     logits = np.full((3, 66), -1000.0)
     logits[0, 0] = 0
     logits[1, 65] = 0
@@ -38,6 +39,7 @@ def test_frames_are_those_of_the_projects_layout():
 def test_smoothing_is_the_mean_of_the_neighbours_that_exist():
     values = np.array([[0.0], [3.0], [6.0], [0.0]])
     smoothed = smooth_frames(values, 3)
+    # Means of two at the ends, of three between them.
     assert_close(smoothed, [[1.5], [3.0], [3.0], [3.0]], 1e-6)
     np.testing.assert_array_equal(smooth_frames(values, 1), values)
 

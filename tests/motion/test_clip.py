@@ -40,6 +40,7 @@ def assert_equal(first: MotionClip, second: MotionClip, atol: float = 0):
 
 def test_packed_frames_return():
     random = np.random.default_rng(0)
+    # Angles return while yaw is within 90 degrees, 9 deviations.
     values = random.normal(0, 10, (5, FACE.width))
     clip = MotionClip.from_values(values, FACE, 30)
     assert len(clip) == 5
@@ -77,6 +78,7 @@ def test_padding_repeats_the_last_frame():
 
 @pytest.mark.parametrize("fps", [24, 25, 30, 50, 60])
 def test_resampled_motion_keeps_its_time(fps):
+    # The frame at 3 s is there too, so that none is held.
     seconds = np.arange(91, dtype=np.float32) / 30
     values = neutral_frames(91)
     values[:, 0] = seconds

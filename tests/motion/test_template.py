@@ -18,6 +18,7 @@ def draw_template(*, older: bool = False, openness: bool = True) -> dict:
     rotations = matrices_of(random.uniform(-20, 20, (FRAMES, 3)))
     motion = []
     for rotation in rotations:
+        # As published, each array has a first axis of 1.
         frame = {
             "scale": random.uniform(1, 2, (1, 1)).astype(np.float32),
             "R_d" if older else "R": rotation[None],

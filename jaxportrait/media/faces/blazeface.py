@@ -95,6 +95,7 @@ class BlazeFace:
         blob = cv2.dnn.blobFromImage(square, 1 / 127.5, mean=(127.5,) * 3)
         self._network.setInput(blob)
         outputs = self._network.forward(self._outputs)
+        # Told apart by their width: a logit or 16 offsets an anchor.
         logits, offsets = sorted(outputs, key=lambda output: output.shape[-1])
         detections = self._decode(logits.reshape(-1), offsets.reshape(-1, VALUES))
         in_picture = Detections(
@@ -108,6 +109,7 @@ class BlazeFace:
         self, logits: Float32[np.ndarray, " n"], offsets: Float32[np.ndarray, "n 16"]
     ) -> Detections:
         """Return the anchors' faces in pixels of the square, above the threshold."""
+        # As in MediaPipe; and `exp` cannot overflow.
         clipped = np.clip(logits.astype(np.float64), -LARGEST_LOGIT, LARGEST_LOGIT)
         scores = 1 / (1 + np.exp(-clipped))
         sure = scores >= SCORE_THRESHOLD
@@ -153,6 +155,7 @@ def pad_to_square(
 def keep_best(detections: Detections) -> Detections:
     """Return the detections that no better one overlaps, best first."""
     corners = detections.boxes[:, :2]
+    # OpenCV's boxes have widths and heights.
     sizes = detections.boxes[:, 2:] - corners
     indices = cv2.dnn.NMSBoxes(
         np.concatenate([corners, sizes], axis=1).tolist(),

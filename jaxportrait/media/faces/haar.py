@@ -58,6 +58,7 @@ class HaarDetector:
         """Find the faces of an RGB picture; the score is the sum of the last stage's
         votes."""
         small = reduce(image, SEARCH_SIDE)
+        # OpenCV gives scores only where levels are asked for.
         boxes, _, scores = self._faces.detectMultiScale3(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
             scaleFactor=1.1,
@@ -89,6 +90,7 @@ class HaarDetector:
     def _find_eyes(
         self, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
     ) -> Float[np.ndarray, "2 2"] | None:
+        # A negative index would count from the other end.
         left, top, right, bottom = np.maximum(np.rint(box), 0).astype(int)
         face = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         part = face[: int(UPPER_PART * (bottom - top))]
@@ -102,6 +104,7 @@ class HaarDetector:
             minSize=(SMALLEST_EYE, SMALLEST_EYE),
             maxSize=(LARGEST_EYE, LARGEST_EYE),
         )
+        # Where there are none, OpenCV returns an empty tuple.
         pair = _plausible_pair(np.reshape(boxes, (-1, 4)))
         if pair is None:
             return None
@@ -169,5 +172,6 @@ def _hull(
     angle = 0.0 if eyes is None else _slope(eyes)
     x, y = (box[:2] + box[2:]) / 2
     down = HULL_DOWN * side
+    # The way down the face turns with it; y grows downwards.
     center = (float(x - down * np.sin(angle)), float(y + down * np.cos(angle)))
     return FaceRectangle(center, HULL_SIZE * side, angle)

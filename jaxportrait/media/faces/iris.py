@@ -88,6 +88,7 @@ class IrisReader:
         lids = eye[: len(LEFT_LIDS)].astype(np.float64)
         gaze = gaze_of(iris[0], lids[OUTER_CORNER], lids[INNER_CORNER])
         if mirror:
+            # Positions are pixels' centres, from 0 to side - 1.
             lids[:, 0] = IRIS_SIDE - 1 - lids[:, 0]
             gaze[0] = -gaze[0]
         turn = crop.crop_to_image[:2, :2]

@@ -112,6 +112,7 @@ class MeshDetector:
         points: Float[np.ndarray, "6 2"],
     ) -> Face | None:
         """Return the face with its mesh; None where the mesh sees no face."""
+        # The first two points are the eyes, which tell how far it is turned.
         first = rectangle_of_box(box, points[0], points[1])
         mesh, logit = self._read(image, first)
         if logit < LEAST_LOGIT:
@@ -172,6 +173,7 @@ def tile_starts(length: int) -> list[int]:
     last = max(0, length - TILE_SIDE)
     step = TILE_SIDE * (1 - TILE_OVERLAP)
     count = 1 + int(np.ceil(last / step))
+    # Spread evenly, so that the last tile ends with the picture.
     starts = np.linspace(0, last, count)
     return starts.round().astype(int).tolist()
 

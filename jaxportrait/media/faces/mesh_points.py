@@ -44,6 +44,7 @@ def rectangle_of_box(
 
 def rectangle_of_mesh(mesh: Points) -> FaceRectangle:
     """Return the square that the mesh reads around its own points."""
+    # From outer corner to outer corner, the longest line of both eyes.
     angle = slope(mesh[LEFT_CORNERS[0]], mesh[RIGHT_CORNERS[1]])
     square = square_along(mesh, angle)
     return FaceRectangle(square.center, MESH_SCALE * square.size, angle)

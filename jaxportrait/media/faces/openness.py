@@ -84,6 +84,7 @@ def fill_openness(
         if reading is not None:
             frames.append(frame)
             rows.append((*reading.eyes, reading.lips))
+    # One reading at least, to interpolate from.
     if len(rows) < max(1, LEAST_READINGS * len(readings)):
         return None
     every = np.arange(len(readings))
