@@ -166,8 +166,8 @@ def test_a_clip_has_a_frame_for_all_of_its_sound():
 
 
 def test_a_driver_of_an_unknown_kind_is_refused(tiny_checkpoint):
-    assert set(DRIVERS) == {"flow"}
-    with pytest.raises(ValueError, match="choose one of flow"):
+    assert set(DRIVERS) == {"diffusion", "ditto", "flow"}
+    with pytest.raises(ValueError, match="choose one of diffusion, ditto, flow"):
         load_driver(open_checkpoint(tiny_checkpoint), "wave")
 
 
