@@ -293,7 +293,7 @@ def test_options_that_do_not_fit_are_named(
         Animator(opened, batch_size=0)
     with pytest.raises(ValueError, match=r"devices is 99: choose from 1 to \d+"):
         Animator(opened, devices=99)
-    with pytest.raises(ValueError, match="driver is 'waltz': choose one of .*flow"):
+    with pytest.raises(ValueError, match=r"driver is 'waltz': choose one of .*flow"):
         Animator(opened, driver="waltz")
     # A checkpoint that only encodes sound.
     whisper = opened.network("whisper")

@@ -74,7 +74,9 @@ def clip_of_template(content: Any) -> MotionClip:
     # Names of arrays only: a template states no rest.
     fields: dict[str, Any] = {name: _frames(motion, name) for name in FIELD_KEYS}
     _check_rotations(fields["rotation"])
-    openness = {name: _openness(content, name, len(motion)) for name in OPENNESS_KEYS}
+    openness: dict[str, Any] = {
+        name: _openness(content, name, len(motion)) for name in OPENNESS_KEYS
+    }
     try:
         fps = float(content.get("output_fps", DEFAULT_FPS))
         return MotionClip(**fields, **openness, fps=fps)
