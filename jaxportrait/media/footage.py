@@ -139,7 +139,9 @@ def is_video(path: str | Path) -> bool:
 def _has_pictures(file: Path) -> bool:
     try:
         with open_media(file) as container:
-            return bool(video_streams(container))
+            # By their names, FFmpeg opens files as pictures that are none.
+            is_still = container.format.name == "image2"
+            return bool(video_streams(container)) and not is_still
     except (ValueError, OSError):
         return False
 

@@ -41,6 +41,9 @@ def test_the_content_tells_a_video_from_a_picture(video, tmp_path):
     for content in (b"", b"no picture", b"%PDF-1.4"):
         picture.write_bytes(content)
         assert not is_video(picture)
+    # FFmpeg takes the name's word for it.
+    unnamed.with_suffix(".jpg").write_bytes(b"no picture")
+    assert not is_video(unnamed.with_suffix(".jpg"))
     assert not is_video(tmp_path / "missing.mp4")
     assert not is_video(tmp_path)
 
