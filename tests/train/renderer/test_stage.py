@@ -227,7 +227,9 @@ def test_a_killed_renderer_run_ends_as_one_that_was_not(world: World, whole: Pat
 
 
 def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: Path):
-    with pytest.raises(CheckpointError, match=r"1\.5 belongs to a flow transformer"):
+    with pytest.raises(
+        CheckpointError, match=r"1\.5 belongs to a driver, and there is no flow"
+    ):
         export(Options(whole, world.root / "trained", cfg_scale=1.5))
     export(Options(whole, world.root / "trained", log_mel=80))
     checkpoint = open_checkpoint(world.root / "trained")

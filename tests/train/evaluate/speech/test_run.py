@@ -24,7 +24,11 @@ def heads(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("heads")
     for index, subject in enumerate(("M001", "W002")):
         frames = FRAMES + 6 * index
-        video = write_mead_clip(root, subject, "happy", 1, "001", seconds=frames / 30)
+        seconds = frames / 30
+        # The truth's swing starts with the first picture.
+        video = write_mead_clip(
+            root, subject, "happy", 1, "001", seconds=seconds, phase=0
+        )
         swing = np.sin(2 * np.pi * 3 * np.arange(frames) / 30)
         save_truth(video, np.maximum(0.1 + 0.08 * swing, 0))
     return root
