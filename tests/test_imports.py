@@ -7,7 +7,7 @@ from pkgutil import walk_packages
 import pytest
 
 PACKAGES = ["jaxportrait", "infer", "train", "convert_weights"]
-NEED_TORCH = {"train.verify"}
+NEED_TORCH = {"train.verify", "train.verify_diffusion"}
 """Modules outside the converter that need PyTorch."""
 
 
