@@ -18,6 +18,7 @@ from jaxportrait.job import (
     StageEnded,
     StageStarted,
 )
+from jaxportrait.media.write import choose_container, has_suffix
 
 SHORTEST_COMPILATION = 0.05
 """Seconds of compilation that are worth a word."""
@@ -62,7 +63,11 @@ class JobDisplay:
     def show_file(self, clip: ClipFile) -> None:
         """Say what a job has written."""
         width, height = clip.size
-        facts = f"{clip.seconds:.1f} s, {width}x{height}"
+        facts = f"{width}x{height}"
+        # A picture has no duration, and a folder of pictures no suffix.
+        is_picture = has_suffix(clip.path) and choose_container(clip.path).is_still
+        if not is_picture:
+            facts = f"{clip.seconds:.1f} s, {facts}"
         self._print(f"wrote {clip.path} ({facts})")
 
     def _print(self, line: str) -> None:

@@ -37,7 +37,10 @@ def test_a_job_that_raised_leaves_no_bar_to_the_next(capsys):
 def test_the_last_line_says_what_was_written(capsys):
     with JobDisplay() as display:
         display.show_file(ClipFile(Path("a\n[b]\udcff.mp4"), 5.43, (512, 256)))
-    assert capsys.readouterr().err == "wrote a\\n[b]\\udcff.mp4 (5.4 s, 512x256)\n"
+        display.show_file(ClipFile(Path("c.png"), 1.0, (512, 256)))
+    clip, picture = capsys.readouterr().err.splitlines()
+    assert clip == "wrote a\\n[b]\\udcff.mp4 (5.4 s, 512x256)"
+    assert picture == "wrote c.png (512x256)"
 
 
 def test_warnings_name_options_in_place_of_arguments(capsys):
