@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process, resource_tracker
+from types import FrameType
 from typing import Annotated, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -180,11 +181,20 @@ class Worker(Generic[Item, Result]):
 
 
 def end_with_parent() -> None:
-    """Let this process end with its parent, however that ends.
+    """Let this process end with its parent, however that ends, and when it is stopped.
 
     It prints nothing then, and leaves nothing that it was writing.
     """
+    signal.signal(signal.SIGTERM, _end_by)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _end_by(number: int, frame: FrameType | None) -> None:
+    """End by a signal, without what was being written: a pool is stopped by SIGTERM, such
+    as after an error of another worker."""
+    abandon_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _wait_for_parent() -> None:
