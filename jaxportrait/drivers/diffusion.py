@@ -5,9 +5,7 @@ overlap, are made together, and follow the sound.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 import jax
@@ -39,7 +37,11 @@ from jaxportrait.drivers.original_windows import (
     Silence,
     count_windows,
 )
-from jaxportrait.drivers.sampling import MotionSampling, check_windows
+from jaxportrait.drivers.sampling import (
+    MotionSampling,
+    SampledDriver,
+    check_windows,
+)
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures, Stream, encode_windows
 from jaxportrait.features.registry import load_features
@@ -140,7 +142,7 @@ def _check_context(encoder: Any, denoiser: MotionDiffusionConfig) -> None:
 
 
 @dataclass(frozen=True)
-class DiffusionDriver:
+class DiffusionDriver(SampledDriver):
     """A denoiser over whole clips.
 
     Attributes:
@@ -165,10 +167,6 @@ class DiffusionDriver:
     fps: float = 25.0
 
     @property
-    def latency(self) -> float:
-        return inf
-
-    @property
     def moves_head(self) -> bool:
         return self.space.has_pose
 
@@ -176,12 +174,6 @@ class DiffusionDriver:
     def composition(self) -> str:
         """The composition of the driver's original."""
         return "joyvasa"
-
-    @property
-    def guidance(self) -> float:
-        """The scale of guidance in use."""
-        scale = self.sampling.cfg_scale
-        return self.cfg_scale if scale is None else scale
 
     @property
     def steps(self) -> int:
@@ -291,13 +283,6 @@ class DiffusionDriver:
             # Without windows, the program is compiled and loops over nothing.
             audio = self._encode(lambda: iter(()), plan, 1)
             self._sample(audio, 0, plan, seed=0)
-
-    def products(self) -> AbstractContextManager[object]:
-        """Return the context in which programs are traced with the precision of this
-        driver's products."""
-        if self.full_precision:
-            return jax.default_matmul_precision("highest")
-        return nullcontext()
 
     def start_window(self) -> Earlier:
         """Return what the first live window continues: start tokens, and no window."""

@@ -5,9 +5,7 @@ next; here they overlap by half and are made together.
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 import jax
@@ -30,7 +28,11 @@ from jaxportrait.drivers.ditto_program import (
     sample_fused,
     sample_window,
 )
-from jaxportrait.drivers.sampling import MotionSampling, check_windows
+from jaxportrait.drivers.sampling import (
+    MotionSampling,
+    SampledDriver,
+    check_windows,
+)
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.chunks import published_count
@@ -109,7 +111,7 @@ class DittoDriverConfig:
 
 
 @dataclass(frozen=True)
-class DittoDriver:
+class DittoDriver(SampledDriver):
     """Ditto's network over whole clips.
 
     Attributes:
@@ -142,18 +144,8 @@ class DittoDriver:
         return FPS
 
     @property
-    def latency(self) -> float:
-        return inf
-
-    @property
     def moves_head(self) -> bool:
         return True
-
-    @property
-    def guidance(self) -> float:
-        """The scale of guidance in use."""
-        scale = self.sampling.cfg_scale
-        return self.cfg_scale if scale is None else scale
 
     @property
     def steps(self) -> int:
@@ -247,13 +239,6 @@ class DittoDriver:
             values = np.zeros((plan.frames, config.condition_width), np.float32)
             # Without windows, the program is compiled and loops over nothing.
             self._sample(values, 0, plan, seed=0)
-
-    def products(self) -> AbstractContextManager[object]:
-        """Return the context in which programs are traced with the precision of this
-        driver's products."""
-        if self.full_precision:
-            return jax.default_matmul_precision("highest")
-        return nullcontext()
 
     def _model(self) -> GuidedLMDM:
         guidance = jnp.asarray(self.guidance, jnp.float32)

@@ -5,9 +5,7 @@ and are made together.
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any, cast, get_args
 
 import jax
@@ -27,7 +25,11 @@ from jaxportrait.drivers.fit import (
 )
 from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
 from jaxportrait.drivers.live_windows import Live, LiveWindows
-from jaxportrait.drivers.sampling import MotionSampling, check_windows
+from jaxportrait.drivers.sampling import (
+    MotionSampling,
+    SampledDriver,
+    check_windows,
+)
 from jaxportrait.drivers.windows import (
     WindowMode,
     WindowPlan,
@@ -110,7 +112,7 @@ STEPS = 25
 
 
 @dataclass(frozen=True)
-class FlowDriver:
+class FlowDriver(SampledDriver):
     """The flow transformer over whole clips.
 
     Attributes:
@@ -133,16 +135,6 @@ class FlowDriver:
     sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
     fps: float = MOTION_FPS
-
-    @property
-    def latency(self) -> float:
-        return inf
-
-    @property
-    def guidance(self) -> float:
-        """The scale of guidance in use."""
-        scale = self.sampling.cfg_scale
-        return self.cfg_scale if scale is None else scale
 
     @property
     def moves_head(self) -> bool:
@@ -205,13 +197,6 @@ class FlowDriver:
             features = np.zeros((plan.features, config.audio_width), np.float32)
             # Without windows, the program is compiled and loops over nothing.
             self._sample(features, 0, plan, seed=0)
-
-    def products(self) -> AbstractContextManager[object]:
-        """Return the context in which programs are traced with the precision of this
-        driver's products."""
-        if self.full_precision:
-            return jax.default_matmul_precision("highest")
-        return nullcontext()
 
     def start_window(self) -> Float[Array, "t d"]:
         """Return the motion before the first live window, which nothing reads."""

@@ -1,8 +1,12 @@
 """Options of sampling motion from sound, for every driver that samples."""
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, get_args
+
+import jax
 
 from jaxportrait.ranges import Guidance, OptionError, SamplingSteps, check_ranges
 
@@ -38,3 +42,35 @@ def check_windows(windows: str, choices: Collection[str], driver: str = "") -> N
         raise OptionError(
             f"windows is {windows!r}{reason}: choose one of {', '.join(choices)}"
         )
+
+
+class SampledDriver:
+    """A driver that samples the motion of whole clips.
+
+    Attributes:
+      cfg_scale: guidance where `sampling` has none.
+      sampling: options of the sampling.
+      full_precision: whether products have full float32 factors, which accelerators
+        round by default.
+    """
+
+    cfg_scale: float
+    sampling: MotionSampling
+    full_precision: bool
+
+    @property
+    def latency(self) -> float:
+        return inf
+
+    @property
+    def guidance(self) -> float:
+        """The scale of guidance in use."""
+        scale = self.sampling.cfg_scale
+        return self.cfg_scale if scale is None else scale
+
+    def products(self) -> AbstractContextManager[object]:
+        """Return the context in which programs are traced with the precision of this
+        driver's products."""
+        if self.full_precision:
+            return jax.default_matmul_precision("highest")
+        return nullcontext()
