@@ -62,7 +62,7 @@ def names(events: list[Event], kind: type[StageStarted] | type[StageEnded]):
 
 
 def test_a_job_reports_its_stages_and_frames_and_prints_nothing(
-    request_of_one_second, networks, capsys
+    request_of_one_second, networks, portrait, capsys
 ):
     events: list[Event] = []
     run_job(request_of_one_second, networks, events.append)
@@ -70,6 +70,9 @@ def test_a_job_reports_its_stages_and_frames_and_prints_nothing(
     assert names(events, StageStarted) == names(events, StageEnded) == STAGES
     frames = [event for event in events if isinstance(event, FrameDone)]
     assert frames == [FrameDone(done, 5) for done in range(1, 6)]
+    assert {event.picture.shape for event in frames} == {portrait.shape}
+    # The frames are those of the clip, in its order.
+    assert not np.array_equal(frames[0].picture, frames[-1].picture)
     ends = [event for event in events if isinstance(event, StageEnded)]
     assert ends[-1].frames == 5
     for end in ends:

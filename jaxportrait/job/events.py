@@ -1,8 +1,10 @@
 """The events that a job reports: stages, frames, warnings and notes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from jaxportrait.portrait import Frame
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,12 @@ class FrameDone:
     Attributes:
       done: frames done so far.
       total: frames of the stage.
+      picture: the frame, for those who watch.
     """
 
     done: int
     total: int
+    picture: Frame | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

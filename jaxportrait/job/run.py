@@ -4,6 +4,10 @@ The command line, a batch, a page and a service all run jobs. A job prints nothi
 reports stages, frames and warnings as events to a callback.
 """
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
 from jaxportrait.animation import Animation
 from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
@@ -23,8 +27,9 @@ from jaxportrait.job.warnings import (
 from jaxportrait.media.footage import Footage
 from jaxportrait.media.write import final_place
 from jaxportrait.motion.file import save_motion
-from jaxportrait.portrait import AnyPortrait
+from jaxportrait.portrait import AnyPortrait, Frame
 
+T = TypeVar("T")
 LIP_SYNC = (
     "only the mouth of the source video changes (no lip_sync moves its head as well)"
 )
@@ -118,15 +123,25 @@ def prepare(animator: Animator, inputs: Inputs, request: Request) -> AnyPortrait
 def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:
     """Write the video, with an event after every frame."""
     done = 0
+    frame: Frame | None = None
+
+    def make_frames(finish: Callable[[Frame], T]) -> Iterator[T]:
+        nonlocal frame
+        # The file gets a converted picture, and an event the frame itself.
+        pairs = animation.make_frames(lambda picture: (picture, finish(picture)))
+        for shown, picture in pairs:
+            frame = shown
+            yield picture
 
     def report_frame() -> None:
         nonlocal done
         done += 1
-        notify(FrameDone(done, len(animation)))
+        notify(FrameDone(done, len(animation), frame))
 
     # Only now, so that a refused job leaves no folder.
     final_place(request.output).parent.mkdir(parents=True, exist_ok=True)
-    animation.save(
+    watched = replace(animation, make_frames=make_frames)
+    watched.save(
         request.output,
         crf=request.crf,
         encoder=request.encoder,
