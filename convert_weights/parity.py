@@ -54,9 +54,9 @@ def compare(
     moment_error = np.abs(moments - figures.get(f"{name}/mean_std", moments)).max()
     sample = sampled(value, stored.size)
     difference = max(np.abs(sample - stored).max(), moment_error)
-    return Comparison(
-        name, float(difference / np.abs(stored).max()), bound, value.shape
-    )
+    # A table of zeros has no scale of its own.
+    scale = np.abs(stored).max() or 1.0
+    return Comparison(name, float(difference / scale), bound, value.shape)
 
 
 def sampled(value: AnyArray, most: int = STORED_WHOLE) -> Float[np.ndarray, " k"]:

@@ -39,9 +39,15 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import layer_lips
 from jaxportrait.motion.natural import add_natural_motion
 from jaxportrait.motion.sliders import BLINK
-from jaxportrait.motion.space import KEYPOINTS, MOTION_SPACES, neutral_frames
-from jaxportrait.pipeline.edits import Edits, EditTrack, choose_sliders, edit_parts
+from jaxportrait.motion.space import (
+    BINS,
+    KEYPOINTS,
+    MOTION_SPACES,
+    neutral_frames,
+)
+from jaxportrait.pipeline.edits import Edits, EditTrack, edit_parts
 from jaxportrait.pipeline.options import Retargeting
+from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.portrait import (
     AnyPortrait,
     Portrait,
@@ -282,6 +288,7 @@ class Animator:
         retargeting = self.check_retargeting(retargeting)
         if head is not None:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
+            retargeting.check_logits(has_logits=head.logits is not None)
         driver = self.sound_driver()
         portrait = self._open_source(image, retargeting)
         sampling.check_natural(
@@ -430,6 +437,7 @@ class Animator:
         driver = self.sound_driver()
         retargeting = retargeting.of_driver(original_composition(driver))
         self.renderer.check_retargeting(retargeting, moves_head=driver.moves_head)
+        retargeting.check_logits(has_logits=original_composition(driver) == "ditto")
         if retargeting.retargets:
             raise OptionError(
                 "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
@@ -460,6 +468,8 @@ class Animator:
         space = MOTION_SPACES["face" if driver.moves_head else "lip"]
         neutral = np.asarray(space.select(neutral_frames(1)))
         motion = MotionClip.from_values(neutral, space, fps)
+        if retargeting.composition == "ditto":
+            motion = replace(motion, logits=np.zeros((1, 3, BINS), np.float32))
         if sampling.natural_motion:
             motion = add_natural_motion(motion, np.zeros((KEYPOINTS, 3)), sampling.seed)
         keypoints = self.renderer.keypoints(source, motion, "mixed", retargeting)

@@ -24,7 +24,6 @@ from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import (
     EditTrack,
-    choose_sliders,
     edit_keypoints,
     edit_motion,
     edit_parts,
@@ -36,6 +35,7 @@ from jaxportrait.pipeline.render import render, render_video, run_ahead
 from jaxportrait.pipeline.rest import RestPolicy, find_rest
 from jaxportrait.pipeline.retarget import drive
 from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video
+from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.ranges import BatchSize, check_value
 from jaxportrait.types import Source, SourceFrames
 
@@ -395,8 +395,8 @@ class Renderer:
     ) -> MotionClip | None:
         if isinstance(rest, MotionClip):
             return rest[:1]
-        # JoyVASA's program counts from the first frame, and knows no other rest.
-        if retargeting.composition == "joyvasa":
+        # These programs count from the first frame, and know no other rest.
+        if retargeting.composition in ("joyvasa", "ditto"):
             rest = "first"
         return find_rest(clip, rest, self.keypoint_groups, retargeting.region)
 

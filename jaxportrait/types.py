@@ -30,6 +30,8 @@ class Motion:
       pose: pitch, yaw and roll in degrees.
       translation: position of the head; the z part is not used by the renderer.
       scale: size of the head.
+      logits: the pose as the network predicts it, over bins of each angle; Ditto adds
+        these and not angles.
     """
 
     keypoints: Float[Array, "n k 3"]
@@ -37,6 +39,7 @@ class Motion:
     pose: Float[Array, "n 3"]
     translation: Float[Array, "n 3"]
     scale: Float[Array, "n 1"]
+    logits: Float[Array, "n 3 b"] | None = None
 
 
 @pytree

@@ -13,12 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.bundle import convert_files, write
+from convert_weights.ditto.cases import read_cases, run_cases, run_tables
 from convert_weights.ditto.conditions import run_conditions
 from convert_weights.ditto.layers import run_layers
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
 from convert_weights.ditto.sampling import run_schedule, run_trajectories
 from convert_weights.ditto.sequences import run_sequences
 from convert_weights.ditto.sound import run_counts, run_sound
+from convert_weights.joyvasa.recipe import CorrectionRecipe
+from convert_weights.motion_cases import convert_corrections
 from convert_weights.parity import Comparison, compare, forgotten, is_figure
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.lmdm import LMDM
@@ -27,6 +30,7 @@ from jaxportrait.types import AnyArray
 LAYER_BOUND = 2e-5
 TRAJECTORY_BOUND = 1e-4
 TABLE_BOUND = 1e-6
+CASE_BOUND = 1e-5
 """Largest errors in float32, as shares of the largest golden value."""
 SIZES = ("small", "full")
 SOUND = ("stub", "offline/", "online/", "offline_1_3_1/", "lengths")
@@ -53,6 +57,7 @@ def verify_ditto(golden: Path, size: str = "all") -> list[Comparison]:
         rows += verify_schedule(recipe)
         rows += verify_sound(recipe)
         rows += verify_conditions(recipe)
+        rows += verify_keypoints(recipe)
     return rows
 
 
@@ -89,6 +94,20 @@ def verify_conditions(recipe: DittoRecipe) -> list[Comparison]:
     """Compare what follows the sound in a frame of the condition."""
     figures = Figures(recipe.folder / "conditions.npz", "")
     return figures.compare(run_conditions(recipe), TABLE_BOUND)
+
+
+def verify_keypoints(recipe: DittoRecipe) -> list[Comparison]:
+    """Compare the keypoints of option sets, blinks and fading.
+
+    Sets that show a published defect are run in tests, against a reference.
+    """
+    stitching = convert_corrections(CorrectionRecipe(recipe.folder))["stitching"]
+    cases = read_cases(recipe)
+    defects = [f"{name}/x_d" for name, case in cases.items() if case.shows_defect]
+    figures = Figures(recipe.folder / "keypoints.npz", "")
+    figures.names = [name for name in figures.names if name not in defects]
+    outputs = [*run_cases(recipe, stitching), *run_tables(recipe)]
+    return figures.compare(outputs, CASE_BOUND)
 
 
 class Figures:

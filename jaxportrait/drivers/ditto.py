@@ -40,8 +40,13 @@ from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.character import CharacterConfig
 from jaxportrait.models.lmdm import LMDM, LMDMConfig, MotionCondition
-from jaxportrait.motion.binned import BINNED_WIDTH, smooth_pose, unbin_motion
-from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.binned import (
+    BINNED_WIDTH,
+    logits_of,
+    smooth_pose,
+    unbin_motion,
+)
+from jaxportrait.motion.clip import MotionClip, Performer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from jaxportrait.ranges import Guidance, check_ranges
 
@@ -49,6 +54,7 @@ WINDOWS = ("fused", "original")
 FPS = 25.0
 STEPS = 50
 """Steps of sampling by default: the published number for whole clips."""
+COMPOSITION = "ditto"
 PUBLISHED_OVERLAP = 10
 """Frames that two published windows of a whole clip share."""
 
@@ -76,6 +82,11 @@ class DittoDriverConfig:
     @property
     def moves_head(self) -> bool:
         return True
+
+    @property
+    def composition(self) -> str:
+        """The composition of the driver's original."""
+        return COMPOSITION
 
     @property
     def motion_part(self) -> str:
@@ -122,6 +133,7 @@ class DittoDriver(SampledDriver):
       emotions: a vector a frame, played again and again.
       reference: the face's first frame, which precedes the first window.
       limits: smallest and largest value of each number of motion.
+      performer: the face, as compositions read it.
       cfg_scale: guidance where `sampling` has none.
       sampling: options of the sampling.
       full_precision: whether products have full float32 factors, which accelerators
@@ -135,6 +147,7 @@ class DittoDriver(SampledDriver):
     emotions: Float32[np.ndarray, "m 8"]
     reference: Float32[np.ndarray, " 265"]
     limits: Float32[np.ndarray, "2 265"]
+    performer: Performer
     cfg_scale: float
     sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
@@ -146,6 +159,11 @@ class DittoDriver(SampledDriver):
     @property
     def moves_head(self) -> bool:
         return True
+
+    @property
+    def composition(self) -> str:
+        """The composition of the driver's original."""
+        return COMPOSITION
 
     @property
     def steps(self) -> int:
@@ -163,13 +181,16 @@ class DittoDriver(SampledDriver):
             motion = self.sample_original(input, seed=seed)
         else:
             motion = smooth_pose(self.sample_fused(input, length, seed=seed))
+        # Published counts may differ from the sound's by a frame.
+        clip = self.clip_of(motion)[:length].pad(length)
+        return replace(clip, rest=clip[:1])
+
+    def clip_of(self, motion: Float32[np.ndarray, "frames 265"]) -> MotionClip:
+        """Return the clip of motion as the network makes it."""
         # Limits are imposed on the way out, and never within the sampling.
         clipped = np.clip(motion, self.limits[:1], self.limits[1:])
-        space = MOTION_SPACES["face"]
-        clip = MotionClip.from_values(unbin_motion(clipped), space, FPS)
-        # Published counts may differ from the sound's by a frame.
-        clip = clip[:length].pad(length)
-        return replace(clip, rest=clip[:1])
+        clip = MotionClip.from_values(unbin_motion(clipped), MOTION_SPACES["face"], FPS)
+        return replace(clip, logits=logits_of(clipped), performer=self.performer)
 
     def sample_fused(
         self, audio: Audio, frames: int, *, seed: int
@@ -304,6 +325,7 @@ def load_ditto(
         character["emotions"],
         character["reference"],
         character["limits"],
+        Performer(float(character["scale"][0])),
         config.cfg_scale,
         full_precision=full_precision,
     )

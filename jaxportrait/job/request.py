@@ -154,8 +154,12 @@ class Networks:
         checkpoint.require(RENDERER)
         driver = self.driver_config(checkpoint, driving)
         moves_head = driver is None or driver.moves_head
+        has_logits = False
         if driver is not None:
-            retargeting = retargeting.of_driver(original_composition(driver))
+            original = original_composition(driver)
+            retargeting = retargeting.of_driver(original)
+            has_logits = original == "ditto"
+        retargeting.check_logits(has_logits=has_logits)
         retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint
 

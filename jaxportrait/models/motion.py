@@ -89,11 +89,13 @@ class MotionExtractor(nnx.Module):
 
         # The angle is the expectation over its bins, in degrees.
         heads = (self.pitch, self.yaw, self.roll)
-        angles = [expected_degrees(head(features)) for head in heads]
+        logits = [head(features).astype(jnp.float32) for head in heads]
+        angles = [expected_degrees(bins) for bins in logits]
         return Motion(
             keypoints=points(self.keypoints),
             expression=points(self.expression),
             pose=jnp.stack(angles, axis=-1),
             translation=self.translation(features).astype(jnp.float32),
             scale=self.scale(features).astype(jnp.float32),
+            logits=jnp.stack(logits, axis=1),
         )

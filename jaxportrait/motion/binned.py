@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxportrait.motion.space import (
+    BINS,
     EXPRESSION,
     MOTION_WIDTH,
     POSE,
@@ -16,10 +17,9 @@ from jaxportrait.motion.space import (
     TRANSLATION,
 )
 
-BINS = 66
 BIN_DEGREES = 3.0
 BIN_START = -97.5
-"""Bins of an angle, their distance, and the angle of the first, in degrees."""
+"""Distance of two bins of an angle, and the angle of the first, in degrees."""
 
 BINNED_SCALE = slice(0, 1)
 """Size of the head, minus 1."""
@@ -38,6 +38,12 @@ def degrees_of(logits: Float[np.ndarray, "*n 66"]) -> Float32[np.ndarray, "*n"]:
     shares = powers / powers.sum(axis=-1, keepdims=True)
     angles = BIN_DEGREES * (shares @ np.arange(BINS)) + BIN_START
     return angles.astype(np.float32)
+
+
+def logits_of(values: Float[np.ndarray, "n 265"]) -> Float32[np.ndarray, "n 3 66"]:
+    """Return the logits of pitch, yaw and roll."""
+    angles = [values[:, columns] for columns in BINNED_ANGLES]
+    return np.stack(angles, axis=1).astype(np.float32)
 
 
 def unbin_motion(

@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 
 from jaxportrait.motion import rotation
 from jaxportrait.motion.space import (
+    BINS,
     EXPRESSION,
     KEYPOINTS,
     POSE,
@@ -25,11 +26,26 @@ FIELD_SHAPES: dict[str, tuple[int, ...]] = {
     "scale": (1,),
     "eyes": (2,),
     "lips": (1,),
+    "logits": (3, BINS),
 }
 """Shape of one frame's value of each field."""
 
 HEAD_FIELDS = ("rotation", "translation", "scale")
 MOTION_FIELDS = ("expression", *HEAD_FIELDS)
+
+
+@dataclass(frozen=True)
+class Performer:
+    """The face whose motion a clip is, where that is not the source's.
+
+    Attributes:
+      scale: size of its head.
+      scales_eyes: False where the eyes are those of a curve, which serves heads of any
+        size.
+    """
+
+    scale: float
+    scales_eyes: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,10 @@ class MotionClip:
       fps: frames a second.
       eyes: openness of the left and right eye, height over width.
       lips: openness of the lips, height over width.
+      logits: pitch, yaw and roll as logits over bins, of drivers that make them so. Only
+        the composition "ditto" reads them, and files do not hold them.
       rest: one frame of the same face at rest, where the driver knows it.
+      performer: the face whose motion it is, where the driver knows it.
 
     Raises:
       ValueError: a rate that is not positive, no motion, or arrays whose shapes or
@@ -61,7 +80,9 @@ class MotionClip:
     fps: float
     eyes: Float32[np.ndarray, "n 2"] | None = None
     lips: Float32[np.ndarray, "n 1"] | None = None
+    logits: Float32[np.ndarray, "n 3 66"] | None = None
     rest: "MotionClip | None" = None
+    performer: Performer | None = None
 
     def __post_init__(self):
         if not (np.isfinite(self.fps) and self.fps > 0):

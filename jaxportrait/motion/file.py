@@ -10,6 +10,8 @@ from jaxportrait.motion.clip import FIELD_SHAPES, MotionClip
 from jaxportrait.whole import write_whole
 
 FORMAT = "jaxportrait motion 1"
+UNSAVED = ("logits",)
+"""Fields that say again what others do, in the way of one driver."""
 
 
 class MotionFileError(ValueError):
@@ -26,6 +28,7 @@ def save_motion(clip: MotionClip, path: str | Path) -> None:
     arrays = {
         name: np.ascontiguousarray(array, np.float32)
         for name, array in clip.arrays().items()
+        if name not in UNSAVED
     }
     metadata = {"format": FORMAT, "fps": repr(float(clip.fps))}
     try:

@@ -105,9 +105,11 @@ def strengthen(
         weight = np.full(len(clip), strengths.head)
         fields["rotation"] = rotation.interpolate(start, clip.rotation, weight)
     factor = np.float32(strengths.head)
-    if clip.translation is not None and rest.translation is not None:
-        change = clip.translation - rest.translation
-        fields["translation"] = rest.translation + factor * change
+    for name in ("translation", "logits"):
+        values = getattr(clip, name)
+        start = getattr(rest, name)
+        if values is not None and start is not None:
+            fields[name] = start + factor * (values - start)
     # Sizes are ratios, and so is their strength.
     if clip.scale is not None and rest.scale is not None:
         fields["scale"] = rest.scale * (clip.scale / rest.scale) ** factor
@@ -130,7 +132,7 @@ def smooth_head(clip: MotionClip, seconds: float) -> MotionClip:
         # As published, each angle by itself.
         angles = _follow(rotation.angles_of(clip.rotation), share)
         fields["rotation"] = rotation.matrices_of(angles)
-    for name in ("translation", "scale"):
+    for name in ("translation", "scale", "logits"):
         values = getattr(clip, name)
         if values is not None:
             fields[name] = _follow(values, share)
@@ -138,8 +140,8 @@ def smooth_head(clip: MotionClip, seconds: float) -> MotionClip:
 
 
 def _follow(
-    values: Float32[np.ndarray, "n v"], share: float
-) -> Float32[np.ndarray, "n v"]:
+    values: Float32[np.ndarray, "n *v"], share: float
+) -> Float32[np.ndarray, "n *v"]:
     """Return values of which each goes a share of the way from the last to its own."""
     # In float32, errors would add up from frame to frame.
     followed = values.astype(np.float64)

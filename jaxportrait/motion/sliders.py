@@ -37,11 +37,13 @@ class Slider:
         return cls(_offsets(above), _offsets(above if below is None else below))
 
     def offsets(self, numbers: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "n k 3"]:
-        """Return the offsets for each number."""
+        """Return the offsets for each number; within compiled programs too."""
         # (n,) meets (k, 3).
         column = numbers[:, None, None]
-        offsets = np.where(column > 0, self.above, self.below) * column
-        return offsets.astype(np.float32)
+        is_above = (column > 0).astype(np.float32)
+        # Products with masks, since a choice is a function of NumPy's or of JAX's.
+        unit = self.above[None] * is_above + self.below[None] * (1 - is_above)
+        return (unit * column).astype(np.float32)
 
 
 Sliders = Mapping[str, Slider]

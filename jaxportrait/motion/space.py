@@ -17,6 +17,8 @@ from jaxtyping import Array, Bool, Float, Float32
 from jaxportrait.types import AnyArray, Motion, pytree
 
 KEYPOINTS = 21
+BINS = 66
+"""Bins over which LivePortrait's motion extractor predicts an angle."""
 MOTION_FPS = 30
 """Frames a second of the motion that is stored for training, and so of the motion that
 the flow transformer makes. Other motion has the rate of its clip."""

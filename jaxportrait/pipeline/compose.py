@@ -14,7 +14,7 @@ from jaxportrait.motion.space import KEYPOINTS, KeypointGroups, Region, region_m
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import AnyArray, Source, pytree
 
-Composition = Literal["source", "original", "joyvasa", "animal"]
+Composition = Literal["source", "original", "joyvasa", "ditto", "animal"]
 
 PUBLISHED_GROUPS = KeypointGroups()
 
@@ -72,6 +72,8 @@ def compose(
     "animal" is that of LivePortrait's animals: the driving face's pose, place and
     expression with the shape and size of the source's. Only their change since the
     first frame is used, which `retarget.drive` sees to.
+
+    "ditto" is in `compose_ditto`, since its angles are logits.
 
     Args:
       source: the picture's source.

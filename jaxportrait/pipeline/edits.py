@@ -9,10 +9,9 @@ from jaxtyping import Array, Float, Float32
 
 from jaxportrait.media.faces.openness import Openness
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.landmark_sliders import landmark_sliders
 from jaxportrait.motion.rotation import matrices_of
-from jaxportrait.motion.sliders import PUBLISHED_SLIDERS, Sliders
-from jaxportrait.motion.space import KEYPOINTS, POSE_NAMES, KeypointGroups
+from jaxportrait.motion.sliders import Sliders
+from jaxportrait.motion.space import KEYPOINTS, POSE_NAMES
 from jaxportrait.pipeline.compose import ClipArrays, compose
 from jaxportrait.pipeline.correct import (
     CorrectionNetworks,
@@ -170,23 +169,6 @@ def edit_parts(
                 "leave the option out"
             )
     return {name: CORRECTION_PARTS[name] for name in fields_used}
-
-
-def choose_sliders(source: Source, groups: KeypointGroups) -> Sliders:
-    """Return the sliders of a source's keypoints: LivePortrait's own, or those of
-    keypoints that were learned from landmarks.
-
-    Args:
-      groups: the motion extractor's keypoints of eyes, brows and lips.
-    """
-    if groups == KeypointGroups():
-        return PUBLISHED_SLIDERS
-    motion = source.motion
-    # Canonical keypoints are turned before they are moved by the expression.
-    turned = np.asarray(motion.keypoints) @ matrices_of(np.asarray(motion.pose))
-    # In units of the expression, which comes after the turn.
-    points = turned + np.asarray(motion.expression)
-    return landmark_sliders(groups, points[0])
 
 
 def edit_motion(

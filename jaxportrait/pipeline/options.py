@@ -41,10 +41,11 @@ class Retargeting:
       composition: "source" moves the source's own face, "original" replaces its
         expression by the lips of the motion, as the audio-driven original does;
         "joyvasa" moves it since the first frame but for the lips, which are those of
-        the motion, as JoyVASA's program does; "animal" moves the face of an animal
-        since the first frame, scaled by the sizes of both heads, as LivePortrait's
-        pipeline for animals does. With a driver of JoyVASA's kind, "original" is
-        "joyvasa".
+        the motion, as JoyVASA's program does; "ditto" moves lips, eyes and head since
+        the first frame, angles as logits, as Ditto's program does; "animal" moves the
+        face of an animal since the first frame, scaled by the sizes of both heads, as
+        LivePortrait's pipeline for animals does. With a driver of JoyVASA's or Ditto's
+        kind, "original" is its own.
       relative_motion: use the motion since rest; otherwise use it as it is, so that the
         source's own pose and expression do not count.
       region: the part of the face that moves.
@@ -58,6 +59,8 @@ class Retargeting:
       head_strength, eye_strength, lip_strength, expression_strength: factors of the
         motion since rest of the head, of eyes and brows, of the lips, and of the rest
         of the expression.
+      gaze_strength: factor of the gaze that follows the head; by default 1 in the
+        composition "ditto", and 0 in "source".
       head_smoothing: time constant in seconds by which the head follows its motion; 0
         follows at once, and JoyVASA's own program has 4.
       source_video_eye_retargeting: open the eyes of all frames of a source video as far
@@ -80,6 +83,7 @@ class Retargeting:
     eye_strength: Strength = 1.0
     lip_strength: Strength = 1.0
     expression_strength: Strength = 1.0
+    gaze_strength: Strength | None = None
     head_smoothing: TimeConstant = 0.0
     source_video_eye_retargeting: bool = False
     driving_smooth_observation_variance: Variance = OBSERVATION_VARIANCE
@@ -97,12 +101,12 @@ class Retargeting:
             )
         if self.composition == "animal":
             self._check_animal()
+        self._check_gaze()
         if self.normalize_lips and (self.retargets or not self.relative_motion):
             raise OptionError(
                 "lips are normalized for relative motion without eye and lip retargeting: "
                 "choose one of them"
             )
-
         if self.source_video_eye_retargeting and self.retargets:
             raise OptionError(
                 "source_video_eye_retargeting is for clips without eye and lip retargeting: "
@@ -125,6 +129,20 @@ class Retargeting:
                 raise OptionError(
                     f'composition "animal" always moves the whole face by one rule: leave out {name}'
                 )
+
+    def _check_gaze(self) -> None:
+        """Raise an OptionError for a gaze that has no head to follow."""
+        if self.gaze_strength is None:
+            return
+        if self.composition in ("joyvasa", "animal"):
+            raise OptionError(
+                f'the gaze follows the head in the composition "source", and it is "{self.composition}": '
+                "leave out gaze_strength"
+            )
+        if self.region != "all":
+            raise OptionError(
+                f"the gaze follows a head that turns, and region is {self.region!r}: leave out gaze_strength"
+            )
 
     def check_source(self, *, is_video: bool) -> None:
         """Raise a ValueError for options that have no meaning for the kind of source."""
@@ -150,6 +168,10 @@ class Retargeting:
             raise ValueError(
                 "head_smoothing is for pictures, and the source is a video: use driving_smooth_observation_variance"
             )
+        if self.gaze_strength is not None:
+            raise ValueError(
+                "gaze_strength is for pictures, and the source is a video, whose eyes move already: leave it out"
+            )
         if self.driving_option != "pose-friendly":
             raise ValueError(
                 "driving_option scales the motion of pictures, and the source is a video: leave it out"
@@ -167,7 +189,7 @@ class Retargeting:
                 'composition "original" moves only lips, and this motion has the whole '
                 'head: use "source"'
             )
-        if self.composition in ("joyvasa", "animal") and not moves_head:
+        if self.composition in ("joyvasa", "ditto", "animal") and not moves_head:
             raise ValueError(
                 f'composition "{self.composition}" moves the whole head, and this motion has only lips: use "source"'
             )
@@ -175,11 +197,26 @@ class Retargeting:
             raise ValueError(
                 f"head_smoothing is {self.head_smoothing:g}, and this motion has only lips: leave it out"
             )
+        if self.gaze_strength is not None and not moves_head:
+            raise ValueError(
+                f"gaze_strength is {self.gaze_strength:g}, and this motion has only lips: leave it out"
+            )
         for part in self.parts.values():
             if part not in parts:
                 raise ValueError(
                     f"{part} was asked for, and the checkpoint holds no such network: convert it again"
                 )
+
+    def check_logits(self, *, has_logits: bool) -> None:
+        """Raise a ValueError where logits of angles are added, and there are none.
+
+        Args:
+          has_logits: whether the motion has angles as logits, and not only as angles.
+        """
+        if self.composition == "ditto" and not has_logits:
+            raise ValueError(
+                'composition "ditto" is for motion that a driver of Ditto makes of sound: use composition "source"'
+            )
 
     def of_driver(self, original: Composition) -> Self:
         """Return these options with the composition of a driver's own original.
@@ -190,6 +227,13 @@ class Retargeting:
         if self.composition != "original":
             return self
         return replace(self, composition=original)
+
+    @property
+    def gaze(self) -> float:
+        """Factor of the gaze in use."""
+        if self.gaze_strength is None:
+            return 1.0 if self.composition == "ditto" else 0.0
+        return self.gaze_strength
 
     @property
     def strengths(self) -> Strengths:

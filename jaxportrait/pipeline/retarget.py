@@ -1,5 +1,6 @@
 """Retargeting: the motion of a clip and a source -> driving keypoints."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +13,11 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import Strengths, strengthen
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.pipeline.compose import ClipArrays, compose
+from jaxportrait.pipeline.compose_ditto import (
+    BinnedMotion,
+    compose_ditto,
+    head_ratios,
+)
 from jaxportrait.pipeline.correct import (
     OPEN_LIPS,
     CorrectionNetworks,
@@ -24,6 +30,7 @@ from jaxportrait.pipeline.correct import (
     stitch_keypoints,
 )
 from jaxportrait.pipeline.options import Retargeting, check_openness, scales_motion
+from jaxportrait.pipeline.sliders import follow_head
 from jaxportrait.types import Source
 
 CHUNK = 256
@@ -61,6 +68,10 @@ def drive(
         if rest is None:
             raise ValueError("motion without rest has no strength: leave it at 1")
         clip = strengthen(clip, rest, retargeting.strengths, groups)
+    if retargeting.composition == "source" and retargeting.gaze:
+        # Absolute motion counts from the source's own pose.
+        start = rest if retargeting.relative_motion else None
+        clip = follow_head(source, clip, start, retargeting.gaze, groups)
     composed = partial(
         _compose_chunk,
         source,
@@ -68,6 +79,8 @@ def drive(
         retargeting,
         groups,
     )
+    if retargeting.composition == "ditto":
+        composed = _ditto_composer(source, clip, rest, retargeting, groups)
     row = None if openness is None else openness.row
     corrections = Corrections(source.keypoints, retargeting, networks, row)
     corrections = corrections.shut_lips()
@@ -99,6 +112,32 @@ def _compose_chunk(
         region=retargeting.region,
         groups=groups,
     )
+
+
+def _ditto_composer(
+    source: Source,
+    clip: MotionClip,
+    rest: MotionClip | None,
+    retargeting: Retargeting,
+    groups: KeypointGroups,
+) -> Callable[[MotionClip], Float[Array, "chunk k 3"]]:
+    """Return the function that composes chunks of a clip as Ditto does."""
+    ratios = head_ratios(clip, source.motion, groups)
+    still = None if rest is None else BinnedMotion.of_clip(rest)
+
+    def compose_chunk(chunk: MotionClip) -> Float[Array, "chunk k 3"]:
+        return compose_ditto(
+            source,
+            BinnedMotion.of_clip(chunk.pad(CHUNK)),
+            still,
+            ratios,
+            np.float32(retargeting.gaze),
+            relative=retargeting.relative_motion,
+            region=retargeting.region,
+            groups=groups,
+        )
+
+    return compose_chunk
 
 
 @dataclass(frozen=True)

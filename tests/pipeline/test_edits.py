@@ -12,11 +12,11 @@ from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import (
     Edits,
     EditTrack,
-    choose_sliders,
     edit_keypoints,
     edit_parts,
 )
 from jaxportrait.pipeline.retarget import CHUNK
+from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.ranges import OptionError
 from jaxportrait.types import Motion, Source
 
