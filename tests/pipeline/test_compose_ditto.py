@@ -76,14 +76,14 @@ def test_lips_of_a_larger_head_move_further(source):
         logits=np.repeat(clip.logits[:1], 3, axis=0),
         translation=np.repeat(clip.translation[:1], 3, axis=0),
     )
-    own = run(source, still) - np.asarray(source.keypoints)
+    change = run(source, still) - np.asarray(source.keypoints)
     larger = run(source, replace(still, performer=Performer(3.0)))
-    assert_close(larger - np.asarray(source.keypoints), 2 * own, 1e-4)
+    assert_close(larger - np.asarray(source.keypoints), 2 * change, 1e-4)
     # Eyes of a curve serve heads of any size.
     curve = run(source, replace(still, performer=Performer(3.0, scales_eyes=False)))
     eyes = list(REGIONS["eyes"])
     assert_close(
-        curve[:, eyes] - np.asarray(source.keypoints)[:, eyes], own[:, eyes], 1e-4
+        curve[:, eyes] - np.asarray(source.keypoints)[:, eyes], change[:, eyes], 1e-4
     )
 
 

@@ -2,6 +2,7 @@
 not repeat: factors of logits in place of angles, and a fading of the lips that fades eyes
 too."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -22,22 +23,32 @@ def drive_defect(recipe: DittoRecipe, case: Case) -> Any:
     expression = np.asarray(driven.expression)
     if "vad_alpha" in options:
         # As published, factors above 1 do nothing.
-        share = np.minimum(np.array(options["vad_alpha"], np.float32), 1)[:, None, None]
-        # All keypoints, and not only the lips.
+        share = np.minimum(np.array(options["vad_alpha"], np.float32), 1)
+        share = share[:, None, None]
+        # All keypoints fade, and not only the lips.
         still = np.asarray(source.motion.expression)
         expression = share * expression + (1 - share) * still
-    degrees = []
-    for axis, angle in enumerate(ANGLES):
-        values = np.asarray(driven.logits)[:, axis]
-        factor = np.float32(options.get(f"alpha_{angle}", 1.0))
-        if f"delta_{angle}" in options:
-            offset = np.float32(options[f"delta_{angle}"])
-            degrees.append((degrees_of(values) + offset) * factor)
-        else:
-            # A factor of logits, which no angle has.
-            degrees.append(degrees_of(values * factor))
+    logits = np.asarray(driven.logits)
+    # One angle after the other, since only some are offset.
+    angles = [
+        turn_angle(logits[:, axis], angle, options) for axis, angle in enumerate(ANGLES)
+    ]
     moved = BinnedMotion(
-        jnp.asarray(expression), driven.logits, driven.translation, driven.scale
+        jnp.asarray(expression),
+        driven.logits,
+        driven.translation,
+        driven.scale,
     )
-    angles = jnp.asarray(np.stack(degrees, axis=1))
-    return place(source.motion, moved, angles, np.float32(case.drives_eyes))
+    degrees = jnp.asarray(np.stack(angles, axis=1))
+    gaze = np.float32(case.drives_eyes)
+    return place(source.motion, moved, degrees, gaze)
+
+
+def turn_angle(logits: np.ndarray, angle: str, options: Mapping[str, Any]) -> Any:
+    """Return degrees of an angle with its factor and its offset."""
+    factor = np.float32(options.get(f"alpha_{angle}", 1.0))
+    offset = options.get(f"delta_{angle}")
+    if offset is None:
+        # A factor of logits, which no angle has.
+        return degrees_of(logits * factor)
+    return (degrees_of(logits) + np.float32(offset)) * factor
