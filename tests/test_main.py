@@ -89,7 +89,7 @@ def test_python_m_runs_the_same_commands():
         ("animate", "cv2", ""),
         ("convert", "torch", "[convert]"),
         ("train", "optax", "[train]"),
-        ("process", "pebble", "[train]"),
+        ("process", "pebble", ""),
     ],
 )
 def test_a_package_that_is_not_installed_is_one_line_with_its_extra(
@@ -124,7 +124,7 @@ def test_a_missing_module_of_ours_or_of_python_raises(module, monkeypatch):
         ("infer", "cv2", ""),
         ("convert_weights.verify", "torch", "[convert]"),
         ("train", "optax", "[train]"),
-        ("train.process", "pebble", "[train]"),
+        ("train.process", "pebble", ""),
         ("train.evaluate", "optax", "[train]"),
     ],
 )

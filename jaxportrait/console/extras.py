@@ -17,7 +17,6 @@ EXTRAS = {
     "array_record": "train",
     "tensorboardX": "train",
     "matplotlib": "train",
-    "pebble": "train",
     "onnxruntime": "insightface",
     "ray": "cluster",
 }

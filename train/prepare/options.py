@@ -10,13 +10,13 @@ from typing import Annotated
 import tyro
 
 from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.workers import Workers
 from jaxportrait.ranges import Natural, check_ranges
 from train.data.clips import LayoutName, Selection
 from train.prepare.pools import EngineName
 from train.prepare.quality.gates import Limit, PictureGates
 from train.prepare.quality.scores import ScoreOptions
 from train.prepare.split import SplitOptions
-from train.workers import Workers
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 

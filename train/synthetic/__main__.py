@@ -13,6 +13,7 @@ from rich.console import Console
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
 from jaxportrait.console.progress import show_progress
+from jaxportrait.console.workers import Workers
 from jaxportrait.ranges import LongSeed, check_ranges
 from jaxportrait.whole import hold_folder
 from train.synthetic.clip import ClipPlan
@@ -25,7 +26,6 @@ from train.synthetic.dataset import (
     plan_clips,
     prepare_folder,
 )
-from train.workers import Workers
 
 SUMMARY = """Draw people who speak, with the truth of every frame.
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import cv2
 
+from jaxportrait.console.workers import map_in_workers
 from jaxportrait.ranges import LongSeed, Range, check_ranges
 from jaxportrait.whole import check_local, write_whole
 from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.espeak import open_library
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
-from train.workers import map_in_workers
 
 DESCRIPTION = "synthetic.json"
 Number = Annotated[int, Range(1, 999)]
@@ -108,7 +108,8 @@ def make_clips(
     """
     failures = []
     make = partial(make_clip, root=root)
-    with closing(map_in_workers(make, plans, workers, _start_worker)) as results:
+    loads = [_start_worker] * workers
+    with closing(map_in_workers(make, plans, loads)) as results:
         for plan, frames in results:
             if isinstance(frames, ChildProcessError):
                 name = plan.path(root, ".mp4").relative_to(root)

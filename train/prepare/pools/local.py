@@ -1,10 +1,11 @@
 """The work on this machine: in this process, or in several."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache, partial
 
+from jaxportrait.console.workers import map_in_workers
 from train.data.clips import Clip
 from train.prepare.recipe import (
     ClipExtractor,
@@ -14,7 +15,6 @@ from train.prepare.recipe import (
     failure,
     load_extractor,
 )
-from train.workers import map_in_workers
 
 
 def extract_locally(
@@ -39,26 +39,38 @@ def extract_locally(
 def _share_out(
     recipe: Recipe, clips: Sequence[Clip], workers: int
 ) -> Iterator[tuple[Clip, Outcome]]:
-    extract = partial(_extract, recipe)
-    load = partial(_load, recipe)
+    extract = partial(extract_clip, recipe)
+    loads = [partial(load_worker, recipe)] * workers
     try:
-        with closing(map_in_workers(extract, clips, workers, load)) as outcomes:
-            for clip, outcome in outcomes:
-                if isinstance(outcome, ChildProcessError):
-                    yield clip, failure(clip, outcome)
-                else:
-                    yield clip, outcome
+        with closing(map_in_workers(extract, clips, loads)) as outcomes:
+            yield from leave_out_lost(outcomes)
     except ChildProcessError as error:
         raise ExtractorError(f"no clip can be worked on: {error}") from error
 
 
-def _load(recipe: Recipe) -> None:
+def leave_out_lost(
+    outcomes: Iterable[tuple[Clip, Outcome | ChildProcessError]],
+) -> Iterator[tuple[Clip, Outcome]]:
+    """Yield the outcomes; that of a clip whose worker was killed tells so."""
+    for clip, outcome in outcomes:
+        if isinstance(outcome, ChildProcessError):
+            outcome = failure(clip, outcome)
+        yield clip, outcome
+
+
+def load_worker(recipe: Recipe) -> None:
+    """Load the extractor in a process of its own.
+
+    Raises:
+      ExtractorError: it cannot be loaded.
+    """
     # all workers share a GPU's memory
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     _loaded_extractor(recipe)
 
 
-def _extract(recipe: Recipe, clip: Clip) -> Outcome:
+def extract_clip(recipe: Recipe, clip: Clip) -> Outcome:
+    """Return the outcome of a clip, by the extractor of this process."""
     return _loaded_extractor(recipe).extract(clip)
 
 

@@ -78,7 +78,7 @@ def test_a_clip_that_is_scheduled_as_its_pool_breaks_is_not_waited_for(monkeypat
                 time.sleep(0.05)
 
     monkeypatch.setattr(ProcessPool, "_check_pool_status", check_and_break)
-    monkeypatch.setattr("train.workers.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("jaxportrait.console.workers.CHECK_SECONDS", 0.1)
     outcomes = extract_locally(NameRecipe(), CLIPS, 2)
     reasons = {clip.name: outcome.entry.reason for clip, outcome in outcomes}
     assert reasons == {"a": "", "b": "", "c": ""}

@@ -1,40 +1,31 @@
-"""Work on a Ray cluster: shares of GPUs, and workers that cannot start or are
-killed."""
+"""Work on a Ray cluster, whose workers cannot start or are killed."""
 
 import json
 import os
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from jaxportrait.console.cluster import Failure, Remote
 from tests.train.recipes import BROKEN, NameRecipe, clip_of
-from train.prepare.pools.ray import Remote, gpu_share
+from train.prepare.pools.local import extract_clip, load_worker
 from train.prepare.recipe import ExtractorError, Outcome
 
 
-@pytest.mark.parametrize(
-    ("gpus", "workers", "share"),
-    [(2, 3, 1 / 2), (2, 2, 1), (4, 2, 1), (1, 3, 1 / 3), (8, 9, 1 / 2), (0, 3, 0)],
-)
-def test_every_worker_has_its_part_of_one_gpu(gpus, workers, share):
-    assert gpu_share({"CPU": 16.0, "GPU": gpus}, workers) == pytest.approx(share)
-    assert share == 0 or gpus * round(1 / share) >= workers
-
-
-def test_more_workers_than_cpus_are_refused():
-    message = "--workers 5 need a CPU each, and the Ray cluster has 4: use --workers 4"
-    with pytest.raises(ValueError, match=message):
-        gpu_share({"CPU": 4.0, "memory": 1e9}, 5)
+def remote(recipe: NameRecipe) -> Remote:
+    return Remote(partial(extract_clip, recipe), partial(load_worker, recipe))
 
 
 def test_a_worker_of_a_cluster_answers_why_it_cannot_start():
-    answer = Remote(NameRecipe("broken")).extract(clip_of("a"))
-    assert isinstance(answer, ExtractorError)
-    assert str(answer) == BROKEN
-    outcome = Remote(NameRecipe()).extract(clip_of("a"))
+    answer = remote(NameRecipe("broken")).work(clip_of("a"))
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, ExtractorError)
+    assert str(answer.error) == BROKEN
+    outcome = remote(NameRecipe()).work(clip_of("a"))
     assert isinstance(outcome, Outcome)
     assert outcome.entry.clip == "a"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import pairwise
 from multiprocessing import get_context, parent_process, resource_tracker
 from types import FrameType
 from typing import Annotated, Generic, TypeVar
@@ -34,16 +35,14 @@ CHECK_SECONDS = 5.0
 def map_in_workers(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    count: int,
-    load: Callable[[], None],
+    loads: Sequence[Callable[[], None]],
 ) -> Generator[tuple[Item, Result | ChildProcessError], None, None]:
-    """Assign each worker an item, and the next one when it is ready.
+    """Assign each worker an item, and another one when it is ready; see `Shares`.
 
     Args:
       function: picklable function of an item; an error that it raises is raised here.
       items: picklable items.
-      count: most workers.
-      load: picklable function that each worker runs once, before its first item.
+      loads: for each worker, a picklable function that it runs before its first item.
 
     Yields:
       Each item with its result as soon as it is ready, in any order; a
@@ -52,43 +51,73 @@ def map_in_workers(
     Raises:
       ChildProcessError: a worker was killed while it loaded.
     """
-    waiting = deque(range(len(items)))
+    # more workers than items would have nothing to do
+    loads = loads[: len(items)]
     tries = [0] * len(items)
+    shares = Shares(range(len(items)), len(loads))
     # all processes load at the same time
-    workers = [Worker(function, load) for _ in range(min(count, len(items)))]
-    pending: dict[Future[Result], tuple[Worker[Item, Result], int]] = {}
+    workers = [Worker(function, load) for load in loads]
+    pending: dict[Future[Result], tuple[int, int]] = {}
 
-    def begin(worker: Worker[Item, Result]) -> None:
-        if waiting:
-            index = waiting.popleft()
+    def begin(number: int) -> None:
+        index = shares.next_item(number)
+        if index is not None:
             tries[index] += 1
-            pending[worker.begin(items[index])] = worker, index
+            pending[workers[number].begin(items[index])] = number, index
 
     try:
         for worker in workers:
             worker.wait_until_loaded()
-        for worker in workers:
-            begin(worker)
+        for number in range(len(workers)):
+            begin(number)
         while pending:
             finished, unfinished = wait(pending, CHECK_SECONDS, FIRST_COMPLETED)
-            lost = {future for future in unfinished if not pending[future][0].is_active}
-            for future in finished | lost:
-                worker, index = pending.pop(future)
+            for future in unfinished:
+                number, _ = pending[future]
+                if not workers[number].is_active:
+                    finished.add(future)
+            for future in finished:
+                number, index = pending.pop(future)
                 try:
-                    result = worker.result(future)
+                    result = workers[number].result(future)
                 except NotBegunError:
                     # the item is not to blame
                     if tries[index] < MOST_TRIES:
-                        waiting.appendleft(index)
-                        begin(worker)
+                        shares.put_back(number, index)
+                        begin(number)
                         continue
                     reason = f"its worker was killed in each of {MOST_TRIES} tries"
                     result = ChildProcessError(reason)
-                begin(worker)
+                begin(number)
                 yield items[index], result
     finally:
         for worker in workers:
             worker.stop()
+
+
+class Shares(Generic[Item]):
+    """Items in the order of the workers that get them.
+
+    Each worker has a share of neighbouring items, so that what it keeps for one serves
+    the next. Whoever is done with a share helps with the largest that is left, from its
+    end.
+    """
+
+    def __init__(self, items: Sequence[Item], workers: int):
+        bounds = [len(items) * worker // workers for worker in range(workers + 1)]
+        pairs = pairwise(bounds)
+        self._shares = [deque(items[first:last]) for first, last in pairs]
+
+    def next_item(self, worker: int) -> Item | None:
+        """Return the next item of a worker, by its number; None if there is none."""
+        if self._shares[worker]:
+            return self._shares[worker].popleft()
+        largest = max(self._shares, key=len)
+        return largest.pop() if largest else None
+
+    def put_back(self, worker: int, item: Item) -> None:
+        """Let an item be the worker's next."""
+        self._shares[worker].appendleft(item)
 
 
 class NotBegunError(Exception):
