@@ -36,6 +36,10 @@ PROGRAMS = {
         "infer.__main__:program",
         "make a portrait speak: picture + recording -> video",
     ),
+    "batch": Program(
+        "infer.batch.__main__:main",
+        "many pictures + recordings, a row each -> videos",
+    ),
     "edit": Program(
         "infer.edit:program",
         "change a picture's face by numbers, or over time",

@@ -78,10 +78,16 @@ def default_batch_size(image_size: int) -> int:
 def make_mesh(devices: int | None) -> Mesh:
     """Return so many of this process's devices, by default all, along the axis `data`.
 
+    JAX's default device is the first of them.
+
     Raises:
       ValueError: there are fewer.
     """
     available = jax.local_devices()
+    first = jax.config.jax_default_device
+    if first in available:
+        place = available.index(first)
+        available = available[place:] + available[:place]
     if devices is not None and not 1 <= devices <= len(available):
         raise ValueError(f"devices is {devices}: choose from 1 to {len(available)}")
     return Mesh(np.array(available[:devices]), ("data",))

@@ -18,6 +18,7 @@ CONFIGS, SCRIPTS = (
 )
 OPTIONS = {
     "infer": "infer.config",
+    "infer.batch": "infer.batch.config",
     "convert_weights": "convert_weights.__main__",
     "train.process": "train.process",
     "train.frames": "train.frames",

@@ -1,7 +1,7 @@
 """Command lines: a dataclass of options becomes a parser with a grouped help page."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import fields, is_dataclass, replace
 from io import StringIO
@@ -74,20 +74,32 @@ def expand_home(value: T) -> T:
 
     Shells do so only at the start of a word: not in `--output=~/clips`, nor in a file.
     """
+    return map_paths(value, _expand_path)
+
+
+def map_paths(value: T, change: Callable[[Path], Path]) -> T:
+    """Change every path in options, which may be in tuples and nested dataclasses."""
+    changed: Any = value
     if isinstance(value, Path):
-        return _expand_path(value)
-    if not is_dataclass(value) or isinstance(value, type):
-        return value
+        changed = change(value)
+    elif isinstance(value, tuple):
+        changed = tuple(map_paths(item, change) for item in value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        changed = _map_fields(value, change)
+    return changed
+
+
+def _map_fields(options: Any, change: Callable[[Path], Path]) -> Any:
     changes = {}
-    for field in fields(value):
-        old = getattr(value, field.name)
-        new = expand_home(old)
-        if new is not old:
+    for field in fields(options):
+        old = getattr(options, field.name)
+        new = map_paths(old, change)
+        if new != old:
             changes[field.name] = new
-    return replace(value, **changes) if changes else value
+    return replace(options, **changes) if changes else options
 
 
-def _expand_path(path: Path) -> Any:
+def _expand_path(path: Path) -> Path:
     if not path.parts[:1] or not path.parts[0].startswith("~"):
         return path
     try:

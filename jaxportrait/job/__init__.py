@@ -1,5 +1,6 @@
 """Jobs: from a request to a video file, for every program that makes clips."""
 
+from jaxportrait.job.cache import JobCache
 from jaxportrait.job.events import (
     Event,
     FrameDone,
@@ -17,6 +18,7 @@ __all__ = [
     "ClipFile",
     "Event",
     "FrameDone",
+    "JobCache",
     "JobNote",
     "JobWarning",
     "Networks",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import UInt8
 from jaxportrait.animation import Animation, Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
+from jaxportrait.job.cache import JobCache
 from jaxportrait.job.events import JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import (
     Inputs,
@@ -67,6 +69,7 @@ def run_faces(
     request: FacesRequest,
     networks: Networks | Animator,
     notify: Notify = lambda event: None,
+    cache: JobCache | None = None,
 ) -> ClipFile:
     """Make the clip of a request, and return what was written; see `run_job`.
 
@@ -76,6 +79,7 @@ def run_faces(
     Raises:
       ValueError, OSError: the request cannot be fulfilled.
     """
+    cache = cache or JobCache()
     clip = request.clip
     files = read_all(request)
     picture = read_picture(clip, files[0])
@@ -92,10 +96,17 @@ def run_faces(
         uses_driver = lead.driving.uses_driver
         # One animator serves all faces.
         animator = load_animator(
-            clip, networks, checkpoint, notify, stage, uses_driver=uses_driver
+            clip,
+            networks,
+            checkpoint,
+            notify,
+            stage,
+            uses_driver=uses_driver,
+            cache=cache,
         )
         with stage("encoding the faces"):
-            portraits = animator.prepare_all(picture)
+            prepare_all = partial(animator.prepare_all, picture)
+            portraits = cache.portrait(animator, clip, prepare_all, kind="all faces")
         drivers = assign(files, portraits)
         notify(JobNote(count_line(len(portraits), len(files))))
         for portrait in portraits:

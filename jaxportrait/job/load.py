@@ -2,6 +2,7 @@
 
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.job.cache import JobCache
 from jaxportrait.job.events import JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import Inputs
 from jaxportrait.job.request import Networks, PictureRequest, Request
@@ -47,19 +48,22 @@ def load_animator(
     stage: Stage,
     *,
     uses_driver: bool,
+    cache: JobCache | None = None,
 ) -> Animator:
     """Return the animator of a job, loaded where it is only described.
 
     Args:
       checkpoint: the described one, open.
       uses_driver: load the driver of sound as well.
+      cache: keeps the animator, and may hold it already.
     """
     if isinstance(networks, Animator):
         return networks
     # Loading takes seconds, so known remarks come before.
     send(notify, photograph_warning(request, networks))
     with stage("loading the networks"):
-        animator = networks.load(checkpoint, uses_driver=uses_driver)
+        cache = cache or JobCache()
+        animator = cache.animator(networks, checkpoint, uses_driver=uses_driver)
     if networks.detector == "auto":
         notify(JobNote(animator.detector.summary))
     send(notify, detector_warning(request, networks, animator))

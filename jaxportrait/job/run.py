@@ -6,11 +6,13 @@ reports stages, frames and warnings as events to a callback.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from jaxportrait.animation import Animation
 from jaxportrait.animator import Animator
 from jaxportrait.driving import ClipOptions
+from jaxportrait.job.cache import JobCache
 from jaxportrait.job.events import FrameDone, JobNote, JobWarning, Notify
 from jaxportrait.job.inputs import Inputs, frame_size, read_inputs
 from jaxportrait.job.load import load_animator, open_networks, send
@@ -40,6 +42,7 @@ def run_job(
     request: Request,
     networks: Networks | Animator,
     notify: Notify = lambda event: None,
+    cache: JobCache | None = None,
 ) -> ClipFile:
     """Make the clip of a request, and return what was written.
 
@@ -50,10 +53,13 @@ def run_job(
       networks: an animator, or a description of one to load after the first checks.
       notify: called with every event, in the thread of the caller; it may raise to end
         the job, which then leaves no file.
+      cache: holds what earlier jobs have loaded and prepared, and keeps that of this
+        one; by default nothing is kept.
 
     Raises:
       ValueError, OSError: the request cannot be fulfilled.
     """
+    cache = cache or JobCache()
     # All that can fail cheaply fails here.
     inputs = read_inputs(request)
     driving = inputs.driving
@@ -69,12 +75,18 @@ def run_job(
     with time_stages(notify) as stage:
         uses_driver = driving.uses_driver
         animator = load_animator(
-            request, networks, checkpoint, notify, stage, uses_driver=uses_driver
+            request,
+            networks,
+            checkpoint,
+            notify,
+            stage,
+            uses_driver=uses_driver,
+            cache=cache,
         )
         if uses_driver:
             animator.check_retargeting(request.retargeting)
         with stage("encoding the source"):
-            portrait = prepare(animator, inputs, request)
+            portrait = prepare(animator, inputs, request, cache)
         send(notify, faces_warning(request, portrait))
         send(notify, uncertain_warning(portrait))
         send(notify, absence_warning(portrait))
@@ -109,15 +121,22 @@ def keeps_openness(request: Request) -> bool:
     return request.retargeting.retargets or request.template_out is not None
 
 
-def prepare(animator: Animator, inputs: Inputs, request: Request) -> AnyPortrait:
+def prepare(
+    animator: Animator, inputs: Inputs, request: Request, cache: JobCache
+) -> AnyPortrait:
     """Find the face of the source, and encode it."""
     source = inputs.source
     if isinstance(source, Footage):
         every_frame = request.retargeting.needs_openness
-        return animator.prepare_video(
-            source, face=request.face, every_frame=every_frame
+        prepare_video = partial(
+            animator.prepare_video, source, face=request.face, every_frame=every_frame
         )
-    return animator.prepare(source, face=request.face, box=request.box)
+        kind = "every frame" if every_frame else ""
+        return cache.portrait(animator, request, prepare_video, kind=kind)
+    prepare_picture = partial(
+        animator.prepare, source, face=request.face, box=request.box
+    )
+    return cache.portrait(animator, request, prepare_picture)
 
 
 def save(animation: Animation, request: PictureRequest, notify: Notify) -> None:

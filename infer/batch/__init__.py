@@ -1,0 +1,1 @@
+"""Batches: many clips, described by rows."""

@@ -1,0 +1,171 @@
+"""Rows of a batch: a CSV file, a file of JSON lines, or a folder."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infer.batch.columns import Values, check_names
+from infer.batch.config import Pairs
+from infer.uploads import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a batch.
+
+    Attributes:
+      number: its number, from 1.
+      values: the options that it has.
+    """
+
+    number: int
+    values: Values
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of a batch.
+
+    Attributes:
+      rows: in the order of the file.
+      folder: folder that paths of inputs start from.
+      remarks: lines for a user about files that are left out.
+    """
+
+    rows: list[Row]
+    folder: Path
+    remarks: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, pairs: Pairs = "name") -> Rows:
+    """Read the rows of a file, or pair the files of a folder.
+
+    Raises:
+      ValueError: the file is no such table, names an unknown option, or has no row.
+      OSError: it cannot be read.
+    """
+    if path.is_dir():
+        return pair_files(path, pairs)
+    if pairs != "name":
+        raise ValueError(
+            f"pairs are made of a folder's files, and {path} is a file: leave out --pairs"
+        )
+    readers = {".csv": read_csv, ".jsonl": read_json_lines}
+    read = readers.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(
+            f"{path} is no folder and ends in {path.suffix!r}: pass a .csv or .jsonl file, or a folder"
+        )
+    try:
+        values = list(read(path))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 ({error.reason}): save it so"
+        ) from error
+    if not values:
+        raise ValueError(f"{path} has no rows: write a clip into each")
+    rows = [Row(number, options) for number, options in enumerate(values, 1)]
+    return Rows(rows, path.parent)
+
+
+def read_csv(path: Path) -> Iterator[Values]:
+    """Yield the rows of a CSV file, whose first line names their options.
+
+    An empty cell leaves an option as it is for all rows.
+    """
+    # A mark of byte order is what spreadsheets begin a file with.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, strict=True)
+        try:
+            names = check_names(next(lines, []), f"the first line of {path}")
+            for cells in lines:
+                # An empty line is no row.
+                if any(cell.strip() for cell in cells):
+                    yield _read_cells(names, cells, f"line {lines.line_num} of {path}")
+        except csv.Error as error:
+            raise ValueError(
+                f"line {lines.line_num} of {path} is no CSV ({error}): correct it"
+            ) from error
+
+
+def _read_cells(names: list[str], cells: list[str], place: str) -> Values:
+    if len(cells) != len(names):
+        raise ValueError(
+            f"{place} has {len(cells)} cells, and the first line {len(names)}: "
+            "put texts that hold commas in quotes"
+        )
+    pairs = zip(names, cells, strict=True)
+    return {name: cell.strip() for name, cell in pairs if cell.strip()}
+
+
+def read_json_lines(path: Path) -> Iterator[Values]:
+    """Yield the rows of a file with a JSON object in every line.
+
+    null leaves an option as it is for all rows.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _read_object(line, f"line {number} of {path}")
+
+
+def _read_object(line: str, place: str) -> Values:
+    try:
+        options = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{place} is no JSON object ({error}): correct it") from error
+    names = check_names(list(options), place)
+    pairs = zip(names, options.values(), strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def pair_files(folder: Path, pairs: Pairs) -> Rows:
+    """Pair the pictures of a folder with the sounds, videos and files of motion.
+
+    Args:
+      pairs: "name" pairs files whose names differ in the suffix only, "all" every
+        picture with every other file.
+
+    Raises:
+      ValueError: there is nothing to pair.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES["picture"]]
+    driving_suffixes = {
+        suffix for kind in ("sound", "video", "motion") for suffix in SUFFIXES[kind]
+    }
+    driving = [path for path in files if path.suffix.lower() in driving_suffixes]
+    for kind, members in (("pictures", pictures), ("sounds or videos", driving)):
+        if not members:
+            raise ValueError(
+                f"{folder} holds no {kind}: pass a folder of pictures and of files that drive them"
+            )
+    couples = [
+        (picture, path)
+        for picture in pictures
+        for path in driving
+        if pairs == "all" or path.stem == picture.stem
+    ]
+    if not couples:
+        raise ValueError(
+            f"no file of {folder} that drives has the name of a picture, as anna.wav has that of anna.png: "
+            "rename them, or pass --pairs all"
+        )
+    rows = [
+        Row(number, {"source": picture.name, "driving": path.name})
+        for number, (picture, path) in enumerate(couples, 1)
+    ]
+    return Rows(rows, folder, _left_out([*pictures, *driving], couples))
+
+
+def _left_out(files: list[Path], couples: list[tuple[Path, Path]]) -> tuple[str, ...]:
+    """Return a line about files that are in no pair, if there are any."""
+    used = {path for couple in couples for path in couple}
+    names = [path.name for path in files if path not in used]
+    if not names:
+        return ()
+    return (f"no partner of the same name, and left out: {', '.join(names)}",)
