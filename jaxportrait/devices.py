@@ -84,7 +84,7 @@ def make_mesh(devices: int | None) -> Mesh:
       ValueError: there are fewer.
     """
     available = jax.local_devices()
-    first = jax.config.jax_default_device
+    first = jax.config.values["jax_default_device"]
     if first in available:
         place = available.index(first)
         available = available[place:] + available[:place]

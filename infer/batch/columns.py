@@ -62,15 +62,16 @@ class Column:
 @cache
 def columns() -> dict[str, Column]:
     """Return every option that a row may have, by its name."""
-    found = {}
+    options = {}
     groups = get_type_hints(Options)
     for name, group in groups.items():
+        # `debug` is in no group.
         if not is_dataclass(group):
             continue
         for option, kind in get_type_hints(group).items():
             if option in field_names(group) and option not in OF_THE_BATCH:
-                found[option] = Column(name, kind)
-    return found
+                options[option] = Column(name, kind)
+    return options
 
 
 def field_names(kind: Any) -> set[str]:
@@ -109,8 +110,8 @@ def apply(values: Values, base: Options, inputs: Path, results: Path) -> Options
     """Return the options of a row.
 
     Args:
-      values: what the row has.
-      base: options of a row that has none.
+      values: options of the row.
+      base: options that the row lacks.
       inputs: folder that paths of inputs start from.
       results: folder that paths of results start from.
 
@@ -134,6 +135,7 @@ def apply(values: Values, base: Options, inputs: Path, results: Path) -> Options
 
 def kinds_of(kind: Any) -> list[Any]:
     """Return a type, or the types of which it is a union, without None."""
+    # `A | B` and `Optional[A]` are of two kinds for Python.
     if get_origin(kind) not in (Union, UnionType):
         return [kind]
     return [option for option in get_args(kind) if option is not type(None)]

@@ -204,6 +204,7 @@ def _digest(path: Path) -> str:
     for file in files:
         if file.is_dir():
             continue
+        # A folder is the same wherever it is.
         if file != path:
             sha.update(bytes(file.relative_to(path)) + b"\0")
         with file.open("rb") as content:

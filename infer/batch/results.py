@@ -54,7 +54,7 @@ class Entry:
 
 
 class Results:
-    """The entries of a batch, written anew after every change."""
+    """The entries of a batch, written after every change."""
 
     def __init__(self, path: Path, entries: Iterable[Entry]):
         self.path = path

@@ -133,6 +133,7 @@ def pair_files(folder: Path, pairs: Pairs) -> Rows:
     Raises:
       ValueError: there is nothing to pair.
     """
+    # Not those of folders within it, such as earlier clips.
     files = sorted(path for path in folder.iterdir() if path.is_file())
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES["picture"]]
     driving_suffixes = {

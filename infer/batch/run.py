@@ -32,6 +32,7 @@ def run_batch(options: Options, console: Console) -> Results:
     for remark in rows.remarks:
         say(console, f"warning: {remark}")
     path = options.folder / f"{batch.rows.stem}.results.jsonl"
+    # Two runs would make each row twice.
     with hold_folder(options.folder):
         tasks, failures = plan(rows, options.clip)
         waiting, entries = compare(tasks, read_results(path))
@@ -67,11 +68,11 @@ def compare(tasks: list[Task], earlier: list[Entry]) -> tuple[list[Task], list[E
     Args:
       earlier: entries of an earlier run.
     """
-    known = {entry.output: entry for entry in earlier}
+    by_output = {entry.output: entry for entry in earlier}
     waiting = []
     entries = []
     for task in tasks:
-        entry = known.get(str(task.output))
+        entry = by_output.get(str(task.output))
         if entry is not None and task.is_done(entry):
             # The row may have moved within the table.
             entries.append(replace(entry, row=task.row))

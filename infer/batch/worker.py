@@ -156,7 +156,7 @@ class Figures:
 
 
 class _State:
-    """What this process keeps between rows."""
+    """Values that this process keeps between rows."""
 
     def __init__(self) -> None:
         self.jobs = JobCache()
