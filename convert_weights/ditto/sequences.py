@@ -155,18 +155,20 @@ def run_live(recorder: Recorder, reference: np.ndarray) -> dict[str, np.ndarray]
     name = recorder.name
     audio = recorder.recipe.input(f"{name}/audio", (case["frames"], WIDTH), 0.5)
     silence = recorder.recipe.input(f"{name}/silence", (case["overlap"], WIDTH), 0.5)
-    stream = PublishedStream(recorder.windows, silence, reference, recorder)
+    stream = PublishedStream(recorder.windows, reference, recorder)
+    state = stream.begin(silence)
     pieces = []
     counts = []
     for first in range(0, case["frames"], ITEM):
-        pieces.append(stream.push(audio[first : first + ITEM]))
-        counts += [first // ITEM + 1] * len(pieces[-1])
+        frames, state = stream.push(state, audio[first : first + ITEM])
+        pieces.append(frames)
+        counts += [first // ITEM + 1] * len(frames)
     # The end counts as an item.
-    pieces.append(stream.finish())
-    counts += [-(-case["frames"] // ITEM) + 1] * len(pieces[-1])
-    anchor = np.zeros(0) if stream.anchor is None else stream.anchor
+    frames, state = stream.finish(state)
+    pieces.append(frames)
+    counts += [-(-case["frames"] // ITEM) + 1] * len(frames)
     return {
-        "d0": emit(anchor[None], case)[0],
+        "d0": emit(state.anchor, case)[0],
         "emitted": emit(np.concatenate(pieces), case),
         "emitted_after": np.array(counts),
     }

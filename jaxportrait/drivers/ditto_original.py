@@ -5,12 +5,13 @@ Source: Ditto, its workers and its motion generator.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
 
 from jaxportrait.motion.binned import smooth_pose
+from jaxportrait.types import pytree
 
 Motion = Float32[np.ndarray, "n d"]
 
@@ -49,6 +50,7 @@ class PublishedWindows:
         return min(self.overlap, self.fresh) if self.live else self.overlap
 
 
+@pytree
 @dataclass(frozen=True)
 class Progress:
     """Motion so far.
@@ -109,8 +111,11 @@ def smooth_joint(windows: PublishedWindows, motion: Motion) -> Motion:
     stop = len(motion) - windows.fresh + 1
     start = stop - 1 - windows.fade
     # Neighbours on both sides are read, and stay as they are.
+    reach = windows.smoothing // 2
+    first = max(0, start - reach)
+    around = smooth_pose(motion[first : stop + reach], windows.smoothing)
     smoothed = motion.copy()
-    smoothed[start:stop] = smooth_pose(motion, windows.smoothing)[start:stop]
+    smoothed[start:stop] = around[start - first : stop - first]
     return smoothed
 
 
@@ -159,87 +164,119 @@ def make_offline(
     return motion, smooth_pose(motion, windows.smoothing)
 
 
+@pytree
+@dataclass(frozen=True)
+class StreamState:
+    """State of windows over features that arrive in pieces.
+
+    Attributes:
+      features: those that windows to come read.
+      arrived: features that no window has waited for yet.
+      progress: motion so far; its last frames, which later windows read.
+      start: number of the next window's first frame.
+      emitted: number of the next frame to emit, within the motion so far.
+      anchor: the first frame, of silence, from which motion is counted; none before the
+        first window.
+    """
+
+    features: Float32[np.ndarray, "n a"]
+    arrived: Float32[np.ndarray, "m a"]
+    progress: Progress
+    start: int
+    emitted: int
+    anchor: Motion
+
+
+@dataclass(frozen=True)
 class PublishedStream:
     """Windows over features that arrive in pieces.
 
     Features of silence, as many as windows overlap, stand before the sound.
 
     Attributes:
-      anchor: the first frame, of silence, from which motion is counted; None before the
-        first window.
+      windows: the windows.
+      reference: the frame before the first window.
+      sample: makes the motion of a window.
     """
 
-    def __init__(
-        self,
-        windows: PublishedWindows,
-        silence: Float32[np.ndarray, "overlap a"],
-        reference: Float32[np.ndarray, " d"],
-        sample: Sample,
-    ):
-        self.anchor: Float32[np.ndarray, " d"] | None = None
-        self._windows = windows
-        self._reference = reference
-        self._sample = sample
-        self._progress = start_motion(reference)
-        self._features = silence
-        self._arrived = silence[:0]
-        # Numbers of the next window's first frame, and of the next frame to emit within
-        # the motion so far.
-        self._start = -windows.overlap
-        self._emitted = 0
+    windows: PublishedWindows
+    reference: Float32[np.ndarray, " d"]
+    sample: Sample
 
-    def push(self, features: Float32[np.ndarray, "n a"]) -> Motion:
-        """Return the frames that features complete, which may be none."""
-        self._arrived = np.concatenate([self._arrived, features])
+    def begin(self, silence: Float32[np.ndarray, "overlap a"]) -> StreamState:
+        """Return the state before the first feature.
+
+        Args:
+          silence: features of silence.
+        """
+        progress = start_motion(self.reference)
+        start = -self.windows.overlap
+        return StreamState(silence, silence[:0], progress, start, 0, progress.motion)
+
+    def push(
+        self, state: StreamState, features: Float32[np.ndarray, "n a"]
+    ) -> tuple[Motion, StreamState]:
+        """Return the frames that features complete, which may be none, and the next
+        state."""
+        arrived = np.concatenate([state.arrived, features])
+        state = replace(state, arrived=arrived)
         # Published workers wait for as many features as a window adds.
-        if len(self._arrived) < self._windows.fresh:
-            return self._progress.motion[:0]
-        self._take()
-        return self._run(self._windows.length)
+        if len(arrived) < self.windows.fresh:
+            return state.progress.motion[:0], state
+        return self._run(_accept(state), self.windows.length)
 
-    def finish(self) -> Motion:
-        """Return the remaining frames; the last feature is repeated."""
-        self._take()
-        pieces = [self._run(self._windows.length), self._run(1)]
-        return np.concatenate(pieces)
+    def finish(self, state: StreamState) -> tuple[Motion, StreamState]:
+        """Return the remaining frames, and the last state; the last feature is
+        repeated."""
+        # First whole windows, then one that is not full.
+        whole, state = self._run(_accept(state), self.windows.length)
+        last, state = self._run(state, 1)
+        return np.concatenate([whole, last]), state
 
-    def _take(self) -> None:
-        self._features = np.concatenate([self._features, self._arrived])
-        self._arrived = self._arrived[:0]
-
-    def _run(self, least: int) -> Motion:
+    def _run(self, state: StreamState, least: int) -> tuple[Motion, StreamState]:
         """Run every window that has at least so many features."""
-        pieces = [self._progress.motion[:0]]
-        while len(self._features) >= least:
-            pieces.append(self._run_window())
-        return np.concatenate(pieces)
+        pieces = [state.progress.motion[:0]]
+        while len(state.features) >= least:
+            frames, state = self._run_window(state)
+            pieces.append(frames)
+        return np.concatenate(pieces), state
 
-    def _run_window(self) -> Motion:
+    def _run_window(self, state: StreamState) -> tuple[Motion, StreamState]:
         """Return the frames that the next window emits; the first one emits none."""
-        windows = self._windows
-        rows = self._features[: windows.length]
+        windows = self.windows
+        rows = state.features[: windows.length]
         # A last window that is not full emits what it has.
         count = windows.fresh if len(rows) == windows.length else len(rows)
         rows = _pad_last(rows, windows.length)
-        predicted = self._sample(self._progress, rows, self._start)
-        progress = add_window(windows, self._progress, predicted, self._reference)
-        self._features = self._features[count:]
-        self._start += count
-        if self.anchor is None:
-            self.anchor = progress.motion[0]
-            self._emitted = len(progress.motion) - windows.fade
-            self._progress = progress
-            return progress.motion[:0]
-        frames = progress.motion[self._emitted : self._emitted + count]
-        self._emitted += count
-        self._progress = self._trim(progress)
-        return frames
+        predicted = self.sample(state.progress, rows, state.start)
+        progress = add_window(windows, state.progress, predicted, self.reference)
+        state = replace(
+            state,
+            features=state.features[count:],
+            progress=progress,
+            start=state.start + count,
+        )
+        if len(state.anchor) == 0:
+            emitted = len(progress.motion) - windows.fade
+            anchor = progress.motion[:1]
+            return progress.motion[:0], replace(state, emitted=emitted, anchor=anchor)
+        stop = state.emitted + count
+        frames = progress.motion[state.emitted : stop]
+        return frames, _trim(replace(state, emitted=stop), 2 * windows.length)
 
-    def _trim(self, progress: Progress) -> Progress:
-        """Return the last frames, which later windows read: memory stays flat."""
-        surplus = max(0, len(progress.motion) - 2 * self._windows.length)
-        self._emitted -= surplus
-        return Progress(progress.motion[surplus:], progress.windows, progress.earlier)
+
+def _accept(state: StreamState) -> StreamState:
+    """Return the state whose next windows read what has arrived."""
+    features = np.concatenate([state.features, state.arrived])
+    return replace(state, features=features, arrived=state.arrived[:0])
+
+
+def _trim(state: StreamState, length: int) -> StreamState:
+    """Return the state with the last frames of its motion: memory stays flat."""
+    progress = state.progress
+    surplus = max(0, len(progress.motion) - length)
+    progress = replace(progress, motion=progress.motion[surplus:])
+    return replace(state, progress=progress, emitted=state.emitted - surplus)
 
 
 def _pad_last(

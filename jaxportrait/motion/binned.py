@@ -86,8 +86,12 @@ def smooth_frames(
         return np.array(values, np.float32)
     # As many neighbours on either side as there are.
     reach = width // 2
-    smoothed = np.empty(values.shape, np.float32)
-    for frame in range(len(values)):
-        first = max(0, frame - reach)
-        smoothed[frame] = values[first : frame + reach + 1].mean(axis=0)
-    return smoothed
+    total = np.zeros(values.shape, np.float32)
+    count = np.zeros(len(values), np.float32)
+    for offset in range(-reach, reach + 1):
+        frames = slice(max(0, -offset), len(values) - max(0, offset))
+        neighbours = slice(max(0, offset), len(values) + min(0, offset))
+        total[frames] += values[neighbours]
+        count[frames] += 1
+    # One count a frame, for arrays of any rank.
+    return total / np.expand_dims(count, tuple(range(1, values.ndim)))

@@ -29,11 +29,15 @@ def frames_out(overlap: int, features: int) -> list[float]:
     """Return the frames that a live sound shows, by their numbers."""
     windows = PublishedWindows(80, overlap, live=True, smoothing=1)
     silence = indices(-overlap, 0)
-    stream = PublishedStream(windows, silence, REFERENCE, copy_first_value)
+    stream = PublishedStream(windows, REFERENCE, copy_first_value)
+    state = stream.begin(silence)
     pieces = []
     for first in range(0, features, 5):
-        pieces.append(stream.push(indices(first, min(first + 5, features))))
-    pieces.append(stream.finish())
+        piece = indices(first, min(first + 5, features))
+        frames, state = stream.push(state, piece)
+        pieces.append(frames)
+    last, _ = stream.finish(state)
+    pieces.append(last)
     return np.concatenate(pieces)[:, 0].tolist()
 
 
@@ -73,18 +77,21 @@ def test_a_frame_of_the_motion_is_handed_on():
 
 def test_memory_stays_flat():
     windows = PublishedWindows(80, 70, live=True)
-    stream = PublishedStream(windows, indices(-70, 0), REFERENCE, copy_first_value)
+    stream = PublishedStream(windows, REFERENCE, copy_first_value)
+    state = stream.begin(indices(-70, 0))
     for first in range(0, 1000, 5):
-        stream.push(indices(first, first + 5))
-    assert len(stream._progress.motion) <= 160 + windows.fresh
-    assert len(stream._features) < 80
+        _, state = stream.push(state, indices(first, first + 5))
+    assert len(state.progress.motion) <= 160 + windows.fresh
+    assert len(state.features) < 80
 
 
 def test_a_short_sound_has_an_anchor_and_no_frames():
     windows = PublishedWindows(80, 70, live=True)
-    stream = PublishedStream(windows, indices(-70, 0), REFERENCE, copy_first_value)
-    assert len(stream.push(indices(0, 5))) == len(stream.finish()) == 0
-    assert stream.anchor is not None
+    stream = PublishedStream(windows, REFERENCE, copy_first_value)
+    first, state = stream.push(stream.begin(indices(-70, 0)), indices(0, 5))
+    last, state = stream.finish(state)
+    assert len(first) == len(last) == 0
+    assert len(state.anchor) == 1
 
 
 @pytest.mark.parametrize("overlap", [10, 70])
