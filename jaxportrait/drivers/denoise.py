@@ -139,6 +139,29 @@ def denoise(
     return constraint(state, jnp.asarray(1.0))
 
 
+def hold_earlier(
+    noise: Float[Array, "t d"],
+    earlier: Float[Array, "t d"],
+    weights: Float[Array, "t 1"],
+) -> Constraint:
+    """Return the constraint that holds frames of earlier motion.
+
+    They are on the way from their noise to that motion.
+
+    Args:
+      noise: the state before the first step.
+      earlier: motion that there is already; any values where there is none.
+      weights: weight of the earlier motion, from 0 to 1.
+    """
+
+    def hold(state: Array, share: Array) -> Array:
+        noise_share = jnp.sqrt(1 - share**2)
+        path = share * earlier + noise_share * noise
+        return weights * path + (1 - weights) * state
+
+    return hold
+
+
 def sample_window(
     guided: Guided,
     terms: Float[Array, "1 blocks p+t c"],

@@ -181,6 +181,10 @@ class DiffusionDriver(SampledDriver):
         return self.sampling.steps or self.sizes.steps
 
     @property
+    def width(self) -> int:
+        return self.space.width
+
+    @property
     def sizes(self) -> MotionDiffusionConfig:
         return self.network.config
 
@@ -200,10 +204,10 @@ class DiffusionDriver(SampledDriver):
         if self.sampling.windows == "original":
             noise = SeededNoise(seed, self.sizes)
             motion, real = self.sample_original(input, noise)
-            clip = self._clip(self.denormalize(motion[:real]))
+            clip = self.clip_of(self.denormalize(motion[:real]))
             return clip[:length].pad(length)
         motion = self.denormalize(self.sample_fused(input, LEAD + length, seed=seed))
-        return replace(self._clip(motion[LEAD:]), rest=self._clip(motion[:1]))
+        return replace(self.clip_of(motion[LEAD:]), rest=self.clip_of(motion[:1]))
 
     def sample_fused(
         self, audio: Audio, frames: int, *, seed: int
@@ -249,6 +253,10 @@ class DiffusionDriver(SampledDriver):
                 )
             pieces.append(np.asarray(motion))
         return np.concatenate(pieces), frames
+
+    def clip_of(self, motion: Float32[np.ndarray, "n s"]) -> MotionClip:
+        """Return the clip of values of the motion space."""
+        return MotionClip.from_values(motion, self.space, self.fps)
 
     def denormalize(
         self, motion: Float[np.ndarray, "frames d"]
@@ -365,9 +373,6 @@ class DiffusionDriver(SampledDriver):
 
     def _samples_of(self, frames: int) -> int:
         return round(frames * SAMPLE_RATE / self.fps)
-
-    def _clip(self, values: Float32[np.ndarray, "n s"]) -> MotionClip:
-        return MotionClip.from_values(values, self.space, self.fps)
 
 
 def load_diffusion(

@@ -10,6 +10,7 @@ from jaxportrait.drivers.denoise import (
     Draw,
     Earlier,
     Guided,
+    hold_earlier,
     sample_window,
     sample_windows,
 )
@@ -170,13 +171,6 @@ def sample_live(
     # Noise belongs to frames of the sound, so that windows share it.
     start = window * windows.stride - windows.held
     noise = frame_noise(key, config.motion_frames, config.motion_width, start=start)
-
-    def hold(state: Array, share: Array) -> Array:
-        # Held frames are on the way from their noise to the motion that was emitted.
-        noise_share = jnp.sqrt(1 - share**2)
-        path = share * moved.motion[count:] + noise_share * noise
-        return weights * path + (1 - weights) * state
-
     audio = network.encode_audio(features[None])
     motion = sample_window(
         Guided(network, guidance, guided),
@@ -185,7 +179,7 @@ def sample_live(
         reverse_steps(config.steps, steps),
         noise,
         _frame_draw(key, config.motion_frames, config.motion_width, start),
-        hold,
+        hold_earlier(noise, moved.motion[count:], weights),
     )
     history = Earlier(
         jnp.concatenate([before.motion, motion]),

@@ -12,13 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Float32
+from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.ditto_condition import TAIL_WIDTH, Face, condition_tail
 from jaxportrait.drivers.ditto_original import (
-    Progress,
     PublishedWindows,
     make_offline,
 )
@@ -26,8 +25,10 @@ from jaxportrait.drivers.ditto_program import (
     GuidedLMDM,
     encode_null,
     sample_fused,
-    sample_window,
+    sample_live,
 )
+from jaxportrait.drivers.ditto_published import PublishedLive, published_sampler
+from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.sampling import (
     MotionSampling,
     SampledDriver,
@@ -53,10 +54,14 @@ from jaxportrait.ranges import Guidance, check_ranges
 WINDOWS = ("fused", "original")
 FPS = 25.0
 STEPS = 50
-"""Steps of sampling by default: the published number for whole clips."""
+LIVE_STEPS = 10
+"""Steps of sampling by default, as published: of whole clips and of live sound."""
 COMPOSITION = "ditto"
 PUBLISHED_OVERLAP = 10
 """Frames that two published windows of a whole clip share."""
+LIVE_HOP = 5
+"""Frames that a live window adds, which are those of a chunk of sound; as many follow
+them."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,27 @@ class DittoDriver(SampledDriver):
 
     @property
     def steps(self) -> int:
-        """Steps of the diffusion in use."""
+        """Steps of the diffusion in use for whole clips."""
         return self.sampling.steps or STEPS
+
+    @property
+    def live_steps(self) -> int:
+        """Steps of the diffusion in use for live sound."""
+        return self.sampling.steps or LIVE_STEPS
+
+    @property
+    def width(self) -> int:
+        return self.network.config.motion_width
+
+    @property
+    def sizes(self) -> LMDMConfig:
+        return self.network.config
+
+    @property
+    def default_live(self) -> Live:
+        # All of the window that is not needed for new frames holds earlier ones.
+        held = self.sizes.frames - 2 * LIVE_HOP
+        return Live(held / FPS, LIVE_HOP / FPS)
 
     def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
         """Return the motion of a clip of sound; silence follows it.
@@ -205,30 +229,9 @@ class DittoDriver(SampledDriver):
     def sample_original(
         self, audio: Audio, *, seed: int
     ) -> Float32[np.ndarray, "frames 265"]:
-        """Return the motion of the published windows of a whole clip.
-
-        As published, the noise of the steps is the same in every window.
-        """
-        config = self.network.config
-        windows = PublishedWindows(config.frames, PUBLISHED_OVERLAP)
-        key = jax.random.key(seed)
-        shape = (config.frames, config.motion_width)
-        fresh = jax.random.normal(key, (self.steps, *shape))
-
-        def sample(progress: Progress, values: np.ndarray, _: int) -> np.ndarray:
-            window_key = jax.random.fold_in(key, progress.windows)
-            with self.products():
-                motion = sample_window(
-                    self._model(),
-                    jnp.asarray(values),
-                    jnp.asarray(progress.earlier),
-                    jax.random.normal(window_key, shape),
-                    fresh,
-                    steps=self.steps,
-                    guided=self.guidance > 1,
-                )
-            return np.asarray(motion)
-
+        """Return the motion of the published windows of a whole clip."""
+        windows = PublishedWindows(self.sizes.frames, PUBLISHED_OVERLAP)
+        sample = published_sampler(self, jax.random.key(seed), self.steps)
         frames = published_count(audio.sample_count)
         values = self.condition(audio, frames)
         _, motion = make_offline(windows, values, self.reference, sample)
@@ -237,11 +240,56 @@ class DittoDriver(SampledDriver):
     def condition(
         self, audio: Audio, frames: int
     ) -> Float32[np.ndarray, "frames 1103"]:
-        """Return the frames of the condition: features of the sound, emotion, face."""
+        """Return the frames of the condition of a whole clip."""
         # One feature a frame, so that no resampling is needed.
-        features = self.features.encode(audio.stream, frames)
-        tail = condition_tail(self.face, self.emotions, 0, frames)
+        return self.complete(self.features.encode(audio.stream, frames), 0)
+
+    def complete(
+        self, features: Float32[np.ndarray, "n a"], start: int
+    ) -> Float32[np.ndarray, "n 1103"]:
+        """Return the frames of the condition: features of sound, emotion and face.
+
+        Args:
+          start: number of the first frame.
+        """
+        tail = condition_tail(self.face, self.emotions, start, len(features))
         return np.concatenate([features, tail], axis=1)
+
+    def start_window(self) -> Float[Array, "t d"]:
+        """Return the motion before the first live window, which nothing reads."""
+        return jnp.zeros((self.sizes.frames, self.width))
+
+    def sample_window(
+        self,
+        windows: LiveWindows,
+        features: Float32[np.ndarray, "t a"],
+        key: PRNGKeyArray,
+        continued: Float[Array, "t d"],
+        window: int,
+    ) -> tuple[Float32[np.ndarray, "stride d"], Float[Array, "t d"]]:
+        """Return the frames that a live window emits, and all of its motion."""
+        values = self.complete(features, windows.start(window))
+        with self.products():
+            motion = sample_live(
+                self.model(),
+                jnp.asarray(values),
+                jnp.asarray(self.reference),
+                key,
+                continued,
+                jnp.asarray(window, jnp.int32),
+                windows=windows,
+                steps=self.live_steps,
+                guided=self.guidance > 1,
+            )
+        # Neighbours are read, but nothing is shown before the first frame.
+        first = windows.held - min(window, 1)
+        stop = windows.held + windows.stride
+        smoothed = smooth_pose(np.asarray(motion)[first : stop + 1])
+        return smoothed[windows.held - first : stop - first], motion
+
+    def published_live(self, live: Live | None = None) -> PublishedLive:
+        """Return the driver of the published windows of live sound."""
+        return PublishedLive(self, live or self.default_live)
 
     def with_sampling(self, sampling: MotionSampling) -> "DittoDriver":
         """Return this driver with other options; raise an OptionError for windows that
@@ -261,7 +309,8 @@ class DittoDriver(SampledDriver):
             # Without windows, the program is compiled and loops over nothing.
             self._sample(values, 0, plan, seed=0)
 
-    def _model(self) -> GuidedLMDM:
+    def model(self) -> GuidedLMDM:
+        """Return the network with the guidance in use."""
         guidance = jnp.asarray(self.guidance, jnp.float32)
         return GuidedLMDM(self.network, self.null, guidance)
 
@@ -275,7 +324,7 @@ class DittoDriver(SampledDriver):
         """Return the motion of the plan's first `count` windows."""
         with self.products():
             motion = sample_fused(
-                self._model(),
+                self.model(),
                 jnp.asarray(values),
                 jnp.asarray(self.reference),
                 jax.random.key(seed),

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.drivers.denoise import denoise
+from jaxportrait.drivers.denoise import Draw, denoise, hold_earlier
+from jaxportrait.drivers.live_windows import LiveWindows, prefix_weights
 from jaxportrait.drivers.windows import (
     WindowPlan,
     blend_weights,
@@ -21,6 +22,10 @@ from jaxportrait.ops.ddim import STEPS, ddim_steps
 from jaxportrait.ops.diffusion import ReverseSteps
 from jaxportrait.ops.flow import guide
 from jaxportrait.types import pytree
+
+HANDED_ON = 0.9
+"""Share of its distance from the reference that the frame before a window keeps. A pose
+that drifts by d from each window to the next stays within 10 d."""
 
 
 @pytree
@@ -145,7 +150,8 @@ def sample_fused(
 ) -> Float[Array, "frames d"]:
     """Return the motion of overlapping windows, which are made together.
 
-    The frame before a window is what the last step has predicted for it, blended.
+    The frame before a window is what the last step has predicted for it, blended and a
+    little nearer to the reference.
 
     Args:
       model: the LMDM and its guidance.
@@ -171,15 +177,12 @@ def sample_fused(
         def predict_group(g: Array) -> Array:
             frames = group_of(rows, g, plan.group)
             condition = group_of(conditions, g, plan.group)
-            earlier = padded[frames[:, 0]]
+            earlier = hand_on(padded[frames[:, 0]], reference[None])
             return model(state[frames], earlier, number, condition, guided=guided)
 
         return blend_windows(predict_group, state, weights, count, plan)
 
-    # A frame has the same noise in every clip that holds it.
-    def draw(number: Array) -> Array:
-        return frame_noise(jax.random.fold_in(key, number), plan.frames, width)
-
+    draw = frame_draw(key, plan.frames, width)
     initial = draw(jnp.asarray(STEPS))
     estimate = jnp.broadcast_to(reference, initial.shape)
     return denoise(predict, ddim_steps(steps), initial, draw, estimate=estimate)
@@ -198,3 +201,73 @@ def encode_windows(
         return network.encode_condition(values[group_of(rows, g, plan.group)])
 
     return map_groups(encode_group, count, plan)
+
+
+@partial(jax.jit, static_argnames=("windows", "steps", "guided"))
+def sample_live(
+    model: GuidedLMDM,
+    values: Float[Array, "t v"],
+    reference: Float[Array, " d"],
+    key: PRNGKeyArray,
+    history: Float[Array, "t d"],
+    window: Int[Array, ""],
+    *,
+    windows: LiveWindows,
+    steps: int,
+    guided: bool,
+) -> Float[Array, "t d"]:
+    """Return the motion of a live window.
+
+    Args:
+      model: the LMDM and its guidance.
+      values: frames of the condition.
+      reference: the frame before the first window.
+      key: decides the noise of every frame and step.
+      history: motion of the window before.
+      window: index of the window; the first one continues nothing.
+      windows: the windows.
+      steps: steps of the diffusion.
+      guided: False evaluates only the prediction with the condition.
+    """
+    is_first = window == 0
+    before = jnp.where(is_first, reference, history[windows.stride - 1])
+    # Frames roll out at the start. Those that roll around have weight 0.
+    moved = jnp.roll(history, -windows.stride, axis=0)
+    weights = jnp.where(is_first, 0.0, jnp.asarray(prefix_weights(windows)))[:, None]
+    start = window * windows.stride - windows.held
+    frames, width = history.shape
+    draw = frame_draw(key, frames, width, start)
+    noise = draw(jnp.asarray(STEPS))
+    condition = model.network.encode_condition(values[None])
+    earlier = hand_on(before, reference)[None]
+
+    def predict(state: Array, _: Array, number: Array) -> Array:
+        return model(state[None], earlier, number, condition, guided=guided)[0]
+
+    hold = hold_earlier(noise, moved, weights)
+    return denoise(predict, ddim_steps(steps), noise, draw, constraint=hold)
+
+
+def hand_on(frame: Float[Array, "*n d"], reference: Float[Array, "*n d"]) -> Array:
+    """Return the frame before a window, as the network reads it.
+
+    Args:
+      frame: the motion's frame there.
+      reference: the frame that it must not drift from.
+    """
+    return reference + HANDED_ON * (frame - reference)
+
+
+def frame_draw(
+    key: PRNGKeyArray, frames: int, width: int, start: Int[Array, ""] | int = 0
+) -> Draw:
+    """Return the noise of a step; a frame has its own, whatever window holds it.
+
+    Args:
+      start: number of the first frame.
+    """
+
+    def draw(number: Array) -> Array:
+        return frame_noise(jax.random.fold_in(key, number), frames, width, start=start)
+
+    return draw

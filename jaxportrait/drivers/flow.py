@@ -145,6 +145,10 @@ class FlowDriver(SampledDriver):
         if frames is None:
             frames = frame_count(input.duration, self.fps)
         motion = self.sample(input, frames, seed=seed)
+        return self.clip_of(motion)
+
+    def clip_of(self, motion: Float32[np.ndarray, "n d"]) -> MotionClip:
+        """Return the clip of values of the motion space."""
         return MotionClip.from_values(motion, self.space, self.fps)
 
     def sample(
@@ -162,6 +166,10 @@ class FlowDriver(SampledDriver):
         with self.products():
             features[:length] = self.features.encode(audio.stream, length)
         return self._sample(features, count, plan, seed)[:frames]
+
+    @property
+    def width(self) -> int:
+        return self.space.width
 
     @property
     def sizes(self) -> WindowSizes:

@@ -8,13 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Float32, PRNGKeyArray
 
-from jaxportrait.drivers.base import Driver, frame_count
+from jaxportrait.drivers.base import Driver, LiveDriver, frame_count
 from jaxportrait.drivers.live_windows import Live, LiveWindows, plan_live_windows
 from jaxportrait.drivers.windows import WindowSizes
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import MotionSpace
 from jaxportrait.types import pytree
 
 
@@ -23,7 +22,7 @@ class WindowDriver(Driver, Protocol):
 
     Attributes:
       features: the audio features that the network reads.
-      space: the values of a frame that it makes.
+      width: values of a frame of its motion.
       sizes: lengths of its windows.
       default_live: parts of its live windows, unless others are chosen.
     """
@@ -32,7 +31,7 @@ class WindowDriver(Driver, Protocol):
     def features(self) -> AudioFeatures: ...
 
     @property
-    def space(self) -> MotionSpace: ...
+    def width(self) -> int: ...
 
     @property
     def sizes(self) -> WindowSizes: ...
@@ -46,6 +45,10 @@ class WindowDriver(Driver, Protocol):
 
     def with_sampling(self, sampling: Any) -> Self: ...
 
+    def clip_of(self, motion: Float32[np.ndarray, "n d"]) -> MotionClip:
+        """Return the clip of frames that live windows emit."""
+        ...
+
     def start_window(self) -> Any:
         """Return what the first live window continues, a pytree."""
         ...
@@ -58,8 +61,8 @@ class WindowDriver(Driver, Protocol):
         continued: Any,
         window: int,
     ) -> tuple[Float32[np.ndarray, "stride d"], Any]:
-        """Return the frames that a live window emits, in the space's units, and what
-        the next window continues.
+        """Return the frames that a live window emits, and what the next window
+        continues.
 
         Args:
           windows: the windows.
@@ -83,6 +86,7 @@ class LiveState:
       features: features that windows to come will read, on the host.
       encoder: state of the audio features.
       samples: length of the sound so far.
+      rest: the first frame, from which motion is counted; none before it is made.
     """
 
     key: PRNGKeyArray
@@ -91,6 +95,7 @@ class LiveState:
     features: Float32[np.ndarray, "n a"]
     encoder: Any
     samples: int
+    rest: Float32[np.ndarray, "m d"]
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,10 @@ class LiveWindowDriver:
 
     @property
     def latency(self) -> float:
-        # A window's first new frame waits for the window's end.
-        frames = self.windows.stride + self.windows.lookahead
-        return frames / self.fps + self.driver.features.latency
+        # Windows start anywhere within a hop of features.
+        plan = self.windows.plan
+        places = range(plan.motion_frames * self.windows.hop)
+        return max(self._wait(window) for window in places)
 
     @property
     def moves_head(self) -> bool:
@@ -133,7 +139,8 @@ class LiveWindowDriver:
     def windows(self) -> LiveWindows:
         """The windows, in frames and features."""
         live = self.live or self.driver.default_live
-        return plan_live_windows(live, self.driver.sizes, self.fps)
+        hop = self.driver.features.hop
+        return plan_live_windows(live, self.driver.sizes, self.fps, hop)
 
     def make(self, input: Audio, *, seed: int, frames: int | None = None) -> MotionClip:
         """Return the motion of a whole clip of sound, made as if it were live."""
@@ -145,9 +152,10 @@ class LiveWindowDriver:
             pieces.append(motion)
         if frames is None:
             frames = self._length(state)
-        pieces.append(self._complete(state, frames))
+        motion, state = self._complete(state, frames)
+        pieces.append(motion)
         # Chunks may have completed more frames than were asked for.
-        return self._clip(np.concatenate(pieces)[:frames])
+        return self._clip(np.concatenate(pieces)[:frames], state)
 
     def start(self, seed: int) -> LiveState:
         """Return the state before the first sample."""
@@ -159,18 +167,20 @@ class LiveWindowDriver:
                 features.start(), np.zeros(silence, np.float32)
             )
         key = jax.random.key(seed)
-        return LiveState(key, self.driver.start_window(), 0, lead, encoder, 0)
+        nothing = np.zeros((0, self.driver.width), np.float32)
+        return LiveState(key, self.driver.start_window(), 0, lead, encoder, 0, nothing)
 
     def step(
         self, state: LiveState, samples: Float32[np.ndarray, " n"]
     ) -> tuple[MotionClip, LiveState]:
         """Return the frames that a chunk completes, and the next state."""
         motion, state = self._advance(state, samples)
-        return self._clip(motion), state
+        return self._clip(motion, state), state
 
     def finish(self, state: LiveState) -> MotionClip:
         """Return the remaining frames of a sound that has ended."""
-        return self._clip(self._complete(state, self._length(state)))
+        motion, state = self._complete(state, self._length(state))
+        return self._clip(motion, state)
 
     def with_sampling(self, sampling: Any) -> "LiveWindowDriver":
         return replace(self, driver=self.driver.with_sampling(sampling))
@@ -192,18 +202,19 @@ class LiveWindowDriver:
 
     def _complete(
         self, state: LiveState, total: int
-    ) -> Float32[np.ndarray, "frames d"]:
-        """Return what is missing to the first `total` frames, packed."""
+    ) -> tuple[Float32[np.ndarray, "frames d"], LiveState]:
+        """Return what is missing to the first `total` frames, packed, and the last
+        state."""
         windows = self.windows
         # Silence completes the windows that the last frames are in.
         last = -(-total // windows.stride) - 1
         stop = windows.feature_stop(last)
         with self.driver.products():
             features = self.driver.features.finish(state.encoder, stop)
-        motion, _ = self._sample(state, features)
         # The last window may reach beyond the end of the sound.
-        emitted = state.window * windows.stride
-        return motion[: max(0, total - emitted)]
+        missing = max(0, total - state.window * windows.stride)
+        motion, state = self._sample(state, features)
+        return motion[:missing], state
 
     def _sample(
         self, state: LiveState, features: Float32[np.ndarray, "n a"]
@@ -213,26 +224,65 @@ class LiveWindowDriver:
         driver = self.driver
         pending = np.concatenate([state.features, features])
         # Without a complete window, there is a result of the right width.
-        pieces = [np.zeros((0, driver.space.width), np.float32)]
+        pieces = [state.rest[:0]]
+        # The first window may start after the first features.
+        start = windows.feature_start(0) if state.window == 0 else 0
         # A long chunk may complete several windows, a short one none.
-        while len(pending) >= windows.plan.audio_frames:
+        while len(pending) >= start + windows.plan.audio_frames:
             frames, continued = driver.sample_window(
                 windows,
-                pending[: windows.plan.audio_frames],
+                pending[start : start + windows.plan.audio_frames],
                 state.key,
                 state.continued,
                 state.window,
             )
             pieces.append(frames)
             # Windows overlap: the next one reads most features again.
-            start = windows.feature_start(state.window)
-            pending = pending[windows.feature_start(state.window + 1) - start :]
+            hop = windows.feature_start(state.window + 1)
+            hop -= windows.feature_start(state.window)
+            pending = pending[start + hop :]
+            start = 0
             state = replace(state, continued=continued, window=state.window + 1)
-        return np.concatenate(pieces), replace(state, features=pending)
+        motion = np.concatenate(pieces)
+        rest = np.concatenate([state.rest, motion])[:1]
+        return motion, replace(state, features=pending, rest=rest)
 
     def _length(self, state: LiveState) -> int:
         """Return how many frames the sound so far has."""
         return frame_count(state.samples / SAMPLE_RATE, self.fps)
 
-    def _clip(self, motion: Float32[np.ndarray, "frames d"]) -> MotionClip:
-        return MotionClip.from_values(motion, self.driver.space, self.fps)
+    def _wait(self, window: int) -> float:
+        """Return the seconds from the first frame of a window to the sample that
+        completes it."""
+        windows = self.windows
+        features = self.driver.features
+        last = windows.feature_stop(window) - 1 - windows.lead
+        # The last feature comes with all of its hop.
+        complete = last // windows.hop * windows.hop / features.rate + features.latency
+        return complete - window * windows.stride / self.fps
+
+    def _clip(
+        self, motion: Float32[np.ndarray, "frames d"], state: LiveState
+    ) -> MotionClip:
+        """Return frames as a clip that knows the first frame of all."""
+        clip = self.driver.clip_of(motion)
+        if len(state.rest) == 0:
+            return clip
+        return replace(clip, rest=self.driver.clip_of(state.rest))
+
+
+def make_live(driver: Any, live: Live | None = None) -> LiveDriver:
+    """Return a driver of windows as a driver of live sound.
+
+    Args:
+      driver: a `WindowDriver`. One whose original follows live sound has its windows
+        where those of its sampling are "original".
+      live: lengths of the windows' parts; by default what suits the driver.
+
+    Raises:
+      ValueError: `live` does not fit the network's windows.
+    """
+    published = getattr(driver, "published_live", None)
+    if published is not None and driver.sampling.windows == "original":
+        return published(live)
+    return LiveWindowDriver(driver, live)

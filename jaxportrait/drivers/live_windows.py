@@ -60,11 +60,14 @@ class LiveWindows:
       plan: a plan of one window; its stride is the number of frames that it emits.
       held: frames that have been emitted before.
       lookahead: frames at the end that are not emitted.
+      hop: features that the sound completes at once; it starts at a whole number of
+        them, so that they are cut as those of a whole clip.
     """
 
     plan: WindowPlan
     held: int
     lookahead: int
+    hop: int = 1
 
     @property
     def stride(self) -> int:
@@ -73,8 +76,10 @@ class LiveWindows:
 
     @property
     def lead(self) -> int:
-        """The features that the first window reads before the sound."""
-        return -self._feature_of(-self.held)
+        """The features before the sound; the first window reads the last of them."""
+        features = -self._feature_of(-self.held)
+        # -(-a // b) rounds up.
+        return -(-features // self.hop) * self.hop
 
     def start(self, window: int) -> int:
         """Return the first frame of a window; it is negative before the sound."""
@@ -93,8 +98,16 @@ class LiveWindows:
         return frame * self.plan.audio_frames // self.plan.motion_frames
 
 
-def plan_live_windows(live: Live, sizes: WindowSizes, fps: float) -> LiveWindows:
+def plan_live_windows(
+    live: Live, sizes: WindowSizes, fps: float, hop: int = 1
+) -> LiveWindows:
     """Return the windows of a live sound.
+
+    Args:
+      live: lengths of the windows' parts.
+      sizes: sizes of the network's windows.
+      fps: frames of motion a second.
+      hop: features that the sound completes at once.
 
     Raises:
       ValueError: no frame is held, the lookahead is too short, or no frame remains to
@@ -119,7 +132,7 @@ def plan_live_windows(live: Live, sizes: WindowSizes, fps: float) -> LiveWindows
         )
     # One window at a time: frames are needed as soon as they can be made.
     plan = WindowPlan(1, length, sizes.audio_frames, stride, group=1)
-    return LiveWindows(plan, held, lookahead)
+    return LiveWindows(plan, held, lookahead, hop)
 
 
 def prefix_weights(windows: LiveWindows) -> Float32[np.ndarray, " t"]:

@@ -26,8 +26,9 @@ class AudioFeatures(Protocol):
       rate: features a second.
       width: values a feature.
       context: seconds of sound that a feature may depend on.
-      latency: seconds from the start of a feature to the sample that completes it, when
-        the sound is live.
+      hop: features that a live sound completes at once.
+      latency: seconds from the start of a hop to the sample that completes its features,
+        when the sound is live.
     """
 
     @property
@@ -38,6 +39,9 @@ class AudioFeatures(Protocol):
 
     @property
     def context(self) -> float: ...
+
+    @property
+    def hop(self) -> int: ...
 
     @property
     def latency(self) -> float: ...

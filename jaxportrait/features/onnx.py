@@ -93,6 +93,10 @@ class ChunkFeatures:
         return self.cutting.length / SAMPLE_RATE
 
     @property
+    def hop(self) -> int:
+        return self.cutting.current
+
+    @property
     def latency(self) -> float:
         return self.cutting.lookahead / SAMPLE_RATE
 

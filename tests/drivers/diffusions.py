@@ -87,6 +87,7 @@ class LoudnessFeatures:
     rate: float = 50
     width: int = 1
     context: float = 0.02
+    hop: int = 1
     latency: float = 0.02
 
     def encode(self, stream, count):

@@ -79,6 +79,7 @@ class CountingFeatures:
     rate: float = 50
     width: int = 1
     context: float = 0.02
+    hop: int = 1
     latency: float = 0.02
 
     def encode(self, stream, count):

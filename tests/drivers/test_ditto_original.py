@@ -25,20 +25,27 @@ def indices(first: int, stop: int) -> np.ndarray:
     return np.arange(first, stop, dtype=np.float32)[:, None]
 
 
+def make_stream(overlap: int, smoothing: int = 3) -> PublishedStream:
+    """Return live windows of 80 frames."""
+    windows = PublishedWindows(80, overlap, live=True, smoothing=smoothing)
+    return PublishedStream(windows, REFERENCE, copy_first_value)
+
+
 def frames_out(overlap: int, features: int) -> list[float]:
     """Return the frames that a live sound shows, by their numbers."""
-    windows = PublishedWindows(80, overlap, live=True, smoothing=1)
+    stream = make_stream(overlap, smoothing=1)
+    # Features before the sound have negative numbers.
     silence = indices(-overlap, 0)
-    stream = PublishedStream(windows, REFERENCE, copy_first_value)
     state = stream.begin(silence)
     pieces = []
     for first in range(0, features, 5):
-        piece = indices(first, min(first + 5, features))
-        frames, state = stream.push(state, piece)
+        stop = min(first + 5, features)
+        frames, state = stream.push(state, indices(first, stop))
         pieces.append(frames)
     last, _ = stream.finish(state)
     pieces.append(last)
-    return np.concatenate(pieces)[:, 0].tolist()
+    motion = np.concatenate(pieces)
+    return motion[:, 0].tolist()
 
 
 def test_live_counts_are_the_published_ones(golden):
@@ -53,9 +60,8 @@ def test_live_counts_are_the_published_ones(golden):
 
 def test_offline_counts_are_the_published_ones(golden):
     windows = PublishedWindows(80, 10)
-    for features, count, frames in np.load(golden / "ditto" / "audio.npz")[
-        "offline_counts"
-    ]:
+    table = np.load(golden / "ditto" / "audio.npz")["offline_counts"]
+    for features, count, frames in table:
         values = indices(0, features)
         motion, final = make_offline(windows, values, REFERENCE, copy_first_value)
         assert len(motion) == len(final) == frames
@@ -76,21 +82,21 @@ def test_a_frame_of_the_motion_is_handed_on():
 
 
 def test_memory_stays_flat():
-    windows = PublishedWindows(80, 70, live=True)
-    stream = PublishedStream(windows, REFERENCE, copy_first_value)
+    stream = make_stream(70)
     state = stream.begin(indices(-70, 0))
     for first in range(0, 1000, 5):
         _, state = stream.push(state, indices(first, first + 5))
-    assert len(state.progress.motion) <= 160 + windows.fresh
+    assert len(state.progress.motion) <= 160 + stream.windows.fresh
     assert len(state.features) < 80
 
 
 def test_a_short_sound_has_an_anchor_and_no_frames():
-    windows = PublishedWindows(80, 70, live=True)
-    stream = PublishedStream(windows, REFERENCE, copy_first_value)
-    first, state = stream.push(stream.begin(indices(-70, 0)), indices(0, 5))
+    stream = make_stream(70)
+    state = stream.begin(indices(-70, 0))
+    first, state = stream.push(state, indices(0, 5))
     last, state = stream.finish(state)
-    assert len(first) == len(last) == 0
+    # Its first window is all silence.
+    assert (len(first), len(last)) == (0, 0)
     assert len(state.anchor) == 1
 
 
