@@ -28,6 +28,7 @@ class WindowSizes(Protocol):
     Attributes:
       motion_frames: frames of one window.
       audio_frames: audio features of one window.
+      overlap: frames that a fused window shares with the next one.
     """
 
     @property
@@ -35,6 +36,9 @@ class WindowSizes(Protocol):
 
     @property
     def audio_frames(self) -> int: ...
+
+    @property
+    def overlap(self) -> int: ...
 
 
 Velocity = Callable[[Any, Array, Array, Any], Array]
@@ -44,13 +48,15 @@ Constraint = Callable[[Array, Array], Array]
 """constraint(state (frames, d), time ()) -> the state with some frames imposed."""
 
 GROUP = 16
-GROUP_ON_CPU = 4
-"""Windows that are evaluated at once, where there are so many; guidance doubles the
-rows.
+"""Windows that an accelerator evaluates at once, where there are so many; guidance
+doubles the rows.
 
-At the published width the result of a product has 35 tiles of 128 x 128 with 4 windows
-and 140 with 16; an H100 makes 132 at a time. A CPU is busy with 4, and a clip wastes
-fewer.
+At the flow transformer's published width the result of a product has 35 tiles of 128 x
+128 with 4 windows and 140 with 16; an H100 makes 132 at a time.
+"""
+GROUP_FRAMES_ON_CPU = 128
+"""Frames of the windows that a CPU evaluates at once: more gain no speed, and a clip
+whose windows do not fill the last group wastes time.
 """
 
 
@@ -119,16 +125,16 @@ def plan_windows(
     Args:
       frames: length of the clip.
       config: sizes of the network's windows.
-      mode: "fused" windows overlap by half and are blended; "independent" ones lie end
-        to end, as in the original.
+      mode: "fused" windows overlap and are blended; "independent" ones lie end to end,
+        as in the original.
       group: a power of two, by default what suits the device; a shorter clip's windows
         are one group.
     """
-    if group is None:
-        group = GROUP_ON_CPU if jax.default_backend() == "cpu" else GROUP
     # The first window reaches `length` frames, and each further one `stride` more.
     length = config.motion_frames
-    stride = length // 2 if mode == "fused" else length
+    if group is None:
+        group = group_size(length)
+    stride = length - config.overlap if mode == "fused" else length
     # -(-a // b) rounds up.
     count = 1 + max(0, -(-(frames - length) // stride))
     # The next power of two.
@@ -136,6 +142,15 @@ def plan_windows(
     group = min(group, capacity)
     plan = WindowPlan(capacity, length, config.audio_frames, stride, group)
     return plan, count
+
+
+def group_size(frames: int) -> int:
+    """Return how many windows of so many frames suit the device, a power of two."""
+    if jax.default_backend() != "cpu":
+        return GROUP
+    fitting = max(1, GROUP_FRAMES_ON_CPU // frames)
+    # The power of two at or below it.
+    return 1 << (fitting.bit_length() - 1)
 
 
 def plans_up_to(

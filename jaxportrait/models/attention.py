@@ -4,6 +4,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxportrait.ops.attention import attend
+
 
 class SelfAttention(nnx.Module):
     """Multi-head attention of a sequence to itself; every item sees all others.
@@ -29,5 +31,4 @@ class SelfAttention(nnx.Module):
         query = split(self.query(x))
         key = split(self.key(x))
         value = split(self.value(x))
-        heads = nnx.dot_product_attention(query, key, value, dtype=x.dtype)
-        return self.out(heads.reshape(x.shape))
+        return self.out(attend(query, key, value))

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import layer_norm, linear
+from jaxportrait.ops.attention import attend
 from jaxportrait.ops.rope import rotate
 
 
@@ -59,10 +60,7 @@ class RotaryAttention(nnx.Module):
     def attend(
         self, query: Float[Array, "n t heads dim"], memory: Memory
     ) -> Float[Array, "n t c"]:
-        key, value = memory
-        # Scaled by 1 / sqrt(dim), as in PyTorch.
-        heads = nnx.dot_product_attention(query, key, value, dtype=value.dtype)
-        return self.out(heads.reshape(*heads.shape[:2], -1))
+        return self.out(attend(query, memory.key, memory.value))
 
     def __call__(
         self, x: Float[Array, "n t c"], rotary: Float[np.ndarray, "t half 2"]

@@ -72,6 +72,11 @@ class FlowTransformerConfig:
             )
 
     @property
+    def overlap(self) -> int:
+        """Frames that a window shares with the next one, where windows are fused."""
+        return self.motion_frames // 2
+
+    @property
     def head_dim(self) -> int:
         return self.width // self.heads
 

@@ -80,6 +80,11 @@ class LMDMConfig:
         """Frames of the condition of a window: one for each frame of motion."""
         return self.frames
 
+    @property
+    def overlap(self) -> int:
+        """Frames that a window shares with the next one, where windows are fused."""
+        return self.frames // 2
+
     @classmethod
     def full(cls) -> Self:
         return cls(265, 1103, 512, 1024, 8, 8)

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.blocks import NORM_EPSILON, Conv, GatedConvMLP
+from jaxportrait.ops.attention import attend
 from jaxportrait.ops.rope import rotate
 
 RMS_EPSILON = float(np.finfo(np.float32).eps)
@@ -138,7 +139,7 @@ class Block(nnx.Module):
         rotary: Float[np.ndarray, "t half 2"],
     ) -> Float[Array, "n t c"]:
         projection, vectors = self.project(x, condition, rotary)
-        return self.finish(x, attend(projection), vectors)
+        return self.finish(x, attend(*projection), vectors)
 
 
 class JointBlock(nnx.Module):
@@ -174,21 +175,13 @@ class JointBlock(nnx.Module):
         pairs = zip(motion_projection, audio_projection, strict=True)
         # Motion tokens first, (n, t + s, heads, dim)
         joint = Projection(*(jnp.concatenate(pair, axis=1) for pair in pairs))
-        attention = attend(joint)
+        attention = attend(*joint)
         # Back to the two streams.
         frames = motion.shape[1]
         motion = self.motion.finish(motion, attention[:, :frames], motion_vectors)
         if not self.last:
             audio = self.audio.finish(audio, attention[:, frames:], audio_vectors)
         return motion, audio
-
-
-def attend(projection: Projection) -> Float[Array, "n t c"]:
-    """Compute multi-head attention, with its softmax in float32; join the heads."""
-    query, key, value = projection
-    # Scaled by 1 / sqrt(dim), as in PyTorch.
-    heads = nnx.dot_product_attention(query, key, value, dtype=value.dtype)
-    return heads.reshape(*heads.shape[:2], -1)
 
 
 def modulate(

@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxportrait.models.blocks import check_heads, layer_norm, linear
+from jaxportrait.ops.attention import attend
 from jaxportrait.ops.resize import mean_pool_sequence
 from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
 
@@ -82,6 +83,14 @@ class MotionDiffusionConfig:
         """Frames that the network sees: earlier ones and those of the window."""
         return self.earlier_frames + self.motion_frames
 
+    @property
+    def overlap(self) -> int:
+        """Frames that a window shares with the next one, where windows are fused.
+
+        Earlier frames already continue the window before, so that few are enough.
+        """
+        return self.motion_frames // 5
+
     @classmethod
     def full(cls) -> Self:
         return cls(73, 768, 256, 8, 8, positions="constant")
@@ -105,8 +114,7 @@ class SelfAttention(nnx.Module):
         # (n, t, 3 c) -> three of (n, t, heads, c / heads)
         projected = self.qkv(x).reshape(n, t, 3, self.heads, -1)
         query, key, value = jnp.moveaxis(projected, 2, 0)
-        heads = nnx.dot_product_attention(query, key, value, dtype=value.dtype)
-        return self.out(heads.reshape(n, t, -1))
+        return self.out(attend(query, key, value))
 
 
 class DecoderBlock(nnx.Module):

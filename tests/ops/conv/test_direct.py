@@ -18,6 +18,7 @@ from tests.ops.conv.reference import BOUND, draw_kernel, torch_convolve
         ((2, 9, 8, 6), (3, 3, 6, 5), {}),
         ((1, 8, 8, 3), (4, 4, 3, 5), {"stride": 4}),
         ((1, 9, 9, 6), (7, 7, 1, 6), {"groups": 6}),
+        ((1, 9, 9, 6), (5, 4, 3, 4), {"groups": 2}),
         ((2, 9, 8, 6), (7, 5, 6, 1), {}),
     ],
     ids=[
@@ -26,6 +27,7 @@ from tests.ops.conv.reference import BOUND, draw_kernel, torch_convolve
         "a map",
         "patches",
         "a map by channels",
+        "a map by groups",
         "a map to one channel",
     ],
 )
