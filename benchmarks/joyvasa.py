@@ -29,6 +29,8 @@ from jaxportrait.media.audio import SAMPLE_RATE, Audio
 
 WINDOW_SECONDS = 4
 """Seconds of a window of the original."""
+SILENCE_SECONDS = 0.12
+"""Silence that the original adds to a sound: three frames."""
 GUIDANCE = 2.8
 """The published program's scale of guidance."""
 
@@ -39,7 +41,7 @@ class Options:
 
     Attributes:
       golden: folder of JoyVASA's golden figures, which holds the recipe.
-      windows: length of the sound, in windows of 4 s.
+      windows: windows of 4 s that the original makes for the sound.
       repeats: calls of each; the median counts.
       against: checkout of JoyVASA, to be run in turn with ours; it needs transformers.
     """
@@ -100,11 +102,19 @@ class OriginalModel:
         # Without dropout, as its program runs it.
         self.model.eval()
 
+    def windows(self, samples: np.ndarray) -> Any:
+        """Return the windows of a sound, as PyTorch's tensor; silence fills the last."""
+        import torch
+
+        size = WINDOW_SECONDS * SAMPLE_RATE
+        padded = np.pad(samples, (0, -len(samples) % size))
+        return torch.from_numpy(padded).reshape(-1, size)
+
     def encode(self, samples: np.ndarray) -> Callable[[], object]:
         """Return a call that encodes every window of a sound."""
         import torch
 
-        windows = torch.from_numpy(samples).reshape(-1, WINDOW_SECONDS * SAMPLE_RATE)
+        windows = self.windows(samples)
 
         @torch.no_grad()
         def run() -> None:
@@ -115,9 +125,7 @@ class OriginalModel:
 
     def make(self, samples: np.ndarray) -> Callable[[], object]:
         """Return a call that makes the motion of every window of a sound."""
-        import torch
-
-        windows = torch.from_numpy(samples).reshape(-1, WINDOW_SECONDS * SAMPLE_RATE)
+        windows = self.windows(samples)
 
         def run() -> None:
             for window in windows:
@@ -139,7 +147,7 @@ class Ours:
 
     def encode(self) -> None:
         features: Any = self.driver.features
-        count = int(len(self.samples) / SAMPLE_RATE * features.rate)
+        count = round(len(self.samples) / SAMPLE_RATE * features.rate)
         features.encode(partial(iter, [self.samples]), count)
 
     def make(self, windows: str) -> None:
@@ -149,8 +157,8 @@ class Ours:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    # Overlapping windows and the two frames before the sound fit exactly.
-    seconds = options.windows * WINDOW_SECONDS
+    # With its silence, the sound fills the original's windows.
+    seconds = options.windows * WINDOW_SECONDS - SILENCE_SECONDS
     samples = golden_waveform(JoyVASARecipe(options.golden), seconds)
     ours = Ours(load_recipe(options.golden), samples)
     runs: dict[str, Callable[[], Timing]] = {
