@@ -191,7 +191,7 @@ class Options:
 
     input: OmitArgPrefixes[Inputs] = field(default_factory=Inputs)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
-    sampling: OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
+    sampling: OmitArgPrefixes[DisallowNone[Sampling]] = field(default_factory=Sampling)
     # Stitching is a flag, though by default neither on nor off.
     composition: OmitArgPrefixes[DisallowNone[Retargeting]] = field(
         default_factory=Retargeting

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Literal, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.drivers.base import frame_count
+from jaxportrait.drivers.base import frame_count, has_face
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.image import trim_to_even
@@ -75,6 +75,46 @@ class Sampling(MotionSampling):
             reason = "natural motion counts from the source's own"
         if reason:
             raise OptionError(f"{reason}: leave out natural motion")
+
+    def check_clip(
+        self,
+        driver: Any,
+        *,
+        head: bool,
+        retargeting: Retargeting,
+        is_video: bool,
+        lip_sync: bool | None,
+    ) -> None:
+        """Raise an OptionError for an option that has no place in a clip.
+
+        Args:
+          driver: the driver, or its config.
+          head: whether the head is another clip's.
+          is_video: whether the source is a video.
+          lip_sync: whether only its mouth changes; by default for every video.
+        """
+        self.check_natural(
+            moves_head=driver.moves_head,
+            head=head,
+            retargeting=retargeting,
+            is_video=is_video,
+        )
+        self.check_face(has_face=has_face(driver))
+        if self.condition == "source" and is_video:
+            raise OptionError(
+                'condition "source" is for pictures, and the source is a video: leave it out'
+            )
+        if self.blinks == "model":
+            return
+        eyes = ("all", "expression", "eyes")
+        if head:
+            raise OptionError("another file moves the eyes already: leave out blinks")
+        if is_video if lip_sync is None else lip_sync:
+            raise OptionError("lip_sync leaves the eyes to the video: leave out blinks")
+        if retargeting.region not in eyes:
+            raise OptionError(
+                f"the region {retargeting.region} has no eyes: leave out blinks"
+            )
 
 
 class MakeFrames(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,13 +25,27 @@ from jaxportrait.animation import (
 )
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.devices import DType as DType
-from jaxportrait.drivers.base import Driver, original_composition
+from jaxportrait.drivers.base import (
+    Driver,
+    FaceDriver,
+    SourceFace,
+    original_composition,
+)
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.video import DrivingCrop, VideoDriver
 from jaxportrait.media.audio import Audio, mix_audio
 from jaxportrait.media.crop import SOURCE_SCALE
-from jaxportrait.media.faces import Detector, DetectorName, Face, open_detector
+from jaxportrait.media.faces import (
+    Detector,
+    DetectorName,
+    Face,
+    NoFaceError,
+    open_detector,
+    open_irises,
+)
 from jaxportrait.media.faces.box import Box, open_box
+from jaxportrait.media.faces.eyeballs import eye_openness, eyeball_offsets
+from jaxportrait.media.faces.mesh import MeshDetector
 from jaxportrait.media.footage import Footage, is_video
 from jaxportrait.media.image import read_image
 from jaxportrait.media.memory import FileSource, is_file_source
@@ -79,6 +93,7 @@ class Animator:
       renderer: makes frames of motion.
       driver: makes motion of sound; None where only other motion is used.
       detector: finds the face in a picture.
+      detector_models: folder of model files.
     """
 
     def __init__(
@@ -89,6 +104,7 @@ class Animator:
         batch_size: int | None = None,
         devices: int | None = None,
         detector: Detector | None = None,
+        detector_models: str | Path | None = None,
         driver: Driver | str | None = AUTO_DRIVER,
     ):
         """Load the networks of an open checkpoint.
@@ -101,6 +117,8 @@ class Animator:
           devices: how many devices share the frames of a clip; see `Renderer`.
           detector: finds the face in a picture; by default the one that the networks'
             crops were made with, or else the best that is available.
+          detector_models: folder of model files, for a driver that reads the source's
+            eyes; see `open_detector`.
           driver: makes motion of sound; a name is loaded from the checkpoint, "auto" is
             its only one, and None leaves it out.
 
@@ -122,6 +140,7 @@ class Animator:
             )
         self.driver = driver
         self.detector = detector or open_detector(recorded=checkpoint.crop.detector)
+        self.detector_models = detector_models
         self._detecting = Lock()
 
     @classmethod
@@ -151,6 +170,7 @@ class Animator:
             batch_size=batch_size,
             devices=devices,
             detector=opened_detector,
+            detector_models=detector_models,
             driver=driver,
         )
 
@@ -291,11 +311,12 @@ class Animator:
             retargeting.check_logits(has_logits=head.logits is not None)
         driver = self.sound_driver()
         portrait = self._open_source(image, retargeting)
-        sampling.check_natural(
-            moves_head=driver.moves_head,
+        sampling.check_clip(
+            driver,
             head=head is not None,
             retargeting=retargeting,
             is_video=portrait.fps is not None,
+            lip_sync=lip_sync,
         )
         if lip_sync is None:
             lip_sync = portrait.fps is not None
@@ -309,6 +330,10 @@ class Animator:
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
         count, frames = frame_counts(sound.duration, fps, driver.fps)
         driver = driver.with_sampling(sampling)
+        if sampling.condition == "source" and isinstance(portrait, Portrait):
+            # `check_clip` has let only such drivers pass.
+            face_driver = cast(FaceDriver, driver)
+            driver = face_driver.with_source(self.source_face(portrait))
         # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
         motion = clip.resample(fps, count)
@@ -443,6 +468,32 @@ class Animator:
                 "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
             )
         return retargeting
+
+    def source_face(self, portrait: Portrait) -> SourceFace:
+        """Return the face of a portrait as a driver reads it that is conditioned on the
+        source.
+
+        Raises:
+          DetectorUnavailableError: the face mesh or its iris model is missing.
+          NoFaceError: the mesh does not see the face.
+        """
+        reader = self.detector.find
+        # Another detector has no irises: the mesh reads the crop.
+        if not isinstance(reader, MeshDetector) or not reader.sees_irises:
+            reader = open_irises(self.detector_models)
+        with self._detecting:
+            mesh = reader.read_irises(portrait.crop)
+        if mesh is None:
+            raise NoFaceError(
+                'the face mesh sees no eyes in the source: use condition "character"'
+            )
+        # In sides of the crop, which is square.
+        points = (mesh / len(portrait.crop))[None]
+        return SourceFace(
+            portrait.source.motion,
+            eye_openness(points).astype(np.float32),
+            eyeball_offsets(points).astype(np.float32),
+        )
 
     def warm_up(
         self,

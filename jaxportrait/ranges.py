@@ -151,6 +151,13 @@ def check_ranges(config: Any) -> None:
             _check(name, number, field_range)
 
 
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Raise an OptionError unless a value is one of those of a `Literal`."""
+    if value not in get_args(choices):
+        names = ", ".join(get_args(choices))
+        raise OptionError(f"{name} is {value!r}: choose one of {names}")
+
+
 def check_value(name: str, value: Any, kind: Any) -> None:
     """Raise an OptionError if a value is outside the range of an annotated type.
 

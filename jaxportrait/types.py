@@ -42,6 +42,13 @@ class Motion:
     logits: Float[Array, "n 3 b"] | None = None
 
 
+def source_logits(motion: Motion) -> Float[Array, "n 3 b"]:
+    """Return the logits of a source's angles; raise a ValueError if it has none."""
+    if motion.logits is None:
+        raise ValueError("the source has no logits of angles: encode it again")
+    return motion.logits
+
+
 @pytree
 @dataclass(frozen=True)
 class Source:

@@ -7,6 +7,7 @@ import numpy as np
 from convert_weights.ditto.recipe import ANGLES, DittoRecipe, read_video
 from convert_weights.outputs import Outputs
 from jaxportrait.drivers.ditto_condition import (
+    Emotions,
     Face,
     condition_tail,
     emotion_weights,
@@ -49,7 +50,7 @@ def run_conditions(recipe: DittoRecipe) -> Outputs:
     yield "eye_ball", eyeball_offsets(mesh)
     faces = read_faces(recipe, mesh)
     for case, (source, emotion, start, count) in CASES.items():
-        emotions = read_emotions(recipe, emotion)
+        emotions = Emotions(read_emotions(recipe, emotion))
         tail = condition_tail(faces[source], emotions, start, count)
         yield f"{case}/tail", tail
     video = read_video(recipe, "video", SMOOTHED_FRAMES)

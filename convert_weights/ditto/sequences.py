@@ -11,6 +11,7 @@ from convert_weights.ditto.recipe import DittoRecipe, read_video
 from convert_weights.outputs import Outputs
 from jaxportrait.drivers.ditto_condition import (
     NEUTRAL,
+    Emotions,
     Face,
     condition_tail,
     emotion_weights,
@@ -63,7 +64,7 @@ class Recorder:
         shape = (1, config.frames, config.motion_width)
         initial = self.recipe.input(f"{self.name}/initial/{window}", shape)[0]
         steps = self.case["steps"]
-        emotions = emotion_weights(NEUTRAL)[None]
+        emotions = Emotions(emotion_weights(NEUTRAL)[None])
         # Every frame has the emotion and the face of a still picture.
         tail = condition_tail(self.face, emotions, start, config.frames)
         predicted = sample_window(

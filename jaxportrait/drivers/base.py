@@ -1,5 +1,6 @@
 """`Driver`: what turns an input (sound, video, template) into a `MotionClip`."""
 
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
@@ -7,9 +8,26 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.types import Motion
 
 State = Any
 """A pytree: what a driver remembers between two chunks of a live input."""
+
+
+@dataclass(frozen=True)
+class SourceFace:
+    """The source's face, for drivers that are conditioned on it; they never see the
+    picture.
+
+    Attributes:
+      motion: its motion.
+      openness: openness of the left and right eye; see `eye_openness`.
+      eyeballs: positions of the irises; see `eyeball_offsets`.
+    """
+
+    motion: Motion
+    openness: Float32[np.ndarray, "1 2"]
+    eyeballs: Float32[np.ndarray, "1 6"]
 
 
 class Driver(Protocol):
@@ -50,6 +68,15 @@ class Driver(Protocol):
         ...
 
 
+class FaceDriver(Driver, Protocol):
+    """A driver that makes the motion of a face with eyes and emotions; see
+    `has_face`."""
+
+    def with_source(self, source: SourceFace) -> "FaceDriver":
+        """Return this driver, which makes the motion of the source's own face."""
+        ...
+
+
 class LiveDriver(Driver, Protocol):
     """A driver that follows a sound while it arrives; its latency is finite.
 
@@ -85,6 +112,13 @@ def original_composition(driver: Any) -> Any:
     an attribute `composition`.
     """
     return getattr(driver, "composition", "original")
+
+
+def has_face(driver: Any) -> bool:
+    """Return whether a driver or the config of one makes the motion of a face with eyes
+    and emotions, and so has the options of one; it says so by an attribute of that
+    name."""
+    return getattr(driver, "has_face", False)
 
 
 def frame_count(seconds: float, fps: float) -> int:

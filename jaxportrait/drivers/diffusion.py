@@ -273,6 +273,7 @@ class DiffusionDriver(SampledDriver):
         Raises:
           OptionError: it has no such windows, or fewer steps.
         """
+        sampling.check_face(has_face=False)
         check_windows(sampling.windows, WINDOWS, "the diffusion transformer")
         if sampling.steps is not None and sampling.steps > self.sizes.steps:
             raise OptionError(

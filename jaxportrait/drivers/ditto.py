@@ -15,8 +15,22 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from jaxportrait.checkpoint import Checkpoint, CheckpointError
-from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.ditto_condition import TAIL_WIDTH, Face, condition_tail
+from jaxportrait.drivers.base import SourceFace, frame_count
+from jaxportrait.drivers.blinks import (
+    OPEN,
+    blink_offsets,
+    blink_rows,
+    draw_intervals,
+    published_rows,
+    replace_eyes,
+)
+from jaxportrait.drivers.ditto_condition import (
+    TAIL_WIDTH,
+    Emotions,
+    Face,
+    condition_tail,
+    pack_reference,
+)
 from jaxportrait.drivers.ditto_original import (
     PublishedWindows,
     make_offline,
@@ -50,6 +64,7 @@ from jaxportrait.motion.binned import (
 from jaxportrait.motion.clip import MotionClip, Performer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from jaxportrait.ranges import Guidance, check_ranges
+from jaxportrait.types import source_logits
 
 WINDOWS = ("fused", "original")
 FPS = 25.0
@@ -94,6 +109,11 @@ class DittoDriverConfig:
         return COMPOSITION
 
     @property
+    def has_face(self) -> bool:
+        """True: eyes and emotions are options."""
+        return True
+
+    @property
     def motion_part(self) -> str:
         """Name of the part that makes the motion."""
         return self.network
@@ -135,27 +155,31 @@ class DittoDriver(SampledDriver):
       null: its condition of no condition, computed once.
       features: the audio features that it reads.
       face: the face whose motion it makes.
-      emotions: a vector a frame, played again and again.
+      emotions: emotions of frames, unless others are chosen.
       reference: the face's first frame, which precedes the first window.
       limits: smallest and largest value of each number of motion.
-      performer: the face, as compositions read it.
+      performer: the face, as compositions read it; None for the source itself.
+      curve: offsets of the expression in each frame of a blink.
       cfg_scale: guidance where `sampling` has none.
       sampling: options of the sampling.
       full_precision: whether products have full float32 factors, which accelerators
         round by default.
+      chosen: emotions by the options of the sampling.
     """
 
     network: LMDM
     null: MotionCondition
     features: AudioFeatures
     face: Face
-    emotions: Float32[np.ndarray, "m 8"]
+    emotions: Emotions
     reference: Float32[np.ndarray, " 265"]
     limits: Float32[np.ndarray, "2 265"]
-    performer: Performer
+    performer: Performer | None
+    curve: Float32[np.ndarray, "b 63"]
     cfg_scale: float
     sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
+    chosen: Emotions | None = None
 
     @property
     def fps(self) -> float:
@@ -169,6 +193,11 @@ class DittoDriver(SampledDriver):
     def composition(self) -> str:
         """The composition of the driver's original."""
         return COMPOSITION
+
+    @property
+    def has_face(self) -> bool:
+        """True: eyes and emotions are options."""
+        return True
 
     @property
     def steps(self) -> int:
@@ -207,7 +236,30 @@ class DittoDriver(SampledDriver):
             motion = smooth_pose(self.sample_fused(input, length, seed=seed))
         # Published counts may differ from the sound's by a frame.
         clip = self.clip_of(motion)[:length].pad(length)
-        return replace(clip, rest=clip[:1])
+        rest = clip[:1]
+        return replace(self.with_blinks(clip, rest, seed), rest=rest)
+
+    def with_blinks(
+        self, clip: MotionClip, rest: MotionClip, seed: int, first: int = 0
+    ) -> MotionClip:
+        """Return a clip with the blinks of the options.
+
+        Args:
+          rest: one frame with open eyes.
+          seed: decides the times of blinks.
+          first: number of the clip's first frame.
+        """
+        blinks = self.sampling.blinks
+        if blinks == "model":
+            return clip
+        rows = np.full(len(clip), OPEN)
+        if blinks == "curve":
+            count = first + len(clip)
+            intervals = draw_intervals(seed)
+            is_published = self.sampling.windows == "original"
+            draw_rows = published_rows if is_published else blink_rows
+            rows = draw_rows(count, len(self.curve), intervals)[first:]
+        return replace_eyes(clip, rest, blink_offsets(self.curve, rows))
 
     def clip_of(self, motion: Float32[np.ndarray, "frames 265"]) -> MotionClip:
         """Return the clip of motion as the network makes it."""
@@ -252,7 +304,9 @@ class DittoDriver(SampledDriver):
         Args:
           start: number of the first frame.
         """
-        tail = condition_tail(self.face, self.emotions, start, len(features))
+        tail = condition_tail(
+            self.face, self.chosen or self.emotions, start, len(features)
+        )
         return np.concatenate([features, tail], axis=1)
 
     def start_window(self) -> Float[Array, "t d"]:
@@ -292,10 +346,30 @@ class DittoDriver(SampledDriver):
         return PublishedLive(self, live or self.default_live)
 
     def with_sampling(self, sampling: MotionSampling) -> "DittoDriver":
-        """Return this driver with other options; raise an OptionError for windows that
-        it does not have."""
+        """Return this driver with other options.
+
+        Raises:
+          OSError: the file of emotions cannot be read.
+          OptionError: that file is wrong, or there are no such windows.
+        """
         check_windows(sampling.windows, WINDOWS, "Ditto's network")
-        return replace(self, sampling=sampling)
+        chosen = sampling.chosen_emotions(FPS)
+        return replace(self, sampling=sampling, chosen=chosen)
+
+    def with_source(self, source: SourceFace) -> "DittoDriver":
+        """Return this driver with the source's face in place of the character's: its
+        eyes, its keypoints and its first frame."""
+        motion = source.motion
+        logits = source_logits(motion)[0]
+        reference = pack_reference(
+            np.asarray(motion.scale)[0],
+            list(logits),
+            np.asarray(motion.translation)[0],
+            np.asarray(motion.expression)[0].ravel(),
+        )
+        keypoints = np.asarray(motion.keypoints)[0].ravel()
+        face = Face(source.openness, source.eyeballs, keypoints)
+        return replace(self, face=face, reference=reference, performer=None)
 
     def warm_up(self, frames: int) -> None:
         """Compile what clips of up to so many frames need."""
@@ -371,10 +445,11 @@ def load_ditto(
         encode_null(network),
         ChunkFeatures(encoder, width=width),
         Face(character["openness"], character["eyeballs"], character["keypoints"]),
-        character["emotions"],
+        Emotions(character["emotions"]),
         character["reference"],
         character["limits"],
         Performer(float(character["scale"][0])),
+        character["blink"],
         config.cfg_scale,
         full_precision=full_precision,
     )

@@ -6,11 +6,12 @@ Source: Ditto, its condition handler.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-EMOTIONS = (
+Emotion = Literal[
     "angry",
     "disgust",
     "fear",
@@ -19,7 +20,8 @@ EMOTIONS = (
     "sad",
     "surprise",
     "contempt",
-)
+]
+EMOTIONS = get_args(Emotion)
 NEUTRAL = EMOTIONS.index("neutral")
 EMOTION_LOGIT = 8.0
 """Logit of an emotion that is there; that of the others is 0."""
@@ -44,6 +46,25 @@ class Face:
     def first(self) -> "Face":
         """Return the face of the first frame only."""
         return Face(self.openness[:1], self.eyeballs[:1], self.keypoints)
+
+
+@dataclass(frozen=True)
+class Emotions:
+    """Vectors of emotions, a row a frame.
+
+    Attributes:
+      rows: the vectors.
+      repeats: they are played again and again; otherwise the last one stays.
+    """
+
+    rows: Float32[np.ndarray, "m 8"]
+    repeats: bool = True
+
+    def at(self, frames: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n 8"]:
+        """Return the vectors of frames by their numbers."""
+        if self.repeats:
+            return self.rows[frames % len(self.rows)]
+        return self.rows[np.minimum(frames, len(self.rows) - 1)]
 
 
 def emotion_weights(indices: int | Sequence[int]) -> Float32[np.ndarray, " 8"]:
@@ -79,21 +100,21 @@ def strengthen_emotion(index: int, strength: float) -> Float32[np.ndarray, " 8"]
 
 
 def condition_tail(
-    face: Face, emotions: Float32[np.ndarray, "m 8"], start: int, count: int
+    face: Face, emotions: Emotions, start: int, count: int
 ) -> Float32[np.ndarray, "count 79"]:
     """Return the values after those of the sound, for frames from `start` on.
 
     Args:
       face: the face.
-      emotions: a vector a frame, played again and again; one for all frames.
+      emotions: vectors of frames.
       start: number of the first frame; frames before the sound are as frame 0.
       count: how many frames.
     """
     frames = np.maximum(np.arange(start, start + count), 0)
-    # Faces are played to and fro, emotions from the start again.
+    # Faces are played to and fro.
     mirrored = mirror_frames(frames, len(face.openness))
     parts = [
-        emotions[frames % len(emotions)],
+        emotions.at(frames),
         face.openness[mirrored],
         face.eyeballs[mirrored],
         np.tile(face.keypoints, (count, 1)),

@@ -192,6 +192,7 @@ class FlowDriver(SampledDriver):
     def with_sampling(self, sampling: MotionSampling) -> "FlowDriver":
         """Return this driver with other options; raise an OptionError for windows that
         it does not have."""
+        sampling.check_face(has_face=False)
         check_windows(sampling.windows, get_args(WindowMode), "the flow transformer")
         return replace(self, sampling=sampling)
 

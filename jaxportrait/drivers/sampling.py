@@ -4,13 +4,33 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Literal, get_args
 
 import jax
 
-from jaxportrait.ranges import Guidance, OptionError, SamplingSteps, check_ranges
+from jaxportrait.drivers.blinks import Blinks
+from jaxportrait.drivers.ditto_condition import Emotion, Emotions
+from jaxportrait.drivers.emotions import one_emotion, read_emotions
+from jaxportrait.ranges import (
+    Guidance,
+    OptionError,
+    SamplingSteps,
+    Strength,
+    check_choice,
+    check_ranges,
+)
 
 SampledWindows = Literal["fused", "independent", "original"]
+Condition = Literal["character", "source"]
+FACE_OPTIONS = (
+    "blinks",
+    "emotion",
+    "emotion_strength",
+    "emotion_keyframes",
+    "condition",
+)
+"""Options of drivers that make the motion of a whole face."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +44,68 @@ class MotionSampling:
       windows: "fused" windows overlap and are blended. "independent" ones lie end to
         end, as in the flow transformer's original, and "original" ones are those of the
         diffusion transformer's.
+      blinks: "model" has those that Ditto's network makes, "curve" those of its curve at
+        times that the seed decides, and "off" none.
+      emotion: emotion of Ditto's motion; by default the checkpoint's own.
+      emotion_strength: 0 is neutral, 1 the emotion as it was trained.
+      emotion_keyframes: TOML file of strengths of emotions at times, in place of one
+        emotion.
+      condition: the face whose motion Ditto makes: the checkpoint's "character", or the
+        "source" itself, whose eyes and pose it then starts from.
     """
 
     cfg_scale: Guidance | None = None
     steps: SamplingSteps | None = None
     windows: SampledWindows = "fused"
+    blinks: Blinks = "model"
+    emotion: Emotion | None = None
+    emotion_strength: Strength = 1.0
+    emotion_keyframes: Path | None = None
+    condition: Condition = "character"
 
     def __post_init__(self):
         check_ranges(self)
         check_windows(self.windows, get_args(SampledWindows))
+        check_choice("blinks", self.blinks, Blinks)
+        check_choice("condition", self.condition, Condition)
+        if self.emotion is not None:
+            check_choice("emotion", self.emotion, Emotion)
+            if self.emotion_keyframes is not None:
+                raise OptionError(
+                    "emotion_keyframes have emotions of their own: leave out emotion"
+                )
+        elif self.emotion_strength != 1:
+            raise OptionError(
+                f"emotion_strength is {self.emotion_strength:g}, and there is no emotion: pass one as well"
+            )
+
+    def check_face(self, *, has_face: bool) -> None:
+        """Raise an OptionError for options of a face that a driver does not have.
+
+        Args:
+          has_face: whether the driver makes the motion of a face with eyes and emotions;
+            see `drivers.base.has_face`.
+        """
+        if has_face:
+            return
+        for name in FACE_OPTIONS:
+            # Defaults of a frozen dataclass are attributes of the class.
+            if getattr(self, name) != getattr(MotionSampling, name):
+                raise OptionError(
+                    f"{name} is an option of Ditto's driver, and this driver has none: leave it out"
+                )
+
+    def chosen_emotions(self, fps: float) -> Emotions | None:
+        """Return the emotions of frames; None for the checkpoint's own.
+
+        Raises:
+          OSError, OptionError: the file of keyframes cannot be read, or is wrong.
+        """
+        if self.emotion_keyframes is not None:
+            return read_emotions(self.emotion_keyframes, fps)
+        if self.emotion is None:
+            return None
+        return one_emotion(self.emotion, self.emotion_strength)
 
 
 def check_windows(windows: str, choices: Collection[str], driver: str = "") -> None:

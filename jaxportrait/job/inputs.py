@@ -28,6 +28,7 @@ from jaxportrait.media.write import (
     choose_container,
     final_place,
 )
+from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.panels import column_width
 from jaxportrait.portrait import check_lip_sync, rate_of
 
@@ -139,6 +140,8 @@ def input_files(request: Request) -> list[Path]:
     files = [request.source, request.driving]
     if request.head_from is not None:
         files.append(request.head_from)
+    if request.sampling.emotion_keyframes is not None:
+        files.append(request.sampling.emotion_keyframes)
     return files
 
 
@@ -149,6 +152,8 @@ def check_sampling(request: Request, inputs: Sequence[Driving]) -> None:
         raise ValueError(
             "options of sampling are for sound, and other motion is not sampled: leave them out"
         )
+    # A file of keyframes is wrong before the networks are loaded.
+    request.sampling.chosen_emotions(MOTION_FPS)
 
 
 def check_form(request: Request, inputs: Inputs) -> None:

@@ -8,6 +8,7 @@ from jaxportrait.job.inputs import Inputs
 from jaxportrait.job.request import Networks, PictureRequest, Request
 from jaxportrait.job.stages import Stage
 from jaxportrait.job.warnings import detector_warning, photograph_warning
+from jaxportrait.media.faces import open_irises
 
 
 def open_networks(
@@ -30,12 +31,16 @@ def open_networks(
     elif driving.uses_driver:
         driver = networks.sound_driver()
     if driver is not None:
-        request.sampling.check_natural(
-            moves_head=driver.moves_head,
+        request.sampling.check_clip(
+            driver,
             head=inputs.head is not None,
             retargeting=request.retargeting,
             is_video=inputs.source_fps is not None,
+            lip_sync=request.lip_sync,
         )
+        if request.sampling.condition == "source":
+            # Opened again when it is used: a missing file is named at once.
+            open_irises(networks.detector_models)
     # Motion of sound has the rate of its driver, other motion its own.
     return checkpoint, inputs.source_fps or (driver or driving).fps
 

@@ -1,7 +1,7 @@
 """Ditto's composition: the logits of angles, and not the angles, are added to the
 source's, only lips and eyes of the expression move, and the gaze follows the head."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Self
 
@@ -18,7 +18,7 @@ from jaxportrait.ops.geometry import (
     rotation_matrix,
     transform_keypoints,
 )
-from jaxportrait.types import AnyArray, Motion, Source, pytree
+from jaxportrait.types import AnyArray, Motion, Source, pytree, source_logits
 
 PUBLISHED_GROUPS = KeypointGroups()
 
@@ -43,19 +43,19 @@ class BinnedMotion:
     @classmethod
     def of_clip(cls, clip: MotionClip) -> Self:
         """Return the motion of a clip; raise a ValueError unless nothing is left out."""
-        fields = (clip.expression, clip.logits, clip.translation, clip.scale)
-        if any(field is None for field in fields):
+        arrays = clip.arrays()
+        names = [item.name for item in fields(cls)]
+        if not set(names) <= arrays.keys():
             raise ValueError(
                 'composition "ditto" adds logits of angles, and this motion has none: use composition "source"'
             )
-        return cls(*fields)
+        return cls(**{name: arrays[name] for name in names})
 
     @classmethod
     def of_motion(cls, motion: Motion) -> Self:
         """Return the motion of a source."""
-        if motion.logits is None:
-            raise ValueError("the source has no logits of angles: encode it again")
-        return cls(motion.expression, motion.logits, motion.translation, motion.scale)
+        logits = source_logits(motion)
+        return cls(motion.expression, logits, motion.translation, motion.scale)
 
 
 def head_ratios(
@@ -170,7 +170,7 @@ def place(
     return transform_keypoints(
         still.keypoints,
         rotation_matrix(degrees),
-        expression,
+        jnp.asarray(expression),
         jnp.asarray(driven.scale),
         jnp.asarray(driven.translation),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,7 @@ from jaxportrait.ranges import (
     Strength,
     TimeConstant,
     Variance,
+    check_choice,
     check_ranges,
 )
 
@@ -90,9 +91,9 @@ class Retargeting:
     stitching: bool | None = None
 
     def __post_init__(self):
-        _check_choice("composition", self.composition, Composition)
-        _check_choice("region", self.region, Region)
-        _check_choice("driving option", self.driving_option, DrivingOption)
+        check_choice("composition", self.composition, Composition)
+        check_choice("region", self.region, Region)
+        check_choice("driving option", self.driving_option, DrivingOption)
         check_ranges(self)
         if self.composition == "original" and self.region != "all":
             raise OptionError(
@@ -303,9 +304,3 @@ def check_source_openness(
             "the openness of the source's eyes and lips is not known: use a face detector "
             "with landmarks, such as mesh or insightface"
         )
-
-
-def _check_choice(name: str, value: str, choices: object) -> None:
-    if value not in get_args(choices):
-        names = ", ".join(get_args(choices))
-        raise ValueError(f"{name} is {value!r}: choose one of {names}")

@@ -6,6 +6,7 @@ import pytest
 from jaxportrait.drivers.ditto_condition import (
     EMOTIONS,
     TAIL_WIDTH,
+    Emotions,
     Face,
     condition_tail,
     emotion_weights,
@@ -46,7 +47,7 @@ def test_the_strength_of_an_emotion_leads_away_from_neutral():
 
 def test_faces_are_played_to_and_fro_and_emotions_again():
     emotions = np.stack([emotion_weights(0), emotion_weights(1)])
-    tail = condition_tail(FACE, emotions, -1, 8)
+    tail = condition_tail(FACE, Emotions(emotions), -1, 8)
     assert tail.shape == (8, TAIL_WIDTH)
     # The frame before the sound is as frame 0.
     frames = [0, 0, 1, 2, 2, 1, 0, 0]

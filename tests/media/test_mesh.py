@@ -31,7 +31,8 @@ from jaxportrait.media.faces.dnn import (
     user_models,
 )
 from jaxportrait.media.faces.download import DownloadError, download_faces
-from jaxportrait.media.faces.iris import IRIS_FILE
+from jaxportrait.media.faces.eyeballs import eye_openness
+from jaxportrait.media.faces.iris import IRIS_FILE, gaze_of
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector, tile_starts
 from jaxportrait.media.faces.mesh_points import square_along
 from tests.faces import draw_known_head, open_mesh
@@ -128,12 +129,30 @@ def test_gaze_follows_the_irises(mesh):
     assert (down.gaze - left.gaze)[:, 1].min() > 0.01
 
 
+def test_irises_lie_where_the_gaze_says(mesh):
+    picture, _ = draw_known_head(SIZE, Moment(eyes=EyeState(gaze=(20.0, 0.0))))
+    points = mesh.find.read_irises(picture)
+    (face,) = mesh.find(picture)
+    for row, (iris, corners) in enumerate([(468, (33, 133)), (473, (362, 263))]):
+        left, right = points[list(corners), :2]
+        again = gaze_of(points[iris, :2], left, right)
+        np.testing.assert_allclose(again, face.gaze[row], atol=1e-6)
+        # Eyes are as deep as wide, at most.
+        width = np.linalg.norm(right - left)
+        assert 0 < np.abs(points[iris, 2]) < 2 * width
+    openness = eye_openness(points[None] / SIZE)
+    assert openness.shape == (1, 2)
+    assert openness.min() > 0.3
+    assert mesh.find.read_irises(np.zeros((200, 200, 3), np.uint8)) is None
+
+
 def test_without_the_iris_model_there_is_no_gaze(head):
     open_mesh()
     files = [find_model(file, None) for file in (SHORT_RANGE, FULL_RANGE, MESH_FILE)]
     (face,) = MeshDetector(*files)(head[0])
     assert face.gaze is None
     assert face.openness is not None
+    assert MeshDetector(*files).read_irises(head[0]) is None
 
 
 def test_a_face_that_is_perhaps_none_is_told(mesh, head):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxportrait.pipeline.keyframes import MOST_SECONDS, read_keyframes
+from jaxportrait.motion.keyframes import MOST_SECONDS
+from jaxportrait.pipeline.keyframes import read_keyframes
 from jaxportrait.ranges import OptionError
 
 NOD = """

@@ -8,6 +8,7 @@ from jaxportrait.media.faces.detect import (
     choose_face,
     detect_faces,
     open_detector,
+    open_irises,
 )
 from jaxportrait.media.faces.dnn import MESH_REMEDY
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
@@ -24,4 +25,5 @@ __all__ = [
     "choose_face",
     "detect_faces",
     "open_detector",
+    "open_irises",
 ]

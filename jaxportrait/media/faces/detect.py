@@ -125,6 +125,21 @@ def open_detector(
     return Detector(name, OPENERS[name](folder))
 
 
+def open_irises(models: str | Path | None = None) -> MeshDetector:
+    """Open the face mesh with its iris model.
+
+    Args:
+      models: see `open_detector`.
+
+    Raises:
+      DetectorUnavailableError: a file is missing.
+    """
+    folder = None if models is None else Path(models)
+    # Without the iris model the mesh is no use here: its absence is named.
+    find_model(IRIS_FILE, folder)
+    return _open_mesh(folder)
+
+
 def detect_faces(image: UInt8[np.ndarray, "h w 3"], detector: Detector) -> list[Face]:
     """Find the faces of a picture, largest first.
 

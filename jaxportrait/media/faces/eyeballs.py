@@ -4,10 +4,13 @@ irises, as Ditto's network reads them.
 Source: Ditto, its attributes of eyes.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from jaxportrait.media.faces.mesh_points import LEFT_CORNERS, RIGHT_CORNERS
 
 MESH_POINTS = 478
 """Points of MediaPipe's face mesh with irises."""
@@ -32,6 +35,34 @@ class EyePoints(NamedTuple):
 
 LEFT = EyePoints(33, 133, ((145, 159), (144, 160), (153, 158)), 468)
 RIGHT = EyePoints(263, 362, ((374, 386), (373, 387), (380, 385)), 473)
+
+
+def add_irises(
+    mesh: Float[np.ndarray, "468 2"],
+    depths: Float[np.ndarray, " 468"],
+    gaze: Float[np.ndarray, "2 2"],
+) -> Float[np.ndarray, "478 3"]:
+    """Return a mesh with the centres of the irises; their other points stay 0.
+
+    Args:
+      mesh: points of a face.
+      depths: their depths in the same unit.
+      gaze: place of each iris in its eye; see `Face.gaze`.
+    """
+    solid = np.zeros((MESH_POINTS, 3))
+    solid[: len(mesh), :2] = mesh
+    solid[: len(mesh), 2] = depths
+    for eye, corners, (x, y) in zip(
+        (LEFT, RIGHT), (LEFT_CORNERS, RIGHT_CORNERS), gaze, strict=True
+    ):
+        left, right = mesh[list(corners)]
+        across = right - left
+        down = np.array([-across[1], across[0]])
+        solid[eye.iris, :2] = (left + right) / 2 + x * across + y * down
+        # An iris is as deep as the eye around it.
+        around = [*corners, *chain.from_iterable(eye.lids)]
+        solid[eye.iris, 2] = depths[around].mean()
+    return solid
 
 
 def eye_openness(

@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from jaxportrait.media.crop import FaceRectangle, crop_face
 from jaxportrait.media.faces.blazeface import BlazeFace, Detections, join
 from jaxportrait.media.faces.dnn import ModelFile, open_network
+from jaxportrait.media.faces.eyeballs import add_irises
 from jaxportrait.media.faces.face import Face
 from jaxportrait.media.faces.iris import IrisReader
 from jaxportrait.media.faces.mesh_points import (
@@ -88,6 +89,26 @@ class MeshDetector:
         points, logit = self._read(image, rectangle_of_mesh(mesh))
         return None if logit < LEAST_LOGIT else points
 
+    @property
+    def sees_irises(self) -> bool:
+        """True with the iris model."""
+        return self._iris is not None
+
+    def read_irises(
+        self, image: UInt8[np.ndarray, "h w 3"]
+    ) -> Float[np.ndarray, "478 3"] | None:
+        """Return the mesh of the largest face with its irises and with depths, in pixels;
+        None where there is no face, or without the iris model."""
+        faces = self(image)
+        if not faces:
+            return None
+        face = max(faces, key=lambda face: face.area)
+        if face.landmarks is None or face.gaze is None:
+            return None
+        # Lids and irises are flat; the mesh knows how deep they lie.
+        solid, _ = self._read_solid(image, rectangle_of_mesh(face.landmarks))
+        return add_irises(face.landmarks, solid[:, 2], face.gaze)
+
     def _search_tiles(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detections]:
         parts = []
         for left, top in tile_corners(image.shape[1], image.shape[0]):
@@ -141,15 +162,26 @@ class MeshDetector:
     ) -> tuple[Points, float]:
         """Return the mesh of the face in a rectangle, in the picture's pixels, and the
         log-odds that it is a face."""
+        solid, logit = self._read_solid(image, rectangle)
+        return solid[:, :2], logit
+
+    def _read_solid(
+        self, image: UInt8[np.ndarray, "h w 3"], rectangle: FaceRectangle
+    ) -> tuple[Float[np.ndarray, "468 3"], float]:
+        """Return the mesh with its depths; see `_read`."""
         crop = crop_face(image, rectangle, MESH_SIDE)
         self._mesh.setInput(cv2.dnn.blobFromImage(crop.image, 1 / 255))
         outputs = self._mesh.forward(self._outputs)
         logit, values = sorted(outputs, key=lambda output: output.size)
         # Three values a point: x and y in the crop's pixels, and a depth.
-        in_crop = values.reshape(-1, 3)[:, :2].astype(np.float64)
+        in_crop = values.reshape(-1, 3).astype(np.float64)
         turn = crop.crop_to_image[:2, :2]
         shift = crop.crop_to_image[:2, 2]
-        return in_crop @ turn.T + shift, float(logit.reshape(()))
+        # Depths are scaled as the crop is, and not turned.
+        scale = np.sqrt(abs(np.linalg.det(turn)))
+        points = in_crop[:, :2] @ turn.T + shift
+        solid = np.concatenate([points, scale * in_crop[:, 2:]], axis=1)
+        return solid, float(logit.reshape(()))
 
 
 def doubt_of(logit: float) -> str | None:
