@@ -5,11 +5,12 @@ Source: Ditto, its curve of blinks and their intervals.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import jax
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32, Int, PRNGKeyArray
 
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import REGIONS
@@ -20,9 +21,64 @@ OPEN = -1
 """Row of a frame without a blink."""
 INTERVALS = (60, 100)
 """Least and largest number of frames between two blinks."""
+PUBLISHED_FRAMES = 3000
+"""Frames of the published table of blinks where the length is not known."""
 BLINK_KEY = 0x626C
 """Number that splits the seed of blinks from that of sampling."""
 EYES = list(REGIONS["eyes"])
+
+
+@dataclass(frozen=True)
+class BlinkCurve:
+    """A curve of blinks.
+
+    Attributes:
+      offsets: offsets of the expression in each frame of a blink.
+      is_published: blinks are at the published times, and row 0 stands for open eyes.
+    """
+
+    offsets: Float32[np.ndarray, "b 63"]
+    is_published: bool = False
+
+    def rows(
+        self, seed: int, first: int, count: int, total: int | None
+    ) -> Int[np.ndarray, " count"]:
+        """Return the row of each frame, or `OPEN`; see `add_blinks`."""
+        length = len(self.offsets)
+        intervals = draw_intervals(seed)
+        frames = np.arange(first, first + count)
+        if not self.is_published:
+            return blink_rows(first + count, length, intervals)[frames]
+        # Without an end, the table of a long clip is played again and again.
+        table = published_rows(total or PUBLISHED_FRAMES, length, intervals)
+        return table[frames % len(table)]
+
+
+def add_blinks(
+    clip: MotionClip,
+    rest: MotionClip,
+    blinks: Blinks,
+    curve: BlinkCurve,
+    key: PRNGKeyArray,
+    first: int = 0,
+    total: int | None = None,
+) -> MotionClip:
+    """Return a clip with the blinks of a curve, with none, or as it is.
+
+    Args:
+      rest: one frame with open eyes.
+      key: key of the sampling, which decides the times.
+      first: number of the clip's first frame.
+      total: frames of the whole clip; None for a live one.
+    """
+    if blinks == "model" or len(clip) == 0:
+        return clip
+    rows = np.full(len(clip), OPEN)
+    if blinks == "curve":
+        # The second half of a key is a seed of 32 bits.
+        seed = int(jax.random.key_data(key)[-1])
+        rows = curve.rows(seed, first, len(clip), total)
+    return replace_eyes(clip, rest, blink_offsets(curve.offsets, rows))
 
 
 def draw_intervals(seed: int) -> Iterator[int]:

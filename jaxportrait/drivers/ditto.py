@@ -16,24 +16,13 @@ from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import SourceFace, frame_count
-from jaxportrait.drivers.blinks import (
-    OPEN,
-    blink_offsets,
-    blink_rows,
-    draw_intervals,
-    published_rows,
-    replace_eyes,
-)
+from jaxportrait.drivers.blinks import BlinkCurve, add_blinks
 from jaxportrait.drivers.ditto_condition import (
     TAIL_WIDTH,
     Emotions,
     Face,
     condition_tail,
-    pack_reference,
-)
-from jaxportrait.drivers.ditto_original import (
-    PublishedWindows,
-    make_offline,
+    read_source,
 )
 from jaxportrait.drivers.ditto_program import (
     GuidedLMDM,
@@ -41,7 +30,7 @@ from jaxportrait.drivers.ditto_program import (
     sample_fused,
     sample_live,
 )
-from jaxportrait.drivers.ditto_published import PublishedLive, published_sampler
+from jaxportrait.drivers.ditto_published import PublishedLive, sample_whole
 from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.sampling import (
     MotionSampling,
@@ -50,7 +39,6 @@ from jaxportrait.drivers.sampling import (
 )
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures
-from jaxportrait.features.chunks import published_count
 from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.character import CharacterConfig
@@ -64,23 +52,38 @@ from jaxportrait.motion.binned import (
 from jaxportrait.motion.clip import MotionClip, Performer
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from jaxportrait.ranges import Guidance, check_ranges
-from jaxportrait.types import source_logits
 
 WINDOWS = ("fused", "original")
 FPS = 25.0
 STEPS = 50
 LIVE_STEPS = 10
 """Steps of sampling by default, as published: of whole clips and of live sound."""
-COMPOSITION = "ditto"
-PUBLISHED_OVERLAP = 10
-"""Frames that two published windows of a whole clip share."""
-LIVE_HOP = 5
-"""Frames that a live window adds, which are those of a chunk of sound; as many follow
-them."""
+
+
+class DittoTraits:
+    """Properties that the driver and its config share."""
+
+    @property
+    def fps(self) -> float:
+        return FPS
+
+    @property
+    def moves_head(self) -> bool:
+        return True
+
+    @property
+    def composition(self) -> str:
+        """The composition of the driver's original."""
+        return "ditto"
+
+    @property
+    def has_face(self) -> bool:
+        """True: eyes and emotions are options."""
+        return True
 
 
 @dataclass(frozen=True)
-class DittoDriverConfig:
+class DittoDriverConfig(DittoTraits):
     """A driver that samples motion from sound with Ditto's network.
 
     Attributes:
@@ -94,24 +97,6 @@ class DittoDriverConfig:
     network: str = "lmdm"
     character: str = "character"
     cfg_scale: Guidance = 2.0
-
-    @property
-    def fps(self) -> float:
-        return FPS
-
-    @property
-    def moves_head(self) -> bool:
-        return True
-
-    @property
-    def composition(self) -> str:
-        """The composition of the driver's original."""
-        return COMPOSITION
-
-    @property
-    def has_face(self) -> bool:
-        """True: eyes and emotions are options."""
-        return True
 
     @property
     def motion_part(self) -> str:
@@ -147,7 +132,7 @@ class DittoDriverConfig:
 
 
 @dataclass(frozen=True)
-class DittoDriver(SampledDriver):
+class DittoDriver(DittoTraits, SampledDriver):
     """Ditto's network over whole clips.
 
     Attributes:
@@ -180,24 +165,6 @@ class DittoDriver(SampledDriver):
     sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
     chosen: Emotions | None = None
-
-    @property
-    def fps(self) -> float:
-        return FPS
-
-    @property
-    def moves_head(self) -> bool:
-        return True
-
-    @property
-    def composition(self) -> str:
-        """The composition of the driver's original."""
-        return COMPOSITION
-
-    @property
-    def has_face(self) -> bool:
-        """True: eyes and emotions are options."""
-        return True
 
     @property
     def steps(self) -> int:
@@ -237,29 +204,21 @@ class DittoDriver(SampledDriver):
         # Published counts may differ from the sound's by a frame.
         clip = self.clip_of(motion)[:length].pad(length)
         rest = clip[:1]
-        return replace(self.with_blinks(clip, rest, seed), rest=rest)
+        key = jax.random.key(seed)
+        return replace(self.add_blinks(clip, rest, key, total=length), rest=rest)
 
-    def with_blinks(
-        self, clip: MotionClip, rest: MotionClip, seed: int, first: int = 0
+    def add_blinks(
+        self,
+        clip: MotionClip,
+        rest: MotionClip,
+        key: PRNGKeyArray,
+        first: int = 0,
+        total: int | None = None,
     ) -> MotionClip:
-        """Return a clip with the blinks of the options.
-
-        Args:
-          rest: one frame with open eyes.
-          seed: decides the times of blinks.
-          first: number of the clip's first frame.
-        """
+        """Return a clip with the blinks of the options; see `blinks.add_blinks`."""
+        curve = BlinkCurve(self.curve, self.sampling.windows == "original")
         blinks = self.sampling.blinks
-        if blinks == "model":
-            return clip
-        rows = np.full(len(clip), OPEN)
-        if blinks == "curve":
-            count = first + len(clip)
-            intervals = draw_intervals(seed)
-            is_published = self.sampling.windows == "original"
-            draw_rows = published_rows if is_published else blink_rows
-            rows = draw_rows(count, len(self.curve), intervals)[first:]
-        return replace_eyes(clip, rest, blink_offsets(self.curve, rows))
+        return add_blinks(clip, rest, blinks, curve, key, first, total)
 
     def clip_of(self, motion: Float32[np.ndarray, "frames 265"]) -> MotionClip:
         """Return the clip of motion as the network makes it."""
@@ -282,12 +241,7 @@ class DittoDriver(SampledDriver):
         self, audio: Audio, *, seed: int
     ) -> Float32[np.ndarray, "frames 265"]:
         """Return the motion of the published windows of a whole clip."""
-        windows = PublishedWindows(self.sizes.frames, PUBLISHED_OVERLAP)
-        sample = published_sampler(self, jax.random.key(seed), self.steps)
-        frames = published_count(audio.sample_count)
-        values = self.condition(audio, frames)
-        _, motion = make_offline(windows, values, self.reference, sample)
-        return motion
+        return sample_whole(self, audio, jax.random.key(seed))
 
     def condition(
         self, audio: Audio, frames: int
@@ -350,7 +304,7 @@ class DittoDriver(SampledDriver):
 
         Raises:
           OSError: the file of emotions cannot be read.
-          OptionError: that file is wrong, or there are no such windows.
+          OptionError: the file is wrong, or there are no such windows.
         """
         check_windows(sampling.windows, WINDOWS, "Ditto's network")
         chosen = sampling.chosen_emotions(FPS)
@@ -359,16 +313,7 @@ class DittoDriver(SampledDriver):
     def with_source(self, source: SourceFace) -> "DittoDriver":
         """Return this driver with the source's face in place of the character's: its
         eyes, its keypoints and its first frame."""
-        motion = source.motion
-        logits = source_logits(motion)[0]
-        reference = pack_reference(
-            np.asarray(motion.scale)[0],
-            list(logits),
-            np.asarray(motion.translation)[0],
-            np.asarray(motion.expression)[0].ravel(),
-        )
-        keypoints = np.asarray(motion.keypoints)[0].ravel()
-        face = Face(source.openness, source.eyeballs, keypoints)
+        face, reference = read_source(source)
         return replace(self, face=face, reference=reference, performer=None)
 
     def warm_up(self, frames: int) -> None:

@@ -11,6 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from jaxportrait.drivers.base import SourceFace
+from jaxportrait.types import source_logits
+
 Emotion = Literal[
     "angry",
     "disgust",
@@ -146,3 +149,18 @@ def pack_reference(
     # Like the frames it makes, the network reads sizes less 1.
     parts = [np.asarray(scale) - 1, *angles, translation, expression]
     return np.concatenate(parts).astype(np.float32)
+
+
+def read_source(source: SourceFace) -> tuple[Face, Float32[np.ndarray, " 265"]]:
+    """Return a source as the face whose motion the network makes, and its motion as the
+    frame before the first window."""
+    motion = source.motion
+    # The first frame, without its axis.
+    reference = pack_reference(
+        np.asarray(motion.scale)[0],
+        list(np.asarray(source_logits(motion))[0]),
+        np.asarray(motion.translation)[0],
+        np.asarray(motion.expression)[0].ravel(),
+    )
+    keypoints = np.asarray(motion.keypoints)[0].ravel()
+    return Face(source.openness, source.eyeballs, keypoints), reference

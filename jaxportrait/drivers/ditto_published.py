@@ -18,10 +18,16 @@ from jaxportrait.drivers.ditto_original import (
     PublishedWindows,
     Sample,
     StreamState,
+    make_offline,
 )
 from jaxportrait.drivers.ditto_program import sample_window
 from jaxportrait.drivers.live_windows import Live, plan_live_windows
-from jaxportrait.features.chunks import CutState, Cutting, published_live_count
+from jaxportrait.features.chunks import (
+    CutState,
+    Cutting,
+    published_count,
+    published_live_count,
+)
 from jaxportrait.features.onnx import ChunkFeatures
 from jaxportrait.media.audio import Audio
 from jaxportrait.motion.binned import BINNED_EXPRESSION
@@ -31,6 +37,8 @@ from jaxportrait.types import pytree
 if TYPE_CHECKING:
     from jaxportrait.drivers.ditto import DittoDriver
 
+OVERLAP = 10
+"""Frames that two published windows of a whole clip share."""
 LEAD = 1920
 """Zeros before a live sound, as published; the network was trained with 2000."""
 
@@ -60,6 +68,19 @@ def published_sampler(driver: "DittoDriver", key: PRNGKeyArray, steps: int) -> S
     return sample
 
 
+def sample_whole(
+    driver: "DittoDriver", audio: Audio, key: PRNGKeyArray
+) -> Float32[np.ndarray, "frames 265"]:
+    """Return the motion of the published windows of a whole clip."""
+    windows = PublishedWindows(driver.sizes.frames, OVERLAP)
+    sample = published_sampler(driver, key, driver.steps)
+    frames = published_count(audio.sample_count)
+    values = driver.condition(audio, frames)
+    # Smoothed once more, as published.
+    _, motion = make_offline(windows, values, driver.reference, sample)
+    return motion
+
+
 @pytree
 @dataclass(frozen=True)
 class PublishedState:
@@ -70,12 +91,14 @@ class PublishedState:
       encoder: state of the audio features.
       stream: state of the windows.
       samples: length of the sound so far.
+      frames: frames that were emitted.
     """
 
     key: PRNGKeyArray
     encoder: CutState
     stream: StreamState
     samples: int
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -165,7 +188,7 @@ class PublishedLive:
         silence = self.driver.features.encode(lambda: iter(()), count)
         key = jax.random.key(seed)
         stream = self._stream(key).begin(silence)
-        return PublishedState(key, self.features.start(), stream, 0)
+        return PublishedState(key, self.features.start(), stream, 0, 0)
 
     def step(
         self, state: PublishedState, samples: Float32[np.ndarray, " n"]
@@ -204,7 +227,9 @@ class PublishedLive:
         rest = features.finish(state.encoder, count)
         motion, state = self._push(state, rest)
         last, stream = self._stream(state.key).finish(state.stream)
-        return np.concatenate([motion, last]), replace(state, stream=stream)
+        frames = state.frames + len(last)
+        state = replace(state, stream=stream, frames=frames)
+        return np.concatenate([motion, last]), state
 
     def _push(
         self, state: PublishedState, features: Float32[np.ndarray, "n a"]
@@ -218,7 +243,9 @@ class PublishedLive:
         for first in range(0, len(features), hop):
             frames, stream = windows.push(stream, features[first : first + hop])
             pieces.append(frames)
-        return np.concatenate(pieces), replace(state, stream=stream)
+        motion = np.concatenate(pieces)
+        count = state.frames + len(motion)
+        return motion, replace(state, stream=stream, frames=count)
 
     def _stream(self, key: PRNGKeyArray) -> PublishedStream:
         """Return the windows, whose noise a key decides."""
@@ -238,4 +265,9 @@ class PublishedLive:
         """Return frames as a clip that is counted from the frame of silence."""
         clip = self.driver.clip_of(motion)
         anchor = state.stream.anchor
-        return replace(clip, rest=self.driver.clip_of(anchor)) if len(anchor) else clip
+        if len(anchor) == 0:
+            return clip
+        rest = self.driver.clip_of(anchor)
+        first = state.frames - len(motion)
+        clip = self.driver.add_blinks(clip, rest, state.key, first)
+        return replace(clip, rest=rest)

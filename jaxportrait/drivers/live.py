@@ -155,7 +155,7 @@ class LiveWindowDriver:
         motion, state = self._complete(state, frames)
         pieces.append(motion)
         # Chunks may have completed more frames than were asked for.
-        return self._clip(np.concatenate(pieces)[:frames], state)
+        return self._clip(np.concatenate(pieces)[:frames], state, 0)
 
     def start(self, seed: int) -> LiveState:
         """Return the state before the first sample."""
@@ -174,13 +174,15 @@ class LiveWindowDriver:
         self, state: LiveState, samples: Float32[np.ndarray, " n"]
     ) -> tuple[MotionClip, LiveState]:
         """Return the frames that a chunk completes, and the next state."""
+        first = state.window * self.windows.stride
         motion, state = self._advance(state, samples)
-        return self._clip(motion, state), state
+        return self._clip(motion, state, first), state
 
     def finish(self, state: LiveState) -> MotionClip:
         """Return the remaining frames of a sound that has ended."""
+        first = state.window * self.windows.stride
         motion, state = self._complete(state, self._length(state))
-        return self._clip(motion, state)
+        return self._clip(motion, state, first)
 
     def with_sampling(self, sampling: Any) -> "LiveWindowDriver":
         return replace(self, driver=self.driver.with_sampling(sampling))
@@ -262,13 +264,22 @@ class LiveWindowDriver:
         return complete - window * windows.stride / self.fps
 
     def _clip(
-        self, motion: Float32[np.ndarray, "frames d"], state: LiveState
+        self, motion: Float32[np.ndarray, "frames d"], state: LiveState, first: int
     ) -> MotionClip:
-        """Return frames as a clip that knows the first frame of all."""
+        """Return frames as a clip that knows the first frame of all.
+
+        Args:
+          first: number of its first frame.
+        """
         clip = self.driver.clip_of(motion)
         if len(state.rest) == 0:
             return clip
-        return replace(clip, rest=self.driver.clip_of(state.rest))
+        rest = self.driver.clip_of(state.rest)
+        # Only drivers of a whole face have blinks of their own.
+        add_blinks = getattr(self.driver, "add_blinks", None)
+        if add_blinks is not None:
+            clip = add_blinks(clip, rest, state.key, first)
+        return replace(clip, rest=rest)
 
 
 def make_live(driver: Any, live: Live | None = None) -> LiveDriver:

@@ -13,17 +13,13 @@ from jaxportrait.checkpoint import (
     DriverEntry,
     open_checkpoint,
 )
-from jaxportrait.drivers.base import SourceFace
-from jaxportrait.drivers.blinks import EYES
 from jaxportrait.drivers.ditto import DittoDriver, DittoDriverConfig
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.character import CharacterConfig
 from jaxportrait.models.lmdm import LMDMConfig
-from jaxportrait.motion.binned import degrees_of
 from jaxportrait.ranges import OptionError
-from jaxportrait.types import Motion
 from tests.arrays import draw
 
 RATE = 16_000
@@ -165,79 +161,3 @@ def test_a_damaged_graph_is_found_on_opening(checkpoint, tmp_path):
     graph.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match=r"its file hubert\.onnx differs"):
         open_checkpoint(copy)
-
-
-def test_the_emotion_moves_the_motion(driver):
-    plain = driver.make(sound(9_000), seed=0)
-    happy = driver.with_sampling(MotionSampling(steps=4, emotion="happy"))
-    changed = happy.make(sound(9_000), seed=0)
-    assert np.abs(changed.expression - plain.expression).max() > 1e-3
-    # Without strength, an emotion is the neutral one, which is the checkpoint's.
-    none = MotionSampling(steps=4, emotion="sad", emotion_strength=0.0)
-    neutral = driver.with_sampling(none).make(sound(9_000), seed=0)
-    weak = MotionSampling(steps=4, emotion="happy", emotion_strength=0.0)
-    same = driver.with_sampling(weak).make(sound(9_000), seed=0)
-    np.testing.assert_array_equal(neutral.expression, same.expression)
-
-
-def test_emotions_over_time_start_as_one_and_become_another(driver, tmp_path):
-    path = tmp_path / "moods.toml"
-    # Happy for longer than the clip lasts.
-    path.write_text(
-        "[[keyframes]]\ntime = 0\nhappy = 1\n[[keyframes]]\ntime = 9\nhappy = 1"
-    )
-    keyframes = MotionSampling(steps=4, emotion_keyframes=path)
-    moved = driver.with_sampling(keyframes).make(sound(9_000), seed=0)
-    one = driver.with_sampling(MotionSampling(steps=4, emotion="happy"))
-    expected = one.make(sound(9_000), seed=0)
-    np.testing.assert_allclose(moved.expression, expected.expression, atol=1e-6)
-    # Other options of the same driver have the checkpoint's emotion again.
-    again = driver.with_sampling(keyframes).with_sampling(FEW)
-    np.testing.assert_array_equal(
-        again.make(sound(9_000), seed=0).expression,
-        driver.make(sound(9_000), seed=0).expression,
-    )
-
-
-@pytest.mark.parametrize("windows", ["fused", "original"])
-def test_blinks_are_the_curve_or_none(checkpoint, driver, windows):
-    audio = sound(210 * 640)
-    options = {"steps": 1, "windows": windows}
-    plain = driver.with_sampling(MotionSampling(**options))
-    clip = plain.make(audio, seed=5)
-    assert np.ptp(clip.expression[:, EYES], axis=0).max() > 1e-3
-    off = driver.with_sampling(MotionSampling(**options, blinks="off"))
-    still = off.make(audio, seed=5)
-    np.testing.assert_array_equal(np.ptp(still.expression[:, EYES], axis=0), 0)
-    curve = driver.with_sampling(MotionSampling(**options, blinks="curve"))
-    blinking = curve.make(audio, seed=5)
-    change = blinking.expression - still.expression
-    stored = checkpoint.leaves("character")["blink"].reshape(-1, 21, 3)
-    shut = np.abs(change[:, EYES] - stored[-1, EYES]).max(axis=(1, 2)) < 1e-6
-    assert shut.sum() >= 1
-    others = np.delete(np.arange(21), EYES)
-    np.testing.assert_array_equal(change[:, others], 0)
-    # The seed decides the times.
-    other = curve.make(audio, seed=6)
-    assert np.abs(other.expression - blinking.expression)[:, EYES].max() > 1e-3
-
-
-def test_the_source_may_stand_for_the_character(driver):
-    logits = draw(1, 3, 66, seed=7)
-    motion = Motion(
-        *(draw(1, 21, 3, seed=8), 0.02 * draw(1, 21, 3, seed=9)),
-        pose=degrees_of(logits),
-        translation=draw(1, 3, seed=10),
-        scale=np.full((1, 1), 1.4, np.float32),
-        logits=logits,
-    )
-    face = SourceFace(motion, draw(1, 2, seed=11), draw(1, 6, seed=12))
-    conditioned = driver.with_source(face)
-    # Size less 1, angles, position, expression: what the network reads.
-    np.testing.assert_allclose(conditioned.reference[0], 0.4, rtol=1e-5)
-    np.testing.assert_array_equal(conditioned.reference[67:133], logits[0, 1])
-    clip = conditioned.make(sound(9_000), seed=0)
-    assert clip.performer is None
-    plain = driver.make(sound(9_000), seed=0)
-    assert plain.performer is not None
-    assert np.abs(clip.expression - plain.expression).max() > 1e-3

@@ -87,8 +87,8 @@ def test_the_source_conditions_the_motion(animator, clip_request, monkeypatch):
     mesh = random.uniform(0, len(portrait.crop), (MESH_POINTS, 3))
     # A mesh in place of the real one, which finds no eyes in a drawing.
     monkeypatch.setattr(MeshDetector, "read_irises", lambda self, image: mesh)
-    own = replace(FEW, condition="source")
-    conditioned = animator.animate(portrait, clip_request.driving, sampling=own)
+    sampling = replace(FEW, condition="source")
+    conditioned = animator.animate(portrait, clip_request.driving, sampling=sampling)
     plain = animator.animate(portrait, clip_request.driving, sampling=FEW)
     change = conditioned.motion.expression - plain.motion.expression
     assert np.abs(change).max() > 1e-3
