@@ -58,6 +58,9 @@ FPS = 25.0
 STEPS = 50
 LIVE_STEPS = 10
 """Steps of sampling by default, as published: of whole clips and of live sound."""
+LIVE_HOP = 5
+"""Frames that a live window adds, which are those of a chunk of sound; as many follow
+them."""
 
 
 class DittoTraits:
