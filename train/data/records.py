@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int16
+from jaxtyping import Float, Float16, Float32, Int16
 
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
@@ -34,6 +34,8 @@ class ClipRecord:
       sound: 16 kHz sound that covers the frames, or None.
       landmarks: x and y of the face's points in each frame, in [-1, 1] over the crop,
         or None.
+      closures: first and last frame of each closure of p, b and m, in fractions of a
+        frame from the record's start; None where they are unknown.
     """
 
     clip: str
@@ -45,6 +47,7 @@ class ClipRecord:
     labels: Mapping[str, Label] = field(default_factory=dict)
     sound: Int16[np.ndarray, " samples"] | None = None
     landmarks: Float32[np.ndarray, "frames l 2"] | None = None
+    closures: Float32[np.ndarray, "k 2"] | None = None
 
     @property
     def frames(self) -> int:
@@ -80,6 +83,17 @@ def samples_needed(frames: int) -> int:
 def sample_at(frame: int) -> int:
     """Return the sample of sound that starts with `frame`, a multiple of 3."""
     return frame * SAMPLE_RATE // MOTION_FPS
+
+
+def shift_closures(
+    closures: Float[np.ndarray, "k 2"] | None, frames: int
+) -> Float32[np.ndarray, "k 2"] | None:
+    """Return the closures of a record that starts so many frames later; those before
+    its start are left out."""
+    if closures is None:
+        return None
+    later = closures - frames
+    return later[later[:, 1] >= 0].astype(np.float32)
 
 
 def encode_record(record: ClipRecord) -> bytes:

@@ -19,6 +19,10 @@ GROUPS = "landmark_groups"
 """Array of a truth file with the name of each landmark's group."""
 
 
+CLOSURES = "closures"
+"""Array of a truth file with the times at which lips are shut for p, b and m."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """Landmarks and head pose of a clip's frames; None where unknown.
@@ -62,6 +66,29 @@ def read_truth(video: Path, frames: int) -> Truth:
         if name in WIDTHS
     }
     return Truth(**values, landmark_groups=groups_of(path, arrays))
+
+
+def read_closures(video: Path) -> Float64[np.ndarray, "k 2"] | None:
+    """Read the start and the end, in seconds, of the closures of p, b and m from the
+    truth beside a video; None where there is none.
+
+    Raises:
+      ValueError: the file is damaged, or its closures are no pairs of times.
+    """
+    path = truth_path(video)
+    arrays = read_arrays(path, [CLOSURES]) if path.is_file() else {}
+    if CLOSURES not in arrays:
+        return None
+    # a clip without closures may have an array of no axes
+    values = arrays[CLOSURES].astype(np.float64)
+    closures = values.reshape(-1, 2) if values.size == 0 else values
+    is_pairs = closures.ndim == 2 and closures.shape[1] == 2
+    if not (is_pairs and np.isfinite(closures).all()):
+        raise ValueError(
+            f"the {CLOSURES} of {path} are of shape {values.shape}: make them pairs of finite seconds, or "
+            "remove them"
+        )
+    return closures
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from train.data.landmarks import points_of
-from train.data.truth import read_truth, truth_path
+from train.data.truth import read_closures, read_truth, truth_path
 
 NAMES = ["lips_outer", "lips_outer", "eye_left", "lips_inner"]
 
@@ -54,3 +54,19 @@ def test_truth_of_another_video_is_refused(tmp_path):
     save(video, landmarks=np.zeros((3, 5, 2)), landmark_groups=NAMES)
     with pytest.raises(ValueError, match="the groups of 4 of 5 landmarks"):
         read_truth(video, 3)
+
+
+def test_closures_are_pairs_of_seconds(tmp_path):
+    video = tmp_path / "a.mp4"
+    assert read_closures(video) is None
+    save(video, opening=np.zeros(3))
+    assert read_closures(video) is None
+    save(video, closures=[[0.1, 0.2], [1, 1.1]])
+    assert read_closures(video).tolist() == [[0.1, 0.2], [1, 1.1]]
+    # a clip without p, b and m
+    save(video, closures=np.zeros(0))
+    assert read_closures(video).shape == (0, 2)
+    for wrong in ([0.1, 0.2], [[0.1, np.nan]]):
+        save(video, closures=wrong)
+        with pytest.raises(ValueError, match=r"closures of .*a\.npz are of shape"):
+            read_closures(video)

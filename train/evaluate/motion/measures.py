@@ -9,7 +9,7 @@ from train.evaluate.motion import metrics
 from train.evaluate.motion.metrics import Samples
 from train.evaluate.motion.sweep import Frames, HeldOut, Measures, Sampled, Scale
 from train.evaluate.motion.sync import cut_windows
-from train.evaluate.speech.measures import blink_rate
+from train.evaluate.speech.measures import blink_rate, share_shut
 
 Metric = Callable[..., float]
 """metric(motion, truth, space) -> error."""
@@ -74,6 +74,7 @@ def compare(
         "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
         **true_lip_measures(raw, clips, scale),
         **lip_measures(raw, clips, scale),
+        **closure_measures(raw, clips, scale),
         "embedding_sync": _sync(raw, clips, scale),
         "blinks_a_minute": _blinks(raw, scale),
     }
@@ -119,6 +120,28 @@ def lip_measures(
     return {
         "lip_correlation": float(mean[metrics.LARGEST_LAG]),
         "lip_lag_milliseconds": metrics.lag_milliseconds(mean),
+    }
+
+
+def closure_measures(
+    motions: Sequence[Frames], clips: Sequence[HeldOut], scale: Scale
+) -> Measures:
+    """Return the share of the closures of p, b and m in which lips are shut, and that
+    with the next clip's closures; None where no clip's are known."""
+    openings, closures = [], []
+    for motion, clip in zip(motions, clips, strict=True):
+        if clip.closures is not None:
+            opening = scale.opening(motion)
+            # lips are shut where they are least open in their clip
+            openings.append(opening - opening.min())
+            closures.append(clip.closures)
+    if not closures:
+        return {"closures": None, "closures_by_chance": None}
+    others = [*closures[1:], closures[0]]
+    return {
+        "closures": share_shut(openings, closures),
+        # a clip by itself has no other
+        "closures_by_chance": share_shut(openings, others) if closures[1:] else None,
     }
 
 

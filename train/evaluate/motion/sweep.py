@@ -67,6 +67,8 @@ class HeldOut:
       wrong_features: features of another clip's sound, as many.
       envelope: loudness at each frame.
       seams: marks of the inner frames at window borders.
+      closures: start and end in seconds of the closures of p, b and m; None where they
+        are unknown.
     """
 
     clip: str
@@ -75,6 +77,7 @@ class HeldOut:
     wrong_features: Features
     envelope: Float[np.ndarray, " frames"]
     seams: Bool[np.ndarray, " inner_frames"]
+    closures: Float[np.ndarray, "k 2"] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def _compare(
         with_silence(wrong, silence, needed),
         record.envelope.astype(np.float64),
         metrics.at_seams(plan, count, record.frames, rate),
+        None if record.closures is None else record.closures / MOTION_FPS,
     )
 
 

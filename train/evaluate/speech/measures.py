@@ -62,6 +62,17 @@ def shut_closures(
     return (touches & is_shut).any(axis=1)[touches.any(axis=1)]
 
 
+def share_shut(
+    openings: Sequence[Curve], closures: Sequence[Float[np.ndarray, "k 2"]]
+) -> float | None:
+    """Return the share of the closures of all clips in which lips are shut; None where
+    there is no closure."""
+    # a closure counts in the clip it belongs to
+    pairs = zip(openings, closures, strict=True)
+    is_shut = np.concatenate([shut_closures(*pair) for pair in pairs])
+    return float(is_shut.mean()) if is_shut.size else None
+
+
 def blinks(blink: Curve) -> int:
     """Count how often lids shut and open again, or are shut at the end."""
     count = 0

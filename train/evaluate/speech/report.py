@@ -15,7 +15,7 @@ from train.evaluate.speech.measures import (
     blink_rate,
     deviation,
     disagreement,
-    shut_closures,
+    share_shut,
 )
 from train.evaluate.speech.readers import READ, Reading
 
@@ -73,27 +73,17 @@ def measure_speech(
         correlations.append(same)
         lagged.append(lags)
         # every other sentence
-        others = true[:index] + true[index + 1 :]
-        wrong.append(disagreement(opening, others))
+        wrong.append(disagreement(opening, true[:index] + true[index + 1 :]))
     closures = [truth.closures for truth in truths]
+    others = [*closures[1:], closures[0]]
     return {
         "correlation": float(np.mean(correlations)),
         "least_correlation": float(np.min(correlations)),
         "lag_frames": best_lag(np.mean(lagged, axis=0)),
         "wrong_correlation": float(np.mean(wrong)),
-        "closed": _closed(openings, closures),
-        "closed_by_chance": _closed(openings, [*closures[1:], closures[0]]),
+        "closed": share_shut(openings, closures) or 0.0,
+        "closed_by_chance": share_shut(openings, others) or 0.0,
     }
-
-
-def _closed(
-    openings: Sequence[Curve], closures: Sequence[Float[np.ndarray, "k 2"]]
-) -> float:
-    """Return the share of closures in which lips are shut."""
-    # a closure counts in the clip it belongs to
-    pairs = zip(openings, closures, strict=True)
-    is_shut = np.concatenate([shut_closures(*pair) for pair in pairs])
-    return float(is_shut.mean()) if is_shut.size else 0.0
 
 
 def measure_motion(

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, cast
 
 import numpy as np
 import tyro
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.features.registry import load_features
@@ -31,7 +31,9 @@ from train.data.records import (
     clip_labels,
     feature_at,
     features_needed,
+    shift_closures,
 )
+from train.data.truth import read_closures, truth_path
 from train.prepare.motion.stretches import (
     Reading,
     Stretch,
@@ -120,7 +122,10 @@ class MotionRecipe(FaceRecipe):
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
-        return clip.video, clip.sound
+        truth = truth_path(clip.video)
+        # a truth file that appears later changes the record
+        known = (truth,) if truth.is_file() else ()
+        return clip.video, clip.sound, *known
 
     def extractor(self) -> "MotionClipExtractor":
         return MotionClipExtractor(self)
@@ -178,6 +183,7 @@ class MotionClipExtractor(ClipExtractor):
             loudness(audio.stream(), frames),
             first,
             clip_labels(clip.emotion, clip.level),
+            closures=_closures(clip, audio, first),
         )
         _require_finite(record)
         seconds = self._describe(record, stretches)
@@ -255,6 +261,18 @@ class MotionClipExtractor(ClipExtractor):
         # the whole sound is encoded, since its maximum sets the log-mel's floor
         features = self._features.encode(audio.stream, features_needed(stop))
         return features[feature_at(start) :].astype(np.float16)
+
+
+def _closures(
+    clip: Clip, audio: Audio, first: int
+) -> Float32[np.ndarray, "k 2"] | None:
+    """Return the closures of p, b and m in frames from the record's first one; None
+    where they are unknown."""
+    seconds = read_closures(clip.video)
+    if seconds is None:
+        return None
+    # frames are counted from the sound's start
+    return shift_closures((seconds - audio.start) * MOTION_FPS, first)
 
 
 def _require_finite(record: ClipRecord) -> None:

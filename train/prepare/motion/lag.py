@@ -11,6 +11,7 @@ from train.data.records import (
     feature_at,
     features_needed,
     sample_at,
+    shift_closures,
 )
 from train.prepare.quality.lips import LIP_RATE
 
@@ -41,6 +42,8 @@ def shift_record(record: ClipRecord, lag: int) -> ClipRecord:
         start=record.start + late,
         sound=sound,
         landmarks=None if landmarks is None else landmarks[first : first + count],
+        # the lips' closures move with them
+        closures=shift_closures(record.closures, first),
     )
 
 

@@ -14,6 +14,7 @@ from train.data.records import (
     features_needed,
     sample_at,
     samples_needed,
+    shift_closures,
     window_count,
 )
 from train.data.shards import SPLITS, Split, SplitSize
@@ -92,7 +93,14 @@ def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
         start=record.start + piece.start,
         sound=_part(record.sound, samples),
         landmarks=_part(record.landmarks, frames),
+        closures=_closures(record, piece),
     )
+
+
+def _closures(record: ClipRecord, piece: Piece) -> np.ndarray | None:
+    """Return the closures that begin within a piece."""
+    closures = shift_closures(record.closures, piece.start)
+    return None if closures is None else closures[closures[:, 0] < piece.frames]
 
 
 def _part(array: np.ndarray | None, part: slice) -> np.ndarray | None:

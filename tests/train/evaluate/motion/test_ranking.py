@@ -118,6 +118,37 @@ def test_blinks_are_counted_a_minute():
     assert resting["blinks_a_minute"] == 0
 
 
+def with_closure(record: ClipRecord, frame: np.integer) -> ClipRecord:
+    """The clip with one closure, of half a frame."""
+    return replace(record, closures=np.array([[frame, frame + 0.5]], np.float32))
+
+
+def test_lips_are_shut_where_p_b_and_m_shut_them():
+    records = make_clips()
+    # these clips' lips open with the loudness
+    known = [with_closure(record, np.argmin(record.envelope)) for record in records]
+    wide = [with_closure(record, np.argmax(record.envelope)) for record in records]
+    scale = scale_of(records)
+
+    def measure(records: list[ClipRecord], *, still: bool = False) -> Measures:
+        clips = hold_out(records, TINY, LIP, "fused")
+        motions = [
+            freeze(clip.truth[0], clip) if still else clip.truth for clip in clips
+        ]
+        return compare([motion[None] for motion in motions], clips, scale)
+
+    assert measure(known)["closures"] == 1
+    assert measure(wide)["closures"] == 0
+    # a clip by itself has no other
+    assert measure(known)["closures_by_chance"] is not None
+    assert measure(known[:1])["closures_by_chance"] is None
+    # lips that never move are never shut
+    assert measure(known, still=True)["closures"] == 0
+    # some clips may be without a truth file
+    assert measure([known[0], *records[1:]])["closures"] == 1
+    assert measure(records)["closures"] is None
+
+
 def test_eyes_that_rest_have_no_axis():
     still = [
         replace(clip, motion=np.zeros((clip.frames, MOTION_WIDTH), np.float32))

@@ -15,7 +15,11 @@ def record_of(lag: int) -> ClipRecord:
     frames = np.arange(FRAMES, dtype=np.float32)
     features = np.arange(features_needed(FRAMES), dtype=np.float16)
     motion = np.repeat(frames[:, None] - lag, 70, axis=1)
-    return ClipRecord("a", "a", motion, features[:, None], frames, start=30)
+    # lips that the sound shuts at frame 60
+    closures = np.float32([[60 + lag, 63 + lag]])
+    return ClipRecord(
+        "a", "a", motion, features[:, None], frames, start=30, closures=closures
+    )
 
 
 @pytest.mark.parametrize("lag", [-7, -6, -5, 0, 5, 6, 7, 18])
@@ -25,6 +29,8 @@ def test_a_record_is_in_time_without_its_lag(lag):
     assert np.array_equal(record.motion[:, 0], record.envelope)
     # little is lost at the ends
     assert record.frames == len(record.envelope) >= FRAMES - abs(lag) - 3
+    shut = int(record.closures[0, 0])
+    assert record.envelope[shut] == 60
     # features begin there
     assert record.start % 3 == 0
 

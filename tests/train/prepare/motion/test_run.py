@@ -22,6 +22,7 @@ from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_me
 from train.data.clips import Clip
 from train.data.dataset import open_dataset
 from train.data.records import ClipRecord
+from train.data.truth import truth_path
 from train.prepare.motion.extract import MotionClipExtractor, MotionRecipe
 from train.prepare.motion.run import Options, process
 from train.prepare.store import ClipStore
@@ -55,7 +56,8 @@ def mead(tmp_path_factory) -> Path:
     corrupt.write_bytes(corrupt.read_bytes()[:3000])
     write_mead_clip(root, "M003", "neutral", 1, "001", face=False)
     write_mead_clip(root, "W009", "angry", 2, "001", sound=False)
-    write_mead_clip(root, "W009", "happy", 3, "001", fps=25)
+    slow = write_mead_clip(root, "W009", "happy", 3, "001", fps=25)
+    np.savez(truth_path(slow), closures=[[0.5, 0.6]])
     write_mead_clip(root, "W011", "fear", 1, "001")
     write_mead_clip(root, "W011", "fear", 1, "001", angle="left_30")
     return root
@@ -126,6 +128,14 @@ def test_records_hold_motion_and_the_features_of_inference(
 def test_emotion_and_level_are_the_labels_of_a_record(dataset_path):
     records = records_of(dataset_path)
     assert records[SLOW].labels == {"emotion": "happy", "level": 3}
+
+
+def test_closures_of_a_truth_file_are_in_frames(dataset_path):
+    records = records_of(dataset_path)
+    # the record starts with the clip, at 30 frames a second
+    assert records[SLOW].start == 0
+    np.testing.assert_allclose(records[SLOW].closures, [[15, 18]], atol=1e-4)
+    assert records[PLAIN[0]].closures is None
 
 
 def test_statistics_are_those_of_two_passes_over_the_train_split(dataset_path):

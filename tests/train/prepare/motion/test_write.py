@@ -29,6 +29,7 @@ def test_the_features_of_a_piece_cover_its_frames():
     assert part.labels == record.labels
     assert part.sound is None
     assert part.landmarks is None
+    assert part.closures is None
 
 
 def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
@@ -40,6 +41,14 @@ def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
     # 1600 samples last as long as 3 frames; 32 frames need 17066.7 samples
     np.testing.assert_array_equal(part.sound, samples[1600 : 1600 + 17_067])
     np.testing.assert_array_equal(part.landmarks, points[3:35])
+
+
+def test_the_closures_of_a_piece_begin_within_it():
+    closures = np.float32([[0, 2], [2, 4.5], [20, 22], [34.5, 40], [36, 40]])
+    record = replace(record_of("a.mp4", 60), closures=closures)
+    part = cut_record(record, PIECE)
+    # the piece starts at frame 3 and ends before 35
+    assert part.closures.tolist() == [[-1, 1.5], [17, 19], [31.5, 37]]
 
 
 def test_moments_keep_small_deviations_on_large_means():
