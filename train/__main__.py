@@ -48,7 +48,10 @@ def run(options: Any) -> int:
     console = Console(quiet=jax.process_index() != 0)
     stage = options.open_stage(console)
     run_options = RunOptions(
-        options.run.work_dir, options.run.resume, device.peak_tflops
+        options.run.work_dir,
+        options.run.resume,
+        device.peak_tflops,
+        options.run.wandb,
     )
     number = train(stage, run_options, console)
     if number and jax.process_count() > 1:

@@ -37,12 +37,10 @@ from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
 from jaxportrait.whole import reserve
-from train.diffusion.step import ENCODER
+from train.diffusion.step import DIFFUSION, ENCODER
 from train.engine.checkpoints import FOLDER, Checkpoints, Rank
 
 MelBins = Annotated[int, Range(1, 1024)]
-DIFFUSION = "diffusion"
-"""Name of the driver of a trained denoiser."""
 LEAST_DEVIATION = 1e-6
 """Deviation, in a checkpoint, of a value that never changed in training."""
 SUMMARY = """Write one checkpoint of the networks that a run has trained and the parts

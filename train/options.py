@@ -1,16 +1,17 @@
 """Options of `python -m train`: a command line for each stage."""
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
+from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.console.options import parse_options
-from jaxportrait.ranges import Count, Natural, Positive, check_ranges
+from jaxportrait.ranges import Count, Natural, OptionError, Positive, check_ranges
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.stage import open_diffusion
 from train.engine.config import StageConfig, find_config, load_config
@@ -22,6 +23,10 @@ from train.renderer.stage import open_renderer
 from train.stitching.config import StitchingTrainConfig
 from train.stitching.stage import open_stitching
 
+if TYPE_CHECKING:
+    from train.engine.studio import Studio
+
+FILMED_CLIPS = 2
 NO_PREFIX = tyro.conf.arg(name="")
 """`--seed` at the command line, not `--training.seed`; the names of nested tables stay
 before their options, as in `--losses.focus`."""
@@ -57,10 +62,44 @@ class RunFolder:
       resume: `auto` continues from the run folder's last checkpoint, `never` refuses a
         folder that is not empty, a number returns to that step, whose later checkpoints
         are deleted when the run saves its next one.
+      wandb: project of Weights & Biases that the run is written to, beside TensorBoard
+        and `metrics.jsonl`; needs the package wandb.
     """
 
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     resume: Annotated[str, tyro.conf.arg(metavar="auto|never|STEP")] = "auto"
+    wandb: Annotated[str | None, tyro.conf.arg(metavar="PROJECT")] = None
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """Films of held-out clips in TensorBoard, beside the pictures of --plot-every.
+
+    Attributes:
+      portrait: picture of a face that moves as the clips' true motion and as the motion
+        sampled of their sound, by the renderer of --checkpoint; none by default.
+      clips: number of clips.
+    """
+
+    portrait: Annotated[Path | None, tyro.conf.arg(metavar="PICTURE")] = None
+    clips: Count = FILMED_CLIPS
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.portrait is None and self.clips != FILMED_CLIPS:
+            raise OptionError(
+                "--films.clips counts films, and --films.portrait, which makes them, is missing: pass a "
+                "picture, or leave the number out"
+            )
+
+    def open(self, checkpoint: Path | None) -> "Studio | None":
+        """Open the portrait and its renderer; None where no films are wanted."""
+        if self.portrait is None or checkpoint is None:
+            return None
+        # Only runs with films load it.
+        from train.engine.studio import Studio
+
+        return Studio(open_checkpoint(checkpoint), self.portrait, self.clips)
 
 
 @dataclass(frozen=True)
@@ -112,13 +151,15 @@ class FlowOptions(Options):
 
     stage: Literal["flow"] = "flow"
     training: Annotated[FlowConfig, NO_PREFIX] = field(default_factory=FlowConfig)
+    films: FilmOptions = field(default_factory=FilmOptions)
 
     def open_stage(self, console: Console) -> Stage:
         """Open the stage, with notes to `console`."""
         paths = self.input
-        return open_flow(
+        stage = open_flow(
             self.training, paths.dataset_path, paths.checkpoint, paths.init, console
         )
+        return replace(stage, studio=self.films.open(paths.checkpoint))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,13 +215,15 @@ class DiffusionOptions(Options):
     training: Annotated[DiffusionConfig, NO_PREFIX] = field(
         default_factory=DiffusionConfig
     )
+    films: FilmOptions = field(default_factory=FilmOptions)
 
     def open_stage(self, console: Console) -> Stage:
         """Open the stage; it has no notes."""
         paths = self.input
-        return open_diffusion(
+        stage = open_diffusion(
             self.training, paths.dataset_path, paths.checkpoint, paths.init
         )
+        return replace(stage, studio=self.films.open(paths.checkpoint))
 
 
 # A stage's command line, and the options that its TOML file may hold.

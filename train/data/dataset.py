@@ -135,6 +135,12 @@ class Dataset(ClipShards[ClipRecord]):
             require_shape(record.clip, name, getattr(record, name), shape)
         return record
 
+    @property
+    def shown_split(self) -> Split:
+        """Split whose clips are shown: those held out, if there are any."""
+        # A data set of one clip may hold none out.
+        return "validation" if self.sizes["validation"].clips else "train"
+
     def statistics(self, motion_space: str) -> MotionStatistics:
         """Return mean and deviation of a motion space's columns, in float32.
 

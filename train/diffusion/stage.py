@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import nnx
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
+from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.models.hubert import HubertConfig
 from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
 from jaxportrait.models.parts import build
@@ -25,20 +26,24 @@ from train.data.dataset import (
 )
 from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
 from train.diffusion.data import PairCrop, batches, pair_inputs, validation_batches
-from train.diffusion.sample import plot_clip
+from train.diffusion.sample import plot_clips
 from train.diffusion.step import (
     DENOISER,
+    DIFFUSION,
     ENCODER,
     StepConfig,
     train_step,
     validation_loss,
 )
 from train.engine.config import ConfigError, as_json
-from train.engine.initial import by_path, initial_weights
+from train.engine.initial import by_path, driver_guidance, initial_weights
 from train.engine.keys import Purpose, root_key
 from train.engine.program import HostBatch, Program
 from train.engine.stage import Batches, Description, Plot, Scores, no_scores
 from train.engine.state import Params, parameters_of
+
+if TYPE_CHECKING:
+    from train.engine.studio import Studio
 
 Weights = dict[str, np.ndarray]
 
@@ -55,6 +60,8 @@ class DiffusionStage:
       run: identity of the run.
       initial: weights to start from, by dotted path; the others are drawn.
       frozen: weights of an encoder that does not learn, by dotted path.
+      guidance: scale of classifier-free guidance of what is sampled, as in inference.
+      studio: makes films of sampled motion; None where none are wanted.
     """
 
     step: StepConfig
@@ -64,6 +71,8 @@ class DiffusionStage:
     run: Description
     initial: Weights
     frozen: Weights
+    guidance: float = DiffusionDriverConfig.cfg_scale
+    studio: "Studio | None" = None
 
     @property
     def config(self) -> DiffusionConfig:
@@ -98,7 +107,15 @@ class DiffusionStage:
         return no_scores
 
     def plot(self, mesh: Mesh) -> Plot:
-        return plot_clip(self.step, self.space, self.statistics, self.dataset, mesh)
+        return plot_clips(
+            self.step,
+            self.space,
+            self.statistics,
+            self.dataset,
+            self.guidance,
+            mesh,
+            self.studio,
+        )
 
     def describe(self, batch: HostBatch) -> str:
         names = clip_names(self.dataset, batch["clip"])
@@ -192,7 +209,14 @@ def open_diffusion(
     initial = {part: leaves for part, leaves in weights.items() if part in parts}
     run = describe_run(step, space, statistics, dataset, rest)
     return DiffusionStage(
-        step, space, statistics, dataset, run, by_path(initial), by_path(frozen)
+        step,
+        space,
+        statistics,
+        dataset,
+        run,
+        by_path(initial),
+        by_path(frozen),
+        driver_guidance(rest, DIFFUSION, DiffusionDriverConfig),
     )
 
 

@@ -32,6 +32,8 @@ from train.engine.state import (
     update,
 )
 
+DIFFUSION = "diffusion"
+"""Name of the driver of a trained denoiser."""
 DENOISER = "motion_diffusion"
 ENCODER = "hubert"
 GOLDEN_RATIO = 0.618034

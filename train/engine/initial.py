@@ -1,4 +1,5 @@
-"""Weights that a run starts from in place of fresh ones: `--init`."""
+"""Parts of checkpoints that a run starts from: weights in place of fresh ones (`--init`)
+and the guidance of a driver."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.flow import FlowDriverConfig
 from train.engine.config import ConfigError
 
 
@@ -48,3 +51,21 @@ def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndar
         for part, weights in leaves.items()
         for name, leaf in weights.items()
     }
+
+
+def driver_guidance(
+    checkpoint: Checkpoint,
+    name: str,
+    kind: type[FlowDriverConfig] | type[DiffusionDriverConfig],
+) -> float:
+    """Return the guidance of a checkpoint's driver, which `train.export` keeps, or else
+    the default of its kind.
+
+    Args:
+      checkpoint: checkpoint of the parts that are not trained.
+      name: name of the driver.
+      kind: config of the drivers that the run makes.
+    """
+    entry = checkpoint.drivers.get(name)
+    config = None if entry is None else entry.config
+    return config.cfg_scale if isinstance(config, kind) else kind.cfg_scale

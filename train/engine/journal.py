@@ -1,13 +1,11 @@
-"""The journal of a run: scalars for TensorBoard and as JSON, pictures, and a console
-line with the time left."""
+"""The journal of a run: scalars, pictures and films, and a console line with the time
+left."""
 
-import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -15,16 +13,11 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
 
-from jaxportrait.whole import write_whole
+from train.engine.writers import Film, Writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FOLDER = "tensorboard"
-LINES = "metrics.jsonl"
-"""File of the same scalars, a line of JSON for each time that they are written."""
-FLUSH_SECONDS = 1
-"""Values are on disk after so long, and outlive a run that is killed."""
 PEAK_SIDE = {"cpu": 1024}
 PEAK_SIDE_ELSEWHERE = 8192
 PEAK_REPEATS = 5
@@ -32,44 +25,30 @@ BYTES_PER_GIB = 2**30
 
 
 class Journal:
-    """Scalars and pictures of a run, written only by its first process.
-
-    The lines of `metrics.jsonl` from before an interruption stay, up to `first_step`.
+    """Scalars, pictures and films of a run.
 
     Args:
-      work_dir: the run folder.
+      writers: places that they are written to; none in all processes but the first.
       console: receives the lines.
       samples: number of samples of an update, over all devices.
       flops: FLOP of one device in an update.
       peak: FLOP a second that one device reaches at most.
-      first_step: first step that will be written; TensorBoard hides later steps that
-        the run wrote before it was interrupted.
     """
 
     def __init__(
         self,
-        work_dir: Path,
+        writers: Sequence[Writer],
         console: Console,
         *,
         samples: int,
         flops: float,
         peak: float,
-        first_step: int = 1,
     ):
         self._console = console
         self._samples = samples
         self._flops = flops
         self._peak = peak
-        self._writer = None
-        self._lines = None
-        if jax.process_index() == 0:
-            # Only the first process needs it.
-            from tensorboardX import SummaryWriter
-
-            self._writer = SummaryWriter(
-                str(work_dir / FOLDER), purge_step=first_step, flush_secs=FLUSH_SECONDS
-            )
-            self._lines = _continue_lines(work_dir / LINES, first_step)
+        self._writers = writers
         self._begin()
 
     @contextmanager
@@ -121,23 +100,23 @@ class Journal:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def _write(self, step: int, scalars: Mapping[str, float]) -> None:
-        if self._writer is None or self._lines is None:
-            return
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-        self._lines.write(json.dumps({"step": step, **scalars}) + "\n")
+        for writer in self._writers:
+            writer.scalars(scalars, step)
 
-    def image(self, name: str, pixels: UInt8[np.ndarray, "h w 3"], step: int) -> None:
-        """Write an RGB picture."""
-        if self._writer is not None:
-            self._writer.add_image(name, pixels, step, dataformats="HWC")
+    def show(
+        self, name: str, picture: UInt8[np.ndarray, "h w 3"] | Film, step: int
+    ) -> None:
+        """Write an RGB picture or a film."""
+        for writer in self._writers:
+            if isinstance(picture, Film):
+                writer.film(name, picture, step)
+            else:
+                writer.picture(name, picture, step)
 
     def close(self) -> None:
         """Write everything to disk."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._lines is not None:
-            self._lines.close()
+        for writer in self._writers:
+            writer.close()
 
     def _begin(self) -> None:
         self._start = time.perf_counter()
@@ -159,21 +138,6 @@ class Journal:
             highlight=False,
             soft_wrap=True,
         )
-
-
-def _continue_lines(path: Path, first_step: int) -> TextIO:
-    """Open a file of lines, without those of `first_step` and later."""
-    earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    lines = []
-    for line in earlier:
-        # A run that was killed may leave half a line.
-        with suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["step"] < first_step:
-                lines.append(line + "\n")
-    with write_whole(path) as partial:
-        partial.write_text("".join(lines), encoding="utf-8")
-    # Each line is on disk when it is complete.
-    return path.open("a", encoding="utf-8", buffering=1)
 
 
 def device_memory() -> int:

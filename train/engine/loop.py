@@ -156,7 +156,7 @@ class Reports:
                 frozen = self._program.frozen
                 pictures = self._plot(frozen, state.average, self._held_out)
                 for name, picture in pictures.items():
-                    self._journal.image(name, picture, step)
+                    self._journal.show(name, picture, step)
 
     def save(
         self, state: TrainState, metrics: Mapping[str, float] | None = None

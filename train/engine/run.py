@@ -20,6 +20,13 @@ from train.engine.mesh import check_batch, make_mesh
 from train.engine.program import MeshProgram
 from train.engine.stage import Batches, Description, Stage
 from train.engine.state import TrainState
+from train.engine.writers import (
+    JsonLines,
+    TensorBoard,
+    WeightsAndBiases,
+    Writer,
+    check_wandb,
+)
 
 FLOP_PER_TFLOP = 1e12
 
@@ -31,6 +38,7 @@ class RunOptions:
     work_dir: Path
     resume: str = "auto"
     peak_tflops: float | None = None
+    wandb: str | None = None
 
 
 def train(stage: Stage, options: RunOptions, console: Console) -> int:
@@ -49,6 +57,8 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         mesh = make_mesh(config.fsdp)
         check_batch(config.batch_size, config.microbatches, mesh)
         check_folder(options.resume, options.work_dir)
+        if options.wandb is not None:
+            check_wandb()
         # Of several processes, the first holds the folder for all.
         if jax.process_index() == 0:
             stack.enter_context(hold_folder(options.work_dir))
@@ -72,9 +82,8 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
             program, root_key(config.seed, Purpose.UPDATES), config.batch_size
         )
         journal = Journal(
-            options.work_dir,
+            open_writers(options, stage.run, step + 1),
             console,
-            first_step=step + 1,
             samples=config.batch_size,
             flops=update.flops(config.microbatches),
             peak=peak_flops(options.peak_tflops, config.dtype),
@@ -100,6 +109,23 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
             reports.save(state)
         checkpoints.wait()
     return interruption.received if step < loop.steps else 0
+
+
+def open_writers(
+    options: RunOptions, run: Description, first_step: int
+) -> list[Writer]:
+    """Open the places that the run is written to, from `first_step` on; only the first
+    process writes."""
+    if jax.process_index():
+        return []
+    work_dir = options.work_dir
+    writers: list[Writer] = [
+        TensorBoard(work_dir, first_step),
+        JsonLines(work_dir, first_step),
+    ]
+    if options.wandb is not None:
+        writers.append(WeightsAndBiases(work_dir, options.wandb, run))
+    return writers
 
 
 def states_to_come(loop: LoopConfig, step: int, saved: list[int]) -> int:

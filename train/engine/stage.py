@@ -12,6 +12,7 @@ from train.data.batches import Rows
 from train.engine.config import StageConfig
 from train.engine.program import Frozen, HostBatch, Program
 from train.engine.state import Params
+from train.engine.writers import Film
 
 Description = Mapping[str, Any]
 """Identity of a run as JSON keeps it: `stage`, `config`, `dataset`, and what
@@ -22,8 +23,8 @@ identities.
 """
 HeldOut = Sequence[Mapping[str, Array]]
 """Batches of the validation split, on the mesh."""
-Pictures = Mapping[str, UInt8[np.ndarray, "h w 3"]]
-"""RGB pictures by name."""
+Pictures = Mapping[str, UInt8[np.ndarray, "h w 3"] | Film]
+"""RGB pictures and films by name."""
 Scores = Callable[[Frozen, Params], Mapping[str, float]]
 """(frozen, average) -> scores of the averaged networks' output on held-out clips.
 

@@ -1,8 +1,9 @@
-"""A picture of the motion that averaged weights make of a held-out clip's sound."""
+"""Pictures and films of the motion that averaged weights make of held-out clips'
+sound."""
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,9 @@ from train.engine.keys import Purpose, root_key
 from train.engine.stage import Pictures
 from train.engine.state import Params
 from train.flow.step import build
+
+if TYPE_CHECKING:
+    from train.engine.studio import Studio
 
 SAMPLED_FRAMES = 120
 PLOTTED_VALUES = 4
@@ -77,9 +81,7 @@ def plot_sample(
       dataset: data set of the clip.
       sample: `sample_average` of the weights to look at.
     """
-    # A data set of one clip may hold none out.
-    split = "validation" if dataset.sizes["validation"].clips else "train"
-    record = next(dataset.clips(split))
+    record = next(dataset.clips(dataset.shown_split))
     columns = list(MOTION_SPACES[space].columns)
     truth = record.motion[:SAMPLED_FRAMES, columns]
     statistics = dataset.statistics(space)
@@ -89,6 +91,38 @@ def plot_sample(
     names = [value_name(columns[index]) for index in liveliest]
     figure = plot_motion(truth[:, liveliest], motion[:, liveliest], names, MOTION_FPS)
     return {"motion": pixels(figure)}
+
+
+def film_samples(
+    transformer: FlowTransformerConfig,
+    space: str,
+    dataset: Dataset,
+    sample: Sampler,
+    studio: "Studio",
+) -> Pictures:
+    """Film held-out clips' motion, sampled from their sound, beside the truth.
+
+    Every process samples, and only the first one renders.
+
+    Args:
+      transformer: config of the network.
+      space: name of the motion space that it makes.
+      dataset: data set of the clips.
+      sample: `sample_average` of the weights to look at.
+      studio: the portrait that moves.
+    """
+    films = {}
+    motion_space = MOTION_SPACES[space]
+    for record in dataset.evenly_spaced(dataset.shown_split, studio.clips):
+        truth = record.motion[:SAMPLED_FRAMES, list(motion_space.columns)]
+        motion = sample_clip(
+            transformer, sample, record, len(truth), dataset.statistics(space)
+        )
+        if jax.process_index() == 0:
+            films[f"film/{record.clip}"] = studio.compare(
+                record.clip, truth, motion, motion_space, MOTION_FPS
+            )
+    return films
 
 
 def sample_clip(

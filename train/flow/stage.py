@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flax import nnx
@@ -19,7 +20,7 @@ from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Rows
 from train.data.dataset import Dataset, check_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
-from train.engine.initial import initial_weights
+from train.engine.initial import driver_guidance, initial_weights
 from train.engine.keys import Purpose, root_key
 from train.engine.program import Frozen, HostBatch, Program
 from train.engine.stage import (
@@ -33,9 +34,12 @@ from train.engine.stage import (
 from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig
 from train.flow.data import batches, describe, validation_batches, window_inputs
-from train.flow.sample import make_sampler, plot_sample
+from train.flow.sample import film_samples, make_sampler, plot_sample
 from train.flow.score import score_lips
 from train.flow.step import deaf_loss, train_step, validation_loss
+
+if TYPE_CHECKING:
+    from train.engine.studio import Studio
 
 PART = "flow_transformer"
 DEAF_LOSS = "validation_loss_without_sound"
@@ -55,6 +59,7 @@ class FlowStage:
       run: identity of the run.
       initial: weights to start from, by dotted path; the others are drawn.
       guidance: scale of classifier-free guidance of what is sampled, as in inference.
+      studio: makes films of sampled motion; None where none are wanted.
     """
 
     config: FlowConfig
@@ -63,6 +68,7 @@ class FlowStage:
     run: Description
     initial: dict[str, np.ndarray]
     guidance: float = FlowDriverConfig.cfg_scale
+    studio: "Studio | None" = None
 
     @property
     def program(self) -> Program:
@@ -98,7 +104,11 @@ class FlowStage:
 
         def plot(frozen: Frozen, average: Params, held_out: HeldOut) -> Pictures:
             by_average = partial(sample, average)
-            return plot_sample(self.transformer, self.space, self.dataset, by_average)
+            what = self.transformer, self.space, self.dataset, by_average
+            pictures = plot_sample(*what)
+            if self.studio is None:
+                return pictures
+            return {**pictures, **film_samples(*what, self.studio)}
 
         return plot
 
@@ -157,9 +167,8 @@ def open_flow(
     config = replace(config, motion_space=space)  # pyright: ignore[reportArgumentType]
     transformer = config.transformer.config(space, dataset.feature_width)
     run = describe_run(config, transformer, dataset, frozen)
-    stage = FlowStage(
-        config, transformer, dataset, run, initial={}, guidance=guidance_of(frozen)
-    )
+    guidance = driver_guidance(frozen, DRIVER, FlowDriverConfig)
+    stage = FlowStage(config, transformer, dataset, run, {}, guidance)
     if init is None:
         return stage
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
@@ -183,15 +192,6 @@ def statistics_distance(checkpoint: Checkpoint, statistics: MotionStatistics) ->
     deviation = np.where(np.asarray(statistics.std) > 0, statistics.std, 1)
     shift = np.asarray(other.mean) - statistics.mean
     return float(np.max(np.abs(shift) / deviation))
-
-
-def guidance_of(checkpoint: Checkpoint) -> float:
-    """Return the guidance of a checkpoint's flow driver, which `train.export` keeps, or
-    else the default."""
-    entry = checkpoint.drivers.get(DRIVER)
-    config = None if entry is None else entry.config
-    is_flow = isinstance(config, FlowDriverConfig)
-    return config.cfg_scale if is_flow else FlowDriverConfig.cfg_scale
 
 
 def describe_run(

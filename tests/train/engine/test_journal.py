@@ -4,16 +4,19 @@ import json
 import struct
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from train.engine.journal import FLUSH_SECONDS, FOLDER, Journal
+from train.engine.journal import Journal
+from train.engine.writers import FLUSH_SECONDS, FOLDER, Film, JsonLines, TensorBoard
 
 METRICS = {"loss": 0.5, "gradient_norm": 2.0, "learning_rate": 0.25}
 LENGTH = "<Q"
@@ -23,9 +26,14 @@ CHECKSUM = 4
 """Bytes of the event's checksum, which ends a record."""
 
 
+def open_journal(work_dir: Path, first_step: int = 1) -> Journal:
+    writers = [TensorBoard(work_dir, first_step), JsonLines(work_dir, first_step)]
+    return Journal(writers, Console(quiet=True), samples=1, flops=1.0, peak=1.0)
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path, Console(quiet=True), samples=1, flops=1.0, peak=1.0)
+    journal = open_journal(tmp_path)
     yield journal
     journal.close()
 
@@ -89,7 +97,7 @@ def test_scalars_are_on_disk_while_the_run_continues(journal: Journal, tmp_path:
 def test_a_picture_is_stored_without_loss(journal: Journal, tmp_path: Path):
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (5, 7, 3), np.uint8)
-    journal.image("grid", picture, 6)
+    journal.show("grid", picture, 6)
     values = wait_for(tmp_path, "grid", 6)
     value = values["grid", 6].image
     assert (value.height, value.width) == picture.shape[:2]
@@ -98,12 +106,28 @@ def test_a_picture_is_stored_without_loss(journal: Journal, tmp_path: Path):
     np.testing.assert_array_equal(decoded, picture)
 
 
+def test_a_film_plays_at_its_rate(journal: Journal, tmp_path: Path):
+    grey = np.linspace(0, 255, 30).astype(np.uint8)
+    # 30 pictures of 4 by 6 pixels
+    frames = np.broadcast_to(grey[:, None, None, None], (30, 4, 6, 3))
+    journal.show("clip", Film(frames, 15.0), 2)
+    value = wait_for(tmp_path, "clip", 2)["clip", 2].image
+    assert (value.height, value.width) == (4, 6)
+    with Image.open(BytesIO(value.encoded_image_string)) as film:
+        assert (film.format, film.n_frames) == ("GIF", 30)
+        milliseconds = 0
+        for index in range(30):
+            film.seek(index)
+            milliseconds += film.info["duration"]
+            assert np.all(np.abs(np.asarray(film.convert("L")) - int(grey[index])) <= 1)
+    # 30 pictures last two seconds
+    assert milliseconds == 2000
+
+
 def test_a_resumed_run_hides_the_steps_that_it_writes_again(tmp_path: Path):
     # The run is interrupted after step 4, and resumed from step 2.
     for first, steps in ((1, (1, 2, 3, 4)), (3, (3, 4))):
-        options = {"samples": 1, "flops": 1.0, "peak": 1.0}
-        console = Console(quiet=True)
-        journal = Journal(tmp_path, console, first_step=first, **options)
+        journal = open_journal(tmp_path, first)
         for step in steps:
             journal.report(step, {"loss": first})
         journal.close()
@@ -117,9 +141,7 @@ def test_half_a_line_of_a_run_that_was_killed_is_left_out(tmp_path: Path):
     # The second line ends in the middle of a name.
     earlier = '{"step": 1, "loss": 2.0}\n{"step": 2, "lo'
     (tmp_path / "metrics.jsonl").write_text(earlier)
-    options = {"samples": 1, "flops": 1.0, "peak": 1.0}
-    console = Console(quiet=True)
-    journal = Journal(tmp_path, console, first_step=3, **options)
+    journal = open_journal(tmp_path, 3)
     journal.report(3, {"loss": 1.0})
     journal.close()
     assert [row["step"] for row in rows_of(tmp_path)] == [1, 3]

@@ -147,6 +147,8 @@ def test_a_clip_that_rests_and_is_met_exactly_has_no_ratios(clips):
         "seam_ratio",
         "true_lip_lag_milliseconds",
         "lip_lag_milliseconds",
+        "closures",
+        "closures_by_chance",
         "blinks_a_minute",
         "embedding_sync",
         "wrong_audio_ratio",
