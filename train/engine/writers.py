@@ -136,20 +136,29 @@ class WeightsAndBiases:
       work_dir: the run folder; its own files are there, too.
       project: name of the project.
       config: options of the run.
+
+    Raises:
+      ConfigError: the service refuses the run.
     """
 
     def __init__(self, work_dir: Path, project: str, config: Mapping[str, Any]):
         import wandb  # pyright: ignore[reportMissingImports]
 
         self._wandb = wandb
-        self._run = wandb.init(
-            project=project,
-            name=work_dir.resolve().name,
-            id=_run_name(work_dir / WANDB_RUN),
-            dir=work_dir,
-            config=dict(config),
-            resume="allow",
-        )
+        try:
+            self._run = wandb.init(
+                project=project,
+                name=work_dir.resolve().name,
+                id=_run_name(work_dir / WANDB_RUN),
+                dir=work_dir,
+                config=dict(config),
+                resume="allow",
+            )
+        # No key, or no connection.
+        except wandb.Error as error:
+            raise ConfigError(
+                f"--wandb {project}: {error} (WANDB_MODE=offline writes to the run folder only)"
+            ) from error
         # Steps of its own must rise, and those of a resumed run begin again.
         self._run.define_metric("*", step_metric="step")
 

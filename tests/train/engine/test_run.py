@@ -11,6 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from jaxportrait.checkpoint import CheckpointError
 from tests.train.engine.toy import (
@@ -30,10 +31,12 @@ from train.engine.config import ConfigError, LoopConfig, apply
 from train.engine.loop import DivergenceError
 from train.engine.program import HostBatch
 from train.engine.run import (
+    RunOptions,
     check_folder,
     check_unchanged,
     resume_step,
     states_to_come,
+    train,
 )
 from train.engine.state import Params, TrainState, begin
 from train.flow.config import FlowConfig
@@ -189,6 +192,16 @@ def test_a_figure_becomes_a_picture():
     assert image.shape == (400, 800, 3)
     assert image.min() < 64
     assert image.max() == 255
+
+
+def test_wandb_is_refused_in_one_line_where_it_is_missing(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("train.engine.writers.find_spec", lambda name: None)
+    options = RunOptions(tmp_path / "run", wandb="portraits")
+    message = "--wandb needs the package wandb, which is not installed"
+    with pytest.raises(ConfigError, match=message):
+        train(toy_stage(), options, Console(quiet=True))
+    # nothing was begun
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_continues_from_the_step_that_resume_names(tmp_path: Path):
