@@ -35,10 +35,10 @@ from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
-from jaxportrait.ranges import Guidance, Natural, Range, check_ranges
+from jaxportrait.ranges import Guidance, OptionError, Range, check_ranges
 from jaxportrait.whole import reserve
 from train.diffusion.step import DIFFUSION, ENCODER
-from train.engine.checkpoints import FOLDER, Checkpoints, Rank
+from train.engine.checkpoints import FOLDER, RANKS, Checkpoints
 
 MelBins = Annotated[int, Range(1, 1024)]
 LEAST_DEVIATION = 1e-6
@@ -72,7 +72,7 @@ class Options:
     work_dir: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     output: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     weights: Literal["ema", "raw"] | None = None
-    step: Natural | Rank | None = None
+    step: Annotated[str | None, tyro.conf.arg(metavar="STEP|best|best-loss")] = None
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     log_mel: Annotated[MelBins | None, tyro.conf.arg(metavar="BINS")] = None
     cfg_scale: Guidance | None = None
@@ -81,6 +81,12 @@ class Options:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        # one line, where a union of types would fail in many
+        step = self.step
+        if step is not None and step not in RANKS and not step.isdecimal():
+            raise OptionError(
+                f"step is {step!r}: name a saved step by its number, or choose {' or '.join(RANKS)}"
+            )
 
 
 def main() -> None:
@@ -335,9 +341,7 @@ def by_part(weights: Leaves, parts: list[str]) -> dict[str, Leaves]:
     return dict(leaves)
 
 
-def choose_step(
-    checkpoints: Checkpoints, step: int | Rank | None, work_dir: Path
-) -> int:
+def choose_step(checkpoints: Checkpoints, step: str | None, work_dir: Path) -> int:
     """Return the step that a number or a rank names; None is the last.
 
     Raises:
@@ -349,7 +353,10 @@ def choose_step(
         )
     if step is None:
         return checkpoints.steps[-1]
-    return step if isinstance(step, int) else checkpoints.best(step)
+    for rank in RANKS:
+        if step == rank:
+            return checkpoints.best(rank)
+    return int(step)
 
 
 if __name__ == "__main__":

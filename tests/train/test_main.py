@@ -105,7 +105,7 @@ def test_a_run_or_step_that_is_missing_is_named(whole: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match="no run at"):
         export(Options(tmp_path / "nothing", tmp_path / "out"))
     with pytest.raises(CheckpointError, match="holds no checkpoint of step 7"):
-        export(Options(whole, tmp_path / "out", step=7))
+        export(Options(whole, tmp_path / "out", step="7"))
 
 
 def test_a_changed_option_is_an_error_of_one_line(world: World, whole: Path):
