@@ -93,9 +93,9 @@ def plot_clips(
         pictures: dict[str, UInt8[np.ndarray, "h w 3"] | Film] = {}
         for clip in shown:
             frames = len(clip.truth)
-            made = sample(average, *frozen, clip.windows, frames=frames)
+            values = sample(average, *frozen, clip.windows, frames=frames)
             # Values after the motion space are padding.
-            motion = np.asarray(denormalize(made[:, : step.width], statistics))
+            motion = np.asarray(denormalize(values[:, : step.width], statistics))
             if clip is shown[0]:
                 pictures["motion"] = plot_values(motion_space, clip.truth, motion)
             if studio is not None and jax.process_index() == 0:

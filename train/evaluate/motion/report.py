@@ -10,6 +10,7 @@ from rich.table import Table
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.whole import write_whole
 from train.evaluate.motion.sweep import HeldOut, Measures, Sampled, Scale, Setting
+from train.evaluate.motion.sync import CANDIDATES
 
 Rows = Sequence[tuple[Setting, Measures]]
 References = Mapping[str, Measures]
@@ -81,6 +82,24 @@ def _table(
         values = [_text(measures.get(name)) for name in names]
         table.add_row(reference, "", *values)
     return table
+
+
+def notes(references: References) -> list[str]:
+    """Return lines about the measures themselves: how far the embedding can be trusted,
+    and what is unknown."""
+    truth = references["truth"]
+    lines = []
+    accuracy = truth["embedding_sync"]
+    if accuracy is not None:
+        lines.append(
+            f"sync: of the held-out clips' true windows, the embedding finds the sound of {accuracy:.0%} among "
+            f"{CANDIDATES} (chance: {1 / CANDIDATES:.0%})"
+        )
+    if truth["closures"] is None:
+        lines.append(
+            "p, b, m: unknown, as no truth file beside the held-out videos names their closures"
+        )
+    return lines
 
 
 def content(

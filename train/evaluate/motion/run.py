@@ -37,6 +37,7 @@ from train.evaluate.motion.report import (
     References,
     Rows,
     content,
+    notes,
     plot_lips,
     plot_measures,
     tables,
@@ -173,6 +174,8 @@ def _report(
     plot_lips(options.output / "lips.png", *example, scale)
     for table in tables(rows, references):
         console.print(table)
+    for line in notes(references):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(
         f"{len(clips)} held-out clips, {frames} frames; figures and plots in {options.output}"
     )

@@ -124,8 +124,8 @@ class MotionRecipe(FaceRecipe):
     def files(self, clip: Clip) -> tuple[Path, ...]:
         truth = truth_path(clip.video)
         # a truth file that appears later changes the record
-        known = (truth,) if truth.is_file() else ()
-        return clip.video, clip.sound, *known
+        truths = [truth] if truth.is_file() else []
+        return clip.video, clip.sound, *truths
 
     def extractor(self) -> "MotionClipExtractor":
         return MotionClipExtractor(self)

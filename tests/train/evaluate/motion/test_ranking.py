@@ -126,7 +126,7 @@ def with_closure(record: ClipRecord, frame: np.integer) -> ClipRecord:
 def test_lips_are_shut_where_p_b_and_m_shut_them():
     records = make_clips()
     # these clips' lips open with the loudness
-    known = [with_closure(record, np.argmin(record.envelope)) for record in records]
+    closing = [with_closure(record, np.argmin(record.envelope)) for record in records]
     wide = [with_closure(record, np.argmax(record.envelope)) for record in records]
     scale = scale_of(records)
 
@@ -137,15 +137,15 @@ def test_lips_are_shut_where_p_b_and_m_shut_them():
         ]
         return compare([motion[None] for motion in motions], clips, scale)
 
-    assert measure(known)["closures"] == 1
+    assert measure(closing)["closures"] == 1
     assert measure(wide)["closures"] == 0
     # a clip by itself has no other
-    assert measure(known)["closures_by_chance"] is not None
-    assert measure(known[:1])["closures_by_chance"] is None
+    assert measure(closing)["closures_by_chance"] is not None
+    assert measure(closing[:1])["closures_by_chance"] is None
     # lips that never move are never shut
-    assert measure(known, still=True)["closures"] == 0
+    assert measure(closing, still=True)["closures"] == 0
     # some clips may be without a truth file
-    assert measure([known[0], *records[1:]])["closures"] == 1
+    assert measure([closing[0], *records[1:]])["closures"] == 1
     assert measure(records)["closures"] is None
 
 

@@ -16,6 +16,7 @@ from train.data.dataset import Dataset, network_identity, open_dataset
 from train.data.records import ClipRecord
 from train.data.shards import DatasetError, Split
 from train.evaluate.__main__ import main
+from train.evaluate.motion.report import notes
 from train.evaluate.motion.run import Options, evaluate
 from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece
@@ -101,9 +102,15 @@ def test_the_program_writes_table_figures_and_plots(
     out = capsys.readouterr().out
     assert "2 of 2 settings sampled: 2 steps, guidance 3" in out
     assert "2 held-out clips, 186 frames" in out
+    assert "p, b, m: unknown, as no truth file" in out
     assert "pose" not in out
     names = {path.name for path in output.iterdir()}
     assert names == {"evaluation.json", "measures.png", "lips.png"}
+
+
+def test_the_embeddings_own_accuracy_is_stated():
+    (line,) = notes({"truth": {"embedding_sync": 0.62, "closures": 0.9}})
+    assert "the embedding finds the sound of 62% among 16 (chance: 6%)" in line
 
 
 def test_a_wrong_folder_is_one_line_and_status_2(
