@@ -44,6 +44,10 @@ PROGRAMS = {
         "infer.edit:program",
         "change a picture's face by numbers, or over time",
     ),
+    "web": Program(
+        "infer.web.__main__:program",
+        "all of it on a page in the browser",
+    ),
     "convert": Program(
         "convert_weights.__main__:main",
         "published PyTorch weights -> checkpoint",

@@ -1,6 +1,7 @@
 """`Animator`: a picture and a voice in, frames of the picture speaking out."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -131,13 +132,7 @@ class Animator:
             checkpoint, dtype=dtype, batch_size=batch_size, devices=devices
         )
         if isinstance(driver, str):
-            precision = self.renderer.precision
-            driver = load_driver(
-                checkpoint,
-                driver,
-                dtype=jnp.dtype(precision.motion),
-                full_precision=precision.full,
-            )
+            driver = self._load_driver(checkpoint, driver)
         self.driver = driver
         self.detector = detector or open_detector(recorded=checkpoint.crop.detector)
         self.detector_models = detector_models
@@ -173,6 +168,21 @@ class Animator:
             detector_models=detector_models,
             driver=driver,
         )
+
+    def with_driver(self, checkpoint: Checkpoint, name: str) -> "Animator":
+        """Return an animator with another driver, which shares the renderer.
+
+        Args:
+          checkpoint: the open checkpoint that the renderer was loaded from.
+          name: a driver of it, as in `__init__`.
+
+        Raises:
+          CheckpointError: a part is missing or cannot be read.
+          ValueError: there is no such driver.
+        """
+        animator = copy(self)
+        animator.driver = self._load_driver(checkpoint, name)
+        return animator
 
     def __repr__(self) -> str:
         driver = type(self.driver).__name__
@@ -533,6 +543,16 @@ class Animator:
                 "sound needs a driver, and the animator was opened without one"
             )
         return self.driver
+
+    def _load_driver(self, checkpoint: Checkpoint, name: str) -> Driver:
+        """Load a driver that computes as precisely as the renderer."""
+        precision = self.renderer.precision
+        return load_driver(
+            checkpoint,
+            name,
+            dtype=jnp.dtype(precision.motion),
+            full_precision=precision.full,
+        )
 
     def _open_source(self, image: AnySource, retargeting: Retargeting) -> Subject:
         """Return a source that was prepared, or prepare it by its content."""

@@ -19,6 +19,7 @@ EXTRAS = {
     "matplotlib": "train",
     "onnxruntime": "insightface",
     "ray": "cluster",
+    "gradio": "web",
 }
 """Package -> extra of this project; others are in the project's own requirements."""
 OWN_PACKAGES = {"jaxportrait", "benchmarks", *PROGRAM_PACKAGES}

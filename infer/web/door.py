@@ -1,0 +1,89 @@
+"""The door of the server: what may come in, and where the page may look."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = "; ".join(
+    [
+        "default-src 'self' data: blob:",
+        # Gradio has scripts and styles within its page.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "connect-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    ]
+)
+"""Content security policy: browsers refuse requests to any other place."""
+MOST_BYTES = 2**20
+"""Bytes of a request that is no upload: values of sliders and names of files."""
+CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http", "/proxy=", "/file=http")
+"""Addresses under which Gradio would fetch others for the asker."""
+
+
+class BodyTooLargeError(Exception):
+    """Ends a request whose body is too long."""
+
+
+class Door:
+    """Adds the policy to every answer, and refuses long bodies and closed addresses.
+
+    Attributes:
+      app: the application behind it.
+      upload: address whose bodies have limits of their own.
+    """
+
+    def __init__(self, app: ASGIApp, upload: str):
+        self.app = app
+        self.upload = upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = with_policy(send)
+        path = scope["path"]
+        if path.startswith(CLOSED):
+            refusal = PlainTextResponse("nothing is fetched from elsewhere", 404)
+            await refusal(scope, receive, answer)
+            return
+        if path == self.upload:
+            await self.app(scope, receive, answer)
+            return
+        try:
+            await self.app(scope, bounded(receive), answer)
+        except BodyTooLargeError:
+            await PlainTextResponse("the request is too long", 413)(
+                scope, receive, answer
+            )
+
+
+def with_policy(send: Send) -> Send:
+    """Return `send` with the policy in the headers of the answer."""
+
+    async def send_with_policy(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Content-Security-Policy"] = POLICY
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+        await send(message)
+
+    return send_with_policy
+
+
+def bounded(receive: Receive) -> Receive:
+    """Return `receive` that raises a BodyTooLargeError for a long body."""
+    count = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > MOST_BYTES:
+            raise BodyTooLargeError
+        return message
+
+    return receive_bounded

@@ -1,0 +1,152 @@
+"""Files of the people on the page: accepted at the door, lent to jobs, then deleted."""
+
+import filecmp
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Self
+
+from infer.jobs import delete
+from infer.limits import Kind, UploadError
+from infer.uploads import SUFFIXES, Upload, Uploads, join
+from jaxportrait import demo
+
+KINDS: tuple[Kind, ...] = tuple(SUFFIXES)
+EXAMPLES: dict[Path, Kind] = {demo.PORTRAIT: "picture", demo.SENTENCE: "sound"}
+"""Examples of the page, which Gradio copies into its folder."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a job.
+
+    Attributes:
+      path: the file.
+      upload: the same as an upload, which the job deletes; None for an example.
+    """
+
+    path: Path
+    upload: Upload | None = None
+
+
+@dataclass
+class Shelf:
+    """Uploads that wait for their use.
+
+    A page keeps an upload while a person tries options on it, so that a job works on a
+    link of its own. Those that nobody has used for a while are deleted.
+
+    Attributes:
+      uploads: the private folder.
+      seconds: time after the last use at which an upload is deleted.
+      clock: returns seconds.
+    """
+
+    uploads: Uploads
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _files: dict[Path, Upload] = field(default_factory=dict)
+    _times: dict[Path, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def receive(self, file: BinaryIO, name: str) -> Upload:
+        """Store a file of any kind; see `Uploads.receive` for errors."""
+        upload = self.uploads.receive(file, name, KINDS)
+        self.add(upload)
+        return upload
+
+    def add(self, upload: Upload) -> None:
+        """Put an upload on the shelf, and delete the stale ones."""
+        self.sweep()
+        with self._lock:
+            self._files[upload.path] = upload
+            self._times[upload.path] = self.clock()
+
+    def lend(self, path: str | None, noun: str, kinds: Collection[Kind]) -> Input:
+        """Return a file for one job, which deletes it.
+
+        Args:
+          path: its place, as the page names it; nothing outside the shelf is found.
+          noun: the file in words, for messages.
+          kinds: kinds that are accepted.
+
+        Raises:
+          UploadError: there is none, or it is of another kind.
+        """
+        if not path:
+            raise UploadError(f"there is no {noun} yet: add one")
+        place = Path(path)
+        with self._lock:
+            upload = self._files.get(place)
+            if upload is not None:
+                self._times[place] = self.clock()
+                check_kind(upload.kind, noun, kinds)
+                return Input(*self._link(upload))
+        example = self._find_example(place)
+        if example is None:
+            raise UploadError(f"the {noun} is no longer kept: add it again")
+        check_kind(EXAMPLES[example], noun, kinds)
+        return Input(example)
+
+    def sweep(self) -> None:
+        """Delete the uploads that nobody has used for a while."""
+        oldest = self.clock() - self.seconds
+        with self._lock:
+            stale = [path for path, at in self._times.items() if at < oldest]
+            for path in stale:
+                self._files.pop(path).delete()
+                del self._times[path]
+
+    def _link(self, upload: Upload) -> tuple[Path, Upload]:
+        path = self.uploads.place(upload.path.suffix)
+        # Two names of one file: neither deletion harms the other.
+        os.link(upload.path, path)
+        return path, Upload(path, upload.kind, upload.name)
+
+    def _find_example(self, path: Path) -> Path | None:
+        """Return the example that Gradio has copied to a path within the folder."""
+        folder = self.uploads.folder.resolve()
+        if folder not in path.resolve().parents or not path.is_file():
+            return None
+        for example in EXAMPLES:
+            if filecmp.cmp(path, example, shallow=False):
+                return example
+        return None
+
+
+@dataclass
+class Loans:
+    """Files that are lent to one job; a context, which deletes them on an error.
+
+    Attributes:
+      shelf: the uploads.
+      uploads: the files, which the job deletes.
+    """
+
+    shelf: Shelf
+    uploads: list[Upload] = field(default_factory=list)
+
+    def lend(self, path: str | None, noun: str, *kinds: Kind) -> Path:
+        """Return a file for the job; see `Shelf.lend`."""
+        loan = self.shelf.lend(path, noun, kinds)
+        if loan.upload is not None:
+            self.uploads.append(loan.upload)
+        return loan.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            delete(self.uploads)
+
+
+def check_kind(kind: Kind, noun: str, kinds: Collection[Kind]) -> None:
+    """Raise an UploadError for a file of another kind."""
+    if kind not in kinds:
+        raise UploadError(
+            f"the {noun} is a {kind}, and must be a {join(kinds)}: use another file"
+        )
