@@ -1,37 +1,39 @@
 """The server of the page: Gradio's application behind a door of our own."""
 
-from collections.abc import AsyncIterator
+import asyncio
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from starlette.concurrency import run_in_threadpool
-from starlette.formparsers import MultiPartException, MultiPartParser
+from fastapi.responses import FileResponse, PlainTextResponse
 
-from infer.limits import TooLargeError, UploadError
 from infer.web.door import Door
 from infer.web.look import CSS, make_theme
 from infer.web.page import make_page
+from infer.web.receive import receive
 from infer.web.site import Site
 
 UPLOAD = "/gradio_api/upload"
-"""Where Gradio's components send files."""
+"""Address to which Gradio's components send files."""
 UPLOAD_PROGRESS = "/gradio_api/upload_progress"
-"""Where they ask for its progress."""
+"""Address at which they ask for the progress of that."""
 UPLOADED = 'data: {"msg": "done"}\n\n'
 """The only progress that there is: browsers show their own."""
-FORM_BYTES = 10_000
-"""Bytes of a form around its file, at most."""
 
 
 def make_app(site: Site) -> FastAPI:
     """Return the application of a site."""
+    # Where no event loop runs, Gradio opens several and closes none.
+    return asyncio.run(build_app(site))
+
+
+async def build_app(site: Site) -> FastAPI:
+    """Build the application within an event loop."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     # Before Gradio's own route: that keeps users' names, and knows no limits of pixels.
     @app.post(UPLOAD)
     async def upload(request: Request) -> Response:
-        return await receive(site, request)
+        return await receive(site.shelf, request)
 
     @app.get(UPLOAD_PROGRESS)
     async def progress() -> Response:
@@ -60,30 +62,3 @@ def make_app(site: Site) -> FastAPI:
         enable_monitoring=False,
         show_error=False,
     )
-
-
-async def receive(site: Site, request: Request) -> Response:
-    """Store a file that a component sends; return its place, as Gradio expects it."""
-    limits = site.uploads.limits
-
-    async def bounded() -> AsyncIterator[bytes]:
-        count = 0
-        async for piece in request.stream():
-            count += len(piece)
-            # The frame of the form is small beside its file.
-            limits.check_bytes(count - FORM_BYTES)
-            yield piece
-
-    try:
-        parser = MultiPartParser(request.headers, bounded(), max_files=1, max_fields=1)
-        form = await parser.parse()
-        file = form.get("files")
-        if file is None or isinstance(file, str):
-            raise UploadError("the form holds no file: send it as `files`")
-        name = file.filename or ""
-        stored = await run_in_threadpool(site.shelf.receive, file.file, name)
-    except TooLargeError as error:
-        return PlainTextResponse(str(error), 413)
-    except (UploadError, MultiPartException) as error:
-        return PlainTextResponse(str(error), 400)
-    return JSONResponse([str(stored.path)])

@@ -1,6 +1,6 @@
 """The door of the server: what may come in, and where the page may look."""
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,12 +52,17 @@ class Door:
         if path == self.upload:
             await self.app(scope, receive, answer)
             return
-        try:
-            await self.app(scope, bounded(receive), answer)
-        except BodyTooLargeError:
-            await PlainTextResponse("the request is too long", 413)(
-                scope, receive, answer
-            )
+        if stated_length(scope) > MOST_BYTES:
+            refusal = PlainTextResponse("the request is too long", 413)
+            await refusal(scope, receive, answer)
+            return
+        await self.app(scope, bounded(receive), answer)
+
+
+def stated_length(scope: Scope) -> int:
+    """Return the length of a body that its header states; 0 for none."""
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def with_policy(send: Send) -> Send:
@@ -75,7 +80,8 @@ def with_policy(send: Send) -> Send:
 
 
 def bounded(receive: Receive) -> Receive:
-    """Return `receive` that raises a BodyTooLargeError for a long body."""
+    """Return `receive` that raises a BodyTooLargeError for a body that is longer than
+    it may be, whatever its header states."""
     count = 0
 
     async def receive_bounded() -> Message:

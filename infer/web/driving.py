@@ -11,7 +11,7 @@ from infer.web.inputs import (
     video_input,
 )
 from infer.web.options import Data, Form
-from infer.web.tab import STRENGTHS, ClipTab
+from infer.web.tab import OF_VIDEOS, STRENGTHS, ClipTab
 from jaxportrait import demo
 from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.drivers.video import DrivingCrop
@@ -41,22 +41,9 @@ class DrivingTab(ClipTab):
         with gr.Accordion("Strength", open=False):
             self.motion.show(*STRENGTHS, "driving_multiplier")
         with gr.Accordion("Composition", open=False):
-            self.motion.show(
-                "composition",
-                "relative_motion",
-                "driving_option",
-                "normalize_lips",
-                "eye_retargeting",
-                "lip_retargeting",
-                "stitching",
-            )
+            self.motion.show_others(*OF_VIDEOS)
         with gr.Accordion("Face in the driving video", open=False):
-            self.crop.show(
-                "driving_crop",
-                "driving_crop_scale",
-                "driving_crop_vx_ratio",
-                "driving_crop_vy_ratio",
-            )
+            self.crop.show_others()
         with gr.Accordion("Face and video", open=False):
             self.clip.show("face", "output_fps", "max_size", "crf", "side_by_side")
 

@@ -6,7 +6,7 @@ from gradio.components import Component
 from infer.web.files import Loans
 from infer.web.inputs import show_examples, video_input, voice_input
 from infer.web.options import Data, Form
-from infer.web.tab import ClipTab
+from infer.web.tab import OF_VIDEOS, ClipTab
 from jaxportrait import demo
 from jaxportrait.animation import Sampling
 from jaxportrait.job import Request
@@ -32,16 +32,12 @@ class LipSyncTab(ClipTab):
             info="Otherwise only the mouth changes.",
         )
         with gr.Accordion("Motion from speech", open=False):
-            self.sampling.show("seed", "cfg_scale", "steps", "windows")
+            # The head of a video moves already.
+            self.sampling.show_others("natural_motion")
         with gr.Accordion("Strength", open=False):
             self.motion.show("lip_strength", "driving_multiplier")
         with gr.Accordion("Composition", open=False):
-            self.motion.show(
-                "normalize_lips",
-                "source_video_eye_retargeting",
-                "driving_smooth_observation_variance",
-                "stitching",
-            )
+            self.motion.show("normalize_lips", *OF_VIDEOS, "stitching")
         with gr.Accordion("Face and video", open=False):
             self.clip.show("face", "output_fps", "max_size", "crf", "side_by_side")
 

@@ -44,7 +44,7 @@ class WarmNetworks(Networks):
     """Networks of a page, which are loaded at their first use and then stay.
 
     Attributes:
-      models: what is loaded.
+      models: keeper of the loaded networks.
       name: name of the model.
     """
 

@@ -61,6 +61,16 @@ class Form(Generic[T]):
             for name in names:
                 self.components[name] = make_component(self.kind, name)
 
+    def show_others(self, *without: str) -> None:
+        """Place the fields that are not yet on the page.
+
+        Args:
+          without: fields that have no meaning here.
+        """
+        names = [item.name for item in fields(self.kind)]
+        hidden = {*self.components, *without}
+        self.show(*(name for name in names if name not in hidden))
+
     def values(self, data: Data) -> dict[str, Any]:
         """Return the values of all fields that are on the page."""
         values = {}
@@ -109,14 +119,14 @@ class Option:
 @cache
 def find_option(kind: type[Any], name: str) -> Option:
     """Return a field of a dataclass as an option of the page."""
-    found = {item.name: item for item in fields(kind)}
+    items = {item.name: item for item in fields(kind)}
     # Without the annotations of ranges.
     hint = get_type_hints(kind)[name]
     text = HELP.get(name, explanations(kind).get(name, ""))
     # A slider shows its range itself.
     text = RANGE_WORDS.sub(".", text)
     return Option(
-        default_of(found[name]),
+        default_of(items[name]),
         hint,
         label_of(name),
         as_labels(text),

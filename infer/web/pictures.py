@@ -10,7 +10,7 @@ from PIL import Image
 LONGEST = 512
 """Longest side in pixels of a frame that is shown while a clip is rendered."""
 QUALITY = 80
-"""Of JPEG, on Pillow's scale."""
+"""JPEG's quality, on Pillow's scale."""
 
 
 def encode_small(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -54,8 +54,10 @@ class Chooser:
 def make_chooser(models: Models) -> Chooser:
     """Place the choice of model and driver at the current place of the page."""
     first = models.find(models.names[0])
-    several = len(models.names) > 1
-    with gr.Row(elem_classes="chooser", visible=several or len(first.drivers) > 1):
+    has_drivers = len(first.drivers) > 1
+    # A choice of one is none.
+    is_shown = has_drivers or len(models.names) > 1
+    with gr.Row(elem_classes="chooser", visible=is_shown):
         model = gr.Dropdown(
             models.names,
             value=first.name,
@@ -68,7 +70,7 @@ def make_chooser(models: Models) -> Chooser:
             value=next(iter(first.drivers), None),
             label="Driver of speech",
             filterable=False,
-            visible=len(first.drivers) > 1,
+            visible=has_drivers,
             elem_id="driver",
         )
 

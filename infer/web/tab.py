@@ -23,6 +23,10 @@ STRENGTHS = (
     "head_smoothing",
 )
 """Options of motion that people change first."""
+OF_VIDEOS = ("source_video_eye_retargeting", "driving_smooth_observation_variance")
+"""Options of motion that only source videos have."""
+OF_OPENNESS = ("eye_retargeting", "lip_retargeting")
+"""Options of motion that only driving faces have."""
 
 
 class ClipTab(ABC):

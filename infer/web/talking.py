@@ -6,7 +6,7 @@ from gradio.components import Component
 from infer.web.files import Loans
 from infer.web.inputs import portrait_input, show_examples, voice_input
 from infer.web.options import Data, Form
-from infer.web.tab import STRENGTHS, ClipTab
+from infer.web.tab import OF_OPENNESS, OF_VIDEOS, STRENGTHS, ClipTab
 from jaxportrait import demo
 from jaxportrait.animation import Sampling
 from jaxportrait.job import Request
@@ -29,18 +29,12 @@ class TalkingTab(ClipTab):
         self.sampling = Form(Sampling)
         self.sampling.show("natural_motion")
         with gr.Accordion("Motion from speech", open=False):
-            self.sampling.show("seed", "cfg_scale", "steps", "windows")
+            self.sampling.show_others()
         with gr.Accordion("Strength", open=False):
             self.motion.show(*STRENGTHS, "driving_multiplier")
         with gr.Accordion("Composition", open=False):
-            self.motion.show(
-                "composition",
-                "region",
-                "relative_motion",
-                "normalize_lips",
-                "driving_option",
-                "stitching",
-            )
+            # A voice does not say how far eyes and lips open.
+            self.motion.show_others(*OF_VIDEOS, *OF_OPENNESS)
         with gr.Accordion("Face and video", open=False):
             self.clip.show("face", "output_fps", "max_size", "crf", "side_by_side")
 
