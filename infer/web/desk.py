@@ -125,6 +125,7 @@ class Desk:
             return make(watch)
 
         ticket.job_id = queue.submit(work, client=person, uploads=uploads)
+        self._forget_over()
         self._tickets[person, place] = ticket
         return ticket
 
@@ -133,6 +134,11 @@ class Desk:
         ticket = self._tickets.get((person, place))
         if ticket is not None and not self._is_over(ticket):
             ticket.cancel()
+
+    @property
+    def open_jobs(self) -> int:
+        """Jobs that wait or run."""
+        return sum(not self._is_over(ticket) for ticket in self._tickets.values())
 
     def result(self, job_id: str) -> Path | None:
         """Return the result of a job by its id; None where there is none, or no more."""
@@ -145,6 +151,12 @@ class Desk:
         """Cancel all jobs, and wait for the threads."""
         self.clips.close()
         self.pictures.close()
+
+    def _forget_over(self) -> None:
+        # Each keeps a picture.
+        for key, ticket in list(self._tickets.items()):
+            if self._is_over(ticket):
+                del self._tickets[key]
 
     def _is_over(self, ticket: Ticket) -> bool:
         try:

@@ -16,7 +16,7 @@ from infer.web.models import Model
 from infer.web.options import Data, Form
 from infer.web.panel import Update, error_page, make_panel
 from infer.web.pictures import LONGEST, data_address
-from infer.web.site import Chooser, Site, person_of
+from infer.web.site import RAW, Chooser, Site, person_of
 from jaxportrait import demo
 from jaxportrait.job import Notify
 from jaxportrait.job.edit import EditRequest, run_edit
@@ -125,7 +125,10 @@ class EditingTab:
             ticket = self._submit(
                 data, person_of(request), "preview", reduce_edit, ".jpg"
             )
-        except (ValueError, OSError, QueueFullError) as error:
+        except QueueFullError:
+            # The next number of a slider gets its turn.
+            return gr.skip()
+        except Exception as error:
             return error_page(explain(error))
         page = gr.skip()
         async for progress in ticket.watch():
@@ -171,19 +174,15 @@ class EditingTab:
             self.show_preview,
             inputs,
             self.preview,
-            show_progress="hidden",
             # While one is made, only the latest of further numbers counts.
             trigger_mode="always_last",
-            concurrency_limit=None,
-            api_visibility="private",
+            **RAW,
         )
         self.panel.start.click(
             self.run,
             inputs,
             self.panel.outputs,
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",
+            **RAW,
         )
         self.panel.cancel.click(
             self.cancel, show_progress="hidden", api_visibility="private"

@@ -3,7 +3,7 @@
 import filecmp
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -129,9 +129,13 @@ class Loans:
     shelf: Shelf
     uploads: list[Upload] = field(default_factory=list)
 
-    def lend(self, path: str | None, noun: str, *kinds: Kind) -> Path:
-        """Return a file for the job; see `Shelf.lend`."""
-        loan = self.shelf.lend(path, noun, kinds)
+    def lend(self, value: object, noun: str, *kinds: Kind) -> Path:
+        """Return a file for the job; see `Shelf.lend`.
+
+        Args:
+          value: value of a component, as browsers send it.
+        """
+        loan = self.shelf.lend(path_in(value), noun, kinds)
         if loan.upload is not None:
             self.uploads.append(loan.upload)
         return loan.path
@@ -142,6 +146,12 @@ class Loans:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             delete(self.uploads)
+
+
+def path_in(value: object) -> str | None:
+    """Return the path in the value of a component; None for an empty one."""
+    path = value.get("path") if isinstance(value, Mapping) else None
+    return path if isinstance(path, str) else None
 
 
 def check_kind(kind: Kind, noun: str, kinds: Collection[Kind]) -> None:

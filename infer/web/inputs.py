@@ -6,7 +6,6 @@ import gradio as gr
 from gradio.components import Component
 
 from infer.uploads import SUFFIXES
-from infer.web.site import pass_path
 
 PICTURE_HEIGHT = 300
 """Height in pixels of pictures that were added."""
@@ -14,54 +13,47 @@ PICTURE_HEIGHT = 300
 
 def portrait_input(key: str) -> Component:
     """Place the input of a portrait: a file or the webcam."""
-    return pass_path(
-        gr.Image(
-            label="Portrait",
-            type="filepath",
-            sources=["upload", "webcam"],
-            height=PICTURE_HEIGHT,
-            buttons=[],
-            elem_id=f"{key}-portrait",
-        )
+    return gr.Image(
+        label="Portrait",
+        type="filepath",
+        sources=["upload", "webcam"],
+        height=PICTURE_HEIGHT,
+        buttons=[],
+        elem_id=f"{key}-portrait",
     )
 
 
 def voice_input(key: str) -> Component:
     """Place the input of speech: a file or the microphone."""
-    return pass_path(
-        gr.Audio(
-            label="Speech",
-            type="filepath",
-            sources=["upload", "microphone"],
-            editable=False,
-            buttons=[],
-            elem_id=f"{key}-voice",
-        )
+    return gr.Audio(
+        label="Speech",
+        type="filepath",
+        sources=["upload", "microphone"],
+        editable=False,
+        buttons=[],
+        elem_id=f"{key}-voice",
     )
 
 
 def video_input(key: str, label: str) -> Component:
     """Place the input of a video: a file or the webcam."""
-    return pass_path(
-        gr.Video(
-            label=label,
-            sources=["upload", "webcam"],
-            height=PICTURE_HEIGHT,
-            buttons=[],
-            elem_id=f"{key}-video",
-        )
+    return gr.Video(
+        label=label,
+        sources=["upload", "webcam"],
+        height=PICTURE_HEIGHT,
+        buttons=[],
+        elem_id=f"{key}-video",
     )
 
 
 def motion_input(key: str) -> Component:
     """Place the input of a template: a file of motion."""
-    file = gr.File(
+    return gr.File(
         label="Template (.pkl of LivePortrait, or .safetensors)",
         file_types=list(SUFFIXES["motion"]),
         buttons=[],
         elem_id=f"{key}-template",
     )
-    return pass_path(file)
 
 
 def show_examples(component: Component, *paths: Path) -> None:

@@ -31,6 +31,7 @@ class LipSyncTab(ClipTab):
             label="Move the whole face",
             info="Otherwise only the mouth changes.",
         )
+        self.files.append(self.whole_face)
         with gr.Accordion("Motion from speech", open=False):
             # The head of a video moves already.
             self.sampling.show_others("natural_motion")

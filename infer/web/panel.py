@@ -59,7 +59,11 @@ class Panel:
         """
         try:
             ticket = submit()
-        except (ValueError, OSError, QueueFullError) as error:
+        except QueueFullError as error:
+            yield self.show_error(str(error))
+            return
+        except Exception as error:
+            # The log has a defect's traceback; a person gets a line.
             yield self.show_error(explain(error))
             return
         async for progress in ticket.watch():

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from infer.uploads import Uploads
 from infer.web.desk import Desk
@@ -85,17 +85,15 @@ def make_chooser(models: Models) -> Chooser:
     return Chooser(model, driver)
 
 
-def pass_path(component: Component) -> Component:
-    """Return an upload component that hands on the path of its file.
-
-    Gradio's own would decode and rewrite the file.
-    """
-
-    def path_of(payload: object) -> str | None:
-        return getattr(payload, "path", None)
-
-    component.preprocess = path_of  # pyright: ignore[reportAttributeAccessIssue]
-    return component
+RAW: dict[str, Any] = {
+    # The queue of jobs decides when a job runs, not Gradio's.
+    "concurrency_limit": None,
+    # Gradio would decode and rewrite files; the shelf and the dataclasses check values.
+    "preprocess": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""Options of Gradio for events that start jobs."""
 
 
 def person_of(request: gr.Request) -> str:

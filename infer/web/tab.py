@@ -10,7 +10,7 @@ from infer.web.desk import Ticket
 from infer.web.files import Loans
 from infer.web.options import Data, Form
 from infer.web.panel import Panel, Update, make_panel
-from infer.web.site import Chooser, Site, person_of
+from infer.web.site import RAW, Chooser, Site, person_of
 from jaxportrait.animation import Retargeting
 from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.job import Notify, Request, run_job
@@ -108,14 +108,11 @@ class ClipTab(ABC):
         inputs = {self.chooser.model, self.chooser.driver, *self.files}
         for form in self.forms:
             inputs.update(form.components.values())
-        # The queue of jobs decides when a job runs, not Gradio's.
         panel.start.click(
             self.run,
             inputs,
             panel.outputs,
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",
+            **RAW,
         )
         panel.cancel.click(
             self.cancel, show_progress="hidden", api_visibility="private"

@@ -1,13 +1,14 @@
 """The page in a real browser: upload, generate, play, cancel, errors, sliders."""
 
 import re
+import time
 
 import pytest
 
 from jaxportrait import demo
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import VideoWriter
-from tests.infer.web.conftest import PHONE, Look
+from tests.infer.web.conftest import DESKTOP, PHONE, Look
 
 TABS = {"Talk": "talking", "Drive": "driven", "Lip-sync": "synced", "Edit": "edited"}
 PLAYS = """() => {
@@ -27,10 +28,6 @@ def test_a_portrait_and_a_voice_become_a_clip_that_plays(look, short_voice, tmp_
     look.set_file("#talking-portrait", demo.PORTRAIT)
     look.set_file("#talking-voice", short_voice)
     look.page.click("#talking-start")
-    # The first frames are shown before the clip is complete.
-    look.page.wait_for_selector("#talking-status progress")
-    assert look.page.is_visible("#talking-cancel")
-    look.page.wait_for_selector("#talking-status img.result")
     assert "Download mp4" in finish(look, "talking")
     look.page.wait_for_function(PLAYS % "talking")
     assert not look.page.is_visible("#talking-cancel")
@@ -48,12 +45,30 @@ def test_the_bundled_examples_fill_the_inputs_and_a_job_is_cancelled(look):
     page.get_by_text("sentence.m4a").first.click()
     page.wait_for_selector("#talking-voice >> text=/0:05/")
     page.click("#talking-start")
+    # The first frames are shown before the clip is complete.
+    page.wait_for_selector("#talking-status progress")
     page.wait_for_selector("#talking-status img.result")
+    assert re.search(r"frame \d+ of 162, .*left", page.inner_text("#talking-status"))
     page.click("#talking-cancel")
     page.wait_for_selector("#talking-status >> text=Cancelled")
     assert page.is_enabled("#talking-start")
     # Nothing is left of it.
     assert page.locator("#talking-status a.download").count() == 0
+
+
+def test_a_person_who_goes_away_cancels_their_job(server, browser):
+    context = browser.new_context(viewport=DESKTOP)
+    look = Look(context.new_page(), server.address)
+    look.set_file("#talking-portrait", demo.PORTRAIT)
+    look.set_file("#talking-voice", demo.SENTENCE)
+    look.page.click("#talking-start")
+    look.page.wait_for_selector("#talking-status img.result")
+    assert server.site.desk.open_jobs == 1
+    context.close()
+    end = time.monotonic() + 20
+    while server.site.desk.open_jobs:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_errors_are_shown_in_words(look):
