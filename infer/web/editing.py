@@ -168,9 +168,9 @@ class EditingTab:
         sliders = list(self.edits.components.values())
         options = list(self.options.components.values())
         inputs = {self.chooser.model, self.portrait, *sliders, *options}
-        changes = [item.change for item in (self.portrait, *sliders, *options)]
+        watched: list[Any] = [self.portrait, *sliders, *options]
         gr.on(
-            changes,
+            [item.change for item in watched],
             self.show_preview,
             inputs,
             self.preview,

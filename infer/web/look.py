@@ -1,6 +1,6 @@
 """The look of the page: a theme of the system's fonts, and few rules of CSS."""
 
-import gradio as gr
+from gradio.themes import Base, Default
 
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 """Fonts of the reader's own system: no others are fetched."""
@@ -62,9 +62,9 @@ a.download:hover { background: var(--button-secondary-background-fill-hover); }
 """
 
 
-def make_theme() -> gr.themes.Base:
+def make_theme() -> Base:
     """Return the theme, which fetches nothing."""
-    return gr.themes.Default(
+    return Default(
         primary_hue="indigo",
         secondary_hue="indigo",
         neutral_hue="slate",

@@ -3,10 +3,12 @@
 Ranges, choices, defaults and explanations are read from those dataclasses.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
+from pathlib import Path
 from types import NoneType
 from typing import (
     Any,
@@ -23,7 +25,7 @@ from docstring_parser import parse
 from gradio.components import Component
 
 from infer.web.words import HELP, as_labels, label_of
-from jaxportrait.ranges import FieldRange, OptionError, Range, field_ranges
+from jaxportrait.ranges import FieldRange, OptionError, field_ranges
 
 T = TypeVar("T")
 Data = Mapping[Component, Any]
@@ -51,7 +53,7 @@ class Form(Generic[T]):
     """
 
     def __init__(self, kind: type[T]):
-        self.kind = kind
+        self.kind: type[Any] = kind
         self.components: dict[str, Component] = {}
 
     def show(self, *names: str) -> None:
@@ -62,14 +64,14 @@ class Form(Generic[T]):
                 self.components[name] = make_component(self.kind, name)
 
     def show_others(self, *without: str) -> None:
-        """Place the fields that are not yet on the page.
+        """Place the fields that are not yet on the page, but for files.
 
         Args:
           without: fields that have no meaning here.
         """
-        names = [item.name for item in fields(self.kind)]
         hidden = {*self.components, *without}
-        self.show(*(name for name in names if name not in hidden))
+        names = [item.name for item in fields(self.kind) if item.name not in hidden]
+        self.show(*(name for name in names if not find_option(self.kind, name).is_file))
 
     def values(self, data: Data) -> dict[str, Any]:
         """Return the values of all fields that are on the page."""
@@ -108,7 +110,15 @@ class Option:
     @property
     def choices(self) -> tuple[str, ...]:
         """Words among which a person chooses; empty for other options."""
-        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+        for hint in (self.hint, *get_args(self.hint)):
+            if get_origin(hint) is Literal:
+                return get_args(hint)
+        return ()
+
+    @property
+    def is_file(self) -> bool:
+        """True for a path, which no person on a page may choose."""
+        return Path in (self.hint, *get_args(self.hint))
 
     @property
     def is_switch(self) -> bool:
@@ -169,24 +179,26 @@ def make_component(kind: type[Any], name: str) -> Component:
         value = next(key for key in SWITCH if SWITCH[key] == option.default)
         return gr.Dropdown(list(SWITCH), value=value, filterable=False, **words)
     if option.choices:
-        return gr.Dropdown(
-            list(option.choices), value=option.default, filterable=False, **words
-        )
-    if option.allowed is None:
-        return gr.Checkbox(option.default, **words)
-    return make_number(option, words)
+        # None is a choice of its own.
+        automatic = [] if option.default else [BY_DEFAULT]
+        choices = [*automatic, *option.choices]
+        value = option.default or BY_DEFAULT
+        return gr.Dropdown(choices, value=value, filterable=False, **words)
+    if option.allowed is not None:
+        return make_number(option, words)
+    if option.hint is not bool:
+        raise TypeError(f"{name} is {option.hint}, which has no component")
+    return gr.Checkbox(option.default, **words)
 
 
 def make_number(option: Option, words: dict[str, Any]) -> Component:
     """Return a slider where the range is small, or else a field for typing."""
     assert option.allowed is not None
-    allowed = option.allowed.allowed
     whole = option.allowed.whole
-    if has_slider(option):
-        step = slider_step(allowed, whole)
-        return gr.Slider(
-            allowed.least, allowed.most, value=option.default, step=step, **words
-        )
+    ends = slider_ends(option)
+    if ends is not None:
+        step = 1 if whole else slider_step(*ends)
+        return gr.Slider(*ends, value=option.default, step=step, **words)
     if option.default is None:
         # Gradio's field for numbers makes 0 of an empty one.
         return gr.Textbox("", placeholder=BY_DEFAULT, max_lines=1, **words)
@@ -194,28 +206,26 @@ def make_number(option: Option, words: dict[str, Any]) -> Component:
     return gr.Number(option.default, precision=0 if whole else None, **words)
 
 
-def has_slider(option: Option) -> bool:
-    """Return whether a number has a slider: it has one value, and its range two ends
-    that are not far apart."""
+def slider_ends(option: Option) -> tuple[float, float] | None:
+    """Return the ends of a number's slider.
+
+    None for a field for typing: a number that may be empty, or whose range has no two
+    ends, or ends that are far apart.
+    """
     assert option.allowed is not None
     allowed = option.allowed.allowed
     if option.default is None or allowed.least is None or allowed.most is None:
-        return False
-    return allowed.most - allowed.least <= WIDEST_SLIDER
+        return None
+    if allowed.most - allowed.least > WIDEST_SLIDER:
+        return None
+    return allowed.least, allowed.most
 
 
-def slider_step(allowed: Range, whole: bool) -> float:
+def slider_step(least: float, most: float) -> float:
     """Return a step of 1, 2 or 5 times a power of ten."""
-    assert allowed.least is not None
-    assert allowed.most is not None
-    if whole:
-        return 1
-    finest = (allowed.most - allowed.least) / STEPS
-    power = 1.0
-    while power > finest:
-        power /= 10
-    while power * 10 <= finest:
-        power *= 10
+    finest = (most - least) / STEPS
+    power = 10.0 ** math.floor(math.log10(finest))
+    # Computed steps are a little off their round ones.
     steps = [times for times in (1, 2, 5) if power * times <= finest * 1.01]
     return round(power * steps[-1], 6)
 
@@ -229,8 +239,8 @@ def read_value(kind: type[Any], name: str, value: Any) -> Any:
     option = find_option(kind, name)
     if option.is_switch:
         return SWITCH[value]
-    # A field that is empty.
-    if value is None or value == "":
+    # A field that is empty, or a choice that was left to the model.
+    if value is None or value in ("", BY_DEFAULT):
         return option.default
     if option.allowed is None:
         return value

@@ -1,6 +1,6 @@
 """Uploads as browsers send them: a form with one file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -62,7 +62,7 @@ async def store(shelf: Shelf, form: FormData) -> Upload:
 
 async def bound(
     stream: AsyncIterator[bytes], limits: UploadLimits
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of a body; raise a TooLongError beyond the limit of a file."""
     count = 0
     async for piece in stream:

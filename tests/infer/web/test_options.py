@@ -8,21 +8,22 @@ import pytest
 from infer.web.driving import DrivingTab
 from infer.web.editing import EXAMPLES
 from infer.web.lipsync import LipSyncTab
-from infer.web.options import Form, find_option, has_slider, make_component, slider_step
+from infer.web.options import Form, find_option, make_component, slider_step
 from infer.web.talking import TalkingTab
 from infer.web.words import as_labels, label_of
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.job import Request
-from jaxportrait.pipeline.edits import Edits
-from jaxportrait.ranges import OptionError, Range, field_ranges
+from jaxportrait.pipeline.edits import RATIOS, Edits
+from jaxportrait.ranges import OptionError, field_ranges
 
 
 def form_of(kind: type) -> Form:
     """Return a form of all fields, outside of a page."""
     form = Form(kind)
     for item in fields(kind):
-        form.components[item.name] = make_component(kind, item.name)
+        if not find_option(kind, item.name).is_file:
+            form.components[item.name] = make_component(kind, item.name)
     return form
 
 
@@ -45,12 +46,13 @@ def test_every_field_has_a_label_and_an_explanation(kind):
 
 
 def test_a_slider_has_the_range_of_its_field():
-    for name, field_range in field_ranges(Edits).items():
-        if not has_slider(find_option(Edits, name)):
-            continue
+    # Openness has no neutral number, and is typed.
+    names = field_ranges(Edits).keys() - RATIOS.keys()
+    for name in names:
         slider = make_component(Edits, name)
-        allowed = field_range.allowed
+        allowed = field_ranges(Edits)[name].allowed
         assert (slider.minimum, slider.maximum) == (allowed.least, allowed.most)
+        assert slider.value == getattr(Edits(), name)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_slider_has_the_range_of_its_field():
     ],
 )
 def test_steps_of_sliders_are_round(least, most, step):
-    assert slider_step(Range(least, most), whole=False) == pytest.approx(step)
+    assert slider_step(least, most) == pytest.approx(step)
 
 
 def test_values_of_a_form_reach_the_dataclass():
@@ -90,6 +92,23 @@ def test_an_empty_field_is_the_default_and_a_word_is_refused():
         form.read(data)
 
 
+def test_a_choice_that_is_left_to_the_model_is_none():
+    form = form_of(Sampling)
+    data = untouched(form)
+    component = form.components["emotion"]
+    assert component.value == "automatic"
+    assert form.read(data).emotion is None
+    data[component] = "happy"
+    assert form.read(data).emotion == "happy"
+
+
+def test_no_path_is_an_option():
+    option = find_option(Sampling, "emotion_keyframes")
+    assert option.is_file
+    with pytest.raises(TypeError, match="has no component"):
+        make_component(Sampling, "emotion_keyframes")
+
+
 def test_messages_name_options_by_their_labels():
     assert as_labels("cfg_scale is 200: it must be") == "Guidance is 200: it must be"
     # Sentences that are about no option stay.
@@ -111,12 +130,14 @@ def test_the_page_has_every_option_of_the_library(server):
         "audio_priority", "sampling", "retargeting",
         # The face has a number; a box needs a mouse on the picture.
         "box", "template_out", "encoder",
+        # A file of emotions at times.
+        "emotion_keyframes",
     }  # fmt: skip
     names = []
     for kind in (Sampling, Retargeting, DrivingCrop, Edits, Request):
         names += [item.name for item in fields(kind)]
     shown = {name for name in names if label_of(name) in labels}
-    assert set(names) - shown == elsewhere - {"crop"}
+    assert set(names) - shown <= elsewhere
 
 
 def test_examples_of_edits_are_edits():
