@@ -1,6 +1,8 @@
 """The server of the page: Gradio's application behind a door of our own."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
@@ -28,7 +30,15 @@ def make_app(site: Site) -> FastAPI:
 
 async def build_app(site: Site) -> FastAPI:
     """Build the application within an event loop."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def sweep(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(site.shelf.keep_swept())
+        yield
+        task.cancel()
+
+    # The page is for people; programs have the command line and `infer.serve`.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=sweep)
 
     # Before Gradio's own route: that keeps users' names, and knows no limits of pixels.
     @app.post(UPLOAD)

@@ -26,6 +26,7 @@ class Address:
       port: port to listen at; 0 is any free one.
     """
 
+    # Nobody else reaches the page unless its user says so.
     host: str = "127.0.0.1"
     port: Port = 7860
 
@@ -60,6 +61,7 @@ class Limits:
 
     @property
     def jobs(self) -> JobLimits:
+        # A result is kept as long as an upload.
         return JobLimits(waiting=self.most_waiting, expiry=60 * self.keep_minutes)
 
 
@@ -78,6 +80,7 @@ class Options:
       debug: show the traceback of an error.
     """
 
+    # The demo is always there, and needs no name.
     checkpoint: Annotated[tuple[Path, ...], arg(metavar="CKPT")] = ()
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, arg(metavar="DIR")] = None

@@ -92,6 +92,7 @@ class Desk:
     limits: JobLimits = field(default_factory=JobLimits)
 
     def __post_init__(self) -> None:
+        # Each queue has a thread; both use the same networks.
         self.clips = JobQueue([self.models], self.limits)
         self.pictures = JobQueue([self.models], self.limits)
         self._tickets: dict[tuple[str, str], Ticket] = {}
@@ -117,6 +118,7 @@ class Desk:
         """
         ticket = Ticket(queue)
 
+        # The queue shows progress in words, and the ticket pictures.
         def work(models: Models, notify: Notify) -> Path:
             def watch(event: Event) -> None:
                 ticket.look(event)

@@ -43,6 +43,7 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        # Also refusals have the policy.
         answer = with_policy(send)
         path = scope["path"]
         if path.startswith(CLOSED):
@@ -86,6 +87,7 @@ def bounded(receive: Receive) -> Receive:
 
     async def receive_bounded() -> Message:
         nonlocal count
+        # A body may come in pieces of any size.
         message = await receive()
         count += len(message.get("body", b""))
         if count > MOST_BYTES:

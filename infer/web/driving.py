@@ -56,6 +56,7 @@ class DrivingTab(ClipTab):
         return AUTO_DRIVER
 
     def request(self, data: Data, loans: Loans) -> Request:
+        # Options first: they cost nothing to check.
         crop = self.crop.read(data)
         retargeting = self.motion.read(data)
         if data[self.video] and data[self.template]:

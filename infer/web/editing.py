@@ -63,6 +63,7 @@ class EditingTab:
         self.options = Form(EditRequest)
         with gr.Row(equal_height=False, elem_classes="editor"):
             with gr.Column(min_width=300, elem_classes="editor-sliders"):
+                # The style sheet orders these groups on a phone.
                 with gr.Column(elem_classes="editor-source"):
                     self.portrait = portrait_input(self.key)
                     show_examples(self.portrait, demo.PORTRAIT)

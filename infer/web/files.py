@@ -1,5 +1,6 @@
 """Files of the people on the page: accepted at the door, lent to jobs, then deleted."""
 
+import asyncio
 import filecmp
 import os
 import time
@@ -17,6 +18,10 @@ from jaxportrait import demo
 KINDS: tuple[Kind, ...] = tuple(SUFFIXES)
 EXAMPLES: dict[Path, Kind] = {demo.PORTRAIT: "picture", demo.SENTENCE: "sound"}
 """Examples of the page, which Gradio copies into its folder."""
+
+
+MOST_SECONDS = 60.0
+"""Seconds between looks at what is stale, at most."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,7 @@ class Shelf:
         return upload
 
     def add(self, upload: Upload) -> None:
-        """Put an upload on the shelf, and delete the stale ones."""
-        self.sweep()
+        """Put an upload on the shelf."""
         with self._lock:
             self._files[upload.path] = upload
             self._times[upload.path] = self.clock()
@@ -100,6 +104,12 @@ class Shelf:
                 self._files.pop(path).delete()
                 del self._times[path]
 
+    async def keep_swept(self) -> None:
+        """Delete stale uploads from time to time, until cancelled."""
+        while True:
+            await asyncio.sleep(min(self.seconds / 2, MOST_SECONDS))
+            self.sweep()
+
     def _link(self, upload: Upload) -> tuple[Path, Upload]:
         path = self.uploads.place(upload.path.suffix)
         # Two names of one file: neither deletion harms the other.
@@ -109,6 +119,7 @@ class Shelf:
     def _find_example(self, path: Path) -> Path | None:
         """Return the example that Gradio has copied to a path within the folder."""
         folder = self.uploads.folder.resolve()
+        # Files elsewhere are not even looked at.
         if folder not in path.resolve().parents or not path.is_file():
             return None
         for example in EXAMPLES:

@@ -29,6 +29,7 @@ def voice_input(key: str) -> Component:
         label="Speech",
         type="filepath",
         sources=["upload", "microphone"],
+        # Sound is used as it was added.
         editable=False,
         buttons=[],
         elem_id=f"{key}-voice",
@@ -62,6 +63,7 @@ def show_examples(component: Component, *paths: Path) -> None:
         [[str(path)] for path in paths],
         [component],
         label="Or use the example",
+        # Nothing is computed ahead.
         cache_examples=False,
         api_visibility="private",
     )

@@ -47,6 +47,7 @@ class LipSyncTab(ClipTab):
         return [self.sampling, *super().forms]
 
     def request(self, data: Data, loans: Loans) -> Request:
+        # Options first: they cost nothing to check.
         sampling = self.sampling.read(data)
         retargeting = self.motion.read(data)
         video = loans.lend(data[self.video], "video", "video")

@@ -84,6 +84,7 @@ class Models:
           CheckpointError: a folder holds no checkpoint that can be used.
         """
         choices = {}
+        # Those that were named come first, and the first is the default.
         for folder in (*folders, demo.CHECKPOINT):
             checkpoint = open_checkpoint(folder)
             checkpoint.require(RENDERER)

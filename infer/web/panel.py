@@ -66,6 +66,7 @@ class Panel:
             # The log has a defect's traceback; a person gets a line.
             yield self.show_error(explain(error))
             return
+        # A job that is refused has no ticket; one that fails says why at its end.
         async for progress in ticket.watch():
             yield self.show(progress, ticket)
 
@@ -122,6 +123,7 @@ def make_panel(name: str, label: str, idle: str = IDLE) -> Panel:
       label: words on the button.
       idle: status before the first job.
     """
+    # The two buttons lie above the result, where they stay in sight.
     with gr.Row(elem_classes="actions"):
         start = gr.Button(
             label, variant="primary", scale=3, min_width=160, elem_id=f"{name}-start"

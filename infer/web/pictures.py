@@ -16,6 +16,7 @@ QUALITY = 80
 def encode_small(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
     """Return a frame as a small JPEG."""
     picture = Image.fromarray(frame)
+    # In place, and never larger than it was.
     picture.thumbnail((LONGEST, LONGEST))
     file = BytesIO()
     picture.save(file, "JPEG", quality=QUALITY)

@@ -81,6 +81,7 @@ def open_server(options: Options) -> Server:
       ValueError, OSError: the address or an option is not usable.
     """
     site = open_site(options)
+    # A failure must not leave threads and the folder.
     try:
         listener = listen(options.address.host, options.address.port)
         app = make_app(site)
@@ -100,6 +101,7 @@ def open_site(options: Options) -> Site:
       CheckpointError: a checkpoint cannot be used.
     """
     models = Models.open(options.checkpoint, options.networks())
+    # One folder holds uploads, results, and Gradio's copies of examples.
     uploads = Uploads(options.limits.uploads)
     shelf = Shelf(uploads, 60 * options.limits.keep_minutes)
     return Site(models, uploads, shelf, Desk(models, options.limits.jobs))

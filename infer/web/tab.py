@@ -53,6 +53,7 @@ class ClipTab(ABC):
             with gr.Column(min_width=300):
                 self.files = self.place_files()
                 self.place_options()
+            # On a phone the columns lie one above the other.
             with gr.Column(min_width=300):
                 self.panel = make_panel(self.key, self.button)
         self._connect(self.panel)

@@ -43,6 +43,7 @@ class TalkingTab(ClipTab):
         return [self.sampling, *super().forms]
 
     def request(self, data: Data, loans: Loans) -> Request:
+        # Options first: they cost nothing to check.
         sampling = self.sampling.read(data)
         retargeting = self.motion.read(data)
         portrait = loans.lend(data[self.portrait], "portrait", "picture")

@@ -54,6 +54,7 @@ def as_labels(message: str) -> str:
     name, verb, rest = message.partition(" is ")
     if verb and name.isidentifier():
         message = label_of(name) + verb + rest
+    # Parts of sentences, wherever they stand.
     for words, label in PHRASES.items():
         message = message.replace(words, label)
     return message

@@ -1,5 +1,6 @@
 """Uploads of the page: lent to jobs, kept while they are used, and deleted."""
 
+import asyncio
 from io import BytesIO
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_an_upload_is_deleted_a_while_after_its_last_use(shelf):
         shelf.lend(path, "portrait", ["picture"])
 
 
+def test_the_shelf_is_swept_while_nobody_adds_anything(shelf):
+    path = Path(add(shelf))
+    shelf.seconds = 0.02
+    shelf.clock.seconds = 1.0
+
+    async def wait() -> None:
+        task = asyncio.create_task(shelf.keep_swept())
+        while path.exists():
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(wait(), 5))
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "", None])
 def test_nothing_outside_the_shelf_is_lent(shelf, path):
     with pytest.raises(UploadError, match="portrait"):
@@ -92,7 +107,7 @@ def test_a_copy_of_an_example_is_the_example_itself(shelf):
 
 def lend_two(shelf: Shelf, path: str) -> None:
     with Loans(shelf) as loans:
-        loans.lend(path, "portrait", "picture")
+        loans.lend({"path": path}, "portrait", "picture")
         loans.lend(None, "speech", "sound")
 
 
