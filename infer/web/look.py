@@ -52,7 +52,7 @@ a.download:hover { background: var(--button-secondary-background-fill-hover); }
   .editor { flex-direction: column; flex-wrap: nowrap; }
   .editor-sliders, .editor-results { display: contents; }
   .editor-source { order: 1; }
-  #edited-preview { order: 2; position: sticky; top: 0; z-index: 5;
+  #edited-preview { order: 2; position: sticky; top: 0; z-index: 100;
     background: var(--body-background-fill); }
   #edited-preview img.result { max-height: 38vh; }
   .editor-options { order: 3; }

@@ -27,6 +27,11 @@ LABELS = {
 }
 """Field of a dataclass -> its label; others are labelled by their own name."""
 HELP = {
+    "composition": "Whose rules put the motion onto the source; see docs/inference.md.",
+    "head_strength": "Factor of the motion of the head.",
+    "eye_strength": "Factor of the motion of eyes and brows.",
+    "lip_strength": "Factor of the motion of the lips.",
+    "expression_strength": "Factor of the motion of the rest of the face.",
     "max_size": "Longest side of the result in pixels; by default the source's.",
     "face": "Number of the face, 0 the largest; by default that.",
     "crf": "Constant rate factor from 0 (lossless) to 51; by default 18.",

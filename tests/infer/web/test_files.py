@@ -1,6 +1,7 @@
 """Uploads of the page: lent to jobs, kept while they are used, and deleted."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def test_the_shelf_is_swept_while_nobody_adds_anything(shelf):
             await asyncio.sleep(0.01)
         task.cancel()
 
-    asyncio.run(asyncio.wait_for(wait(), 5))
+    # Playwright of other tests has an event loop in this thread.
+    with ThreadPoolExecutor() as pool:
+        pool.submit(asyncio.run, asyncio.wait_for(wait(), 5)).result()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "", None])
