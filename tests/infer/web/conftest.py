@@ -110,11 +110,11 @@ class Look:
 def look(server, browser):
     """The page on a desktop; nothing but its own server is asked for anything."""
     context = browser.new_context(viewport=DESKTOP, accept_downloads=True)
-    seen = Look(context.new_page(), server.address)
-    yield seen
+    glance = Look(context.new_page(), server.address)
+    yield glance
     context.close()
-    assert seen.elsewhere() == []
-    assert seen.errors == []
+    assert glance.elsewhere() == []
+    assert glance.errors == []
 
 
 @pytest.fixture(scope="package")
