@@ -155,7 +155,7 @@ class Desk:
         self.pictures.close()
 
     def _forget_over(self) -> None:
-        # Each keeps a picture.
+        # Each keeps a picture, and a page may be open for weeks.
         for key, ticket in list(self._tickets.items()):
             if self._is_over(ticket):
                 del self._tickets[key]

@@ -123,6 +123,7 @@ class Option:
     @property
     def is_switch(self) -> bool:
         """True for an option that may be on, off, or up to the model."""
+        # bool | None, whichever comes first.
         return set(get_args(self.hint)) == {bool, NoneType}
 
 

@@ -44,6 +44,7 @@ async def receive_file(shelf: Shelf, request: Request) -> Upload:
     """
     if not request.headers.get("content-type", "").startswith(FORM):
         raise UploadError(f"the request holds no file: send it as {FORM}")
+    # Starlette itself limits fields of a form, and no files.
     stream = bound(request.stream(), shelf.uploads.limits)
     form = await MultiPartParser(request.headers, stream, max_files=1).parse()
     try:
