@@ -13,6 +13,7 @@ from convert_weights.recipe import Recipe, stitching_entries
 from tests.ends.programs import (
     Program,
     is_there,
+    read_batch,
     read_dataset,
     read_run,
     read_weights,
@@ -40,6 +41,16 @@ def animate(shared, portrait, voice, tiny_checkpoint) -> Program:
     more = f"--detector none --steps 2 --compilation-cache {shared}/cache"
     words = [*options.split(), *more.split()]
     return Program("infer", words, "face--voice.mp4")
+
+
+@pytest.fixture(scope="session")
+def batch(animate, shared, tiny_checkpoint) -> Program:
+    # A folder of pictures, so that a worker's first write is one of Python's.
+    rows = "source,driving,output\nface.png,voice.wav,one/%06d.png\nface.png,voice.wav,two.mp4"
+    (shared / "rows.csv").write_text(rows)
+    options = f"{shared}/rows.csv -o out --checkpoint {tiny_checkpoint} --detector none"
+    more = f"--steps 2 --output-fps 10 --workers 1 --compilation-cache {shared}/cache"
+    return Program("infer.batch", [*options.split(), *more.split()], "out", read_batch)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infer.batch.results import read_results
 from jaxportrait.checkpoint import open_checkpoint
 from tests.train.runs import weights_of
 
@@ -16,6 +17,7 @@ WORKING = "working"
 MOMENTS = {
     # Videos are opened by another library, of which Python tells nothing.
     "animate": ("reading", "locking", "written", COMPILING),
+    "batch": ("locking", "begun", "written", WORKING),
     "edit": ("locking", "written", COMPILING),
     "warm_up": (COMPILING,),
     "convert": ("reading", "locking", "begun", "written"),
@@ -53,6 +55,16 @@ def read_files(path: Path) -> dict[str, bytes]:
     """Return the content of a file, or of a folder's files."""
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     return {file.name: file.read_bytes() for file in files if file.is_file()}
+
+
+def read_batch(path: Path) -> list[object]:
+    """Return the clips of a batch, and the status of every row."""
+    clips = [*sorted((path / "one").iterdir()), path / "two.mp4"]
+    entries = read_results(path / "rows.results.jsonl")
+    return [
+        *(clip.read_bytes() for clip in clips),
+        *(entry.status for entry in entries),
+    ]
 
 
 def read_dataset(path: Path) -> dict[str, bytes]:

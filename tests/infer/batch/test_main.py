@@ -1,0 +1,170 @@
+"""The program for batches, as a user runs it: workers, results, and resuming."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from infer.batch import run
+from infer.batch.__main__ import main
+from infer.batch.plan import Task
+from infer.batch.results import Entry, read_results
+from infer.config import Options
+from jaxportrait.partial import lock_folder
+
+TABLE = """source,driving,output
+a.png,a.wav,one.mp4
+a.png,bad.wav,two.mp4
+a.png,b.wav,three.mp4
+"""
+
+
+@pytest.fixture
+def folder(batch_inputs, tmp_path) -> Path:
+    """A folder of inputs with a table, which a test may change."""
+    shutil.copytree(batch_inputs, tmp_path / "in")
+    (tmp_path / "in" / "rows.csv").write_text(TABLE)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture
+def words(folder, cache, tiny_checkpoint) -> list[str]:
+    options = f"-o {folder}/out --checkpoint {tiny_checkpoint} --output-fps 10"
+    more = f"--detector none --steps 2 --compilation-cache {cache}"
+    return [*options.split(), *more.split()]
+
+
+def run_program(monkeypatch, *words: str) -> int:
+    """Run the program in this process; return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["infer.batch", *words])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def results_of(folder: Path) -> list[Entry]:
+    return read_results(folder / "out" / "rows.results.jsonl")
+
+
+def test_every_device_has_a_worker_and_a_batch_resumes(
+    folder, words, monkeypatch, capsys
+):
+    # Worker processes see two devices, each of which makes a clip.
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    table = str(folder / "in" / "rows.csv")
+    assert run_program(monkeypatch, table, *words) == 1
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(folder / "out" / "rows.results.jsonl")
+    assert "row 2 (a.png, bad.wav): " in printed.err
+    assert "2 clips done, 1 rows failed" in printed.err
+    entries = results_of(folder)
+    assert [entry.status for entry in entries] == ["done", "failed", "done"]
+    assert {entries[0].device, entries[2].device} == {"cpu:0", "cpu:1"}
+    # A sound that is repaired, and one that is changed.
+    clips = folder / "out"
+    times = {
+        name: (clips / name).stat().st_mtime_ns for name in ("one.mp4", "three.mp4")
+    }
+    shutil.copy(folder / "in" / "b.wav", folder / "in" / "bad.wav")
+    shutil.copy(folder / "in" / "b.wav", folder / "in" / "a.wav")
+    assert run_program(monkeypatch, table, *words, "--workers", "1") == 0
+    assert "1 rows were done before" in capsys.readouterr().err
+    assert (clips / "three.mp4").stat().st_mtime_ns == times["three.mp4"]
+    assert (clips / "one.mp4").stat().st_mtime_ns > times["one.mp4"]
+    assert [entry.status for entry in results_of(folder)] == ["done"] * 3
+    # Equal inputs give equal clips, whatever the device.
+    content = {(clips / f"{name}.mp4").read_bytes() for name in ("one", "two", "three")}
+    assert len(content) == 1
+    # Nothing is left to do, and no process starts.
+    monkeypatch.setattr(run, "ENGINES", {})
+    assert run_program(monkeypatch, table, *words) == 0
+    assert "3 clips done, 0 rows failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["-o", "clip.mp4"], "clip.mp4 is a name for one clip: pass a folder for all"),
+        (["--warmup"], "--warmup is for one clip: leave it out"),
+        (["--pairs", "all"], "leave out --pairs"),
+        (["--workers", "0"], "workers is 0: it must be from 1 to"),
+    ],
+)
+def test_options_without_meaning_for_a_batch_are_refused(
+    changes, message, folder, words, monkeypatch, capsys
+):
+    table = str(folder / "in" / "rows.csv")
+    assert run_program(monkeypatch, table, *words, *changes) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (folder / "out").exists()
+
+
+def test_clips_that_would_be_inputs_next_time_are_refused(
+    folder, words, monkeypatch, capsys
+):
+    inputs = str(folder / "in")
+    assert run_program(monkeypatch, inputs, *words, "-o", inputs) == 2
+    assert "would be inputs of the next run" in capsys.readouterr().err
+
+
+def test_a_second_run_into_one_folder_is_refused(folder, words, monkeypatch, capsys):
+    (folder / "out").mkdir()
+    lock = lock_folder(folder / "out")
+    assert lock is not None
+    status = run_program(monkeypatch, str(folder / "in" / "rows.csv"), *words)
+    os.close(lock)
+    assert status == 2
+    assert "out is in use by another run" in capsys.readouterr().err
+
+
+def test_a_row_whose_worker_is_killed_or_elsewhere_has_failed(tmp_path):
+    options = Options()
+    task = Task(4, options, options.request(), fingerprint="digest")
+    killed = run.judge(task, ChildProcessError("its worker was killed"))
+    assert (killed.row, killed.status) == (4, "failed")
+    assert killed.reason == "its worker was killed"
+    # Its node has a folder of the same name, which is not this one.
+    absent = run.judge(task, task.entry(status="done", bytes=12))
+    assert absent.status == "failed"
+    assert "share it among all nodes" in absent.reason
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
+)
+def test_a_cluster_makes_the_same_clips(folder, words):
+    table = str(folder / "in" / "rows.csv")
+    root = str(Path(__file__).parents[3])
+    contents = []
+    for engine in ("local", "ray"):
+        more = ["--engine", engine, "--workers", "2"]
+        done = subprocess.run(
+            [sys.executable, "-m", "infer.batch", table, *words, *more],
+            env=os.environ | {"PYTHONPATH": root},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1, done.stderr
+        out = folder / "out"
+        facts = []
+        for line in (out / "rows.results.jsonl").read_text().splitlines():
+            entry = json.loads(line)
+            facts.append([entry[name] for name in ("row", "status", "reason", "bytes")])
+        clips = [(out / f"{name}.mp4").read_bytes() for name in ("one", "three")]
+        contents.append((facts, clips))
+        shutil.rmtree(out)
+    assert contents[0] == contents[1]
