@@ -25,11 +25,13 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
 # Settings of this machine's network, which an image has from its host as well.
 variables=(HOME=/tmp LANG=C.UTF-8)
-for name in $(compgen -e | grep -iE '^pip_(cert|index_url|timeout|default_timeout)$|_proxy$' || true); do
+for name in $(compgen -e | grep -iE '^pip_(index_url|timeout|default_timeout)$|_proxy$' || true); do
     variables+=("$name=${!name}")
 done
 if [ -f "${PIP_CERT:-}" ]; then
-    install -D "$PIP_CERT" "$root/$PIP_CERT"
+    # Debian's own certificates come to their usual place later.
+    install -D -m 644 "$PIP_CERT" "$root/check/certificates.pem"
+    variables+=("PIP_CERT=/check/certificates.pem")
 fi
 
 user=root
@@ -78,7 +80,7 @@ for item in json.load(open("report.json"))["install"]:
         target=$root/${rest#* }
         mkdir -p "$target"
         git ls-files -z --cached --others --exclude-standard |
-            tar -c --null -T - --exclude-from=.dockerignore | tar -x -C "$target"
+            tar -c --anchored --exclude-from=.dockerignore --null -T - | tar -x -C "$target"
         ;;
     WORKDIR)
         folder=$rest

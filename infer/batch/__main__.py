@@ -31,7 +31,7 @@ def main() -> None:
         # The path is all that goes to stdout, for scripts; a user reads the next line.
         if not is_terminal(sys.stdout):
             print_result(printable(str(results.path)))
-        say(console, f"{done} clips done, {failed} rows failed: {results.path}")
+        say(console, f"{done} done, {failed} failed: {results.path}")
     if failed:
         sys.exit(FAILED)
 

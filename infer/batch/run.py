@@ -40,7 +40,8 @@ def run_batch(options: Options, console: Console) -> Results:
         for failure in failures:
             say_failure(console, failure)
         if len(waiting) < len(tasks):
-            say(console, f"{len(tasks) - len(waiting)} rows were done before")
+            count = len(tasks) - len(waiting)
+            say(console, f"{count} of {len(tasks)} clips were made before")
         if waiting:
             work_off(waiting, options, results, console)
     return results

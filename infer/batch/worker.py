@@ -146,7 +146,10 @@ class Figures:
         """Note an event."""
         match event:
             case JobWarning():
-                self.warnings.append(as_options(event.message))
+                line = as_options(event.message)
+                # Some come again at the end, where a user looks for the result.
+                if line not in self.warnings:
+                    self.warnings.append(line)
             case StageEnded():
                 self.compile_seconds += event.compile_seconds
                 if event.frames:

@@ -68,7 +68,7 @@ def test_every_device_has_a_worker_and_a_batch_resumes(
     printed = capsys.readouterr()
     assert printed.out.strip() == str(folder / "out" / "rows.results.jsonl")
     assert "row 2 (a.png, bad.wav): " in printed.err
-    assert "2 clips done, 1 rows failed" in printed.err
+    assert "2 done, 1 failed: " in printed.err
     entries = results_of(folder)
     assert [entry.status for entry in entries] == ["done", "failed", "done"]
     assert {entries[0].device, entries[2].device} == {"cpu:0", "cpu:1"}
@@ -80,7 +80,7 @@ def test_every_device_has_a_worker_and_a_batch_resumes(
     shutil.copy(folder / "in" / "b.wav", folder / "in" / "bad.wav")
     shutil.copy(folder / "in" / "b.wav", folder / "in" / "a.wav")
     assert run_program(monkeypatch, table, *words, "--workers", "1") == 0
-    assert "1 rows were done before" in capsys.readouterr().err
+    assert "1 of 3 clips were made before" in capsys.readouterr().err
     assert (clips / "three.mp4").stat().st_mtime_ns == times["three.mp4"]
     assert (clips / "one.mp4").stat().st_mtime_ns > times["one.mp4"]
     assert [entry.status for entry in results_of(folder)] == ["done"] * 3
@@ -90,7 +90,7 @@ def test_every_device_has_a_worker_and_a_batch_resumes(
     # Nothing is left to do, and no process starts.
     monkeypatch.setattr(run, "ENGINES", {})
     assert run_program(monkeypatch, table, *words) == 0
-    assert "3 clips done, 0 rows failed" in capsys.readouterr().err
+    assert "3 done, 0 failed: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from infer.batch.results import Entry
 from infer.batch.rows import Row, Rows
 from infer.config import Options
 from jaxportrait.animator import Animator
+from jaxportrait.job import JobWarning
 from jaxportrait.job.request import Networks
 from jaxportrait.media.video import VideoReader
 
@@ -118,6 +119,14 @@ def test_a_row_has_its_figures(batch_inputs, base):
     assert entry.bytes == Path(entry.output).stat().st_size
     assert entry.seconds > entry.frames / entry.render_fps > 0
     assert entry.device == "cpu:0"
+    assert entry.warnings == ()
+
+
+def test_a_warning_is_noted_once():
+    figures = worker.Figures()
+    for message in ("two faces", "a dark picture", "two faces"):
+        figures(JobWarning("faces", message))
+    assert figures.warnings == ["two faces", "a dark picture"]
 
 
 def test_a_bad_row_is_a_result_and_leaves_nothing(batch_inputs, base, tmp_path):
