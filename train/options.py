@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -14,7 +14,15 @@ from jaxportrait.console.options import parse_options
 from jaxportrait.ranges import Count, Natural, OptionError, Positive, check_ranges
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.stage import open_diffusion
-from train.engine.config import StageConfig, find_config, load_config
+from train.engine.checkpoints import read_last_run
+from train.engine.config import (
+    StageConfig,
+    find_config,
+    keep_saved,
+    load_config,
+    preset_folder,
+    read_saved,
+)
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
@@ -26,6 +34,7 @@ from train.stitching.stage import open_stitching
 if TYPE_CHECKING:
     from train.engine.studio import Studio
 
+T = TypeVar("T", bound=StageConfig)
 FILMED_CLIPS = 2
 NO_PREFIX = tyro.conf.arg(name="")
 """`--seed` at the command line, not `--training.seed`; the names of nested tables stay
@@ -241,6 +250,30 @@ The same command resumes a run that was interrupted."""
 EXAMPLE = "--dataset-path data/mead --work-dir runs/flow --checkpoint CKPT"
 
 
+def start_from(first: argparse.Namespace, training: T) -> T:
+    """Return the options that the command line starts from.
+
+    A run that is resumed keeps its own where a default or a preset has changed. A file
+    of the user's has the last word, so that a contradiction is noticed.
+
+    Args:
+      first: stage, file and run folder of the command line.
+      training: the defaults of the stage.
+    """
+    path = None if first.config is None else find_config(first.config)
+    is_preset = path is not None and path.parent == preset_folder()
+    if path is not None and is_preset:
+        training = load_config(path, training)
+    run = None if first.work_dir is None else read_last_run(first.work_dir)
+    # A run of another stage is refused later.
+    if run is not None and run["stage"] == first.stage:
+        saved = read_saved(run["config"], type(training))
+        training = keep_saved(saved, training)
+    if path is not None and not is_preset:
+        training = load_config(path, training)
+    return training
+
+
 def parse(arguments: list[str]) -> Any:
     """Parse a command line over the TOML file that it names, over the defaults of its
     stage."""
@@ -251,12 +284,11 @@ def parse(arguments: list[str]) -> Any:
     )
     parser.add_argument("--stage", default="flow")
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--work-dir", type=Path)
     first, _ = parser.parse_known_args(arguments)
     # A stage that does not exist is left to tyro, which names those that do.
     options_type, config_type = STAGES.get(first.stage, STAGES["flow"])
-    training = config_type()
-    if first.config is not None:
-        training = load_config(find_config(first.config), training)
+    training = start_from(first, config_type())
     # Required options are missing until the command line has them.
     default = options_type(
         input=Inputs(tyro.MISSING), run=RunFolder(tyro.MISSING), training=training

@@ -18,7 +18,7 @@ from jaxportrait.models.motion_diffusion import (
 from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.ranges import Blocks, Count, Decay, Heads, Share, Width, check_ranges
 from train.engine.config import (
-    CHANGEABLE,
+    CHANGED_ON_REQUEST,
     ConfigError,
     LossWeight,
     OptimizerConfig,
@@ -126,7 +126,7 @@ class DiffusionConfig(StageConfig):
     """
 
     batch_size: int = 16
-    accumulation: Count = field(default=1, metadata=CHANGEABLE)
+    accumulation: Count = field(default=1, metadata=CHANGED_ON_REQUEST)
     condition_dropout: Decay = 0.1
     truncation: tuple[Share, Share] = (0.3, 0.4)
     encoder: Encoder = "stored"

@@ -1,6 +1,7 @@
 """A run's checkpoints: the state, the position in the data, and the run's identity,
 saved together or not at all."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,24 @@ class Saved:
     run: Mapping[str, Any]
     data: Mapping[str, Any]
     statistics: MotionStatistics | None = None
+
+
+def read_last_run(work_dir: Path) -> dict[str, Any] | None:
+    """Return the identity of a run when it saved last; None where nothing is saved.
+
+    Orbax isn't used, which would open the devices: processes of one run are connected
+    first. A damaged file is left to `Checkpoints` to tell of.
+    """
+    folders = (work_dir / FOLDER).glob("*")
+    steps = [int(folder.name) for folder in folders if folder.name.isdecimal()]
+    if not steps:
+        return None
+    # The name is that of Orbax's handler of JSON.
+    path = work_dir / FOLDER / str(max(steps)) / "run" / "metadata"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 class Checkpoints:

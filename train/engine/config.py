@@ -4,7 +4,7 @@ their defaults."""
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from typing import get_type_hints as type_hints
@@ -32,6 +32,9 @@ LOSS = "validation_loss"
 CHANGEABLE = {"changeable": True}
 """Metadata of a field that may differ when a run is resumed: no result of a step
 depends on it."""
+CHANGED_ON_REQUEST = {**CHANGEABLE, "stays": True}
+"""Metadata of a field that may differ, and is that of the run unless the user names
+another value."""
 
 Updates = Annotated[int, Range(1, 2**31 - 1)]
 """A number of updates, which a state counts in 32 bits."""
@@ -65,7 +68,8 @@ class OptimizerConfig:
     # Learning rate.
     learning_rate: Rate = 1e-4
     warmup_steps: Natural = 1000
-    drop_steps: tuple[Updates, ...] = (24_000, 27_000)
+    # Published as 24k and 27k, which PyTorch's SequentialLR counts after the warm-up.
+    drop_steps: tuple[Updates, ...] = (25_000, 28_000)
     drop_factor: Rate = 0.1
     # AdamW and the average.
     beta1: Decay = 0.9
@@ -255,6 +259,18 @@ def read_saved(saved: Mapping[str, Any], kind: type[T]) -> T:
             f"the run was saved by another version ({error}): continue it with that "
             "version, or start a new run in a new --work-dir"
         ) from error
+
+
+def keep_saved(saved: Any, config: T) -> T:
+    """Return the options of a saved run, with those of `config` that may change."""
+    values: dict[str, Any] = {}
+    for item in fields(config):  # type: ignore[arg-type]
+        old, new = getattr(saved, item.name), getattr(config, item.name)
+        if is_dataclass(new):
+            values[item.name] = keep_saved(old, new)
+        elif "changeable" not in item.metadata or "stays" in item.metadata:
+            values[item.name] = old
+    return replace(config, **values)  # type: ignore[type-var]
 
 
 def differences(saved: Any, config: Any) -> list[str]:

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.ranges import Blocks, Count, Decay, Heads, Width, check_ranges
-from train.engine.config import CHANGEABLE, ConfigError, StageConfig
+from train.engine.config import CHANGED_ON_REQUEST, ConfigError, StageConfig
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class FlowConfig(StageConfig):
     """
 
     motion_space: Literal["lip", "face"] | None = None
-    accumulation: Count = field(default=4, metadata=CHANGEABLE)
+    accumulation: Count = field(default=4, metadata=CHANGED_ON_REQUEST)
     condition_dropout: Decay = 0.1
     transformer: OmitArgPrefixes[TransformerSize] = field(
         default_factory=TransformerSize

@@ -1,6 +1,7 @@
 """Options: TOML files, the command line over them, and differences of a resumed
 run."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from train.engine.config import (
     as_json,
     differences,
     find_config,
+    keep_saved,
     load_config,
     read_saved,
 )
@@ -30,9 +32,9 @@ def test_the_published_recipe_is_what_its_page_says():
     assert config.motion_space == "lip"
     assert config.export_weights == "raw"
     assert config.batch_size == 64
-    # The defaults, spelled out.
+    # The defaults, spelled out; PyTorch counts its drops after the warm-up.
     assert config.optimizer == OptimizerConfig(
-        1e-4, 1000, (24_000, 27_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999
+        1e-4, 1000, (25_000, 28_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999
     )
     assert config.loop.steps == 30_000
     assert config.condition_dropout == 0.1
@@ -79,6 +81,39 @@ def test_the_command_line_overrides_the_file(tmp_path: Path):
     assert training.accumulation == 2
     assert training.loop.steps == 9
     assert training.optimizer.drop_steps == (3, 5)
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> list[str]:
+    """Required words of a run that an earlier version has saved."""
+    optimizer = OptimizerConfig(drop_steps=(24_000, 27_000))
+    saved = FlowConfig(optimizer=optimizer, loop=LoopConfig(steps=7))
+    folder = tmp_path / "run" / "checkpoints" / "5" / "run"
+    folder.mkdir(parents=True)
+    run = {"stage": "flow", "config": as_json(saved)}
+    (folder / "metadata").write_text(json.dumps(run))
+    return [*REQUIRED, "--work-dir", str(tmp_path / "run")]
+
+
+def test_a_preset_that_has_changed_leaves_a_resumed_run_as_it_is(old_run):
+    options = ["--config", "mead_lip"]
+    training = parse([*old_run, *options]).training
+    assert training.dtype == "float32"
+    assert training.accumulation == 4
+    assert training.optimizer.drop_steps == (24_000, 27_000)
+    # Its length may change, and what the user names is what counts.
+    assert training.loop.steps == 30_000
+    training = parse([*old_run, *options, "--dtype", "bfloat16"]).training
+    assert training.dtype == "bfloat16"
+    # A new run has the preset's values.
+    training = parse([*REQUIRED, *options]).training
+    assert (training.dtype, training.accumulation) == ("bfloat16", 1)
+
+
+def test_a_file_of_the_users_is_not_passed_over_by_a_resumed_run(old_run, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text("seed = 3\n")
+    assert parse([*old_run, "--config", str(file)]).training.seed == 3
 
 
 def test_an_option_may_need_the_file():
@@ -172,9 +207,17 @@ def test_differences_show_what_a_resumed_run_must_not_change():
     assert differences(saved, config) == []
     assert differences(saved, other) == [
         "seed: the run has 0, now 3",
-        "drop_steps: the run has [24000, 27000], now [5]",
+        "drop_steps: the run has [25000, 28000], now [5]",
         "beta1: the run has 0.9, now 0.8",
     ]
+
+
+def test_a_resumed_run_keeps_what_nobody_has_changed():
+    saved = FlowConfig(batch_size=6, accumulation=2, fsdp=4, seed=3)
+    config = keep_saved(saved, FlowConfig(loop=LoopConfig(steps=5)))
+    # Devices and length are those of the command that resumes.
+    assert config == replace(saved, fsdp=1, loop=LoopConfig(steps=5))
+    assert differences(saved, config) == []
 
 
 def test_a_run_from_before_an_option_existed_has_its_default():

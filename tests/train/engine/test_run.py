@@ -26,7 +26,7 @@ from tests.train.engine.toy import (
     toy_stage,
 )
 from train.data.batches import Rows
-from train.engine.checkpoints import SCORE, Checkpoints
+from train.engine.checkpoints import SCORE, Checkpoints, read_last_run
 from train.engine.config import ConfigError, LoopConfig, apply
 from train.engine.loop import DivergenceError
 from train.engine.program import HostBatch
@@ -65,6 +65,9 @@ def test_the_last_and_the_best_checkpoints_are_kept(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.run(4) == stage.run
     checkpoints.close()
+    # The command line reads it without Orbax.
+    assert read_last_run(tmp_path) == stage.run
+    assert read_last_run(tmp_path / "tensorboard") is None
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
