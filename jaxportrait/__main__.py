@@ -48,6 +48,10 @@ PROGRAMS = {
         "infer.web.__main__:program",
         "all of it on a page in the browser",
     ),
+    "serve": Program(
+        "infer.serve.__main__:program",
+        "serve a portrait that speaks, live and by jobs",
+    ),
     "convert": Program(
         "convert_weights.__main__:main",
         "published PyTorch weights -> checkpoint",

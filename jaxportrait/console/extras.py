@@ -20,6 +20,12 @@ EXTRAS = {
     "onnxruntime": "insightface",
     "ray": "cluster",
     "gradio": "web",
+    "fastapi": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
+    "multipart": "serve",
+    "prometheus_client": "serve",
 }
 """Package -> extra of this project; others are in the project's own requirements."""
 OWN_PACKAGES = {"jaxportrait", "benchmarks", *PROGRAM_PACKAGES}

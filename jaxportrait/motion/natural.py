@@ -63,7 +63,10 @@ class Blink:
 
 
 def add_natural_motion(
-    voice: MotionClip, blink: Float32[np.ndarray, "k 3"], seed: int
+    voice: MotionClip,
+    blink: Float32[np.ndarray, "k 3"],
+    seed: int,
+    first: int = 0,
 ) -> MotionClip:
     """Return the motion of a voice with blinks and slight turns of the head.
 
@@ -73,6 +76,7 @@ def add_natural_motion(
       voice: motion that has no head.
       blink: offsets of the expression that shut both eyes.
       seed: seed of the sampling, from which another one is split.
+      first: number of the first frame, for a part of a longer motion.
 
     Raises:
       ValueError: the motion has a head.
@@ -80,7 +84,7 @@ def add_natural_motion(
     if voice.moves_head:
         raise ValueError("this motion moves the head already: leave out natural motion")
     blinks, turns = np.random.SeedSequence(seed, spawn_key=(NATURAL_KEY,)).spawn(2)
-    times = np.arange(len(voice)) / voice.fps
+    times = np.arange(first, first + len(voice)) / voice.fps
     # A voice may make no expression besides its lips'.
     expression = voice.expression
     if expression is None:
