@@ -19,6 +19,7 @@ CONFIGS, SCRIPTS = (
 OPTIONS = {
     "infer": "infer.config",
     "infer.batch": "infer.batch.config",
+    "infer.serve": "infer.serve.options",
     "convert_weights": "convert_weights.__main__",
     "train.process": "train.process",
     "train.frames": "train.frames",

@@ -37,7 +37,7 @@ def test_a_missing_or_unknown_command_exits_with_2(words, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, *words)
     error = capsys.readouterr().err
-    assert "choose one of animate, batch, edit, web, convert," in error
+    assert "choose one of animate, batch, edit, web, serve, convert," in error
     assert error.count("\n") == 1
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from infer.serve.session import Session
 from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
-from jaxportrait.drivers.base import LiveDriver
-from jaxportrait.drivers.live import LiveWindowDriver, WindowDriver
+from jaxportrait.drivers.base import FaceDriver, LiveDriver
+from jaxportrait.drivers.live import make_live
 from jaxportrait.media.audio import SAMPLE_RATE
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.portrait import Portrait
@@ -48,7 +48,7 @@ class Avatar:
       driver: makes motion of live sound.
       sampling: options of the driver; sessions choose their seeds.
       retargeting: options of the portrait's motion.
-      fps: frames a second.
+      live: options of live motion.
     """
 
     animator: Animator
@@ -56,48 +56,41 @@ class Avatar:
     driver: LiveDriver
     sampling: Sampling = field(default_factory=Sampling)
     retargeting: Retargeting = field(default_factory=Retargeting)
-    fps: float = LIVE_FPS
+    live: LiveOptions = field(default_factory=LiveOptions)
 
     @classmethod
     def open(
         cls,
         animator: Animator,
         portrait: Portrait,
-        sampling: Sampling = Sampling(),
-        retargeting: Retargeting = Retargeting(),
-        live: LiveOptions = LiveOptions(),
+        sampling: Sampling | None = None,
+        retargeting: Retargeting | None = None,
+        live: LiveOptions | None = None,
     ) -> "Avatar":
         """Make an avatar, and add natural motion to a driver that moves only lips.
 
         Raises:
           ValueError: the driver needs whole clips, or options do not fit it.
         """
-        if sampling.windows != "fused":
-            raise OptionError(
-                f"windows is {sampling.windows!r}, and live windows have a form of their own: leave it out"
-            )
-        retargeting = animator.check_retargeting(retargeting)
-        driver = live_driver(animator, live).with_sampling(sampling)
+        sampling = sampling or Sampling()
+        live = live or LiveOptions()
+        retargeting = animator.check_retargeting(retargeting or Retargeting())
+        driver = animator.sound_driver()
+        check_windows(driver, sampling)
         if not driver.moves_head:
             # A face that moves only its lips stands still in silence.
             sampling = replace(sampling, natural_motion=True)
-        sampling.check_natural(
-            moves_head=driver.moves_head, head=False, retargeting=retargeting
+        sampling.check_clip(
+            driver, head=False, retargeting=retargeting, is_video=False, lip_sync=None
         )
-        return cls(
-            animator,
-            portrait,
-            cast(LiveDriver, driver),
-            sampling,
-            retargeting,
-            live.fps,
-        )
+        driver = live_driver(driver.with_sampling(sampling), live)
+        return cls(animator, portrait, driver, sampling, retargeting, live)
 
     @property
     def latency(self) -> float:
         """Seconds of sound that a frame waits for."""
         # Between two frames of the driver lies a frame of another rate.
-        is_resampled = self.fps != self.driver.fps
+        is_resampled = self.live.fps != self.driver.fps
         return self.driver.latency + is_resampled / self.driver.fps
 
     def start(
@@ -108,12 +101,16 @@ class Avatar:
         Args:
           seed: decides the motion; by default that of the options.
           portrait: by default the avatar's own.
+
+        Raises:
+          ValueError: the driver is to read the portrait's eyes, and sees none.
         """
+        portrait = portrait or self.portrait
         return Session(
             self.animator.renderer,
-            self.driver,
-            portrait or self.portrait,
-            fps=self.fps,
+            self._driver_of(portrait),
+            portrait,
+            fps=self.live.fps,
             seed=self.sampling.seed if seed is None else seed,
             retargeting=self.retargeting,
             natural_motion=self.sampling.natural_motion,
@@ -128,19 +125,36 @@ class Avatar:
             for _ in frames:
                 pass
 
+    def _driver_of(self, portrait: Portrait) -> LiveDriver:
+        if self.sampling.condition != "source":
+            return self.driver
+        # `check_clip` has let only such drivers pass.
+        driver = cast(FaceDriver, self.animator.sound_driver())
+        driver = cast(FaceDriver, driver.with_sampling(self.sampling))
+        face = self.animator.source_face(portrait)
+        return live_driver(driver.with_source(face), self.live)
 
-def live_driver(animator: Animator, options: LiveOptions) -> LiveDriver:
-    """Return the animator's driver in its live form.
+
+def check_windows(driver: Any, sampling: Sampling) -> None:
+    """Raise an OptionError for windows that live sound does not have."""
+    windows = sampling.windows
+    is_published = windows == "original" and hasattr(driver, "published_live")
+    if windows != "fused" and not is_published:
+        raise OptionError(
+            f"windows is {windows!r}, and live windows have a form of their own: leave it out"
+        )
+
+
+def live_driver(driver: Any, options: LiveOptions) -> LiveDriver:
+    """Return a driver in its live form.
 
     Raises:
       ValueError: it makes motion of whole clips only, or has no such windows.
     """
-    driver: Any = animator.sound_driver()
     lengths = {"held": options.held, "lookahead": options.lookahead}
     chosen = {name: value for name, value in lengths.items() if value is not None}
     if hasattr(driver, "sample_window"):
-        live = replace(driver.default_live, **chosen)
-        return LiveWindowDriver(cast(WindowDriver, driver), live)
+        return make_live(driver, replace(driver.default_live, **chosen))
     if not hasattr(driver, "step"):
         raise ValueError(
             f"{type(driver).__name__} makes motion of whole clips, and a live sound has no end: choose another driver"

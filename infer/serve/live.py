@@ -99,7 +99,11 @@ class LiveService:
         except UnknownPortraitError as error:
             raise RefusalError(str(error), INVALID) from error
         portrait = portrait or self.avatar.portrait
-        session = self.avatar.start(start.seed, portrait)
+        loop = asyncio.get_running_loop()
+        # It may look at the portrait's eyes, which takes longer than others should wait.
+        session = await loop.run_in_executor(
+            self.threads, self.avatar.start, start.seed, portrait
+        )
         stream = open_stream(start.frames, portrait.size, session.fps)
         await socket.send_text(
             encode(

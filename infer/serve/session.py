@@ -18,8 +18,8 @@ from jaxportrait.motion.clip import MotionClip, concatenate
 from jaxportrait.motion.layers import smooth_head
 from jaxportrait.motion.natural import add_natural_motion
 from jaxportrait.motion.sliders import BLINK
-from jaxportrait.pipeline.edits import choose_sliders
 from jaxportrait.pipeline.options import Retargeting
+from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.portrait import Frame, Portrait
 from jaxportrait.renderer import Renderer
 
@@ -140,7 +140,7 @@ class Session:
             motion = add_natural_motion(motion, blink, self._seed, first)
         motion = self._smooth(motion)
         if self._rest is None:
-            self._rest = motion[:1]
+            self._rest = replace(motion[:1], rest=None)
         # Behind the session's first frame, as within one long clip.
         clip = concatenate([self._rest, motion])
         keypoints = self._portrait.keypoints(

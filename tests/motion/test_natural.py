@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.clip import MotionClip, concatenate
 from jaxportrait.motion.natural import (
     BLINKS_A_MINUTE,
     SHORTEST_INTERVAL,
@@ -84,6 +84,16 @@ def test_a_seed_decides_the_motion_at_any_rate_and_length(blink):
     )
     other = add_natural_motion(voice(300), blink, seed=4)
     assert np.abs(angles_of(other.rotation) - angles_of(long.rotation)).max() > 0.5
+
+
+def test_parts_continue_each_other(blink):
+    whole = add_natural_motion(voice(300), blink, seed=3)
+    parts = [
+        add_natural_motion(voice(300)[first : first + 100], blink, 3, first)
+        for first in (0, 100, 200)
+    ]
+    for name, values in concatenate(parts).arrays().items():
+        np.testing.assert_array_equal(values, whole.arrays()[name])
 
 
 def test_motion_with_a_head_is_refused(blink):

@@ -94,6 +94,10 @@ def test_failures_name_the_file_as_its_user_does(client, tmp_path, voice_file):
         ('{"speed": 2}', "options have no speed: choose from format"),
         ('{"sampling": {"pace": 2}}', "options.sampling have no pace"),
         ('{"crf": 99}', "crf is 99: it must be from 0 to 51"),
+        (
+            '{"sampling": {"emotion_keyframes": "/etc/passwd"}}',
+            "Expected `Path`, got `str`",
+        ),
         ('{"format": "exe"}', "Invalid enum value 'exe'"),
         ('{"sampling": {"seed": -1}}', "seed is -1: it must be from 0"),
     ],

@@ -111,17 +111,15 @@ def test_a_new_session_compiles_nothing(avatar):
 
 
 def test_drivers_of_whole_clips_are_named():
-    whole = SimpleNamespace(sound_driver=SineDriver)
     with pytest.raises(ValueError, match="SineDriver makes motion of whole clips"):
-        live_driver(whole, LiveOptions())
+        live_driver(SineDriver(), LiveOptions())
 
 
 def test_a_live_driver_needs_no_windows():
     driver = SimpleNamespace(step=None)
-    animator = SimpleNamespace(sound_driver=lambda: driver)
-    assert live_driver(animator, LiveOptions()) is driver
+    assert live_driver(driver, LiveOptions()) is driver
     with pytest.raises(ValueError, match="no live windows: leave out held"):
-        live_driver(animator, LiveOptions(held=0.3))
+        live_driver(driver, LiveOptions(held=0.3))
 
 
 def test_options_without_meaning_are_refused(avatar):
