@@ -13,6 +13,9 @@ from infer.uploads import Upload
 from jaxportrait.job import Event
 from jaxportrait.ranges import Count, Positive, check_ranges
 
+CLOSING_SECONDS = 5.0
+"""Time for running jobs to end at an event."""
+
 
 class UnknownJobError(LookupError):
     """A job id that does not exist, or whose job has expired."""
@@ -65,7 +68,9 @@ class JobQueue(Generic[Device]):
         self._is_closed = False
         self._changed = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._serve, args=(device,), name="job")
+            threading.Thread(
+                target=self._serve, args=(device,), name="job", daemon=True
+            )
             for device in devices
         ]
         for thread in self._threads:
@@ -149,7 +154,10 @@ class JobQueue(Generic[Device]):
             return len(self._waiting())
 
     def close(self) -> None:
-        """Cancel all jobs, wait for the threads, and delete all results."""
+        """Cancel all jobs, wait for the threads, and delete all results.
+
+        A job that has no event for `CLOSING_SECONDS` ends with the process.
+        """
         with self._changed:
             self._is_closed = True
             for job in self._jobs.values():
@@ -158,7 +166,7 @@ class JobQueue(Generic[Device]):
                 self._end(job, JobState.CANCELLED)
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(CLOSING_SECONDS)
         for job in self._jobs.values():
             self._delete_result(job)
         self._jobs.clear()
