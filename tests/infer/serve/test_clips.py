@@ -67,7 +67,7 @@ def test_a_clip_is_made_with_progress(client, voice_file):
 
 
 def test_a_job_is_cancelled(client, voice_file, tmp_path):
-    write_wave(tmp_path / "long.wav", babble(5.0))
+    write_wave(tmp_path / "long.wav", babble(4.0))
     files = {"driving": ("a.wav", (tmp_path / "long.wav").read_bytes())}
     job = submit(client, **files).json()["id"]
     client.delete(f"/v1/jobs/{job}")

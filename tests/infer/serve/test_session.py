@@ -77,6 +77,7 @@ def test_a_silent_face_moves(avatar):
     assert np.abs(last - first).mean() > 0.3
 
 
+@pytest.mark.full
 def test_a_driver_of_lips_blinks_and_turns(tiny_checkpoint, portrait):
     animator = Animator.from_checkpoint(tiny_checkpoint, detector="none")
     prepared = animator.prepare(portrait)
