@@ -63,7 +63,8 @@ class Published:
       joyvasa: use JoyVASA's model and template of the folder `JoyVASA` in that folder:
         motion from sound.
       ditto: use Ditto's network, options and HuBERT of the folder `ditto` in that
-        folder: motion from sound.
+        folder: motion from sound. Its copies of LivePortrait's networks are used where
+        the folder has none of LivePortrait's own.
       download: first download LivePortrait's published weights into that folder, with
         --joyvasa and --ditto theirs too, and MediaPipe's face mesh into the user's data folder;
         an interrupted download resumes.
@@ -209,7 +210,7 @@ def find_folder(published: Published) -> dict[str, Path]:
         for remark in filter(None, remarks):
             print(f"note: {remark}", file=sys.stderr)
         fetch_faces()
-    return find_published(folder, animals=published.animals)
+    return find_published(folder, animals=published.animals, ditto=published.ditto)
 
 
 def fetch_faces(address: str = ADDRESS) -> None:

@@ -72,15 +72,29 @@ PARTS = {
 """Part -> its published place."""
 
 
+STITCHING_ONLY = "stitching"
+"""Ditto's file of one of LivePortrait's three networks that correct keypoints."""
+
+
 def parts_of(source: str) -> dict[str, PublishedPart]:
     """Return the parts that a file holds."""
+    if source == STITCHING_ONLY:
+        return {STITCHING_ONLY: PARTS[STITCHING_ONLY]}
     return {name: part for name, part in PARTS.items() if part.source == source}
 
 
-def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
+def find_published(
+    folder: Path, *, animals: bool = False, ditto: bool = False
+) -> dict[str, Path]:
     """Return the files of the published layout that `folder` holds.
 
-    Their names are the base parts, `stitching_retargeting` and `whisper`.
+    Their names are the base parts, `stitching_retargeting` and `whisper`; and
+    `stitching` for Ditto's file of only that network.
+
+    Args:
+      animals: use the animal weights.
+      ditto: use Ditto's copies of LivePortrait's networks where the folder has none of
+        LivePortrait's own.
 
     Raises:
       ConversionError: the folder does not exist, or holds none of them.
@@ -98,13 +112,33 @@ def find_published(folder: Path, *, animals: bool = False) -> dict[str, Path]:
     # Humans and animals share these.
     others = {"stitching_retargeting": STITCHING_FILE, "whisper": WHISPER_FILE}
     files |= _present_files(folder, others)
+    if ditto and not animals:
+        files = _with_copies(files, folder / ditto_files.FOLDER)
     if not files:
         places = [f"{base}/*.pth" for base in BASE_FOLDERS[animals]]
         places += others.values()
+        if ditto:
+            places.append(f"{ditto_files.FOLDER}/ditto_pytorch/models/*.pth")
         raise ConversionError(
             f"{folder} holds no published weights: looked for {', '.join(places)}"
         )
     return files
+
+
+def _with_copies(files: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Return files with Ditto's copies of those that are missing.
+
+    Args:
+      folder: that of Ditto's files.
+    """
+    copies = {}
+    # All four networks or none: never some of one version and some of another.
+    if not files.keys() & BASE_FILES.keys():
+        copies |= _present_files(folder, ditto_files.RENDERER_FILES)
+    if "stitching_retargeting" not in files:
+        stitching = {STITCHING_ONLY: ditto_files.STITCHING_FILE}
+        copies |= _present_files(folder, stitching)
+    return files | copies
 
 
 def _present_files(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:

@@ -20,6 +20,15 @@ MODEL_FILE = "ditto_pytorch/models/lmdm_v0.4_hubert.pth"
 HUBERT_FILE = "ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx"
 OPTIONS_FILE = "ditto_cfg/v0.4_hubert_cfg_trt_online.pkl"
 """Published paths. Of the files of options, this is the one whose contents are known."""
+RENDERER_FILES = {
+    "appearance": "ditto_pytorch/models/appearance_extractor.pth",
+    "motion": "ditto_pytorch/models/motion_extractor.pth",
+    "warping": "ditto_pytorch/models/warp_network.pth",
+    "generator": "ditto_pytorch/models/decoder.pth",
+}
+"""Part -> Ditto's copy of LivePortrait's network, with the same names of tensors."""
+STITCHING_FILE = "ditto_pytorch/models/stitch_network.pth"
+"""LivePortrait's stitching network, without those of eyes and lips."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.cases import read_cases, run_cases, run_tables
 from convert_weights.ditto.conditions import run_conditions
+from convert_weights.ditto.dependency import run_dependency, run_overlaps
 from convert_weights.ditto.layers import run_layers
 from convert_weights.ditto.recipe import DittoRecipe, write_lmdm
 from convert_weights.ditto.sampling import run_schedule, run_trajectories
@@ -33,7 +34,15 @@ TABLE_BOUND = 1e-6
 CASE_BOUND = 1e-5
 """Largest errors in float32, as shares of the largest golden value."""
 SIZES = ("small", "full")
-SOUND = ("stub", "offline/", "online/", "offline_1_3_1/", "lengths")
+SOUND = (
+    "stub",
+    "offline/",
+    "online/",
+    "offline_1_3_1/",
+    "lengths",
+    "unusable_overlaps",
+    "dependency/",
+)
 
 
 def is_ditto(golden: Path) -> bool:
@@ -82,12 +91,15 @@ def verify_schedule(recipe: DittoRecipe) -> list[Comparison]:
 
 
 def verify_sound(recipe: DittoRecipe) -> list[Comparison]:
-    """Compare the features of the stand-in for HuBERT, and the counts of frames."""
+    """Compare the features of the stand-in for HuBERT, counts of frames, and the sound
+    that moves each live frame."""
     figures = Figures(recipe.folder / "audio.npz", SOUND)
     with tempfile.TemporaryDirectory() as folder:
         outputs = list(run_sound(recipe, figures.names, Path(folder)))
-    counts = run_counts(figures.arrays["lengths"])
-    return figures.compare([*outputs, ("lengths", counts)], LAYER_BOUND)
+        outputs += run_dependency(recipe, Path(folder))
+    outputs.append(("lengths", run_counts(figures.arrays["lengths"])))
+    outputs.append(("unusable_overlaps", run_overlaps()))
+    return figures.compare(outputs, LAYER_BOUND)
 
 
 def verify_conditions(recipe: DittoRecipe) -> list[Comparison]:

@@ -1,11 +1,25 @@
 """The converter with Ditto's files, as a user runs it."""
 
+import shutil
+
 import numpy as np
 import pytest
+import torch
 
 from convert_weights.__main__ import PartFiles, Published, find_ditto, main
+from convert_weights.bundle import convert_files
+from convert_weights.convert import ConversionError
+from convert_weights.ditto.files import FOLDER, RENDERER_FILES
+from convert_weights.ditto.files import STITCHING_FILE as DITTO_STITCHING_FILE
 from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from convert_weights.ditto.stub import write_stub
+from convert_weights.recipe import Recipe, write_checkpoints, write_stitching
+from convert_weights.sources import (
+    BASE_FILES,
+    BASE_FOLDERS,
+    STITCHING_FILE,
+    find_published,
+)
 from jaxportrait.checkpoint import open_checkpoint
 
 
@@ -106,3 +120,55 @@ def test_a_graph_of_other_chunks_is_refused(run, published, tmp_path):
     assert status == 2
     assert "does not run on a chunk of 6480 samples" in error
     assert not (tmp_path / "checkpoint").exists()
+
+
+SMALL_PARTS = ("appearance", "warping", "generator")
+"""Networks of the small recipe, which has no motion extractor."""
+
+
+def write_networks(golden, folder) -> None:
+    write_checkpoints(Recipe(golden), "small", folder)
+    write_stitching(Recipe(golden), "full", folder)
+
+
+def copy_renderer(golden, folder) -> None:
+    """Write LivePortrait's networks, and move them to Ditto's places."""
+    write_networks(golden, folder)
+    place = folder / FOLDER
+    for part in SMALL_PARTS:
+        name = RENDERER_FILES[part]
+        original = folder / BASE_FOLDERS[False][0] / BASE_FILES[part]
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        original.rename(place / name)
+    # Only one of the three networks.
+    stitching = torch.load(folder / STITCHING_FILE, weights_only=True)
+    shoulder = {"retarget_shoulder": stitching["retarget_shoulder"]}
+    torch.save(shoulder, place / DITTO_STITCHING_FILE)
+    (folder / STITCHING_FILE).unlink()
+
+
+def test_ditto_has_copies_of_the_renderer(golden, tmp_path):
+    originals = tmp_path / "originals"
+    write_networks(golden, originals)
+    expected = convert_files(find_published(originals))
+    copies = tmp_path / "copies"
+    copy_renderer(golden, copies)
+    files = find_published(copies, ditto=True)
+    assert files.keys() == {*SMALL_PARTS, "stitching", "whisper"}
+    converted = convert_files(files)
+    for part in (*SMALL_PARTS, "stitching"):
+        leaves = converted.params[part]
+        assert leaves.keys() == expected.params[part].keys()
+        for name, leaf in leaves.items():
+            np.testing.assert_array_equal(leaf, expected.params[part][name])
+    assert "eye_retargeting" not in converted.params
+    # LivePortrait's own files win.
+    shutil.copytree(originals, copies, dirs_exist_ok=True)
+    files = find_published(copies, ditto=True)
+    assert "stitching" not in files
+    assert FOLDER not in files["warping"].parts
+
+
+def test_a_folder_with_nothing_names_the_places_of_both(tmp_path):
+    with pytest.raises(ConversionError, match=r"tiny.pt, ditto/ditto_pytorch/models/"):
+        find_published(tmp_path, ditto=True)
