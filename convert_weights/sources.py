@@ -129,7 +129,7 @@ def _with_copies(files: dict[str, Path], folder: Path) -> dict[str, Path]:
     """Return files with Ditto's copies of those that are missing.
 
     Args:
-      folder: that of Ditto's files.
+      folder: Ditto's own.
     """
     copies = {}
     # All four networks or none: never some of one version and some of another.

@@ -156,6 +156,7 @@ def move(
 def weigh(motion: BinnedMotion, weights: Mapping[str, float]) -> BinnedMotion:
     """Return motion with a factor for each part; one that does not move has 1."""
     factors = [weights.get(key, 1.0) for key in KEYS]
+    # In the order of the keys.
     scale, *angles, translation, expression = factors
     return BinnedMotion(
         motion.expression * expression,
@@ -245,6 +246,7 @@ def fade(
         for key, name in names.items()
         if key in keys
     }
+    # As published, angles fade as logits, unless an offset has made degrees of them.
     mixed = expected_degrees(mix(driven.logits, target.logits))
     for axis, angle in enumerate(ANGLES):
         if angle in keys and axis in in_degrees:

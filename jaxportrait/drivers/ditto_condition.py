@@ -65,6 +65,7 @@ class Emotions:
 
     def at(self, frames: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n 8"]:
         """Return the vectors of frames by their numbers."""
+        # A published table of 600 frames is played again, keyframes are not.
         if self.repeats:
             return self.rows[frames % len(self.rows)]
         return self.rows[np.minimum(frames, len(self.rows) - 1)]

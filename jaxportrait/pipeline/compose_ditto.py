@@ -108,6 +108,7 @@ def compose_ditto(
         change = subtract(motion, still if rest is None else rest)
         driven = add(still, multiply(change, ratios))
     driven = limit(still, driven, region, groups)
+    # Only here do logits become an angle, after they were added.
     degrees = expected_degrees(jnp.asarray(driven.logits))
     return place(source.motion, driven, degrees, gaze)
 
