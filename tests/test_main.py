@@ -90,6 +90,7 @@ def test_python_m_runs_the_same_commands():
         ("convert", "torch", "[convert]"),
         ("train", "optax", "[train]"),
         ("process", "pebble", ""),
+        ("web", "gradio", "[web]"),
     ],
 )
 def test_a_package_that_is_not_installed_is_one_line_with_its_extra(
@@ -126,6 +127,7 @@ def test_a_missing_module_of_ours_or_of_python_raises(module, monkeypatch):
         ("train", "optax", "[train]"),
         ("train.process", "pebble", ""),
         ("train.evaluate", "optax", "[train]"),
+        ("infer.web", "gradio", "[web]"),
     ],
 )
 def test_a_package_missing_from_a_module_is_one_line_too(

@@ -42,6 +42,9 @@ a.download:hover { background: var(--button-secondary-background-fill-hover); }
 /* Options side by side where there is room for two. */
 .options .form { display: grid; background: var(--block-background-fill);
   grid-template-columns: repeat(auto-fill, minmax(min(220px, 100%), 1fr)); }
+/* Trimming in the browser would fetch a program from another host. */
+[aria-label="Trim video to selection"], [aria-label="Reset video to initial value"] {
+  display: none !important; }
 .presets { gap: .4rem !important; }
 @media (min-width: 768px) {
   .editor-results { position: sticky; top: .5rem; align-self: flex-start; }

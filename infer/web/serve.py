@@ -1,46 +1,19 @@
 """The server of the page: opened with all that can fail, then run."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import uvicorn
-
 from infer.uploads import Uploads
+
+# Gradio is imported first, since what is missing first is named to the user.
 from infer.web.app import make_app
 from infer.web.config import Options
 from infer.web.desk import Desk
 from infer.web.files import Shelf
+from infer.web.listen import PageServer, listen, make_server
 from infer.web.models import Models
 from infer.web.site import Site
-from jaxportrait.console.interrupts import end, receive_signals
-
-GRACE = 3
-"""Seconds that open connections have at the end."""
-
-
-class PageServer(uvicorn.Server):
-    """A server that ends at a signal, and leaves the rest to its caller.
-
-    Attributes:
-      signal: number of the signal that ended it; 0 for none.
-    """
-
-    signal = 0
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Receive signals while the server runs; uvicorn's own way would end the
-        process before its files are deleted."""
-        with receive_signals(self._stop):
-            yield
-
-    def _stop(self, number: int) -> None:
-        # A second signal does not wait for open connections.
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        self.signal = number
+from jaxportrait.console.interrupts import end
 
 
 @dataclass
@@ -88,10 +61,7 @@ def open_server(options: Options) -> Server:
     except BaseException:
         site.close()
         raise
-    config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False
-    )
-    return Server(site, PageServer(config), listener)
+    return Server(site, make_server(app), listener)
 
 
 def open_site(options: Options) -> Site:
@@ -105,18 +75,3 @@ def open_site(options: Options) -> Site:
     uploads = Uploads(options.limits.uploads)
     shelf = Shelf(uploads, 60 * options.limits.keep_minutes)
     return Site(models, uploads, shelf, Desk(models, options.limits.jobs))
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address.
-
-    Raises:
-      OSError: the address is in use, or not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise OSError(
-            f"{host}:{port} cannot be listened at ({error.strerror}): choose another --port or --host"
-        ) from error

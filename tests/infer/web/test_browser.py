@@ -8,8 +8,12 @@ import pytest
 from jaxportrait import demo
 from jaxportrait.media.image import read_image
 from jaxportrait.media.write import VideoWriter
+from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.file import save_motion
+from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from tests.infer.web.conftest import DESKTOP, PHONE, Look
 
+FACE = MOTION_SPACES["face"]
 TABS = {"Talk": "talking", "Drive": "driven", "Lip-sync": "synced", "Edit": "edited"}
 PLAYS = """() => {
   const video = document.querySelector('#%s-clip video');
@@ -124,6 +128,32 @@ def test_the_mouth_of_a_video_follows_a_voice(look, short_voice, tmp_path):
     look.page.click("#synced-start")
     assert "Download mp4" in finish(look, "synced")
     look.page.wait_for_function(PLAYS % "synced")
+
+
+def test_a_template_moves_a_portrait(look, tmp_path):
+    template = tmp_path / "nod.safetensors"
+    save_motion(MotionClip.from_values(neutral_frames(3), FACE, 10), template)
+    look.open_tab("Drive")
+    look.set_file("#driven-portrait", demo.PORTRAIT)
+    look.open_tab("Template")
+    look.set_file("#driven-template", template)
+    look.page.click("#driven-start")
+    assert "Download mp4" in finish(look, "driven")
+    look.page.wait_for_function(PLAYS % "driven")
+
+
+def test_the_webcam_takes_a_portrait(server, browser):
+    context = browser.new_context(viewport=DESKTOP, permissions=["camera"])
+    look = Look(context.new_page(), server.address)
+    place = look.page.locator("#talking-portrait")
+    place.get_by_label("Capture from camera").click()
+    place.get_by_text("Click to Access Webcam").click()
+    with look.page.expect_response("**/upload*") as answer:
+        place.get_by_label("capture photo").click()
+    assert answer.value.status == 200
+    look.page.wait_for_selector("#talking-portrait img")
+    context.close()
+    assert look.elsewhere() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,13 +1,16 @@
 """Models of the page: opened at the start, loaded once, each with its drivers."""
 
+import httpx
 import pytest
 
 from infer.web.config import Address, Options
+from infer.web.listen import listen
 from infer.web.models import DEMO, Models
-from infer.web.serve import listen, open_server
+from infer.web.serve import open_server
 from jaxportrait import demo
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.job import Networks
+from tests.infer.web.conftest import serve
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,18 @@ def test_networks_are_loaded_once_and_shared_by_drivers(models):
     assert silent.renderer is with_driver.renderer
     assert silent.driver is None
     assert with_driver.driver is not None
+
+
+def test_the_page_offers_models_and_drivers(tiny_checkpoint):
+    options = Options(checkpoint=(tiny_checkpoint,), address=Address(port=0))
+    for page in serve(options):
+        blocks = httpx.get(f"{page.address}/config").json()["components"]
+        choosers = {block["props"].get("elem_id"): block["props"] for block in blocks}
+        model = choosers["model"]
+        assert [name for name, _ in model["choices"]] == ["tiny", DEMO]
+        assert model["value"] == "tiny"
+        # One driver is no choice.
+        assert choosers["driver"]["visible"] is False
 
 
 def test_a_folder_that_is_no_checkpoint_stops_the_start(tmp_path):
