@@ -20,6 +20,7 @@ from infer.web.site import RAW, Chooser, Site, person_of
 from jaxportrait import demo
 from jaxportrait.job import Notify
 from jaxportrait.job.edit import EditRequest, run_edit
+from jaxportrait.job.portraits import PortraitCache
 from jaxportrait.pipeline.edits import RATIOS, Edits
 from jaxportrait.pipeline.options import CORRECTION_PARTS
 
@@ -32,6 +33,8 @@ MOUTH = (
     "lip_variation_two",
     "lip_variation_three",
 )
+PREVIEW = "preview"
+"""Place of previews at the desk."""
 HINT = '<p class="hint">Add a portrait, and move a slider.</p>'
 EXAMPLES: dict[str, Edits] = {
     "As it is": Edits(),
@@ -61,6 +64,8 @@ class EditingTab:
         self.chooser = chooser
         self.edits = Form(Edits)
         self.options = Form(EditRequest)
+        # Finding and encoding the face takes longer than one preview.
+        self.portraits = PortraitCache()
         with gr.Row(equal_height=False, elem_classes="editor"):
             with gr.Column(min_width=300, elem_classes="editor-sliders"):
                 # The style sheet orders these groups on a phone.
@@ -124,7 +129,7 @@ class EditingTab:
             return gr.skip()
         try:
             ticket = self._submit(
-                data, person_of(request), "preview", reduce_edit, ".jpg"
+                data, person_of(request), PREVIEW, reduce_edit, ".jpg"
             )
         except QueueFullError:
             # The next number of a slider gets its turn.
@@ -160,7 +165,8 @@ class EditingTab:
             networks = self.site.models.networks(data[self.chooser.model], "auto")
 
             def make(notify: Notify) -> Path:
-                return run_edit(edit, networks, notify).path
+                portraits = self.portraits if place == PREVIEW else None
+                return run_edit(edit, networks, notify, portraits=portraits).path
 
             # Pictures do not wait for clips.
             return desk.submit(desk.pictures, make, person, place, loans.uploads)

@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+from jaxtyping import UInt8
+
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.job.events import Notify
 from jaxportrait.job.inputs import check_face, check_folder, check_inputs_stay
 from jaxportrait.job.load import load_animator, send
+from jaxportrait.job.portraits import PortraitCache, file_key
 from jaxportrait.job.request import ClipFile, Networks
 from jaxportrait.job.run import save
 from jaxportrait.job.stages import time_stages
@@ -31,6 +35,7 @@ from jaxportrait.media.write import (
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.pipeline.edits import Edits, EditTrack, edit_parts
 from jaxportrait.pipeline.keyframes import read_keyframes
+from jaxportrait.portrait import Portrait
 from jaxportrait.ranges import (
     Natural,
     OptionError,
@@ -97,6 +102,8 @@ def run_edit(
     request: EditRequest,
     networks: Networks | Animator,
     notify: Notify = lambda event: None,
+    *,
+    portraits: PortraitCache | None = None,
 ) -> ClipFile:
     """Make the picture or the video of a request, and return what was written.
 
@@ -105,6 +112,8 @@ def run_edit(
     Args:
       networks: an animator, or a description of one to load after the first checks.
       notify: called with every event, in the thread of the caller.
+      portraits: keeps the portrait for further edits of it; by default it is prepared
+        again for each.
 
     Raises:
       ValueError, OSError: the request cannot be fulfilled.
@@ -133,12 +142,7 @@ def run_edit(
             request, networks, checkpoint, notify, stage, uses_driver=False
         )
         with stage("encoding the source"):
-            portrait = animator.prepare(
-                image,
-                face=request.face,
-                box=request.box,
-                crop_scale=request.crop_scale,
-            )
+            portrait = prepare(request, image, animator, portraits or PortraitCache())
         send(notify, faces_warning(request, portrait))
         send(notify, uncertain_warning(portrait))
         animation = animator.edit(portrait, track, stitching=request.stitching)
@@ -146,6 +150,26 @@ def run_edit(
             save(animation, request, notify)
     path = final_place(request.output)
     return ClipFile(path, animation.seconds, animation.size)
+
+
+def prepare(
+    request: EditRequest,
+    image: UInt8[np.ndarray, "h w 3"],
+    animator: Animator,
+    portraits: PortraitCache,
+) -> Portrait:
+    """Find the face of a picture and encode it, where that is not yet done."""
+    options = (request.face, request.box, request.crop_scale, request.max_size)
+    key = (animator, file_key(request.source), options)
+    return portraits.find(
+        key,
+        lambda: animator.prepare(
+            image,
+            face=request.face,
+            box=request.box,
+            crop_scale=request.crop_scale,
+        ),
+    )
 
 
 def check_output(request: EditRequest, track: EditTrack) -> None:

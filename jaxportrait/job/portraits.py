@@ -1,0 +1,41 @@
+"""Portraits that stay prepared while a person tries one edit after the other."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxportrait.portrait import Portrait
+from jaxportrait.ranges import Count, check_ranges
+
+
+@dataclass(frozen=True)
+class PortraitCache:
+    """The portraits that were used last.
+
+    Attributes:
+      most: number of portraits that are kept.
+    """
+
+    most: Count = 4
+    _portraits: OrderedDict[Hashable, Portrait] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def find(self, key: Hashable, prepare: Callable[[], Portrait]) -> Portrait:
+        """Return the portrait of a key, prepared where it is not yet."""
+        if key not in self._portraits:
+            self._portraits[key] = prepare()
+        self._portraits.move_to_end(key)
+        # The oldest makes room.
+        while len(self._portraits) > self.most:
+            self._portraits.popitem(last=False)
+        return self._portraits[key]
+
+
+def file_key(path: Path) -> tuple[int, ...]:
+    """Return numbers that tell the content of a file, by whichever name it is read."""
+    status = path.stat()
+    # Two links of one file have one number.
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
