@@ -68,7 +68,9 @@ def test_pictures_do_not_wait_for_clips(desk, tmp_path):
     gate = Gate(tmp_path / "clip.mp4")
     desk.submit(desk.clips, gate.make, "ann", "talk")
     assert gate.started.wait(10)
-    preview = desk.submit(desk.pictures, lambda notify: tmp_path, "bob", "preview")
+    preview = desk.submit(
+        desk.pictures, lambda notify: tmp_path / "a.jpg", "bob", "preview"
+    )
     assert desk.pictures.wait(preview.job_id, 10).state == JobState.DONE
     gate.open.set()
 
