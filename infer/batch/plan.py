@@ -15,6 +15,7 @@ from infer.config import Options
 from jaxportrait.console.errors import explain
 from jaxportrait.job import Request
 from jaxportrait.job.faces import FacesRequest
+from jaxportrait.job.inputs import input_files
 from jaxportrait.media.write import final_place
 
 BLOCK = 2**20
@@ -50,9 +51,7 @@ class Task:
     @property
     def inputs(self) -> list[Path]:
         """The files that the clip is made of."""
-        optional = [self.clip.head_from, *(self.others or ())]
-        files = [path for path in optional if path is not None]
-        return [self.clip.source, self.clip.driving, *files]
+        return [*input_files(self.clip), *(self.others or ())]
 
     @property
     def outputs(self) -> list[Path]:
@@ -173,7 +172,7 @@ class Digests:
             del options["device"][name]
         try:
             # Files count by their content, wherever they are.
-            for group in ("input", "detection"):
+            for group in ("input", "detection", "sampling"):
                 facts = options[group]
                 options[group] = {name: self._content(facts[name]) for name in facts}
         except OSError:

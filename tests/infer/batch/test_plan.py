@@ -72,6 +72,11 @@ def test_a_row_is_done_again_where_anything_of_it_changes(folder, base):
         path.write_text("changed")
         assert fingerprint() != first
         path.write_text(content)
+    moods = folder / "moods.toml"
+    moods.write_text("happy")
+    happy = fingerprint(emotion_keyframes="moods.toml")
+    moods.write_text("sad")
+    assert fingerprint(emotion_keyframes="moods.toml") != happy
     # What does not change the clip leaves it done.
     elsewhere = replace(base, device=replace(base.device, compilation_cache="none"))
     assert fingerprint(elsewhere) == first
