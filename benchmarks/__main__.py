@@ -20,6 +20,7 @@ ACCELERATOR = {
     "memory": "--seconds 10 60 600",
     "train": "--batch-size 64 --dtype bfloat16",
     "conv": "--batch-size 8 --dtype float16",
+    "live": "",
 }
 # On a CPU the transformer is trained at half its width, which 24 GiB hold.
 CPU = {
@@ -29,6 +30,7 @@ CPU = {
     "memory": "--seconds 10 60",
     "train": "--batch-size 8 --width 448 --heads 7",
     "conv": "",
+    "live": "",
 }
 """Benchmark -> its options."""
 
@@ -100,7 +102,7 @@ def plan(options: Options, sizes: dict[str, str]) -> dict[str, list[str]]:
 
     for name, checkout in rivals.items():
         add(name, "--against", checkout)
-    for name in ("end_to_end", "memory"):
+    for name in ("end_to_end", "memory", "live"):
         add(name, "--checkpoint", options.checkpoint)
     add("train", "--dataset-path", options.dataset_path)
     return commands

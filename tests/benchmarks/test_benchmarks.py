@@ -107,6 +107,7 @@ def test_every_benchmark_gets_what_is_meant_for_it():
     assert last["train"] == ["--against", "b"]
     assert last["end_to_end"] == ["--checkpoint", "c"]
     assert last["memory"] == ["--checkpoint", "c"]
+    assert last["live"] == ["--checkpoint", "c"]
     assert commands["conv"] == []
 
 
