@@ -129,6 +129,7 @@ def explain(error: Exception) -> str:
 
     A defect of the program is no concern of theirs: the log gets its traceback.
     """
+    # Before the classes of errors: libraries report a shortage by any of them.
     if is_shortage(error):
         return "the server is short of memory: use a smaller file, or try again later"
     if isinstance(error, ValueError | OSError):

@@ -151,6 +151,7 @@ def _check_streams(
 ) -> None:
     if not (films or file.streams.audio):
         raise UploadError("the file holds neither sound nor pictures: use another one")
+    # The codec's parameters state a frame's size before one is decoded.
     for stream in films:
         limits.check_pixels(stream.codec_context.width, stream.codec_context.height)
     limits.check_seconds((file.duration or 0) / av.time_base)

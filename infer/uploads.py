@@ -120,6 +120,7 @@ def known_suffix(name: str, kinds: Collection[Kind]) -> str:
     Raises:
       UploadError: it ends in none for these kinds.
     """
+    # The table's own suffix is returned, and nothing of the name.
     ending = name.lower()
     choices = [suffix for kind in kinds for suffix in SUFFIXES[kind]]
     for suffix in choices:

@@ -90,6 +90,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    # Each file has its own check; this bounds what is read at all.
     most_bytes = FILES * limits.uploads.bytes + SPARE_BYTES
     access = Token(token)
     app.add_middleware(Gate, token=access, most_bytes=most_bytes, names=names)
@@ -128,6 +129,7 @@ def _add_pages(app: FastAPI, metrics: Metrics, slots: Slots) -> None:
             generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST
         )
 
+    # Script, style and worklet of the page.
     app.mount("/static", StaticFiles(directory=PAGE))
 
 

@@ -228,6 +228,7 @@ def clip_router(service: ClipService) -> APIRouter:
             clip_options = decode_strictly(options, ClipOptions)
         except ValueError as error:
             raise HTTPException(UNUSABLE, str(error)) from error
+        # Clients take turns by their addresses.
         client = request.client.host if request.client else ""
         files = {
             "driving": (driving, DRIVINGS),
@@ -255,6 +256,7 @@ def clip_router(service: ClipService) -> APIRouter:
         if path is None:
             state = queue.progress(job_id).state
             raise HTTPException(409, f"the job is {state}, and has no result")
+        # A name of our own: clients gave none.
         return FileResponse(path, filename=f"clip{path.suffix}")
 
     @router.post("/portraits", status_code=201)

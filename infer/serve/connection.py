@@ -135,6 +135,7 @@ class Connection:
         """Feed the session and send its frames, until the sound ends."""
         quiet_since = time.monotonic()
         while not self._inbox.is_over:
+            # Sound that has come goes before silence, however late it is.
             sound = await self._inbox.take(TICK)
             if sound is not None:
                 quiet_since = time.monotonic()
@@ -166,6 +167,7 @@ class Connection:
         await self._feed(np.zeros(missing, np.float32), time.monotonic())
 
     async def _feed(self, samples: Any, arrival: float) -> None:
+        # A frame's fragment has the sound up to its end.
         self._stream.hear(samples)
         frames = await self._compute(self._session.feed, samples, self._stream.convert)
         await self._send_frames(frames, arrival)
@@ -184,6 +186,7 @@ class Connection:
                 arrival = None
 
     async def _compute(self, function: Callable[..., T], *arguments: Any) -> T:
+        # A thread, so that other sessions send and read meanwhile.
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
 

@@ -44,6 +44,7 @@ class Inbox:
         """Add samples, as soon as there is room; none after the end."""
         if self._has_ended:
             return
+        # Before it waits for room: that is a part of a frame's time.
         arrival = time.monotonic()
         for start in range(0, len(samples), PIECE):
             piece = samples[start : start + PIECE]
@@ -66,6 +67,7 @@ class Inbox:
             return bool(self._pieces) or self._has_ended
 
         async with self._changed:
+            # Cancelled by its limit, the wait leaves all as it is.
             try:
                 await asyncio.wait_for(self._changed.wait_for(is_ready), seconds)
             except TimeoutError:

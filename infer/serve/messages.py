@@ -58,6 +58,7 @@ class RefusalError(Exception):
 def read_start(text: str | None) -> Start:
     """Read the first message; raise a RefusalError for any other."""
     message = decode(text, Start, '{"type": "start", "sound": "s16"}')
+    # msgspec checks types, and no ranges.
     try:
         check_value("seed", message.seed, Seed)
     except ValueError as error:
@@ -71,6 +72,7 @@ def read_end(text: str | None) -> End:
 
 
 def decode(text: str | None, kind: type[T], example: str) -> T:
+    # Bytes come without a text.
     if text is None:
         raise RefusalError(
             f"the first message is bytes: send a text first, such as {example}", INVALID

@@ -76,6 +76,7 @@ class Server:
         public = () if self.public_name is None else (self.public_name,)
         return (*LOOPBACK, *public) if self.is_local or public else ()
 
+    # Never a part of error messages or logs.
     def read_token(self) -> str | None:
         """Return the token; an empty one is none."""
         return self.token or os.environ.get(TOKEN_VARIABLE) or None

@@ -32,6 +32,7 @@ def open_avatar(options: Options) -> Avatar:
         )
     if options.detection.face == "all":
         raise ValueError("one face is moved in a session: pass its number as --face")
+    # Cheap checks first: networks take seconds to load.
     networks = options.networks()
     checkpoint = open_checkpoint(networks.checkpoint)
     checkpoint.require(RENDERER)
@@ -104,6 +105,7 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
+        # See `watch_clients`.
         ws_ping_interval=None,
         ws_max_size=2**20,
         # Frames are compressed, and sound is random.

@@ -31,6 +31,7 @@ class Slots:
             raise SlotsTakenError(
                 f"all {self.count} sessions of this server are taken: try again later"
             )
+        # No lock: the event loop is one thread.
         self.taken += 1
         try:
             yield
