@@ -15,8 +15,9 @@ from jaxportrait.models.parts import RENDERER
 
 VANISHED_SECONDS = 4
 """Time after which a client that answers nothing has vanished."""
-SEND_BUFFER = 2**18
-"""Bytes that the system holds for a client that reads slowly, a second or two."""
+BUFFER = 2**18
+"""Bytes that the system holds in each direction: a second or two of frames, 8 of
+sound."""
 SHUTDOWN_SECONDS = 5
 
 
@@ -75,7 +76,8 @@ def watch_clients(listener: socket.socket) -> None:
     The connections inherit it. WebSocket's own pings would need sound to be read, which
     waits while a session is behind.
     """
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # Of Linux: other systems have their own, slower limits.
     seconds = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}

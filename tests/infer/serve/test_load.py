@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,23 +62,43 @@ class Process(Service):
         return sum(1 for _ in (self.folder / "fd").iterdir())
 
 
+@contextmanager
+def run_client(address: str, *command: str) -> Iterator[subprocess.Popen]:
+    """Run a client that has a session, and end it with the block.
+
+    Args:
+      command: runs the client, in another network.
+    """
+    program = [*command, sys.executable, "-c", STOPPED_CLIENT, address]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "started\n"
+        yield client
+        client.kill()
+
+
+@contextmanager
+def run_server(*options: str, **environment: str) -> Iterator[Process]:
+    """Run a server of its own process, and end it with the block."""
+    arguments = ["--port", "0", "--max-size", "256", "--steps", "2", *options]
+    command = [sys.executable, "-m", "infer.serve", *arguments]
+    variables = {**os.environ, **environment}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=variables
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        place = re.search(r"http://[\d.]+:(\d+)", line)
+        assert place is not None, line
+        yield Process(int(place[1]), process)
+        process.terminate()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Process]:
     # Every network, for the client behind a link.
-    options = ["--host", "0.0.0.0", "--port", "0", "--max-size", "256", "--steps", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infer.serve", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    place = re.search(r"http://0\.0\.0\.0:(\d+)", line)
-    assert place is not None, line
-    yield Process(int(place[1]), process)
-    process.send_signal(signal.SIGTERM)
-    # It ends by the signal, when its files are deleted.
-    assert process.wait(SECONDS) == -signal.SIGTERM
+    with run_server("--host", "0.0.0.0") as running:
+        yield running
 
 
 def make_requests(server: Process, client: httpx.Client, count: int) -> None:
@@ -117,7 +137,8 @@ def test_memory_and_files_stay_flat(server):
 def test_a_slow_reader_does_not_grow_memory(server):
     wait_for_slots(server, 0, SECONDS)
     memory = server.megabytes()
-    sound = pcm(babble(60.0))
+    # More than the buffers of two systems hold: five minutes.
+    sound = bytes(2 * 16_000 * 300)
     with server.connect(max_queue=2) as socket:
         start(socket, idle=False)
         sender = threading.Thread(target=push, args=(socket, sound), daemon=True)
@@ -145,21 +166,13 @@ def push(socket: ClientConnection, sound: bytes) -> None:
 def test_a_client_that_is_killed_or_stopped_frees_its_slot(server, number):
     wait_for_slots(server, 0, SECONDS)
     address = f"ws://127.0.0.1:{server.port}/v1/live"
-    client = subprocess.Popen(
-        [sys.executable, "-c", STOPPED_CLIENT, address],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert client.stdout is not None
-    assert client.stdout.readline() == "started\n"
-    wait_for_slots(server, 1, SECONDS)
-    client.send_signal(number)
-    begin = time.monotonic()
-    # The system of a stopped client still takes frames, until its buffers are full.
-    wait_for_slots(server, 0, 5 if number == signal.SIGKILL else 60)
-    print(f"{signal.Signals(number).name}: {time.monotonic() - begin:.1f} s")
-    client.kill()
-    client.wait()
+    with run_client(address) as client:
+        wait_for_slots(server, 1, SECONDS)
+        client.send_signal(number)
+        begin = time.monotonic()
+        # The system of a stopped client takes frames until its buffers are full.
+        wait_for_slots(server, 0, 5 if number == signal.SIGKILL else 60)
+        print(f"{signal.Signals(number).name}: {time.monotonic() - begin:.1f} s")
 
 
 @pytest.fixture
@@ -189,41 +202,25 @@ def link() -> Iterator[str]:
 def test_a_client_behind_a_dead_link_frees_its_slot(server, link):
     wait_for_slots(server, 0, SECONDS)
     address = f"ws://{link}:{server.port}/v1/live"
-    program = [sys.executable, "-c", STOPPED_CLIENT, address]
-    client = subprocess.Popen(
-        ["ip", "netns", "exec", NETWORK, *program], stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout is not None
-    assert client.stdout.readline() == "started\n"
-    wait_for_slots(server, 1, SECONDS)
-    subprocess.run(["ip", "link", "set", LINK, "down"], check=True)
-    begin = time.monotonic()
-    # No word reaches the server any more.
-    wait_for_slots(server, 0, 10)
-    seconds = time.monotonic() - begin
+    with run_client(address, "ip", "netns", "exec", NETWORK):
+        wait_for_slots(server, 1, SECONDS)
+        subprocess.run(["ip", "link", "set", LINK, "down"], check=True)
+        begin = time.monotonic()
+        # No word reaches the server any more.
+        wait_for_slots(server, 0, 10)
+        seconds = time.monotonic() - begin
     print(f"dead link: {seconds:.1f} s")
-    client.kill()
-    client.wait()
     assert seconds < 5
 
 
 def test_a_stopped_server_says_so_to_its_clients(tmp_path):
-    options = ["--port", "0", "--max-size", "256", "--steps", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infer.serve", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    assert process.stderr is not None
-    place = re.search(r":(\d+)", process.stderr.readline().partition("//")[2])
-    assert place is not None
-    service = Service(int(place[1]))
-    with service.connect() as socket:
-        start(socket)
-        process.send_signal(signal.SIGINT)
-        receive(socket)
-        assert socket.close_code == 1012
-    assert process.wait(SECONDS) == -signal.SIGINT
-    # Files of users are deleted.
+    with run_server(TMPDIR=str(tmp_path)) as server:
+        # Files of users are there.
+        assert len(list(tmp_path.glob("jaxportrait-*"))) == 1
+        with server.connect() as socket:
+            start(socket)
+            server.process.send_signal(signal.SIGINT)
+            receive(socket)
+            assert socket.close_code == 1012
+        assert server.process.wait(SECONDS) == -signal.SIGINT
     assert list(tmp_path.glob("jaxportrait-*")) == []
