@@ -21,7 +21,6 @@ EXTRAS = {
     "ray": "cluster",
     "gradio": "web",
     "fastapi": "serve",
-    "starlette": "serve",
     "uvicorn": "serve",
     "websockets": "serve",
     "multipart": "serve",
