@@ -19,7 +19,7 @@ input[type=range]::-moz-range-thumb { border: 2px solid var(--color-accent) !imp
 .hint { color: var(--body-text-color-subdued); text-align: center; margin: 0 !important;
   padding: 4rem 1rem; border: 1px dashed var(--border-color-primary);
   border-radius: var(--block-radius); background: var(--block-background-fill); }
-.error { padding: .75rem 1rem; border-radius: var(--block-radius);
+.status .failure { padding: .75rem 1rem; border-radius: var(--block-radius);
   color: var(--error-text-color); background: var(--error-background-fill);
   border: 1px solid var(--error-border-color); }
 progress { display: block; width: 100%; height: .5rem; border: 0; border-radius: 1rem;

@@ -156,7 +156,7 @@ def is_still(path: Path) -> bool:
 def error_page(message: str) -> str:
     """Return an error in words."""
     text = escape(capital(as_labels(message)))
-    return f'<p class="error" role="alert">{text}</p>'
+    return f'<p class="failure" role="alert">{text}</p>'
 
 
 def progress_page(progress: Progress, picture: bytes) -> str:

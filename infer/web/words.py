@@ -41,6 +41,7 @@ HELP = {
 PHRASES = {
     "choose another with face=N": "choose another under Face",
     "(no lip_sync moves its head as well)": "(Lip-sync off moves its head as well)",
+    "choose the detector none": "start the page with --detector none",
     "by max_size": "by Longest side",
     "leave out output_fps": "leave Frames a second empty",
     "on the left of every frame": "on the left",

@@ -80,6 +80,9 @@ def test_a_form_without_a_file_is_answered(client):
         "/gradio_api/file=http://127.0.0.1:1/x",
         "/gradio_api/file=https://example.com/x",
         "/gradio_api/proxy=https://x.hf.space/x",
+        "/gradio_api/FILE=HTTP://127.0.0.1:1/x",
+        "//gradio_api//file=http://127.0.0.1:1/x",
+        "/gradio_api/file%3Dhttp%3A//127.0.0.1%3A1/x",
     ],
 )
 def test_the_server_fetches_nothing_for_others(client, address):

@@ -1,5 +1,8 @@
 """Models of the page: opened at the start, loaded once, each with its drivers."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -8,18 +11,30 @@ from infer.web.listen import listen
 from infer.web.models import DEMO, Models
 from infer.web.serve import open_server
 from jaxportrait import demo
-from jaxportrait.checkpoint import CheckpointError
+from jaxportrait.checkpoint import CheckpointError, Contents, save_untrained
 from jaxportrait.job import Networks
 from tests.infer.web.conftest import serve
 
 
 @pytest.fixture(scope="module")
-def models(tiny_checkpoint) -> Models:
-    return Models.open([tiny_checkpoint], Networks(detector="none"))
+def folder(tmp_path_factory) -> Path:
+    """A checkpoint of two flow drivers, of which one is guided less."""
+    tiny = Contents.tiny()
+    (driver,) = tiny.drivers.values()
+    calm = replace(driver, config=replace(driver.config, cfg_scale=2.0))
+    path = tmp_path_factory.mktemp("drivers") / "two"
+    drivers = {"lively": driver, "calm": calm}
+    save_untrained(path, replace(tiny, drivers=drivers))
+    return path
 
 
-def test_the_chooser_has_named_folders_and_the_demo(models, tiny_checkpoint):
-    assert models.names == [tiny_checkpoint.name, DEMO]
+@pytest.fixture(scope="module")
+def models(folder) -> Models:
+    return Models.open([folder], Networks(detector="none"))
+
+
+def test_the_chooser_has_named_folders_and_the_demo(models):
+    assert models.names == ["two", DEMO]
     assert models.find(DEMO).networks.checkpoint == demo.CHECKPOINT
     with pytest.raises(ValueError, match="there is no model 'other': choose one of"):
         models.find("other")
@@ -31,24 +46,28 @@ def test_folders_of_one_name_are_told_apart(tiny_checkpoint):
 
 
 def test_networks_are_loaded_once_and_shared_by_drivers(models):
-    with_driver = models.networks("tiny", "flow").load()
-    assert models.networks("tiny", "flow").load() is with_driver
-    silent = models.networks("tiny", "auto").load(uses_driver=False)
-    assert silent.renderer is with_driver.renderer
+    lively = models.networks("two", "lively").load()
+    assert models.networks("two", "lively").load() is lively
+    calm = models.networks("two", "calm").load()
+    assert calm.renderer is lively.renderer
+    assert (lively.driver.guidance, calm.driver.guidance) == (4.5, 2.0)
+    # Edits and driving videos need none.
+    silent = models.networks("two", "auto").load(uses_driver=False)
+    assert silent.renderer is lively.renderer
     assert silent.driver is None
-    assert with_driver.driver is not None
 
 
-def test_the_page_offers_models_and_drivers(tiny_checkpoint):
-    options = Options(checkpoint=(tiny_checkpoint,), address=Address(port=0))
+def test_the_page_offers_models_and_drivers(folder):
+    options = Options(checkpoint=(folder,), address=Address(port=0))
     for page in serve(options):
         blocks = httpx.get(f"{page.address}/config").json()["components"]
         choosers = {block["props"].get("elem_id"): block["props"] for block in blocks}
         model = choosers["model"]
-        assert [name for name, _ in model["choices"]] == ["tiny", DEMO]
-        assert model["value"] == "tiny"
-        # One driver is no choice.
-        assert choosers["driver"]["visible"] is False
+        assert [name for name, _ in model["choices"]] == ["two", DEMO]
+        assert model["value"] == "two"
+        driver = choosers["driver"]
+        assert [name for name, _ in driver["choices"]] == ["lively", "calm"]
+        assert driver["visible"] is True
 
 
 def test_a_folder_that_is_no_checkpoint_stops_the_start(tmp_path):
