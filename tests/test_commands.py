@@ -20,6 +20,7 @@ OPTIONS = {
     "infer": "infer.config",
     "infer.batch": "infer.batch.config",
     "infer.serve": "infer.serve.options",
+    "infer.web": "infer.web.config",
     "convert_weights": "convert_weights.__main__",
     "train.process": "train.process",
     "train.frames": "train.frames",
