@@ -133,7 +133,10 @@ def closure_measures(
         if clip.closures is not None:
             opening = scale.opening(motion)
             # lips are shut where they are least open in their clip
-            openings.append(opening - opening.min())
+            opening -= opening.min()
+            # lips that rest are as wide as they ever are
+            rounding = metrics.ROUNDING * np.ptp(scale.opening(clip.truth))
+            openings.append(np.maximum(opening, rounding))
             closures.append(clip.closures)
     if not closures:
         return {"closures": None, "closures_by_chance": None}
