@@ -112,7 +112,8 @@ def run_cases(recipe: DittoRecipe, stitching: StitchingNetwork) -> Outputs:
     for name, case in read_cases(recipe).items():
         if not case.shows_defect:
             yield f"{name}/x_d", drive_case(recipe, case, stitching)
-    yield "degrees", expected_degrees(read_clip(recipe, "stitch/motion").logits[:, 0])
+    motion = BinnedMotion.of_clip(read_clip(recipe, "stitch/motion"))
+    yield "degrees", expected_degrees(jnp.asarray(motion.logits)[:, 0])
 
 
 def drive_case(
@@ -212,7 +213,7 @@ def pose(
     for axis, offset in offsets.items():
         degrees = degrees.at[:, axis].add(offset)
     faded, degrees = fade(still, driven, degrees, case, list(offsets))
-    return place(still, faded, degrees, np.float32(case.drives_eyes))
+    return place(still, faded, degrees, np.array(case.drives_eyes, np.float32))
 
 
 def fade(

@@ -4,7 +4,7 @@ Source: Ditto, which moves two keypoints of eyes by the change of yaw and pitch.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from jaxtyping import Float, Float32
 
@@ -35,8 +35,11 @@ class Gaze:
 
     def offsets(self, turn: Float[AnyArray, "n 3"]) -> Float32[AnyArray, "n k 3"]:
         """Return the offsets for changes of pitch, yaw and roll in degrees."""
-        across = self.across.offsets(YAW_SHARE * turn[:, 1])
-        return across + self.up.offsets(PITCH_SHARE * turn[:, 0])
+        # Sliders compute with arrays of either kind.
+        yaw: Any = turn[:, 1]
+        pitch: Any = turn[:, 0]
+        across = self.across.offsets(YAW_SHARE * yaw)
+        return across + self.up.offsets(PITCH_SHARE * pitch)
 
 
 PUBLISHED_GAZE = Gaze(
