@@ -18,7 +18,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.neighbour import Neighbour, Timing, timed
+from benchmarks.neighbour import Neighbour, Timing, time_in_turn, timed
 from convert_weights.bundle import convert_files, write
 from convert_weights.joyvasa.recipe import JoyVASARecipe, write_joyvasa
 from convert_weights.outputs import golden_waveform
@@ -186,21 +186,6 @@ def load_recipe(golden: Path) -> DiffusionDriver:
         write(convert_files({}, joyvasa=files), Path(folder, "checkpoint"))
         driver = load_diffusion(open_checkpoint(Path(folder, "checkpoint")))
     return replace(driver, cfg_scale=GUIDANCE)
-
-
-def time_in_turn(
-    runs: dict[str, Callable[[], Timing]], repeats: int
-) -> dict[str, list[Timing]]:
-    """Return the timings of each run, which are repeated in turn."""
-    for run in runs.values():
-        # The first call compiles.
-        run()
-    timings: dict[str, list[Timing]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        # In turn, so that what else the machine does falls on all of them.
-        for name, run in runs.items():
-            timings[name].append(run())
-    return timings
 
 
 def report(timings: dict[str, list[Timing]], seconds: float) -> Table:

@@ -34,6 +34,21 @@ def timed(run: Callable[[], Any]) -> Timing:
     return Timing(time.perf_counter() - start, time.process_time() - cpu)
 
 
+def time_in_turn(
+    runs: dict[str, Callable[[], Timing]], repeats: int
+) -> dict[str, list[Timing]]:
+    """Return the timings of each run, which are repeated in turn."""
+    for run in runs.values():
+        # The first call compiles.
+        run()
+    timings: dict[str, list[Timing]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        # In turn, so that what else the machine does falls on all of them.
+        for name, run in runs.items():
+            timings[name].append(run())
+    return timings
+
+
 class Host:
     """The other process's side: makes the contestant, and calls and times it."""
 

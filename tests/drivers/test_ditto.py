@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from benchmarks.ditto_motion import seam_ratio
 from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from jaxportrait.checkpoint import (
@@ -102,16 +103,6 @@ def test_the_published_windows_are_a_choice(driver):
     fused = driver.make(sound(20_321), seed=0)
     assert len(clip) == len(fused) == 32
     assert np.abs(clip.expression - fused.expression).max() > 1e-3
-
-
-def seam_ratio(motion: np.ndarray, joins: range) -> float:
-    """Return how much motion bends at joins, in bends elsewhere."""
-    bends = np.abs(np.diff(motion, n=2, axis=0)).mean(axis=1)
-    at_joins = np.zeros(len(bends), bool)
-    # Bend i reads frames i to i + 2, so that two of them span a join.
-    for join in joins:
-        at_joins[join - 2 : join] = True
-    return float(bends[at_joins].mean() / bends[~at_joins].mean())
 
 
 def test_fused_windows_have_no_seams(driver):
