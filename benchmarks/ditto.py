@@ -9,7 +9,7 @@ else the machine does only adds to them.
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ from jaxportrait.drivers.ditto_program import (
     sample_fused,
     sample_window,
 )
-from jaxportrait.drivers.windows import WindowPlan
+from jaxportrait.drivers.windows import WindowPlan, plan_windows
 
 FPS = 25
 FRESH = 70
@@ -83,7 +83,7 @@ class OriginalNetwork:
     def __init__(self, checkout: Path, golden: Path):
         if not (checkout / "core" / "models").is_dir():
             raise FileNotFoundError(f"{checkout} holds no core/models of Ditto")
-        # The checkout is no package.
+        # The checkout is no package, but its modules import each other.
         sys.path.insert(0, str(checkout))
         from core.models.modules.LMDM import (  # pyright: ignore[reportMissingImports]
             LMDM,
@@ -113,11 +113,17 @@ class Ours:
 
     model: GuidedLMDM
     inputs: Inputs
-    plan: WindowPlan = field(default_factory=lambda: WindowPlan(4, 80, 80, 40, 4))
+
+    @property
+    def plan(self) -> WindowPlan:
+        """The plan of 8 s of sound."""
+        plan, _ = plan_windows(8 * FPS, self.model.network.config)
+        return plan
 
     def sample(self, steps: int) -> jax.Array:
         """Sample one window, as published."""
         shape = (steps, self.plan.motion_frames, self.inputs.earlier.shape[1])
+        # Time does not depend on values.
         noise = jnp.zeros(shape)
         return sample_window(
             self.model,
@@ -131,6 +137,7 @@ class Ours:
 
     def fuse(self, steps: int) -> jax.Array:
         """Sample the windows of a plan together."""
+        # The window's condition is repeated.
         frames = np.arange(self.plan.frames) % self.plan.motion_frames
         return sample_fused(
             self.model,

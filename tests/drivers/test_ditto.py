@@ -2,6 +2,7 @@
 
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,6 +26,8 @@ from tests.arrays import draw
 
 RATE = 16_000
 FEW = MotionSampling(steps=4)
+HALF_BOUND = 0.03
+"""Largest error in bfloat16, as a share of the largest value."""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,17 @@ def test_fused_windows_have_no_seams(driver):
     assert seam_ratio(fused, range(12, 200, 12)) <= 1.2
     published = driver.sample_original(audio, seed=0)
     assert seam_ratio(published, range(14, 200, 14)) > 1.2
+
+
+def test_half_precision_stays_near_float32(checkpoint, driver):
+    half = load_driver(checkpoint, dtype=jnp.bfloat16)
+    assert isinstance(half, DittoDriver)
+    half = half.with_sampling(FEW)
+    reference = driver.sample_fused(sound(20_321), 32, seed=0)
+    motion = half.sample_fused(sound(20_321), 32, seed=0)
+    assert motion.dtype == np.float32
+    error = np.abs(motion - reference).max()
+    assert 1e-4 < error / np.abs(reference).max() <= HALF_BOUND
 
 
 def test_other_windows_are_refused(driver):
