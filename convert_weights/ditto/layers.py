@@ -140,6 +140,6 @@ def run_decoder(
         outputs[f"layer{i}"] = x
     # The network itself, whose keys and values are computed in two parts.
     outputs["output"] = network.denoise(
-        inputs.motion, inputs.earlier, inputs.time, condition
+        inputs.motion, inputs.earlier, network.encode_step(inputs.time), condition
     )
     return outputs

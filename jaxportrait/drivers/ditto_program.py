@@ -17,7 +17,7 @@ from jaxportrait.drivers.windows import (
     group_of,
     map_groups,
 )
-from jaxportrait.models.lmdm import LMDM, MotionCondition
+from jaxportrait.models.lmdm import LMDM, MotionCondition, StepTerms
 from jaxportrait.ops.ddim import STEPS, ddim_steps
 from jaxportrait.ops.diffusion import ReverseSteps
 from jaxportrait.ops.flow import guide
@@ -47,7 +47,7 @@ class GuidedLMDM:
         self,
         motion: Float[Array, "n t d"],
         earlier: Float[Array, "n d"],
-        time: Int[Array, ""],
+        step: StepTerms,
         condition: MotionCondition,
         *,
         guided: bool,
@@ -57,13 +57,13 @@ class GuidedLMDM:
         Args:
           motion: noisy motion of the windows.
           earlier: the frame of motion before each.
-          time: step of the diffusion.
+          step: the step of the diffusion, encoded.
           condition: conditions of the windows.
           guided: False evaluates only the prediction with the condition.
         """
         n = len(motion)
         if not guided:
-            return self.network.denoise(motion, earlier, time[None], condition)
+            return self.network.denoise(motion, earlier, step, condition)
 
         def beside(conditional: Array, null: Array) -> Array:
             repeated = jnp.broadcast_to(null, (n, *null.shape[1:]))
@@ -73,7 +73,7 @@ class GuidedLMDM:
         clean = self.network.denoise(
             jnp.concatenate([motion, motion]),
             jnp.concatenate([earlier, earlier]),
-            time[None],
+            step,
             jax.tree.map(beside, condition, self.null),
         )
         return guide(clean[:n], clean[n:], self.guidance)
@@ -122,16 +122,16 @@ def denoise_window(
     guided: bool,
 ) -> Float[Array, "t d"]:
     """Return the state of one window after these steps; see `sample_window`."""
-    # The loop names a step by its number in the diffusion, which falls.
-    order = -jnp.asarray(rows.number)
+    terms = encode_steps(model.network, rows)
     condition = model.network.encode_condition(values[None])
 
     def predict(state: Array, _: Array, number: Array) -> Array:
-        clean = model(state[None], earlier[None], number, condition, guided=guided)
+        step = step_of(terms, rows, number)
+        clean = model(state[None], earlier[None], step, condition, guided=guided)
         return clean[0]
 
     def draw(number: Array) -> Array:
-        return fresh[jnp.searchsorted(order, -number)]
+        return fresh[place_of(rows, number)]
 
     return denoise(predict, rows, initial, draw)
 
@@ -167,25 +167,28 @@ def sample_fused(
     weights = blend_weights(plan, count)
     rows = jnp.asarray(plan.frame_index)
     conditions = encode_windows(model.network, values, count, plan)
+    numbers = ddim_steps(steps)
+    terms = encode_steps(model.network, numbers)
     width = len(reference)
 
     def predict(state: Array, clean: Array, number: Array) -> Array:
         # The reference stands at the front, so that the frame before a window has the
         # number of the window's own first frame.
         padded = jnp.concatenate([reference[None], clean])
+        step = step_of(terms, numbers, number)
 
         def predict_group(g: Array) -> Array:
             frames = group_of(rows, g, plan.group)
             condition = group_of(conditions, g, plan.group)
             earlier = hand_on(padded[frames[:, 0]], reference[None])
-            return model(state[frames], earlier, number, condition, guided=guided)
+            return model(state[frames], earlier, step, condition, guided=guided)
 
         return blend_windows(predict_group, state, weights, count, plan)
 
     draw = frame_draw(key, plan.frames, width)
     initial = draw(jnp.asarray(STEPS))
     estimate = jnp.broadcast_to(reference, initial.shape)
-    return denoise(predict, ddim_steps(steps), initial, draw, estimate=estimate)
+    return denoise(predict, numbers, initial, draw, estimate=estimate)
 
 
 def encode_windows(
@@ -240,12 +243,31 @@ def sample_live(
     noise = draw(jnp.asarray(STEPS))
     condition = model.network.encode_condition(values[None])
     earlier = hand_on(before, reference)[None]
+    rows = ddim_steps(steps)
+    terms = encode_steps(model.network, rows)
 
     def predict(state: Array, _: Array, number: Array) -> Array:
-        return model(state[None], earlier, number, condition, guided=guided)[0]
+        step = step_of(terms, rows, number)
+        return model(state[None], earlier, step, condition, guided=guided)[0]
 
     hold = hold_earlier(noise, moved, weights)
-    return denoise(predict, ddim_steps(steps), noise, draw, constraint=hold)
+    return denoise(predict, rows, noise, draw, constraint=hold)
+
+
+def encode_steps(network: LMDM, rows: ReverseSteps) -> StepTerms:
+    """Return what the network computes of every step, which no window changes."""
+    return network.encode_step(jnp.asarray(rows.number))
+
+
+def step_of(terms: StepTerms, rows: ReverseSteps, number: Int[Array, ""]) -> StepTerms:
+    """Return the terms of one step, of batch 1."""
+    index = place_of(rows, number)
+    return jax.tree.map(lambda leaf: leaf[index][None], terms)
+
+
+def place_of(rows: ReverseSteps, number: Int[Array, ""]) -> Int[Array, ""]:
+    """Return the place of a step that the loop names by its number, which falls."""
+    return jnp.searchsorted(-jnp.asarray(rows.number), -number)
 
 
 def hand_on(frame: Float[Array, "*n d"], reference: Float[Array, "*n d"]) -> Array:

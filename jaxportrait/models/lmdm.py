@@ -111,6 +111,22 @@ class MotionCondition:
     pooled: Float[Array, "n c"]
 
 
+@pytree
+@dataclass(frozen=True)
+class StepTerms:
+    """The part of the network that depends only on the step of the diffusion.
+
+    Attributes:
+      key: keys of the step's tokens in every block.
+      value: values of its tokens in every block.
+      vector: one vector of the step.
+    """
+
+    key: Float[Array, "m blocks s heads dim"]
+    value: Float[Array, "m blocks s heads dim"]
+    vector: Float[Array, "m c"]
+
+
 class LMDM(nnx.Module):
     """Noisy motion, a condition, earlier motion and diffusion step -> clean motion."""
 
@@ -174,11 +190,23 @@ class LMDM(nnx.Module):
         hidden = nnx.silu(self.pool_expand(self.pool_norm(x.mean(axis=1))))
         return self.pool_project(hidden)
 
+    def encode_step(self, time: Int[Array, " m"]) -> StepTerms:
+        """Compute what depends only on diffusion steps, for all of them at once.
+
+        Args:
+          time: diffusion steps, from 0 (little noise) to 999.
+        """
+        embedding = self.embed_time(time)
+        tokens = self.memory_norm(self.token_rows(embedding))
+        # Tokens of the step follow the frames of the condition.
+        key, value = self._memory(tokens, self.rotary[self.config.frames :])
+        return StepTerms(key, value, self.time_vector(embedding))
+
     def denoise(
         self,
         motion: Float[Array, "n t d"],
         earlier: Float[Array, "n d"],
-        time: Int[Array, " m"],
+        step: StepTerms,
         condition: MotionCondition,
     ) -> Float[Array, "n t d"]:
         """Compute clean motion, in float32.
@@ -186,23 +214,19 @@ class LMDM(nnx.Module):
         Args:
           motion: noisy motion.
           earlier: the frame of motion before each window.
-          time: diffusion step, from 0 (little noise) to 999; m = n, or m = 1 for all.
+          step: result of `encode_step`, of each window or of one step for all.
           condition: result of `encode_condition` or `encode_null`.
         """
         n = len(motion)
-        frames = self.config.frames
-        # Whatever depends on the step only is computed once where m = 1.
-        embedding = self.embed_time(time)
-        tokens = self.memory_norm(self.token_rows(embedding))
-        step = jax.nn.mish(self.time_vector(embedding) + condition.pooled)
+        vector = jax.nn.mish(step.vector + condition.pooled)
+        rotary = self.rotary[: self.config.frames]
         x = self.embed_motion(motion, earlier)
         for i, block in enumerate(self.blocks):
-            last = block.cross_attention.memory(tokens, self.rotary[frames:])
             memory = Memory(
-                _append(condition.key[:, i], last.key, n),
-                _append(condition.value[:, i], last.value, n),
+                _append(condition.key[:, i], step.key[:, i], n),
+                _append(condition.value[:, i], step.value[:, i], n),
             )
-            x = block(x, step, memory, self.rotary[:frames])
+            x = block(x, vector, memory, rotary)
         # No norm after the last block; motion is float32 whatever the dtype.
         return self.motion_out(x).astype(jnp.float32)
 
@@ -233,7 +257,8 @@ class LMDM(nnx.Module):
         time: Int[Array, " n"],
         condition: Float[Array, "n t v"],
     ) -> Float[Array, "n t d"]:
-        return self.denoise(motion, earlier, time, self.encode_condition(condition))
+        encoded = self.encode_condition(condition)
+        return self.denoise(motion, earlier, self.encode_step(time), encoded)
 
     def _condition(
         self, encoded: Float[Array, "n t c"], pooled: Float[Array, "n c"]
@@ -242,10 +267,18 @@ class LMDM(nnx.Module):
         # One norm for all blocks; frames and tokens of the step never mix in it.
         rows = self.memory_norm(encoded)
         rotary = self.rotary[: self.config.frames]
+        key, value = self._memory(rows, rotary)
+        return MotionCondition(key, value, pooled)
+
+    def _memory(
+        self, rows: Float[Array, "n s c"], rotary: Float[np.ndarray, "s half 2"]
+    ) -> Memory:
+        """Return the keys and values of normalised rows in every block, (n blocks s
+        heads dim)."""
         memories = [block.cross_attention.memory(rows, rotary) for block in self.blocks]
         key = jnp.stack([memory.key for memory in memories], axis=1)
         value = jnp.stack([memory.value for memory in memories], axis=1)
-        return MotionCondition(key, value, pooled)
+        return Memory(key, value)
 
 
 def time_waves(time: Int[Array, " m"], width: int) -> Float[Array, "m c"]:

@@ -44,8 +44,11 @@ class StandIn:
     def encode_condition(self, values: Array) -> Array:
         return values[..., :BINNED_WIDTH]
 
+    def encode_step(self, time: Array) -> Array:
+        return time
+
     def denoise(
-        self, motion: Array, earlier: Array, time: Array, condition: Array
+        self, motion: Array, earlier: Array, step: Array, condition: Array
     ) -> Array:
         continued = jnp.broadcast_to(earlier[:, None], motion.shape)
         mixed = self.share * condition + (1 - self.share) * continued

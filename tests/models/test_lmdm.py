@@ -29,7 +29,8 @@ def test_a_condition_is_encoded_once_for_all_steps():
         times = jnp.full((2,), time)
         whole = network(motion, earlier, times, values)
         # One step for the whole batch.
-        parts = network.denoise(motion, earlier, times[:1], condition)
+        step = network.encode_step(times[:1])
+        parts = network.denoise(motion, earlier, step, condition)
         assert_close(parts, whole, 1e-6)
 
 
@@ -38,12 +39,11 @@ def test_the_null_condition_reads_no_condition():
     null = network.encode_null()
     assert null.key.shape == (1, 2, 6, 2, 8)
     motion, earlier, values = inputs()
-    time = jnp.array([10])
-    without = network.denoise(motion, earlier, time, null)
+    step = network.encode_step(jnp.array([10]))
+    without = network.denoise(motion, earlier, step, null)
     condition = network.encode_condition(values)
-    assert (
-        np.abs(without - network.denoise(motion, earlier, time, condition)).max() > 0.01
-    )
+    with_condition = network.denoise(motion, earlier, step, condition)
+    assert np.abs(without - with_condition).max() > 0.01
 
 
 def test_frames_are_told_apart_by_their_positions():
