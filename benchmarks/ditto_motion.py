@@ -21,7 +21,8 @@ from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from convert_weights.outputs import golden_waveform
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.drivers.ditto import FPS, PUBLISHED_OVERLAP, DittoDriver
+from jaxportrait.drivers.ditto import FPS, DittoDriver
+from jaxportrait.drivers.ditto_published import OVERLAP
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
@@ -127,7 +128,7 @@ def seams(motions: Motions, steps: int, fused: np.ndarray) -> str:
     length = motions.driver(steps).sizes.frames
     at_half = seam_ratio(fused, range(length // 2, len(fused), length // 2))
     original = motions.original(steps)
-    fresh = length - PUBLISHED_OVERLAP
+    fresh = length - OVERLAP
     at_joins = seam_ratio(original, range(fresh, len(original), fresh))
     return f"seams: fused windows {at_half:.2f}, the original's {at_joins:.2f}"
 
