@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxportrait.drivers.denoise import Draw, denoise, hold_earlier
-from jaxportrait.drivers.live_windows import LiveWindows, prefix_weights
+from jaxportrait.drivers.live_windows import LiveWindows, prefix_shares
 from jaxportrait.drivers.windows import (
     WindowPlan,
     blend_weights,
@@ -236,7 +236,8 @@ def sample_live(
     before = jnp.where(is_first, reference, history[windows.stride - 1])
     # Frames roll out at the start. Those that roll around have weight 0.
     moved = jnp.roll(history, -windows.stride, axis=0)
-    weights = jnp.where(is_first, 0.0, jnp.asarray(prefix_weights(windows)))[:, None]
+    shares = jnp.asarray(prefix_shares(windows), jnp.float32)
+    weights = jnp.where(is_first, 0.0, shares)[:, None]
     start = window * windows.stride - windows.held
     frames, width = history.shape
     draw = frame_draw(key, frames, width, start)

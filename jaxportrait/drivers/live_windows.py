@@ -143,13 +143,18 @@ def prefix_weights(windows: LiveWindows) -> Float32[np.ndarray, " t"]:
 
     Source: Black et al. 2025, equation 5.
     """
-    # Frames that the last window has made, counted from the end of its motion.
-    index = np.arange(windows.plan.motion_frames)
-    end = windows.held + windows.lookahead
-    share = np.clip((end - index) / (windows.lookahead + 1), 0, 1)
+    share = prefix_shares(windows)
     # Soft decay: c (e^c - 1) / (e - 1) falls faster than the share c itself.
     weights = share * np.expm1(share) / np.expm1(1)
     return weights.astype(np.float32)
+
+
+def prefix_shares(windows: LiveWindows) -> Float[np.ndarray, " t"]:
+    """Return the weight of the earlier motion where it falls evenly."""
+    # Frames that the last window has made, counted from the end of its motion.
+    index = np.arange(windows.plan.motion_frames)
+    end = windows.held + windows.lookahead
+    return np.clip((end - index) / (windows.lookahead + 1), 0, 1)
 
 
 def sample_window(

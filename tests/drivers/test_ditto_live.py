@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.ditto_motion import seam_ratio
 from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from jaxportrait.checkpoint import open_checkpoint
@@ -200,6 +201,13 @@ def test_the_seed_decides_live_motion(live, sound):
     first = live.make(audio, seed=1).expression
     np.testing.assert_array_equal(live.make(audio, seed=1).expression, first)
     assert np.abs(live.make(audio, seed=2).expression - first).max() > 1e-3
+
+
+def test_live_windows_have_no_seams(live):
+    audio = Audio.from_samples(0.1 * draw(10 * RATE, seed=2), RATE)
+    motion = live.make(audio, seed=0).to_frames()
+    # A window adds five frames, and the first is all new.
+    assert seam_ratio(motion[5:], range(5, 240, 5)) <= 1.2
 
 
 def test_live_sound_compiles_one_program(driver, sound):
