@@ -93,6 +93,7 @@ class Case:
     def is_ours(self) -> bool:
         """True for a set that our program has: no fading, and no single angle moved."""
         parts = {"use_d_keys", "overall_ctrl_info", "fade_type", "drive_eye"}
+        # Weights, fading and offsets are added by this module.
         plain = not (parts & self.setup.keys()) and not self.frame
         return plain and not self.video
 
@@ -143,6 +144,7 @@ def move(
     """Return the motion of the source's own parts and of those that are driven."""
     still = BinnedMotion.of_motion(motion)
     moved = BinnedMotion.of_clip(clip)
+    # The ratio of the heads first, and then the weights.
     ratios = head_ratios(clip, motion, GROUPS)
     if rest is not None:
         moved = subtract(moved, BinnedMotion.of_clip(rest))
@@ -233,6 +235,7 @@ def fade(
         return driven, degrees
     shares = np.array(case.frame["fade_alpha"], np.float32)[:, None]
     keys = case.setup.get("fade_out_keys", ("exp",)) or KEYS
+    # "s" fades to the source, and "d0" to the first frame.
     target = BinnedMotion.of_motion(still)
     if kind == "d0":
         target = jax.tree.map(lambda values: values[:1], driven)
@@ -264,6 +267,7 @@ def read_motion(
 ) -> tuple[MotionClip, MotionClip | None]:
     """Return the clip of an option set, and the frame that it counts from."""
     clip = read_clip(recipe, "stitch/motion")
+    # Offline, the first frame is the anchor.
     rest = clip[:1] if case.relative else None
     if case.setup.get("d0"):
         rest = read_clip(recipe, "stitch/anchor", 1)
@@ -298,6 +302,7 @@ def blink_table(
     """
     intervals: Iterator[int]
     if isinstance(interval, list):
+        # The list starts again with its first interval.
         between = cycle([*interval[1:], interval[0]])
         intervals = chain([interval[0], interval[-1]], between)
     elif interval < 0:

@@ -35,6 +35,7 @@ OVERLAPS = (75, 70)
 def run_overlaps() -> np.ndarray:
     """Return the overlaps whose silence has another number of frames than they need."""
     overlaps = np.arange(1, LENGTH)
+    # Counts are rounded up, and some are one too many.
     counts = [published_count(int(overlap) * FRAME) for overlap in overlaps]
     return overlaps[counts != overlaps]
 
@@ -81,6 +82,7 @@ class Player:
         stream = PublishedStream(windows, self.reference, sum_up)
         # Silence is encoded as a whole clip is.
         silence = ChunkFeatures(self.encoder).encode(lambda: [], self.overlap)
+        # The sound has the published lead of a live one.
         features = self.encode(samples)
         state = stream.begin(silence)
         pieces = []
@@ -119,6 +121,7 @@ def last_samples(player: Player, samples: np.ndarray, motion: np.ndarray) -> np.
     ends = PUBLISHED_LIVE.hop * chunks + PUBLISHED_LIVE.lookahead
     for end in np.unique(np.minimum(ends, len(samples))):
         changed = samples.copy()
+        # A change that is far above the errors of float32.
         changed[end - BLOCK : end] += 1
         other, _ = player.play(changed)
         last[(other != motion).any(axis=1)] = end

@@ -73,6 +73,7 @@ def add_blinks(
     """
     if blinks == "model" or len(clip) == 0:
         return clip
+    # Eyes that do not blink are open in all frames.
     rows = np.full(len(clip), OPEN)
     if blinks == "curve":
         # The second half of a key is a seed of 32 bits.
@@ -99,9 +100,11 @@ def blink_rows(
       intervals: frames before the first blink, and from each to the next.
       last: frame from which no blink starts.
     """
+    # Eyes are open wherever no blink is drawn.
     rows = np.full(count, OPEN)
     start = next(intervals)
     while start < (count if last is None else last):
+        # A clip may end within a blink.
         stop = min(start + length, count)
         rows[start:stop] = np.arange(stop - start)
         start += length + next(intervals)
@@ -146,6 +149,7 @@ def replace_eyes(
     """Return a clip whose eyes are those of `rest`, one frame, with offsets."""
     if clip.expression is None or rest.expression is None:
         raise ValueError("the motion has no expression, and so no eyes")
+    # Lips and all else stay those of the model.
     expression = clip.expression.copy()
     expression[:, EYES] = rest.expression[:, EYES] + offsets[:, EYES]
     performer = clip.performer and replace(clip.performer, scales_eyes=False)

@@ -37,9 +37,11 @@ class EmotionKeyframes(KeyframeTable):
         """Return the vectors of frames; the rest of the strengths is neutral."""
         # The last keyframe has a frame of its own.
         count = int(np.floor(self.length * fps + 1e-6)) + 1
+        # All frames are neutral, as far as nothing else is felt.
         neutral = emotion_weights(NEUTRAL)
         rows = np.tile(neutral, (count, 1))
         for name, numbers in self.numbers(np.arange(count) / fps).items():
+            # Strengths that add up to 1 leave nothing of the neutral one.
             change = emotion_weights(EMOTIONS.index(name)) - neutral
             rows += numbers[:, None] * change
         return Emotions(rows, repeats=False)

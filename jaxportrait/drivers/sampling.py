@@ -66,8 +66,10 @@ class MotionSampling:
     def __post_init__(self):
         check_ranges(self)
         check_windows(self.windows, get_args(SampledWindows))
+        # Types are not checked at run time.
         check_choice("blinks", self.blinks, Blinks)
         check_choice("condition", self.condition, Condition)
+        # A strength without an emotion would do nothing.
         if self.emotion is not None:
             check_choice("emotion", self.emotion, Emotion)
             if self.emotion_keyframes is not None:

@@ -76,6 +76,7 @@ class KeyframeTable:
             points = {
                 frame[TIME]: frame[name] for frame in self.keyframes if name in frame
             }
+            # A name without a keyframe has no number at all.
             if points:
                 numbers[name] = self._interpolate(points, times)
         return numbers
@@ -138,6 +139,7 @@ def read_table(path: str | Path, kind: type[T]) -> T:
 def _decode(values: dict[str, Any], kind: type[T]) -> T:
     """Return keyframes from the tables of a file."""
     names = [item.name for item in fields(kind)]
+    # A name that is misspelt would be ignored.
     for name in values:
         if name not in names:
             raise OptionError(f"{name} does not exist: it has {', '.join(names)}")

@@ -43,6 +43,7 @@ class BinnedMotion:
     @classmethod
     def of_clip(cls, clip: MotionClip) -> Self:
         """Return the motion of a clip; raise a ValueError unless nothing is left out."""
+        # Motion of files and of other drivers has angles only.
         arrays = clip.arrays()
         names = [item.name for item in fields(cls)]
         if not set(names) <= arrays.keys():
@@ -68,6 +69,7 @@ def head_ratios(
     ratios = np.ones(KEYPOINTS + 1, np.float32)
     if clip.performer is None:
         return ratios
+    # The first frame of a video decides for all.
     ratios[:] = clip.performer.scale / np.asarray(source.scale)[0, 0]
     # Offsets of a curve are the same for heads of any size.
     if not clip.performer.scales_eyes:
@@ -143,6 +145,7 @@ def limit(
         moved[:, list(groups.lips)] = True
     if region in ("all", "expression", "eyes"):
         moved[:, list(groups.eyes)] = True
+    # The head turns and moves as a whole.
     turns = region in ("all", "pose")
     return BinnedMotion(
         jnp.where(moved, driven.expression, still.expression),

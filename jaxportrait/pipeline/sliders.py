@@ -54,6 +54,7 @@ def follow_head(
     start = np.asarray(source.motion.pose)
     if rest is not None and rest.rotation is not None:
         start = angles_of(rest.rotation)
+    # Keypoints of other networks have other sliders.
     gaze = PUBLISHED_GAZE
     if groups != KeypointGroups():
         gaze = Gaze.of_sliders(choose_sliders(source, groups))

@@ -40,6 +40,7 @@ def test_blinks_do_not_depend_on_the_length():
 
 @pytest.mark.parametrize(("count", "blinks"), [(120, 0), (201, 1)])
 def test_published_short_clips_have_no_blink_and_others_one(count, blinks):
+    # The end of a clip is as long as an interval.
     rows = published_rows(count, 15, draw_intervals(1))
     assert int((rows == 14).sum()) == blinks
     assert rows.min() == 0
@@ -59,6 +60,7 @@ def test_only_eyes_are_replaced():
     changed = replace_eyes(clip, clip[:1], offsets)
     assert changed.expression is not None
     assert clip.expression is not None
+    # Lips, brows and cheeks.
     others = [keypoint for keypoint in range(21) if keypoint not in EYES]
     np.testing.assert_array_equal(
         changed.expression[:, others], clip.expression[:, others]

@@ -69,6 +69,7 @@ def test_emotions_over_time_may_be_one_emotion(driver, tmp_path):
 def test_blinks_are_the_curve_or_none(checkpoint, driver, windows):
     options = {"audio": LONG_VOICE, "seed": 5, "steps": 1, "windows": windows}
     assert np.ptp(make(driver, **options)[:, EYES], axis=0).max() > 1e-3
+    # Eyes that never blink are the same in all frames.
     still = make(driver, blinks="off", **options)
     np.testing.assert_array_equal(np.ptp(still[:, EYES], axis=0), 0)
     blinking = make(driver, blinks="curve", **options)
@@ -93,6 +94,7 @@ def test_the_seed_decides_the_times_of_blinks(driver):
 @pytest.mark.parametrize("windows", ["fused", "original"])
 @pytest.mark.parametrize("blinks", ["curve", "off"])
 def test_blinks_of_live_sound_depend_on_no_cutting(driver, windows, blinks):
+    # Long enough for a blink of the seed in either kind of windows.
     sampling = MotionSampling(steps=1, windows=windows, blinks=blinks)
     live = make_live(driver.with_sampling(sampling))
     sound = 0.1 * draw(120 * 640, seed=1)
@@ -133,5 +135,6 @@ def test_only_the_character_has_a_head_of_another_size(driver):
         clip: MotionClip = driver.with_sampling(FEW).make(VOICE, seed=0)
         return clip.performer
 
+    # Compositions scale the motion of another head.
     assert performer(driver) is not None
     assert performer(driver.with_source(read_source())) is None

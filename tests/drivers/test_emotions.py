@@ -36,6 +36,7 @@ def write(folder, text: str):
 
 def test_an_emotion_turns_into_another(tmp_path):
     emotions = read_emotions(write(tmp_path, FILE), 25.0)
+    # 25 frames a second: the start, one second, two, and forty.
     rows = emotions.at(np.array([0, 25, 50, 1000]))
     assert_close(rows[0], SAD, 1e-6)
     assert_close(rows[1], (HAPPY + SAD) / 2, 1e-6)

@@ -65,6 +65,7 @@ def test_rest_leaves_the_source_as_it_is(source):
 def test_brows_and_the_size_of_the_head_stay(source):
     clip = read_motion(3, 1)
     moved = replace(clip, expression=clip.expression.copy(), scale=2 * clip.scale)
+    # Brows and sizes that no frame may show.
     moved.expression[1:, BROWS] += 1
     np.testing.assert_array_equal(run(source, clip), run(source, moved))
 
@@ -101,6 +102,7 @@ def test_every_strength_has_an_effect(source, name):
 def test_regions_move_only_their_part(source, region):
     keypoints = run(source, read_motion(3, 1), replace(DITTO, region=region))
     moved = np.abs(keypoints[1:] - np.asarray(source.keypoints)).max(axis=(0, 2)) > 1e-5
+    # Keypoints of LivePortrait.
     lips = {6, 12, 14, 17, 19, 20}
     eyes = {11, 13, 15, 16, 18}
     expected = {
@@ -117,6 +119,7 @@ def test_the_gaze_is_the_published_one():
     # 0.26 of the yaw and 0.28 of the pitch, by the factors of each keypoint.
     assert_close(offsets[0, 11], [0.26 * 20 * 0.0007, -0.28 * 10 * 0.001, 0], 1e-6)
     assert_close(offsets[0, 15], [0.26 * 20 * 0.001, -0.28 * 10 * 0.001, 0], 1e-6)
+    # To the other side, the factors change places.
     back = np.asarray(PUBLISHED_GAZE.offsets(np.array([[0.0, -20.0, 0.0]])))
     assert_close(back[0, 11], [-0.26 * 20 * 0.001, 0, 0], 1e-6)
 

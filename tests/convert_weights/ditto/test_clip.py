@@ -29,6 +29,7 @@ def checkpoint(golden, renderer_checkpoint, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ditto")
     files = write_ditto(DittoRecipe(golden / "ditto"), "small", folder / "published")
     ditto = convert_files({}, ditto=files)
+    # As if both had been converted at once.
     base = open_checkpoint(renderer_checkpoint)
     contents = replace(
         base.contents,
@@ -70,6 +71,7 @@ def test_the_original_composition_adds_logits(animator, clip_request):
         clip = animator.animate(portrait, voice, sampling=FEW, retargeting=retargeting)
         return np.asarray(clip.keypoints)
 
+    # With this driver, both names are one composition.
     published = keypoints(composition="original")
     np.testing.assert_array_equal(published, keypoints(composition="ditto"))
     ours = keypoints()
