@@ -81,7 +81,12 @@ def main() -> None:
             )
         conclude(verify_ditto(options.golden, options.size), "figure")
     if is_joyvasa(options.golden):
-        conclude(verify_joyvasa(options.golden, options.size), "figure")
+        if options.dtype == "float16":
+            sys.exit(
+                "--dtype float16 is of W and G, which JoyVASA's figures are not of: choose float32 or bfloat16"
+            )
+        rows = verify_joyvasa(options.golden, options.size, options.dtype)
+        conclude(rows, "figure")
     if options.size == "motion":
         conclude(verify_cases(options.golden), "case")
     rows = []

@@ -37,6 +37,7 @@ from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, OptionError, Range, check_ranges
 from jaxportrait.whole import reserve
+from train.data.dataset import network_identity
 from train.diffusion.step import DIFFUSION, ENCODER
 from train.engine.checkpoints import FOLDER, RANKS, Checkpoints
 
@@ -120,7 +121,8 @@ def write_export(options: Options) -> str:
     if run["stage"] == "flow":
         # A flow transformer becomes a driver, guided as the one that it replaces.
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
-        driver = make_driver(contents, run["config"]["motion_space"], previous)
+        encoder = _encoder_of(run, contents, frozen)
+        driver = make_driver(encoder, run["config"]["motion_space"], previous)
         drivers = {DRIVER: DriverEntry(driver, without_zeros(statistics))}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
     if run["stage"] == "diffusion":
@@ -250,27 +252,35 @@ def without_zeros(statistics: MotionStatistics | None) -> MotionStatistics | Non
 
 
 def make_driver(
-    contents: Contents, space: str, previous: DriverEntry | None
+    encoder: str, space: str, previous: DriverEntry | None
 ) -> FlowDriverConfig:
-    """Return the driver of a trained flow transformer, guided as the previous one.
-
-    Raises:
-      CheckpointError: the contents have no audio encoder, or several.
-    """
-    config = FlowDriverConfig(features=_only_encoder(contents), space=space)
+    """Return the driver of a trained flow transformer, guided as the previous one."""
+    config = FlowDriverConfig(features=encoder, space=space)
     if previous is None:
         return config
     return replace(config, cfg_scale=previous.config.cfg_scale)
 
 
-def _only_encoder(contents: Contents) -> str:
+def _encoder_of(
+    run: Mapping[str, Any], contents: Contents, frozen: Checkpoint | None
+) -> str:
+    """Return the name of the audio encoder that a run's features are of.
+
+    Raises:
+      CheckpointError: there is none.
+    """
     encoders = contents.with_role("audio features")
-    if len(encoders) != 1:
-        raise CheckpointError(
-            f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a "
-            "--checkpoint with the one that made the features"
-        )
-    return encoders[0]
+    if len(encoders) == 1:
+        return encoders[0]
+    # Of several, the one that made the features.
+    identity = run["dataset"]["audio_encoder"]
+    for name in encoders if frozen is not None else []:
+        if network_identity(frozen, name) == identity:
+            return name
+    raise CheckpointError(
+        f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a "
+        "--checkpoint with the one that made the features"
+    )
 
 
 def make_diffusion_driver(
@@ -278,7 +288,7 @@ def make_diffusion_driver(
 ) -> DiffusionDriverConfig:
     """Return the driver of a trained denoiser, guided as the previous one."""
     encodes = run["config"]["encoder"] != "stored"
-    features = ENCODER if encodes else _only_encoder(contents)
+    features = ENCODER if encodes else _encoder_of(run, contents, frozen)
     config = DiffusionDriverConfig(features=features, space=run["space"])
     previous = None if frozen is None else frozen.drivers.get(DIFFUSION)
     if previous is None:

@@ -45,10 +45,14 @@ Figures = Mapping[str, np.ndarray]
 
 
 def run_joyvasa(
-    recipe: JoyVASARecipe, figures: Figures, checkpoint: Checkpoint, size: str
+    recipe: JoyVASARecipe,
+    figures: Figures,
+    checkpoint: Checkpoint,
+    size: str,
+    dtype: str = "float32",
 ) -> Outputs:
-    """Yield every output of a size."""
-    driver = load_diffusion(checkpoint, full_precision=True)
+    """Yield every output of a size, with a denoiser of this dtype."""
+    driver = load_diffusion(checkpoint, dtype=dtype, full_precision=True)
     driver = driver.with_sampling(MotionSampling(GUIDANCE, windows="original"))
     yield from run_encoder(recipe, driver, size)
     if size == "small":
@@ -170,7 +174,8 @@ def predict(
     """Return the clean motion, and the tokens after the first block."""
     terms = network.audio_terms(earlier_audio, audio)
     frames = jnp.concatenate([earlier, motion], axis=1)
-    tokens = network.motion_in(frames) + network.offsets(steps)
+    tokens = network.motion_in(frames) + network.positions()
+    tokens += network.step_embedding(steps)[:, None]
     return {
         "first": network.blocks[0](tokens, terms[:, 0]),
         "clean": network.denoise(motion, earlier, steps, terms),

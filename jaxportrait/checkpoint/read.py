@@ -71,7 +71,24 @@ class Checkpoint:
         Raises:
           CheckpointError: there is none, or there are several.
         """
-        return self._only(self.contents.with_role("audio features"), "audio encoder")
+        return self.encoder()
+
+    def encoder(self, name: str | None = None) -> str:
+        """Return the name of a part that encodes sound: the one of this name, or the
+        only one.
+
+        Raises:
+          CheckpointError: there is no such encoder, or there are several and none is
+            named.
+        """
+        encoders = self.with_role("audio features")
+        if name is None:
+            return self._only(encoders, "audio encoder")
+        if name not in encoders:
+            raise CheckpointError(
+                f"checkpoint {self.path} holds no audio encoder {name} (it has: {listed(encoders)})"
+            )
+        return name
 
     def driver(self, name: str | None = None) -> DriverEntry:
         """Return a driver by name, or the only one.

@@ -21,7 +21,6 @@ from jaxportrait.drivers.diffusion_program import (
     encode_window,
     sample_fused,
     sample_live,
-    sample_next,
 )
 from jaxportrait.drivers.fit import (
     check_encoder,
@@ -36,6 +35,7 @@ from jaxportrait.drivers.original_windows import (
     SeededNoise,
     Silence,
     count_windows,
+    sample_in_turn,
 )
 from jaxportrait.drivers.sampling import (
     MotionSampling,
@@ -202,7 +202,7 @@ class DiffusionDriver(SampledDriver):
         """
         length = frame_count(input.duration, self.fps) if frames is None else frames
         if self.sampling.windows == "original":
-            noise = SeededNoise(seed, self.sizes)
+            noise = SeededNoise(jax.random.key(seed), self.sizes)
             motion, real = self.sample_original(input, noise)
             clip = self.clip_of(self.denormalize(motion[:real]))
             return clip[:length].pad(length)
@@ -235,24 +235,13 @@ class DiffusionDriver(SampledDriver):
         total = audio.sample_count + silence.before + silence.after
         count, frames = count_windows(total, self.sizes.motion_frames, self.fps)
         plan, _ = plan_windows(1, self.sizes, "independent")
-        initial = noise.initial()
-        earlier = self._start()
-        pieces = []
         stream = silence.around(audio.stream)
-        for window, features in enumerate(self._windows(stream, plan, count)):
-            with self.products():
-                motion, earlier = sample_next(
-                    self.network,
-                    features,
-                    earlier,
-                    initial,
-                    noise.fresh(window),
-                    jnp.asarray(self.guidance, jnp.float32),
-                    steps=self.steps,
-                    guided=self.guidance > 1,
-                )
-            pieces.append(np.asarray(motion))
-        return np.concatenate(pieces), frames
+        windows = self._windows(stream, plan, count)
+        with self.products():
+            motion = sample_in_turn(
+                self.network, windows, noise, self.guidance, self.steps
+            )
+        return motion, frames
 
     def clip_of(self, motion: Float32[np.ndarray, "n s"]) -> MotionClip:
         """Return the clip of values of the motion space."""
@@ -286,7 +275,7 @@ class DiffusionDriver(SampledDriver):
         if self.sampling.windows == "original":
             samples = np.zeros(1, np.float32)
             sound = Audio.from_samples(samples, SAMPLE_RATE)
-            self.sample_original(sound, SeededNoise(0, self.sizes))
+            self.sample_original(sound, SeededNoise(jax.random.key(0), self.sizes))
             return
         for plan in plans_up_to(LEAD + frames, self.sizes, "fused"):
             # Without windows, the program is compiled and loops over nothing.

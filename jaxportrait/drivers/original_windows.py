@@ -1,17 +1,20 @@
 """The windows of JoyVASA: end to end over a sound between stretches of silence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
+from jaxportrait.drivers.denoise import Earlier
+from jaxportrait.drivers.diffusion_program import sample_next
 from jaxportrait.features.base import Stream
 from jaxportrait.media.audio import SAMPLE_RATE
-from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ class SeededNoise:
     """Noise that a seed decides.
 
     Attributes:
+      key: that of the seed.
       sizes: those of the denoiser.
     """
 
-    seed: int
+    key: PRNGKeyArray
     sizes: MotionDiffusionConfig
 
     @property
@@ -61,12 +65,49 @@ class SeededNoise:
         return self.sizes.motion_frames, self.sizes.motion_width
 
     def initial(self) -> Float[Array, "t d"]:
-        return jax.random.normal(jax.random.key(self.seed), self.shape)
+        return jax.random.normal(self.key, self.shape)
 
     def fresh(self, window: int) -> Float[Array, "steps_and_one t d"]:
         # Folding in sets these keys apart from that of the initial noise.
-        key = jax.random.fold_in(jax.random.key(self.seed), window)
+        key = jax.random.fold_in(self.key, window)
         return jax.random.normal(key, (self.sizes.steps + 1, *self.shape))
+
+
+def sample_in_turn(
+    network: MotionDiffusion,
+    audio: Iterable[Float[Array, "t c"]],
+    noise: Noise,
+    guidance: float,
+    steps: int,
+) -> Float32[np.ndarray, "frames d"]:
+    """Return the normalised motion of windows that lie end to end, each of which
+    continues the one before.
+
+    Args:
+      network: the denoiser.
+      audio: frames of audio of each window.
+      noise: noise of the windows.
+      guidance: scale of classifier-free guidance.
+      steps: steps of the diffusion.
+    """
+    # Learned frames stand before the first window.
+    motion = network.start_motion[...].astype(jnp.float32)
+    earlier = Earlier(motion, network.start_audio[...])
+    initial = noise.initial()
+    pieces = []
+    for window, frames in enumerate(audio):
+        motion, earlier = sample_next(
+            network,
+            frames,
+            earlier,
+            initial,
+            noise.fresh(window),
+            jnp.asarray(guidance, jnp.float32),
+            steps=steps,
+            guided=guidance > 1,
+        )
+        pieces.append(np.asarray(motion))
+    return np.concatenate(pieces)
 
 
 def count_windows(samples: int, length: int, fps: float) -> tuple[int, int]:

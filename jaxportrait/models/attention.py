@@ -5,6 +5,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.ops.attention import attend
+from jaxportrait.ops.dropout import KEEP, Keep
 
 
 class SelfAttention(nnx.Module):
@@ -23,7 +24,9 @@ class SelfAttention(nnx.Module):
         self.value = linear()
         self.out = linear()
 
-    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+    def __call__(
+        self, x: Float[Array, "n t c"], drop: Keep = KEEP
+    ) -> Float[Array, "n t c"]:
         # (n, t, c) -> (n, t, heads, c / heads)
         def split(projected: Array) -> Array:
             return projected.reshape(*x.shape[:2], self.heads, -1)
@@ -31,4 +34,4 @@ class SelfAttention(nnx.Module):
         query = split(self.query(x))
         key = split(self.key(x))
         value = split(self.value(x))
-        return self.out(attend(query, key, value))
+        return self.out(attend(query, key, value, drop))

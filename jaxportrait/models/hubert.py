@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from jaxportrait.models.attention import SelfAttention
 from jaxportrait.models.blocks import NORM_EPSILON, channelwise, fan_in_uniform
 from jaxportrait.ops.conv import convolve
+from jaxportrait.ops.dropout import KEEP, Keep
 from jaxportrait.ranges import Blocks, Heads, Width, check_ranges
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
@@ -161,11 +162,13 @@ class HubertBlock(nnx.Module):
         self.project = nnx.Linear(config.hidden, width, dtype=dtype, rngs=rngs)
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+    def __call__(
+        self, x: Float[Array, "n t c"], drop: Keep = KEEP
+    ) -> Float[Array, "n t c"]:
         # Norms stand after the sums, unlike in Whisper.
-        x = self.attention_norm(x + self.attention(x))
+        x = self.attention_norm(x + drop(self.attention(x, drop)))
         hidden = nnx.gelu(self.expand(x), approximate=False)
-        return self.mlp_norm(x + self.project(hidden))
+        return self.mlp_norm(x + drop(self.project(drop(hidden))))
 
 
 class HubertEncoder(nnx.Module):
@@ -207,11 +210,17 @@ class HubertEncoder(nnx.Module):
         """
         return self.transform(self.convolve(samples))
 
-    def transform(self, x: Float[Array, "n t channels"]) -> Float[Array, "n t width"]:
-        """Return the features of what the convolutions over samples make."""
-        x = self.embed(self.project(x))
+    def transform(
+        self, x: Float[Array, "n t channels"], drop: Keep = KEEP
+    ) -> Float[Array, "n t width"]:
+        """Return the features of what the convolutions over samples make.
+
+        Args:
+          drop: dropout of training.
+        """
+        x = drop(self.embed(self.project(x)))
         for block in self.blocks:
-            x = block(x)
+            x = drop.block(x, block(x, drop))
         return x
 
     def convolve(self, samples: Float[Array, "n s"]) -> Float[Array, "n t channels"]:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxportrait.models.blocks import check_heads, layer_norm, linear
 from jaxportrait.ops.attention import attend
+from jaxportrait.ops.dropout import KEEP, Keep
 from jaxportrait.ops.resize import mean_pool_sequence
 from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
 
@@ -109,12 +110,14 @@ class SelfAttention(nnx.Module):
         self.qkv = linear(width, 3 * width, dtype=dtype, rngs=rngs)
         self.out = linear(width, width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+    def __call__(
+        self, x: Float[Array, "n t c"], drop: Keep = KEEP
+    ) -> Float[Array, "n t c"]:
         n, t, _ = x.shape
         # (n, t, 3 c) -> three of (n, t, heads, c / heads)
         projected = self.qkv(x).reshape(n, t, 3, self.heads, -1)
         query, key, value = jnp.moveaxis(projected, 2, 0)
-        return self.out(attend(query, key, value))
+        return self.out(attend(query, key, value, drop))
 
 
 class DecoderBlock(nnx.Module):
@@ -138,17 +141,29 @@ class DecoderBlock(nnx.Module):
         self.audio_norm = norm()
         self.mlp_norm = norm()
 
-    def audio_term(self, audio: Float[Array, "n t c"]) -> Float[Array, "n t c"]:
+    def audio_term(
+        self, audio: Float[Array, "n t c"], drop: Keep = KEEP
+    ) -> Float[Array, "n t c"]:
         """Compute what audio adds to each frame in this block."""
-        return self.audio_out(self.audio_value(audio))
+        value = self.audio_value(audio)
+        if drop is not KEEP:
+            # The only weight of a head and frame is 1, or left out.
+            heads = (*value.shape[:2], self.attention.heads, 1)
+            weights = drop(jnp.ones(heads, value.dtype))
+            split = value.reshape(*heads[:3], -1)
+            value = (weights * split).reshape(value.shape)
+        return self.audio_out(value)
 
     def __call__(
-        self, x: Float[Array, "n t c"], audio_term: Float[Array, "n t c"]
+        self,
+        x: Float[Array, "n t c"],
+        audio_term: Float[Array, "n t c"],
+        drop: Keep = KEEP,
     ) -> Float[Array, "n t c"]:
-        x = self.attention_norm(x + self.attention(x))
-        x = self.audio_norm(x + audio_term)
+        x = self.attention_norm(x + drop(self.attention(x, drop)))
+        x = self.audio_norm(x + drop(audio_term))
         hidden = nnx.gelu(self.expand(x), approximate=False)
-        return self.mlp_norm(x + self.project(hidden))
+        return self.mlp_norm(x + drop(self.project(drop(hidden))))
 
 
 class StepEmbedding(nnx.Module):
@@ -209,17 +224,22 @@ class MotionDiffusion(nnx.Module):
         return jnp.broadcast_to(null[None, None], shape)
 
     def audio_terms(
-        self, earlier_audio: Float[Array, "n p c"], audio: Float[Array, "n t c"]
+        self,
+        earlier_audio: Float[Array, "n p c"],
+        audio: Float[Array, "n t c"],
+        drop: Keep = KEEP,
     ) -> Float[Array, "n blocks p+t c"]:
         """Compute what audio adds in every block, which is the same at every step.
 
         Args:
           earlier_audio: frames of audio before the window, as `encode_audio` makes them.
           audio: frames of audio of the window, or `encode_null`.
+          drop: dropout of training.
         """
         parts = [earlier_audio.astype(self.dtype), audio.astype(self.dtype)]
         frames = jnp.concatenate(parts, axis=1)
-        return jnp.stack([block.audio_term(frames) for block in self.blocks], axis=1)
+        terms = [block.audio_term(frames, drop) for block in self.blocks]
+        return jnp.stack(terms, axis=1)
 
     def denoise(
         self,
@@ -227,6 +247,7 @@ class MotionDiffusion(nnx.Module):
         earlier_motion: Float[Array, "n p d"],
         step: Int[Array, " n"],
         audio_terms: Float[Array, "n blocks p+t c"],
+        drop: Keep = KEEP,
     ) -> Float[Array, "n p+t d"]:
         """Compute the clean motion of earlier frames and window, in float32.
 
@@ -235,25 +256,32 @@ class MotionDiffusion(nnx.Module):
           earlier_motion: clean motion before it.
           step: step of the diffusion, from 1 (little noise) to `config.steps`.
           audio_terms: result of `audio_terms`.
+          drop: dropout of training.
         """
         frames = jnp.concatenate([earlier_motion, motion], axis=1).astype(self.dtype)
-        x = self.motion_in(frames) + self.offsets(step)
+        # The step is always known: dropout comes before it.
+        x = drop(self.motion_in(frames) + self.positions())
+        x = x + self.step_embedding(step)[:, None]
         for i, block in enumerate(self.blocks):
-            x = block(x, audio_terms[:, i])
+            x = block(x, audio_terms[:, i], drop)
         hidden = nnx.gelu(self.motion_expand(x), approximate=False)
         return self.motion_out(hidden).astype(jnp.float32)
 
-    def offsets(self, step: Int[Array, " n"]) -> Float[Array, "n p+t c"]:
-        """Compute what position and diffusion step add to each token."""
+    def step_embedding(self, step: Int[Array, " n"]) -> Float[Array, "n c"]:
+        """Compute what the diffusion step adds to all tokens."""
         config = self.config
         # Tables in float32 whatever the dtype: half precision holds no such angles.
         waves = jnp.asarray(sinusoids(config.steps + 1, config.width))
-        embedding = self.step(waves[step].astype(self.dtype))
+        return self.step(waves[step].astype(self.dtype))
+
+    def positions(self) -> Float[Array, "1 #p+t c"]:
+        """Return what is added to each token, by its position or the same for all."""
+        config = self.config
         table = sinusoids(config.frames + 1, config.width)
         # The published constant is the row whose number is the sequence's length.
         is_constant = config.positions == "constant"
         rows = table[config.frames :] if is_constant else table[: config.frames]
-        return embedding[:, None, :] + jnp.asarray(rows, self.dtype)[None]
+        return jnp.asarray(rows, self.dtype)[None]
 
     def __call__(
         self,

@@ -4,15 +4,19 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxportrait.ops.dropout import KEEP, Keep
+
 
 def attend(
     query: Float[Array, "n t heads dim"],
     key: Float[Array, "n s heads dim"],
     value: Float[Array, "n s heads dim"],
+    drop: Keep = KEEP,
 ) -> Float[Array, "n t heads*dim"]:
     """Return the attention of every query to all keys, with its heads joined.
 
-    The softmax is computed in float32 whatever the dtype of its inputs.
+    The softmax is computed in float32 whatever the dtype of its inputs. `drop` leaves
+    weights out in training.
 
     Source: Vaswani et al., "Attention is all you need", 2017.
     """
@@ -28,7 +32,7 @@ def attend(
     total = shares.sum(axis=-1, keepdims=True)
     mixture = jnp.einsum(
         "nhts,nhsd->nhtd",
-        shares.astype(value.dtype),
+        drop(shares.astype(value.dtype)),
         value,
         preferred_element_type=jnp.float32,
     )

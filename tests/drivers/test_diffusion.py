@@ -139,7 +139,7 @@ def test_fused_windows_leave_no_seam_and_original_ones_do():
     starts = np.arange(0, frames, CONFIG.motion_frames - CONFIG.overlap)
     seams = np.concatenate([starts, starts + CONFIG.overlap])
     assert seam_ratio(fused, seams) <= 1.2
-    original, _ = driver.sample_original(audio, SeededNoise(0, CONFIG))
+    original, _ = driver.sample_original(audio, SeededNoise(jax.random.key(0), CONFIG))
     borders = np.arange(0, len(original), CONFIG.motion_frames)
     assert seam_ratio(original, borders) > 1.2
 
@@ -164,7 +164,7 @@ def test_the_seed_decides_and_windows_have_noise_of_their_own(driver, sound):
         driver.make(audio, seed=1).expression, first.expression
     )
     assert np.abs(driver.make(audio, seed=2).expression - first.expression).max() > 1e-3
-    noise = SeededNoise(1, CONFIG)
+    noise = SeededNoise(jax.random.key(1), CONFIG)
     np.testing.assert_array_equal(noise.initial(), noise.initial())
     assert np.abs(noise.fresh(0) - noise.fresh(1)).min() > 0
 

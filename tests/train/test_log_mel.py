@@ -27,7 +27,7 @@ from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.models.whisper import WhisperConfig
 from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_clip
-from train.data.dataset import Dataset, check_encoder
+from train.data.dataset import Dataset, find_encoder
 from train.data.shards import DatasetError
 from train.evaluate.motion.run import check_fit
 from train.export import Options, export, with_log_mel
@@ -137,7 +137,7 @@ def test_features_of_another_encoder_are_refused(base, dataset, tmp_path):
         save(tmp_path / "finer", Contents(parts=parts)),
     ):
         with pytest.raises(DatasetError, match="made by audio encoder"):
-            check_encoder(dataset, open_checkpoint(other))
+            find_encoder(dataset, open_checkpoint(other))
     # Features of the right width are not enough.
     transformer = FlowTransformerConfig(18, FEATURES.width, 16, 2, 1, 1)
     whisper = replace(WhisperConfig.tiny(), width=FEATURES.width)
@@ -166,4 +166,4 @@ def test_a_checkpoint_without_an_audio_encoder_is_named(dataset, tmp_path):
     parts = {"motion": Contents.tiny().parts["motion"]}
     mute = save(tmp_path / "mute", Contents(parts=parts))
     with pytest.raises(CheckpointError, match="holds no audio encoder"):
-        check_encoder(dataset, open_checkpoint(mute))
+        find_encoder(dataset, open_checkpoint(mute))

@@ -172,16 +172,23 @@ def network_identity(checkpoint: Checkpoint, part: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_encoder(dataset: Dataset, checkpoint: Checkpoint) -> None:
-    """Raise a DatasetError unless the checkpoint's audio encoder made the data set's
-    features."""
-    identity = network_identity(checkpoint, checkpoint.audio_encoder)
-    if identity != dataset.audio_encoder:
-        raise DatasetError(
-            f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and "
-            f"{checkpoint.path} holds {identity}: pass the checkpoint that the videos were processed with, "
-            "or process them with this one"
-        )
+def find_encoder(dataset: Dataset, checkpoint: Checkpoint) -> str:
+    """Return the name of the checkpoint's audio encoder that made the data set's
+    features.
+
+    Raises:
+      CheckpointError: there is no audio encoder.
+      DatasetError: none of them made the features.
+    """
+    encoders = checkpoint.with_role("audio features") or [checkpoint.encoder()]
+    identities = [network_identity(checkpoint, name) for name in encoders]
+    if dataset.audio_encoder in identities:
+        return encoders[identities.index(dataset.audio_encoder)]
+    raise DatasetError(
+        f"the features of {dataset.path} were made by audio encoder {dataset.audio_encoder}, and "
+        f"{checkpoint.path} holds {' and '.join(identities)}: pass the checkpoint that the videos were processed "
+        "with, or process them with this one"
+    )
 
 
 def write_description(dataset: Dataset) -> None:

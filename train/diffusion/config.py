@@ -28,6 +28,8 @@ from train.engine.config import (
 Encoder = Literal["stored", "frozen", "trained"]
 SPACE = "face"
 """Motion space of a new denoiser."""
+BLOCK_DROPOUT = 0.1
+"""HuBERT's layerdrop."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ class DiffusionConfig(StageConfig):
         learned vector.
       truncation: probability with which the first and the second window of a clip end
         early, in silence.
+      dropout: share of values and weights of attention that are left out in networks
+        that learn.
+      block_dropout: share of the encoder's blocks that are left out, where it learns.
       encoder: `stored` reads the data set's features; `frozen` encodes its sound by the
         checkpoint's HuBERT, and `trained` trains that too, but for its convolutions.
       denoiser: size of the denoiser.
@@ -129,6 +134,8 @@ class DiffusionConfig(StageConfig):
     accumulation: Count = field(default=1, metadata=CHANGED_ON_REQUEST)
     condition_dropout: Decay = 0.1
     truncation: tuple[Share, Share] = (0.3, 0.4)
+    dropout: Decay = 0.1
+    block_dropout: Decay = BLOCK_DROPOUT
     encoder: Encoder = "stored"
     denoiser: DenoiserSize = field(default_factory=DenoiserSize)
     losses: DiffusionLosses = field(default_factory=DiffusionLosses)
@@ -150,6 +157,11 @@ class DiffusionConfig(StageConfig):
             raise ConfigError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
                 "parts: choose an accumulation that divides it"
+            )
+        if self.encoder != "trained" and self.block_dropout != BLOCK_DROPOUT:
+            raise ConfigError(
+                f"block_dropout is {self.block_dropout:g}, and belongs to an encoder that learns: leave it out, or "
+                "choose the encoder `trained`"
             )
         # Their gradients are 0, and decay would still shrink them.
         if self.encoder == "trained" and self.optimizer.weight_decay:

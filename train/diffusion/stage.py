@@ -20,7 +20,7 @@ from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.batches import Rows, clip_names
 from train.data.dataset import (
     Dataset,
-    check_encoder,
+    find_encoder,
     network_identity,
     open_dataset,
 )
@@ -183,7 +183,7 @@ def open_diffusion(
     dataset = open_dataset(dataset_path)
     rest = open_checkpoint(checkpoint)
     # Features are stored, or made of sound within the step.
-    encoder = find_encoder(config, dataset, rest)
+    encoder = step_encoder(config, dataset, rest)
     width = dataset.feature_width if encoder is None else encoder.width
     space, statistics = SPACE, dataset.statistics(SPACE)
     sizes: dict[str, Any] = {DENOISER: config.denoiser.config(width)}
@@ -220,12 +220,12 @@ def open_diffusion(
     )
 
 
-def find_encoder(
+def step_encoder(
     config: DiffusionConfig, dataset: Dataset, checkpoint: Checkpoint
 ) -> HubertConfig | None:
     """Return the HuBERT that runs within the step; None for stored features."""
     if config.encoder == "stored":
-        check_encoder(dataset, checkpoint)
+        find_encoder(dataset, checkpoint)
         return None
     if ENCODER not in checkpoint.parts:
         raise ConfigError(

@@ -18,6 +18,7 @@ from jaxportrait.models.hubert import HubertEncoder
 from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.diffusion import add_noise, cosine_schedule
+from jaxportrait.ops.dropout import KEEP, Dropout, Keep
 from jaxportrait.types import pytree
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
@@ -39,6 +40,8 @@ ENCODER = "hubert"
 GOLDEN_RATIO = 0.618034
 """Fractional parts of its multiples fill [0, 1) evenly, however many there are."""
 VALIDATION_SEED = 0
+DROPOUT = 2
+"""Number of a row's key of dropout, after those of its two windows."""
 
 Batch = Mapping[str, Array]
 """See `train.diffusion.data.PairCrop.pair`, with an axis of samples before each; `row`
@@ -76,12 +79,14 @@ class Draws:
       step: step of the diffusion.
       dropped: whether the audio is replaced by the learned vector.
       end: frame at which a window ends early.
+      key: decides the dropout of both windows.
     """
 
     noise: Float[Array, "n 2 t d"]
     step: Int[Array, "n 2"]
     dropped: Bool[Array, "n 2"]
     end: Int[Array, "n 2"]
+    key: PRNGKeyArray
 
 
 @dataclass(frozen=True)
@@ -98,24 +103,33 @@ class Networks:
     encoder: HubertEncoder | None
     learns: bool
 
-    def features(self, batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:
+    def features(
+        self, batch: Batch, end: Int[Array, "n 2"], drop: Keep = KEEP
+    ) -> list[Array]:
         """Return the features of both windows, silent from frame `end` on, (n, s, a)
         each."""
         if self.encoder is None:
             return _silence_features(batch, end)
         frames = jnp.arange(batch["sound"].shape[-1]) // FRAME_SAMPLES
         sound = jnp.where(frames[None, None] < end[..., None], batch["sound"], 0.0)
-        return [self.encode(sound[:, i]) for i in range(2)]
+        return [self.encode(sound[:, i], drop) for i in range(2)]
 
-    def encode(self, sound: Float[Array, "n s"]) -> Float[Array, "n t a"]:
-        """Return the features of windows of sound by the encoder."""
+    def encode(
+        self, sound: Float[Array, "n s"], drop: Keep = KEEP
+    ) -> Float[Array, "n t a"]:
+        """Return the features of windows of sound by the encoder.
+
+        Args:
+          drop: dropout of training, for an encoder that learns.
+        """
         encoder = self.encoder
         if encoder is None:
             raise ValueError("features are stored, and there is no encoder of sound")
         # The convolutions never learn, as published.
         convolved = jax.lax.stop_gradient(encoder.convolve(pad_window(sound)))
-        features = encoder.transform(convolved)
-        return features if self.learns else jax.lax.stop_gradient(features)
+        if self.learns:
+            return encoder.transform(convolved, drop)
+        return jax.lax.stop_gradient(encoder.transform(convolved))
 
 
 def train_step(
@@ -143,7 +157,9 @@ def train_step(
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
         networks = build(config, params | frozen)
-        halves = predict(networks, *part)
+        batch, draws = part
+        drop = Dropout(draws.key, training.dropout, training.block_dropout)
+        halves = predict(networks, batch, draws, drop)
         return total_loss(config, halves)
 
     value, gradients = mean_gradients(
@@ -171,6 +187,7 @@ def validation_loss(
         jnp.stack([step, step], axis=1),
         jnp.zeros_like(drawn.dropped),
         jnp.full_like(drawn.end, sizes.motion_frames),
+        drawn.key,
     )
     # Without early ends, only the clip's own end counts.
     halves = predict(build(config, params | frozen), batch, draws)
@@ -179,7 +196,8 @@ def validation_loss(
 
 
 def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws:
-    """Draw noise, steps, dropped audio and early ends, row by row and window by window.
+    """Draw noise, steps, dropped audio and early ends, row by row and window by window,
+    and each row's key of dropout.
 
     Args:
       config: options of the run, and sizes of the networks.
@@ -190,10 +208,10 @@ def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws
     frames = sizes.motion_frames
     shape = (frames, sizes.motion_width)
 
-    def draw_window(window_key: PRNGKeyArray, truncation: Array) -> Draws:
+    def draw_window(window_key: PRNGKeyArray, truncation: Array) -> tuple[Array, ...]:
         noise, step, dropped, early, end = jax.random.split(window_key, 5)
         is_early = jax.random.uniform(early) < truncation
-        return Draws(
+        return (
             jax.random.normal(noise, shape),
             jax.random.randint(step, (), 1, sizes.steps + 1),
             jax.random.uniform(dropped) < config.training.condition_dropout,
@@ -203,16 +221,26 @@ def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws
 
     def draw_row(row: Array) -> Draws:
         # A key of its own for each row, whatever device holds it.
-        keys = jax.random.split(jax.random.fold_in(key, row), 2)
-        return jax.vmap(draw_window)(keys, jnp.asarray(config.training.truncation))
+        row_key = jax.random.fold_in(key, row)
+        keys = jax.random.split(row_key, 2)
+        windows = jax.vmap(draw_window)(keys, jnp.asarray(config.training.truncation))
+        return Draws(*windows, jax.random.fold_in(row_key, DROPOUT))
 
     return jax.vmap(draw_row)(rows)
 
 
-def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]:
+def predict(
+    networks: Networks, batch: Batch, draws: Draws, drop: Keep = KEEP
+) -> tuple[Half, Half]:
     """Return what the denoiser predicts for both windows of every sample.
 
     The second window continues the true motion and the whole sound of the first.
+
+    Args:
+      networks: the networks of a step.
+      batch: pairs of windows.
+      draws: random draws of each sample.
+      drop: dropout of training.
     """
     denoiser = networks.denoiser
     frames = denoiser.config.motion_frames
@@ -221,22 +249,23 @@ def predict(networks: Networks, batch: Batch, draws: Draws) -> tuple[Half, Half]
     real = (jnp.arange(frames)[None, None] < end[..., None]).astype(jnp.float32)
     truth = batch["motion"] * real[..., None]
     audio = [
-        denoiser.encode_audio(features) for features in networks.features(batch, end)
+        denoiser.encode_audio(features)
+        for features in networks.features(batch, end, drop)
     ]
     # The first window begins without anything.
     start_motion, start_audio = denoiser.start(len(truth))
     predicted = _denoise(
-        denoiser, truth[:, 0], draws, 0, start_motion, start_audio, audio[0]
+        denoiser, truth[:, 0], draws, 0, start_motion, start_audio, audio[0], drop
     )
     # The frames before it are learned ones, and have no truth.
     first = Half(truth[:, 0], predicted[:, count:], real[:, 0])
     # The second one continues the first as it is in the clip.
-    whole = networks.features(batch, jnp.full_like(end, frames))[0]
+    whole = networks.features(batch, jnp.full_like(end, frames), drop)[0]
     end_of_sound = denoiser.encode_audio(whole)[:, -count:]
     earlier_audio = jax.lax.stop_gradient(end_of_sound)
     earlier = batch["motion"][:, 0, -count:]
     predicted = _denoise(
-        denoiser, truth[:, 1], draws, 1, earlier, earlier_audio, audio[1]
+        denoiser, truth[:, 1], draws, 1, earlier, earlier_audio, audio[1], drop
     )
     # Earlier frames are real only where the first window is whole.
     is_whole = (batch["real"][:, :1] == frames).astype(jnp.float32)
@@ -291,6 +320,7 @@ def _denoise(
     earlier_motion: Float[Array, "n p d"],
     earlier_audio: Float[Array, "n p c"],
     audio: Float[Array, "n t c"],
+    drop: Keep,
 ) -> Float[Array, "n p+t d"]:
     """Return the clean motion that the denoiser predicts for a window of noise."""
     step = draws.step[:, window]
@@ -298,8 +328,8 @@ def _denoise(
     noisy = add_noise(truth, draws.noise[:, window], step, schedule)
     null = denoiser.encode_null()
     audio = jnp.where(draws.dropped[:, window, None, None], null, audio)
-    terms = denoiser.audio_terms(earlier_audio, audio)
-    return denoiser.denoise(noisy, earlier_motion, step, terms)
+    terms = denoiser.audio_terms(earlier_audio, audio, drop)
+    return denoiser.denoise(noisy, earlier_motion, step, terms, drop)
 
 
 def _silence_features(batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:

@@ -18,7 +18,7 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MotionStatistics
 from train.data.batches import Rows
-from train.data.dataset import Dataset, check_encoder, open_dataset
+from train.data.dataset import Dataset, find_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import driver_guidance, initial_weights
 from train.engine.keys import Purpose, root_key
@@ -161,7 +161,7 @@ def open_flow(
         )
     dataset = open_dataset(dataset_path)
     frozen = open_checkpoint(checkpoint)
-    check_encoder(dataset, frozen)
+    find_encoder(dataset, frozen)
     # The run's identity has the space that the data set chose.
     space = config.motion_space or dataset.motion_space
     config = replace(config, motion_space=space)  # pyright: ignore[reportArgumentType]

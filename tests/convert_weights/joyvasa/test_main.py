@@ -1,14 +1,27 @@
 """The converter with JoyVASA's files, as a user runs it."""
 
 import shutil
+from typing import Any
 
+import jax
 import pytest
+from flax import nnx
 
 from convert_weights.__main__ import PartFiles, Published, find_joyvasa, main
+from convert_weights.bundle import write
 from convert_weights.convert import ConversionError
-from convert_weights.joyvasa.verify import verify_joyvasa
+from convert_weights.joyvasa.outputs import run_denoiser, run_encoder
+from convert_weights.joyvasa.verify import (
+    NETWORK_BOUND,
+    bound_of_joyvasa,
+    load_joyvasa,
+    verify_joyvasa,
+)
+from convert_weights.parity import compare
 from convert_weights.sources import JOYVASA_FOLDER, download_joyvasa
 from convert_weights.verify import main as verify_main
+from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.drivers.diffusion import load_diffusion
 
 
 @pytest.fixture
@@ -113,6 +126,39 @@ def test_the_small_model_is_within_the_bounds_of_parity(golden):
     rows = verify_joyvasa(golden / "joyvasa", "small")
     assert len(rows) > 40
     assert [row.name for row in rows if not row.passed] == []
+
+
+def test_the_denoiser_may_be_in_bfloat16_and_hubert_stays_in_float32(
+    golden, joyvasa, converted_joyvasa, tmp_path
+):
+    write(converted_joyvasa, tmp_path / "checkpoint")
+    driver = load_diffusion(open_checkpoint(tmp_path / "checkpoint"), dtype="bfloat16")
+    features: Any = driver.features
+    assert dtypes_of(features.network) == {"float32"}
+    assert dtypes_of(driver.network) == {"bfloat16"}
+    figures = load_joyvasa(golden / "joyvasa")
+    outputs = dict(run_encoder(joyvasa, driver, "small"))
+    outputs |= dict(run_denoiser(joyvasa, driver.network, "small"))
+    rows = {}
+    for name in outputs.keys() & figures.keys():
+        bound = bound_of_joyvasa(name, "bfloat16")
+        rows[name] = compare(figures, name, outputs[name], bound)
+    assert [name for name, row in rows.items() if not row.passed] == []
+    # The bounds of HuBERT are those of float32, and the denoiser's error is above.
+    assert rows["small/hidden/2"].bound == NETWORK_BOUND
+    assert rows["small/denoised/constant"].error > 10 * NETWORK_BOUND
+
+
+def dtypes_of(network: nnx.Module) -> set[str]:
+    """Return the names of the weights' dtypes."""
+    return {str(leaf.dtype) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))}
+
+
+def test_halves_of_the_renderer_are_not_of_joyvasa(golden, monkeypatch):
+    words = ["verify", "--golden", str(golden / "joyvasa"), "--dtype", "float16"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match="choose float32 or bfloat16"):
+        verify_main()
 
 
 def test_the_keypoints_of_all_16_option_cases_are_the_published_ones(golden):

@@ -1,14 +1,16 @@
 """The denoiser as a stage: a run, its continuation, and the driver that it makes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import CheckpointError, open_checkpoint, save_checkpoint
 from jaxportrait.drivers.diffusion import DiffusionDriver
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.media.audio import Audio
+from jaxportrait.models.log_mel import LogMelConfig
 from tests.inputs import babble
 from tests.train.runs import QUICK, World, losses, weights_of
 from train.export import Options, export
@@ -70,6 +72,26 @@ def test_a_trained_denoiser_drives_and_is_trained_further(world: World, run: Pat
     )
     assert status == 2
     assert "leave out the sizes" in errors
+
+
+def test_of_several_encoders_the_one_that_made_the_features_is_exported(
+    world: World, run: Path
+):
+    base = open_checkpoint(world.root / "base")
+    parts = {"log_mel": LogMelConfig(4), **base.parts}
+    leaves = {"log_mel": {}, "whisper": base.leaves("whisper")}
+    both = world.root / "both"
+    save_checkpoint(both, replace(base.contents, parts=parts), leaves)
+    path = world.root / "chosen"
+    export(Options(run, path, checkpoint=both))
+    assert open_checkpoint(path).driver("diffusion").config.features == "whisper"
+    # Others have neither made them nor are the only one.
+    others = {"log_mel": LogMelConfig(4), "second": LogMelConfig(8)}
+    other = world.root / "other_encoders"
+    contents = replace(base.contents, parts=others)
+    save_checkpoint(other, contents, {name: {} for name in others})
+    with pytest.raises(CheckpointError, match="log_mel and second: pass a --check"):
+        export(Options(run, world.root / "none", checkpoint=other))
 
 
 def test_an_encoder_that_is_missing_is_named(world: World):

@@ -10,7 +10,9 @@ import pytest
 from flax import nnx
 
 from jaxportrait.checkpoint import leaves_of
+from jaxportrait.features.waveform import pad_window
 from jaxportrait.models.parts import build as build_network
+from jaxportrait.ops.dropout import KEEP, Dropout
 from tests.train.diffusion.worlds import CONFIG, CONSTANT, make_batch, step_config
 from train.diffusion.config import DenoiserSize, DiffusionLosses
 from train.diffusion.losses import Half, half_terms, transition_term, weigh
@@ -23,6 +25,7 @@ from train.diffusion.step import (
     predict,
     total_loss,
     train_step,
+    validation_loss,
 )
 from train.engine.config import ConfigError
 from train.engine.initial import by_path
@@ -111,7 +114,7 @@ def test_draws_belong_to_rows():
     whole = draw(step, key, jnp.arange(2000))
     part = draw(step, key, jnp.arange(5, 9))
     rows = jax.tree.map(lambda leaf: leaf[5:9], whole)
-    jax.tree.map(np.testing.assert_array_equal, part, rows)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), part, rows))
     # Every step of the diffusion is drawn.
     assert set(np.unique(whole.step)) == set(range(1, 11))
     is_early = np.asarray(whole.end) < 20
@@ -157,7 +160,8 @@ def test_parts_of_a_batch_give_nearly_the_gradients_of_the_whole():
 
     def loss(params, part):
         networks = build(step, params)
-        halves = predict(networks, *part)
+        batch, draws = part
+        halves = predict(networks, batch, draws, Dropout(draws.key, 0.1))
         return total_loss(step, halves)
 
     def gradients(count: int):
@@ -169,6 +173,38 @@ def test_parts_of_a_batch_give_nearly_the_gradients_of_the_whole():
     np.testing.assert_allclose(mean, value, rtol=1e-5)
     for name, leaf in whole.items():
         np.testing.assert_allclose(parts[name], leaf, atol=1e-6, err_msg=name)
+
+
+def test_dropout_is_part_of_the_update_and_not_of_the_validation():
+    batch = make_batch(step_config())
+    key = jax.random.key(0)
+    updated, validated = [], []
+    for rate in (0.0, 0.5):
+        step = step_config(replace(CONFIG, dropout=rate))
+        state = state_of(step)
+        loss = jax.jit(partial(validation_loss, step, {}))
+        validated.append(float(loss(state.params, batch)))
+        _, metrics = jax.jit(partial(train_step, step, {}))(key, state, batch)
+        updated.append(float(metrics["loss"]))
+    assert validated[0] == validated[1]
+    assert updated[0] != updated[1]
+
+
+def test_blocks_of_an_encoder_that_learns_are_left_out():
+    config = replace(CONFIG, encoder="trained", batch_size=2)
+    with pytest.raises(ConfigError, match=r"block_dropout is 0\.5, and belongs to"):
+        replace(config, encoder="frozen", block_dropout=0.5)
+    step = step_config(config)
+    networks = build(step, encoder_leaves(step) | state_of(step).params)
+    sound = make_batch(step)["sound"][:, 0]
+    encode = nnx.jit(networks.encode, static_argnums=1)
+    keys = jax.random.split(jax.random.key(0), len(sound))
+    # Its only block is left out.
+    features = encode(sound, Dropout(keys, 0.0, 0.9999))
+    convolved = networks.encoder.convolve(pad_window(sound))
+    embedded = networks.encoder.embed(networks.encoder.project(convolved))
+    np.testing.assert_allclose(features, embedded, atol=1e-5)
+    assert np.abs(encode(sound, KEEP) - embedded).max() > 0.1
 
 
 def test_training_learns_a_batch():

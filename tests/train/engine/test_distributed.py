@@ -63,18 +63,24 @@ def test_eight_devices_train_as_one(
     assert (figures["sharded"] > 0) == (fsdp > 1)
 
 
-def test_a_denoiser_trains_on_eight_devices_as_on_one(world: World):
-    # These weights are too small to be sharded: batches are.
+@pytest.fixture(scope="module")
+def one_denoiser(world: World) -> dict[str, np.ndarray]:
     words = command("denoiser1.npz", "1", stage="diffusion")
     status, _, err = world.finish(words, flags=QUICK)
     assert status == 0, err
+    figures = np.load(world.root / "denoiser1.npz")
+    return dict(figures)
+
+
+def test_a_denoiser_trains_on_eight_devices_as_on_one(
+    world: World, one_denoiser: dict[str, np.ndarray]
+):
+    # These weights are too small to be sharded: batches are.
     words = command("denoiser8.npz", "4", stage="diffusion")
     flags = f"{EIGHT} {QUICK}"
     status, _, err = world.finish(words, flags=flags)
     assert status == 0, err
-    figures = np.load(world.root / "denoiser1.npz")
-    one = dict(figures)
-    check_equal(world.root / "denoiser8.npz", one)
+    check_equal(world.root / "denoiser8.npz", one_denoiser)
 
 
 def free_address() -> str:
@@ -91,6 +97,19 @@ def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarr
     ]
     finish_pair([world.start(words) for words in commands], 0)
     check_equal(world.root / "two.npz", one_device)
+
+
+@pytest.mark.full
+def test_two_processes_train_a_denoiser_as_one(
+    world: World, one_denoiser: dict[str, np.ndarray]
+):
+    address = free_address()
+    commands = [
+        command("denoiser2.npz", "2", address, "2", process, stage="diffusion")
+        for process in ("0", "1")
+    ]
+    finish_pair([world.start(words, flags=QUICK) for words in commands], 0)
+    check_equal(world.root / "denoiser2.npz", one_denoiser)
 
 
 def start_pair(world: World, steps: int) -> list[subprocess.Popen[str]]:

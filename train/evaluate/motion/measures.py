@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from jaxportrait.motion.space import MOTION_FPS
 from train.data.lips import LIPS
 from train.evaluate.motion import metrics
 from train.evaluate.motion.metrics import Samples
@@ -38,10 +39,15 @@ def measure(
     right = [motion.samples[0] for motion in sampled]
     wrong_error = _error(metrics.keypoint_error, wrong, clips, scale)
     right_error = _error(metrics.keypoint_error, right, clips, scale)
+    wrong_lips = true_lip_measures(wrong, clips, scale)
+    # seams lie between frames of the network
+    native = [scale.normalise(motion.native) for motion in sampled]
     return {
         **compare([motion.samples for motion in sampled], clips, scale),
         "diversity": _mean(diversities, clips),
         "wrong_audio_ratio": metrics.ratio(wrong_error, right_error),
+        "wrong_lip_correlation": wrong_lips["true_lip_correlation"],
+        "seam_ratio": metrics.seam_ratio(native, [clip.seams for clip in clips]),
     }
 
 
@@ -71,7 +77,7 @@ def compare(
         "acceleration_ratio": _movement_ratio(first, truths, clips, 2),
         "jerk_ratio": _movement_ratio(first, truths, clips, 3),
         "frechet_distance": distance,
-        "seam_ratio": metrics.seam_ratio(first, [clip.seams for clip in clips]),
+        "seam_ratio": _seam_ratio(first, clips),
         **true_lip_measures(raw, clips, scale),
         **lip_measures(raw, clips, scale),
         **closure_measures(raw, clips, scale),
@@ -146,6 +152,14 @@ def closure_measures(
         # a clip by itself has no other
         "closures_by_chance": share_shut(openings, others) if closures[1:] else None,
     }
+
+
+def _seam_ratio(first: Sequence[Frames], clips: Sequence[HeldOut]) -> float | None:
+    """Return the seam ratio of motion at the truth's rate; None beside a network of
+    another, since interpolation bends motion between its frames."""
+    if any(clip.fps != MOTION_FPS for clip in clips):
+        return None
+    return metrics.seam_ratio(first, [clip.seams for clip in clips])
 
 
 def _sync(

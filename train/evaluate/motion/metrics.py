@@ -87,21 +87,15 @@ def diversity(samples: Samples) -> float:
 
 
 def at_seams(
-    plan: WindowPlan, count: int, frames: int, rate: float = MOTION_FPS
+    plan: WindowPlan, count: int, frames: int
 ) -> Bool[np.ndarray, " inner_frames"]:
     """Return which of the frames 1 to n - 2 lie right before or after the start or the
-    end of one of `count` windows.
-
-    Args:
-      rate: frames a second of the windows.
-    """
+    end of one of `count` windows."""
     starts = np.arange(count) * plan.stride
     borders = np.concatenate([starts, starts + plan.motion_frames])
-    # Where the windows have another rate, a border may lie between two frames.
-    places = borders * (MOTION_FPS / rate)
     # second differences exist between the first and the last frame
     inner = np.arange(1, frames - 1)
-    return np.isin(inner, np.ceil(places)) | np.isin(inner + 1, np.ceil(places))
+    return np.isin(inner, borders) | np.isin(inner + 1, borders)
 
 
 def seam_ratio(

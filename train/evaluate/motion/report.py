@@ -24,6 +24,7 @@ LIP_COLUMNS = {
     "lip_lag_milliseconds": "lag, ms",
     "closures": "p, b, m",
     "closures_by_chance": "by chance",
+    "wrong_lip_correlation": "wrong r",
     "wrong_audio_ratio": "audio",
     "embedding_sync": "sync",
     "blinks_a_minute": "blinks",
@@ -55,8 +56,9 @@ def tables(rows: Rows, references: References) -> list[Table]:
     The first is of lips and lids. `lips r` is the correlation of lip opening with the
     true one, `least r` that of the worst clip, `loudness r` the correlation with the
     loudness; each has its lag. `p, b, m` is the share of their closures in which lips
-    are shut, beside that with another clip's. `audio` is the error with the wrong sound to that with
-    the right one, `sync` the share of windows whose sound an embedding finds among 16,
+    are shut, beside that with another clip's. `wrong r` is `lips r` with the wrong
+    sound, `audio` the error with it to that with the right one, `sync` the share of
+    windows whose sound an embedding finds among 16,
     `blinks` are counted a minute. Models are ranked by `lips r`.
 
     The second is of errors and movement. `keypoints`, `centred` (about each clip's

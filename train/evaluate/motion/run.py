@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.console.progress import track
-from jaxportrait.drivers.windows import WindowMode
+from jaxportrait.drivers.sampling import SampledWindows
 from jaxportrait.motion.space import (
     MOTION_SPACES,
     MotionSpace,
@@ -27,7 +27,7 @@ from jaxportrait.ranges import (
     check_ranges,
 )
 from jaxportrait.whole import hold_folder
-from train.data.dataset import Dataset, check_encoder, open_dataset
+from train.data.dataset import Dataset, find_encoder, open_dataset
 from train.data.lips import learn_lip_axis
 from train.data.shards import DatasetError, write_json
 from train.evaluate.motion.baselines import baselines
@@ -78,7 +78,8 @@ class Options:
         conditional velocity only, and so give the same motion.
       clips: number of held-out clips, evenly spaced over all.
       seeds: samples a clip, at least 2, over which diversity is measured.
-      windows: `fused` as in inference, or `independent` as in the original.
+      windows: `fused` as in inference, or those of the original: `independent` for a
+        flow transformer, `original` for a diffusion transformer.
       sync_steps: updates of the embedding of lips and sound that judges motion; 0
         leaves it out.
     """
@@ -91,7 +92,7 @@ class Options:
     guidance: tuple[Annotated[float, Range(0, 100)], ...] = (1, 2, 3, 4, 5, 6)
     clips: Count = 16
     seeds: Annotated[int, Range(2, 1000)] = 3
-    windows: WindowMode = "fused"
+    windows: SampledWindows = "fused"
     sync_steps: Natural = 1000
 
     def __post_init__(self) -> None:
@@ -124,10 +125,10 @@ def evaluate(options: Options, console: Console) -> None:
         sync = learn_sync(training, options.sync_steps)
     scale = Scale(space, statistics, lips, lids, sync)
     records = list(dataset.evenly_spaced("validation", options.clips))
+    sample = make_sampler(network, statistics, options.windows)
     clips = hold_out(records, network.config, space, options.windows)
     # Every setting is sampled, measured, and then forgotten but for one clip.
     with hold_folder(options.output):
-        sample = make_sampler(network, statistics, options.windows)
         runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
         total = len(options.steps) * len(options.guidance)
         rows, examples = [], []
@@ -164,6 +165,7 @@ def _report(
     facts = {
         "dataset": str(options.dataset_path),
         "checkpoint": str(options.checkpoint),
+        "driver": options.driver,
         "clips": [clip.clip for clip in clips],
         "frames": frames,
         "seeds": options.seeds,
@@ -203,10 +205,17 @@ def measure_references(clips: Sequence[HeldOut], scale: Scale) -> References:
 
 
 def check_fit(dataset: Dataset, checkpoint: Checkpoint, driver: str | None) -> None:
-    """Raise unless the checkpoint's audio encoder made the data set, and some of it is
-    held out."""
-    checkpoint.require([checkpoint.driver(driver).config.motion_part])
-    check_encoder(dataset, checkpoint)
+    """Raise unless the driver's audio encoder made the data set, and some of it is held
+    out."""
+    config = checkpoint.driver(driver).config
+    checkpoint.require([config.motion_part])
+    encoder = find_encoder(dataset, checkpoint)
+    # Of several encoders, another one may be the driver's.
+    if encoder != config.features and config.features in checkpoint.parts:
+        raise DatasetError(
+            f"the features of {dataset.path} were made by {encoder}, and the driver reads {config.features}: choose "
+            "another driver, or process the videos with its audio encoder"
+        )
     if dataset.sizes["validation"].clips == 0:
         raise DatasetError(
             f"data set {dataset.path} holds no clip out: process more subjects, or longer clips"

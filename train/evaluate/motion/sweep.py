@@ -2,16 +2,28 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 
-from jaxportrait.drivers.diffusion_program import sample_features
+from jaxportrait.drivers.diffusion import LEAD
+from jaxportrait.drivers.diffusion import WINDOWS as DIFFUSION_WINDOWS
+from jaxportrait.drivers.diffusion_program import encode_window, sample_features
 from jaxportrait.drivers.flow_program import sample_motion
-from jaxportrait.drivers.windows import WindowMode, WindowSizes, plan_windows
+from jaxportrait.drivers.original_windows import SeededNoise, sample_in_turn
+from jaxportrait.drivers.sampling import SampledWindows, check_windows
+from jaxportrait.drivers.windows import (
+    WindowMode,
+    WindowPlan,
+    WindowSizes,
+    plan_windows,
+)
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.motion.space import (
@@ -33,7 +45,7 @@ Features = Float[np.ndarray, "features width"]
 Frames = Float[np.ndarray, "frames d"]
 Measures = dict[str, float | None]
 Sample = Callable[[Features, int, PRNGKeyArray, "Setting"], Frames]
-"""sample(features, frames, key, setting) -> motion."""
+"""sample(features, frames, key, setting) -> motion, at the network's rate."""
 
 
 class NotFiniteError(ValueError):
@@ -66,9 +78,10 @@ class HeldOut:
       features: features of its sound, and of silence to the end of the last window.
       wrong_features: features of another clip's sound, as many.
       envelope: loudness at each frame.
-      seams: marks of the inner frames at window borders.
+      seams: marks of the inner frames at window borders, at the network's rate.
       closures: start and end in seconds of the closures of p, b and m; None where they
         are unknown.
+      fps: the network's rate, frames a second.
     """
 
     clip: str
@@ -78,6 +91,12 @@ class HeldOut:
     envelope: Float[np.ndarray, " frames"]
     seams: Bool[np.ndarray, " inner_frames"]
     closures: Float[np.ndarray, "k 2"] | None = None
+    fps: float = MOTION_FPS
+
+    @property
+    def network_frames(self) -> int:
+        """Frames that the network makes of the clip."""
+        return len(self.seams) + 2
 
 
 @dataclass(frozen=True)
@@ -85,12 +104,14 @@ class Sampled:
     """Motion sampled for a clip.
 
     Attributes:
-      samples: motion by several seeds, with the clip's own sound.
+      samples: motion by several seeds, with the clip's own sound, at the truth's rate.
       wrong: motion by the first seed, with the wrong sound.
+      native: that of the first sample at the network's rate, where seams are seen.
     """
 
     samples: Float[np.ndarray, "seeds frames d"]
     wrong: Frames
+    native: Frames
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,7 @@ def hold_out(
     records: Sequence[ClipRecord],
     config: WindowSizes,
     space: MotionSpace,
-    windows: WindowMode,
+    windows: SampledWindows,
 ) -> list[HeldOut]:
     """Prepare clips for comparison.
 
@@ -143,46 +164,72 @@ def _compare(
     other: ClipRecord,
     config: WindowSizes,
     space: MotionSpace,
-    windows: WindowMode,
+    windows: SampledWindows,
 ) -> HeldOut:
     """Prepare a clip, with the sound of another as the wrong one."""
-    plan, count = plan_windows(record.frames, config, windows)
+    fps = FEATURES_PER_SECOND * config.motion_frames / config.audio_frames
+    frames = record.frames
+    if fps != MOTION_FPS:
+        # One frame more, so that the last one lies between two.
+        frames = int(np.ceil(frames * fps / MOTION_FPS)) + 1
+    plan, count = plan_clip(frames, config, windows)
     silence = quietest_feature(record)
     needed = plan.features_of(count)
     right = record.features.astype(np.float32)
     # a shorter sound is repeated
     wrong = np.resize(other.features.astype(np.float32), right.shape)
+    if windows == "original":
+        # Silence of two frames makes the motion late, as published.
+        lead = LEAD * config.audio_frames // config.motion_frames
+        before = np.broadcast_to(silence, (lead, silence.size))
+        right = np.concatenate([before, right])
+        wrong = np.concatenate([before, wrong])
     columns = list(space.columns)
-    rate = FEATURES_PER_SECOND * config.motion_frames / config.audio_frames
     return HeldOut(
         record.clip,
         record.motion[:, columns].astype(np.float64),
         with_silence(right, silence, needed),
         with_silence(wrong, silence, needed),
         record.envelope.astype(np.float64),
-        metrics.at_seams(plan, count, record.frames, rate),
+        metrics.at_seams(plan, count, frames),
         None if record.closures is None else record.closures / MOTION_FPS,
+        fps,
     )
+
+
+def plan_clip(
+    frames: int, config: WindowSizes, windows: SampledWindows
+) -> tuple[WindowPlan, int]:
+    """Return the plan of a clip, and how many of its windows cover it."""
+    # The diffusion transformer's original windows lie end to end, too.
+    mode = "fused" if windows == "fused" else "independent"
+    return plan_windows(frames, config, mode)
 
 
 def make_sampler(
     network: FlowTransformer | MotionDiffusion,
     statistics: MotionStatistics,
-    windows: WindowMode,
+    windows: SampledWindows,
 ) -> Sample:
     """Return the sampler of inference, on the features that the windows read.
 
     It differs from inference at the end of a clip within its last window; see
     `quietest_feature` for details.
+
+    Raises:
+      OptionError: the network has no such windows.
     """
     if isinstance(network, MotionDiffusion):
-        return make_diffusion_sampler(network, statistics)
+        check_windows(windows, DIFFUSION_WINDOWS, "the diffusion transformer")
+        make = sample_diffusion if windows == "fused" else sample_diffusion_in_turn
+        return partial(make, network, statistics)
+    check_windows(windows, get_args(WindowMode), "the flow transformer")
     statistics = jax.tree.map(jnp.asarray, statistics)
 
     def sample(
         features: Features, frames: int, key: PRNGKeyArray, setting: Setting
     ) -> Frames:
-        plan, count = plan_windows(frames, network.config, windows)
+        plan, count = plan_clip(frames, network.config, windows)
         # features that no window reads stay zero
         padded = np.zeros((plan.features, network.config.audio_width), np.float32)
         padded[: plan.features_of(count)] = features
@@ -203,35 +250,54 @@ def make_sampler(
     return sample
 
 
-def make_diffusion_sampler(
-    network: MotionDiffusion, statistics: MotionStatistics
-) -> Sample:
-    """Return the sampler of a denoiser, whose 25 frames a second are interpolated to
-    the 30 of the truth, as in a video of that rate."""
+def sample_diffusion(
+    network: MotionDiffusion,
+    statistics: MotionStatistics,
+    features: Features,
+    frames: int,
+    key: PRNGKeyArray,
+    setting: Setting,
+) -> Frames:
+    """Return motion that a denoiser makes in overlapping windows."""
+    plan, _ = plan_windows(frames, network.config)
+    missing = max(0, plan.features - len(features))
+    padded = np.pad(features, ((0, missing), (0, 0)), mode="edge")
+    windows = jnp.asarray(padded[plan.feature_index])
+    motion = sample_features(
+        network, windows, frames, key, setting.guidance, setting.steps
+    )
+    return _in_units(motion, statistics)
+
+
+def sample_diffusion_in_turn(
+    network: MotionDiffusion,
+    statistics: MotionStatistics,
+    features: Features,
+    frames: int,
+    key: PRNGKeyArray,
+    setting: Setting,
+) -> Frames:
+    """Return motion that a denoiser makes window after window, as published."""
     config = network.config
-    fps = FEATURES_PER_SECOND * config.motion_frames / config.audio_frames
-    width = len(statistics.mean)
+    _, count = plan_clip(frames, config, "original")
+    # count s, a -> count s a
+    windows = features.reshape(count, config.audio_frames, -1)
+    audio = (encode_window(network, jnp.asarray(window)) for window in windows)
+    noise = SeededNoise(key, config)
+    motion = sample_in_turn(network, audio, noise, setting.guidance, setting.steps)
+    return _in_units(motion[:frames], statistics)
 
-    def sample(
-        features: Features, frames: int, key: PRNGKeyArray, setting: Setting
-    ) -> Frames:
-        # One frame more, so that the last one lies between two.
-        count = int(np.ceil(frames * fps / MOTION_FPS)) + 1
-        plan, _ = plan_windows(count, config)
-        missing = max(0, plan.features - len(features))
-        padded = np.pad(features, ((0, missing), (0, 0)), mode="edge")
-        windows = jnp.asarray(padded[plan.feature_index])
-        motion = sample_features(
-            network, windows, count, key, setting.guidance, setting.steps
-        )
-        values = denormalize(motion[:, :width], statistics)
-        return _at_rate(np.asarray(values, np.float64), fps, frames)
 
-    return sample
+def _in_units(motion: ArrayLike, statistics: MotionStatistics) -> Frames:
+    """Return the values of the motion space in its own units."""
+    values = np.asarray(motion, np.float64)[:, : len(statistics.mean)]
+    return np.asarray(denormalize(values, statistics), np.float64)
 
 
 def _at_rate(motion: Frames, fps: float, frames: int) -> Frames:
     """Return frames at the rate of the truth, interpolated linearly."""
+    if fps == MOTION_FPS:
+        return motion
     position = np.arange(frames) * fps / MOTION_FPS
     lower = np.floor(position).astype(int)
     share = (position - lower)[:, None]
@@ -264,14 +330,18 @@ def sweep(
 def _sample_clip(
     sample: Sample, index: int, clip: HeldOut, setting: Setting, seeds: int
 ) -> Sampled:
-    frames = len(clip.truth)
+    frames = clip.network_frames
     # the index makes the noise of clips differ
     keys = [jax.random.fold_in(jax.random.key(seed), index) for seed in range(seeds)]
-    samples = np.stack([sample(clip.features, frames, key, setting) for key in keys])
-    wrong = sample(clip.wrong_features, frames, keys[0], setting)
+    motions = [sample(clip.features, frames, key, setting) for key in keys]
+    motions.append(sample(clip.wrong_features, frames, keys[0], setting))
+    *samples, wrong = (
+        _at_rate(motion, clip.fps, len(clip.truth)) for motion in motions
+    )
+    samples = np.stack(samples)
     if not (np.isfinite(samples).all() and np.isfinite(wrong).all()):
         raise NotFiniteError(
             f"the motion sampled for {clip.clip} is not finite ({setting}): the checkpoint's weights are "
             "damaged, or its training diverged; export an earlier --step"
         )
-    return Sampled(samples, wrong)
+    return Sampled(samples, wrong, motions[0])

@@ -57,11 +57,6 @@ from train.prepare.quality.view import round_parts, view
 from train.prepare.recipe import EXTRACTION, ClipExtractor, FaceRecipe
 
 
-def parts_needed(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the parts of a checkpoint that processing needs."""
-    return ("motion", checkpoint.audio_encoder)
-
-
 @dataclass(frozen=True, kw_only=True)
 class MotionRecipe(FaceRecipe):
     """Everything that determines a clip's motion and audio features.
@@ -69,6 +64,7 @@ class MotionRecipe(FaceRecipe):
     Attributes:
       checkpoint: checkpoint with a motion extractor and an audio encoder; every worker
         holds them.
+      audio_encoder: name of the audio encoder, where the checkpoint holds several.
       batch_size: pictures that the motion extractor reads at once.
       lips: source of the lips that the sound is compared with: the face mesh, or the
         network's own motion; `auto` reads the mesh where it is available.
@@ -82,6 +78,7 @@ class MotionRecipe(FaceRecipe):
     frame_step: ClassVar[int] = WINDOW_STEP
 
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
+    audio_encoder: str | None = None
     batch_size: BatchSize = 16
     lips: LipSource = "auto"
     same_face: Positive = 0.03
@@ -92,8 +89,13 @@ class MotionRecipe(FaceRecipe):
     def open_checkpoint(self) -> Checkpoint:
         """Open the checkpoint; raise a CheckpointError if it lacks a part."""
         checkpoint = open_checkpoint(self.checkpoint)
-        checkpoint.require(parts_needed(checkpoint))
+        checkpoint.require(self.parts_needed(checkpoint))
         return checkpoint
+
+    def parts_needed(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Return the parts of a checkpoint that processing needs: the motion extractor
+        and the audio encoder."""
+        return ("motion", checkpoint.encoder(self.audio_encoder))
 
     def open_detector(self) -> Detector:
         """Open the detector; `auto` prefers that of the checkpoint's crops."""
@@ -112,7 +114,7 @@ class MotionRecipe(FaceRecipe):
         checkpoint = self.open_checkpoint()
         # other weights, crops or batches give other motion
         networks = [
-            network_identity(checkpoint, name) for name in parts_needed(checkpoint)
+            network_identity(checkpoint, name) for name in self.parts_needed(checkpoint)
         ]
         framing = [checkpoint.crop.image_size, checkpoint.crop.zoom]
         detector = self.face_facts()
@@ -139,7 +141,7 @@ class MotionClipExtractor(ClipExtractor):
         super().__init__(recipe)
         checkpoint = recipe.open_checkpoint()
         self._motion = cast(MotionExtractor, checkpoint.network("motion"))
-        self._features = load_features(checkpoint)
+        self._features = load_features(checkpoint, recipe.audio_encoder)
         self._detector = recipe.open_detector()
         self._size = checkpoint.crop.image_size
         self._zoom = checkpoint.crop.zoom

@@ -64,7 +64,7 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
 
         # identity and width of the features are those of the networks
         checkpoint = open_checkpoint(options.recipe.checkpoint)
-        encoder = checkpoint.audio_encoder
+        encoder = checkpoint.encoder(options.recipe.audio_encoder)
         dataset = write_dataset(
             options.output_path,
             records.pieces,

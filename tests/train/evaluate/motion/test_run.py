@@ -7,9 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 from rich.console import Console
 
-from jaxportrait.checkpoint import CheckpointError, open_checkpoint
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    DriverEntry,
+    leaves_of,
+    open_checkpoint,
+    save_checkpoint,
+)
+from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
+from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MotionStatistics
 from tests.train.evaluate.motion.clips import LENGTHS, make_clips
 from tests.train.videos import save_tiny_checkpoint
 from train.data.dataset import Dataset, network_identity, open_dataset
@@ -28,6 +40,29 @@ QUIET = Console(quiet=True)
 def checkpoint(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     return save_tiny_checkpoint(folder / "tiny", ("whisper", "flow_transformer"))
+
+
+@pytest.fixture(scope="module")
+def two_drivers(tmp_path_factory, checkpoint) -> Path:
+    """A checkpoint with a flow transformer and a denoiser of the same features."""
+    source = open_checkpoint(checkpoint)
+    # Windows of 0.8 s, at 25 frames a second.
+    sizes = MotionDiffusionConfig(70, 32, 16, 2, 1, 20, 40, 4, 6)
+    denoiser = leaves_of(build(sizes, rngs=nnx.Rngs(0)))
+    statistics = MotionStatistics(
+        np.zeros(70, np.float32), np.full(70, 0.02, np.float32)
+    )
+    config = DiffusionDriverConfig(features="whisper", space="face")
+    drivers = {**source.drivers, "diffusion": DriverEntry(config, statistics)}
+    parts = {**source.parts, "motion_diffusion": sizes}
+    leaves = {part: source.leaves(part) for part in source.parts}
+    path = tmp_path_factory.mktemp("two") / "drivers"
+    save_checkpoint(
+        path,
+        replace(source.contents, parts=parts, drivers=drivers),
+        leaves | {"motion_diffusion": denoiser},
+    )
+    return path
 
 
 def write(
@@ -111,6 +146,47 @@ def test_the_program_writes_table_figures_and_plots(
 def test_the_embeddings_own_accuracy_is_stated():
     (line,) = notes({"truth": {"embedding_sync": 0.62, "closures": 0.9}})
     assert "the embedding finds the sound of 62% among 16 (chance: 6%)" in line
+
+
+@pytest.mark.parametrize("windows", ["fused", "original"])
+def test_a_denoiser_is_measured_by_its_name(
+    dataset, two_drivers, tmp_path, monkeypatch, capsys, windows
+):
+    output = tmp_path / "out"
+    paths = ["--dataset-path", dataset, "--checkpoint", two_drivers, "--output", output]
+    settings = ["--steps", 2, "--guidance", 2, "--seeds", 2, "--sync-steps", 0]
+    words = [*paths, *settings, "--windows", windows, "--driver", "diffusion"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, words)])
+    main()
+    report = json.loads((output / "evaluation.json").read_text())
+    (row,) = report["results"]
+    for name in ("seam_ratio", "jerk_ratio", "pose_error", "wrong_lip_correlation"):
+        assert np.isfinite(row[name]), name
+    assert (report["driver"], report["windows"]) == ("diffusion", windows)
+    assert "wrong r" in capsys.readouterr().out
+
+
+def test_a_driver_of_other_features_is_refused(dataset, two_drivers, tmp_path):
+    source = open_checkpoint(two_drivers)
+    leaves = {part: source.leaves(part) for part in source.parts}
+    parts = {**source.parts, "log_mel": LogMelConfig(16)}
+    entry = source.driver("diffusion")
+    config = replace(entry.config, features="log_mel")
+    drivers = {"diffusion": replace(entry, config=config)}
+    path = tmp_path / "other"
+    save_checkpoint(
+        path,
+        replace(source.contents, parts=parts, drivers=drivers),
+        leaves | {"log_mel": {}},
+    )
+    message = "made by whisper, and the driver reads log_mel"
+    with pytest.raises(DatasetError, match=message):
+        evaluate(Options(dataset, path, tmp_path / "out"), QUIET)
+
+
+def test_one_of_several_drivers_must_be_named(dataset, two_drivers, tmp_path):
+    with pytest.raises(CheckpointError, match="several drivers, flow, diffusion"):
+        evaluate(Options(dataset, two_drivers, tmp_path / "out"), QUIET)
 
 
 def test_a_wrong_folder_is_one_line_and_status_2(

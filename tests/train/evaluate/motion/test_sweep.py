@@ -6,10 +6,14 @@ from typing import cast
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.models.flow_transformer import FlowTransformer
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
+from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
+from jaxportrait.ranges import OptionError
 from tests.train.evaluate.motion.clips import (
     LIP,
     TINY,
@@ -198,3 +202,58 @@ def test_silence_follows_a_clip_to_the_end_of_its_last_window(clips):
 def test_features_beyond_the_last_window_are_cut_off():
     features = np.eye(3, dtype=np.float32)
     np.testing.assert_array_equal(with_silence(features, np.ones(3), 2), features[:2])
+
+
+def make_denoiser() -> MotionDiffusion:
+    # Windows of 0.8 s, at 25 frames a second.
+    sizes = MotionDiffusionConfig(18, 32, 16, 2, 1, 20, 40, 4, 6)
+    return build(sizes, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("windows", ["fused", "original"])
+def test_a_denoiser_makes_25_frames_a_second_and_is_compared_at_30(clips, windows):
+    network = make_denoiser()
+    statistics = scale_of(clips).statistics
+    clip = hold_out(clips[:2], network.config, LIP, windows)[0]
+    # 96 frames at 30 a second are 80 at 25, and one more.
+    assert (clip.fps, clip.network_frames) == (25, 81)
+    sampler = make_sampler(network, statistics, windows)
+    ((setting, (sampled,)),) = sweep(sampler, [clip], [3], [2.0], 2)
+    assert sampled.samples.shape == (2, 96, 18)
+    assert sampled.native.shape == (81, 18)
+    # Every sixth frame is a fifth one of the network's.
+    np.testing.assert_allclose(sampled.samples[0][::6], sampled.native[:80:5])
+    key = jax.random.fold_in(jax.random.key(0), 0)
+    repeated = sampler(clip.features, 81, key, setting)
+    np.testing.assert_array_equal(repeated, sampled.native)
+
+
+def test_original_windows_hear_silence_first(clips):
+    network = make_denoiser()
+    fused = hold_out(clips, network.config, LIP, "fused")[0]
+    original = hold_out(clips, network.config, LIP, "original")[0]
+    quiet = np.tile(quietest_feature(clips[0]), (4, 1))
+    np.testing.assert_array_equal(original.features[:4], quiet)
+    np.testing.assert_array_equal(original.features[4:160], fused.features[:156])
+
+
+def test_windows_that_a_network_has_not_are_refused(clips):
+    statistics = scale_of(clips).statistics
+    with pytest.raises(OptionError, match="choose one of fused, original"):
+        make_sampler(make_denoiser(), statistics, "independent")
+
+
+def test_seams_are_measured_between_frames_of_the_network(clips):
+    """Frames that follow a parabola bend alike at 25 a second, and not at 30."""
+    network = make_denoiser()
+    held_out = hold_out(clips, network.config, LIP, "fused")
+
+    def parabola(features, frames, key, setting):
+        times = np.arange(frames, dtype=np.float64)[:, None] / 25
+        return np.tile(times**2, (1, 18))
+
+    ((_, sampled),) = sweep(parabola, held_out, [1], [2.0], 2)
+    scale = scale_of(clips)
+    assert measure(held_out, sampled, scale)["seam_ratio"] == pytest.approx(1, rel=1e-4)
+    # The truth has no frames at that rate.
+    assert measure_truth(held_out, scale)["seam_ratio"] is None
