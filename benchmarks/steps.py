@@ -40,7 +40,7 @@ class Options:
     """
 
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
-    sound: Annotated[Path, tyro.conf.arg(name="d", metavar="SOUND")]
+    sound: Annotated[Path, tyro.conf.arg(aliases=["-d"], metavar="SOUND")]
     driver: str | None = None
     steps: tuple[int, ...] = (10, 25)
     seconds: float = 8.0

@@ -14,9 +14,10 @@ import pytest
 from rich.console import Console
 
 from jaxportrait import demo
-from jaxportrait.checkpoint import open_checkpoint
+from jaxportrait.checkpoint import CheckpointError, open_checkpoint, save_checkpoint
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import Audio
+from jaxportrait.models.log_mel import LogMelConfig
 from tests.media.audio.sounds import without_packets, write_sound
 from tests.train.videos import save_tiny_checkpoint, voice, write_head, write_mead_clip
 from train.data.clips import Clip
@@ -354,3 +355,24 @@ def test_auto_finds_faces_as_for_the_networks_of_the_checkpoint():
     assert recipe.remarks() == ["faces are found by haar, as in the networks' training"]
     # A detector that is named needs no word.
     assert replace(recipe, detector="none").remarks() == []
+
+
+def test_of_several_audio_encoders_one_is_named(checkpoint, tmp_path):
+    source = open_checkpoint(checkpoint)
+    leaves = {part: source.leaves(part) for part in source.parts}
+    parts = {**source.parts, "log_mel": LogMelConfig(8)}
+    both = tmp_path / "both"
+    save_checkpoint(
+        both, replace(source.contents, parts=parts), leaves | {"log_mel": {}}
+    )
+    recipe = MotionRecipe(checkpoint=both, detector="none")
+    with pytest.raises(CheckpointError, match="several audio encoders, whisper, log"):
+        recipe.fingerprint()
+    named = replace(recipe, audio_encoder="log_mel")
+    assert named.parts_needed(named.open_checkpoint()) == ("motion", "log_mel")
+    # Each makes a data set of its own.
+    other = replace(recipe, audio_encoder="whisper")
+    assert named.fingerprint() != other.fingerprint()
+    missing = replace(recipe, audio_encoder="hubert")
+    with pytest.raises(CheckpointError, match="no audio encoder hubert"):
+        missing.open_checkpoint()
