@@ -56,7 +56,7 @@ def test_an_unknown_preset_is_one_line_with_those_that_are_there(site, tmp_path)
     done = run(site, tmp_path, *words)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no configuration at mead: ")
-    assert "debug, demo_flow" in done.stderr
+    assert "debug, demo_diffusion, demo_flow" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -53,7 +53,7 @@ class SeededNoise:
     """Noise that a seed decides.
 
     Attributes:
-      key: that of the seed.
+      key: random key of the seed.
       sizes: those of the denoiser.
     """
 

@@ -2,8 +2,11 @@
 
 import jax
 import numpy as np
+from flax import nnx
 
+from jaxportrait.checkpoint import leaves_of
 from jaxportrait.models.hubert import HubertConfig
+from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_SPACES, MOTION_WIDTH, MotionStatistics
 from train.data.records import (
     ClipRecord,
@@ -13,8 +16,12 @@ from train.data.records import (
 )
 from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
 from train.diffusion.data import PairCrop
+from train.diffusion.stage import diffusion_program
 from train.diffusion.step import DENOISER, ENCODER, StepConfig
 from train.engine.config import OptimizerConfig
+from train.engine.initial import by_path
+from train.engine.mesh import make_mesh
+from train.engine.state import TrainState
 
 FEATURE_WIDTH = 8
 SIZE = DenoiserSize(
@@ -71,3 +78,14 @@ def make_batch(step: StepConfig, frames: int = 60) -> dict[str, jax.Array]:
     batch["motion"] = rng.standard_normal(batch["motion"].shape).astype(np.float32)
     batch["row"] = np.arange(count, dtype=np.int32)
     return jax.tree.map(jax.numpy.asarray, batch)
+
+
+def state_of(step, frozen=None) -> TrainState:
+    mesh = make_mesh(1)
+    program = diffusion_program(step, frozen or {}).on(mesh)
+    return program.initial_state()
+
+
+def encoder_leaves(step) -> dict[str, np.ndarray]:
+    network = build(step.sizes[ENCODER], rngs=nnx.Rngs(0))
+    return by_path({ENCODER: leaves_of(network)})

@@ -106,7 +106,7 @@ class Sampled:
     Attributes:
       samples: motion by several seeds, with the clip's own sound, at the truth's rate.
       wrong: motion by the first seed, with the wrong sound.
-      native: that of the first sample at the network's rate, where seams are seen.
+      native: first sample at the network's rate, at which seams are seen.
     """
 
     samples: Float[np.ndarray, "seeds frames d"]

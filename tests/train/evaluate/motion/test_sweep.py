@@ -219,10 +219,13 @@ def test_a_denoiser_makes_25_frames_a_second_and_is_compared_at_30(clips, window
     assert (clip.fps, clip.network_frames) == (25, 81)
     sampler = make_sampler(network, statistics, windows)
     ((setting, (sampled,)),) = sweep(sampler, [clip], [3], [2.0], 2)
-    assert sampled.samples.shape == (2, 96, 18)
+    first = sampled.samples[0]
+    assert first.shape == (96, 18)
     assert sampled.native.shape == (81, 18)
     # Every sixth frame is a fifth one of the network's.
-    np.testing.assert_allclose(sampled.samples[0][::6], sampled.native[:80:5])
+    sixth = first[::6]
+    fifth = sampled.native[:80:5]
+    np.testing.assert_allclose(sixth, fifth)
     key = jax.random.fold_in(jax.random.key(0), 0)
     repeated = sampler(clip.features, 81, key, setting)
     np.testing.assert_array_equal(repeated, sampled.native)
@@ -232,9 +235,11 @@ def test_original_windows_hear_silence_first(clips):
     network = make_denoiser()
     fused = hold_out(clips, network.config, LIP, "fused")[0]
     original = hold_out(clips, network.config, LIP, "original")[0]
-    quiet = np.tile(quietest_feature(clips[0]), (4, 1))
-    np.testing.assert_array_equal(original.features[:4], quiet)
-    np.testing.assert_array_equal(original.features[4:160], fused.features[:156])
+    quiet = quietest_feature(clips[0])
+    lead = np.tile(quiet, (4, 1))
+    np.testing.assert_array_equal(original.features[:4], lead)
+    rest = original.features[4:160]
+    np.testing.assert_array_equal(rest, fused.features[:156])
 
 
 def test_windows_that_a_network_has_not_are_refused(clips):
@@ -249,11 +254,14 @@ def test_seams_are_measured_between_frames_of_the_network(clips):
     held_out = hold_out(clips, network.config, LIP, "fused")
 
     def parabola(features, frames, key, setting):
-        times = np.arange(frames, dtype=np.float64)[:, None] / 25
-        return np.tile(times**2, (1, 18))
+        times = np.arange(frames) / 25
+        bend = times[:, None] ** 2
+        return np.tile(bend, (1, 18))
 
     ((_, sampled),) = sweep(parabola, held_out, [1], [2.0], 2)
     scale = scale_of(clips)
-    assert measure(held_out, sampled, scale)["seam_ratio"] == pytest.approx(1, rel=1e-4)
+    measures = measure(held_out, sampled, scale)
+    assert measures["seam_ratio"] == pytest.approx(1, rel=1e-4)
     # The truth has no frames at that rate.
-    assert measure_truth(held_out, scale)["seam_ratio"] is None
+    truth = measure_truth(held_out, scale)
+    assert truth["seam_ratio"] is None

@@ -1,0 +1,67 @@
+"""Dropout within the networks of a step."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from jax import random
+from numpy.testing import assert_allclose
+
+from jaxportrait.features.waveform import pad_window
+from jaxportrait.ops.dropout import KEEP, Dropout
+from tests.train.diffusion.worlds import (
+    CONFIG,
+    encoder_leaves,
+    make_batch,
+    state_of,
+    step_config,
+)
+from train.diffusion.step import build, train_step, validation_loss
+from train.engine.config import ConfigError
+
+pytestmark = pytest.mark.usefixtures("optax_promotion")
+
+
+def test_dropout_is_part_of_the_update_and_not_of_the_validation():
+    batch = make_batch(step_config())
+    key = random.key(0)
+    updated, validated = [], []
+    for rate in (0.0, 0.5):
+        step = step_config(replace(CONFIG, dropout=rate))
+        state = state_of(step)
+        validate = jax.jit(partial(validation_loss, step, {}))
+        loss = validate(state.params, batch)
+        validated.append(float(loss))
+        update = jax.jit(partial(train_step, step, {}))
+        _, metrics = update(key, state, batch)
+        updated.append(float(metrics["loss"]))
+    assert validated[0] == validated[1]
+    assert updated[0] != updated[1]
+
+
+def test_blocks_of_an_encoder_that_learns_are_left_out():
+    config = replace(CONFIG, encoder="trained", batch_size=2)
+    with pytest.raises(ConfigError, match=r"block_dropout is 0\.5, and belongs to"):
+        replace(config, encoder="frozen", block_dropout=0.5)
+    step = step_config(config)
+    state = state_of(step)
+    networks = build(step, encoder_leaves(step) | state.params)
+    batch = make_batch(step)
+    sound = batch["sound"][:, 0]
+    encode = nnx.jit(networks.encode, static_argnums=1)
+    key = random.key(0)
+    keys = random.split(key, len(sound))
+    # Its only block is left out.
+    drop = Dropout(keys, 0.0, 0.9999)
+    features = encode(sound, drop)
+    encoder = networks.encoder
+    padded = pad_window(sound)
+    convolved = encoder.convolve(padded)
+    projected = encoder.project(convolved)
+    embedded = encoder.embed(projected)
+    assert_allclose(features, embedded, atol=1e-5)
+    difference = np.abs(encode(sound, KEEP) - embedded)
+    assert difference.max() > 0.1
