@@ -14,32 +14,38 @@ from jaxportrait.features.waveform import pad_window
 from jaxportrait.ops.dropout import KEEP, Dropout
 from tests.train.diffusion.worlds import (
     CONFIG,
+    SIZE,
     encoder_leaves,
     make_batch,
     state_of,
     step_config,
 )
-from train.diffusion.step import build, train_step, validation_loss
+from train.diffusion.step import build, draw, predict, total_loss, train_step
 from train.engine.config import ConfigError
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 
 
-def test_dropout_is_part_of_the_update_and_not_of_the_validation():
-    batch = make_batch(step_config())
+def test_an_update_has_dropout_that_its_key_decides():
+    small = replace(SIZE, blocks=1)
+    step = step_config(replace(CONFIG, denoiser=small, dropout=0.5, batch_size=2))
+    state = state_of(step)
+    batch = make_batch(step)
+    # An update folds its number into the key.
     key = random.key(0)
-    updated, validated = [], []
-    for rate in (0.0, 0.5):
-        step = step_config(replace(CONFIG, dropout=rate))
-        state = state_of(step)
-        validate = jax.jit(partial(validation_loss, step, {}))
-        loss = validate(state.params, batch)
-        validated.append(float(loss))
-        update = jax.jit(partial(train_step, step, {}))
-        _, metrics = update(key, state, batch)
-        updated.append(float(metrics["loss"]))
-    assert validated[0] == validated[1]
-    assert updated[0] != updated[1]
+    draws = draw(step, random.fold_in(key, 0), batch["row"])
+
+    @partial(jax.jit, static_argnames="rate")
+    def loss(rate: float) -> jax.Array:
+        networks = build(step, state.params)
+        drop = Dropout(draws.key, rate)
+        halves = predict(networks, batch, draws, drop)
+        return total_loss(step, halves)
+
+    update = jax.jit(partial(train_step, step, {}))
+    _, metrics = update(key, state, batch)
+    assert metrics["loss"] == pytest.approx(float(loss(0.5)), rel=1e-5)
+    assert metrics["loss"] != pytest.approx(float(loss(0.0)), rel=1e-2)
 
 
 def test_blocks_of_an_encoder_that_learns_are_left_out():

@@ -10,7 +10,6 @@ import pytest
 from jax import random
 from numpy.testing import assert_allclose
 
-from jaxportrait.ops.dropout import Dropout
 from tests.train.diffusion.worlds import (
     CONFIG,
     CONSTANT,
@@ -155,8 +154,7 @@ def test_parts_of_a_batch_give_nearly_the_gradients_of_the_whole():
 
     def loss(params, part):
         networks = build(step, params)
-        batch, draws = part
-        halves = predict(networks, batch, draws, Dropout(draws.key, 0.1))
+        halves = predict(networks, *part)
         return total_loss(step, halves)
 
     def gradients(count: int):
