@@ -273,7 +273,9 @@ def read_motion(
         rest = read_clip(recipe, "stitch/anchor", 1)
     if case.setup.get("ch_info"):
         character = read_video(recipe, "character", 1)
-        clip = replace(clip, performer=Performer(float(character["scale"][0, 0, 0])))
+        has_curve = "delta_eye_arr" in case.setup
+        scale = float(character["scale"][0, 0, 0])
+        clip = replace(clip, performer=Performer(scale, scales_eyes=not has_curve))
     if case.setup.get("delta_eye_arr") and rest is not None:
         curve = recipe.input("stitch/blink", (3, 63), 0.02)
         rows = blink_table(FRAMES, len(curve), case.setup["delta_eye_open_n"], [])

@@ -152,5 +152,4 @@ def replace_eyes(
     # Lips and all else stay those of the model.
     expression = clip.expression.copy()
     expression[:, EYES] = rest.expression[:, EYES] + offsets[:, EYES]
-    performer = clip.performer and replace(clip.performer, scales_eyes=False)
-    return replace(clip, expression=expression, performer=performer)
+    return replace(clip, expression=expression)

@@ -43,14 +43,9 @@ from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.character import CharacterConfig
 from jaxportrait.models.lmdm import LMDM, LMDMConfig, MotionCondition
-from jaxportrait.motion.binned import (
-    BINNED_WIDTH,
-    logits_of,
-    smooth_pose,
-    unbin_motion,
-)
+from jaxportrait.motion.binned import BINNED_WIDTH, clip_of_binned, smooth_pose
 from jaxportrait.motion.clip import MotionClip, Performer
-from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.ranges import Guidance, check_ranges
 
 WINDOWS = ("fused", "original")
@@ -227,8 +222,10 @@ class DittoDriver(DittoTraits, SampledDriver):
         """Return the clip of motion as the network makes it."""
         # Limits are imposed on the way out, and never within the sampling.
         clipped = np.clip(motion, self.limits[:1], self.limits[1:])
-        clip = MotionClip.from_values(unbin_motion(clipped), MOTION_SPACES["face"], FPS)
-        return replace(clip, logits=logits_of(clipped), performer=self.performer)
+        performer = self.performer
+        if performer is not None and self.sampling.blinks != "model":
+            performer = replace(performer, scales_eyes=False)
+        return replace(clip_of_binned(clipped, FPS), performer=performer)
 
     def sample_fused(
         self, audio: Audio, frames: int, *, seed: int

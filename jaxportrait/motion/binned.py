@@ -5,12 +5,16 @@ This is the only module that knows which value stands where.
 Source: Ditto; LivePortrait, for the bins of its motion extractor.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Float32
 
+from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import (
     BINS,
     EXPRESSION,
+    MOTION_SPACES,
     MOTION_WIDTH,
     POSE,
     SCALE,
@@ -58,6 +62,12 @@ def unbin_motion(
     angles = [degrees_of(values[:, columns]) for columns in BINNED_ANGLES]
     frames[:, POSE] = np.stack(angles, axis=1)
     return frames
+
+
+def clip_of_binned(values: Float[np.ndarray, "n 265"], fps: float) -> MotionClip:
+    """Return a clip of motion, which holds angles and their logits."""
+    clip = MotionClip.from_values(unbin_motion(values), MOTION_SPACES["face"], fps)
+    return replace(clip, logits=logits_of(values))
 
 
 def smooth_pose(

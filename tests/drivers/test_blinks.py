@@ -14,7 +14,7 @@ from jaxportrait.drivers.blinks import (
     published_rows,
     replace_eyes,
 )
-from jaxportrait.motion.clip import MotionClip, Performer
+from jaxportrait.motion.clip import MotionClip
 from tests.arrays import draw
 
 CURVE = draw(15, 63, seed=1)
@@ -53,9 +53,7 @@ def test_open_eyes_have_no_offset():
 
 
 def test_only_eyes_are_replaced():
-    clip = MotionClip(
-        draw(4, 21, 3, seed=2), None, None, None, 25.0, performer=Performer(1.2)
-    )
+    clip = MotionClip(draw(4, 21, 3, seed=2), None, None, None, 25.0)
     offsets = np.ones((4, 21, 3), np.float32)
     changed = replace_eyes(clip, clip[:1], offsets)
     assert changed.expression is not None
@@ -67,4 +65,3 @@ def test_only_eyes_are_replaced():
     )
     expected = np.repeat(clip.expression[:1, EYES] + 1, 4, axis=0)
     np.testing.assert_array_equal(changed.expression[:, EYES], expected)
-    assert changed.performer == Performer(1.2, scales_eyes=False)

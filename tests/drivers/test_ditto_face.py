@@ -15,12 +15,10 @@ from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio
 from jaxportrait.motion.binned import degrees_of
-from jaxportrait.motion.clip import MotionClip
 from jaxportrait.types import Motion
 from tests.arrays import draw
 from tests.drivers import contract
 
-FEW = MotionSampling(steps=4)
 VOICE = Audio.from_samples(0.1 * draw(9_000, seed=1), 16_000)
 LONG_VOICE = Audio.from_samples(0.1 * draw(210 * 640, seed=1), 16_000)
 
@@ -131,10 +129,11 @@ def test_the_source_may_stand_for_the_character(driver):
 
 
 def test_only_the_character_has_a_head_of_another_size(driver):
-    def performer(driver: DittoDriver) -> object:
-        clip: MotionClip = driver.with_sampling(FEW).make(VOICE, seed=0)
-        return clip.performer
-
-    # Compositions scale the motion of another head.
-    assert performer(driver) is not None
-    assert performer(driver.with_source(read_source())) is None
+    nothing = np.zeros((0, 265), np.float32)
+    performer = driver.clip_of(nothing).performer
+    assert performer is not None
+    assert performer.scales_eyes
+    # Eyes of a curve serve heads of any size, from the first chunk of a live sound on.
+    curve = driver.with_sampling(MotionSampling(blinks="curve"))
+    assert not curve.clip_of(nothing).performer.scales_eyes
+    assert driver.with_source(read_source()).clip_of(nothing).performer is None
