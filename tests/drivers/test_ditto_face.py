@@ -59,7 +59,8 @@ def test_emotions_over_time_may_be_one_emotion(driver, tmp_path):
     moved = make(driver, emotion_keyframes=path)
     np.testing.assert_allclose(moved, make(driver, emotion="happy"), atol=1e-6)
     # Other options of the same driver have the checkpoint's emotion again.
-    other = driver.with_sampling(MotionSampling(emotion_keyframes=path))
+    sampling = MotionSampling(emotion_keyframes=path)
+    other = driver.with_sampling(sampling)
     np.testing.assert_array_equal(make(other), make(driver))
 
 
@@ -115,7 +116,9 @@ def read_source() -> SourceFace:
         scale=np.full((1, 1), 1.4, np.float32),
         logits=logits,
     )
-    return SourceFace(motion, draw(1, 2, seed=11), draw(1, 6, seed=12))
+    openness = draw(1, 2, seed=11)
+    eyeballs = draw(1, 6, seed=12)
+    return SourceFace(motion, openness, eyeballs)
 
 
 def test_the_source_may_stand_for_the_character(driver):
