@@ -82,6 +82,7 @@ class Shelf:
         """
         if not path:
             raise UploadError(f"there is no {noun} yet: add one")
+        # A key of the shelf, and no more: other paths are not opened.
         place = Path(path)
         with self._lock:
             upload = self._files.get(place)
@@ -97,6 +98,7 @@ class Shelf:
 
     def sweep(self) -> None:
         """Delete the uploads that nobody has used for a while."""
+        # Jobs in progress have links of their own.
         oldest = self.clock() - self.seconds
         with self._lock:
             stale = [path for path, at in self._times.items() if at < oldest]

@@ -50,6 +50,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
       OSError: the address is in use, or not of this machine.
     """
+    # Addresses of IPv6 have colons, and others have none.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

@@ -105,6 +105,7 @@ class Panel:
     def _update(
         self, page: str, result: Path | None, *, is_over: bool = False
     ) -> Update:
+        # A result that is a picture is within the status.
         shows_video = result is not None and not is_still(result)
         clip = str(result) if shows_video else None
         return {
@@ -176,6 +177,7 @@ def progress_page(progress: Progress, picture: bytes) -> str:
 
 def progress_line(progress: Progress) -> str:
     """Return the state of a job in a line, with the time left where it is known."""
+    # Nothing is ahead of the next in turn.
     if progress.state == JobState.QUEUED and progress.ahead:
         plural = "s" * (progress.ahead > 1)
         return f"Waiting: {progress.ahead} job{plural} ahead"

@@ -91,10 +91,12 @@ class ClipTab(ABC):
 
     def cancel(self, request: gr.Request) -> None:
         """Cancel the job of this person."""
+        # The run itself ends at the next look at the job.
         self.site.desk.cancel(person_of(request), self.key)
 
     def _submit(self, data: Data, person: str) -> Ticket:
         desk = self.site.desk
+        # An error deletes the loans; a job that starts does so at its end.
         with Loans(self.site.shelf) as loans:
             clip = self.request(data, loans)
             model = data[self.chooser.model]
@@ -106,6 +108,7 @@ class ClipTab(ABC):
             return desk.submit(desk.clips, make, person, self.key, loans.uploads)
 
     def _connect(self, panel: Panel) -> None:
+        # Gradio hands a set to the function as a dictionary.
         inputs = {self.chooser.model, self.chooser.driver, *self.files}
         for form in self.forms:
             inputs.update(form.components.values())

@@ -35,6 +35,7 @@ def test_names_of_users_reach_no_path(narrow, client, name):
     answer = send(client, name, demo.PORTRAIT.read_bytes())
     assert answer.status_code == 200
     [place] = answer.json()
+    # A random name in the private folder, whatever the user's was.
     path = Path(place)
     assert path.parent == narrow.site.uploads.folder
     assert path.stem.isalnum()
@@ -70,6 +71,7 @@ def test_files_that_are_not_accepted_are_answered_in_words(
 def test_a_form_without_a_file_is_answered(client):
     answer = client.post("/gradio_api/upload", data={"files": "text"})
     assert answer.status_code == 400
+    # Neither a form at all.
     answer = client.post("/gradio_api/upload", content=b"x")
     assert answer.status_code == 400
 
@@ -97,6 +99,7 @@ def test_files_of_the_machine_are_not_served(client, path):
 
 def test_every_answer_forbids_requests_elsewhere(client):
     for path in ("/", "/config", "/nothing"):
+        # Also of an address that does not exist.
         policy = client.get(path).headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "http" not in policy

@@ -13,6 +13,10 @@ from jaxportrait.motion.file import save_motion
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
 from tests.infer.web.conftest import DESKTOP, PHONE, Look
 
+SEES = """() => {
+  const video = document.querySelector('#talking-portrait video');
+  return video && video.readyState >= 2 && video.currentTime > 0 && video.videoWidth > 0;
+}"""
 FACE = MOTION_SPACES["face"]
 TABS = {"Talk": "talking", "Drive": "driven", "Lip-sync": "synced", "Edit": "edited"}
 PLAYS = """() => {
@@ -148,7 +152,9 @@ def test_the_webcam_takes_a_portrait(server, browser):
     place = look.page.locator("#talking-portrait")
     place.get_by_label("Capture from camera").click()
     place.get_by_text("Click to Access Webcam").click()
-    with look.page.expect_response("**/upload*") as answer:
+    # Before its first picture a camera captures nothing.
+    look.page.wait_for_function(SEES)
+    with look.page.expect_response("**/upload?*") as answer:
         place.get_by_label("capture photo").click()
     assert answer.value.status == 200
     look.page.wait_for_selector("#talking-portrait img")

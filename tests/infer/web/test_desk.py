@@ -33,6 +33,7 @@ class Gate:
         self.open = threading.Event()
 
     def make(self, notify) -> Path:
+        # A cancelled job ends at its next event.
         notify(StageStarted("rendering", 2))
         self.started.set()
         assert self.open.wait(10)

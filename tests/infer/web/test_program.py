@@ -20,6 +20,7 @@ def test_a_signal_ends_the_page_and_deletes_all_files(number, tmp_path):
     words = [sys.executable, "-m", "infer.web", "--port", "0"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, env=environment) as program:
         assert program.stderr is not None
+        # The line comes when the socket listens.
         line = program.stderr.readline().decode()
         address = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert address is not None, line
