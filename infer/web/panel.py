@@ -197,6 +197,7 @@ def capital(line: str) -> str:
 
 def time_words(seconds: float) -> str:
     """Return a time as `2 min 5 s`."""
+    # Whole seconds: the rate is an estimate.
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
@@ -204,5 +205,6 @@ def time_words(seconds: float) -> str:
 def remarks_page(progress: Progress) -> str:
     """Return the warnings and notes of a job, each once."""
     lines = dict.fromkeys(capital(as_labels(line)) for line in progress.remarks)
+    # Words of files and people are no markup.
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<ul class="remarks">{items}</ul>' if items else ""

@@ -42,6 +42,7 @@ async def receive_file(shelf: Shelf, request: Request) -> Upload:
       UploadError: it is not accepted, or there is none.
       MultiPartException: the form is damaged, or too long.
     """
+    # Starlette would read any other body as an empty form.
     if not request.headers.get("content-type", "").startswith(FORM):
         raise UploadError(f"the request holds no file: send it as {FORM}")
     # Starlette itself limits fields of a form, and no files.

@@ -43,6 +43,7 @@ def test_an_edit_of_a_kept_portrait_is_the_same(tmp_path, portrait, tiny_checkpo
     source = tmp_path / "face.png"
     cv2.imwrite(str(source), portrait[..., ::-1])
     animator = Networks(tiny_checkpoint, detector="none").load()
+    # Prepared for b, kept for c.
     cache = PortraitCache()
     pictures = []
     for name, portraits in (("a", None), ("b", cache), ("c", cache)):

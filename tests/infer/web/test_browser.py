@@ -121,6 +121,7 @@ def test_sliders_change_the_portrait_at_once(look):
 
 
 def test_the_mouth_of_a_video_follows_a_voice(look, short_voice, tmp_path):
+    # Four frames of a still face.
     film = tmp_path / "film.mp4"
     picture = read_image(demo.PORTRAIT)
     with VideoWriter(film, size=(512, 512), fps=10, audio=None) as writer:

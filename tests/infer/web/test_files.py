@@ -41,6 +41,7 @@ def files(shelf: Shelf) -> list[Path]:
 
 def test_a_job_deletes_its_loan_and_the_upload_stays(shelf):
     path = add(shelf)
+    # A person tries other options on the same upload.
     for _ in range(2):
         loan = shelf.lend(path, "portrait", ["picture"])
         assert loan.path.read_bytes() == demo.PORTRAIT.read_bytes()

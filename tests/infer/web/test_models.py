@@ -41,6 +41,7 @@ def test_the_chooser_has_named_folders_and_the_demo(models):
 
 
 def test_folders_of_one_name_are_told_apart(tiny_checkpoint):
+    # One folder may be named twice as well.
     twice = Models.open([tiny_checkpoint, tiny_checkpoint], Networks())
     assert twice.names == ["tiny", "tiny 2", DEMO]
 
