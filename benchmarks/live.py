@@ -42,6 +42,7 @@ COLUMNS = (
     "worst, s",
     "frames a second",
     "real-time factor",
+    "processor, s a second",
 )
 PART_COLUMNS = ("part", "s a call", "sound of a call, s", "real-time factor")
 
@@ -84,17 +85,21 @@ class Figures:
       windows: the same for the first frame of every window.
       fps: frames a second, from the first to the last.
       factor: seconds of computing for a second of sound, without waiting for chunks.
+      processor: processor time of all threads for a second of sound, which other
+        programs of the machine hardly change.
     """
 
     first: float
     windows: list[float]
     fps: float
     factor: float
+    processor: float
 
     def row(self, chunk: int) -> list[str]:
         numbers = [self.first, median(self.windows), max(self.windows)]
         cells = [f"{number:.3f}" for number in numbers]
-        return [str(chunk), *cells, f"{self.fps:.1f}", f"{self.factor:.2f}"]
+        cells += [f"{self.fps:.1f}", f"{self.factor:.2f}", f"{self.processor:.2f}"]
+        return [str(chunk), *cells]
 
 
 def main() -> None:
@@ -139,14 +144,17 @@ def time_session(
     """
     pieces = cut(sound, chunk)
     begin = time.perf_counter()
+    processor = time.process_time()
     session = start()
     for piece in pieces:
         use(session.feed(piece, JpegStream().convert))
     use(session.finish(JpegStream().convert))
-    factor = (time.perf_counter() - begin) * SAMPLE_RATE / len(sound)
+    seconds = len(sound) / SAMPLE_RATE
+    factor = (time.perf_counter() - begin) / seconds
+    processor = (time.process_time() - processor) / seconds
     delays, times = follow(start(), pieces)
     fps = (len(times) - 1) / (times[-1] - times[0])
-    return Figures(delays[0], delays, fps, factor)
+    return Figures(delays[0], delays, fps, factor, processor)
 
 
 def follow(

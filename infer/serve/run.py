@@ -9,15 +9,11 @@ from fastapi import FastAPI
 from infer.serve.app import create_app
 from infer.serve.avatar import Avatar
 from infer.serve.options import Options, Server
+from infer.serve.watch import WatchedWebSocket, prepare_listener
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.image import read_image
 from jaxportrait.models.parts import RENDERER
 
-VANISHED_SECONDS = 4
-"""Time after which a client that answers nothing has vanished."""
-BUFFER = 2**18
-"""Bytes that the system holds in each direction: a second or two of frames, 8 of
-sound."""
 SHUTDOWN_SECONDS = 5
 
 
@@ -58,7 +54,7 @@ def listen(server: Server) -> socket.socket:
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    watch_clients(listener)
+    prepare_listener(listener)
     try:
         listener.bind((server.host, server.port))
     except OSError as error:
@@ -68,23 +64,6 @@ def listen(server: Server) -> socket.socket:
             "choose another one by --host and --port"
         ) from error
     return listener
-
-
-def watch_clients(listener: socket.socket) -> None:
-    """Let the system close connections whose client answers nothing.
-
-    The connections inherit it. WebSocket's own pings would need sound to be read, which
-    waits while a session is behind.
-    """
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Of Linux: other systems have their own, slower limits.
-    seconds = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
-    options = {**seconds, "TCP_USER_TIMEOUT": 1000 * VANISHED_SECONDS}
-    for name, value in options.items():
-        if hasattr(socket, name):
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def make_app(avatar: Avatar, options: Options) -> FastAPI:
@@ -106,8 +85,8 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
-        # See `watch_clients`.
+        # It has a way of its own to notice vanished clients.
+        ws=WatchedWebSocket,
         ws_ping_interval=None,
         ws_max_size=2**20,
         # Frames are compressed, and sound is random.
