@@ -7,7 +7,9 @@ SOUND is 16 kHz, mono, 16 bits; `-` reads such samples from stdin as they come.
 import asyncio
 import json
 import sys
+import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,14 +18,21 @@ CHUNK = 640  # samples, 40 ms
 ADDRESS = "ws://127.0.0.1:8765/v1/live"
 
 
-async def send(socket: ClientConnection, sound: str) -> None:
-    source = sys.stdin.buffer if sound == "-" else wave.open(sound)  # noqa: SIM115
-    read = source.readframes if isinstance(source, wave.Wave_read) else source.read
-    size = CHUNK if sound != "-" else 2 * CHUNK  # frames, or bytes
-    while chunk := await asyncio.to_thread(read, size):
-        await socket.send(chunk)
+def read(sound: str) -> Iterator[bytes]:
+    if sound == "-":
         # A pipe has a pace of its own.
-        await asyncio.sleep(0 if sound == "-" else CHUNK / 16_000)
+        yield from iter(lambda: sys.stdin.buffer.read1(2 * CHUNK), b"")
+        return
+    with wave.open(sound) as file:
+        while chunk := file.readframes(CHUNK):
+            yield chunk
+            time.sleep(CHUNK / file.getframerate())
+
+
+async def send(socket: ClientConnection, sound: str) -> None:
+    chunks = read(sound)
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        await socket.send(chunk)
     await socket.send(json.dumps({"type": "end"}))
 
 
@@ -31,14 +40,14 @@ async def main(sound: str, video: str = "live.mp4", address: str = ADDRESS) -> N
     async with connect(address, max_size=None) as socket:
         await socket.send(json.dumps({"type": "start", "frames": "mp4", "idle": False}))
         sender = asyncio.create_task(send(socket, sound))
-        fragments = []
-        async for message in socket:
-            if isinstance(message, bytes):
-                fragments.append(message)
-            else:
-                print(message)
+        with Path(video).open("wb") as file:
+            async for message in socket:
+                # Texts tell the state of the session, bytes are the video.
+                if isinstance(message, str):
+                    print(message)
+                else:
+                    file.write(message)
         await sender
-        Path(video).write_bytes(b"".join(fragments))
 
 
 if __name__ == "__main__":

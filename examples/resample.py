@@ -6,7 +6,7 @@ import sys
 import av
 
 resampler = av.AudioResampler("s16", "mono", 16_000)
-with av.open(sys.stdin.buffer) as speech:
+with av.open(sys.stdin.buffer, "r") as speech:
     for frame in speech.decode(audio=0):
         for piece in resampler.resample(frame):
             sys.stdout.buffer.write(piece.to_ndarray().tobytes())

@@ -176,8 +176,12 @@ class Connection:
         self, frames: Iterator[TimedFrame[Any]], arrival: float | None = None
     ) -> None:
         packed = pack_frames(self._stream, frames)
+
         # A frame a call, so that the first ones leave while others are rendered.
-        while (messages := await self._compute(next, packed, None)) is not None:
+        def take() -> list[bytes] | None:
+            return next(packed, None)
+
+        while (messages := await self._compute(take)) is not None:
             for data in messages:
                 await self._socket.send_bytes(data)
             self._metrics.frames.inc()
