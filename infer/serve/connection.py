@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 TICK = 0.04
 """Seconds after which a session without sound looks at its clock."""
+STALL_SECONDS = 20.0
+"""Time for a message to a reader that is slow: 48 KB of buffers, 2.4 KB a second."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Connection:
         frames = await self._compute(self._session.finish, self._stream.convert)
         await self._send_frames(frames)
         for data in self._stream.finish():
-            await self._socket.send_bytes(data)
+            await self._send_bytes(data)
         await self._socket.send_text(encode("end", frames=self._session.frames))
 
     async def _feed_sound(self, sound: Sound) -> None:
@@ -183,7 +185,7 @@ class Connection:
 
         while (messages := await self._compute(take)) is not None:
             for data in messages:
-                await self._socket.send_bytes(data)
+                await self._send_bytes(data)
             self._metrics.frames.inc()
             if arrival is not None:
                 self._metrics.first_frame.observe(time.monotonic() - arrival)
@@ -193,6 +195,13 @@ class Connection:
         # A thread, so that other sessions send and read meanwhile.
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
+
+    async def _send_bytes(self, data: bytes) -> None:
+        try:
+            await asyncio.wait_for(self._socket.send_bytes(data), STALL_SECONDS)
+        except TimeoutError:
+            # No line of words would reach it.
+            raise WebSocketDisconnect(1006) from None
 
     def _check_quiet(self, since: float) -> None:
         limit = self._limits.quiet_seconds

@@ -2,7 +2,7 @@
 
 WebSocket's own pings would need sound to be read, which waits while a session is
 behind; and a slow reader answers them late. The system of a live client acknowledges
-what it gets, however slowly the client reads.
+what it gets, however slowly the client reads. Where nothing is sent, keepalive asks.
 """
 
 import socket
@@ -15,10 +15,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 
 VANISHED_SECONDS = 4.0
-"""Time without any acknowledgment after which a client has vanished."""
+"""Time after which a client has vanished that acknowledges nothing of what was sent."""
 LOOK_SECONDS = 0.25
 TCP_INFO = struct.Struct("8B13I")
-"""Begin of `tcp_info` of <linux/tcp.h>; its last field is `tcpi_last_ack_recv`."""
+"""Begin of `tcp_info` of <linux/tcp.h>, up to `tcpi_last_ack_recv`."""
+UNACKED = 12
+"""Index of `tcpi_unacked`, packets that are not acknowledged. A reader that takes
+nothing at the moment has none: nothing is sent to it."""
 BUFFER = 2**18
 """Bytes that the system holds in each direction: a second or two of frames, 8 of
 sound."""
@@ -42,8 +45,8 @@ class WatchedWebSocket(WebSocketsSansIOProtocol):
 
 
 def silent_seconds(connection: Any) -> float:
-    """Return the seconds since a connection's last acknowledgment; 0 where the system
-    does not tell."""
+    """Return the seconds since the last acknowledgment of a client that owes one; 0
+    where it owes none, or the system does not tell."""
     if not hasattr(socket, "TCP_INFO"):
         return 0.0
     try:
@@ -53,7 +56,8 @@ def silent_seconds(connection: Any) -> float:
     # Other systems have another structure, or a shorter one.
     if len(data) < TCP_INFO.size or not hasattr(socket, "TCP_USER_TIMEOUT"):
         return 0.0
-    return TCP_INFO.unpack(data)[-1] / 1000
+    values = TCP_INFO.unpack(data)
+    return values[-1] / 1000 if values[UNACKED] else 0.0
 
 
 def prepare_listener(listener: socket.socket) -> None:
@@ -64,7 +68,8 @@ def prepare_listener(listener: socket.socket) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # A second of silence, and a question a second; of Linux.
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+    # After a second of silence three questions, a second apart; of Linux.
+    options = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
+    for name, value in options.items():
         if hasattr(socket, name):
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), 1)
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
