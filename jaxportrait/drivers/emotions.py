@@ -48,7 +48,7 @@ class EmotionKeyframes(KeyframeTable):
 
 
 def read_emotions(path: str | Path, fps: float) -> Emotions:
-    """Read emotions over time from a TOML file; see docs/inference.md for its form.
+    """Read emotions over time from a TOML file; see docs/models.md for its form.
 
     Raises:
       OSError: the file cannot be read.
