@@ -158,7 +158,7 @@ def main() -> None:
     network = convert_recipe(recipe, SIZE)
     model = GuidedLMDM(network, encode_null(network), recipe.guidance(SIZE))
     ours = Ours(model, inputs)
-    table = make_table(options.against is not None)
+    columns = columns_of(options.against is not None)
     rival = (options.against, OriginalNetwork, options.golden)
     with Neighbour.beside(*rival) as neighbour:
         for steps in options.steps:
@@ -170,8 +170,12 @@ def main() -> None:
                 prepared = neighbour.prepare("sample", inputs, steps)
                 runs["original"] = prepared.time
             timings = time_in_turn(runs, options.repeats)
-            table.add_row(*row_of(steps, timings, ours.plan))
-    Console().print(table)
+            # Each number of steps has a table, so that long runs show something.
+            table = Table("steps", str(steps))
+            figures = figures_of(steps, timings, ours.plan)
+            for name, value in zip(columns, figures, strict=True):
+                table.add_row(name, value)
+            Console().print(table)
 
 
 def make_inputs(recipe: DittoRecipe) -> Inputs:
@@ -183,22 +187,25 @@ def make_inputs(recipe: DittoRecipe) -> Inputs:
     return Inputs(values, recipe.input(f"{SIZE}/sample/cond_frame", frame, 0.5))
 
 
-def make_table(beside: bool) -> Table:
-    """Return an empty table of seconds for a second of sound.
+def columns_of(beside: bool) -> list[str]:
+    """Return the names of the figures of a number of steps.
 
     Args:
-      beside: it has columns of the original.
+      beside: the original is among them.
     """
-    columns = ["steps", "a window's step, ms", "processor, ms"]
-    columns += ["whole clips", "--windows original", "live"]
+    names = ["a window's step, ms", "its processor time, ms"]
+    # Of a second of sound.
+    names += ["whole clips, s", "--windows original, s", "live, s"]
     if beside:
-        columns += ["original's step, ms", "its processor, ms", "its whole clips"]
-        columns += ["ratio", "of processor time"]
-    return Table(*columns)
+        names += ["the original's step, ms", "its processor time, ms"]
+        names += ["its whole clips, s", "ratio", "ratio of processor time"]
+    return names
 
 
-def row_of(steps: int, timings: dict[str, list[Timing]], plan: WindowPlan) -> list[str]:
-    """Return a row of the table: the fastest calls."""
+def figures_of(
+    steps: int, timings: dict[str, list[Timing]], plan: WindowPlan
+) -> list[str]:
+    """Return the figures of the fastest calls; see `columns_of`."""
     fastest = {name: fastest_of(values) for name, values in timings.items()}
     window = fastest["window"]
     # Frames that windows made together cover.
@@ -206,7 +213,7 @@ def row_of(steps: int, timings: dict[str, list[Timing]], plan: WindowPlan) -> li
     published = window.seconds * FPS / FRESH
     # A window for five frames.
     live = window.seconds * FPS / 5
-    row = [str(steps), *step_of(window, steps)]
+    row = [*step_of(window, steps)]
     row += [f"{fused:.2f}", f"{published:.2f}", f"{live:.2f}"]
     if "original" in fastest:
         original = fastest["original"]
