@@ -112,6 +112,9 @@ class Session {
   }
 
   async sendMicrophone() {
+    if (!navigator.mediaDevices) {
+      throw new Error("browsers give the microphone only over HTTPS or on the same machine");
+    }
     const options = { echoCancellation: true, noiseSuppression: true };
     this.stream = await navigator.mediaDevices.getUserMedia({ audio: options });
     await this.context.audioWorklet.addModule("/static/worklet.js");
