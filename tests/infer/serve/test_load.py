@@ -1,22 +1,22 @@
 """Load on a server of its own process: memory, files, and clients that stop reading."""
 
+import asyncio
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.infer.serve.conftest import SECONDS, Service
 from tests.infer.serve.test_live import pcm, receive, start, wait_for_slots
@@ -136,30 +136,37 @@ def test_memory_and_files_stay_flat(server):
 
 def test_a_slow_reader_does_not_grow_memory(server):
     wait_for_slots(server, 0, SECONDS)
-    memory = server.megabytes()
-    # More than the buffers of two systems hold: five minutes.
-    sound = bytes(2 * 16_000 * 300)
-    with server.connect(max_queue=2) as socket:
-        start(socket, idle=False)
-        sender = threading.Thread(target=push, args=(socket, sound), daemon=True)
-        sender.start()
-        # A fifth of the frames' own rate.
-        for _ in range(40):
-            socket.recv(SECONDS)
-            time.sleep(0.2)
-        # The server reads no more sound than it has frames for.
-        assert sender.is_alive()
-        growth = server.megabytes() - memory
+    growth = asyncio.run(read_slowly(server))
     print(f"{growth:.1f} MB")
     assert growth < MEGABYTES
     wait_for_slots(server, 0, 5)
 
 
-def push(socket: ClientConnection, sound: bytes) -> None:
+async def read_slowly(server: Process) -> float:
+    """Return by how many megabytes a server grows while its frames are read slowly."""
+    memory = server.megabytes()
+    # More than the buffers of two systems hold: five minutes.
+    sound = bytes(2 * 16_000 * 300)
+    address = f"ws://127.0.0.1:{server.port}/v1/live"
+    async with connect(address, max_size=None, max_queue=2) as socket:
+        await socket.send(json.dumps({"type": "start", "idle": False}))
+        sender = asyncio.create_task(push(socket, sound))
+        # A fifth of the frames' own rate.
+        for _ in range(40):
+            await asyncio.wait_for(socket.recv(), SECONDS)
+            await asyncio.sleep(0.2)
+        growth = server.megabytes() - memory
+        # The server reads no more sound than it has frames for.
+        assert not sender.done()
+        sender.cancel()
+        socket.transport.abort()
+    return growth
+
+
+async def push(socket: ClientConnection, sound: bytes) -> None:
     """Send a sound as fast as the server reads it."""
-    with suppress(ConnectionClosed):
-        for at in range(0, len(sound), 3200):
-            socket.send(sound[at : at + 3200])
+    for at in range(0, len(sound), 3200):
+        await socket.send(sound[at : at + 3200])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
