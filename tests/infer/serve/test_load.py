@@ -72,9 +72,11 @@ def run_client(address: str, *command: str) -> Iterator[subprocess.Popen]:
     program = [*command, sys.executable, "-c", STOPPED_CLIENT, address]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
-        assert client.stdout.readline() == "started\n"
-        yield client
-        client.kill()
+        try:
+            assert client.stdout.readline() == "started\n"
+            yield client
+        finally:
+            client.kill()
 
 
 @contextmanager
@@ -87,11 +89,13 @@ def run_server(*options: str, **environment: str) -> Iterator[Process]:
         command, stderr=subprocess.PIPE, text=True, env=variables
     ) as process:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        place = re.search(r"http://[\d.]+:(\d+)", line)
-        assert place is not None, line
-        yield Process(int(place[1]), process)
-        process.terminate()
+        try:
+            line = process.stderr.readline()
+            place = re.search(r"http://[\d.]+:(\d+)", line)
+            assert place is not None, line
+            yield Process(int(place[1]), process)
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
