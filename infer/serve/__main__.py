@@ -26,6 +26,8 @@ def main() -> None:
         listener = listen(options.server)
         avatar = open_avatar(options)
     server = make_server(make_app(avatar, options))
+    # Clients may come as soon as the line is printed.
+    listener.listen()
     print_place(options, listener)
     try:
         # It ends its sessions and deletes its files on a signal, which it then repeats.

@@ -46,7 +46,7 @@ def open_avatar(options: Options) -> Avatar:
 
 
 def listen(server: Server) -> socket.socket:
-    """Return a socket that listens, and whose connections notice vanished clients.
+    """Return a socket that has the address; it does not listen yet.
 
     Raises:
       OSError: the address is not this machine's, or the port is taken.
