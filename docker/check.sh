@@ -58,9 +58,9 @@ while read -r keyword rest; do
         echo "== RUN $rest"
         if [ -n "$dry" ] && [[ $rest == *"pip install"* ]]; then
             # Newer pips resolve from metadata, without downloading wheels of gigabytes.
-            rest=${rest%%&& install*}
-            rest=${rest/\/opt\/jaxportrait\/bin\/pip install//opt/jaxportrait/bin/pip install -q -U pip && /opt/jaxportrait/bin/pip install -q --dry-run --report report.json}
-            inside sh -c "$rest"
+            inside sh -c "${rest%%&&*} && /opt/jaxportrait/bin/pip install -q -U pip"
+            install=$(grep -o '/[^ ]*/pip install [^&]*' <<<"$rest")
+            inside sh -c "$install -q --dry-run --report report.json"
             inside /opt/jaxportrait/bin/python -c 'import json
 for item in json.load(open("report.json"))["install"]:
     print(item["metadata"]["name"], item["metadata"]["version"])'

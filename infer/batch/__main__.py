@@ -24,7 +24,7 @@ def main() -> None:
     options = parse_options(Options, "infer.batch", summary=SUMMARY, example=EXAMPLE)
     console = Console(stderr=True)
     resume = "run the same command again to resume"
-    with exit_on_error(resume=resume, debug=options.clip.debug):
+    with exit_on_error(resume=resume, debug=options.debug):
         # Workers may have other folders.
         results = run_batch(map_paths(options, Path.absolute), console)
         done, failed = results.count("done"), results.count("failed")

@@ -1,6 +1,6 @@
 """The options of the program for batches."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,20 +37,22 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Make many clips: each option of a clip is that of the rows which have no other.
+class Options(infer.config.Options):
+    """Make many clips: the options of a clip are those of the rows that have no others.
 
     Attributes:
-      batch: the rows.
-      clip: options of every clip.
+      batch: the rows, and the processes that work on them.
     """
 
     batch: OmitArgPrefixes[Batch]
-    clip: OmitArgPrefixes[infer.config.Options] = field(
-        default_factory=infer.config.Options
-    )
+
+    @property
+    def clip(self) -> infer.config.Options:
+        """Options of every clip."""
+        names = [field.name for field in fields(infer.config.Options)]
+        return infer.config.Options(**{name: getattr(self, name) for name in names})
 
     @property
     def folder(self) -> Path:
         """Folder of the clips, and of the table of results."""
-        return self.clip.output.output
+        return self.output.output

@@ -54,7 +54,7 @@ def check_options(options: Options) -> None:
         raise ValueError(
             f"{folder} is a name for one clip: pass a folder for all, and names in the rows"
         )
-    if options.clip.device.warmup:
+    if options.device.warmup:
         raise ValueError("--warmup is for one clip: leave it out")
     source = options.batch.rows
     if source.is_dir() and source.resolve() == folder.resolve():
@@ -89,7 +89,7 @@ def work_off(
     """Make clips, and note the result of each as soon as it is there."""
     batch = options.batch
     engine = ENGINES[batch.engine]
-    outcomes = engine(sort_tasks(tasks), batch.workers, options.clip.device)
+    outcomes = engine(sort_tasks(tasks), batch.workers, options.device)
     with (
         show_progress(console, len(tasks)) as advance,
         closing(outcomes),
