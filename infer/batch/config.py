@@ -27,6 +27,7 @@ class Batch:
       workers: parallel processes; by default one for every device.
     """
 
+    # By its place on the command line, as a file to open.
     rows: Positional[Annotated[Path, arg(metavar="ROWS")]]
     pairs: Pairs = "name"
     engine: EngineName = "local"

@@ -46,6 +46,7 @@ def assign_devices(
     """
     if workers == 1 or len(tasks) == 1:
         return [None]
+    # In a process of its own: this one must not reserve the memory of the GPUs.
     ((_, answer),) = map_in_workers(count_devices, [device], [_do_nothing])
     if isinstance(answer, ChildProcessError):
         raise answer
@@ -60,6 +61,7 @@ def assign_devices(
     workers = min(workers or count // width, len(tasks))
     if workers == 1:
         return [None]
+    # More workers than groups of devices share them in turn.
     groups = count // width
     shared = workers > groups
     return [

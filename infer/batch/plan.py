@@ -91,6 +91,7 @@ def plan(rows: Rows, base: Options) -> tuple[list[Task], list[Entry]]:
     """
     tasks = []
     failures = []
+    # Many rows have the same networks and voices.
     digests = Digests()
     for row in rows.rows:
         try:

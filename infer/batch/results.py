@@ -85,6 +85,7 @@ def read_results(path: Path) -> list[Entry]:
       ValueError: the file is no table of results.
       OSError: it cannot be read.
     """
+    # The first run of a batch.
     if not path.exists():
         return []
     try:

@@ -54,6 +54,7 @@ def read_rows(path: Path, pairs: Pairs = "name") -> Rows:
         raise ValueError(
             f"pairs are made of a folder's files, and {path} is a file: leave out --pairs"
         )
+    # The suffix tells the format, since a line may look like either.
     readers = {".csv": read_csv, ".jsonl": read_json_lines}
     read = readers.get(path.suffix.lower())
     if read is None:
