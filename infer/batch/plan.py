@@ -122,14 +122,15 @@ def check_outputs(tasks: Sequence[Task]) -> None:
     writers: dict[Path, int] = {}
     for task in tasks:
         for path in task.outputs:
-            first = writers.setdefault(path, task.row)
+            # One file may have several names.
+            first = writers.setdefault(path.resolve(), task.row)
             if first != task.row:
                 raise ValueError(
                     f"rows {first} and {task.row} both write {path}: give each an output of its own"
                 )
     for task in tasks:
         for path in task.inputs:
-            writer = writers.get(path, task.row)
+            writer = writers.get(path.resolve(), task.row)
             if writer != task.row:
                 raise ValueError(
                     f"row {task.row} reads {path}, which row {writer} writes: put it into a later batch"

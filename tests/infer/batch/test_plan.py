@@ -109,6 +109,9 @@ def test_rows_that_write_one_file_are_refused(folder, base):
     rows = (row_of("a.png", "a.wav"), row_of("a.png", "a.wav", seed=1))
     with pytest.raises(ValueError, match=r"rows 1 and 2 both write .*a--a.mp4"):
         tasks_of(folder, base, *rows)
+    rows = (row_of("a.png", "a.wav"), row_of("a.png", "b.wav", output="x/../a--a.mp4"))
+    with pytest.raises(ValueError, match="rows 1 and 2 both write"):
+        tasks_of(folder, base, *rows)
     motion = {"template_out": str(folder / "m.safetensors")}
     rows = (row_of("a.png", "a.wav", **motion), row_of("b.png", "a.wav", **motion))
     with pytest.raises(ValueError, match=r"rows 1 and 2 both write .*m.safetensors"):
