@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
 import pytest
 
 from infer.batch import run
@@ -69,7 +70,8 @@ def results_of(folder: Path) -> list[Entry]:
 def test_every_device_has_a_worker_and_a_batch_resumes(
     folder, words, monkeypatch, capsys
 ):
-    # Worker processes see two devices, each of which makes a clip.
+    # This process keeps its devices; workers see two, each of which makes a clip.
+    jax.devices()
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     table = str(folder / "in" / "rows.csv")
     assert run_program(monkeypatch, table, *words) == 1
