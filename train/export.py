@@ -274,8 +274,8 @@ def _encoder_of(
         return encoders[0]
     # Of several, the one that made the features.
     identity = run["dataset"]["audio_encoder"]
-    for name in encoders if frozen is not None else []:
-        if network_identity(frozen, name) == identity:
+    for name in encoders:
+        if frozen is not None and network_identity(frozen, name) == identity:
             return name
     raise CheckpointError(
         f"the checkpoint holds {' and '.join(encoders) or 'no audio encoder'}: pass a "

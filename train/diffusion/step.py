@@ -89,6 +89,10 @@ class Draws:
     key: PRNGKeyArray
 
 
+WindowDraws = tuple[Array, Array, Array, Array]
+"""The draws of a window: noise, step, whether its audio is dropped, and its end."""
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks of a step.
@@ -208,7 +212,7 @@ def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws
     frames = sizes.motion_frames
     shape = (frames, sizes.motion_width)
 
-    def draw_window(window_key: PRNGKeyArray, truncation: Array) -> tuple[Array, ...]:
+    def draw_window(window_key: PRNGKeyArray, truncation: Array) -> WindowDraws:
         noise, step, dropped, early, end = jax.random.split(window_key, 5)
         is_early = jax.random.uniform(early) < truncation
         return (

@@ -290,7 +290,7 @@ def sample_diffusion_in_turn(
 
 def _in_units(motion: ArrayLike, statistics: MotionStatistics) -> Frames:
     """Return the values of the motion space in its own units."""
-    values = np.asarray(motion, np.float64)[:, : len(statistics.mean)]
+    values = jnp.asarray(motion)[:, : len(statistics.mean)]
     return np.asarray(denormalize(values, statistics), np.float64)
 
 
