@@ -51,7 +51,6 @@ TABLE = [
     (TRAIN, "--processes", "0"),
     (TRAIN, "--process", "-1"),
     (TRAIN, "--peak-tflops", "0 nan"),
-    (EXPORT, "--step", "-1"),
     (EXPORT, "--log-mel", f"0 {HUGE}"),
     (EXPORT, "--cfg-scale", "nan 1e308"),
     (EVALUATE, "--steps", f"0 {HUGE}"),
