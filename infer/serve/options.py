@@ -10,6 +10,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 from infer.config import DeviceOptions, FaceDetection
 from infer.jobs import JobLimits
 from infer.limits import UploadLimits
+from infer.origin import LOOPBACK, check_public_name, own_names
 from infer.serve.app import ServerLimits
 from infer.serve.avatar import LiveOptions
 from infer.serve.connection import SessionLimits
@@ -20,7 +21,6 @@ from jaxportrait.job import Networks
 from jaxportrait.ranges import Count, Positive, Range, VideoSide, check_ranges
 
 TOKEN_VARIABLE = "JAXPORTRAIT_TOKEN"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Port = Annotated[int, Range(0, 65_535)]
 
 
@@ -63,6 +63,7 @@ class Server:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        check_public_name(self.public_name)
 
     @property
     def is_local(self) -> bool:
@@ -72,9 +73,7 @@ class Server:
     @property
     def names(self) -> tuple[str, ...]:
         """Names by which clients know the server; none for any."""
-        # Behind a proxy, requests have the name that its clients use.
-        public = () if self.public_name is None else (self.public_name,)
-        return (*LOOPBACK, *public) if self.is_local or public else ()
+        return own_names(self.host, self.public_name)
 
     # Never a part of error messages or logs.
     def read_token(self) -> str | None:

@@ -6,6 +6,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from infer.listen import bind
 from infer.serve.app import create_app
 from infer.serve.avatar import Avatar
 from infer.serve.options import Options, Server
@@ -51,18 +52,8 @@ def listen(server: Server) -> socket.socket:
     Raises:
       OSError: the address is not this machine's, or the port is taken.
     """
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = bind(server.host, server.port)
     prepare_listener(listener)
-    try:
-        listener.bind((server.host, server.port))
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            f"{server.host} port {server.port} cannot be listened on ({error.strerror}): "
-            "choose another one by --host and --port"
-        ) from error
     return listener
 
 

@@ -2,12 +2,13 @@
 
 import hmac
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+
+from infer.origin import is_own_site
 
 SCHEME = "bearer "
 OPEN_PATHS = ("/", "/health")
@@ -127,20 +128,6 @@ class Gate:
             headers["www-authenticate"] = "Bearer"
         response = JSONResponse({"error": line}, status, headers)
         await response(scope, receive, send)
-
-
-def is_own_site(headers: Headers, names: Collection[str]) -> bool:
-    """Return whether a request comes from this server's page, or from no page.
-
-    Args:
-      names: names of this server, where they are known. A site whose own name leads to
-        this machine would pass for the server otherwise.
-    """
-    host = urlsplit(f"//{headers.get('host', '')}")
-    if names and host.hostname not in names:
-        return False
-    origin = urlsplit(headers.get("origin", f"//{host.netloc}"))
-    return origin.netloc == host.netloc or origin.hostname in names
 
 
 def is_open(path: str) -> bool:

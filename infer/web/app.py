@@ -1,7 +1,7 @@
 """The server of the page: Gradio's application behind a door of our own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import gradio as gr
@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, PlainTextResponse
 
 from infer.web.door import Door
 from infer.web.look import CSS, make_theme
+from infer.web.offline import forbid_downloads
 from infer.web.page import make_page
 from infer.web.receive import receive
 from infer.web.site import Site
@@ -22,13 +23,17 @@ UPLOADED = 'data: {"msg": "done"}\n\n'
 """The only progress that there is: browsers show their own."""
 
 
-def make_app(site: Site) -> FastAPI:
-    """Return the application of a site."""
+def make_app(site: Site, names: Collection[str] = ()) -> FastAPI:
+    """Return the application of a site.
+
+    Args:
+      names: names by which clients know the server; none for any.
+    """
     # Where no event loop runs, Gradio opens several and closes none.
-    return asyncio.run(build_app(site))
+    return asyncio.run(build_app(site, names))
 
 
-async def build_app(site: Site) -> FastAPI:
+async def build_app(site: Site, names: Collection[str]) -> FastAPI:
     """Build the application within an event loop."""
 
     @asynccontextmanager
@@ -56,7 +61,8 @@ async def build_app(site: Site) -> FastAPI:
             return PlainTextResponse("there is no such result, or no more", 404)
         return FileResponse(path)
 
-    app.add_middleware(Door, upload=UPLOAD)
+    app.add_middleware(Door, upload=UPLOAD, names=names)
+    forbid_downloads()
     page = make_page(site)
     page.queue(default_concurrency_limit=None, api_open=False)
     return gr.mount_gradio_app(

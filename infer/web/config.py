@@ -9,9 +9,11 @@ from tyro.conf import OmitArgPrefixes, arg
 from infer.config import DeviceOptions
 from infer.jobs import JobLimits
 from infer.limits import UploadLimits
+from infer.origin import check_public_name, own_names
+from infer.web.files import TOTAL_MEGABYTES
 from jaxportrait.job import Networks
 from jaxportrait.media.faces import DetectorName
-from jaxportrait.ranges import Count, Positive, Range, check_ranges
+from jaxportrait.ranges import Count, OptionError, Positive, Range, check_ranges
 
 Port = Annotated[int, Range(0, 65_535)]
 """0 is a free port that the system chooses."""
@@ -24,14 +26,22 @@ class Address:
     Attributes:
       host: address to listen at; 0.0.0.0 lets other machines in.
       port: port to listen at; 0 is any free one.
+      public_name: name by which people know the page, behind a proxy.
     """
 
     # Nobody else reaches the page unless its user says so.
     host: str = "127.0.0.1"
     port: Port = 7860
+    public_name: Annotated[str | None, arg(metavar="NAME")] = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        check_public_name(self.public_name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names by which people know the page; none for any."""
+        return own_names(self.host, self.public_name)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Limits:
       most_megabytes: size of a file, in units of 2^20 bytes.
       most_seconds: duration of sound, video or motion.
       most_pixels: pixels of a picture, and of each frame of a video.
+      total_megabytes: size of all files that people have added, in the same units.
       most_waiting: jobs that wait.
       keep_minutes: minutes after its last use at which a file is deleted.
     """
@@ -49,11 +60,17 @@ class Limits:
     most_megabytes: Positive = UploadLimits.megabytes
     most_seconds: Positive = UploadLimits.seconds
     most_pixels: Count = UploadLimits.pixels
+    total_megabytes: Positive = TOTAL_MEGABYTES
     most_waiting: Count = JobLimits.waiting
     keep_minutes: Positive = 30.0
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.total_megabytes < self.most_megabytes:
+            raise OptionError(
+                f"total_megabytes is {self.total_megabytes:g}, less than one file of "
+                f"{self.most_megabytes:g}: raise it, or lower most_megabytes"
+            )
 
     @property
     def uploads(self) -> UploadLimits:

@@ -11,17 +11,18 @@ from threading import Lock
 from typing import BinaryIO, Self
 
 from infer.jobs import delete
-from infer.limits import Kind, UploadError
-from infer.uploads import SUFFIXES, Upload, Uploads, join
+from infer.limits import MIB, Kind, UploadError
+from infer.uploads import SUFFIXES, Upload, Uploads, deleted_on_error, join
 from jaxportrait import demo
 
 KINDS: tuple[Kind, ...] = tuple(SUFFIXES)
 EXAMPLES: dict[Path, Kind] = {demo.PORTRAIT: "picture", demo.SENTENCE: "sound"}
 """Examples of the page, which Gradio copies into its folder."""
 
-
 MOST_SECONDS = 60.0
 """Seconds between looks at what is stale, at most."""
+TOTAL_MEGABYTES = 2048.0
+"""Size of all uploads, by default; twenty of the largest."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,40 @@ class Shelf:
     Attributes:
       uploads: the private folder.
       seconds: time after the last use at which an upload is deleted.
+      megabytes: size of all uploads together, in units of 2^20 bytes.
       clock: returns seconds.
     """
 
     uploads: Uploads
     seconds: float
+    megabytes: float = TOTAL_MEGABYTES
     clock: Callable[[], float] = time.monotonic
     _files: dict[Path, Upload] = field(default_factory=dict)
+    _sizes: dict[Path, int] = field(default_factory=dict)
     _times: dict[Path, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def receive(self, file: BinaryIO, name: str) -> Upload:
-        """Store a file of any kind; see `Uploads.receive` for errors."""
+        """Store a file of any kind; see `Uploads.receive` and `add` for errors."""
+        # What is stale makes room, and a full shelf reads nothing.
+        self.sweep()
+        with self._lock:
+            self._check_room(1)
         upload = self.uploads.receive(file, name, KINDS)
-        self.add(upload)
+        with deleted_on_error(upload.path):
+            self.add(upload)
         return upload
 
     def add(self, upload: Upload) -> None:
-        """Put an upload on the shelf."""
+        """Put an upload on the shelf.
+
+        Raises:
+          UploadError: there is no room for it.
+        """
+        size = upload.path.stat().st_size
         with self._lock:
+            self._check_room(size)
+            self._sizes[upload.path] = size
             self._files[upload.path] = upload
             self._times[upload.path] = self.clock()
 
@@ -104,13 +120,21 @@ class Shelf:
             stale = [path for path, at in self._times.items() if at < oldest]
             for path in stale:
                 self._files.pop(path).delete()
-                del self._times[path]
+                del self._sizes[path], self._times[path]
 
     async def keep_swept(self) -> None:
         """Delete stale uploads from time to time, until cancelled."""
         while True:
             await asyncio.sleep(min(self.seconds / 2, MOST_SECONDS))
             self.sweep()
+
+    def _check_room(self, size: int) -> None:
+        """Raise an UploadError if a file of `size` bytes is too much."""
+        if sum(self._sizes.values()) + size > self.megabytes * MIB:
+            raise UploadError(
+                f"the page holds {self.megabytes:g} MiB of files, which is its limit: "
+                f"try again in {self.seconds / 60:.0f} minutes"
+            )
 
     def _link(self, upload: Upload) -> tuple[Path, Upload]:
         path = self.uploads.place(upload.path.suffix)

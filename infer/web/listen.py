@@ -1,6 +1,5 @@
-"""The listening end: a socket, and a server that ends by signals in its own way."""
+"""The server of the page, which ends by signals in its own way."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,19 +41,3 @@ def make_server(app: FastAPI) -> PageServer:
         app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False
     )
     return PageServer(config)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address.
-
-    Raises:
-      OSError: the address is in use, or not of this machine.
-    """
-    # Addresses of IPv6 have colons, and others have none.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise OSError(
-            f"{host}:{port} cannot be listened at ({error.strerror}): choose another --port or --host"
-        ) from error

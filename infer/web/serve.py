@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass
 
+from infer.listen import bind
 from infer.uploads import Uploads
 
 # Gradio is imported first, since what is missing first is named to the user.
@@ -10,7 +11,7 @@ from infer.web.app import make_app
 from infer.web.config import Options
 from infer.web.desk import Desk
 from infer.web.files import Shelf
-from infer.web.listen import PageServer, listen, make_server
+from infer.web.listen import PageServer, make_server
 from infer.web.models import Models
 from infer.web.site import Site
 from jaxportrait.console.interrupts import end
@@ -56,8 +57,9 @@ def open_server(options: Options) -> Server:
     site = open_site(options)
     # A failure must not leave threads and the folder.
     try:
-        listener = listen(options.address.host, options.address.port)
-        app = make_app(site)
+        listener = bind(options.address.host, options.address.port)
+        listener.listen()
+        app = make_app(site, options.address.names)
     except BaseException:
         site.close()
         raise
@@ -73,5 +75,9 @@ def open_site(options: Options) -> Site:
     models = Models.open(options.checkpoint, options.networks())
     # One folder holds uploads, results, and Gradio's copies of examples.
     uploads = Uploads(options.limits.uploads)
-    shelf = Shelf(uploads, 60 * options.limits.keep_minutes)
+    shelf = Shelf(
+        uploads,
+        seconds=60 * options.limits.keep_minutes,
+        megabytes=options.limits.total_megabytes,
+    )
     return Site(models, uploads, shelf, Desk(models, options.limits.jobs))

@@ -192,6 +192,10 @@ def test_requests_of_other_sites_are_refused(client):
     for headers in (
         {"Origin": "http://elsewhere.example"},
         {"Host": "elsewhere.example"},
+        # Another program of this machine, and what is no address.
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://["},
+        {"Host": "["},
     ):
         answer = client.get("/health", headers=headers)
         assert answer.status_code == 403

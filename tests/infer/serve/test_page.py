@@ -1,16 +1,15 @@
 """The page in a real browser: microphone and file in, picture and sound in time."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser import find_browser
 from tests.infer.serve.conftest import SECONDS, Service
 from tests.inputs import babble, write_wave
 
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -20,8 +19,6 @@ ARGUMENTS = (
 MILLISECONDS = 1000 * SECONDS
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +31,9 @@ def voice_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def browser(voice_file) -> Iterator[Browser]:
     arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={voice_file}"]
+    path = find_browser()
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
         yield opened
         opened.close()
 

@@ -1,6 +1,5 @@
 """A page that is served, and a browser that looks at it."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,9 @@ import pytest
 
 from infer.web.config import Address, Options
 from infer.web.serve import Server, open_server
+from tests.browser import find_browser
 from tests.inputs import write_wave
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""Commands of browsers that Playwright can drive."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -57,9 +55,7 @@ def server() -> Iterator[Server]:
 def browser():
     """Chromium; tests are skipped where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
-    command = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if command is None:
-        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)}")
+    command = find_browser()
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=command, args=ARGUMENTS)
         yield chromium

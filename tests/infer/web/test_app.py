@@ -1,5 +1,6 @@
 """The server of the page: its door, its uploads, and the policy of its answers."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,8 @@ from infer.web.config import Address, Limits, Options
 from infer.web.door import MOST_BYTES
 from jaxportrait import demo
 from tests.infer.web.conftest import serve
+
+ADDRESS = "https://example.com/huge.png"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,28 @@ def client(narrow):
 
 def send(client: httpx.Client, name: str, data: bytes) -> httpx.Response:
     return client.post("/gradio_api/upload", files={"files": (name, data)})
+
+
+def post_value(client: httpx.Client, value: dict) -> dict:
+    """Post a value of the first portrait to the queue, as a program could; return the
+    queue's last message."""
+    config = client.get("/config").json()
+    kinds = {item["id"]: item["type"] for item in config["components"]}
+    job = next(
+        job
+        for job in config["dependencies"]
+        if {"image", "audio"} <= {kinds[place] for place in job["inputs"]}
+    )
+    data = [value if kinds[place] == "image" else None for place in job["inputs"]]
+    body = {"fn_index": job["id"], "data": data, "session_hash": "program"}
+    assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+    asked = {"session_hash": "program"}
+    with client.stream("GET", "/gradio_api/queue/data", params=asked) as stream:
+        for line in stream.iter_lines():
+            message = json.loads(line.removeprefix("data: ") or "{}")
+            if message.get("msg") == "process_completed":
+                return message
+    raise AssertionError("the queue ended without an answer")
 
 
 @pytest.mark.parametrize(
@@ -116,3 +141,77 @@ def test_the_page_names_no_other_host(client):
     assert "googleapis" not in page
     assert "api.gradio.app" not in page
     assert '<script src="http' not in page
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "elsewhere.example"},
+        {"Host": "127.0.0.1.elsewhere.example:7860"},
+        {"Host": "["},
+        {"Host": ""},
+        {"Origin": "http://elsewhere.example"},
+        # Another program of this machine.
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://["},
+        {"Origin": "null"},
+    ],
+)
+def test_requests_of_other_sites_are_refused(client, headers):
+    for answer in (
+        client.get("/config", headers=headers),
+        client.post("/gradio_api/upload", headers=headers),
+    ):
+        assert answer.status_code == 403
+        assert answer.text == "requests of other sites are not accepted"
+        assert "content-security-policy" in answer.headers
+
+
+def test_requests_of_the_page_itself_are_accepted(narrow, client):
+    port = narrow.address.rpartition(":")[2]
+    for name in ("127.0.0.1", "localhost"):
+        host = f"{name}:{port}"
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        assert client.get("/config", headers=headers).status_code == 200
+
+
+def test_a_long_body_without_a_stated_length_is_refused_in_one_line(client):
+    pieces = iter([bytes(2**19), bytes(2**19), b"x"])
+    answer = client.post("/gradio_api/queue/join", content=pieces)
+    assert answer.status_code == 413
+    assert answer.text == "the request is too long"
+
+
+@pytest.fixture
+def small():
+    """A page whose uploads are few."""
+    limits = Limits(most_megabytes=0.3, total_megabytes=0.3)
+    yield from serve(Options(address=Address(port=0), limits=limits))
+
+
+def test_a_full_page_refuses_uploads_in_words(small):
+    with httpx.Client(base_url=small.address) as client:
+        statuses = []
+        while len(statuses) < 20 and 400 not in statuses:
+            answer = send(client, "a.png", demo.PORTRAIT.read_bytes())
+            statuses.append(answer.status_code)
+        assert statuses[0] == 200
+        assert "the page holds 0.3 MiB of files" in answer.text
+
+
+def test_an_address_in_a_value_is_not_fetched(narrow, client, monkeypatch):
+    fetched = []
+
+    async def get(url: str, **_: object) -> None:
+        fetched.append(url)
+        raise OSError("there is no network in tests")
+
+    monkeypatch.setattr("gradio.processing_utils.sh.get", get)
+    # Gradio would make a folder for the file.
+    before = sorted(narrow.site.uploads.folder.iterdir())
+    last = post_value(client, {"path": ADDRESS, "meta": {"_type": "gradio.FileData"}})
+    # The job ends with an error before it begins.
+    assert last["msg"] == "process_completed"
+    assert not last["success"]
+    assert fetched == []
+    assert sorted(narrow.site.uploads.folder.iterdir()) == before

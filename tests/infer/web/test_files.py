@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def shelf():
     uploads = Uploads()
-    yield Shelf(uploads, 60.0, Clock())
+    yield Shelf(uploads, 60.0, clock=Clock())
     uploads.close()
 
 
@@ -63,6 +63,22 @@ def test_an_upload_is_deleted_a_while_after_its_last_use(shelf):
     assert not Path(path).exists()
     with pytest.raises(UploadError, match="the portrait is no longer kept: add it"):
         shelf.lend(path, "portrait", ["picture"])
+
+
+def test_the_limit_of_all_files_keeps_an_upload_out_until_others_are_stale(shelf):
+    size = demo.PORTRAIT.stat().st_size
+    shelf.megabytes = 2.5 * size / 2**20
+    paths = {Path(add(shelf)), Path(add(shelf))}
+    for path in (demo.PORTRAIT, demo.SENTENCE):
+        with pytest.raises(
+            UploadError, match="of files, which is its limit: try again"
+        ):
+            add(shelf, path)
+    # Nothing of it is left.
+    assert set(files(shelf)) == paths
+    shelf.clock.seconds = 61
+    path = Path(add(shelf))
+    assert files(shelf) == [path]
 
 
 def test_the_shelf_is_swept_while_nobody_adds_anything(shelf):

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infer.listen import bind
 from infer.web.config import Address, Options
-from infer.web.listen import listen
 from infer.web.models import DEMO, Models
 from infer.web.serve import open_server
 from jaxportrait import demo
@@ -77,7 +77,8 @@ def test_a_folder_that_is_no_checkpoint_stops_the_start(tmp_path):
 
 
 def test_a_port_in_use_is_named(tmp_path):
-    with listen("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", 0) as listener:
+        listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match=f"{port} cannot be listened at .*--port"):
             open_server(Options(address=Address(port=port)))
