@@ -156,6 +156,7 @@ def describe(kind: Any) -> str:
 
 def _convert_path(kind: type, value: Any) -> Any:
     # The only type that msgspec does not know.
-    if not isinstance(value, str) or not value:
+    # No path holds a null character.
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("no path")
     return Path(value)

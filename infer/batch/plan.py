@@ -85,9 +85,6 @@ def plan(rows: Rows, base: Options) -> tuple[list[Task], list[Entry]]:
 
     Args:
       base: options of rows that have none.
-
-    Raises:
-      ValueError: two rows write one file, or one reads what another writes.
     """
     tasks = []
     failures = []
@@ -96,20 +93,28 @@ def plan(rows: Rows, base: Options) -> tuple[list[Task], list[Entry]]:
     for row in rows.rows:
         try:
             task = plan_row(row, base, rows.folder)
+            fingerprint = digests.fingerprint(task)
         except (ValueError, OSError) as error:
             failures.append(Entry(row.number, "failed", reason=explain(error)))
         else:
-            tasks.append(replace(task, fingerprint=digests.fingerprint(task)))
-    check_outputs(tasks)
-    return tasks, failures
+            tasks.append(replace(task, fingerprint=fingerprint))
+    conflicts = find_conflicts(tasks)
+    failures += [
+        task.entry(status="failed", reason=conflicts[task.row])
+        for task in tasks
+        if task.row in conflicts
+    ]
+    return [task for task in tasks if task.row not in conflicts], failures
 
 
 def plan_row(row: Row, base: Options, folder: Path) -> Task:
     """Return the task of a row.
 
     Raises:
-      ValueError, OSError: its options ask for nothing possible.
+      ValueError, OSError: it cannot be read, or its options ask for nothing possible.
     """
+    if row.fault:
+        raise ValueError(row.fault)
     options = apply(row.values, base, folder, base.output.output)
     faces: FacesRequest | None = options.faces_request()
     if faces is not None:
@@ -117,24 +122,29 @@ def plan_row(row: Row, base: Options, folder: Path) -> Task:
     return Task(row.number, options, options.request())
 
 
-def check_outputs(tasks: Sequence[Task]) -> None:
-    """Raise a ValueError where a row writes what another one writes or reads."""
-    writers: dict[Path, int] = {}
+def find_conflicts(tasks: Sequence[Task]) -> dict[int, str]:
+    """Return a line about every row that writes what an earlier one writes, or reads what
+    another one writes, by the number of the row."""
+    # One file may have several names.
+    writers: dict[str, int] = {}
+    conflicts = {}
     for task in tasks:
         for path in task.outputs:
-            # One file may have several names.
-            first = writers.setdefault(path.resolve(), task.row)
-            if first != task.row:
-                raise ValueError(
-                    f"rows {first} and {task.row} both write {path}: give each an output of its own"
+            writer = writers.setdefault(os.path.realpath(path), task.row)
+            if writer != task.row:
+                conflicts[task.row] = (
+                    f"row {writer} writes {path} as well: use an output that no other row has"
                 )
     for task in tasks:
         for path in task.inputs:
-            writer = writers.get(path.resolve(), task.row)
+            writer = writers.get(os.path.realpath(path), task.row)
+            # The first reason is enough.
             if writer != task.row:
-                raise ValueError(
-                    f"row {task.row} reads {path}, which row {writer} writes: put it into a later batch"
+                conflicts.setdefault(
+                    task.row,
+                    f"it reads {path}, which row {writer} writes: put it into a later batch",
                 )
+    return conflicts
 
 
 def sort_tasks(tasks: Iterable[Task]) -> list[Task]:

@@ -1,9 +1,11 @@
 """Rows of a batch: a CSV file, a file of JSON lines, or a folder."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from string import whitespace
 from typing import Any
 
 import msgspec
@@ -11,6 +13,12 @@ import msgspec
 from infer.batch.columns import Values, check_names
 from infer.batch.config import Pairs
 from infer.uploads import SUFFIXES
+
+EMPTY = f'{whitespace},"'
+"""Characters of a line of CSV with nothing in its cells."""
+
+Reader = Callable[[], Values]
+"""Reads one row, or raises a ValueError about it."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,12 @@ class Row:
     Attributes:
       number: its number, from 1.
       values: the options that it has.
+      fault: one line about a row that cannot be read; empty for all others.
     """
 
     number: int
     values: Values
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,10 @@ class Rows:
 def read_rows(path: Path, pairs: Pairs = "name") -> Rows:
     """Read the rows of a file, or pair the files of a folder.
 
+    A row that cannot be read has a fault, and leaves the others as they are.
+
     Raises:
-      ValueError: the file is no such table, names an unknown option, or has no row.
+      ValueError: the file is no such table, its columns are no options, or it has no row.
       OSError: it cannot be read.
     """
     if path.is_dir():
@@ -62,38 +74,52 @@ def read_rows(path: Path, pairs: Pairs = "name") -> Rows:
             f"{path} is no folder and ends in {path.suffix!r}: pass a .csv or .jsonl file, or a folder"
         )
     try:
-        values = list(read(path))
+        rows = [read_row(number, line) for number, line in enumerate(read(path), 1)]
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is no text in UTF-8 ({error.reason}): save it so"
         ) from error
-    if not values:
+    if not rows:
         raise ValueError(f"{path} has no rows: write a clip into each")
-    rows = [Row(number, options) for number, options in enumerate(values, 1)]
     return Rows(rows, path.parent)
 
 
-def read_csv(path: Path) -> Iterator[Values]:
-    """Yield the rows of a CSV file, whose first line names their options.
+def read_row(number: int, read: Reader) -> Row:
+    """Return a row, which has a fault if it cannot be read."""
+    try:
+        return Row(number, read())
+    except ValueError as error:
+        return Row(number, {}, str(error))
+
+
+def read_csv(path: Path) -> Iterator[Reader]:
+    """Yield readers of the rows of a CSV file, whose first line names their options.
 
     An empty cell leaves an option as it is for all rows.
+
+    Raises:
+      ValueError: the first line is no list of options.
     """
     # A mark of byte order is what spreadsheets begin a file with.
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
-        try:
-            names = check_names(next(lines, []), f"the first line of {path}")
-            for cells in lines:
-                # An empty line is no row.
-                if any(cell.strip() for cell in cells):
-                    yield _read_cells(names, cells, f"line {lines.line_num} of {path}")
-        except csv.Error as error:
-            raise ValueError(
-                f"line {lines.line_num} of {path} is no CSV ({error}): correct it"
-            ) from error
+        place = f"the first line of {path}"
+        names = check_names(_split(next(file, ""), place), place)
+        for number, line in enumerate(file, 2):
+            # An empty line is no row.
+            if line.strip(EMPTY):
+                yield partial(_read_cells, names, line, f"line {number} of {path}")
 
 
-def _read_cells(names: list[str], cells: list[str], place: str) -> Values:
+def _split(line: str, place: str) -> list[str]:
+    # By itself: a quote that does not end would take the lines below into its cell.
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"{place} is no CSV ({error}): correct it") from error
+
+
+def _read_cells(names: list[str], line: str, place: str) -> Values:
+    cells = _split(line, place)
     if len(cells) != len(names):
         raise ValueError(
             f"{place} has {len(cells)} cells, and the first line {len(names)}: "
@@ -103,21 +129,21 @@ def _read_cells(names: list[str], cells: list[str], place: str) -> Values:
     return {name: cell.strip() for name, cell in pairs if cell.strip()}
 
 
-def read_json_lines(path: Path) -> Iterator[Values]:
-    """Yield the rows of a file with a JSON object in every line.
+def read_json_lines(path: Path) -> Iterator[Reader]:
+    """Yield readers of the rows of a file with a JSON object in every line.
 
     null leaves an option as it is for all rows.
     """
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _read_object(line, f"line {number} of {path}")
+                yield partial(_read_object, line, f"line {number} of {path}")
 
 
 def _read_object(line: str, place: str) -> Values:
     try:
         options = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"{place} is no JSON object ({error}): correct it") from error
     names = check_names(list(options), place)
     pairs = zip(names, options.values(), strict=True)

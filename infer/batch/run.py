@@ -1,5 +1,6 @@
 """The run of a batch: rows in, clips and a table of results out."""
 
+import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -69,14 +70,16 @@ def compare(tasks: list[Task], earlier: list[Entry]) -> tuple[list[Task], list[E
     Args:
       earlier: entries of an earlier run.
     """
-    by_output = {entry.output: entry for entry in earlier}
+    # A row that failed since another has its output says nothing about the clip.
+    done = [entry for entry in earlier if entry.status == "done"]
+    by_output = {os.path.realpath(entry.output): entry for entry in done}
     waiting = []
     entries = []
     for task in tasks:
-        entry = by_output.get(str(task.output))
+        entry = by_output.get(os.path.realpath(task.output))
         if entry is not None and task.is_done(entry):
             # The row may have moved within the table.
-            entries.append(replace(entry, row=task.row))
+            entries.append(replace(entry, row=task.row, output=str(task.output)))
         else:
             waiting.append(task)
             entries.append(task.entry(status="waiting"))

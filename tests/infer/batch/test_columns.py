@@ -73,6 +73,7 @@ def test_an_option_that_a_row_lacks_is_that_of_all():
         ("region", "nose", "region is 'nose': it must be all or expression or"),
         ("face", "any", "face is 'any': it must be a whole number or all"),
         ("source", 3, "source is 3: it must be a path"),
+        ("source", "a\0.png", "source is .*: it must be a path"),
         ("other_driving", 3, "other_driving is 3: it must be a list of paths"),
         ("box", [1, 2], r"box is \[1, 2\]: it must be text"),
     ],

@@ -25,6 +25,9 @@ a.png,b.wav,one.mp4
 a.png,bad.wav,two.mp4
 a.png,b.wav,three.mp4
 """
+BAD_LINES = """a.png,b.wav
+a.png,a.wav,../out/three.mp4
+"""
 
 
 @pytest.fixture
@@ -74,19 +77,23 @@ def test_every_device_has_a_worker_and_a_batch_resumes(
     jax.devices()
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     table = str(folder / "in" / "rows.csv")
+    Path(table).write_text(TABLE + BAD_LINES)
     assert run_program(monkeypatch, table, *words) == 1
     printed = capsys.readouterr()
     assert printed.out.strip() == str(folder / "out" / "rows.results.jsonl")
     assert "row 2 (a.png, bad.wav): " in printed.err
-    assert "2 done, 1 failed: " in printed.err
+    assert "row 4: line 5 of " in printed.err
+    assert "row 5 (a.png, a.wav): row 3 writes " in printed.err
+    assert "2 done, 3 failed: " in printed.err
     entries = results_of(folder)
-    assert [entry.status for entry in entries] == ["done", "failed", "done"]
+    statuses = [entry.status for entry in entries]
+    assert statuses == ["done", "failed", "done", "failed", "failed"]
     assert {entries[0].device, entries[2].device} == {"cpu:0", "cpu:1"}
     clips = folder / "out"
     first, third = (clips / name for name in ("one.mp4", "three.mp4"))
     # Equal inputs give equal clips, whatever the device.
     assert first.read_bytes() == third.read_bytes()
-    # A sound is repaired, and a row is changed.
+    # A sound and the table are repaired, and a row is changed.
     times = [path.stat().st_mtime_ns for path in (first, third)]
     shutil.copy(folder / "in" / "b.wav", folder / "in" / "bad.wav")
     Path(table).write_text(TABLE.replace("b.wav", "a.wav", 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infer.batch.plan import Task, plan, sort_tasks
-from infer.batch.results import size_of
+from infer.batch.results import Entry, size_of
 from infer.batch.rows import Row, Rows
 from infer.config import Options
 
@@ -105,24 +105,64 @@ def test_a_row_of_impossible_options_is_a_failure_and_no_task(folder, base):
     assert "ends in .xyz" in failures[1].reason
 
 
-def test_rows_that_write_one_file_are_refused(folder, base):
-    rows = (row_of("a.png", "a.wav"), row_of("a.png", "a.wav", seed=1))
-    with pytest.raises(ValueError, match=r"rows 1 and 2 both write .*a--a.mp4"):
-        tasks_of(folder, base, *rows)
-    rows = (row_of("a.png", "a.wav"), row_of("a.png", "b.wav", output="x/../a--a.mp4"))
-    with pytest.raises(ValueError, match="rows 1 and 2 both write"):
-        tasks_of(folder, base, *rows)
-    motion = {"template_out": str(folder / "m.safetensors")}
-    rows = (row_of("a.png", "a.wav", **motion), row_of("b.png", "a.wav", **motion))
-    with pytest.raises(ValueError, match=r"rows 1 and 2 both write .*m.safetensors"):
-        tasks_of(folder, base, *rows)
+def reasons_of(folder: Path, base: Options, *rows: dict) -> dict[int, str]:
+    """Return why rows fail, by their numbers; all others must be tasks."""
+    numbered = [Row(number, row) for number, row in enumerate(rows, 1)]
+    tasks, failures = plan(Rows(numbered, folder), base)
+    reasons = {failure.row: failure.reason for failure in failures}
+    assert [task.row for task in tasks] == [
+        row.number for row in numbered if row.number not in reasons
+    ]
+    return reasons
 
 
-def test_a_row_that_reads_what_another_writes_is_refused(folder, base):
-    output = str(folder / "b.mp4")
-    rows = (row_of("a.png", "a.wav", output=output), row_of(output, "b.wav"))
-    with pytest.raises(ValueError, match=r"row 2 reads .*b.mp4, which row 1 writes"):
-        tasks_of(folder, base, *rows)
+def test_a_row_that_cannot_be_read_is_a_failure(folder, base):
+    rows = [Row(1, {}, "line 2 is no CSV"), Row(2, row_of("a.png", "a.wav"))]
+    tasks, failures = plan(Rows(rows, folder), base)
+    assert [task.row for task in tasks] == [2]
+    assert failures == [Entry(1, "failed", reason="line 2 is no CSV")]
+
+
+MOTION = {"template_out": "m.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ({}, {"seed": 1}, "a--a.mp4"),
+        ({}, {"driving": "b.wav", "output": "x/../a--a.mp4"}, "a--a.mp4"),
+        ({"output": "a.mp4"}, {"output": "../out/a.mp4"}, "a.mp4"),
+        ({"output": "../link/a.mp4"}, {"output": "a.mp4"}, "a.mp4"),
+        (MOTION, {**MOTION, "source": "b.png"}, "m.safetensors"),
+    ],
+)
+def test_a_row_that_writes_the_file_of_an_earlier_one_fails(
+    first, second, name, folder, base
+):
+    (folder / "out").mkdir()
+    (folder / "link").symlink_to(folder / "out")
+    row = row_of("a.png", "a.wav")
+    third = row_of("b.png", "b.wav")
+    reasons = reasons_of(folder, base, row | first, row | second, third)
+    assert list(reasons) == [2]
+    assert reasons[2].startswith("row 1 writes ")
+    assert f"{name} as well: use an output that no other row has" in reasons[2]
+
+
+def test_outputs_of_one_name_in_two_folders_are_two(folder, base):
+    row = row_of("a.png", "a.wav")
+    rows = (row | {"output": "a.mp4"}, row | {"output": "../a.mp4"})
+    assert reasons_of(folder, base, *rows) == {}
+
+
+@pytest.mark.parametrize("source", ["out/b.mp4", "nets/../out/b.mp4"])
+def test_a_row_that_reads_what_another_writes_fails(source, folder, base):
+    rows = [row_of("a.png", "a.wav", output="b.mp4"), row_of(source, "b.wav")]
+    reasons = reasons_of(folder, base, *rows)
+    assert list(reasons) == [2]
+    assert "b.mp4, which row 1 writes: put it into a later batch" in reasons[2]
+    # The order of the rows is not that of the work.
+    assert list(reasons_of(folder, base, *reversed(rows))) == [1]
 
 
 def test_neighbours_share_networks_programs_and_sources(folder, base):

@@ -1,5 +1,6 @@
 """Rows of a CSV file, of JSON lines, and of a folder's pairs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,17 +52,10 @@ def test_json_lines_have_values_with_types(tmp_path):
         ("a.csv", "source,colour\n", "has 'colour', which is no option of a clip"),
         ("a.csv", "platform\ncpu\n", "of the whole batch: pass it on the command line"),
         ("a.csv", "crf,crf\n1,2\n", "has 'crf' twice: leave out either"),
-        (
-            "a.csv",
-            "source\na.png,b\n",
-            "line 2 of .* has 2 cells, and the first line 1",
-        ),
-        ("a.csv", 'source\n"a.png\n', "line 2 of .* is no CSV"),
+        ("a.csv", '"source\n', "the first line of .* is no CSV"),
         ("a.csv", "source\n", "has no rows"),
         ("a.csv", "", "has no rows"),
-        ("a.jsonl", '{"crf": 1}\n{"crfs": 1}', "line 2 of .*'crfs', .*mean 'crf'"),
-        ("a.jsonl", "[1]", "line 1 of .* is no JSON object"),
-        ("a.jsonl", "{'crf': 1}", "line 1 of .* is no JSON object"),
+        ("a.jsonl", "\n", "has no rows"),
         (
             "a.txt",
             "source\n",
@@ -72,6 +66,43 @@ def test_json_lines_have_values_with_types(tmp_path):
 def test_what_is_no_table_of_clips_is_refused(name, text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read_rows(write(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("b.png", "line 3 of .* has 1 cells, and the first line 2"),
+        ("b.png,2,3", "line 3 of .* has 3 cells, and the first line 2"),
+        ('"b.png,2', "line 3 of .* is no CSV"),
+        ('"b"c,2', "line 3 of .* is no CSV"),
+    ],
+)
+def test_a_bad_line_of_a_table_leaves_the_others(line, fault, tmp_path):
+    text = f"source,crf\na.png,1\n{line}\nc.png,3\n"
+    first, bad, last = read_rows(write(tmp_path / "a.csv", text)).rows
+    assert first == Row(1, {"source": "a.png", "crf": "1"})
+    assert (bad.number, bad.values) == (2, {})
+    assert re.search(fault, bad.fault)
+    assert last == Row(3, {"source": "c.png", "crf": "3"})
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"crfs": 2}', "line 2 of .*'crfs', .*mean 'crf'"),
+        ('{"platform": "cpu"}', "line 2 of .* of the whole batch"),
+        ("[2]", "line 2 of .* is no JSON object"),
+        ("{'crf': 2}", "line 2 of .* is no JSON object"),
+        ('{"crf": ' + "[" * 5_000, "line 2 of .* is no JSON object"),
+    ],
+)
+def test_a_bad_line_of_json_leaves_the_others(line, fault, tmp_path):
+    text = f'{{"crf": 1}}\n{line}\n{{"crf": 3}}\n'
+    first, bad, last = read_rows(write(tmp_path / "a.jsonl", text)).rows
+    assert first == Row(1, {"crf": 1})
+    assert (bad.number, bad.values) == (2, {})
+    assert re.search(fault, bad.fault)
+    assert last == Row(3, {"crf": 3})
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
