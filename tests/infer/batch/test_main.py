@@ -70,12 +70,8 @@ def results_of(folder: Path) -> list[Entry]:
     return read_results(folder / "out" / "rows.results.jsonl")
 
 
-def test_every_device_has_a_worker_and_a_batch_resumes(
-    folder, words, monkeypatch, capsys
-):
-    # This process keeps its devices; workers see two, each of which makes a clip.
-    jax.devices()
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+def test_a_batch_makes_what_it_can_and_resumes(folder, words, monkeypatch, capsys):
+    monkeypatch.setattr(run, "ENGINES", {"local": work_here})
     table = str(folder / "in" / "rows.csv")
     Path(table).write_text(TABLE + BAD_LINES)
     assert run_program(monkeypatch, table, *words) == 1
@@ -85,28 +81,53 @@ def test_every_device_has_a_worker_and_a_batch_resumes(
     assert "row 4: line 5 of " in printed.err
     assert "row 5 (a.png, a.wav): row 3 writes " in printed.err
     assert "2 done, 3 failed: " in printed.err
-    entries = results_of(folder)
-    statuses = [entry.status for entry in entries]
+    statuses = [entry.status for entry in results_of(folder)]
     assert statuses == ["done", "failed", "done", "failed", "failed"]
-    assert {entries[0].device, entries[2].device} == {"cpu:0", "cpu:1"}
-    clips = folder / "out"
-    first, third = (clips / name for name in ("one.mp4", "three.mp4"))
-    # Equal inputs give equal clips, whatever the device.
-    assert first.read_bytes() == third.read_bytes()
     # A sound and the table are repaired, and a row is changed.
-    times = [path.stat().st_mtime_ns for path in (first, third)]
+    clips = [folder / "out" / name for name in ("one.mp4", "three.mp4")]
+    times = [path.stat().st_mtime_ns for path in clips]
     shutil.copy(folder / "in" / "b.wav", folder / "in" / "bad.wav")
     Path(table).write_text(TABLE.replace("b.wav", "a.wav", 1))
-    monkeypatch.setattr(run, "ENGINES", {"local": work_here})
     assert run_program(monkeypatch, table, *words) == 0
     assert "1 of 3 clips were made before" in capsys.readouterr().err
-    assert first.stat().st_mtime_ns > times[0]
-    assert third.stat().st_mtime_ns == times[1]
+    assert clips[0].stat().st_mtime_ns > times[0]
+    assert clips[1].stat().st_mtime_ns == times[1]
     assert [entry.status for entry in results_of(folder)] == ["done"] * 3
     # Nothing is left to do.
     monkeypatch.setattr(run, "ENGINES", {})
     assert run_program(monkeypatch, table, *words) == 0
     assert "3 done, 0 failed: " in capsys.readouterr().err
+
+
+def test_a_batch_of_bad_rows_starts_no_work(folder, words, monkeypatch, capsys):
+    monkeypatch.setattr(run, "ENGINES", {})
+    table = folder / "in" / "rows.jsonl"
+    table.write_text('{"source"\n{"colour": 1}\n')
+    assert run_program(monkeypatch, str(table), *words) == 1
+    assert "0 done, 2 failed: " in capsys.readouterr().err
+
+
+def test_a_worker_is_a_process_whose_failures_are_results(folder, words, monkeypatch):
+    table = folder / "in" / "rows.csv"
+    table.write_text("source,driving\na.png,bad.wav\n")
+    assert run_program(monkeypatch, str(table), *words) == 1
+    (entry,) = results_of(folder)
+    assert (entry.status, entry.device) == ("failed", "cpu:0")
+    assert "bad.wav cannot be read" in entry.reason
+
+
+@pytest.mark.full
+def test_every_device_has_a_worker(folder, words, monkeypatch):
+    # This process keeps its devices; workers see two, each of which makes a clip.
+    jax.devices()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    assert run_program(monkeypatch, str(folder / "in" / "rows.csv"), *words) == 1
+    entries = results_of(folder)
+    assert [entry.status for entry in entries] == ["done", "failed", "done"]
+    assert {entries[0].device, entries[2].device} == {"cpu:0", "cpu:1"}
+    first, third = (folder / "out" / name for name in ("one.mp4", "three.mp4"))
+    # Equal inputs give equal clips, whatever the device.
+    assert first.read_bytes() == third.read_bytes()
 
 
 @pytest.mark.parametrize(
