@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from PIL import Image
 
-from jaxportrait.media.demux import in_seconds, video_streams
+from jaxportrait.media.demux import TAGS, in_seconds, video_streams
 from jaxportrait.media.image import holds_picture
 from jaxportrait.media.image.formats import HEAD, format_of, open_picture
 from jaxportrait.media.image.quiet import quiet_pillow
@@ -135,12 +135,16 @@ def _check_media(path: Path, limits: UploadLimits) -> Kind:
     """Check size and duration of a sound or a video, packet by packet."""
     options = {"max_pixels": str(limits.pixels), **WHITELISTS}
     try:
-        with av.open(str(path), options=options) as file:
+        with av.open(str(path), options=options, **TAGS) as file:
             films = video_streams(file)
             _check_streams(file, films, limits)
-    except FFmpegError as error:
+    except UploadError:
+        raise
+    except (FFmpegError, ValueError) as error:
+        # PyAV's own errors state no reason of FFmpeg's.
+        reason = getattr(error, "strerror", error)
         raise UploadError(
-            f"the file cannot be read as picture, sound or video ({error.strerror}): use an intact one, "
+            f"the file cannot be read as picture, sound or video ({reason}): use an intact one, "
             "such as PNG, WAV, MP3, M4A, MP4 or WebM"
         ) from error
     return "video" if films else "sound"

@@ -80,7 +80,8 @@ def clip_of_template(content: Any) -> MotionClip:
     try:
         fps = float(content.get("output_fps", DEFAULT_FPS))
         return MotionClip(**fields, **openness, fps=fps)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
+        # Whole numbers of a pickle may exceed every float.
         raise TemplateError(str(error)) from error
 
 
@@ -115,7 +116,7 @@ def _array(value: Any, field: str, frame: int) -> Float32[np.ndarray, "..."]:
     shape = FIELD_SHAPES[field]
     try:
         array = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TemplateError(f"{field} of frame {frame} is not of numbers") from None
     # Arrays have a batch of one: (1, 21, 3) becomes (21, 3).
     if array.size != np.prod(shape):

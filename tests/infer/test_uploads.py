@@ -152,6 +152,15 @@ def test_files_that_cannot_be_read_are_refused(uploads, tmp_path):
     assert list(uploads.folder.iterdir()) == []
 
 
+def test_tags_in_an_old_encoding_are_no_reason_to_refuse_a_sound(uploads, tmp_path):
+    # A title in Latin-1, as old recorders write it.
+    title = b"INAM" + struct.pack("<I", 4) + b"caf\xe9"
+    tags = b"INFO" + title
+    data = sound(tmp_path, 0.1) + b"LIST" + struct.pack("<I", len(tags)) + tags
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    assert uploads.receive(BytesIO(data), "a.wav", ["sound"]).kind == "sound"
+
+
 @pytest.mark.parametrize(
     "text",
     [

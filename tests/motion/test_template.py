@@ -83,6 +83,10 @@ def damage(name: str) -> object:
             template["c_eyes_lst"].pop()
         case "no rate":
             template["output_fps"] = 0
+        case "a rate beyond floats":
+            template["output_fps"] = 10**400
+        case "a number beyond floats":
+            frame["t"] = [[0, 10**400, 0]]
     return template
 
 
@@ -97,6 +101,8 @@ def damage(name: str) -> object:
         ("not a rotation", "the rotation of frame 1 is none"),
         ("fewer eyes", "3 frames, and another number of eyes"),
         ("no rate", "0.0 frames a second"),
+        ("a rate beyond floats", "too large"),
+        ("a number beyond floats", "translation of frame 1 is not of numbers"),
     ],
 )
 def test_damaged_templates_are_refused(tmp_path, name, message):
