@@ -16,6 +16,9 @@ from jaxportrait.media.colors import EXACT
 from jaxportrait.media.demux import decode_stream, open_media, video_streams
 from jaxportrait.media.display import source_colorspace, turn_upright
 
+GROWN_PIXELS = 1920 * 1080
+"""Pixels to which the frames of any video may grow, as those of calls do."""
+
 
 class VideoReader:
     """The pictures of a video: an iteration decodes them again, and yields (seconds on
@@ -37,6 +40,7 @@ class VideoReader:
         """
         self.path = Path(path)
         self._reformatter = VideoReformatter()
+        self._most_pixels = 0
         with open_media(self.path) as container:
             stream = picture_stream(container)
             rate = stream.average_rate or stream.guessed_rate
@@ -85,7 +89,20 @@ class VideoReader:
     def _seconds(self, index: int, frame: VideoFrame) -> float:
         return float(index / self.fps) if frame.time is None else frame.time
 
+    def _check_size(self, frame: VideoFrame) -> None:
+        """Raise a ValueError for a frame that is far larger than the first one, whose
+        size is the one that callers have seen."""
+        pixels = frame.width * frame.height
+        if not self._most_pixels:
+            self._most_pixels = max(pixels, GROWN_PIXELS)
+        if pixels > self._most_pixels:
+            raise ValueError(
+                f"{self.path} has a frame of {frame.width}x{frame.height} pixels after smaller ones: "
+                "convert it to one size"
+            )
+
     def _convert(self, frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+        self._check_size(frame)
         picture = self._reformatter.reformat(
             frame,
             format="rgb24",

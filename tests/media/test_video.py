@@ -29,6 +29,37 @@ def test_a_bare_stream_is_timed_by_its_rate(tmp_path):
     ]
 
 
+def write_growing(path, *sizes) -> None:
+    """Write MPEG-TS whose frames have these sizes, one after the other."""
+    parts = []
+    for width, height in sizes:
+        part = path.with_name("part.ts")
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("libx264", 25, {"preset": "ultrafast"})
+            stream.width, stream.height = width, height
+            picture = av.VideoFrame(width, height, "yuv420p")
+            picture.pts = 0
+            container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+
+
+def test_frames_that_grow_beyond_the_first_are_refused(tmp_path):
+    # Callers check the size of the first frame.
+    path = tmp_path / "a.ts"
+    write_growing(path, (64, 64), (2400, 1600))
+    with pytest.raises(ValueError, match=r"a frame of 2400x1600 pixels after smaller"):
+        list(VideoReader(path))
+
+
+def test_frames_of_a_call_may_grow(tmp_path):
+    path = tmp_path / "a.ts"
+    write_growing(path, (64, 64), (640, 480))
+    shapes = [frame.shape for _, frame in VideoReader(path)]
+    assert shapes == [(64, 64, 3), (480, 640, 3)]
+
+
 def test_damage_in_the_middle_is_an_error(tmp_path):
     path = write(tmp_path / "a.mp4", noise_frames(20))
     data = path.read_bytes()
