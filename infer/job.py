@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -72,6 +72,7 @@ class Job(Generic[Device]):
       work: the work itself.
       turn: turn of its client; see `JobQueue.submit`.
       uploads: inputs, deleted when it is over.
+      names: path of another file -> its name in messages.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Job(Generic[Device]):
     work: Work[Device]
     turn: int
     uploads: Sequence[Upload] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     state: JobState = JobState.QUEUED
     is_cancelled: bool = False
     stage: str = ""
@@ -113,7 +115,7 @@ class Job(Generic[Device]):
         """Return a message in which files have the names that their users know."""
         for upload in self.uploads:
             message = upload.name_in(message)
-        return message
+        return replace_paths(message, self.names)
 
     def seconds_left(self, clock: float) -> float | None:
         """Return the seconds until the stage's last frame; None without a rate."""
@@ -122,6 +124,13 @@ class Job(Generic[Device]):
         # The rate so far, which the first frames' compiling makes slower.
         elapsed = clock - self.stage_start
         return elapsed / self.done * (self.total - self.done)
+
+
+def replace_paths(message: str, names: Mapping[str, str]) -> str:
+    """Return a message with a name in place of each path, in the order of `names`."""
+    for path, name in names.items():
+        message = message.replace(path, name)
+    return message
 
 
 def explain(error: Exception) -> str:

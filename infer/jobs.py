@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -77,7 +77,12 @@ class JobQueue(Generic[Device]):
             thread.start()
 
     def submit(
-        self, work: Work[Device], *, client: str = "", uploads: Sequence[Upload] = ()
+        self,
+        work: Work[Device],
+        *,
+        client: str = "",
+        uploads: Sequence[Upload] = (),
+        names: Mapping[str, str] | None = None,
     ) -> str:
         """Add a job, and return its id.
 
@@ -85,6 +90,7 @@ class JobQueue(Generic[Device]):
           work: called in a device's thread, with the device and `notify`.
           client: name of the person or program that waits, such as an address.
           uploads: inputs, which are deleted when the job is over, however it ends.
+          names: path of another file -> its name in messages.
 
         Raises:
           QueueFullError: too many jobs wait; the uploads are deleted as well.
@@ -97,10 +103,11 @@ class JobQueue(Generic[Device]):
                 delete(uploads)
                 raise
             turn = self._next_turn(client)
-            job = Job(secrets.token_hex(16), client, work, turn, uploads)
-            self._jobs[job.id] = job
+            job_id = secrets.token_hex(16)
+            job = Job(job_id, client, work, turn, uploads, names or {})
+            self._jobs[job_id] = job
             self._changed.notify_all()
-            return job.id
+            return job_id
 
     def progress(self, job_id: str) -> Progress:
         """Return the state of a job; raise an UnknownJobError if there is none."""

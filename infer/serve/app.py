@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
 
 from infer.jobs import JobLimits, JobQueue, UnknownJobError
 from infer.limits import UploadLimits
@@ -27,6 +28,7 @@ from infer.uploads import Uploads
 from jaxportrait import demo
 
 PAGE = Path(__file__).with_name("static")
+FAILED = "the server has failed at this request: its log says why"
 FILES = 3
 """Files of the largest request: source, driving and head."""
 SPARE_BYTES = 2**20
@@ -140,9 +142,15 @@ def _add_errors(app: FastAPI) -> None:
     def unknown_job(request: Request, error: UnknownJobError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 404)
 
+    # Starlette's class: FastAPI's is one of it, and routes that do not exist raise it.
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    # The traceback goes to the log as well.
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": FAILED}, 500)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

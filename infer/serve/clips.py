@@ -1,5 +1,6 @@
 """Whole clips over REST: jobs with progress, cancelling and results."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,9 +10,9 @@ from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
-from infer.job import JobState
+from infer.job import JobState, replace_paths
 from infer.job import Progress as JobProgress
-from infer.jobs import JobQueue, QueueFullError
+from infer.jobs import JobQueue, QueueFullError, delete
 from infer.limits import Kind, TooLargeError, UploadError
 from infer.serve.metrics import Metrics
 from infer.serve.portraits import Portraits
@@ -21,7 +22,7 @@ from jaxportrait import job
 from jaxportrait.animation import AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.drivers.video import DrivingCrop
-from jaxportrait.driving import DrivingKind
+from jaxportrait.driving import DrivingKind, makes_picture
 from jaxportrait.media.faces.box import Box
 from jaxportrait.media.image import read_image
 from jaxportrait.ranges import FrameRate, Natural, Quality, VideoSide
@@ -31,8 +32,13 @@ DRIVINGS: tuple[Kind, ...] = ("sound", "video", "motion", "picture")
 HEADS: tuple[Kind, ...] = ("video", "motion")
 ClipFormat = Literal["mp4", "mkv", "webm", "gif", "webp", "png", "jpg"]
 
+PICTURE_FORMATS = ("png", "jpg", "webp")
+CLIP_FORMATS = ("mp4", "mkv", "webm", "gif", "webp")
+
 TOO_LARGE = 413
 UNUSABLE = 422
+BUSY = 503
+RETRY = {"retry-after": "30"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ class ClipService:
     Attributes:
       source: portrait of jobs that bring none.
       max_size: longest side of portraits for live sessions in pixels.
+      encoding: held while a portrait is encoded, so that only one is.
     """
 
     queue: JobQueue[Animator]
@@ -133,6 +140,7 @@ class ClipService:
     source: Path
     max_size: int
     metrics: Metrics
+    encoding: threading.Lock = field(default_factory=threading.Lock)
 
     def receive(self, file: UploadFile, kinds: tuple[Kind, ...]) -> Upload:
         """Store a file; raise an HTTPException for one that is not accepted."""
@@ -151,34 +159,48 @@ class ClipService:
     ) -> str:
         """Store the files of a clip and queue it; nothing is left of a refused one."""
         uploads: dict[str, Upload] = {}
+        # A random name, in the folder that is deleted with the server.
+        output = self.uploads.place(f".{options.format}")
         try:
             for name, (file, kinds) in files.items():
                 if file is not None:
                     uploads[name] = self.receive(file, kinds)
-            work = self._work(options, uploads)
-        except (HTTPException, ValueError) as error:
-            for upload in uploads.values():
-                upload.delete()
-            if isinstance(error, HTTPException):
-                raise
-            raise HTTPException(UNUSABLE, str(error)) from error
+            work = self._work(options, uploads, output)
+        except ValueError as error:
+            delete(list(uploads.values()))
+            line = replace_paths(str(error), self._names(uploads, output))
+            raise HTTPException(UNUSABLE, line) from error
+        # A full disk is no reason to keep the files that came before.
+        except BaseException:
+            delete(list(uploads.values()))
+            raise
         # The queue deletes the files, whether it accepts the job or not.
+        inputs = list(uploads.values())
+        names = self._names(uploads, output)
         try:
-            job_id = self.queue.submit(
-                work, client=client, uploads=list(uploads.values())
-            )
+            job_id = self.queue.submit(work, client=client, uploads=inputs, names=names)
         except QueueFullError as error:
-            raise HTTPException(503, str(error), {"retry-after": "30"}) from error
+            raise HTTPException(BUSY, str(error), RETRY) from error
         self.metrics.jobs.inc()
         return job_id
 
+    def _names(self, uploads: dict[str, Upload], output: Path) -> dict[str, str]:
+        """Return path -> name in messages; clients learn no path of the server."""
+        names = {str(upload.path): upload.name for upload in uploads.values()}
+        names[str(output)] = "the clip"
+        names[str(self.source.absolute())] = "the portrait"
+        # Last, since the files above lie in it.
+        names[f"{self.uploads.folder}/"] = ""
+        names[str(self.uploads.folder)] = "the server's folder"
+        return names
+
     def _work(
-        self, options: ClipOptions, uploads: dict[str, Upload]
+        self, options: ClipOptions, uploads: dict[str, Upload], output: Path
     ) -> Callable[[Animator, job.Notify], Path]:
-        source = uploads["source"].path if "source" in uploads else self.source
+        check_format(options, uploads)
+        has_source = "source" in uploads
+        source = uploads["source"].path if has_source else self.source.absolute()
         head = uploads["head"].path if "head" in uploads else None
-        # A random name, in the folder that is deleted with the server.
-        output = self.uploads.place(f".{options.format}")
         request = options.request(source, uploads["driving"].path, output, head)
 
         def work(animator: Animator, notify: job.Notify) -> Path:
@@ -186,8 +208,17 @@ class ClipService:
 
         return work
 
-    def add_portrait(self, file: UploadFile) -> PortraitAnswer:
-        """Encode a picture for live sessions."""
+    def add_portrait(self, client: str, file: UploadFile) -> PortraitAnswer:
+        """Encode a picture for live sessions, one at a time."""
+        if not self.encoding.acquire(blocking=False):
+            line = "another portrait is being encoded: try again later"
+            raise HTTPException(BUSY, line, RETRY)
+        try:
+            return self._encode(client, file)
+        finally:
+            self.encoding.release()
+
+    def _encode(self, client: str, file: UploadFile) -> PortraitAnswer:
         upload = self.receive(file, ("picture",))
         try:
             image = read_image(upload.path, self.max_size)
@@ -198,9 +229,26 @@ class ClipService:
             upload.delete()
         # Networks keep the face, and the paste the picture: the file may go.
         width, height = portrait.size
-        return PortraitAnswer(
-            id=self.portraits.add(portrait), width=width, height=height
+        portrait_id = self.portraits.add(portrait, client)
+        return PortraitAnswer(id=portrait_id, width=width, height=height)
+
+
+def check_format(options: ClipOptions, uploads: dict[str, Upload]) -> None:
+    """Raise a ValueError unless the format can hold what the files make."""
+    moves = "source" in uploads and uploads["source"].kind == "video"
+    driving = uploads["driving"].path
+    is_picture = makes_picture(driving, options.driving_kind) and not moves
+    choices = PICTURE_FORMATS if is_picture else CLIP_FORMATS
+    if options.format not in choices:
+        kind = "one picture" if is_picture else "a clip"
+        raise ValueError(
+            f"format {options.format} does not fit, since the files make {kind}: use one of {', '.join(choices)}"
         )
+
+
+def address_of(request: Request) -> str:
+    """Return a client's address, which stands for the client."""
+    return request.client.host if request.client else ""
 
 
 def clip_router(service: ClipService) -> APIRouter:
@@ -228,14 +276,13 @@ def clip_router(service: ClipService) -> APIRouter:
             clip_options = decode_strictly(options, ClipOptions)
         except ValueError as error:
             raise HTTPException(UNUSABLE, str(error)) from error
-        # Clients take turns by their addresses.
-        client = request.client.host if request.client else ""
         files = {
             "driving": (driving, DRIVINGS),
             "source": (source, SOURCES),
             "head": (head, HEADS),
         }
-        job_id = service.submit(client, clip_options, files)
+        # Clients take turns by their addresses.
+        job_id = service.submit(address_of(request), clip_options, files)
         return JobAnswer.of(job_id, queue.progress(job_id))
 
     @router.get("/jobs/{job_id}")
@@ -261,9 +308,10 @@ def clip_router(service: ClipService) -> APIRouter:
 
     @router.post("/portraits", status_code=201)
     def add_portrait(
+        request: Request,
         picture: Annotated[UploadFile, File(description="picture with a face")],
     ) -> PortraitAnswer:
         """Encode a picture for live sessions."""
-        return service.add_portrait(picture)
+        return service.add_portrait(address_of(request), picture)
 
     return router

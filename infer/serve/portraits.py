@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jaxportrait.portrait import Portrait
@@ -16,6 +16,7 @@ class UnknownPortraitError(LookupError):
 @dataclass
 class _Entry:
     portrait: Portrait
+    client: str
     last_use: float
 
 
@@ -24,6 +25,7 @@ class Portraits:
 
     Args:
       most: number that is kept.
+      most_each: number that is kept of one client.
       expiry: seconds after the last use.
       clock: returns seconds.
     """
@@ -31,25 +33,33 @@ class Portraits:
     def __init__(
         self,
         most: int = 16,
+        most_each: int = 4,
         expiry: float = 3600.0,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._most = most
+        self._most_each = most_each
         self._expiry = expiry
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._lock = threading.Lock()
 
-    def add(self, portrait: Portrait) -> str:
-        """Keep a portrait, and return its id, which only its client knows."""
+    def add(self, portrait: Portrait, client: str = "") -> str:
+        """Keep a portrait, and return its id, which only its client knows.
+
+        Args:
+          client: name of the person or program that sent it, such as an address.
+        """
         portrait_id = secrets.token_hex(16)
         with self._lock:
             self._forget_old()
             # Encoded portraits take memory, on the device too.
-            if len(self._entries) >= self._most:
-                oldest = min(self._entries, key=lambda key: self._entries[key].last_use)
-                del self._entries[oldest]
-            self._entries[portrait_id] = _Entry(portrait, self._clock())
+            share = [key for key, one in self._entries.items() if one.client == client]
+            if len(share) >= self._most_each:
+                self._forget_oldest(share)
+            elif len(self._entries) >= self._most:
+                self._forget_oldest(self._entries)
+            self._entries[portrait_id] = _Entry(portrait, client, self._clock())
         return portrait_id
 
     def find(self, portrait_id: str | None) -> Portrait | None:
@@ -69,6 +79,9 @@ class Portraits:
                 )
             entry.last_use = self._clock()
             return entry.portrait
+
+    def _forget_oldest(self, keys: Iterable[str]) -> None:
+        del self._entries[min(keys, key=lambda key: self._entries[key].last_use)]
 
     def _forget_old(self) -> None:
         oldest = self._clock() - self._expiry

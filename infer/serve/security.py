@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -37,10 +38,6 @@ class Token:
         header = authorization or ""
         is_bearer = header.lower().startswith(SCHEME)
         return self.is_equal(header[len(SCHEME) :] if is_bearer else None)
-
-
-class BodyTooLargeError(Exception):
-    """A body that exceeds its limit while it is read."""
 
 
 class Gate:
@@ -108,13 +105,11 @@ class Gate:
             count += len(message.get("body", b""))
             # A body in chunks states no length.
             if count > self._most_bytes:
-                raise BodyTooLargeError
+                # Parsers of bodies let no other error through.
+                raise HTTPException(413, line, {"connection": "close"})
             return message
 
-        try:
-            await self._app(scope, receive_bounded, send)
-        except BodyTooLargeError:
-            await self._refuse(413, line, scope, receive, send)
+        await self._app(scope, receive_bounded, send)
 
     async def _refuse(
         self, status: int, line: str, scope: Scope, receive: Receive, send: Send

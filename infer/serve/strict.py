@@ -22,6 +22,8 @@ def decode_strictly(text: str, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         # Errors of a dataclass itself come through as causes.
         raise ValueError(str(error.__cause__ or error)) from error
+    except RecursionError:
+        raise ValueError("the options are nested too deeply: see ClipOptions") from None
     except msgspec.DecodeError as error:
         raise ValueError(f"the options are no JSON: {error}") from error
 

@@ -153,12 +153,13 @@ def test_inputs_are_deleted_and_named_as_the_user_does(queue):
     upload = uploads.receive(file, "me.png", ["picture"])
 
     def work(device, notify):
-        raise ValueError(f"{upload.path} shows\nno face")
+        raise ValueError(f"{upload.path} shows\nno face for /srv/b.mp4")
 
-    job = queue.submit(work, uploads=[upload])
+    names = {"/srv/b.mp4": "the clip"}
+    job = queue.submit(work, uploads=[upload], names=names)
     progress = queue.wait(job, SECONDS)
     assert progress.state == JobState.FAILED
-    assert progress.error == "me.png shows no face"
+    assert progress.error == "me.png shows no face for the clip"
     assert not upload.path.exists()
     uploads.close()
 

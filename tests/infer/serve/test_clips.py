@@ -1,16 +1,25 @@
 """Whole clips over REST, from a real server."""
 
+import errno
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import av
 import httpx
 import numpy as np
 import pytest
+from fastapi import HTTPException, UploadFile
 
-from infer.serve.clips import ClipOptions
+from infer.job import replace_paths
+from infer.jobs import JobQueue
+from infer.serve.clips import DRIVINGS, SOURCES, ClipOptions, ClipService
+from infer.serve.metrics import Metrics
+from infer.serve.portraits import Portraits, UnknownPortraitError
 from infer.serve.strict import decode_strictly
+from infer.uploads import Uploads
 from jaxportrait import demo
 from tests.infer.serve.conftest import SECONDS, Service, serve
 from tests.inputs import babble, write_wave
@@ -100,6 +109,8 @@ def test_failures_name_the_file_as_its_user_does(client, tmp_path, voice_file):
         ),
         ('{"format": "exe"}', "Invalid enum value 'exe'"),
         ('{"sampling": {"seed": -1}}', "seed is -1: it must be from 0"),
+        ("[" * 5000, "the options are nested too deeply"),
+        ('{"format": "png"}', "format png does not fit, since the files make a clip"),
     ],
 )
 def test_options_that_cannot_be_are_named(client, voice_file, options, line):
@@ -124,16 +135,40 @@ def test_files_that_are_not_accepted_are_answered(client, voice_file):
 
 
 def test_bodies_beyond_the_limit_are_not_read(client):
-    def body():
-        for _ in range(64):
-            yield bytes(2**16)
-
-    for content in (bytes(5 * 2**20), body()):
-        answer = client.post("/v1/jobs", content=content)
-        assert answer.status_code in (413, 422)
+    answer = client.post("/v1/jobs", content=bytes(5 * 2**20))
+    assert answer.status_code == 413
     headers = {"content-length": "nonsense"}
     with pytest.raises(httpx.HTTPError):
         client.post("/v1/jobs", headers=headers, content=b"").raise_for_status()
+
+
+def test_a_form_beyond_the_limit_in_chunks_is_answered_in_words(client):
+    def form():
+        yield b"--b\r\nContent-Disposition: form-data; name=driving; filename=a.wav\r\n\r\n"
+        # One chunk more than the 4 MiB of three files and their form.
+        for _ in range(64):
+            yield bytes(2**16)
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    answer = client.post("/v1/jobs", content=form(), headers=headers)
+    assert answer.status_code == 413
+    line = "the request has more than 4 MiB, which is the limit"
+    assert answer.json() == {"error": line}
+
+
+def test_every_error_is_a_line_of_json(client):
+    answers = {
+        404: client.get("/nowhere"),
+        405: client.put("/v1/jobs"),
+        400: client.post(
+            "/v1/jobs",
+            content=b"--c",
+            headers={"content-type": "multipart/form-data; boundary"},
+        ),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert list(answer.json()) == ["error"]
 
 
 def test_unknown_jobs_are_named(client):
@@ -155,6 +190,90 @@ def test_a_portrait_is_kept_for_sessions(client, service):
     with service.connect() as socket:
         socket.send(json.dumps({"type": "start", "portrait": portrait["id"]}))
         assert json.loads(socket.recv(SECONDS))["type"] == "ready"
+
+
+@pytest.fixture
+def clips(avatar):
+    """Return the service without its server and without a thread for its jobs."""
+    uploads = Uploads()
+    queue = JobQueue([])
+    yield ClipService(
+        queue,
+        uploads,
+        Portraits(),
+        avatar.animator,
+        demo.PORTRAIT,
+        256,
+        Metrics(),
+    )
+    uploads.close()
+
+
+class SlowFile(BytesIO):
+    """A file that waits at its first read."""
+
+    def __init__(self):
+        super().__init__(b"no picture")
+        self.is_read = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.is_read.set()
+        assert self.may_go_on.wait(SECONDS)
+        return super().read(size)
+
+
+def test_one_portrait_is_encoded_at_a_time(clips):
+    file = SlowFile()
+    with ThreadPoolExecutor(1) as threads:
+        slow = UploadFile(file, filename="me.png")
+        first = threads.submit(clips.add_portrait, "a", slow)
+        assert file.is_read.wait(SECONDS)
+        other = UploadFile(BytesIO(demo.PORTRAIT.read_bytes()), filename="b.png")
+        with pytest.raises(HTTPException, match="503: another portrait"):
+            clips.add_portrait("b", other)
+        file.may_go_on.set()
+        with pytest.raises(HTTPException, match="422"):
+            first.result(SECONDS)
+    # A refusal lets the next one in.
+    assert clips.add_portrait("b", other).width == 256
+
+
+def test_portraits_are_kept_for_each_client(avatar):
+    portraits = Portraits(most=3, most_each=2)
+    kept = portraits.add(avatar.portrait, "a")
+    oldest, *others = [portraits.add(avatar.portrait, "b") for _ in range(3)]
+    for portrait in (kept, *others):
+        assert portraits.find(portrait) is avatar.portrait
+    with pytest.raises(UnknownPortraitError):
+        portraits.find(oldest)
+
+
+class FullDisk(BytesIO):
+    """A file whose copy finds no room."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_nothing_is_left_of_a_clip_after_any_error(clips, voice_file):
+    files = {
+        "driving": (UploadFile(BytesIO(voice_file), filename="a.wav"), DRIVINGS),
+        "source": (UploadFile(FullDisk(), filename="me.png"), SOURCES),
+    }
+    with pytest.raises(OSError, match="No space left"):
+        clips.submit("a", ClipOptions(), files)
+    assert list(clips.uploads.folder.iterdir()) == []
+
+
+def test_messages_have_no_path_of_the_server(clips, voice_file):
+    output = clips.uploads.folder / "1f.mp4"
+    line = (
+        f"{output} of {demo.PORTRAIT}: {clips.uploads.folder}/x is in {output.parent}"
+    )
+    names = clips._names({}, output)
+    expected = "the clip of the portrait: x is in the server's folder"
+    assert replace_paths(line, names) == expected
 
 
 def test_the_service_describes_itself(client):
