@@ -82,7 +82,7 @@ class Session {
       this.startTime = performance.now();
       Promise.resolve(this.player.start(message)).then(this.ready, this.failed);
     } else if (message.type === "sound") {
-      this.timeline.place(message.time, message.sample);
+      this.player.timeline?.place(message.time, message.sample);
     } else if (message.type === "error") {
       this.error = new Error(message.message);
       this.failed(this.error);
@@ -96,7 +96,8 @@ class Session {
       this.socket.close();
       return;
     }
-    this.timeline.add(samples);
+    // A video carries its sound, and nothing would forget it here.
+    this.player.timeline?.add(samples);
     this.socket.send(toIntegers(samples).buffer);
   }
 
@@ -117,15 +118,24 @@ class Session {
     }
     const options = { echoCancellation: true, noiseSuppression: true };
     this.stream = await navigator.mediaDevices.getUserMedia({ audio: options });
+    // A session may end while the browser asks for permission.
+    if (this.hasEnded || this.socket.readyState !== WebSocket.OPEN) {
+      this.stopMicrophone();
+      return;
+    }
     await this.context.audioWorklet.addModule("/static/worklet.js");
     const node = new AudioWorkletNode(this.context, "microphone", { numberOfOutputs: 0 });
     node.port.onmessage = (event) => this.send(event.data);
     this.context.createMediaStreamSource(this.stream).connect(node);
   }
 
+  stopMicrophone() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+  }
+
   // End the sound: the remaining frames still come.
   end() {
-    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stopMicrophone();
     this.hasEnded = true;
     if (this.socket?.readyState === WebSocket.OPEN) {
       this.socket.send(JSON.stringify({ type: "end" }));
@@ -159,7 +169,7 @@ function update(current) {
   const { player, startTime } = current;
   if (!player || !startTime) return;
   element("count").textContent = player.drawn;
-  const offsets = player.offsets.slice(-100);
+  const offsets = player.offsets;
   if (!offsets.length) return;
   const mean = offsets.reduce((sum, value) => sum + value, 0) / offsets.length;
   element("offset").textContent = Math.round(1000 * mean);
@@ -167,6 +177,7 @@ function update(current) {
   if (player.shown !== null) element("delay").textContent = (seconds - player.shown).toFixed(2);
   current.history ??= [];
   current.history.push([performance.now(), player.drawn]);
+  if (current.history.length > 5) current.history.shift();
   const [then, drawn] = current.history.at(-5) ?? current.history[0];
   const rate = (1000 * (player.drawn - drawn)) / (performance.now() - then);
   if (rate) element("rate").textContent = rate.toFixed(1);
@@ -183,6 +194,7 @@ element("controls").addEventListener("submit", async (event) => {
   try {
     await started.start();
   } catch (error) {
+    started.stopMicrophone();
     started.error ??= error;
     if (started.socket?.readyState === WebSocket.OPEN) started.socket.close();
     finish(started, error);

@@ -4,6 +4,7 @@ import { RATE } from "./sound.js";
 
 const SPARE = 0.15; // seconds between the arrival of a frame and its time, at the start
 const PIECE = 0.04; // seconds of sound that are scheduled at once
+const MEASURED = 100; // frames whose offsets are kept
 const AHEAD = 0.12; // seconds of sound that are scheduled before they are heard
 
 // Pictures that are drawn when their sound is heard. Sound is scheduled only as far as
@@ -93,7 +94,7 @@ export class PicturePlayer {
     if (frame) {
       this.canvas.getContext("2d").drawImage(frame.bitmap, 0, 0);
       frame.bitmap.close();
-      this.offsets.push(time - frame.time);
+      keep(this.offsets, time - frame.time);
     }
     requestAnimationFrame(() => this.draw());
   }
@@ -169,7 +170,7 @@ export class VideoPlayer {
   watch() {
     this.video.requestVideoFrameCallback?.((now, { mediaTime }) => {
       this.drawn++;
-      this.offsets.push(this.video.currentTime - mediaTime);
+      keep(this.offsets, this.video.currentTime - mediaTime);
       this.watch();
     });
   }
@@ -187,6 +188,12 @@ export class VideoPlayer {
     if (this.media?.readyState === "open") this.media.endOfStream();
     await waitFor(() => this.isDone, 10);
   }
+}
+
+// Add an offset to a list of the latest ones.
+function keep(offsets, offset) {
+  offsets.push(offset);
+  if (offsets.length > MEASURED) offsets.shift();
 }
 
 async function waitFor(condition, seconds) {

@@ -16,6 +16,17 @@ ARGUMENTS = (
     "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )  # fmt: skip
+LATE_PERMISSION = """
+const media = navigator.mediaDevices;
+const open = media.getUserMedia.bind(media);
+media.getUserMedia = async (options) => {
+  const stream = await open(options);
+  window.stream = stream;
+  await new Promise((resolve) => { window.permit = resolve; });
+  return stream;
+};
+"""
+"""A user who takes long to permit the microphone."""
 MILLISECONDS = 1000 * SECONDS
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
@@ -57,6 +68,15 @@ def wait_for_frames(page: Page, count: int) -> None:
     raise AssertionError(page.locator("#state").inner_text())
 
 
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a condition in JavaScript."""
+    for _ in range(int(MILLISECONDS / 100)):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(condition)
+
+
 def offset(page: Page) -> float:
     """Return how far pictures are behind their sound, in seconds."""
     return float(page.locator("#offset").inner_text()) / 1000
@@ -70,6 +90,22 @@ def test_a_microphone_moves_the_portrait_in_time(page):
     page.click("#stop")
     page.wait_for_selector("#state[data-state=done]")
     assert page.locator("#start").is_enabled()
+
+
+def test_a_microphone_that_is_permitted_after_the_end_is_off(browser, service):
+    context = browser.new_context()
+    context.add_init_script(LATE_PERMISSION)
+    page = context.new_page()
+    page.set_default_timeout(MILLISECONDS)
+    page.goto(service.address)
+    page.click("#start")
+    wait_until(page, "window.permit !== undefined")
+    page.click("#stop")
+    page.wait_for_selector("#state[data-state=done]")
+    page.evaluate("window.permit()")
+    track = "window.stream.getTracks()[0].readyState"
+    wait_until(page, f"{track} === 'ended'")
+    context.close()
 
 
 @pytest.mark.parametrize("frames", ["jpeg", "mp4"])
