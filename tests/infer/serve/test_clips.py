@@ -241,9 +241,10 @@ def test_one_portrait_is_encoded_at_a_time(clips):
 
 def test_portraits_are_kept_for_each_client(avatar):
     portraits = Portraits(most=3, most_each=2)
-    kept = portraits.add(avatar.portrait, "a")
+    # A client pushes out only its own.
+    other = portraits.add(avatar.portrait, "a")
     oldest, *others = [portraits.add(avatar.portrait, "b") for _ in range(3)]
-    for portrait in (kept, *others):
+    for portrait in (other, *others):
         assert portraits.find(portrait) is avatar.portrait
     with pytest.raises(UnknownPortraitError):
         portraits.find(oldest)
