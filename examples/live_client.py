@@ -21,7 +21,7 @@ ADDRESS = "ws://127.0.0.1:8765/v1/live"
 def read(sound: str) -> Iterator[bytes]:
     if sound == "-":
         # A pipe has a pace of its own.
-        yield from iter(lambda: sys.stdin.buffer.read1(2 * CHUNK), b"")
+        yield from iter(lambda: sys.stdin.buffer.read(2 * CHUNK), b"")
         return
     with wave.open(sound) as file:
         while chunk := file.readframes(CHUNK):

@@ -86,10 +86,12 @@ class Desk:
     Attributes:
       models: the models, which both queues share.
       limits: limits of each queue.
+      folder: private folder of inputs and results, which messages leave out.
     """
 
     models: Models
     limits: JobLimits = field(default_factory=JobLimits)
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         # Each queue has a thread; both use the same networks.
@@ -126,7 +128,9 @@ class Desk:
 
             return make(watch)
 
-        ticket.job_id = queue.submit(work, client=person, uploads=uploads)
+        # People know their files by other names, and the folder not at all.
+        names = {} if self.folder is None else {f"{self.folder}/": ""}
+        ticket.job_id = queue.submit(work, client=person, uploads=uploads, names=names)
         self._forget_over()
         self._tickets[person, place] = ticket
         return ticket

@@ -80,4 +80,6 @@ def open_site(options: Options) -> Site:
         seconds=60 * options.limits.keep_minutes,
         megabytes=options.limits.total_megabytes,
     )
-    return Site(models, uploads, shelf, Desk(models, options.limits.jobs))
+    return Site(
+        models, uploads, shelf, Desk(models, options.limits.jobs, uploads.folder)
+    )

@@ -159,8 +159,12 @@ def _apply_profile(picture: Image.Image, data: bytes) -> Image.Image:
     return _transform(picture.convert(PROFILE_MODES[space]), profile)
 
 
-def _transform(picture: Image.Image, profile: object) -> Image.Image:
-    """Convert a picture from a profile's colours to sRGB."""
+def _transform(picture: Image.Image, profile: Any) -> Image.Image:
+    """Convert a picture from a profile's colours to sRGB.
+
+    Args:
+      profile: of either of the kinds that Pillow makes of profiles.
+    """
     srgb = ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(picture, profile, srgb, outputMode="RGB")
     assert converted is not None

@@ -123,3 +123,15 @@ def test_words_of_jobs_are_no_markup():
     for page in (progress_page(progress, b""), remarks_page(progress)):
         assert "<script>" not in page
         assert "&lt;script&gt;" in page
+
+
+def test_a_private_folder_is_not_in_an_error(tmp_path):
+    desk = Desk(Models({}), folder=tmp_path)
+
+    def fail(notify) -> Path:
+        raise ValueError(f"{tmp_path}/a1b2.png is no picture: choose another one")
+
+    ticket = desk.submit(desk.clips, fail, "ann", "talk")
+    progress = desk.clips.wait(ticket.job_id, 10)
+    desk.close()
+    assert progress.error == "a1b2.png is no picture: choose another one"
