@@ -160,11 +160,8 @@ def _apply_profile(picture: Image.Image, data: bytes) -> Image.Image:
 
 
 def _transform(picture: Image.Image, profile: Any) -> Image.Image:
-    """Convert a picture from a profile's colours to sRGB.
-
-    Args:
-      profile: of either of the kinds that Pillow makes of profiles.
-    """
+    """Convert a picture from a profile's colours to sRGB."""
+    # Pillow has two kinds of profiles, and takes both.
     srgb = ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(picture, profile, srgb, outputMode="RGB")
     assert converted is not None
