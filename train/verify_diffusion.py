@@ -80,8 +80,8 @@ def verify_diffusion(golden: Path) -> list[Comparison]:
     # The figures are gradients of the simple losses.
     def simple_loss(params: Params) -> Array:
         first, second = golden_halves(recipe, config, predict(params))
-        errors = half_terms(first, expression())["simple"]
-        errors += half_terms(second, expression())["simple"]
+        errors = half_terms(first, first.rows, expression())["simple"]
+        errors += half_terms(second, second.rows, expression())["simple"]
         return errors / 2
 
     predictions = jax.jit(predict)(params)
@@ -124,12 +124,13 @@ def compare_losses(
       earlier: frames before the second window.
     """
     for index, half in enumerate(halves):
-        terms: Terms = half_terms(half, expression())
+        terms: Terms = half_terms(half, half.rows, expression())
         for theirs, ours in NAMES.items():
             name = f"train/loss/{index}/{theirs}"
             yield compare_relative(name, terms[ours], figures[name], LOSS_BOUND)
     name = "train/loss/1/head_trans"
-    transition = transition_term(halves[1], earlier, expression())
+    second = halves[1]
+    transition = transition_term(second, second.rows, earlier, expression())
     yield compare_relative(name, transition, figures[name], LOSS_BOUND)
 
 

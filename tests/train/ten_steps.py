@@ -51,14 +51,8 @@ def flow(dataset: Dataset, processes: Processes) -> Training:
 
 
 def diffusion(dataset: Dataset, processes: Processes) -> Training:
-    # Without early ends, parts of a batch have as many frames, whatever rows they hold:
-    # two processes lay out rows in another order.
     config = DiffusionConfig(
-        batch_size=16,
-        accumulation=2,
-        truncation=(0.0, 0.0),
-        optimizer=CONSTANT,
-        denoiser=SIZE,
+        batch_size=16, accumulation=2, optimizer=CONSTANT, denoiser=SIZE
     )
     step = step_config(config)
     statistics = dataset.statistics(SPACE)

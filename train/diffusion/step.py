@@ -4,7 +4,7 @@ Every random draw belongs to a sample's row in the global batch, whatever device
 process holds it. Source: JoyVASA.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxportrait.features.waveform import pad_window
 from jaxportrait.models.hubert import HubertEncoder
-from jaxportrait.models.motion_diffusion import MotionDiffusion
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.diffusion import add_noise, cosine_schedule
 from jaxportrait.ops.dropout import KEEP, Dropout, Keep
@@ -158,13 +158,16 @@ def train_step(
     training = config.training
     step_key = jax.random.fold_in(key, state.step)
     draws = draw(config, step_key, batch["row"])
+    # Parts differ in real frames; means over those of the whole batch do not.
+    real = real_frames(config.sizes[DENOISER], batch, draws)
+    rows = [half.sum(axis=0) / training.accumulation for half in real]
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
         networks = build(config, params | frozen)
         batch, draws = part
         drop = Dropout(draws.key, training.dropout, training.block_dropout)
         halves = predict(networks, batch, draws, drop)
-        return total_loss(config, halves)
+        return total_loss(config, halves, rows)
 
     value, gradients = mean_gradients(
         loss, state.params, (dict(batch), draws), training.accumulation
@@ -195,8 +198,11 @@ def validation_loss(
     )
     # Without early ends, only the clip's own end counts.
     halves = predict(build(config, params | frozen), batch, draws)
-    terms = [half_terms(_in_space(config, half), _mask(config)) for half in halves]
-    return (terms[0]["simple"] + terms[1]["simple"]) / 2
+    errors = [
+        half_terms(_in_space(config, half), half.rows, _mask(config))["simple"]
+        for half in halves
+    ]
+    return (errors[0] + errors[1]) / 2
 
 
 def draw(config: StepConfig, key: PRNGKeyArray, rows: Int[Array, " n"]) -> Draws:
@@ -250,44 +256,67 @@ def predict(
     frames = denoiser.config.motion_frames
     count = denoiser.config.earlier_frames
     end = jnp.minimum(batch["real"], draws.end)
-    real = (jnp.arange(frames)[None, None] < end[..., None]).astype(jnp.float32)
-    truth = batch["motion"] * real[..., None]
+    real = real_frames(denoiser.config, batch, draws)
+    whole_motion = batch["motion"]
+    truth = [
+        whole_motion[:, 0] * real[0][..., None],
+        whole_motion[:, 1] * real[1][:, count:, None],
+    ]
     audio = [
         denoiser.encode_audio(features)
         for features in networks.features(batch, end, drop)
     ]
     # The first window begins without anything.
-    start_motion, start_audio = denoiser.start(len(truth))
+    start_motion, start_audio = denoiser.start(len(end))
     predicted = _denoise(
-        denoiser, truth[:, 0], draws, 0, start_motion, start_audio, audio[0], drop
+        denoiser, truth[0], draws, 0, start_motion, start_audio, audio[0], drop
     )
     # The frames before it are learned ones, and have no truth.
-    first = Half(truth[:, 0], predicted[:, count:], real[:, 0])
+    first = Half(truth[0], predicted[:, count:], real[0])
     # The second one continues the first as it is in the clip.
     whole = networks.features(batch, jnp.full_like(end, frames), drop)[0]
     end_of_sound = denoiser.encode_audio(whole)[:, -count:]
     earlier_audio = jax.lax.stop_gradient(end_of_sound)
-    earlier = batch["motion"][:, 0, -count:]
+    earlier = whole_motion[:, 0, -count:]
     predicted = _denoise(
-        denoiser, truth[:, 1], draws, 1, earlier, earlier_audio, audio[1], drop
+        denoiser, truth[1], draws, 1, earlier, earlier_audio, audio[1], drop
     )
+    continued = jnp.concatenate([earlier, truth[1]], axis=1)
+    return first, Half(continued, predicted, real[1])
+
+
+def real_frames(
+    sizes: MotionDiffusionConfig, batch: Batch, draws: Draws
+) -> tuple[Float[Array, "n t"], Float[Array, "n p+t"]]:
+    """Return 1 for the frames of both windows that count; the second one has the frames
+    before it."""
+    frames = sizes.motion_frames
+    end = jnp.minimum(batch["real"], draws.end)
+    real = (jnp.arange(frames)[None, None] < end[..., None]).astype(jnp.float32)
     # Earlier frames are real only where the first window is whole.
     is_whole = (batch["real"][:, :1] == frames).astype(jnp.float32)
-    second = Half(
-        jnp.concatenate([earlier, truth[:, 1]], axis=1),
-        predicted,
-        jnp.concatenate([jnp.repeat(is_whole, count, axis=1), real[:, 1]], axis=1),
-    )
-    return first, second
+    earlier = jnp.repeat(is_whole, sizes.earlier_frames, axis=1)
+    return real[:, 0], jnp.concatenate([earlier, real[:, 1]], axis=1)
 
 
-def total_loss(config: StepConfig, halves: tuple[Half, Half]) -> Float[Array, ""]:
-    """Return the loss of both windows."""
+def total_loss(
+    config: StepConfig, halves: tuple[Half, Half], rows: Sequence[Float[Array, " t"]]
+) -> Float[Array, ""]:
+    """Return the loss of both windows.
+
+    Args:
+      config: options of the run, and sizes of the networks.
+      halves: both windows.
+      rows: number of rows in which each frame of both counts: see `half_terms`.
+    """
     expression = _mask(config)
     first, second = (_in_space(config, half) for half in halves)
     count = config.sizes[DENOISER].earlier_frames
-    terms = (half_terms(first, expression), half_terms(second, expression))
-    transition = transition_term(second, count, expression)
+    terms = (
+        half_terms(first, rows[0], expression),
+        half_terms(second, rows[1], expression),
+    )
+    transition = transition_term(second, rows[1], count, expression)
     return weigh(terms, transition, config.training.losses)
 
 
