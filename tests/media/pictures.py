@@ -5,6 +5,12 @@ import zlib
 
 import cv2
 import numpy as np
+import PIL
+import pytest
+
+PILLOW = int(PIL.__version__.partition(".")[0])
+# Gradio holds Pillow at 12. CI runs these tests with its newest version as well.
+needs_pillow_13 = pytest.mark.skipif(PILLOW < 13, reason="Pillow 13 is not installed")
 
 
 def ramp(height: int = 40, width: int = 60) -> np.ndarray:

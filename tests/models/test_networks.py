@@ -113,7 +113,7 @@ def test_half_precision_keeps_its_weights_and_meets_float32(part, dtype):
     ("part", "dtypes"),
     [
         ("appearance", ["bfloat16"]),
-        ("motion", ["float32"] * 5),
+        ("motion", ["float32"] * 6),
         ("warping", ["bfloat16", "float32", "float32", "float32"]),
         ("generator", ["float32"]),
         ("stitching", ["bfloat16"]),
