@@ -91,6 +91,8 @@ def test_python_m_runs_the_same_commands():
         ("train", "optax", "[train]"),
         ("process", "pebble", ""),
         ("web", "gradio", "[web]"),
+        ("web", "starlette", "[web]"),
+        ("serve", "starlette", "[serve]"),
     ],
 )
 def test_a_package_that_is_not_installed_is_one_line_with_its_extra(
@@ -127,7 +129,8 @@ def test_a_missing_module_of_ours_or_of_python_raises(module, monkeypatch):
         ("train", "optax", "[train]"),
         ("train.process", "pebble", ""),
         ("train.evaluate", "optax", "[train]"),
-        ("infer.web", "gradio", "[web]"),
+        ("infer.web", "starlette", "[web]"),
+        ("infer.serve", "starlette", "[serve]"),
     ],
 )
 def test_a_package_missing_from_a_module_is_one_line_too(

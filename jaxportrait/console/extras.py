@@ -27,6 +27,9 @@ EXTRAS = {
     "prometheus_client": "serve",
 }
 """Package -> extra of this project; others are in the project's own requirements."""
+PROGRAM_EXTRAS = {"web": "web", "serve": "serve"}
+"""Last word of a program's name -> the extra that holds all of its packages, those among
+them that other packages bring."""
 OWN_PACKAGES = {"jaxportrait", "benchmarks", *PROGRAM_PACKAGES}
 
 
@@ -38,7 +41,8 @@ def explain_missing_package(command: str, error: ModuleNotFoundError) -> str | N
     package = (error.name or "").partition(".")[0]
     if not package or package in OWN_PACKAGES | sys.stdlib_module_names:
         return None
-    extra = EXTRAS.get(package)
+    program = command.replace(".", " ").split()[-1]
+    extra = PROGRAM_EXTRAS.get(program) or EXTRAS.get(package)
     requirement = f".[{extra}]" if extra else "."
     return (
         f"error: {command} needs {package}, which is not installed: "
