@@ -9,6 +9,8 @@ import pytest
 PACKAGES = ["jaxportrait", "infer", "train", "convert_weights"]
 NEED_TORCH = {"train.verify", "train.verify_diffusion"}
 """Modules outside the converter that need PyTorch."""
+PAGE = "infer.web"
+"""The package that needs Gradio."""
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -19,5 +21,10 @@ def test_every_module_imports_without_a_warning(name):
     package = import_module(name)
     modules = {module.name for module in walk_packages(package.__path__, f"{name}.")}
     assert len(modules) >= 3
-    for module in modules if has_torch else modules - NEED_TORCH:
+    if not has_torch:
+        modules -= NEED_TORCH
+    # Gradio is behind the newest versions of other packages.
+    if find_spec("gradio") is None:
+        modules = {module for module in modules if not module.startswith(PAGE)}
+    for module in modules:
         import_module(module)
