@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from urllib.request import urlopen
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection
 
 from infer.serve.pictures import HEADER
@@ -216,9 +218,15 @@ def test_malformed_messages_are_answered(service, messages, line, code):
 def test_messages_that_are_too_large_end_their_session_only(service):
     with service.connect() as socket:
         start(socket)
-        socket.send(bytes(2**20 + 1))
-        receive(socket)
-        assert socket.close_code == 1009
+        # The server closes while bytes are on their way, and TCP may reset the
+        # connection before the reason arrives.
+        with suppress(ConnectionClosed):
+            socket.send(bytes(2**20 + 1))
+            receive(socket)
+        assert socket.close_code in (
+            CloseCode.MESSAGE_TOO_BIG,
+            CloseCode.ABNORMAL_CLOSURE,
+        )
     wait_for_slots(service, 0, 5)
 
 
