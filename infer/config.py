@@ -278,12 +278,24 @@ class Options:
 
     def networks(self) -> Networks:
         """Return the networks and the face detector that these options name."""
-        return Networks(
-            checkpoint=self.input.checkpoint,
-            driver=self.input.driver,
-            dtype=self.device.dtype,
-            batch_size=self.device.batch_size,
-            devices=self.device.devices,
-            detector=self.detection.detector,
-            detector_models=self.detection.detector_models,
+        return choose_networks(
+            self.input.checkpoint, self.device, self.detection, self.input.driver
         )
+
+
+def choose_networks(
+    checkpoint: Path,
+    device: DeviceOptions,
+    detection: FaceDetection,
+    driver: str = AUTO_DRIVER,
+) -> Networks:
+    """Return the networks and the face detector that options name."""
+    return Networks(
+        checkpoint=checkpoint,
+        driver=driver,
+        dtype=device.dtype,
+        batch_size=device.batch_size,
+        devices=device.devices,
+        detector=detection.detector,
+        detector_models=detection.detector_models,
+    )

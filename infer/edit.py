@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from infer.__main__ import configure
-from infer.config import DeviceOptions, FaceDetection
+from infer.config import DeviceOptions, FaceDetection, choose_networks
 from jaxportrait import demo
 from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.console.errors import exit_on_error
@@ -132,14 +132,7 @@ class Options:
 
     def networks(self) -> Networks:
         """Return the networks and the face detector that these options name."""
-        return Networks(
-            checkpoint=self.input.checkpoint,
-            dtype=self.device.dtype,
-            batch_size=self.device.batch_size,
-            devices=self.device.devices,
-            detector=self.detection.detector,
-            detector_models=self.detection.detector_models,
-        )
+        return choose_networks(self.input.checkpoint, self.device, self.detection)
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
-from infer.config import DeviceOptions, FaceDetection
+from infer.address import Address, Port
+from infer.config import DeviceOptions, FaceDetection, choose_networks
 from infer.jobs import JobLimits
 from infer.limits import UploadLimits
-from infer.origin import LOOPBACK, check_public_name, own_names
 from infer.serve.app import ServerLimits
 from infer.serve.avatar import LiveOptions
 from infer.serve.connection import SessionLimits
@@ -18,10 +18,9 @@ from jaxportrait import demo
 from jaxportrait.animation import Retargeting, Sampling
 from jaxportrait.checkpoint import AUTO_DRIVER
 from jaxportrait.job import Networks
-from jaxportrait.ranges import Count, Positive, Range, VideoSide, check_ranges
+from jaxportrait.ranges import Count, Positive, VideoSide, check_ranges
 
 TOKEN_VARIABLE = "JAXPORTRAIT_TOKEN"
-Port = Annotated[int, Range(0, 65_535)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Server:
+class Server(Address):
     """Address and access.
 
     Attributes:
@@ -56,24 +55,8 @@ class Server:
         JAXPORTRAIT_TOKEN, which other users of the machine do not see.
     """
 
-    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     port: Port = 8765
-    public_name: Annotated[str | None, arg(metavar="NAME")] = None
     token: Annotated[str | None, arg(metavar="TOKEN")] = None
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        check_public_name(self.public_name)
-
-    @property
-    def is_local(self) -> bool:
-        """True where only this machine reaches the server."""
-        return self.host in LOOPBACK
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names by which clients know the server; none for any."""
-        return own_names(self.host, self.public_name)
 
     # Never a part of error messages or logs.
     def read_token(self) -> str | None:
@@ -157,12 +140,6 @@ class Options:
 
     def networks(self) -> Networks:
         """Return the networks and the face detector that these options name."""
-        return Networks(
-            checkpoint=self.input.checkpoint,
-            driver=self.input.driver,
-            dtype=self.device.dtype,
-            batch_size=self.device.batch_size,
-            devices=self.device.devices,
-            detector=self.detection.detector,
-            detector_models=self.detection.detector_models,
+        return choose_networks(
+            self.input.checkpoint, self.device, self.detection, self.input.driver
         )

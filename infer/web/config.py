@@ -6,42 +6,27 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
+from infer.address import Address, Port
 from infer.config import DeviceOptions
 from infer.jobs import JobLimits
 from infer.limits import UploadLimits
-from infer.origin import check_public_name, own_names
 from infer.web.files import TOTAL_MEGABYTES
 from jaxportrait.job import Networks
 from jaxportrait.media.faces import DetectorName
-from jaxportrait.ranges import Count, OptionError, Positive, Range, check_ranges
-
-Port = Annotated[int, Range(0, 65_535)]
-"""0 is a free port that the system chooses."""
+from jaxportrait.ranges import Count, OptionError, Positive, check_ranges
 
 
 @dataclass(frozen=True)
-class Address:
+class PageAddress(Address):
     """The address of the page.
 
     Attributes:
-      host: address to listen at; 0.0.0.0 lets other machines in.
-      port: port to listen at; 0 is any free one.
+      host: address to listen on; 0.0.0.0 lets other machines in.
+      port: port to listen on; 0 is any free one.
       public_name: name by which people know the page, behind a proxy.
     """
 
-    # Nobody else reaches the page unless its user says so.
-    host: str = "127.0.0.1"
     port: Port = 7860
-    public_name: Annotated[str | None, arg(metavar="NAME")] = None
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        check_public_name(self.public_name)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names by which people know the page; none for any."""
-        return own_names(self.host, self.public_name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +86,7 @@ class Options:
     checkpoint: Annotated[tuple[Path, ...], arg(metavar="CKPT")] = ()
     detector: DetectorName = "auto"
     detector_models: Annotated[Path | None, arg(metavar="DIR")] = None
-    address: OmitArgPrefixes[Address] = field(default_factory=Address)
+    address: OmitArgPrefixes[PageAddress] = field(default_factory=PageAddress)
     limits: OmitArgPrefixes[Limits] = field(default_factory=Limits)
     device: OmitArgPrefixes[DeviceOptions] = field(default_factory=DeviceOptions)
     debug: bool = False

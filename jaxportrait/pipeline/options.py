@@ -102,6 +102,10 @@ class Retargeting:
             )
         if self.composition == "animal":
             self._check_animal()
+        if self.composition == "ditto" and self.expression_strength != 1:
+            raise OptionError(
+                'composition "ditto" leaves brows and cheeks as they are: leave out expression_strength'
+            )
         self._check_gaze()
         if self.normalize_lips and (self.retargets or not self.relative_motion):
             raise OptionError(

@@ -169,3 +169,13 @@ def test_motion_without_logits_is_refused(source):
         ValueError, match='composition "ditto" is for motion that a driver'
     ):
         DITTO.check_logits(has_logits=False)
+
+
+def test_a_strength_of_what_dittos_composition_does_not_move_is_refused():
+    strong = {"expression_strength": 2.0}
+    with pytest.raises(OptionError, match="leave out expression_strength"):
+        Retargeting(composition="ditto", **strong)
+    # "original" is Ditto's own only for its driver.
+    original = Retargeting(composition="original", **strong)
+    with pytest.raises(OptionError, match="leave out expression_strength"):
+        original.of_driver("ditto")

@@ -10,10 +10,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from infer.jobs import JobLimits
 from infer.limits import UploadLimits
+from infer.origin import LOOPBACK
 from infer.serve.app import ServerLimits, create_app
 from infer.serve.avatar import Avatar
 from infer.serve.connection import SessionLimits
-from infer.serve.options import LOOPBACK, Server
+from infer.serve.options import Server
 from infer.serve.run import listen, make_server
 from jaxportrait import demo
 from jaxportrait.animation import Sampling

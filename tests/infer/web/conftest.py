@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infer.web.config import Address, Options
+from infer.web.config import Options, PageAddress
 from infer.web.serve import Server, open_server
 from tests.browser import find_browser
 from tests.inputs import write_wave
@@ -48,7 +48,7 @@ def serve(options: Options) -> Iterator[Server]:
 @pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
     """The page with the demo."""
-    yield from serve(Options(address=Address(port=0)))
+    yield from serve(Options(address=PageAddress(port=0)))
 
 
 @pytest.fixture(scope="package")

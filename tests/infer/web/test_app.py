@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infer.web.config import Address, Limits, Options
+from infer.web.config import Limits, Options, PageAddress
 from infer.web.door import MOST_BYTES
 from jaxportrait import demo
 from tests.infer.web.conftest import serve
@@ -18,7 +18,7 @@ ADDRESS = "https://example.com/huge.png"
 def narrow():
     """A page whose uploads are small."""
     limits = Limits(most_megabytes=0.3, most_seconds=6, most_pixels=600 * 600)
-    yield from serve(Options(address=Address(port=0), limits=limits))
+    yield from serve(Options(address=PageAddress(port=0), limits=limits))
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_a_long_body_without_a_stated_length_is_refused_in_one_line(client):
 def small():
     """A page whose uploads are few."""
     limits = Limits(most_megabytes=0.3, total_megabytes=0.3)
-    yield from serve(Options(address=Address(port=0), limits=limits))
+    yield from serve(Options(address=PageAddress(port=0), limits=limits))
 
 
 def test_a_full_page_refuses_uploads_in_words(small):

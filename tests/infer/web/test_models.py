@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from infer.listen import bind
-from infer.web.config import Address, Options
+from infer.web.config import Options, PageAddress
 from infer.web.models import DEMO, Models
 from infer.web.serve import open_server
 from jaxportrait import demo
@@ -59,7 +59,7 @@ def test_networks_are_loaded_once_and_shared_by_drivers(models):
 
 
 def test_the_page_offers_models_and_drivers(folder):
-    options = Options(checkpoint=(folder,), address=Address(port=0))
+    options = Options(checkpoint=(folder,), address=PageAddress(port=0))
     for page in serve(options):
         blocks = httpx.get(f"{page.address}/config").json()["components"]
         choosers = {block["props"].get("elem_id"): block["props"] for block in blocks}
@@ -81,7 +81,7 @@ def test_a_port_in_use_is_named(tmp_path):
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match=f"{port} cannot be listened at .*--port"):
-            open_server(Options(address=Address(port=port)))
+            open_server(Options(address=PageAddress(port=port)))
 
 
 def test_the_page_is_for_this_machine_unless_told():
