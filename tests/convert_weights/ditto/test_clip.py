@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +16,6 @@ from jaxportrait.checkpoint import open_checkpoint, save_checkpoint
 from jaxportrait.job import Networks, Request, run_job
 from jaxportrait.media.faces import DetectorUnavailableError
 from jaxportrait.media.faces.eyeballs import MESH_POINTS
-from jaxportrait.media.faces.mesh import MeshDetector
 from jaxportrait.media.video import VideoReader
 from jaxportrait.pipeline.options import Retargeting
 from tests.inputs import write_wave
@@ -87,8 +87,10 @@ def test_the_source_conditions_the_motion(animator, clip_request, monkeypatch):
     portrait = animator.prepare(clip_request.source)
     random = np.random.default_rng(0)
     mesh = random.uniform(0, len(portrait.crop), (MESH_POINTS, 3))
-    # A mesh in place of the real one, which finds no eyes in a drawing.
-    monkeypatch.setattr(MeshDetector, "read_irises", lambda self, image: mesh)
+    # A mesh in place of the real one, which finds no eyes in a drawing and whose models
+    # are not installed everywhere.
+    reader = SimpleNamespace(read_irises=lambda image: mesh)
+    monkeypatch.setattr("jaxportrait.animator.open_irises", lambda folder: reader)
     sampling = replace(FEW, condition="source")
     conditioned = animator.animate(portrait, clip_request.driving, sampling=sampling)
     plain = animator.animate(portrait, clip_request.driving, sampling=FEW)
