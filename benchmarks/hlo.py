@@ -168,7 +168,7 @@ def _trips(loop: Instruction) -> int:
     trips = loop.attribute(r'known_trip_count":\{"n":"(\d+)"')
     if trips is None:
         raise ValueError(
-            f"the length of loop {loop.name} is not known: give it a fixed number of turns"
+            f"the length of loop {loop.name} is not known: use a fixed number of turns"
         )
     return int(trips)
 

@@ -1,7 +1,9 @@
 """Documents: relative links lead somewhere, and the code of examples runs."""
 
+import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -23,6 +25,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|toml|sh))`")
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+MESSAGE = re.compile(r"^\| [^|]+ \| `error: (.*)` \|$", re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
@@ -75,6 +78,40 @@ def test_the_readme_lists_every_command():
     assert dict(rows) == {
         name: module.removesuffix(".__main__") for name, module in modules.items()
     }
+
+
+def templates(folder: Path) -> Iterator[tuple[int, re.Pattern[str]]]:
+    """Yield a pattern for every text in a package's code, with its number of fixed
+    characters; a value within an f-string matches anything."""
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.JoinedStr | ast.Constant):
+                continue
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [getattr(part, "value", None) for part in parts]
+            fixed = [text for text in texts if isinstance(text, str)]
+            pattern = "".join(
+                re.escape(text) if isinstance(text, str) else ".*" for text in texts
+            )
+            yield sum(map(len, fixed)), re.compile(pattern)
+
+
+def is_printed(message: str, patterns: list[tuple[int, re.Pattern[str]]]) -> bool:
+    # Names and numbers are half of the shortest messages.
+    least = 0.35 * len(message)
+    return any(size > least and pattern.search(message) for size, pattern in patterns)
+
+
+def test_documented_messages_are_those_of_the_code():
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    messages = MESSAGE.findall(text)
+    assert len(messages) > 20
+    packages = (ROOT / "jaxportrait", ROOT / "infer")
+    patterns = [item for package in packages for item in templates(package)]
+    for message in messages:
+        assert is_printed(message, patterns), message
+    outdated = "encoder h264_nvenc does not open on this machine: take libx264"
+    assert not is_printed(outdated, patterns)
 
 
 def test_code_of_extensions_runs(monkeypatch):

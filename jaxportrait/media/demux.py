@@ -31,7 +31,7 @@ def open_media(path: MediaFile) -> InputContainer:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: check the name")
     if not path.is_file():
-        raise ValueError(f"{path} is not a regular file: give an audio or video file")
+        raise ValueError(f"{path} is not a regular file: pass an audio or video file")
     try:
         # Absolute, so that no name can read as a protocol.
         is_path = isinstance(path, Path)
@@ -39,7 +39,7 @@ def open_media(path: MediaFile) -> InputContainer:
         return av.open(file, **TAGS)
     except FFmpegError as error:
         raise ValueError(
-            f"{path} cannot be read ({error.strerror}): give an intact audio or video file"
+            f"{path} cannot be read ({error.strerror}): pass an intact audio or video file"
         ) from error
 
 

@@ -52,7 +52,7 @@ class VideoReader:
         first = next(iter(self), None)
         if first is None:
             raise ValueError(
-                f"{self.path} holds no frame: give a video that is not empty"
+                f"{self.path} holds no frame: pass a video that is not empty"
             )
         self.start, picture = first
         height, width, _ = picture.shape
@@ -121,5 +121,5 @@ def picture_stream(container: InputContainer) -> VideoStream:
     for stream in video_streams(container):
         return stream
     raise ValueError(
-        f"{container.name} has no video stream that can be decoded: give a video"
+        f"{container.name} has no video stream that can be decoded: pass a video"
     )

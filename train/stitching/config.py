@@ -149,7 +149,7 @@ class StitchingTrainConfig(StageConfig):
         lengths = {len(opening) for opening in organ.openings}
         if len(organ.openings) != count or lengths != {4}:
             raise ConfigError(
-                f"openings of {part} are {organ.openings}: give {count}, each of four landmarks: "
+                f"openings of {part} are {organ.openings}: pass {count}, each of four landmarks: "
                 "middle above, middle below and the corners"
             )
         # The height of an opening is read between its middles.

@@ -83,7 +83,7 @@ class Audio:
             tracks = sound_tracks(container)
             if video_streams(container) and not allow_video:
                 raise ValueError(
-                    f"{file} is a video: pass allow_video=True to use its sound, or give a sound file"
+                    f"{file} is a video: pass allow_video=True to use its sound, or pass a sound file"
                 )
             stated = stated_end(container)
         first = cls.open_track(file, 0)
@@ -144,7 +144,7 @@ class Audio:
         seconds = float(meter.seconds)
         if meter.last is None or meter.count == 0:
             raise ValueError(
-                f"{name} lasts {seconds:.4f} s: give a clip that is not empty"
+                f"{name} lasts {seconds:.4f} s: pass a clip that is not empty"
             )
         return cls(
             decode,

@@ -37,7 +37,7 @@ def sound_tracks(container: InputContainer) -> list[AudioStream]:
     tracks = [stream for stream in container.streams.audio if stream.codec_context]
     if not tracks:
         raise ValueError(
-            f"{container.name} has no audio stream that can be decoded: give a file with sound"
+            f"{container.name} has no audio stream that can be decoded: pass a file with sound"
         )
     return tracks
 

@@ -28,7 +28,7 @@ def check_place(path: Path) -> None:
     if choose_container(path).is_folder:
         _check_pictures(path)
     elif path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file in it")
+        raise IsADirectoryError(f"{path} is a folder: pass the name of a file in it")
 
 
 def _check_pictures(path: Path) -> None:
