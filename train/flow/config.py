@@ -12,7 +12,12 @@ from tyro.conf import OmitArgPrefixes
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.ranges import Blocks, Count, Decay, Heads, Width, check_ranges
-from train.engine.config import CHANGED_ON_REQUEST, ConfigError, StageConfig
+from train.engine.config import (
+    CHANGED_ON_REQUEST,
+    ConfigError,
+    LossWeight,
+    StageConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,30 @@ class TransformerSize:
 
 
 @dataclass(frozen=True)
+class FlowLosses:
+    """Factors of the losses beside the error of all values.
+
+    Attributes:
+      expression: error of the expression.
+      expression_velocity: error of its change from frame to frame.
+      lips: error of the lips' expression.
+      lips_velocity: error of its change from frame to frame.
+      head: error of pose, translation and scale.
+      head_velocity: error of their change from frame to frame.
+    """
+
+    expression: LossWeight = 0.0
+    expression_velocity: LossWeight = 0.0
+    lips: LossWeight = 0.0
+    lips_velocity: LossWeight = 0.0
+    head: LossWeight = 0.0
+    head_velocity: LossWeight = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
 class FlowConfig(StageConfig):
     """Options of training a flow transformer.
 
@@ -70,6 +99,7 @@ class FlowConfig(StageConfig):
       condition_dropout: probability with which a window's audio is replaced by the
         learned vector.
       transformer: size of the transformer.
+      losses: factors of the losses.
     """
 
     motion_space: Literal["lip", "face"] | None = None
@@ -78,6 +108,7 @@ class FlowConfig(StageConfig):
     transformer: OmitArgPrefixes[TransformerSize] = field(
         default_factory=TransformerSize
     )
+    losses: FlowLosses = field(default_factory=FlowLosses)
 
     # Read by the engine, which knows it under one name for all stages.
     @property

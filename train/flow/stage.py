@@ -16,7 +16,7 @@ from jaxportrait.checkpoint.description import encode_parts
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
-from jaxportrait.motion.space import MotionStatistics
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.batches import Rows
 from train.data.dataset import Dataset, find_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
@@ -34,6 +34,7 @@ from train.engine.stage import (
 from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig
 from train.flow.data import batches, describe, validation_batches, window_inputs
+from train.flow.losses import Term, choose_terms
 from train.flow.sample import film_samples, make_sampler, plot_sample
 from train.flow.score import score_lips
 from train.flow.step import deaf_loss, train_step, validation_loss
@@ -60,6 +61,7 @@ class FlowStage:
       initial: weights to start from, by dotted path; the others are drawn.
       guidance: scale of classifier-free guidance of what is sampled, as in inference.
       studio: makes films of sampled motion; None where none are wanted.
+      terms: losses beside the error of all values.
     """
 
     config: FlowConfig
@@ -69,10 +71,11 @@ class FlowStage:
     initial: dict[str, np.ndarray]
     guidance: float = FlowDriverConfig.cfg_scale
     studio: "Studio | None" = None
+    terms: tuple[Term, ...] = ()
 
     @property
     def program(self) -> Program:
-        return flow_program(self.config, self.transformer)
+        return flow_program(self.config, self.transformer, self.terms)
 
     @property
     def space(self) -> str:
@@ -116,7 +119,11 @@ class FlowStage:
         return describe(batch, self.dataset)
 
 
-def flow_program(config: FlowConfig, transformer: FlowTransformerConfig) -> Program:
+def flow_program(
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    terms: tuple[Term, ...] = (),
+) -> Program:
     """Return the pure functions of a flow transformer's training."""
 
     def fresh() -> tuple[Params, Params]:
@@ -125,7 +132,7 @@ def flow_program(config: FlowConfig, transformer: FlowTransformerConfig) -> Prog
         return parameters_of(build(transformer, rngs=nnx.Rngs(key))), {}
 
     return Program(
-        partial(train_step, config, transformer),
+        partial(train_step, config, transformer, terms=terms),
         partial(validation_loss, config, transformer),
         fresh,
         config.optimizer,
@@ -168,7 +175,9 @@ def open_flow(
     transformer = config.transformer.config(space, dataset.feature_width)
     run = describe_run(config, transformer, dataset, frozen)
     guidance = driver_guidance(frozen, DRIVER, FlowDriverConfig)
-    stage = FlowStage(config, transformer, dataset, run, {}, guidance)
+    lips = frozen.keypoints.lips
+    terms = choose_terms(config.losses, MOTION_SPACES[space], lips)
+    stage = FlowStage(config, transformer, dataset, run, {}, guidance, terms=terms)
     if init is None:
         return stage
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.

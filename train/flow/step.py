@@ -28,6 +28,7 @@ from train.engine.state import (
     update,
 )
 from train.flow.config import FlowConfig
+from train.flow.losses import Term, weigh
 
 GOLDEN_RATIO = 0.618034
 """Fractional parts of its multiples fill [0, 1) evenly, however many there are."""
@@ -60,6 +61,7 @@ def train_step(
     key: PRNGKeyArray,
     state: TrainState,
     batch: Batch,
+    terms: tuple[Term, ...] = (),
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """Return the state after one update, and its metrics.
 
@@ -69,6 +71,7 @@ def train_step(
       key: key of the run's updates; folded with the step and each sample's row.
       state: the state before.
       batch: windows.
+      terms: losses beside the error of all values.
 
     Returns:
       The next state, and `loss`, `gradient_norm` (before the clip) and `learning_rate`.
@@ -78,7 +81,7 @@ def train_step(
     draws = draw(step_key, batch["row"], shape, config.condition_dropout)
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
-        return flow_loss(build(transformer, params, config.dtype), *part)
+        return flow_loss(build(transformer, params, config.dtype), *part, terms)
 
     value, gradients = mean_gradients(
         loss, state.params, (dict(batch), draws), config.accumulation
@@ -155,9 +158,14 @@ def draw(
     return jax.vmap(draw_row)(rows)
 
 
-def flow_loss(network: FlowTransformer, batch: Batch, draws: Draws) -> Float[Array, ""]:
-    """Return the mean squared error of the velocity, over samples, frames and
-    values."""
+def flow_loss(
+    network: FlowTransformer,
+    batch: Batch,
+    draws: Draws,
+    terms: tuple[Term, ...] = (),
+) -> Float[Array, ""]:
+    """Return the mean squared error of the velocity, over samples, frames and values,
+    and the terms beside it."""
     # Features are stored in half precision.
     motion = batch["motion"]
     features = batch["features"].astype(jnp.float32)
@@ -165,7 +173,7 @@ def flow_loss(network: FlowTransformer, batch: Batch, draws: Draws) -> Float[Arr
     audio = jnp.where(draws.dropped[:, None, None], null, features)
     position = interpolate(draws.noise, motion, draws.time)
     velocity = network(position, draws.time, audio)
-    return jnp.mean(jnp.square(velocity - target_velocity(draws.noise, motion)))
+    return weigh(velocity - target_velocity(draws.noise, motion), terms)
 
 
 def build(
