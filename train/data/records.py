@@ -36,6 +36,9 @@ class ClipRecord:
         or None.
       closures: first and last frame of each closure of p, b and m, in fractions of a
         frame from the record's start; None where they are unknown.
+      augmented_features: features of k augmentations of the sound, or None; a record of a
+        data set has the features of one sound only.
+      augmented_sound: these sounds, where `sound` is stored.
     """
 
     clip: str
@@ -48,6 +51,8 @@ class ClipRecord:
     sound: Int16[np.ndarray, " samples"] | None = None
     landmarks: Float32[np.ndarray, "frames l 2"] | None = None
     closures: Float32[np.ndarray, "k 2"] | None = None
+    augmented_features: Float16[np.ndarray, "k features width"] | None = None
+    augmented_sound: Int16[np.ndarray, "k samples"] | None = None
 
     @property
     def frames(self) -> int:

@@ -40,12 +40,17 @@ ANY_SUBJECTS = SplitOptions()
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames `start` to `stop` of a clip's record, in a split."""
+    """Frames `start` to `stop` of a clip's record, in a split.
+
+    Attributes:
+      variant: number of the augmentation of the clip's sound; 0 for the sound itself.
+    """
 
     clip: str
     split: Split
     start: int
     stop: int
+    variant: int = 0
 
     @property
     def frames(self) -> int:

@@ -4,15 +4,16 @@ whichever engine runs it."""
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import tyro
 from jaxtyping import Float, Float32
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.features.base import Stream
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.media.faces import Detector, open_detector
@@ -21,7 +22,14 @@ from jaxportrait.media.video import VideoReader
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.read import read_faces
-from jaxportrait.ranges import BatchSize, Positive, check_ranges
+from jaxportrait.ranges import (
+    BatchSize,
+    Natural,
+    OptionError,
+    Positive,
+    check_ranges,
+)
+from train.data.augment import SoundAugmentation, augment_stream
 from train.data.clips import Clip
 from train.data.dataset import DESCRIPTION, network_identity
 from train.data.records import (
@@ -43,7 +51,7 @@ from train.prepare.motion.stretches import (
     find_stretches,
     join_motion,
 )
-from train.prepare.motion.timeline import loudness
+from train.prepare.motion.timeline import loudness, read_samples
 from train.prepare.quality.evidence import Evidence, make_thumbnail
 from train.prepare.quality.lips import LIP_RATE, LipReader, LipSource, open_mesh
 from train.prepare.quality.movement import MovementMeter
@@ -70,6 +78,10 @@ class MotionRecipe(FaceRecipe):
         network's own motion; `auto` reads the mesh where it is available.
       same_face: largest difference of the face between two shots of a person, in sizes
         of a face; shots of other people are left out.
+      keep_sound: store the sound, 32 KB a second, for encoders that run within training.
+      augment_sound: number of other rooms, noises and levels in which the sound of every
+        training clip is heard as well; each makes the data set larger by one of itself.
+      augmentation: ranges from which they are drawn.
     """
 
     description: ClassVar[str] = DESCRIPTION
@@ -82,9 +94,19 @@ class MotionRecipe(FaceRecipe):
     batch_size: BatchSize = 16
     lips: LipSource = "auto"
     same_face: Positive = 0.03
+    keep_sound: bool = False
+    augment_sound: Natural = 0
+    # the command line has them beside the recipe, whose options have no prefix
+    augmentation: tyro.conf.Suppress[SoundAugmentation] = field(
+        default_factory=SoundAugmentation
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.augmentation != SoundAugmentation() and not self.augment_sound:
+            raise OptionError(
+                "augmentation has ranges, and augment_sound is 0: choose 1 or more, or leave the ranges out"
+            )
 
     def open_checkpoint(self) -> Checkpoint:
         """Open the checkpoint; raise a CheckpointError if it lacks a part."""
@@ -121,7 +143,16 @@ class MotionRecipe(FaceRecipe):
         # `auto` may find the mesh on one machine only
         lips = [self.reads_mesh(), self.same_face]
         facts = [EXTRACTION, *networks, *framing, *detector, self.batch_size, *lips]
+        facts += self.sound_facts()
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def sound_facts(self) -> list[Any]:
+        """Return the facts about stored and augmented sound for a fingerprint; none for
+        the defaults."""
+        facts: list[Any] = ["sound"] if self.keep_sound else []
+        if self.augment_sound:
+            facts += [self.augment_sound, asdict(self.augmentation)]
+        return facts
 
     def files(self, clip: Clip) -> tuple[Path, ...]:
         truth = truth_path(clip.video)
@@ -181,11 +212,12 @@ class MotionClipExtractor(ClipExtractor):
             clip.name,
             clip.subject,
             join_motion(stretches, motion),
-            self._encode(audio, first, last),
+            self._encode(audio.stream, first, last),
             loudness(audio.stream(), frames),
             first,
             clip_labels(clip.emotion, clip.level),
             closures=_closures(clip, audio, first),
+            **self._sounds(clip, audio, first, last),
         )
         _require_finite(record)
         seconds = self._describe(record, stretches)
@@ -258,11 +290,33 @@ class MotionClipExtractor(ClipExtractor):
         thumbnail = make_thumbnail(reading.pictures)
         self.keep(Evidence(thumbnail, reading.lips.curves(times), sound))
 
-    def _encode(self, audio: Audio, start: int, stop: int) -> np.ndarray:
+    def _encode(self, stream: Stream, start: int, stop: int) -> np.ndarray:
         """Return the audio features that cover frames `start` to `stop`."""
         # the whole sound is encoded, since its maximum sets the log-mel's floor
-        features = self._features.encode(audio.stream, features_needed(stop))
+        features = self._features.encode(stream, features_needed(stop))
         return features[feature_at(start) :].astype(np.float16)
+
+    def _sounds(
+        self, clip: Clip, audio: Audio, start: int, stop: int
+    ) -> dict[str, np.ndarray]:
+        """Return the fields of a record with the sound and its augmentations, as far as
+        they are stored."""
+        recipe = cast(MotionRecipe, self._recipe)
+        fields = {}
+        if recipe.keep_sound:
+            fields["sound"] = read_samples(audio.stream, start, stop)
+        streams = [
+            augment_stream(audio.stream, clip.name, variant, recipe.augmentation)
+            for variant in range(recipe.augment_sound)
+        ]
+        if not streams:
+            return fields
+        features = [self._encode(stream, start, stop) for stream in streams]
+        fields["augmented_features"] = np.stack(features)
+        if recipe.keep_sound:
+            sounds = [read_samples(stream, start, stop) for stream in streams]
+            fields["augmented_sound"] = np.stack(sounds)
+        return fields
 
 
 def _closures(

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from jaxportrait.motion.space import MOTION_FPS
 from train.data.records import (
@@ -30,21 +33,29 @@ def shift_record(record: ClipRecord, lag: int) -> ClipRecord:
     first, late = _starts(lag)
     # the part that starts later sets the length
     count = record.frames - max(first, late)
-    features = record.features[feature_at(late) :]
-    sound = None if record.sound is None else record.sound[sample_at(late) :]
+    # Slices of one sound, and of each of several.
+    feature = feature_at(late)
+    features = (..., slice(feature, feature + features_needed(count)), slice(None))
+    samples = (..., slice(sample_at(late), None))
     landmarks = record.landmarks
     return replace(
         record,
         motion=record.motion[first : first + count],
-        features=features[: features_needed(count)],
+        features=record.features[features],
         envelope=record.envelope[late : late + count],
         # records are counted on the sound's clock
         start=record.start + late,
-        sound=sound,
+        sound=_part(record.sound, samples),
         landmarks=None if landmarks is None else landmarks[first : first + count],
         # the lips' closures move with them
         closures=shift_closures(record.closures, first),
+        augmented_features=_part(record.augmented_features, features),
+        augmented_sound=_part(record.augmented_sound, samples),
     )
+
+
+def _part(array: np.ndarray | None, part: Any) -> np.ndarray | None:
+    return None if array is None else array[part]
 
 
 def shift_spans(spans: Sequence[Span], lag: int, frames: int) -> tuple[Span, ...]:

@@ -1,7 +1,7 @@
 """A run of processing: videos -> motion and audio features of their clips, as a data
 set."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import tyro
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.motion.space import MOTION_FPS
+from train.data.augment import SoundAugmentation
 from train.data.dataset import Dataset, network_identity
 from train.data.records import ClipRecord, decode_record
 from train.prepare.gather import gather
@@ -16,7 +17,7 @@ from train.prepare.manifest import Entry
 from train.prepare.motion.extract import MotionRecipe
 from train.prepare.motion.judge import LipJudge, LipSoundOptions
 from train.prepare.motion.lag import shift_record
-from train.prepare.motion.write import write_dataset
+from train.prepare.motion.write import with_variants, write_dataset
 from train.prepare.options import ClipOptions
 from train.prepare.quality.gates import MotionGates
 from train.prepare.report import Facts
@@ -35,6 +36,7 @@ class Options(ClipOptions):
         motion is stored.
       gates: limits of what may be wrong with a clip.
       lip_sound: comparison of lips and sound.
+      augmentation: ranges from which augmentations of the sound are drawn.
     """
 
     recipe: tyro.conf.OmitArgPrefixes[MotionRecipe]
@@ -43,6 +45,7 @@ class Options(ClipOptions):
     lip_sound: tyro.conf.OmitArgPrefixes[LipSoundOptions] = field(
         default_factory=LipSoundOptions
     )
+    augmentation: SoundAugmentation = field(default_factory=SoundAugmentation)
 
 
 def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
@@ -52,8 +55,9 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
       ValueError, OSError: an error of the whole job; a clip's own error is in its
         entry.
     """
-    judge = LipJudge(options.lip_sound, options.recipe.reads_mesh(), console)
-    with gather(options, options.recipe, console, judge) as records:
+    recipe = replace(options.recipe, augmentation=options.augmentation)
+    judge = LipJudge(options.lip_sound, recipe.reads_mesh(), console)
+    with gather(options, recipe, console, judge) as records:
 
         def read(name: str) -> ClipRecord:
             entry = records.entry(name)
@@ -63,11 +67,11 @@ def process(options: Options, console: Console) -> tuple[Dataset, list[Entry]]:
             return shift_record(record, lag) if options.lip_sound.fix_lag else record
 
         # identity and width of the features are those of the networks
-        checkpoint = open_checkpoint(options.recipe.checkpoint)
-        encoder = checkpoint.encoder(options.recipe.audio_encoder)
+        checkpoint = open_checkpoint(recipe.checkpoint)
+        encoder = checkpoint.encoder(recipe.audio_encoder)
         dataset = write_dataset(
             options.output_path,
-            records.pieces,
+            with_variants(records.pieces, recipe.augment_sound),
             read,
             feature_width=checkpoint.sizes(encoder).width,
             audio_encoder=network_identity(checkpoint, encoder),

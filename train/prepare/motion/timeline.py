@@ -4,11 +4,17 @@ counted from the sound's start."""
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int, Int16
 
+from jaxportrait.features.base import Stream
 from jaxportrait.media.audio import SAMPLE_RATE
 from jaxportrait.motion.space import MOTION_FPS
-from train.data.records import WINDOW_FRAMES, WINDOW_STEP
+from train.data.records import (
+    WINDOW_FRAMES,
+    WINDOW_STEP,
+    sample_at,
+    samples_needed,
+)
 
 LONGEST_GAP = 0.25  # seconds between pictures; motion is not invented over more
 SPARE_SOUND = 0.1  # seconds that the sound may end early: encoders cut it so
@@ -78,6 +84,31 @@ def motion_at(
     # float64 keeps times of long clips exact
     columns = [np.interp(at, times, column) for column in motion.T.astype(np.float64)]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def read_samples(stream: Stream, start: int, stop: int) -> Int16[np.ndarray, " n"]:
+    """Return the samples that cover frames `start` to `stop`; silence after the end.
+
+    Args:
+      stream: 16-kHz sound.
+      start: frame, a multiple of 3.
+      stop: the frame after the last one.
+    """
+    first = sample_at(start)
+    samples = np.zeros(samples_needed(stop - start), np.int16)
+    position = -first
+    for chunk in stream():
+        # Only what lies within is kept.
+        part = chunk[max(0, -position) : max(0, samples.size - position)]
+        place = max(0, position)
+        samples[place : place + part.size] = _sixteen_bits(part)
+        position += chunk.size
+    return samples
+
+
+def _sixteen_bits(samples: Float32[np.ndarray, " n"]) -> Int16[np.ndarray, " n"]:
+    levels = np.round(samples * 32_768)
+    return np.clip(levels, -32_768, 32_767).astype(np.int16)
 
 
 def loudness(

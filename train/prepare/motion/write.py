@@ -50,8 +50,8 @@ def write_dataset(
 
     def cut(piece: Piece) -> bytes:
         record = cut_record(read(piece.clip), piece)
-        # held-out motion must not leak into the statistics
-        if piece.split == "train":
+        # held-out motion must not leak into the statistics, and motion counts once
+        if piece.split == "train" and not piece.variant:
             moments.add(record.motion)
         return encode_record(record)
 
@@ -69,6 +69,16 @@ def write_dataset(
     return dataset
 
 
+def with_variants(pieces: Sequence[Piece], count: int) -> list[Piece]:
+    """Return the pieces, and those that train again for each of `count` augmentations of
+    their sound."""
+    repeated = []
+    for piece in pieces:
+        variants = count + 1 if piece.split == "train" else 1
+        repeated += [replace(piece, variant=variant) for variant in range(variants)]
+    return repeated
+
+
 def _with_windows(
     size: SplitSize, pieces: Sequence[Piece], split: Split
 ) -> WindowSplitSize:
@@ -78,22 +88,29 @@ def _with_windows(
 
 def cut_record(record: ClipRecord, piece: Piece) -> ClipRecord:
     """Return the frames of a piece, with the audio features and sound that cover
-    them."""
+    them: those of the clip, or of an augmentation."""
     # Three clocks: frames of motion, audio features, and samples of sound.
     frames = slice(piece.start, piece.stop)
     feature = feature_at(piece.start)
     sample = sample_at(piece.start)
     features = slice(feature, feature + features_needed(piece.frames))
     samples = slice(sample, sample + samples_needed(piece.frames))
+    # A record has one sound.
+    whole_features, whole_sound = record.features, record.sound
+    if piece.variant:
+        whole_features = _part(record.augmented_features, piece.variant - 1)
+        whole_sound = _part(record.augmented_sound, piece.variant - 1)
     return replace(
         record,
         motion=record.motion[frames],
-        features=record.features[features],
+        features=_part(whole_features, features),
         envelope=record.envelope[frames],
         start=record.start + piece.start,
-        sound=_part(record.sound, samples),
+        sound=_part(whole_sound, samples),
         landmarks=_part(record.landmarks, frames),
         closures=_closures(record, piece),
+        augmented_features=None,
+        augmented_sound=None,
     )
 
 
@@ -103,5 +120,5 @@ def _closures(record: ClipRecord, piece: Piece) -> np.ndarray | None:
     return None if closures is None else closures[closures[:, 0] < piece.frames]
 
 
-def _part(array: np.ndarray | None, part: slice) -> np.ndarray | None:
+def _part(array: np.ndarray | None, part: slice | int) -> np.ndarray | None:
     return None if array is None else array[part]

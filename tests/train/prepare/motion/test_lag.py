@@ -18,7 +18,16 @@ def record_of(lag: int) -> ClipRecord:
     # lips that the sound shuts at frame 60
     closures = np.float32([[60 + lag, 63 + lag]])
     return ClipRecord(
-        "a", "a", motion, features[:, None], frames, start=30, closures=closures
+        "a",
+        "a",
+        motion,
+        features[:, None],
+        frames,
+        start=30,
+        sound=np.repeat(np.arange(FRAMES // 3, dtype=np.int16), 1600),
+        closures=closures,
+        # two augmentations
+        augmented_features=np.stack([features, -features])[..., None],
     )
 
 
@@ -38,6 +47,11 @@ def test_a_record_is_in_time_without_its_lag(lag):
     first = int(record.envelope[0])
     assert record.features[0, 0] == feature_at(first)
     assert len(record.features) == features_needed(record.frames)
+    assert 3 * record.sound[0] == first
+    # an augmentation is shifted like the sound
+    same, negative = record.augmented_features
+    np.testing.assert_array_equal(same, record.features)
+    np.testing.assert_array_equal(negative, -record.features)
 
 
 def test_spans_move_with_the_motion():

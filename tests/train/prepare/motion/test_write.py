@@ -7,7 +7,7 @@ import numpy as np
 from tests.train.data.test_records import record_of
 from train.data.records import features_needed
 from train.prepare.motion.statistics import MotionMoments
-from train.prepare.motion.write import cut_record
+from train.prepare.motion.write import cut_record, with_variants
 from train.prepare.split import Piece
 
 PIECE = Piece("a.mp4", "train", 3, 35)
@@ -41,6 +41,22 @@ def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
     # 1600 samples last as long as 3 frames; 32 frames need 17066.7 samples
     np.testing.assert_array_equal(part.sound, samples[1600 : 1600 + 17_067])
     np.testing.assert_array_equal(part.landmarks, points[3:35])
+
+
+def test_a_variant_of_a_piece_has_the_sound_of_an_augmentation():
+    record = record_of("a.mp4", 36)
+    features = np.stack([record.features + 1, record.features + 2])
+    sounds = np.stack([np.full(19_200, i, np.int16) for i in (7, 8)])
+    record = replace(record, augmented_features=features, augmented_sound=sounds)
+    pieces = with_variants([PIECE, replace(PIECE, split="validation")], 2)
+    assert [piece.variant for piece in pieces] == [0, 1, 2, 0]
+    for piece in pieces[1:3]:
+        part = cut_record(record, piece)
+        plain = cut_record(record, PIECE)
+        np.testing.assert_array_equal(part.features, plain.features + piece.variant)
+        assert (part.sound == 6 + piece.variant).all()
+        assert len(part.sound) == 17_067
+        assert part.augmented_features is None
 
 
 def test_the_closures_of_a_piece_begin_within_it():
