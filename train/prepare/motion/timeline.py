@@ -98,7 +98,7 @@ def read_samples(stream: Stream, start: int, stop: int) -> Int16[np.ndarray, " n
     samples = np.zeros(samples_needed(stop - start), np.int16)
     position = -first
     for chunk in stream():
-        # Only what lies within is kept.
+        # Only the samples of these frames.
         part = chunk[max(0, -position) : max(0, samples.size - position)]
         place = max(0, position)
         samples[place : place + part.size] = _sixteen_bits(part)

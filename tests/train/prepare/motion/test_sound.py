@@ -60,11 +60,11 @@ def test_training_clips_are_heard_in_other_rooms_and_held_out_ones_are_not(
     sound = videos / name.replace("video/front", "audio").replace(".mp4", ".m4a")
     stream = Audio.open(sound).stream
     streams = [stream, *(augment_stream(stream, name, i, ROOM) for i in range(2))]
-    for record, heard in zip(train, streams, strict=True):
-        samples = np.concatenate(list(heard()))[: record.sound.size]
+    for record, source in zip(train, streams, strict=True):
+        samples = np.concatenate(list(source()))[: record.sound.size]
         stored = record.sound[: samples.size] / 32_768
         np.testing.assert_allclose(stored, samples, atol=1.01 / 32_768)
-        expected = encoder.encode(heard, len(record.features)).astype(np.float16)
+        expected = encoder.encode(source, len(record.features)).astype(np.float16)
         np.testing.assert_array_equal(record.features, expected)
         np.testing.assert_array_equal(record.motion, train[0].motion)
         assert record.augmented_features is None

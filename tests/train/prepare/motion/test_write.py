@@ -45,15 +45,21 @@ def test_the_sound_and_landmarks_of_a_piece_cover_its_frames():
 
 def test_a_variant_of_a_piece_has_the_sound_of_an_augmentation():
     record = record_of("a.mp4", 36)
+    # Each augmentation has values of its own.
     features = np.stack([record.features + 1, record.features + 2])
-    sounds = np.stack([np.full(19_200, i, np.int16) for i in (7, 8)])
+    sounds = np.stack([np.full(19_200, 7), np.full(19_200, 8)])
     record = replace(record, augmented_features=features, augmented_sound=sounds)
     pieces = with_variants([PIECE, replace(PIECE, split="validation")], 2)
     assert [piece.variant for piece in pieces] == [0, 1, 2, 0]
+
     for piece in pieces[1:3]:
         part = cut_record(record, piece)
         plain = cut_record(record, PIECE)
-        np.testing.assert_array_equal(part.features, plain.features + piece.variant)
+
+        # The first adds 1 to every feature,
+        # the second 2.
+        expected = plain.features + piece.variant
+        np.testing.assert_array_equal(part.features, expected)
         assert (part.sound == 6 + piece.variant).all()
         assert len(part.sound) == 17_067
         assert part.augmented_features is None
