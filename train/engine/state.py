@@ -104,12 +104,23 @@ def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 def clip_by_norm(limit: float, apart: tuple[str, ...]) -> optax.GradientTransformation:
     """Return a clip of the gradients' global norm; each network of `apart` has a norm
     of its own."""
+    # Stateless, so that all networks can share it.
+    clip = optax.stateless(lambda gradients, _: _clip(gradients, limit))
     if not apart:
-        return optax.clip_by_global_norm(limit)
-    clips: dict[Hashable, optax.GradientTransformation] = {
-        group: optax.clip_by_global_norm(limit) for group in (*apart, "rest")
-    }
+        return clip
+    clips: dict[Hashable, optax.GradientTransformation] = dict.fromkeys(
+        (*apart, "rest"), clip
+    )
     return optax.partition(clips, _label(apart, "rest"))
+
+
+def _clip(gradients: Params, limit: float) -> Params:
+    """Return gradients whose global norm is at most `limit`."""
+    norm = optax.tree.norm(gradients)
+    # One factor for all: `optax.clip_by_global_norm` divides every gradient, which XLA
+    # writes to memory on a CPU where it would repeat a multiplication.
+    factor = jnp.where(norm < limit, 1.0, limit / norm)
+    return jax.tree.map(lambda leaf: leaf * factor, gradients)
 
 
 def _label(
