@@ -14,7 +14,11 @@ from train.engine.state import Params, average_decay, begin, learning_rate, upda
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 CONFIG = OptimizerConfig(learning_rate=1e-2, warmup_steps=2, drop_steps=(3,))
-SHAPES = {"a.kernel": (3, 64, 128), "a.bias": (128,), "b.kernel": (64, 48)}
+SHAPES = {
+    "a.kernel": (3, 64, 128),
+    "a.bias": (128,),
+    "b.kernel": (64, 48),
+}
 PASSES = 14
 """The norm reads gradients. A CPU has a kernel for each result: three arrays pass
 through that of either moment and of the average, four through that of the weights."""
