@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 from typing import get_type_hints as type_hints
 
 import msgspec
@@ -42,6 +42,15 @@ LossWeight = Annotated[float, Range(0, 1e6)]
 """Factor of a loss."""
 
 
+SCHEDULE_OPTIONS: dict[str, tuple[str, Any]] = {
+    "drop_steps": ("steps", ()),
+    "drop_factor": ("steps", 0.1),
+    "rate_floor": ("cosine", 0.0),
+    "cosine_start": ("cosine", 0),
+}
+"""Options of a schedule: which one reads them, and the value that asks for nothing."""
+
+
 class ConfigError(OptionError):
     """Options that cannot be used, or that contradict the run to be resumed."""
 
@@ -52,9 +61,16 @@ class OptimizerConfig:
 
     Attributes:
       learning_rate: learning rate after the warm-up.
+      schedule: course of the rate after the warm-up: it stays constant, falls as half a
+        cosine until the end of the run, or drops in steps.
       warmup_steps: updates over which the rate rises to it linearly.
-      drop_steps: updates at which the rate is multiplied by `drop_factor`.
-      drop_factor: factor of each drop.
+      drop_steps: updates at which the rate is multiplied by `drop_factor` (schedule
+        steps).
+      drop_factor: factor of each drop (schedule steps).
+      rate_floor: share of the rate that is left at the end (schedule cosine).
+      cosine_start: update from which the rate falls (schedule cosine); 0 is the end of
+        the warm-up.
+      length: updates of the run, as its stage has them.
       beta1: decay rate of the mean of the gradients.
       beta2: decay rate of the mean of their squares.
       epsilon: added to the root of the latter.
@@ -65,12 +81,21 @@ class OptimizerConfig:
       hold: networks, or parts of one, that stay fixed.
     """
 
-    # Learning rate.
-    learning_rate: Rate = 1e-4
-    warmup_steps: Natural = 1000
+    # Learning rate, which may change when a run is resumed: see `engine.schedule`.
+    learning_rate: Rate = field(default=1e-4, metadata=CHANGED_ON_REQUEST)
+    schedule: Literal["constant", "cosine", "steps"] = field(
+        default="steps", metadata=CHANGED_ON_REQUEST
+    )
+    warmup_steps: Natural = field(default=1000, metadata=CHANGED_ON_REQUEST)
     # Published as 24k and 27k, which PyTorch's SequentialLR counts after the warm-up.
-    drop_steps: tuple[Updates, ...] = (25_000, 28_000)
-    drop_factor: Rate = 0.1
+    drop_steps: tuple[Updates, ...] = field(
+        default=(25_000, 28_000), metadata=CHANGED_ON_REQUEST
+    )
+    drop_factor: Rate = field(default=0.1, metadata=CHANGED_ON_REQUEST)
+    rate_floor: Share = field(default=0.0, metadata=CHANGED_ON_REQUEST)
+    cosine_start: Natural = field(default=0, metadata=CHANGED_ON_REQUEST)
+    # No option: `StageConfig` sets it on its own copy.
+    length: ClassVar[int] = 0
     # AdamW and the average.
     beta1: Decay = 0.9
     beta2: Decay = 0.95
@@ -88,6 +113,26 @@ class OptimizerConfig:
         if list(self.drop_steps) != sorted(set(self.drop_steps)):
             raise ConfigError(
                 f"drop_steps is {self.drop_steps}: name each update once, in rising order"
+            )
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        """Refuse options of another schedule than the chosen one."""
+        for name, (reader, neutral) in SCHEDULE_OPTIONS.items():
+            value = getattr(self, name)
+            # Defaults, which nobody has chosen, say nothing.
+            if self.schedule != reader and value not in (
+                neutral,
+                getattr(OptimizerConfig, name),
+            ):
+                raise ConfigError(
+                    f"{name} is {value}, and schedule {self.schedule} does not read it: choose schedule {reader}, or "
+                    f"{name} {as_json(neutral)}"
+                )
+        if 0 < self.cosine_start < self.warmup_steps:
+            raise ConfigError(
+                f"cosine_start is {self.cosine_start}, within the warm-up of {self.warmup_steps} updates: choose a "
+                "later one, or fewer warmup_steps"
             )
 
 
@@ -154,6 +199,16 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        # A copy knows the run's length, where a cosine ends.
+        optimizer = replace(self.optimizer)
+        object.__setattr__(optimizer, "length", self.loop.steps)
+        object.__setattr__(self, "optimizer", optimizer)
+        start = max(optimizer.warmup_steps, optimizer.cosine_start)
+        if optimizer.schedule == "cosine" and start >= self.loop.steps:
+            raise ConfigError(
+                f"schedule cosine would fall from update {start} on, and the run ends at {self.loop.steps}: choose "
+                "more steps, or a shorter warm-up or an earlier cosine_start"
+            )
 
 
 def find_config(path: Path) -> Path:

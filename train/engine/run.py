@@ -18,6 +18,7 @@ from train.engine.keys import Purpose, root_key
 from train.engine.loop import Interruption, Ledger, Reports, Update
 from train.engine.mesh import check_batch, make_mesh
 from train.engine.program import MeshProgram
+from train.engine.schedule import check_rates
 from train.engine.stage import Batches, Description, Stage
 from train.engine.state import TrainState
 from train.engine.writers import (
@@ -153,7 +154,9 @@ def begin_or_resume(
     if step is None:
         return program.initial_state(stage.initial)
     # A saved one: state and data continue where they were saved.
-    check_unchanged(checkpoints.run(step), stage)
+    saved = checkpoints.run(step)
+    check_unchanged(saved, stage)
+    check_rates(read_saved(saved["config"], type(stage.config)), stage.config, step)
     state, position = checkpoints.restore(step, program.state)
     checkpoints.resume_from(step)
     batches.set_state(dict(position))

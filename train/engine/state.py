@@ -67,17 +67,31 @@ def begin(
 def learning_rate(config: OptimizerConfig) -> optax.Schedule:
     """Return the schedule of the learning rate over updates, counted from 0.
 
-    It rises as (n + 1) / (warm-up + 1) of the full rate, and then drops in steps.
+    It rises as (n + 1) / (warm-up + 1) of the full rate. Then it stays, drops in steps,
+    or falls as half a cosine.
     """
     rise = optax.linear_schedule(
         config.learning_rate / (config.warmup_steps + 1),
         config.learning_rate,
         config.warmup_steps,
     )
-    drops = optax.piecewise_constant_schedule(
-        1.0, dict.fromkeys(config.drop_steps, config.drop_factor)
+    fall = _fall(config)
+    return lambda step: rise(step) * fall(step)
+
+
+def _fall(config: OptimizerConfig) -> optax.Schedule:
+    """Return the share of the full rate that is left after the warm-up."""
+    if config.schedule == "cosine":
+        start = max(config.warmup_steps, config.cosine_start)
+        stay = optax.constant_schedule(1.0)
+        cosine = optax.cosine_decay_schedule(
+            1.0, config.length - start, config.rate_floor
+        )
+        return optax.join_schedules([stay, cosine], [start])
+    drops = config.drop_steps if config.schedule == "steps" else ()
+    return optax.piecewise_constant_schedule(
+        1.0, dict.fromkeys(drops, config.drop_factor)
     )
-    return lambda step: rise(step) * drops(step)
 
 
 def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:

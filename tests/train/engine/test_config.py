@@ -34,7 +34,17 @@ def test_the_published_recipe_is_what_its_page_says():
     assert config.batch_size == 64
     # The defaults, spelled out; PyTorch counts its drops after the warm-up.
     assert config.optimizer == OptimizerConfig(
-        1e-4, 1000, (25_000, 28_000), 0.1, 0.9, 0.95, 1e-8, 1e-6, 1.0, 0.9999
+        learning_rate=1e-4,
+        schedule="steps",
+        warmup_steps=1000,
+        drop_steps=(25_000, 28_000),
+        drop_factor=0.1,
+        beta1=0.9,
+        beta2=0.95,
+        epsilon=1e-8,
+        weight_decay=1e-6,
+        clip_norm=1.0,
+        ema_decay=0.9999,
     )
     assert config.loop.steps == 30_000
     assert config.condition_dropout == 0.1
@@ -200,6 +210,7 @@ def test_differences_show_what_a_resumed_run_must_not_change():
         seed=3,
         fsdp=2,
         loop=LoopConfig(steps=5),
+        # Rates are compared by `check_rates`, which knows the update.
         optimizer=replace(config.optimizer, beta1=0.8, drop_steps=(5,)),
     )
     saved = read_saved(as_json(config), FlowConfig)
@@ -207,7 +218,6 @@ def test_differences_show_what_a_resumed_run_must_not_change():
     assert differences(saved, config) == []
     assert differences(saved, other) == [
         "seed: the run has 0, now 3",
-        "drop_steps: the run has [25000, 28000], now [5]",
         "beta1: the run has 0.9, now 0.8",
     ]
 

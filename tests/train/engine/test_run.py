@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,7 +52,7 @@ checkpoints has them."""
 def state_after(steps: int) -> TrainState:
     """Return the state after so many updates without a run."""
     state = begin(fresh()[0], OPTIMIZER)
-    step = jax.jit(follow)
+    step = jax.jit(partial(follow, OPTIMIZER))
     for count in range(1, steps + 1):
         state, _ = step(None, state, {"target": np.float32([count])})
     return state

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from train.engine.mesh import make_mesh
 from train.engine.program import HostBatch, Program
 from train.engine.run import RunOptions, train
 from train.engine.stage import Plot, Scores
-from train.engine.state import Params, TrainState, mean_gradients, update
+from train.engine.state import (
+    Params,
+    TrainState,
+    learning_rate,
+    mean_gradients,
+    update,
+)
 
 # Intervals are so short that a run of six updates validates, saves and plots.
 RATE = 0.1
@@ -53,16 +60,16 @@ class Numbers:
         self.count = state["count"]
 
 
-def follow(key, state, batch):
+def follow(optimizer, key, state, batch):
     """Update the weight by its squared distance from the targets."""
 
     def loss(params, part):
         return jnp.mean((params["w"] - part["target"]) ** 2)
 
     value, gradients = mean_gradients(loss, state.params, batch, 1)
-    state, norm = update(state, gradients, OPTIMIZER)
-    metrics = {"loss": value, "gradient_norm": norm, "learning_rate": jnp.float32(RATE)}
-    return state, metrics
+    rate = jnp.float32(learning_rate(optimizer)(state.step))
+    state, norm = update(state, gradients, optimizer)
+    return state, {"loss": value, "gradient_norm": norm, "learning_rate": rate}
 
 
 def distance(average, batch):
@@ -99,7 +106,9 @@ class ToyStage:
     def program(self) -> Program:
         # A sample is one number.
         inputs = {"target": jax.ShapeDtypeStruct((), np.float32)}
-        return Program(follow, distance, fresh, OPTIMIZER, inputs)
+        optimizer = self.config.optimizer
+        step = partial(follow, optimizer)
+        return Program(step, distance, fresh, optimizer, inputs)
 
     def batches(self, rows: Rows) -> Numbers:
         return Numbers(self.surprise)

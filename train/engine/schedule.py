@@ -1,0 +1,41 @@
+"""Changes of the learning rate when a run is resumed.
+
+The full rate may change, and the schedule of updates that are still to come. A schedule
+that contradicts the updates that are done would describe another run.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from train.engine.config import ConfigError, OptimizerConfig, StageConfig
+from train.engine.state import learning_rate
+
+CLOSE = 1e-4
+"""Relative difference of equal rates, which are computed in float32."""
+
+
+def check_rates(saved: StageConfig, config: StageConfig, step: int) -> None:
+    """Raise a ConfigError if an update before `step` would have had another share of
+    the full rate."""
+    before = shares(saved.optimizer, step)
+    after = shares(config.optimizer, step)
+    changed = np.flatnonzero(~np.isclose(before, after, rtol=CLOSE, atol=0))
+    if not changed.size:
+        return
+    # One update tells as much as all of them.
+    first = changed[0]
+    raise ConfigError(
+        f"the learning rate of updates that are done cannot change: update {first} of {step} had "
+        f"{before[first]:.3g} of it, and would have had {after[first]:.3g} now; warmup_steps, drops before "
+        f"update {step}, a cosine that has begun and its steps stay as they were, and a new one has a "
+        f"cosine_start of {step} or more"
+    )
+
+
+def shares(optimizer: OptimizerConfig, step: int) -> Float[np.ndarray, " step"]:
+    """Return the rate of each of the first updates, as a share of the full one."""
+    # Schedules take numbers and arrays of them; a constant one returns a number.
+    updates = jnp.arange(step, dtype=jnp.float32)
+    rates = jnp.broadcast_to(learning_rate(optimizer)(updates), updates.shape)
+    return np.asarray(rates) / optimizer.learning_rate
