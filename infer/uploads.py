@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from infer.folder import PrivateFolder
 from infer.limits import Kind, UploadError, UploadLimits, probe
 from jaxportrait.console.output import printable
 
@@ -54,8 +54,8 @@ class Upload:
 class Uploads:
     """The private folder of a server: files of users, and results for them.
 
-    Only this user may read it. It is deleted with all it holds by `close`, and at the
-    end of the process.
+    Only this user may read it. It is deleted with all it holds by `close`, at the end of
+    the process, or at the next start after a kill.
 
     Attributes:
       limits: limits of one file.
@@ -64,9 +64,8 @@ class Uploads:
 
     def __init__(self, limits: UploadLimits | None = None):
         self.limits = limits or UploadLimits()
-        # Its mode is 0o700, by the contract of mkdtemp.
-        self._temporary = TemporaryDirectory(prefix="jaxportrait-")
-        self.folder = Path(self._temporary.name)
+        self._private = PrivateFolder()
+        self.folder = self._private.path
 
     def receive(self, file: BinaryIO, name: str, kinds: Collection[Kind]) -> Upload:
         """Store a file of a user and check it, or leave nothing.
@@ -100,7 +99,7 @@ class Uploads:
 
     def close(self) -> None:
         """Delete the folder and all files in it."""
-        self._temporary.cleanup()
+        self._private.close()
 
     def _copy(self, file: BinaryIO, path: Path) -> None:
         count = 0
