@@ -1,5 +1,6 @@
 """Limits of files from users, checked by their headers before anything is decoded."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,14 @@ DEMUXERS = (
 """FFmpeg's names of formats that hold their content themselves. Others, such as
 playlists, name files and addresses, which FFmpeg would open."""
 WHITELISTS = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"}
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk, a quota and a limit of files that have no room."""
+NO_ROOM = (
+    "the server's disk has no room for the file: try again later, or use a smaller one"
+)
+NO_ROOM_STATUS = 507
+"""Status of HTTP: Insufficient Storage."""
 
 
 class UploadError(ValueError):
@@ -86,6 +95,11 @@ class UploadLimits:
             raise TooLargeError(
                 f"the file lasts {seconds:.1f} s, and the limit is {self.seconds:g} s: cut it"
             )
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Return whether a file could not be stored since there was no room."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def probe(path: Path, limits: UploadLimits) -> Kind:

@@ -1,8 +1,10 @@
 """Small disks of memory, for programs that run out of room."""
 
+import resource
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 SMALL_DISK = """
 mkdir -p disk && mount -t tmpfs -o size=$0 none disk && cd disk && "$@"
@@ -63,3 +65,14 @@ def on_limited_disk(size: str, command: Sequence[str]) -> list[str]:
     the tools of Btrfs for; see `on_small_disk`."""
     # the word after a program is its $0: the size
     return ["unshare", "-m", "sh", "-c", LIMITED_DISK, size, *command]
+
+
+@contextmanager
+def only_small_files(size: int) -> Iterator[None]:
+    """Let this process write no file of more bytes, as if the disk was full then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

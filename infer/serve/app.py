@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from infer.jobs import JobLimits, JobQueue, UnknownJobError
-from infer.limits import UploadLimits
+from infer.limits import NO_ROOM, NO_ROOM_STATUS, UploadLimits, is_full
 from infer.serve.avatar import Avatar
 from infer.serve.clips import ClipService, clip_router
 from infer.serve.connection import SessionLimits
@@ -145,7 +145,16 @@ def _add_errors(app: FastAPI) -> None:
     # Starlette's class: FastAPI's is one of it, and routes that do not exist raise it.
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
+        # FastAPI does not tell why it could not store a body.
+        if is_full(error.__cause__):
+            return JSONResponse({"error": NO_ROOM}, NO_ROOM_STATUS)
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(OSError)
+    def not_stored(request: Request, error: OSError) -> JSONResponse:
+        if not is_full(error):
+            raise error
+        return JSONResponse({"error": NO_ROOM}, NO_ROOM_STATUS)
 
     # The traceback goes to the log as well.
     @app.exception_handler(Exception)

@@ -8,7 +8,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from infer.limits import TooLargeError, UploadError, UploadLimits
+from infer.limits import (
+    NO_ROOM,
+    NO_ROOM_STATUS,
+    TooLargeError,
+    UploadError,
+    UploadLimits,
+    is_full,
+)
 from infer.uploads import Upload
 from infer.web.files import Shelf
 
@@ -32,6 +39,10 @@ async def receive(shelf: Shelf, request: Request) -> Response:
         return PlainTextResponse(str(error), TOO_LARGE)
     except (UploadError, MultiPartException) as error:
         return PlainTextResponse(str(error), BAD)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        return PlainTextResponse(NO_ROOM, NO_ROOM_STATUS)
     return JSONResponse([str(upload.path)])
 
 

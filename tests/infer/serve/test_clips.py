@@ -2,6 +2,7 @@
 
 import errno
 import json
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +16,14 @@ from fastapi import HTTPException, UploadFile
 
 from infer.job import replace_paths
 from infer.jobs import JobQueue
+from infer.limits import NO_ROOM, is_full
 from infer.serve.clips import DRIVINGS, SOURCES, ClipOptions, ClipService
 from infer.serve.metrics import Metrics
 from infer.serve.portraits import Portraits, UnknownPortraitError
 from infer.serve.strict import decode_strictly
 from infer.uploads import Uploads
 from jaxportrait import demo
+from tests.disks import only_small_files
 from tests.infer.serve.conftest import SECONDS, Service, serve
 from tests.inputs import babble, write_wave
 
@@ -265,6 +268,31 @@ def test_nothing_is_left_of_a_clip_after_any_error(clips, voice_file):
     with pytest.raises(OSError, match="No space left"):
         clips.submit("a", ClipOptions(), files)
     assert list(clips.uploads.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "name"),
+    [("/v1/jobs", "driving", "a.wav"), ("/v1/portraits", "picture", "a.png")],
+)
+# FastAPI brings what is larger than a megabyte to the disk itself.
+@pytest.mark.parametrize("size", [200_000, 1_500_000])
+def test_a_full_disk_is_named_and_nothing_is_left(
+    path, field, name, size, avatar, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with serve(avatar) as full:
+        (folder,) = tmp_path.iterdir()
+        files = {field: (name, bytes(size))}
+        with only_small_files(100_000):
+            answer = httpx.post(full.address + path, files=files, timeout=SECONDS)
+        assert (answer.status_code, answer.json()) == (507, {"error": NO_ROOM})
+        assert list(tmp_path.rglob("*")) == [folder]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_other_errors(number):
+    assert is_full(OSError(number, "no space"))
+    assert not is_full(OSError(errno.EACCES, "no right"))
 
 
 def test_messages_have_no_path_of_the_server(clips, voice_file):

@@ -6,9 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infer.limits import NO_ROOM
 from infer.web.config import Limits, Options, PageAddress
 from infer.web.door import MOST_BYTES
 from jaxportrait import demo
+from tests.disks import only_small_files
 from tests.infer.web.conftest import serve
 
 ADDRESS = "https://example.com/huge.png"
@@ -91,6 +93,14 @@ def test_files_that_are_not_accepted_are_answered_in_words(
     assert answer.status_code == status
     assert words in answer.text
     assert sorted(narrow.site.uploads.folder.iterdir()) == before
+
+
+def test_a_full_disk_is_named(narrow, client):
+    files = set(narrow.site.uploads.folder.iterdir())
+    with only_small_files(100_000):
+        answer = send(client, "a.png", bytes(200_000))
+    assert (answer.status_code, answer.text) == (507, NO_ROOM)
+    assert set(narrow.site.uploads.folder.iterdir()) == files
 
 
 def test_a_form_without_a_file_is_answered(client):
