@@ -37,7 +37,7 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
 )
 from jaxportrait.drivers.diffusion import DiffusionDriverConfig
-from jaxportrait.drivers.ditto import DittoDriverConfig
+from jaxportrait.drivers.ditto_config import DittoDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import RENDERER, abstract, kind_of
 from jaxportrait.motion.space import EXPRESSION, MOTION_SPACES, MotionStatistics

@@ -79,9 +79,8 @@ def driver_config(kind: str) -> type[Any]:
 
 def driver_kind(config: DriverConfig) -> str:
     """Return the kind of driver that `config` belongs to."""
-    place = (type(config).__module__, type(config).__name__)
-    for kind, row in DRIVERS.items():
-        if place == (row.module, row.config):
+    for kind in described_kinds():
+        if driver_config(kind) is type(config):
             return kind
     raise TypeError(f"{type(config).__name__} is the config of no registered driver")
 

@@ -4,9 +4,7 @@ Source: Ditto. It samples windows one after the other and hands a frame from eac
 next; here they overlap by half and are made together.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +22,7 @@ from jaxportrait.drivers.ditto_condition import (
     condition_tail,
     read_source,
 )
+from jaxportrait.drivers.ditto_config import FPS, DittoDriverConfig, DittoTraits
 from jaxportrait.drivers.ditto_program import (
     GuidedLMDM,
     encode_null,
@@ -41,92 +40,17 @@ from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
 from jaxportrait.media.audio import Audio
-from jaxportrait.models.character import CharacterConfig
 from jaxportrait.models.lmdm import LMDM, LMDMConfig, MotionCondition
-from jaxportrait.motion.binned import BINNED_WIDTH, clip_of_binned, smooth_pose
+from jaxportrait.motion.binned import clip_of_binned, smooth_pose
 from jaxportrait.motion.clip import MotionClip, Performer
-from jaxportrait.motion.space import MotionStatistics
-from jaxportrait.ranges import Guidance, check_ranges
 
 WINDOWS = ("fused", "original")
-FPS = 25.0
 STEPS = 50
 LIVE_STEPS = 10
 """Steps of sampling by default, as published: of whole clips and of live sound."""
 LIVE_HOP = 5
 """Frames that a live window adds, which are those of a chunk of sound; as many follow
 them."""
-
-
-class DittoTraits:
-    """Properties that the driver and its config share."""
-
-    @property
-    def fps(self) -> float:
-        return FPS
-
-    @property
-    def moves_head(self) -> bool:
-        return True
-
-    @property
-    def composition(self) -> str:
-        """The composition of the driver's original."""
-        return "ditto"
-
-    @property
-    def has_face(self) -> bool:
-        """True: eyes and emotions are options."""
-        return True
-
-
-@dataclass(frozen=True)
-class DittoDriverConfig(DittoTraits):
-    """A driver that samples motion from sound with Ditto's network.
-
-    Attributes:
-      features: name of the file that encodes sound, an ONNX graph.
-      network: the part that makes the motion.
-      character: the part that holds the face whose motion it makes.
-      cfg_scale: default scale of classifier-free guidance.
-    """
-
-    features: str = "hubert.onnx"
-    network: str = "lmdm"
-    character: str = "character"
-    cfg_scale: Guidance = 2.0
-
-    @property
-    def motion_part(self) -> str:
-        """Name of the part that makes the motion."""
-        return self.network
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    def check(
-        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
-    ) -> None:
-        """Raise a CheckpointError unless the driver fits its parts."""
-        # Parts first: without them, there are no sizes to compare.
-        network = parts.get(self.network)
-        if not isinstance(network, LMDMConfig):
-            raise CheckpointError(
-                f"it names the network {self.network}, which is not among the parts: add it"
-            )
-        if not isinstance(parts.get(self.character), CharacterConfig):
-            raise CheckpointError(
-                f"it names the character {self.character}, which is not among the parts: add it"
-            )
-        if network.motion_width != BINNED_WIDTH:
-            raise CheckpointError(
-                f"its network makes {network.motion_width} values a frame: it must make {BINNED_WIDTH}"
-            )
-        if network.condition_width <= TAIL_WIDTH:
-            raise CheckpointError(
-                f"its network reads {network.condition_width} values a frame, and {TAIL_WIDTH} of them are no sound: "
-                "it must read more"
-            )
 
 
 @dataclass(frozen=True)
@@ -374,7 +298,7 @@ def load_ditto(
     Raises:
       CheckpointError: the driver or a part of it is missing, or damaged.
     """
-    config = checkpoint.driver(name).config
+    config: DittoDriverConfig = checkpoint.driver(name).config
     checkpoint.require([config.network, config.character])
     if config.features not in checkpoint.files:
         raise CheckpointError(
