@@ -2,7 +2,10 @@
 precision."""
 
 import os
+import shutil
 import signal
+import tempfile
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -11,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxportrait.cache import VARIABLE, open_cache
 from jaxportrait.checkpoint import Contents, save_untrained
 from jaxportrait.models.parts import RENDERER
 from tests.inputs import babble, draw_portrait
@@ -25,6 +29,20 @@ jax.config.update("jax_default_matmul_precision", "highest")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what a test compiles for later tests, and for the programs that they start.
+
+    A worker has a folder of its own, since others could read an entry while JAX writes
+    it. The process that starts workers runs no tests.
+    """
+    if VARIABLE in os.environ or config.getoption("numprocesses", None):
+        return
+    folder = tempfile.mkdtemp(prefix="jaxportrait-programs-")
+    config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+    open_cache(folder)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ from train.engine.checkpoints import Checkpoints
 FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""XLA flags for renderers, compiling which takes most of a test's time."""
+"""XLA flags for programs whose compiling takes most of a test's time."""
 TINY = [
     "--width",
     "16",
@@ -148,7 +148,7 @@ class World:
         paths = ["--dataset-path", "clips", "--checkpoint", "base"]
         return self.command(run, *paths, *TINY, *options)
 
-    def start(self, command: list[str], *, flags: str = "") -> subprocess.Popen[str]:
+    def start(self, command: list[str], *, flags: str = QUICK) -> subprocess.Popen[str]:
         """Start a program with XLA flags."""
         # The package of this checkout, and programs that are compiled once.
         environment = os.environ | {
@@ -167,7 +167,7 @@ class World:
             stderr=subprocess.PIPE,
         )
 
-    def finish(self, command: list[str], *, flags: str = "") -> tuple[int, str, str]:
+    def finish(self, command: list[str], *, flags: str = QUICK) -> tuple[int, str, str]:
         """Return status, standard output and standard error of a program."""
         process = self.start(command, flags=flags)
         output, errors = process.communicate(timeout=300)

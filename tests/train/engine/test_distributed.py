@@ -13,7 +13,7 @@ import pytest
 
 from tests.train.runs import QUICK, World
 
-EIGHT = "--xla_force_host_platform_device_count=8"
+EIGHT = f"{QUICK} --xla_force_host_platform_device_count=8"
 
 
 def command(*arguments: str, stage: str = "flow") -> list[str]:
@@ -66,7 +66,7 @@ def test_eight_devices_train_as_one(
 @pytest.fixture(scope="module")
 def one_denoiser(world: World) -> dict[str, np.ndarray]:
     words = command("denoiser1.npz", "1", stage="diffusion")
-    status, _, err = world.finish(words, flags=QUICK)
+    status, _, err = world.finish(words)
     assert status == 0, err
     figures = np.load(world.root / "denoiser1.npz")
     return dict(figures)
@@ -77,8 +77,7 @@ def test_a_denoiser_trains_on_eight_devices_as_on_one(
 ):
     # These weights are too small to be sharded: batches are.
     words = command("denoiser8.npz", "4", stage="diffusion")
-    flags = f"{EIGHT} {QUICK}"
-    status, _, err = world.finish(words, flags=flags)
+    status, _, err = world.finish(words, flags=EIGHT)
     assert status == 0, err
     check_equal(world.root / "denoiser8.npz", one_denoiser)
 
@@ -108,7 +107,7 @@ def test_two_processes_train_a_denoiser_as_one(
         command("denoiser2.npz", "2", address, "2", process, stage="diffusion")
         for process in ("0", "1")
     ]
-    finish_pair([world.start(words, flags=QUICK) for words in commands], 0)
+    finish_pair([world.start(words) for words in commands], 0)
     check_equal(world.root / "denoiser2.npz", one_denoiser)
 
 
