@@ -3,26 +3,26 @@
 import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from jaxportrait.drivers.base import frame_count, has_face
 from jaxportrait.drivers.sampling import MotionSampling
-from jaxportrait.media.audio import Audio
-from jaxportrait.media.image import trim_to_even
+from jaxportrait.media.audio import Audio, mix_audio
 from jaxportrait.media.rates import exact_rate
 from jaxportrait.media.write import Encoder, VideoWriter, check_count, find_container
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.pipeline.options import Retargeting as Retargeting
-from jaxportrait.portrait import Frame as Frame
-from jaxportrait.portrait import Portrait as Portrait
+from jaxportrait.portrait import Frame, Portrait, hold_last, paste_in_turn
 from jaxportrait.ranges import FrameRate, OptionError, Seed, check_value
+from jaxportrait.renderer import Renderer
 
 T = TypeVar("T")
 AudioPriority = Literal["driving", "source"]
@@ -321,20 +321,6 @@ def frame_counts(seconds: float, output_fps: float, fps: float) -> tuple[int, in
     return count, int(np.ceil((count - 1) * fps / output_fps)) + 1
 
 
-def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a copy of a picture, without an odd last row or column.
-
-    Raises:
-      ValueError: it is no RGB picture, or too small.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            f"the picture is {image.dtype}, {image.shape}: "
-            "give RGB as uint8 (height, width, 3)"
-        )
-    return trim_to_even(image).copy()
-
-
 def check_together(
     portraits: Sequence[Portrait], animations: Sequence[Animation]
 ) -> None:
@@ -347,3 +333,23 @@ def check_together(
     if len(rates) > 1:
         names = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise ValueError(f"the clips have {names} frames a second: make them at one")
+
+
+def combine(
+    portraits: Sequence[Portrait],
+    animations: Sequence[Animation],
+    renderer: Renderer,
+) -> Animation:
+    """Return one clip in which several faces of a picture move; see
+    `Animator.combine`."""
+    check_together(portraits, animations)
+    longest = max(animations, key=len)
+    keypoints = [
+        hold_last(animation.keypoints, len(longest)) for animation in animations
+    ]
+    sounds = [
+        animation.audio for animation in animations if animation.audio is not None
+    ]
+    make_frames = partial(paste_in_turn, portraits, renderer, keypoints)
+    audio = mix_audio(sounds) if sounds else None
+    return replace(longest, audio=audio, make_frames=make_frames)

@@ -2,24 +2,21 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import TypeGuard, cast
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float
 
 from jaxportrait.animation import (
     Animation,
     AudioPriority,
     Sampling,
-    check_together,
     choose_rate,
     choose_sound,
-    copy_picture,
+    combine,
     frame_counts,
     match_length,
     usable_rate,
@@ -29,61 +26,36 @@ from jaxportrait.devices import DType as DType
 from jaxportrait.drivers.base import (
     Driver,
     FaceDriver,
-    SourceFace,
+    makes_logits,
     original_composition,
+    still_motion,
 )
 from jaxportrait.drivers.registry import load_driver
-from jaxportrait.drivers.video import DrivingCrop, VideoDriver
-from jaxportrait.media.audio import Audio, mix_audio
-from jaxportrait.media.crop import SOURCE_SCALE
-from jaxportrait.media.faces import (
-    Detector,
-    DetectorName,
-    Face,
-    NoFaceError,
-    open_detector,
-    open_irises,
-)
-from jaxportrait.media.faces.box import Box, open_box
-from jaxportrait.media.faces.eyeballs import eye_openness, eyeball_offsets
-from jaxportrait.media.faces.mesh import MeshDetector
-from jaxportrait.media.footage import Footage, is_video
-from jaxportrait.media.image import read_image
-from jaxportrait.media.memory import FileSource, is_file_source
+from jaxportrait.media.audio import Audio
+from jaxportrait.media.faces import Detector, DetectorName, open_detector
+from jaxportrait.media.memory import FileSource
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import layer_lips
 from jaxportrait.motion.natural import add_natural_motion
 from jaxportrait.motion.sliders import BLINK
-from jaxportrait.motion.space import (
-    BINS,
-    KEYPOINTS,
-    MOTION_SPACES,
-    neutral_frames,
-)
+from jaxportrait.motion.space import KEYPOINTS
 from jaxportrait.pipeline.edits import Edits, EditTrack, edit_parts
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.portrait import (
-    AnyPortrait,
+    AnyPicture,
+    AnySource,
     Portrait,
-    PortraitVideo,
+    Preparer,
     Subject,
     check_no_head,
-    hold_last,
-    paste_in_turn,
-    prepare_portrait,
-    prepare_portraits,
-    prepare_video,
     sync_lips,
 )
 from jaxportrait.ranges import OptionError
 from jaxportrait.renderer import Renderer
 
-AnySource = FileSource | UInt8[np.ndarray, "h w 3"] | Footage | AnyPortrait
-"""A source: a file, a picture, or one that was prepared."""
 
-
-class Animator:
+class Animator(Preparer):
     """A face detector, a renderer and a driver, loaded once for any number of clips.
 
     Example:
@@ -91,10 +63,7 @@ class Animator:
       animator.animate("portrait.jpg", "speech.wav").save("talking.mp4")
 
     Attributes:
-      renderer: makes frames of motion.
       driver: makes motion of sound; None where only other motion is used.
-      detector: finds the face in a picture.
-      detector_models: folder of model files.
     """
 
     def __init__(
@@ -128,15 +97,15 @@ class Animator:
           ValueError: a batch of no frames, more devices than there are, or no such
             dtype or driver.
         """
-        self.renderer = Renderer(
+        renderer = Renderer(
             checkpoint, dtype=dtype, batch_size=batch_size, devices=devices
         )
+        if detector is None:
+            detector = open_detector(recorded=checkpoint.crop.detector)
+        super().__init__(renderer, detector, detector_models)
         if isinstance(driver, str):
             driver = self._load_driver(checkpoint, driver)
         self.driver = driver
-        self.detector = detector or open_detector(recorded=checkpoint.crop.detector)
-        self.detector_models = detector_models
-        self._detecting = Lock()
 
     @classmethod
     def from_checkpoint(
@@ -188,49 +157,6 @@ class Animator:
         driver = type(self.driver).__name__
         return f"Animator({self.renderer!r}, {driver}, detector {self.detector.name})"
 
-    def prepare(
-        self,
-        image: FileSource | UInt8[np.ndarray, "h w 3"],
-        *,
-        face: int | None = None,
-        crop_scale: float = SOURCE_SCALE,
-        box: Box | None = None,
-    ) -> Portrait:
-        """Find the face, crop it, and encode it.
-
-        Threads may call it at once; one of them detects at a time. For a crop that is
-        tighter than LivePortrait's, the unmoved frame is rendered as well.
-
-        Args:
-          image: a picture file by its path, its content or a file object; or an RGB
-            picture, which is copied. An odd last row or column is dropped.
-          face: number of the face to animate, 0 the largest; by default that.
-          crop_scale: side of the crop in sides of the face, before it is made tighter
-            for networks that need that.
-          box: left, top, width and height in pixels of a box around the face, for
-            animals and other faces that no detector finds; by default one is detected.
-
-        Raises:
-          NoFaceError: none of the detectors finds a face.
-          ValueError, OSError: the picture cannot be read, or there is no such face.
-        """
-        is_file = is_file_source(image)
-        whole = read_image(image) if is_file else copy_picture(np.asarray(image))
-        # Threads that prepare at once share the detector.
-        detector = self._shared_detector()
-        if box is not None:
-            detector = open_box(box, (whole.shape[1], whole.shape[0]))
-        return prepare_portrait(whole, self.renderer, detector, face, crop_scale)
-
-    def prepare_all(
-        self, image: FileSource | UInt8[np.ndarray, "h w 3"]
-    ) -> list[Portrait]:
-        """Find, crop and encode all faces of a picture, the largest first; see
-        `prepare`."""
-        is_file = is_file_source(image)
-        whole = read_image(image) if is_file else copy_picture(np.asarray(image))
-        return prepare_portraits(whole, self.renderer, self._shared_detector())
-
     def combine(
         self, portraits: Sequence[Portrait], animations: Sequence[Animation]
     ) -> Animation:
@@ -246,45 +172,7 @@ class Animator:
         Raises:
           ValueError: other numbers of clips than of faces, or several rates.
         """
-        check_together(portraits, animations)
-        longest = max(animations, key=len)
-        keypoints = [
-            hold_last(animation.keypoints, len(longest)) for animation in animations
-        ]
-        sounds = [
-            animation.audio for animation in animations if animation.audio is not None
-        ]
-        make_frames = partial(paste_in_turn, portraits, self.renderer, keypoints)
-        audio = mix_audio(sounds) if sounds else None
-        return replace(longest, audio=audio, make_frames=make_frames)
-
-    def prepare_video(
-        self,
-        video: str | Path | Footage,
-        *,
-        face: int | None = None,
-        every_frame: bool = False,
-    ) -> PortraitVideo:
-        """Follow the face of a source video, and read its motion.
-
-        Args:
-          video: a video by its path, or opened.
-          face: number of the face to animate, 0 the largest; by default that.
-          every_frame: look at every frame, for options that need the openness of eyes
-            and lips.
-
-        Raises:
-          NoFaceError: the detector finds no face.
-          ValueError, OSError: the file cannot be read, or there is no such face.
-        """
-        footage = video if isinstance(video, Footage) else Footage(video)
-        return prepare_video(
-            footage,
-            self.renderer,
-            self._shared_detector(),
-            face=face,
-            every_frame=every_frame,
-        )
+        return combine(portraits, animations, self.renderer)
 
     def animate(
         self,
@@ -320,7 +208,7 @@ class Animator:
             self.renderer.check_retargeting(retargeting, moves_head=head.moves_head)
             retargeting.check_logits(has_logits=head.logits is not None)
         driver = self.sound_driver()
-        portrait = self._open_source(image, retargeting)
+        portrait = self.open_source(image, retargeting)
         sampling.check_clip(
             driver,
             head=head is not None,
@@ -338,24 +226,10 @@ class Animator:
         # Motion and file share one exact rate.
         fps = choose_rate(output_fps, portrait.fps, driver.fps)
         sound = audio if isinstance(audio, Audio) else Audio.open(audio)
-        count, frames = frame_counts(sound.duration, fps, driver.fps)
-        driver = driver.with_sampling(sampling)
-        if sampling.condition == "source" and isinstance(portrait, Portrait):
-            # `check_clip` has let only such drivers pass.
-            face_driver = cast(FaceDriver, driver)
-            driver = face_driver.with_source(self.source_face(portrait))
-        # One seed makes the same motion, whatever the rate of the clip.
-        clip = driver.make(sound, seed=sampling.seed, frames=frames)
-        motion = clip.resample(fps, count)
-        if head is not None:
-            motion = layer_lips(motion, head, self.renderer.keypoint_groups)
-        if sampling.natural_motion and isinstance(portrait, Portrait):
-            sliders = choose_sliders(portrait.source, self.renderer.keypoint_groups)
-            motion = add_natural_motion(motion, sliders[BLINK].above, sampling.seed)
-        portrait = portrait.play(fps, count)
+        motion = self._speak(portrait, sound, fps, sampling, head)
+        portrait = portrait.play(fps, len(motion))
         keypoints = portrait.keypoints(self.renderer, motion, "mixed", retargeting)
-        make_frames = partial(portrait.frames, self.renderer, keypoints)
-        return Animation(portrait.size, fps, sound, motion, keypoints, make_frames)
+        return self._render(portrait, motion, keypoints, fps, sound)
 
     def drive(
         self,
@@ -388,7 +262,7 @@ class Animator:
             driving input have one.
         """
         self.renderer.check_retargeting(retargeting, moves_head=motion.moves_head)
-        portrait = self._open_source(image, retargeting)
+        portrait = self.open_source(image, retargeting)
         if lip_sync:
             portrait, retargeting = sync_lips(
                 portrait, retargeting, self.renderer.keypoint_groups
@@ -401,12 +275,11 @@ class Animator:
         portrait = portrait.play(fps, count)
         rest = "neutral" if len(motion) == 1 else "first"
         keypoints = portrait.keypoints(self.renderer, motion, rest, retargeting)
-        make_frames = partial(portrait.frames, self.renderer, keypoints)
-        return Animation(portrait.size, fps, audio, motion, keypoints, make_frames)
+        return self._render(portrait, motion, keypoints, fps, audio)
 
     def edit(
         self,
-        image: FileSource | UInt8[np.ndarray, "h w 3"] | Portrait,
+        image: AnyPicture | Portrait,
         edits: Edits | EditTrack,
         *,
         stitching: bool | None = None,
@@ -435,36 +308,7 @@ class Animator:
         motion, keypoints = self.renderer.edit(
             portrait.source, track, openness=portrait.openness, stitching=stitching
         )
-        make_frames = partial(portrait.frames, self.renderer, keypoints)
-        return Animation(portrait.size, track.fps, None, motion, keypoints, make_frames)
-
-    def read_motion(self, video: str | Path, fps: float) -> MotionClip:
-        """Read the motion of the largest face of a video, at so many frames a second,
-        with the openness of eyes and lips where the detector tells it.
-
-        Raises:
-          NoFaceError: there is no steady face.
-          ValueError, OSError: the file cannot be read.
-        """
-        return self.video_driver(fps, reads_openness=True).make(video)
-
-    def video_driver(
-        self,
-        fps: float,
-        *,
-        crop: DrivingCrop = DrivingCrop(),
-        reads_openness: bool = False,
-    ) -> VideoDriver:
-        """Return a reader of the motion of faces; see `VideoDriver` for details."""
-        return VideoDriver(
-            read=self.renderer.read,
-            detector=self.detector,
-            image_size=self.renderer.image_size,
-            zoom=self.renderer.crop_zoom,
-            fps=fps,
-            crop=crop,
-            reads_openness=reads_openness and self.detector.tells_openness,
-        )
+        return self._render(portrait, motion, keypoints, track.fps, None)
 
     def check_retargeting(self, retargeting: Retargeting) -> Retargeting:
         """Return the options with the composition of the driver's original; raise a
@@ -472,38 +316,12 @@ class Animator:
         driver = self.sound_driver()
         retargeting = retargeting.of_driver(original_composition(driver))
         self.renderer.check_retargeting(retargeting, moves_head=driver.moves_head)
-        retargeting.check_logits(has_logits=original_composition(driver) == "ditto")
+        retargeting.check_logits(has_logits=makes_logits(driver))
         if retargeting.retargets:
             raise OptionError(
                 "a voice does not say how far eyes and lips open: leave out eye and lip retargeting"
             )
         return retargeting
-
-    def source_face(self, portrait: Portrait) -> SourceFace:
-        """Return the face of a portrait as a driver reads it that is conditioned on the
-        source.
-
-        Raises:
-          DetectorUnavailableError: the face mesh or its iris model is missing.
-          NoFaceError: the mesh does not see the face.
-        """
-        reader = self.detector.find
-        # Another detector has no irises: the mesh reads the crop.
-        if not isinstance(reader, MeshDetector) or not reader.sees_irises:
-            reader = open_irises(self.detector_models)
-        with self._detecting:
-            mesh = reader.read_irises(portrait.crop)
-        if mesh is None:
-            raise NoFaceError(
-                'the face mesh sees no eyes in the source: use condition "character"'
-            )
-        # In sides of the crop, which is square.
-        points = (mesh / len(portrait.crop))[None]
-        return SourceFace(
-            portrait.source.motion,
-            eye_openness(points).astype(np.float32),
-            eyeball_offsets(points).astype(np.float32),
-        )
 
     def warm_up(
         self,
@@ -513,8 +331,7 @@ class Animator:
         retargeting: Retargeting = Retargeting(),
         output_fps: float | None = None,
     ) -> None:
-        """Compile what clips of up to so many seconds need, so that the first of them
-        starts at once.
+        """Compile what clips of up to so many seconds need.
 
         After `jaxportrait.enable_cache()` other processes start from what this one
         compiled.
@@ -524,18 +341,10 @@ class Animator:
         fps = usable_rate(driver.fps if output_fps is None else output_fps)
         _, frames = frame_counts(seconds, fps, driver.fps)
         driver.with_sampling(sampling).warm_up(frames)
-        size = self.renderer.image_size
-        source = self.renderer.source(np.zeros((size, size, 3), np.uint8))
-        space = MOTION_SPACES["face" if driver.moves_head else "lip"]
-        neutral = np.asarray(space.select(neutral_frames(1)))
-        motion = MotionClip.from_values(neutral, space, fps)
-        if retargeting.composition == "ditto":
-            motion = replace(motion, logits=np.zeros((1, 3, BINS), np.float32))
+        motion = still_motion(driver, fps)
         if sampling.natural_motion:
             motion = add_natural_motion(motion, np.zeros((KEYPOINTS, 3)), sampling.seed)
-        keypoints = self.renderer.keypoints(source, motion, "mixed", retargeting)
-        for _ in self.renderer.frames(source, keypoints):
-            pass
+        self.renderer.warm_up(motion, retargeting)
 
     def sound_driver(self) -> Driver:
         if self.driver is None:
@@ -554,27 +363,39 @@ class Animator:
             full_precision=precision.full,
         )
 
-    def _open_source(self, image: AnySource, retargeting: Retargeting) -> Subject:
-        """Return a source that was prepared, or prepare it by its content."""
-        if isinstance(image, Portrait | PortraitVideo):
-            subject = image
-        elif isinstance(image, Footage) or is_video_file(image):
-            every_frame = retargeting.needs_openness
-            subject = self.prepare_video(image, every_frame=every_frame)
-        else:
-            subject = self.prepare(image)
-        retargeting.check_source(is_video=subject.fps is not None)
-        return subject
+    def _speak(
+        self,
+        subject: Subject,
+        sound: Audio,
+        fps: float,
+        sampling: Sampling,
+        head: MotionClip | None,
+    ) -> MotionClip:
+        """Return the motion of a sound at the rate of a clip; see `animate`."""
+        driver = self.sound_driver().with_sampling(sampling)
+        groups = self.renderer.keypoint_groups
+        if sampling.condition == "source" and isinstance(subject, Portrait):
+            # `check_clip` has let only such drivers pass.
+            driver = cast(FaceDriver, driver).with_source(self.source_face(subject))
+        count, frames = frame_counts(sound.duration, fps, driver.fps)
+        # One seed makes the same motion, whatever the rate of the clip.
+        clip = driver.make(sound, seed=sampling.seed, frames=frames)
+        motion = clip.resample(fps, count)
+        if head is not None:
+            motion = layer_lips(motion, head, groups)
+        if sampling.natural_motion and isinstance(subject, Portrait):
+            sliders = choose_sliders(subject.source, groups)
+            motion = add_natural_motion(motion, sliders[BLINK].above, sampling.seed)
+        return motion
 
-    def _shared_detector(self) -> Detector:
-        """Return the detector for threads that prepare at once."""
-        return replace(self.detector, find=self._find)
-
-    def _find(self, picture: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-        with self._detecting:
-            return self.detector.find(picture)
-
-
-def is_video_file(image: object) -> TypeGuard[str | Path]:
-    """Return whether a source is a video by its path."""
-    return isinstance(image, str | Path) and is_video(image)
+    def _render(
+        self,
+        subject: Subject,
+        motion: MotionClip,
+        keypoints: Float[np.ndarray, "n k 3"],
+        fps: float,
+        audio: Audio | None,
+    ) -> Animation:
+        """Return the clip of a source, whose frames are made when they are read."""
+        make_frames = partial(subject.frames, self.renderer, keypoints)
+        return Animation(subject.size, fps, audio, motion, keypoints, make_frames)

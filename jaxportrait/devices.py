@@ -2,12 +2,15 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Shaped
 
+T = TypeVar("T")
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 BY_BACKEND: dict[str, DType] = {"gpu": "float16", "tpu": "bfloat16"}
@@ -91,3 +94,20 @@ def make_mesh(devices: int | None) -> Mesh:
     if devices is not None and not 1 <= devices <= len(available):
         raise ValueError(f"devices is {devices}: choose from 1 to {len(available)}")
     return Mesh(np.array(available[:devices]), ("data",))
+
+
+def copy_to_all(values: T, mesh: Mesh) -> T:
+    """Return a pytree of which every device has a copy."""
+    return jax.device_put(values, NamedSharding(mesh, P()))
+
+
+def share_rows(
+    rows: Shaped[np.ndarray, "n ..."], first: int, count: int, mesh: Mesh
+) -> tuple[Array, int]:
+    """Return `count` rows from `first` on, shared out to the devices, and how many of
+    them are rows; the last one is repeated."""
+    chunk = np.asarray(rows[first : first + count])
+    # One program serves all chunks, and so they have one length.
+    padding = [(0, count - len(chunk))] + [(0, 0)] * (chunk.ndim - 1)
+    padded = np.pad(chunk, padding, mode="edge")
+    return jax.device_put(padded, NamedSharding(mesh, P("data"))), len(chunk)

@@ -6,17 +6,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.devices import DType, choose_precision, default_batch_size, make_mesh
+from jaxportrait.devices import (
+    DType,
+    choose_precision,
+    copy_to_all,
+    default_batch_size,
+    make_mesh,
+    share_rows,
+)
 from jaxportrait.media.faces.openness import Openness
-from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import smooth_head
@@ -28,12 +31,12 @@ from jaxportrait.pipeline.edits import (
     edit_motion,
     edit_parts,
 )
-from jaxportrait.pipeline.encode import encode_source, volume_side
+from jaxportrait.pipeline.encode import encode_source, fade_motion, volume_side
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.read import read_frames, read_motion
 from jaxportrait.pipeline.render import render, render_video, run_ahead
-from jaxportrait.pipeline.rest import RestPolicy, find_rest
-from jaxportrait.pipeline.retarget import drive
+from jaxportrait.pipeline.rest import RestPolicy, choose_rest
+from jaxportrait.pipeline.retarget import check_finite, drive
 from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video
 from jaxportrait.pipeline.sliders import choose_sliders
 from jaxportrait.ranges import BatchSize, check_value
@@ -93,7 +96,7 @@ class Renderer:
           ValueError: a batch of no frames, more devices than there are, or no such
             dtype.
         """
-        # Mistakes in the options are named before networks are loaded.
+        # Before networks are loaded.
         check_value("batch_size", batch_size, BatchSize)
         self.mesh = make_mesh(devices)
         checkpoint.require(RENDERER)
@@ -150,9 +153,9 @@ class Renderer:
         )
         if zoom <= 1:
             return source
-        # Mobility is as large as the feature volume: (1, h, w).
-        mobility = soft_mask(source.volume.shape[2], motion_border(zoom))
-        return replace(source, mobility=mobility[None])
+        # As large as the feature volume.
+        mobility = fade_motion(source.volume.shape[2], zoom)
+        return replace(source, mobility=mobility)
 
     def read(
         self, pictures: Iterable[UInt8[np.ndarray, "s s 3"]], fps: float
@@ -199,7 +202,7 @@ class Renderer:
             clip,
             self._find_rest(clip, rest, retargeting),
             retargeting,
-            self._correction_networks(retargeting),
+            CorrectionNetworks.of(self.networks, retargeting.parts),
             groups=self.keypoint_groups,
             openness=openness,
         )
@@ -226,14 +229,13 @@ class Renderer:
           ValueError: a network is missing, or the openness.
         """
         parts = edit_parts(track, self.networks, stitching)
-        networks = {name: self.networks[part] for name, part in parts.items()}
         source = self._spread(source)
         sliders = choose_sliders(source, self.keypoint_groups)
         motion, _ = edit_motion(track, source, sliders)
         keypoints = edit_keypoints(
             source,
             track,
-            CorrectionNetworks(**networks),
+            CorrectionNetworks.of(self.networks, parts),
             sliders=sliders,
             openness=openness,
         )
@@ -287,7 +289,7 @@ class Renderer:
             clip,
             self._find_rest(clip, rest, anywhere),
             retargeting,
-            self._correction_networks(retargeting),
+            CorrectionNetworks.of(self.networks, retargeting.parts),
             groups=self.keypoint_groups,
         )
         check_finite(keypoints, clip.fps)
@@ -315,6 +317,14 @@ class Renderer:
 
         return run_ahead(map(render_chunk, range(0, len(keypoints), self.chunk_size)))
 
+    def warm_up(self, motion: MotionClip, retargeting: Retargeting) -> None:
+        """Compile what clips of pictures with such motion need."""
+        size = self.image_size
+        source = self.source(np.zeros((size, size, 3), np.uint8))
+        keypoints = self.keypoints(source, motion, "mixed", retargeting)
+        for _ in self.frames(source, keypoints):
+            pass
+
     def video_frames(
         self,
         crops: Iterable[UInt8[np.ndarray, "s s 3"]],
@@ -331,7 +341,8 @@ class Renderer:
           keypoints: driving keypoints.
           zoom: how many times tighter than LivePortrait's the frames are cropped.
         """
-        mobility = self._spread(self._mobility(zoom))
+        side = volume_side(self.networks["appearance"], self.image_size)
+        mobility = self._spread(fade_motion(side, zoom))
         remaining = iter(crops)
 
         def render_chunk(first: int) -> tuple[Array, int]:
@@ -361,19 +372,8 @@ class Renderer:
     def _chunk(
         self, rows: Shaped[np.ndarray, "n ..."], first: int
     ) -> tuple[Array, int]:
-        """Return rows from `first` on, spread over the devices, and how many count."""
-        chunk = np.asarray(rows[first : first + self.chunk_size])
-        # One program serves all chunks: a shorter one repeats its last row.
-        padding = [(0, self.chunk_size - len(chunk))] + [(0, 0)] * (chunk.ndim - 1)
-        padded = np.pad(chunk, padding, mode="edge")
-        return jax.device_put(padded, NamedSharding(self.mesh, P("data"))), len(chunk)
-
-    def _mobility(self, zoom: float) -> Float[np.ndarray, "1 h w"]:
-        """Return the mobility of crops; see `source`."""
-        side = volume_side(self.networks["appearance"], self.image_size)
-        if zoom <= 1:
-            return np.ones((1, side, side), np.float32)
-        return soft_mask(side, motion_border(zoom))[None]
+        """Return a chunk of rows, and how many of them count; see `share_rows`."""
+        return share_rows(rows, first, self.chunk_size, self.mesh)
 
     def _with_stitching(self, retargeting: Retargeting) -> Retargeting:
         if retargeting.stitching is not None:
@@ -381,38 +381,20 @@ class Renderer:
         # Stitching is used where there is a network for it.
         return replace(retargeting, stitching="stitching" in self.networks)
 
-    def _correction_networks(self, retargeting: Retargeting) -> CorrectionNetworks:
-        networks = {
-            name: self.networks[part] for name, part in retargeting.parts.items()
-        }
-        return CorrectionNetworks(**networks)
-
     def _find_rest(
         self,
         clip: MotionClip,
         rest: RestPolicy | MotionClip,
         retargeting: Retargeting,
     ) -> MotionClip | None:
-        if isinstance(rest, MotionClip):
-            return rest[:1]
-        # These programs count from the first frame, and know no other rest.
-        if retargeting.composition in ("joyvasa", "ditto"):
-            rest = "first"
-        return find_rest(clip, rest, self.keypoint_groups, retargeting.region)
+        return choose_rest(
+            clip,
+            rest,
+            self.keypoint_groups,
+            region=retargeting.region,
+            composition=retargeting.composition,
+        )
 
     def _spread(self, values: T) -> T:
-        """Put values on every device; a source of another renderer may lie on
-        others."""
-        return jax.device_put(values, NamedSharding(self.mesh, P()))
-
-
-def check_finite(keypoints: Float[np.ndarray, "n k 3"], fps: float) -> None:
-    """Raise a ValueError for keypoints that are not finite, which would render black
-    faces."""
-    finite = np.isfinite(keypoints).all(axis=(1, 2))
-    if not finite.all():
-        frame = int(finite.argmin())
-        raise ValueError(
-            f"the keypoints of frame {frame} ({frame / fps:.2f} s) are not finite: "
-            "the checkpoint is damaged, or its networks do not fit each other"
-        )
+        # A source of another renderer may lie on other devices.
+        return copy_to_all(values, self.mesh)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxportrait.animation import Animation, copy_picture
+from jaxportrait.animation import Animation
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, neutral_frames
+from jaxportrait.portrait.picture import copy_picture
 from tests.media.videos import noise_sound
 
 FRAMES = [np.full((48, 64, 3), 20 * index, np.uint8) for index in range(6)]

@@ -2,13 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from math import ceil
-from pathlib import Path
 
 import cv2
 import jax
@@ -26,20 +23,9 @@ from jaxportrait.checkpoint import (
     save_checkpoint,
 )
 from jaxportrait.media.audio import Audio
-from jaxportrait.media.crop import FaceRectangle
-from jaxportrait.media.faces import Detector, Face, open_detector
-from jaxportrait.media.paste import color_correction
 from jaxportrait.media.video import VideoReader
+from tests.animators import QUICK, open_animator
 from tests.inputs import write_wave
-
-QUICK = Sampling(steps=2)
-
-
-def open_animator(checkpoint: Path, **options) -> Animator:
-    """Open an animator of whole pictures."""
-    return Animator(
-        open_checkpoint(checkpoint), detector=open_detector("none"), **options
-    )
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +36,6 @@ def animator(tiny_checkpoint) -> Animator:
 @pytest.fixture(scope="module")
 def audio(voice) -> Audio:
     return Audio.from_samples(voice, 16_000)
-
-
-@contextmanager
-def expect_no_compilation() -> Iterator[None]:
-    # JAX reports every compilation as a timed event.
-    events = []
-
-    def count(event: str, *_, **__) -> None:
-        events.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(count)
-    try:
-        yield
-    finally:
-        jax.monitoring.unregister_event_duration_listener(count)
-    assert not [event for event in events if "compile" in event]
 
 
 def test_a_clip_lasts_as_long_as_its_sound(animator, portrait, audio):
@@ -146,44 +116,6 @@ def test_pixels_outside_the_crop_are_the_source(animator, portrait, audio):
     assert (frame[:, 110:-110] != wide[:, 110:-110]).mean() > 0.5
 
 
-def test_a_second_clip_compiles_nothing(animator, portrait, voice):
-    prepared = animator.prepare(portrait)
-    sound = Audio.from_samples(voice, 16_000)
-    list(animator.animate(prepared, sound, sampling=QUICK))
-    # Another length and another seed, of the same plan of windows.
-    shorter = Audio.from_samples(voice[:25_000], 16_000)
-    with expect_no_compilation():
-        list(animator.animate(prepared, shorter, sampling=Sampling(seed=5, steps=2)))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "fps", "sampling", "retargeting"),
-    [
-        (5.0, 2.0, Sampling(steps=3), Retargeting(stitching=True)),
-        (
-            1.0,
-            60.0,
-            Sampling(steps=3, cfg_scale=1.0, windows="independent"),
-            Retargeting("original"),
-        ),
-    ],
-)
-def test_after_warming_up_a_first_clip_compiles_nothing(
-    tiny_checkpoint, portrait, voice, seconds, fps, sampling, retargeting
-):
-    # Programs of earlier tests must not hide a compilation.
-    jax.clear_caches()
-    options = {"sampling": sampling, "retargeting": retargeting, "output_fps": fps}
-    fresh = open_animator(tiny_checkpoint, batch_size=3)
-    fresh.warm_up(seconds, **options)
-    with expect_no_compilation():
-        # The longest clip, and one of half its length.
-        for part in (1, 2):
-            samples = np.resize(voice, round(16_000 * seconds / part))
-            clip = Audio.from_samples(samples, 16_000)
-            list(fresh.animate(portrait, clip, **options))
-
-
 def test_a_portrait_may_come_from_another_animator(
     tiny_checkpoint, animator, portrait, audio
 ):
@@ -194,77 +126,12 @@ def test_a_portrait_may_come_from_another_animator(
     assert_array_equal(next(iter(ours)), next(iter(theirs)))
 
 
-def find_in_the_middle(picture: np.ndarray) -> list[Face]:
-    """A face that covers a third of the picture."""
-    height, width = picture.shape[:2]
-    hull = FaceRectangle((width / 2, height / 2), width / 3, 0.0)
-    return [Face((0, 0, width, height), 1.0, hull)]
-
-
-def find_in_the_corner(picture: np.ndarray) -> list[Face]:
-    """A face at the upper left of the picture, of which the detector knows much."""
-    hull = FaceRectangle((0.0, 0.0), 20.0)
-    landmarks = np.random.default_rng(0).uniform(0, 20, (468, 2))
-    gaze = np.zeros((2, 2))
-    face = Face((0, 0, 20, 20), 0.6, hull, landmarks=landmarks)
-    return [replace(face, gaze=gaze, doubt="it may be a mask")]
-
-
-def test_a_portrait_keeps_what_its_detector_knows_and_repeats_the_pictures_edge(
-    tiny_checkpoint,
-):
-    detector = Detector("corner", find_in_the_corner)
-    animator = Animator(open_checkpoint(tiny_checkpoint), detector=detector)
-    grey = np.full((64, 64, 3), 200, np.uint8)
-    prepared = animator.prepare(grey)
-    (face,) = find_in_the_corner(grey)
-    assert prepared.doubt == "it may be a mask"
-    assert prepared.openness == face.openness
-    assert prepared.gaze is not None
-    # Three quarters of the crop lie outside of the picture.
-    assert_array_equal(prepared.crop, 200)
-
-
 def test_the_detector_of_the_networks_crops_is_preferred(tiny_checkpoint):
     opened = open_checkpoint(tiny_checkpoint)
     crop = replace(opened.crop, detector="haar")
     recorded = replace(opened, contents=replace(opened.contents, crop=crop))
     detector = Animator(recorded).detector
     assert (detector.name, detector.recorded) == ("haar", True)
-
-
-def open_tight(checkpoint: Path) -> Animator:
-    """An animator of networks that were trained on tight crops."""
-    opened = open_checkpoint(checkpoint)
-    crop = replace(opened.crop, zoom=1.35)
-    opened = replace(opened, contents=replace(opened.contents, crop=crop))
-    detector = Detector("middle", find_in_the_middle)
-    return Animator(opened, batch_size=3, detector=detector)
-
-
-def test_a_tight_crop_keeps_its_colors_and_compiles_nothing_after_warming_up(
-    tiny_checkpoint, portrait, audio
-):
-    jax.clear_caches()
-    tight = open_tight(tiny_checkpoint)
-    tight.warm_up(audio.duration, sampling=QUICK)
-    with expect_no_compilation():
-        prepared = tight.prepare(portrait)
-        list(tight.animate(prepared, audio, sampling=QUICK))
-    mobility = np.asarray(prepared.source.mobility)[0]
-    border = [mobility[0], mobility[-1], mobility[:, 0], mobility[:, -1]]
-    assert_array_equal(border, 0)
-    # The unmoved frame is as far from the crop as before, without its correction.
-    keypoints = np.asarray(prepared.source.keypoints)
-    rest = next(tight.renderer.frames(prepared.source, keypoints))[0]
-    corrected = np.clip(rest + color_correction(prepared.crop, rest), 0, 255)
-    expected = blurred(prepared.crop)
-    error = np.abs(blurred(rest) - expected).mean()
-    assert np.abs(blurred(corrected) - expected).mean() < 0.5 * error
-
-
-def blurred(picture: np.ndarray) -> np.ndarray:
-    return cv2.resize(picture.astype(np.float32), (4, 4), interpolation=cv2.INTER_AREA)
 
 
 def test_options_that_do_not_fit_are_named(
@@ -301,26 +168,6 @@ def test_options_that_do_not_fit_are_named(
     save_checkpoint(tmp_path / "part", contents, {"whisper": leaves_of(whisper)})
     with pytest.raises(CheckpointError, match="holds no appearance, no motion"):
         Animator.from_checkpoint(tmp_path / "part")
-
-
-def test_a_picture_that_is_none_is_named(animator, portrait):
-    # Not 8 bits, no colours, six channels.
-    for wrong in (
-        portrait.astype(np.float32),
-        portrait[..., 0],
-        np.concatenate([portrait, portrait], axis=2),
-    ):
-        with pytest.raises(ValueError, match="give RGB as uint8"):
-            animator.prepare(wrong)
-
-
-def test_odd_sides_are_trimmed_as_those_of_files_are(animator, portrait, tmp_path):
-    odd = portrait[1:, :-1]
-    cv2.imwrite(str(tmp_path / "odd.png"), odd[..., ::-1])
-    of_file = animator.prepare(tmp_path / "odd.png")
-    of_array = animator.prepare(odd)
-    assert of_array.size == of_file.size == (254, 254)
-    assert_array_equal(of_array.crop, of_file.crop)
 
 
 def test_files_in_memory_make_the_same_clip(animator, portrait, voice, tmp_path):
@@ -393,6 +240,7 @@ import resource
 import sys
 from jaxportrait import Animator
 from jaxportrait.animation import Sampling
+from tests.animators import QUICK, open_animator
 from tests.inputs import draw_portrait
 
 checkpoint, path, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from examples.demo_assets import TEXT, draw_portrait, speak_sentence
 from jaxportrait import demo
-from jaxportrait.animation import Animation, Portrait, Sampling
+from jaxportrait.animation import Animation, Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.audio import Audio
@@ -17,6 +17,7 @@ from jaxportrait.media.faces import detect_faces, open_detector
 from jaxportrait.media.image import read_image
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
+from jaxportrait.portrait import Portrait
 from train.engine.config import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.motion.timeline import loudness

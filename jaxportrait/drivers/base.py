@@ -1,6 +1,6 @@
 """`Driver`: what turns an input (sound, video, template) into a `MotionClip`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxportrait.motion.clip import MotionClip
+from jaxportrait.motion.space import BINS, MOTION_SPACES, neutral_frames
 from jaxportrait.types import Motion
 
 State = Any
@@ -112,6 +113,22 @@ def original_composition(driver: Any) -> Any:
     an attribute `composition`.
     """
     return getattr(driver, "composition", "original")
+
+
+def makes_logits(driver: Any) -> bool:
+    """Return whether a driver or the config of one makes the logits of angles, which
+    the composition "ditto" adds."""
+    return original_composition(driver) == "ditto"
+
+
+def still_motion(driver: Driver, fps: float) -> MotionClip:
+    """Return a frame of a neutral face with all that the driver's motion has."""
+    space = MOTION_SPACES["face" if driver.moves_head else "lip"]
+    neutral = np.asarray(space.select(neutral_frames(1)))
+    motion = MotionClip.from_values(neutral, space, fps)
+    if not makes_logits(driver):
+        return motion
+    return replace(motion, logits=np.zeros((1, 3, BINS), np.float32))
 
 
 def has_face(driver: Any) -> bool:

@@ -9,7 +9,7 @@ from jaxportrait.animation import AudioPriority, Retargeting, Sampling
 from jaxportrait.animator import Animator, DType
 from jaxportrait.checkpoint import AUTO_DRIVER, Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.kinds import DriverConfig
-from jaxportrait.drivers.base import original_composition
+from jaxportrait.drivers.base import makes_logits, original_composition
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import Driving, DrivingKind
 from jaxportrait.media.faces import DetectorName
@@ -156,9 +156,8 @@ class Networks:
         moves_head = driver is None or driver.moves_head
         has_logits = False
         if driver is not None:
-            original = original_composition(driver)
-            retargeting = retargeting.of_driver(original)
-            has_logits = original == "ditto"
+            retargeting = retargeting.of_driver(original_composition(driver))
+            has_logits = makes_logits(driver)
         retargeting.check_logits(has_logits=has_logits)
         retargeting.check(checkpoint.parts, moves_head=moves_head)
         return checkpoint

@@ -1,7 +1,9 @@
 """Corrections of driving keypoints: the size of the motion, eyes, lips and stitching."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,11 @@ class CorrectionNetworks:
     stitching: StitchingNetwork | None = None
     eyes: StitchingNetwork | None = None
     lips: StitchingNetwork | None = None
+
+    @classmethod
+    def of(cls, networks: Mapping[str, Any], parts: Mapping[str, str]) -> Self:
+        """Return those of the networks that are used, by their parts."""
+        return cls(**{name: networks[part] for name, part in parts.items()})
 
 
 @pytree

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from jaxportrait.media.paste import motion_border, soft_mask
 from jaxportrait.models.appearance import AppearanceExtractor
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.models.warping import WarpingNetwork
@@ -71,3 +73,15 @@ def volume_side(appearance: AppearanceExtractor, image_size: int) -> int:
     picture = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
     volume = jax.eval_shape(lambda network, crop: network(crop), appearance, picture)
     return volume.shape[2]
+
+
+def fade_motion(side: int, zoom: float) -> Float[np.ndarray, "1 h w"]:
+    """Return the mobility of crops, which fades at the border of tighter ones.
+
+    Args:
+      side: height and width of the feature volume.
+      zoom: how many times tighter than LivePortrait's they are cropped.
+    """
+    if zoom <= 1:
+        return np.ones((1, side, side), np.float32)
+    return soft_mask(side, motion_border(zoom))[None]

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.motion.space import KeypointGroups, Region
+from jaxportrait.pipeline.compose import Composition
 
 RestPolicy = Literal["mixed", "first", "source", "neutral"]
-
 
 NEUTRAL_EXPRESSION = np.array(
     [
@@ -43,6 +43,27 @@ NEUTRAL_EXPRESSION = np.array(
 
 Source: LivePortrait, `lip_array`.
 """
+
+
+def choose_rest(
+    clip: MotionClip,
+    rest: RestPolicy | MotionClip,
+    groups: KeypointGroups,
+    *,
+    region: Region,
+    composition: Composition,
+) -> MotionClip | None:
+    """Return the frame that motion is counted from in a composition; see `find_rest`.
+
+    Args:
+      rest: the policy, or a clip whose first frame it is.
+    """
+    if isinstance(rest, MotionClip):
+        return rest[:1]
+    # These programs count from the first frame, and know no other rest.
+    if composition in ("joyvasa", "ditto"):
+        rest = "first"
+    return find_rest(clip, rest, groups, region)
 
 
 def find_rest(

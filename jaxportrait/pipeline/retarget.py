@@ -247,3 +247,15 @@ def _beside(
     # One source serves every frame.
     rows = np.broadcast_to(source, (len(driving), source.shape[1]))
     return np.concatenate([rows, driving], axis=1)
+
+
+def check_finite(keypoints: Float[np.ndarray, "n k 3"], fps: float) -> None:
+    """Raise a ValueError for keypoints that are not finite, which would render black
+    faces."""
+    finite = np.isfinite(keypoints).all(axis=(1, 2))
+    if not finite.all():
+        frame = int(finite.argmin())
+        raise ValueError(
+            f"the keypoints of frame {frame} ({frame / fps:.2f} s) are not finite: "
+            "the checkpoint is damaged, or its networks do not fit each other"
+        )

@@ -22,7 +22,7 @@ from jaxportrait.media.faces import (
     choose_face,
     detect_faces,
 )
-from jaxportrait.media.image import reduce
+from jaxportrait.media.image import reduce, trim_to_even
 from jaxportrait.media.paste import (
     PasteBack,
     color_correction,
@@ -160,6 +160,20 @@ def prepare_portraits(
         others = [other for other in crops if other is not crop]
         portraits.append(scene.encode(face, crop, others))
     return portraits
+
+
+def copy_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a copy of a picture, without an odd last row or column.
+
+    Raises:
+      ValueError: it is no RGB picture, or too small.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"the picture is {image.dtype}, {image.shape}: "
+            "give RGB as uint8 (height, width, 3)"
+        )
+    return trim_to_even(image).copy()
 
 
 @dataclass(frozen=True)

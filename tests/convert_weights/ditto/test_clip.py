@@ -90,7 +90,7 @@ def test_the_source_conditions_the_motion(animator, clip_request, monkeypatch):
     # A mesh in place of the real one, which finds no eyes in a drawing and whose models
     # are not installed everywhere.
     reader = SimpleNamespace(read_irises=lambda image: mesh)
-    monkeypatch.setattr("jaxportrait.animator.open_irises", lambda folder: reader)
+    monkeypatch.setattr("jaxportrait.portrait.eyes.open_irises", lambda folder: reader)
     sampling = replace(FEW, condition="source")
     conditioned = animator.animate(portrait, clip_request.driving, sampling=sampling)
     plain = animator.animate(portrait, clip_request.driving, sampling=FEW)
