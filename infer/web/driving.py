@@ -44,8 +44,7 @@ class DrivingTab(ClipTab):
             self.motion.show_others(*OF_VIDEOS)
         with gr.Accordion("Face in the driving video", open=False):
             self.crop.show_others()
-        with gr.Accordion("Face and video", open=False):
-            self.clip.show("face", "output_fps", "max_size", "crf", "side_by_side")
+        self.place_clip()
 
     @property
     def forms(self) -> list[Form]:

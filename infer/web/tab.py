@@ -66,6 +66,11 @@ class ClipTab(ABC):
     def place_options(self) -> None:
         """Place the options."""
 
+    def place_clip(self) -> None:
+        """Place the options of the clip."""
+        with gr.Accordion("Face and video", open=False):
+            self.clip.show("face", "output_fps", "max_size", "crf", "side_by_side")
+
     @abstractmethod
     def request(self, data: Data, loans: Loans) -> Request:
         """Return the clip that the tab asks for.
