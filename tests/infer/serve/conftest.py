@@ -21,7 +21,7 @@ from jaxportrait.animation import Sampling
 from jaxportrait.animator import Animator
 from jaxportrait.media.image import read_image
 
-SECONDS = 30.0
+SECONDS = 120.0
 """Limit of every wait, so that a defect fails and does not hang."""
 LIMITS = ServerLimits(
     SessionLimits(slots=2, ahead=1.0),
