@@ -23,6 +23,7 @@ from train.engine.config import (
     preset_folder,
     read_saved,
 )
+from train.engine.initial import StatisticsSource
 from train.engine.stage import Stage
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
@@ -156,9 +157,15 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowOptions(Options):
-    """Train a flow transformer: audio features -> motion."""
+    """Train a flow transformer: audio features -> motion.
+
+    Attributes:
+      statistics: with --init, mean and deviation by which the motion is normalised:
+        `init` (default) keeps the checkpoint's, `data` computes the data set's.
+    """
 
     stage: Literal["flow"] = "flow"
+    statistics: StatisticsSource | None = None
     training: Annotated[FlowConfig, NO_PREFIX] = field(default_factory=FlowConfig)
     films: FilmOptions = field(default_factory=FilmOptions)
 
@@ -166,7 +173,12 @@ class FlowOptions(Options):
         """Open the stage, with notes to `console`."""
         paths = self.input
         stage = open_flow(
-            self.training, paths.dataset_path, paths.checkpoint, paths.init, console
+            self.training,
+            paths.dataset_path,
+            paths.checkpoint,
+            paths.init,
+            self.statistics,
+            console,
         )
         return replace(stage, studio=self.films.open(paths.checkpoint))
 
@@ -218,9 +230,15 @@ class StitchingOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionOptions(Options):
-    """Train a denoiser of motion: sound or audio features -> motion."""
+    """Train a denoiser of motion: sound or audio features -> motion.
+
+    Attributes:
+      statistics: with --init, mean and deviation by which the motion is normalised:
+        `init` (default) keeps the checkpoint's, `data` computes the data set's.
+    """
 
     stage: Literal["diffusion"] = "diffusion"
+    statistics: StatisticsSource | None = None
     training: Annotated[DiffusionConfig, NO_PREFIX] = field(
         default_factory=DiffusionConfig
     )
@@ -230,7 +248,11 @@ class DiffusionOptions(Options):
         """Open the stage; it has no notes."""
         paths = self.input
         stage = open_diffusion(
-            self.training, paths.dataset_path, paths.checkpoint, paths.init
+            self.training,
+            paths.dataset_path,
+            paths.checkpoint,
+            paths.init,
+            self.statistics,
         )
         return replace(stage, studio=self.films.open(paths.checkpoint))
 

@@ -8,7 +8,7 @@ split) and `manifest.jsonl` (every clip of the source, with its fate).
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -111,8 +111,9 @@ class Dataset(ClipShards[ClipRecord]):
       audio_encoder: identity of the encoder that made the features, by
         `network_identity`.
       motion_space: space that training uses unless another is named.
-      mean: mean of every value of the motion over the train split.
-      deviation: sample deviation (n - 1) of every value over the train split.
+      mean: mean of every value of the motion over the train split, or of what the
+        motion is normalised by in its place.
+      deviation: sample deviation (n - 1) of every value, likewise.
       landmark_groups: groups of the records' landmarks.
     """
 
@@ -158,6 +159,18 @@ class Dataset(ClipShards[ClipRecord]):
                 "includes: process videos in which every part of the face moves"
             )
         return MotionStatistics(mean, deviation)  # pyright: ignore[reportArgumentType]
+
+    def normalized_by(
+        self, motion_space: str, statistics: MotionStatistics
+    ) -> "Dataset":
+        """Return the data set with these statistics of a motion space in place of those
+        of its train split."""
+        mean = self.mean.copy()
+        deviation = self.deviation.copy()
+        columns = list(MOTION_SPACES[motion_space].columns)
+        mean[columns] = statistics.mean
+        deviation[columns] = statistics.std
+        return replace(self, mean=mean, deviation=deviation)
 
 
 def network_identity(checkpoint: Checkpoint, part: str) -> str:

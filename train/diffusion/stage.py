@@ -36,7 +36,14 @@ from train.diffusion.step import (
     validation_loss,
 )
 from train.engine.config import ConfigError, as_json
-from train.engine.initial import by_path, driver_guidance, initial_weights
+from train.engine.initial import (
+    StatisticsSource,
+    by_path,
+    check_source,
+    driver_guidance,
+    initial_motion,
+    initial_weights,
+)
 from train.engine.keys import Purpose, root_key
 from train.engine.program import HostBatch, Program
 from train.engine.stage import Batches, Description, Plot, Scores, no_scores
@@ -162,6 +169,7 @@ def open_diffusion(
     dataset_path: Path,
     checkpoint: Path | None,
     init: Path | None,
+    source: StatisticsSource | None = None,
 ) -> DiffusionStage:
     """Open the stage of a data set, and of the checkpoint that holds the audio encoder.
 
@@ -170,28 +178,34 @@ def open_diffusion(
       dataset_path: data set of `train.process`.
       checkpoint: checkpoint with the encoder that made the data set's features, or with
         the HuBERT that encodes its sound.
-      init: checkpoint to start from, whose sizes and statistics the run has.
+      init: checkpoint to start from, whose sizes and motion space the run has.
+      source: statistics by which the motion is normalised: those of `init` by default.
 
     Raises:
-      ConfigError: there is no checkpoint, or the networks are of other sizes.
+      ConfigError: there is no checkpoint, the networks are of other sizes, or there is
+        nothing to choose statistics from.
       DatasetError: the features are of another encoder.
     """
     if checkpoint is None:
         raise ConfigError(
             "--checkpoint is missing: pass the checkpoint that the videos were processed with"
         )
+    check_source(source, init)
     dataset = open_dataset(dataset_path)
     rest = open_checkpoint(checkpoint)
     # Features are stored, or made of sound within the step.
     encoder = step_encoder(config, dataset, rest)
     width = dataset.feature_width if encoder is None else encoder.width
-    space, statistics = SPACE, dataset.statistics(SPACE)
+    space, statistics = SPACE, None
     sizes: dict[str, Any] = {DENOISER: config.denoiser.config(width)}
-    # A denoiser that exists keeps its sizes and its scale of motion.
+    # A denoiser that exists keeps its sizes and, unless told otherwise, its scale of
+    # motion.
     if init is not None:
         start = open_checkpoint(init)
         sizes[DENOISER] = initial_sizes(config, start, width)
-        space, statistics = initial_space(start)
+        space, statistics = initial_motion(start, DENOISER)
+    if statistics is None or source == "data":
+        statistics = dataset.statistics(space)
     if encoder is not None:
         sizes[ENCODER] = encoder
         check_window(encoder, sizes[DENOISER])
@@ -264,16 +278,6 @@ def initial_sizes(
             f"{start.path} holds {sizes}, and the options name {named.config(width)}: leave out the sizes"
         )
     return sizes
-
-
-def initial_space(start: Checkpoint) -> tuple[str, MotionStatistics]:
-    """Return the motion space and the statistics of a denoiser to start from."""
-    for driver in start.drivers.values():
-        if driver.config.motion_part == DENOISER and driver.statistics is not None:
-            return driver.config.space, driver.statistics
-    raise ConfigError(
-        f"{start.path} holds no driver of {DENOISER}, whose statistics are needed: convert it again"
-    )
 
 
 def describe_run(

@@ -2,7 +2,7 @@
 saved together or not at all."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -199,27 +199,15 @@ class Checkpoints:
           step: number of a saved step.
           kind: `ema` or `raw`; batch statistics are among both.
         """
-        self._require(step)
-        # Runs without batch norms or statistics lack these items.
-        metadata = self._manager.item_metadata(step)
-        items = [
-            item
-            for item in (*WEIGHTS[kind], "statistics")
-            if metadata.get(item) is not None
-        ]
-        arguments = {}
-        for item in items:
-            # Arrays of numpy make Orbax restore to the host.
-            arrays = jax.tree.map(_empty, dict(metadata[item]))
-            arguments[item] = ocp.args.StandardRestore(arrays)
-        restored = self._restore(step, ocp.args.Composite(**arguments))
         weights: Params = {}
-        for item in WEIGHTS[kind]:
-            if item in items:
-                weights |= restored[item]
-        if "statistics" not in items:
-            return weights, None
-        return weights, MotionStatistics(**restored["statistics"])
+        for leaves in self._arrays(step, WEIGHTS[kind]).values():
+            weights |= leaves
+        return weights, self.statistics(step)
+
+    def statistics(self, step: int) -> MotionStatistics | None:
+        """Return the mean and deviation by which a run normalises its motion."""
+        arrays = self._arrays(step, ("statistics",))
+        return MotionStatistics(**arrays["statistics"]) if arrays else None
 
     def resume_from(self, step: int) -> None:
         """Ignore the checkpoints after `step`, and delete them at the next save."""
@@ -232,6 +220,21 @@ class Checkpoints:
     def close(self) -> None:
         """Finish writing, and free Orbax's threads."""
         self._manager.close()
+
+    def _arrays(self, step: int, items: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return those of the items that a step holds, as arrays on the host."""
+        self._require(step)
+        # Runs without batch norms or statistics lack these items.
+        metadata = self._manager.item_metadata(step)
+        arguments = {}
+        for item in items:
+            if metadata.get(item) is not None:
+                # Arrays of numpy make Orbax restore to the host.
+                arrays = jax.tree.map(_empty, dict(metadata[item]))
+                arguments[item] = ocp.args.StandardRestore(arrays)
+        if not arguments:
+            return {}
+        return dict(self._restore(step, ocp.args.Composite(**arguments)))
 
     def _restore(self, step: int, arguments: ocp.args.Composite) -> Any:
         self._require(step)

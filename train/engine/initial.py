@@ -3,14 +3,19 @@ and the guidance of a driver."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
+from jaxportrait.motion.space import MotionStatistics
 from train.engine.config import ConfigError
+
+StatisticsSource = Literal["init", "data"]
+"""Statistics by which a run that starts from a checkpoint normalises its motion: the
+checkpoint's or the data set's."""
 
 
 def initial_weights(
@@ -41,6 +46,29 @@ def initial_weights(
                 f"{sizes[part]}: choose the options that agree with it"
             )
     return {part: checkpoint.leaves(part) for part in parts}
+
+
+def check_source(source: StatisticsSource | None, init: Path | None) -> None:
+    """Raise a ConfigError if statistics are chosen, and there is one choice only."""
+    if source is not None and init is None:
+        raise ConfigError(
+            f"--statistics {source} chooses between those of --init and of the data set, and --init is missing: "
+            "pass it, or leave the choice out"
+        )
+
+
+def initial_motion(checkpoint: Checkpoint, part: str) -> tuple[str, MotionStatistics]:
+    """Return the motion space of a network to start from, and its statistics.
+
+    Raises:
+      ConfigError: no driver of the checkpoint has statistics of the network.
+    """
+    for driver in checkpoint.drivers.values():
+        if driver.config.motion_part == part and driver.statistics is not None:
+            return driver.config.space, driver.statistics
+    raise ConfigError(
+        f"{checkpoint.path} holds no driver of {part}, whose statistics are needed: convert it again"
+    )
 
 
 def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
 
+from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.whole import hold_folder
 from train.data.batches import Rows
 from train.engine.checkpoints import Checkpoints
@@ -157,6 +159,7 @@ def begin_or_resume(
     saved = checkpoints.run(step)
     check_unchanged(saved, stage)
     check_rates(read_saved(saved["config"], type(stage.config)), stage.config, step)
+    check_statistics(checkpoints.statistics(step), stage)
     state, position = checkpoints.restore(step, program.state)
     checkpoints.resume_from(step)
     batches.set_state(dict(position))
@@ -212,3 +215,20 @@ def check_unchanged(saved: Description, stage: Stage) -> None:
             f"this run was started otherwise: {'; '.join(changes)} "
             "(a new --work-dir starts a new run)"
         )
+
+
+def check_statistics(saved: MotionStatistics | None, stage: Stage) -> None:
+    """Raise a ConfigError if a stage normalises its motion otherwise than the saved
+    run."""
+    statistics = stage.statistics
+    if saved is None or statistics is None:
+        return
+    for name in ("mean", "std"):
+        before = np.asarray(getattr(saved, name))
+        after = np.asarray(getattr(statistics, name))
+        if not np.array_equal(before, after):
+            raise ConfigError(
+                "this run was started with other statistics of motion (first value's "
+                f"{name}: the run has {before[0]:g}, now {after[0]:g}): pass the --init and "
+                "--statistics that it was started with"
+            )

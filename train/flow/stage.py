@@ -20,7 +20,13 @@ from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.batches import Rows
 from train.data.dataset import Dataset, find_encoder, open_dataset
 from train.engine.config import ConfigError, as_json
-from train.engine.initial import driver_guidance, initial_weights
+from train.engine.initial import (
+    StatisticsSource,
+    check_source,
+    driver_guidance,
+    initial_motion,
+    initial_weights,
+)
 from train.engine.keys import Purpose, root_key
 from train.engine.program import Frozen, HostBatch, Program
 from train.engine.stage import (
@@ -46,7 +52,7 @@ PART = "flow_transformer"
 DEAF_LOSS = "validation_loss_without_sound"
 FAR = 1.0
 """Deviations by which the mean motion of a checkpoint may differ from the data set's
-without a note."""
+without a note, by the statistics that the run normalises by."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class FlowStage:
     Attributes:
       config: options of the run.
       transformer: config of the network.
-      dataset: windows of motion and audio features.
+      dataset: windows of motion and audio features, with the statistics by which the
+        motion is normalised.
       run: identity of the run.
       initial: weights to start from, by dotted path; the others are drawn.
       guidance: scale of classifier-free guidance of what is sampled, as in inference.
@@ -146,6 +153,7 @@ def open_flow(
     dataset_path: Path,
     checkpoint: Path | None,
     init: Path | None,
+    source: StatisticsSource | None,
     console: Console,
 ) -> FlowStage:
     """Open the stage of a data set and of the checkpoint that its features were made
@@ -156,16 +164,19 @@ def open_flow(
       dataset_path: data set of `train.process`.
       checkpoint: checkpoint that holds the audio encoder of the features.
       init: checkpoint to start from.
+      source: statistics by which the motion is normalised: those of `init` by default.
       console: receives a note if `init` was trained on other motion.
 
     Raises:
-      ConfigError: there is no checkpoint, or the networks are of other sizes.
+      ConfigError: there is no checkpoint, the networks are of other sizes, or there is
+        nothing to choose statistics from.
       DatasetError: the features are of another encoder.
     """
     if checkpoint is None:
         raise ConfigError(
             "--checkpoint is missing: pass the checkpoint that the videos were processed with"
         )
+    check_source(source, init)
     dataset = open_dataset(dataset_path)
     frozen = open_checkpoint(checkpoint)
     find_encoder(dataset, frozen)
@@ -180,27 +191,40 @@ def open_flow(
     stage = FlowStage(config, transformer, dataset, run, {}, guidance, terms=terms)
     if init is None:
         return stage
-    # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
     weights = initial_weights(init, {PART: transformer})[PART]
-    distance = statistics_distance(open_checkpoint(init), stage.statistics)
+    statistics = initial_statistics(open_checkpoint(init), space)
+    # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
+    stage = replace(stage, initial=weights)
+    if source != "data":
+        stage = replace(stage, dataset=dataset.normalized_by(space, statistics))
+    distance = mean_distance(dataset, space, statistics, stage.statistics)
     if distance > FAR:
+        remedy = ", which `--statistics init` avoids" if source == "data" else ""
         console.print(
             f"note: {init} was trained on motion whose mean lies {distance:.1f} deviations "
-            "from this data set's: it has to learn that first"
+            f"from this data set's: the run has to learn that first{remedy}"
         )
-    return replace(stage, initial=weights)
+    return stage
 
 
-def statistics_distance(checkpoint: Checkpoint, statistics: MotionStatistics) -> float:
-    """Return the largest distance of a checkpoint's mean motion from that of
-    `statistics`, in the latter's deviations."""
-    other = checkpoint.driver().statistics
-    if other is None:
-        return 0.0
-    # A value that never changes is compared as it is.
-    deviation = np.where(np.asarray(statistics.std) > 0, statistics.std, 1)
-    shift = np.asarray(other.mean) - statistics.mean
-    return float(np.max(np.abs(shift) / deviation))
+def initial_statistics(start: Checkpoint, space: str) -> MotionStatistics:
+    """Return the statistics of a transformer to start from, of this motion space."""
+    other, statistics = initial_motion(start, PART)
+    if other != space:
+        raise ConfigError(
+            f"{start.path} makes {other} motion, and this run trains {space}: choose the motion space {other}"
+        )
+    return statistics
+
+
+def mean_distance(
+    dataset: Dataset, space: str, initial: MotionStatistics, unit: MotionStatistics
+) -> float:
+    """Return the largest distance of a data set's mean motion from that of `initial`,
+    in deviations of `unit`."""
+    mean = dataset.mean[list(MOTION_SPACES[space].columns)]
+    distance = np.abs(mean - np.asarray(initial.mean)) / np.asarray(unit.std)
+    return float(np.max(distance))
 
 
 def describe_run(
