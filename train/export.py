@@ -39,7 +39,9 @@ from jaxportrait.ranges import Guidance, OptionError, Range, check_ranges
 from jaxportrait.whole import reserve
 from train.data.dataset import network_identity
 from train.diffusion.step import DIFFUSION, ENCODER
+from train.engine.adapters import merge_adapters
 from train.engine.checkpoints import FOLDER, RANKS, Checkpoints
+from train.engine.config import LoraConfig, read_saved
 
 MelBins = Annotated[int, Range(1, 1024)]
 LEAST_DEVIATION = 1e-6
@@ -176,9 +178,17 @@ def read_run(options: Options) -> Trained:
         step = choose_step(checkpoints, options.step, options.work_dir)
         run = checkpoints.run(step)
         kind = options.weights or run["config"]["export_weights"]
-        return Trained(run, step, kind, *checkpoints.weights(step, kind))
+        weights, statistics = checkpoints.weights(step, kind)
+        return Trained(run, step, kind, merge(weights, run["config"]), statistics)
     finally:
         checkpoints.close()
+
+
+def merge(weights: Leaves, config: Mapping[str, Any]) -> Leaves:
+    """Return a run's weights with its adapters merged, where it has some."""
+    # Stages without adapters, and runs of earlier versions, have no such option.
+    lora = read_saved(config.get("lora", {}), LoraConfig)
+    return merge_adapters(weights, lora) if lora.rank else weights
 
 
 def untrained_parts(

@@ -62,10 +62,21 @@ class QueryKeyValue(nnx.Module):
     def __call__(
         self, x: Float[Array, "n t c"], rotary: Float[np.ndarray, "t half 2"]
     ) -> Projection:
+        return self.finish(self.product(x), rotary)
+
+    def product(self, x: Float[Array, "n t c"]) -> Float[Array, "3 n t heads dim"]:
+        """Multiply tokens by the kernel, without the bias."""
         kernel = self.kernel[...].astype(self.dtype)
-        bias = self.bias[...].astype(self.dtype)
         # p: query, key and value
-        y = jnp.einsum("ntc,cphd->pnthd", x.astype(self.dtype), kernel)
+        return jnp.einsum("ntc,cphd->pnthd", x.astype(self.dtype), kernel)
+
+    def finish(
+        self,
+        y: Float[Array, "3 n t heads dim"],
+        rotary: Float[np.ndarray, "t half 2"],
+    ) -> Projection:
+        """Add the bias, and normalise and rotate queries and keys."""
+        bias = self.bias[...].astype(self.dtype)
         query, key, value = y + bias[:, None, None]
         query = rotate(self.query_norm(query), rotary)
         key = rotate(self.key_norm(key), rotary)

@@ -21,7 +21,7 @@ from train.diffusion.data import PairCrop
 from train.diffusion.data import batches as pair_batches
 from train.diffusion.stage import diffusion_program
 from train.diffusion.step import DENOISER
-from train.engine.config import OptimizerConfig, StageConfig
+from train.engine.config import LoraConfig, OptimizerConfig, StageConfig
 from train.engine.mesh import check_batch, connect, make_mesh
 from train.engine.program import Program
 from train.engine.state import Params
@@ -61,7 +61,16 @@ def diffusion(dataset: Dataset, processes: Processes) -> Training:
     return Training(config, diffusion_program(step, {}), iterator)
 
 
-STAGES = {"flow": flow, "diffusion": diffusion}
+def adapters(dataset: Dataset, processes: Processes) -> Training:
+    config = FlowConfig(
+        batch_size=16, accumulation=2, optimizer=CONSTANT, lora=LoraConfig(rank=4)
+    )
+    transformer = TransformerSize(16, 2, 1, 1).config("lip", dataset.feature_width)
+    iterator = batches(dataset, "lip", 0, Rows(config.batch_size, *processes))
+    return Training(config, flow_program(config, transformer), iterator)
+
+
+STAGES = {"flow": flow, "diffusion": diffusion, "adapters": adapters}
 
 
 def main(stage: str, dataset_path: str, output: str, fsdp: str, *others: str) -> None:
@@ -76,7 +85,8 @@ def main(stage: str, dataset_path: str, output: str, fsdp: str, *others: str) ->
     frozen = program.frozen
     # Fresh weights are drawn on the mesh, and the same on every mesh.
     fresh = gather(program.initial_state().params)
-    state = program.initial_state(weights(program.state.params))
+    whole = program.state.fixed or program.state.params
+    state = program.initial_state(weights(whole))
     before = gather(state.params)
 
     update = program.lower_update(config.batch_size).compile()

@@ -20,9 +20,11 @@ from jaxportrait.ranges import Blocks, Count, Decay, Heads, Share, Width, check_
 from train.engine.config import (
     CHANGED_ON_REQUEST,
     ConfigError,
+    LoraConfig,
     LossWeight,
     OptimizerConfig,
     StageConfig,
+    check_adapters,
 )
 
 Encoder = Literal["stored", "frozen", "trained"]
@@ -128,6 +130,7 @@ class DiffusionConfig(StageConfig):
         checkpoint's HuBERT, and `trained` trains that too, but for its convolutions.
       denoiser: size of the denoiser.
       losses: factors of the losses.
+      lora: adapters that are trained in place of the weights.
     """
 
     batch_size: int = 16
@@ -139,6 +142,7 @@ class DiffusionConfig(StageConfig):
     encoder: Encoder = "stored"
     denoiser: DenoiserSize = field(default_factory=DenoiserSize)
     losses: DiffusionLosses = field(default_factory=DiffusionLosses)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     optimizer: OmitArgPrefixes[OptimizerConfig] = field(
         default_factory=lambda: OptimizerConfig(
             warmup_steps=0, drop_steps=(), beta2=0.999, weight_decay=0.0, clip_norm=2.0
@@ -158,6 +162,7 @@ class DiffusionConfig(StageConfig):
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
                 "parts: choose an accumulation that divides it"
             )
+        check_adapters(self.lora, self.optimizer)
         if self.encoder != "trained" and self.block_dropout != BLOCK_DROPOUT:
             raise ConfigError(
                 f"block_dropout is {self.block_dropout:g}, and belongs to an encoder that learns: leave it out, or "

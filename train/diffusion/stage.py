@@ -35,11 +35,13 @@ from train.diffusion.step import (
     train_step,
     validation_loss,
 )
+from train.engine.adapters import choose_targets
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import (
     StatisticsSource,
     by_path,
     check_source,
+    check_start,
     driver_guidance,
     initial_motion,
     initial_weights,
@@ -52,6 +54,11 @@ from train.engine.state import Params, parameters_of
 if TYPE_CHECKING:
     from train.engine.studio import Studio
 
+ADAPTED = tuple(
+    f"*.blocks.*.{layer}.kernel"
+    for layer in ("qkv", "out", "audio_value", "audio_out", "expand", "project")
+)
+"""Kernels of attention and MLPs, which adapters target by default."""
 Weights = dict[str, np.ndarray]
 
 
@@ -140,6 +147,8 @@ def diffusion_program(step: StepConfig, frozen: Weights) -> Program:
         step.training.optimizer,
         pair_inputs(step.sizes[DENOISER], sound=ENCODER in step.sizes),
         frozen=(frozen,),
+        lora=choose_targets(step.training.lora, ADAPTED),
+        seed=step.training.seed,
     )
 
 
@@ -191,6 +200,7 @@ def open_diffusion(
             "--checkpoint is missing: pass the checkpoint that the videos were processed with"
         )
     check_source(source, init)
+    check_start(config.lora, init)
     dataset = open_dataset(dataset_path)
     rest = open_checkpoint(checkpoint)
     # Features are stored, or made of sound within the step.

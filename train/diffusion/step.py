@@ -23,6 +23,7 @@ from jaxportrait.types import pytree
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
 from train.diffusion.losses import Half, Terms, half_terms, transition_term, weigh
+from train.engine.adapters import scale_adapters
 from train.engine.keys import Purpose, root_key
 from train.engine.state import (
     Params,
@@ -163,7 +164,8 @@ def train_step(
     rows = [half.sum(axis=0) / training.accumulation for half in real]
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
-        networks = build(config, params | frozen)
+        weights = scale_adapters(params | state.fixed, training.lora)
+        networks = build(config, weights | frozen)
         batch, draws = part
         drop = Dropout(draws.key, training.dropout, training.block_dropout)
         halves = predict(networks, batch, draws, drop)

@@ -21,7 +21,10 @@ from train.engine.state import Params, TrainState
 FOLDER = "checkpoints"
 SCORE = "lip_correlation"
 """Score of the held-out clips, by which checkpoints of the flow transformer rank."""
-WEIGHTS = {"ema": ("average",), "raw": ("params", "batch_statistics")}
+WEIGHTS = {
+    "ema": ("average", "fixed"),
+    "raw": ("params", "batch_statistics", "fixed"),
+}
 """Name of weights at the command line -> the items that hold them."""
 
 
@@ -131,6 +134,8 @@ class Checkpoints:
             "run": ocp.args.JsonSave(dict(saved.run)),
             "data": ocp.args.JsonSave(dict(saved.data)),
         }
+        if state.fixed:
+            items["fixed"] = ocp.args.StandardSave(state.fixed)
         if state.batch_statistics:
             items["batch_statistics"] = ocp.args.StandardSave(state.batch_statistics)
         if saved.statistics is not None:
@@ -149,7 +154,8 @@ class Checkpoints:
 
     def check_room(self, state: TrainState, count: int = 1) -> None:
         """Raise an OSError unless so many states fit on the disk."""
-        arrays = jax.tree.leaves((state.params, state.average, state.optimizer))
+        kinds = (state.params, state.average, state.optimizer, state.fixed)
+        arrays = jax.tree.leaves(kinds)
         if jax.process_index() == 0:
             size = sum(array.nbytes for array in arrays)
             check_room(self._path, count * size)
@@ -174,9 +180,16 @@ class Checkpoints:
             "optimizer": ocp.args.StandardRestore(optimizer),
             "data": ocp.args.JsonRestore(),
         }
-        measured = like.batch_statistics
+        measured, fixed = like.batch_statistics, like.fixed
         if measured:
             arguments["batch_statistics"] = ocp.args.StandardRestore(measured)
+        if fixed and self._manager.item_metadata(step).get("fixed") is None:
+            raise CheckpointError(
+                f"{self._path / str(step)} was saved by an earlier version, which kept fixed weights "
+                "otherwise: export it, and start a new run with --init"
+            )
+        if fixed:
+            arguments["fixed"] = ocp.args.StandardRestore(fixed)
         items = self._restore(step, ocp.args.Composite(**arguments))
         state = TrainState(
             items["optimizer"]["step"],
@@ -184,6 +197,7 @@ class Checkpoints:
             items["average"],
             items["optimizer"]["state"],
             items["batch_statistics"] if measured else {},
+            items["fixed"] if fixed else {},
         )
         return state, items["data"]
 
@@ -197,7 +211,7 @@ class Checkpoints:
 
         Args:
           step: number of a saved step.
-          kind: `ema` or `raw`; batch statistics are among both.
+          kind: `ema` or `raw`; batch statistics and fixed weights are among both.
         """
         weights: Params = {}
         for leaves in self._arrays(step, WEIGHTS[kind]).values():
@@ -224,7 +238,7 @@ class Checkpoints:
     def _arrays(self, step: int, items: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return those of the items that a step holds, as arrays on the host."""
         self._require(step)
-        # Runs without batch norms or statistics lack these items.
+        # Runs without batch norms, fixed weights or statistics lack these items.
         metadata = self._manager.item_metadata(step)
         arguments = {}
         for item in items:
@@ -275,9 +289,9 @@ def _empty(leaf: Any) -> np.ndarray:
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
-    arrays = ("params", "average", "optimizer", "batch_statistics", "statistics")
+    arrays = ("params", "average", "optimizer", "fixed", "batch_statistics")
     handlers: dict[str, ocp.CheckpointHandler] = {
-        item: ocp.StandardCheckpointHandler() for item in arrays
+        item: ocp.StandardCheckpointHandler() for item in (*arrays, "statistics")
     }
     for item in ("run", "data"):
         handlers[item] = ocp.JsonCheckpointHandler()

@@ -78,7 +78,8 @@ class OptimizerConfig:
       clip_norm: upper bound of the gradient's global norm.
       ema_decay: the average's decay is min(this, (1 + n) / (10 + n)) after n updates.
       clip_apart: networks whose gradients are clipped by a norm of their own.
-      hold: networks, or parts of one, that stay fixed.
+      hold: patterns of parameters that stay fixed, such as `motion` for a whole network
+        or `joint_blocks.*.audio.*` for a part of one; `*` stands for any characters.
     """
 
     # Learning rate, which may change when a run is resumed: see `engine.schedule`.
@@ -103,7 +104,7 @@ class OptimizerConfig:
     weight_decay: Share = 1e-6
     clip_norm: Positive = 1.0
     ema_decay: Decay = 0.9999
-    # Networks, by the first part of their parameters' paths.
+    # Networks, by the first part of their parameters' paths; then patterns of paths.
     clip_apart: tuple[str, ...] = ()
     hold: tuple[str, ...] = ()
 
@@ -134,6 +135,38 @@ class OptimizerConfig:
                 f"cosine_start is {self.cosine_start}, within the warm-up of {self.warmup_steps} updates: choose a "
                 "later one, or fewer warmup_steps"
             )
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters, which are trained in place of the networks' own weights.
+
+    Attributes:
+      rank: rank of what is added to a kernel; 0 trains the weights themselves.
+      alpha: what is added has the factor alpha / rank.
+      targets: patterns of the kernels that are adapted, as in `hold`; by default those
+        of attention and MLPs.
+    """
+
+    rank: Natural = 0
+    alpha: Positive = 16.0
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not self.rank and (self.targets or self.alpha != LoraConfig.alpha):
+            raise ConfigError(
+                "lora.rank is 0, which has no adapters: choose a rank, or leave out lora.alpha and lora.targets"
+            )
+
+
+def check_adapters(lora: LoraConfig, optimizer: OptimizerConfig) -> None:
+    """Raise a ConfigError if weights are held that adapters hold anyway."""
+    if lora.rank and optimizer.hold:
+        raise ConfigError(
+            f"hold names {', '.join(optimizer.hold)}, and with lora.rank {lora.rank} everything but the adapters is "
+            "fixed: leave out either, or choose lora.targets"
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.motion.space import MotionStatistics
-from train.engine.config import ConfigError
+from train.engine.config import ConfigError, LoraConfig
 
 StatisticsSource = Literal["init", "data"]
 """Statistics by which a run that starts from a checkpoint normalises its motion: the
@@ -54,6 +54,14 @@ def check_source(source: StatisticsSource | None, init: Path | None) -> None:
         raise ConfigError(
             f"--statistics {source} chooses between those of --init and of the data set, and --init is missing: "
             "pass it, or leave the choice out"
+        )
+
+
+def check_start(lora: LoraConfig, init: Path | None) -> None:
+    """Raise a ConfigError if adapters are to be trained of random weights."""
+    if lora.rank and init is None:
+        raise ConfigError(
+            f"lora.rank is {lora.rank}, and --init is missing: pass the checkpoint whose weights are adapted"
         )
 
 

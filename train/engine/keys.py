@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     UPDATES = 1
     VALIDATION = 2
     PLOTS = 3
+    ADAPTERS = 4
 
 
 def root_key(seed: int, purpose: Purpose) -> PRNGKeyArray:

@@ -147,14 +147,16 @@ class Reports:
         with self._journal.aside():
             if self._due(step, loop.validate_every):
                 is_saved = self._due(step, loop.save_every)
-                metrics = self._validate(state.average, scored=is_saved)
+                average = self._program.averaged(state)
+                metrics = self._validate(average, scored=is_saved)
                 if metrics:
                     self._journal.report(step, metrics)
                 if is_saved:
                     self.save(state, metrics or None)
             if step % loop.plot_every == 0:
                 frozen = self._program.frozen
-                pictures = self._plot(frozen, state.average, self._held_out)
+                average = self._program.averaged(state)
+                pictures = self._plot(frozen, average, self._held_out)
                 for name, picture in pictures.items():
                     self._journal.show(name, picture, step)
 

@@ -16,7 +16,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from train.engine.config import LOSS, ConfigError, OptimizerConfig
+from train.engine.adapters import draw_adapters, merge_adapters
+from train.engine.config import LOSS, ConfigError, LoraConfig, OptimizerConfig
+from train.engine.keys import Purpose, root_key
 from train.engine.mesh import (
     batch_sharding,
     place_batch,
@@ -25,6 +27,7 @@ from train.engine.mesh import (
     shardings_of,
 )
 from train.engine.state import Params, TrainState, begin
+from train.engine.trainable import split
 
 HostBatch = Mapping[str, np.ndarray]
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
@@ -40,6 +43,8 @@ class Program:
     Attributes:
       step: (*frozen, key, state, batch) -> the next state, and metrics.
       error: (*frozen, average, batch) -> the validation loss.
+      lora: adapters that are trained in place of the weights.
+      seed: seed of the adapters.
       probes: further errors of the same arguments, by name, such as that without sound.
       fresh: () -> weights and batch statistics of newly initialised networks.
       optimizer: options of the optimizer.
@@ -55,6 +60,8 @@ class Program:
     inputs: Inputs
     frozen: Frozen = field(default=(), repr=False)
     probes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    seed: int = 0
 
     def on(self, mesh: Mesh) -> "MeshProgram":
         """Return the program on a mesh, with its networks traced."""
@@ -76,6 +83,7 @@ class MeshProgram:
         # Building networks takes seconds: their trace is kept, and drawn from later.
         self._trace, shapes = jax.make_jaxpr(program.fresh, return_shape=True)()
         self._layout = jax.tree.structure(shapes)
+        self._fresh: tuple[Params, Params] = shard_shapes(shapes, mesh)
         self.state: TrainState = shard_shapes(
             jax.eval_shape(self._begin, *shapes), mesh
         )
@@ -97,14 +105,13 @@ class MeshProgram:
         Raises:
           ConfigError: the networks have no such leaf.
         """
-        unknown = sorted(initial.keys() - self.state.average.keys())
+        params, measured = self._fresh
+        layout: Any = shardings_of(params | measured)
+        unknown = sorted(initial.keys() - layout.keys())
         if unknown:
             raise ConfigError(
                 f"the weights to start from hold {unknown[0]}, which the networks of this run lack"
             )
-        # The average has every leaf, those of params and of batch statistics.
-        shardings = shardings_of(self.state)
-        layout: Any = shardings.average
         weights = {
             name: place_whole(np.asarray(leaf), layout[name])
             for name, leaf in initial.items()
@@ -112,12 +119,23 @@ class MeshProgram:
         weights |= self._draw(layout.keys() - initial.keys())
         # Both dictionaries are donated: weights are large.
         begin_sharded = jax.jit(
-            self._begin, out_shardings=shardings, donate_argnums=(0, 1)
+            self._begin, out_shardings=shardings_of(self.state), donate_argnums=(0, 1)
         )
         return begin_sharded(
-            {name: weights[name] for name in self.state.params},
-            {name: weights[name] for name in self.state.batch_statistics},
+            {name: weights[name] for name in params},
+            {name: weights[name] for name in measured},
         )
+
+    def averaged(self, state: TrainState) -> Params:
+        """Return the averaged weights and batch statistics of the whole networks, with
+        adapters merged."""
+        whole = state.average | state.fixed
+        lora = self._program.lora
+        if not lora.rank:
+            return whole
+        shardings = shardings_of(self._fresh[0])
+        merge = jax.jit(partial(merge_adapters, config=lora), out_shardings=shardings)
+        return merge(whole)
 
     def place(self, batch: HostBatch) -> dict[str, Array]:
         """Return the arrays of a batch that a step reads, sharded over the mesh."""
@@ -168,9 +186,17 @@ class MeshProgram:
             drawn = params | measured
             return {name: drawn[name] for name in names}
 
-        shardings = shardings_of(self.state).average
+        params, measured = self._fresh
+        shardings = shardings_of(params | measured)
         selected = {name: shardings[name] for name in names}
         return jax.jit(draw, out_shardings=selected)()
 
     def _begin(self, params: Params, batch_statistics: Params) -> TrainState:
-        return begin(params, self._program.optimizer, batch_statistics)
+        program = self._program
+        optimizer = program.optimizer
+        if program.lora.rank:
+            key = root_key(program.seed, Purpose.ADAPTERS)
+            adapters = draw_adapters(params, program.lora, key)
+            return begin(adapters, optimizer, batch_statistics, params)
+        trained, fixed = split(params, optimizer.hold)
+        return begin(trained, optimizer, batch_statistics, fixed)

@@ -77,7 +77,7 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         step = int(state.step)
         checkpoints.check_room(state, states_to_come(loop, step, checkpoints.steps))
         console.print(
-            f"{options.work_dir}: from step {step} to {loop.steps} on {mesh.size} device(s)"
+            f"{options.work_dir}: from step {step} to {loop.steps} on {mesh.size} device(s){describe_parts(state)}"
         )
 
         # The compiled update, and everything that is written.
@@ -112,6 +112,15 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
             reports.save(state)
         checkpoints.wait()
     return interruption.received if step < loop.steps else 0
+
+
+def describe_parts(state: TrainState) -> str:
+    """Return a phrase on how many weights are trained, where some are fixed."""
+    if not state.fixed:
+        return ""
+    trained = sum(leaf.size for leaf in state.params.values())
+    fixed = sum(leaf.size for leaf in state.fixed.values())
+    return f"; {trained:,} weights are trained, and {fixed:,} stay fixed"
 
 
 def open_writers(

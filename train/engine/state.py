@@ -5,7 +5,7 @@ Nothing here knows what is trained: parameters are float32 arrays by dotted path
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import jax
@@ -16,7 +16,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxportrait.types import pytree
-from train.engine.config import ConfigError, OptimizerConfig
+from train.engine.adapters import attach_adapters
+from train.engine.config import OptimizerConfig
 
 Params = dict[str, Array]
 """A network's parameters by dotted path, such as `joint_blocks.0.motion.qkv.kernel`."""
@@ -31,11 +32,12 @@ class TrainState:
 
     Attributes:
       step: number of updates done.
-      params: weights, float32 whatever the network computes in.
+      params: weights that are trained, float32 whatever the network computes in.
       average: exponential moving average of `params` and `batch_statistics`.
       optimizer: optax's state.
       batch_statistics: values that networks measure as they run, such as the mean of a
         batch norm; empty for the transformer.
+      fixed: weights that are not trained, which have neither gradients nor an average.
     """
 
     step: Int[Array, ""]
@@ -43,25 +45,30 @@ class TrainState:
     average: Params
     optimizer: optax.OptState
     batch_statistics: Params
+    fixed: Params = field(default_factory=dict)
 
 
 def begin(
-    params: Params, config: OptimizerConfig, batch_statistics: Params | None = None
+    params: Params,
+    config: OptimizerConfig,
+    batch_statistics: Params | None = None,
+    fixed: Params | None = None,
 ) -> TrainState:
     """Return the state before the first update.
 
-    Raises:
-      ConfigError: a network that is to be held does not exist.
+    Args:
+      params: weights that are trained.
+      config: options of the optimizer.
+      batch_statistics: values that the networks measure as they run.
+      fixed: weights that are not trained.
     """
-    present = sorted({name.split(".")[0] for name in params})
-    unknown = [name for name in config.hold if name not in present]
-    if unknown:
-        raise ConfigError(f"hold names {unknown[0]}; there are {', '.join(present)}")
     measured = batch_statistics or {}
     # Copies: a donated array may stand in a state only once.
     average = {name: jnp.array(leaf) for name, leaf in (params | measured).items()}
     moments = optimizer(config).init(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, average, moments, measured)
+    return TrainState(
+        jnp.zeros((), jnp.int32), params, average, moments, measured, fixed or {}
+    )
 
 
 def learning_rate(config: OptimizerConfig) -> optax.Schedule:
@@ -96,9 +103,9 @@ def _fall(config: OptimizerConfig) -> optax.Schedule:
 
 def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """Return a global-norm clip and AdamW, which decays every parameter as PyTorch's
-    does; held networks do not change."""
+    does."""
     # The clip comes before the moments, as in the published training loop.
-    adamw = optax.chain(
+    return optax.chain(
         clip_by_norm(config.clip_norm, config.clip_apart),
         optax.adamw(
             learning_rate(config),
@@ -108,11 +115,6 @@ def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             weight_decay=config.weight_decay,
         ),
     )
-    if not config.hold:
-        return adamw
-    transforms: dict[Hashable, optax.GradientTransformation] = {"learns": adamw}
-    transforms |= dict.fromkeys(config.hold, optax.set_to_zero())
-    return optax.partition(transforms, _label(config.hold, "learns"))
 
 
 def clip_by_norm(limit: float, apart: tuple[str, ...]) -> optax.GradientTransformation:
@@ -196,7 +198,7 @@ def update(
 
     Args:
       state: the state before.
-      gradients: gradient of every parameter.
+      gradients: gradient of every parameter that is trained.
       config: options of the optimizer.
       batch_statistics: values that the networks measured in this step.
     """
@@ -212,7 +214,9 @@ def update(
         state.average,
         params | measured,
     )
-    following = TrainState(state.step + 1, params, average, moments, measured)
+    following = TrainState(
+        state.step + 1, params, average, moments, measured, state.fixed
+    )
     return following, optax.tree.norm(gradients)
 
 
@@ -243,14 +247,16 @@ def _leaves(network: nnx.Module, kind: type[nnx.Variable]) -> Params:
 
 def network_of(template: nnx.Module, params: Mapping[str, Array]) -> Any:
     """Return the network of an abstract `template` with these parameters, and batch
-    statistics where it has any."""
+    statistics where it has any; adapters among them are attached."""
     # An abstract network has shapes in place of arrays, which are replaced.
     graph, state = nnx.split(template)
     flat = [
         (path, leaf.replace(params[dotted(path)]))
         for path, leaf in nnx.to_flat_state(state)
     ]
-    return nnx.merge(graph, nnx.from_flat_state(flat))
+    network = nnx.merge(graph, nnx.from_flat_state(flat))
+    attach_adapters(network, params)
+    return network
 
 
 def dotted(path: tuple[Any, ...]) -> str:

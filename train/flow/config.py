@@ -15,8 +15,10 @@ from jaxportrait.ranges import Blocks, Count, Decay, Heads, Width, check_ranges
 from train.engine.config import (
     CHANGED_ON_REQUEST,
     ConfigError,
+    LoraConfig,
     LossWeight,
     StageConfig,
+    check_adapters,
 )
 
 
@@ -100,6 +102,7 @@ class FlowConfig(StageConfig):
         learned vector.
       transformer: size of the transformer.
       losses: factors of the losses.
+      lora: adapters that are trained in place of the weights.
     """
 
     motion_space: Literal["lip", "face"] | None = None
@@ -109,6 +112,7 @@ class FlowConfig(StageConfig):
         default_factory=TransformerSize
     )
     losses: FlowLosses = field(default_factory=FlowLosses)
+    lora: LoraConfig = field(default_factory=LoraConfig)
 
     # Read by the engine, which knows it under one name for all stages.
     @property
@@ -123,3 +127,4 @@ class FlowConfig(StageConfig):
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
                 "parts: choose an accumulation that divides it"
             )
+        check_adapters(self.lora, self.optimizer)

@@ -1,10 +1,10 @@
 """The flow transformer as a stage: `python -m train` without another `--stage`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import nnx
@@ -19,10 +19,12 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.batches import Rows
 from train.data.dataset import Dataset, find_encoder, open_dataset
+from train.engine.adapters import choose_targets
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import (
     StatisticsSource,
     check_source,
+    check_start,
     driver_guidance,
     initial_motion,
     initial_weights,
@@ -38,7 +40,7 @@ from train.engine.stage import (
     Scores,
 )
 from train.engine.state import Params, parameters_of
-from train.flow.config import FlowConfig
+from train.flow.config import FlowConfig, TransformerSize
 from train.flow.data import batches, describe, validation_batches, window_inputs
 from train.flow.losses import Term, choose_terms
 from train.flow.sample import film_samples, make_sampler, plot_sample
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from train.engine.studio import Studio
 
 PART = "flow_transformer"
+ADAPTED = ("*.qkv.kernel", "*.out.kernel", "*.mlp.*.kernel")
+"""Kernels of attention and MLPs, which adapters target by default."""
 DEAF_LOSS = "validation_loss_without_sound"
 FAR = 1.0
 """Deviations by which the mean motion of a checkpoint may differ from the data set's
@@ -145,6 +149,8 @@ def flow_program(
         config.optimizer,
         window_inputs(transformer),
         probes={DEAF_LOSS: partial(deaf_loss, config, transformer)},
+        lora=choose_targets(config.lora, ADAPTED),
+        seed=config.seed,
     )
 
 
@@ -163,7 +169,8 @@ def open_flow(
       config: options of the run.
       dataset_path: data set of `train.process`.
       checkpoint: checkpoint that holds the audio encoder of the features.
-      init: checkpoint to start from.
+      init: checkpoint to start from, whose sizes and motion space the run has unless the
+        options name others.
       source: statistics by which the motion is normalised: those of `init` by default.
       console: receives a note if `init` was trained on other motion.
 
@@ -177,22 +184,24 @@ def open_flow(
             "--checkpoint is missing: pass the checkpoint that the videos were processed with"
         )
     check_source(source, init)
+    check_start(config.lora, init)
     dataset = open_dataset(dataset_path)
     frozen = open_checkpoint(checkpoint)
     find_encoder(dataset, frozen)
-    # The run's identity has the space that the data set chose.
+    # The run's identity has the space and the sizes that others chose.
+    start = None if init is None else open_checkpoint(init)
+    config = complete_config(config, dataset, start)
     space = config.motion_space or dataset.motion_space
-    config = replace(config, motion_space=space)  # pyright: ignore[reportArgumentType]
     transformer = config.transformer.config(space, dataset.feature_width)
     run = describe_run(config, transformer, dataset, frozen)
     guidance = driver_guidance(frozen, DRIVER, FlowDriverConfig)
     lips = frozen.keypoints.lips
     terms = choose_terms(config.losses, MOTION_SPACES[space], lips)
     stage = FlowStage(config, transformer, dataset, run, {}, guidance, terms=terms)
-    if init is None:
+    if init is None or start is None:
         return stage
     weights = initial_weights(init, {PART: transformer})[PART]
-    statistics = initial_statistics(open_checkpoint(init), space)
+    statistics = initial_statistics(start, space)
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
     stage = replace(stage, initial=weights)
     if source != "data":
@@ -205,6 +214,26 @@ def open_flow(
             f"from this data set's: the run has to learn that first{remedy}"
         )
     return stage
+
+
+def complete_config(
+    config: FlowConfig, dataset: Dataset, start: Checkpoint | None
+) -> FlowConfig:
+    """Return the options with the motion space and the sizes that they leave open:
+    those of the checkpoint to start from, or else the data set's space."""
+    space: Any = config.motion_space or dataset.motion_space
+    size = config.transformer
+    if start is not None:
+        space = config.motion_space or initial_motion(start, PART)[0]
+        if size == TransformerSize():
+            size = size_of(start.sizes(PART))
+    return replace(config, motion_space=space, transformer=size)
+
+
+def size_of(transformer: FlowTransformerConfig) -> TransformerSize:
+    """Return the part of a transformer's config that the options hold."""
+    names = [item.name for item in fields(TransformerSize)]
+    return TransformerSize(**{name: getattr(transformer, name) for name in names})
 
 
 def initial_statistics(start: Checkpoint, space: str) -> MotionStatistics:

@@ -18,6 +18,7 @@ from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformer
 from jaxportrait.models.parts import abstract
 from jaxportrait.ops.flow import interpolate, target_velocity
 from jaxportrait.types import pytree
+from train.engine.adapters import scale_adapters
 from train.engine.keys import Purpose, root_key
 from train.engine.state import (
     Params,
@@ -81,7 +82,9 @@ def train_step(
     draws = draw(step_key, batch["row"], shape, config.condition_dropout)
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
-        return flow_loss(build(transformer, params, config.dtype), *part, terms)
+        weights = scale_adapters(params | state.fixed, config.lora)
+        network = build(transformer, weights, config.dtype)
+        return flow_loss(network, *part, terms)
 
     value, gradients = mean_gradients(
         loss, state.params, (dict(batch), draws), config.accumulation

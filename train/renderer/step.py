@@ -5,14 +5,12 @@ Every random draw belongs to a sample's row in the global batch. Batch norms see
 whole batch, wherever it lies.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxportrait.models.vgg import VGG
@@ -24,6 +22,7 @@ from train.engine.state import (
     network_of,
     update,
 )
+from train.engine.trainable import networks_of
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.losses import guidance_error, marks, pyramid_error
 from train.renderer.networks import Networks
@@ -56,17 +55,17 @@ def train_step(
       The next state, and `loss` (the renderer's), `gradient_norm`, `learning_rate` and
       every term of the loss.
     """
-    # Held networks are in their inference form, and receive no gradient.
-    held = config.optimizer.hold
+    # Networks that are fixed as a whole are in their inference form.
+    fixed = set(networks_of(state.fixed)) - set(networks_of(state.params))
     step_key = jax.random.fold_in(key, state.step)
     draws = draw(step_key, batch["row"], config.color_jitter)
     pair = prepare(config, batch, draws.gain)
 
     def loss(params: Params) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
         # Batch norms see the whole batch and are measured in this step.
-        networks = build(config, hold(params, held), state.batch_statistics)
+        networks = build(config, params | state.fixed, state.batch_statistics)
         networks.train()
-        for name in held:
+        for name in sorted(fixed):
             getattr(networks, name).eval()
         terms = renderer_terms(config, networks, vgg, pair, draws.warp)
         total = weigh(config.losses, terms)
@@ -147,15 +146,6 @@ def picture(
     source = shrink(source, config.target_size)
     rows = jnp.concatenate([source, pair.target, image], axis=2)
     return rows.reshape(-1, *rows.shape[2:])
-
-
-def hold(params: Params, networks: Sequence[str]) -> Params:
-    """Return the same parameters; no gradient reaches those of `networks`."""
-    prefixes = tuple(f"{name}." for name in networks)
-    return {
-        name: lax.stop_gradient(leaf) if name.startswith(prefixes) else leaf
-        for name, leaf in params.items()
-    }
 
 
 def build(config: RendererConfig, params: Params, measured: Params) -> Any:

@@ -90,7 +90,7 @@ def train_step(
     faces = read_faces(config, renderer, batch)
 
     def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
-        networks = build_corrections(config, params)
+        networks = build_corrections(config, params | state.fixed)
         terms = loss_terms(config, renderer, networks, faces, targets)
         return weigh(training.losses, terms), terms
 

@@ -63,6 +63,19 @@ def test_eight_devices_train_as_one(
     assert (figures["sharded"] > 0) == (fsdp > 1)
 
 
+def test_adapters_train_on_eight_devices_as_on_one(world: World):
+    one = command("adapters1.npz", "1", stage="adapters")
+    eight = command("adapters8.npz", "4", stage="adapters")
+    status, _, err = world.finish(one, flags=QUICK)
+    assert status == 0, err
+    status, _, err = world.finish(eight, flags=f"{EIGHT} {QUICK}")
+    assert status == 0, err
+    expected = dict(np.load(world.root / "adapters1.npz"))
+    figures = check_equal(world.root / "adapters8.npz", expected)
+    # The weights that stay are sharded.
+    assert figures["sharded"] > 0
+
+
 @pytest.fixture(scope="module")
 def one_denoiser(world: World) -> dict[str, np.ndarray]:
     words = command("denoiser1.npz", "1", stage="diffusion")

@@ -13,7 +13,8 @@ from train.data.dataset import open_dataset
 from train.engine.config import ConfigError
 from train.engine.initial import StatisticsSource
 from train.engine.run import check_statistics
-from train.flow.stage import mean_distance, open_flow
+from train.flow.config import TransformerSize
+from train.flow.stage import mean_distance
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 
@@ -46,10 +47,22 @@ def test_a_run_keeps_the_statistics_of_the_checkpoint(world: FlowWorld):
 
 
 def test_a_choice_without_a_checkpoint_to_start_from_is_refused(world: FlowWorld):
-    console = Console(file=StringIO())
-    start = world.root / "start"
-    with pytest.raises(ConfigError, match=r"--statistics data chooses .*--init is miss"):
-        open_flow(CONFIG, world.root / "second", start, None, "data", console)
+    with pytest.raises(
+        ConfigError, match=r"--statistics data chooses .*--init is miss"
+    ):
+        world.open_fresh(source="data")
+
+
+def test_sizes_and_space_are_those_of_the_checkpoint(world: FlowWorld):
+    config = replace(CONFIG, transformer=TransformerSize())
+    stage = world.open(config=config)
+    assert stage.config.transformer == CONFIG.transformer
+    assert stage.config.motion_space == "lip"
+    # Sizes and spaces that the options name are not replaced.
+    with pytest.raises(ConfigError, match="choose the options that agree with it"):
+        world.open(config=replace(CONFIG, transformer=TransformerSize(32, 2, 1, 1)))
+    with pytest.raises(ConfigError, match="choose the options that agree with it"):
+        world.open(config=replace(CONFIG, motion_space="face"))
 
 
 def notes(world: FlowWorld, source: StatisticsSource) -> str:

@@ -220,24 +220,6 @@ def test_the_clip_bounds_the_gradient():
     np.testing.assert_allclose(mean, [0.06, 0.08], rtol=1e-5)
 
 
-def test_held_networks_stay_and_the_rest_learns():
-    params = {"still.kernel": jnp.ones(3), "moving.kernel": jnp.ones(3)}
-    config = OptimizerConfig(
-        learning_rate=0.1,
-        warmup_steps=0,
-        drop_steps=(),
-        weight_decay=0.1,
-        hold=("still",),
-    )
-    gradients = jax.tree.map(jnp.ones_like, params)
-    state, _ = update(begin(params, config), gradients, config)
-    np.testing.assert_array_equal(state.params["still.kernel"], 1.0)
-    assert (state.params["moving.kernel"] < 0.95).all()
-    other = replace(config, hold=("other",))
-    with pytest.raises(ConfigError, match="hold names other; there are moving, still"):
-        begin(params, other)
-
-
 def test_a_batch_must_be_shared_out_equally():
     mesh = make_mesh(1)
     check_batch(8, 4, mesh)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxportrait.checkpoint import (
@@ -28,6 +29,7 @@ from train.engine.config import LoopConfig, OptimizerConfig
 from train.engine.initial import StatisticsSource
 from train.engine.mesh import make_mesh
 from train.engine.run import RunOptions, train
+from train.engine.stage import Scores, no_scores
 from train.flow.config import FlowConfig, TransformerSize
 from train.flow.stage import PART, FlowStage, open_flow
 
@@ -41,6 +43,14 @@ CONFIG = FlowConfig(
     optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0, drop_steps=()),
     loop=LOOP,
 )
+
+
+class UnscoredStage(FlowStage):
+    """A stage whose checkpoints rank by their loss: sampling motion takes longer than
+    these runs."""
+
+    def scores(self, mesh: Mesh) -> Scores:
+        return no_scores
 
 
 @dataclass(frozen=True)
@@ -91,12 +101,24 @@ class FlowWorld:
         """Open the stage of a data set, starting from the checkpoint."""
         start = self.root / "start"
         console = console or Console(file=StringIO())
-        return open_flow(config, self.root / dataset, start, start, source, console)
+        path = self.root / dataset
+        stage = open_flow(config, path, start, start, source, console)
+        return UnscoredStage(**vars(stage))
+
+    def open_fresh(
+        self, config: FlowConfig = CONFIG, source: StatisticsSource | None = None
+    ) -> FlowStage:
+        """Open the stage of a data set, starting from fresh weights."""
+        start = self.root / "start"
+        console = Console(file=StringIO())
+        return open_flow(config, self.root / "second", start, None, source, console)
 
     def train(self, run: str, stage: FlowStage) -> Path:
         """Train a stage in a folder, and return it."""
         options = RunOptions(self.root / run, peak_tflops=1.0)
-        train(stage, options, Console(file=StringIO()))
+        # Optax promotes integers to floats.
+        with jax.numpy_dtype_promotion("standard"):
+            train(stage, options, Console(file=StringIO()))
         return self.root / run
 
 
@@ -106,4 +128,5 @@ def first_loss(stage: FlowStage) -> float:
     state = program.initial_state(stage.initial)
     (batch,) = stage.held_out(Rows(CONFIG.batch_size))
     error = jax.jit(stage.program.error)
-    return float(error(state.average, jax.tree.map(jnp.asarray, dict(batch))))
+    average = program.averaged(state)
+    return float(error(average, jax.tree.map(jnp.asarray, dict(batch))))

@@ -1,0 +1,200 @@
+"""Low-rank adapters and held parameters of a flow transformer: their start, their
+updates, a resumed run, and the checkpoint that they become."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxportrait.checkpoint import open_checkpoint
+from tests.train.flow.worlds import CONFIG, FlowWorld, first_loss
+from tests.train.runs import weights_of
+from train.data.batches import Rows
+from train.engine.adapters import scale_adapters
+from train.engine.checkpoints import Checkpoints
+from train.engine.config import ConfigError, LoraConfig, OptimizerConfig
+from train.engine.mesh import make_mesh
+from train.engine.state import TrainState
+from train.export import Options, export
+from train.flow.config import FlowConfig
+from train.flow.stage import PART, FlowStage, flow_program
+from train.flow.step import build, validation_loss
+
+pytestmark = pytest.mark.usefixtures("optax_promotion")
+LORA = replace(CONFIG, lora=LoraConfig(rank=2, alpha=4.0))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> FlowWorld:
+    return FlowWorld.make(tmp_path_factory.mktemp("adapters"))
+
+
+@pytest.fixture(scope="module")
+def run(world: FlowWorld) -> Path:
+    """A run of two updates of adapters."""
+    return world.train("whole", world.open(config=LORA))
+
+
+def saved_state(run: Path, stage: FlowStage) -> TrainState:
+    checkpoints = Checkpoints(run)
+    try:
+        like = stage.program.on(make_mesh(1)).state
+        return checkpoints.restore(checkpoints.steps[-1], like)[0]
+    finally:
+        checkpoints.close()
+
+
+def start_leaves(world: FlowWorld) -> dict[str, np.ndarray]:
+    return open_checkpoint(world.root / "start").leaves(PART)
+
+
+def check_equal(leaves, expected) -> None:
+    assert leaves.keys() == expected.keys()
+    for name, leaf in expected.items():
+        np.testing.assert_array_equal(leaves[name], leaf, err_msg=name)
+
+
+def moments_of(state: TrainState) -> set[str]:
+    mean = optax.tree.get(state.optimizer, "mu")
+    square = optax.tree.get(state.optimizer, "nu")
+    assert mean.keys() == square.keys()
+    return set(mean)
+
+
+def test_adapters_change_nothing_before_the_first_update(world: FlowWorld):
+    stage = world.open(config=LORA)
+    state = stage.program.on(make_mesh(1)).initial_state(stage.initial)
+    (batch,) = stage.held_out(Rows(LORA.batch_size))
+    error = jax.jit(validation_loss, static_argnums=(0, 1))
+    batch = jax.tree.map(jnp.asarray, dict(batch))
+    plain = error(LORA, stage.transformer, state.fixed, batch)
+    # Attached, as in an update, and merged, as in a validation.
+    attached = scale_adapters(state.params | state.fixed, LORA.lora)
+    assert error(LORA, stage.transformer, attached, batch) == plain
+    assert first_loss(stage) == float(plain)
+
+
+def test_only_adapters_are_trained(world: FlowWorld, run: Path):
+    state = saved_state(run, world.open(config=LORA))
+    check_equal(state.fixed, start_leaves(world))
+    # The motion half of a joint block, its audio half, and a fused block; two stems.
+    kernels = {name.rpartition(".lora_")[0] for name in state.params}
+    assert kernels == {
+        "audio_stem.mlp.w1.kernel",
+        "audio_stem.mlp.w2.kernel",
+        "audio_stem.mlp.w3.kernel",
+        "fused_blocks.0.mlp.w1.kernel",
+        "fused_blocks.0.mlp.w2.kernel",
+        "fused_blocks.0.mlp.w3.kernel",
+        "fused_blocks.0.out.kernel",
+        "fused_blocks.0.qkv.kernel",
+        "joint_blocks.0.audio.qkv.kernel",
+        "joint_blocks.0.motion.mlp.w1.kernel",
+        "joint_blocks.0.motion.mlp.w2.kernel",
+        "joint_blocks.0.motion.mlp.w3.kernel",
+        "joint_blocks.0.motion.out.kernel",
+        "joint_blocks.0.motion.qkv.kernel",
+        "motion_stem.mlp.w1.kernel",
+        "motion_stem.mlp.w2.kernel",
+        "motion_stem.mlp.w3.kernel",
+    }
+    assert len(state.params) == 2 * len(kernels)
+    assert state.average.keys() == moments_of(state) == state.params.keys()
+    for name, leaf in state.params.items():
+        assert np.any(leaf), name
+
+
+def test_a_run_of_adapters_in_two_parts_is_the_run_as_a_whole(
+    world: FlowWorld, run: Path
+):
+    for steps in (1, 2):
+        config = replace(LORA, loop=replace(LORA.loop, steps=steps))
+        parts = world.train("parts", world.open(config=config))
+    for kind in ("ema", "raw"):
+        check_equal(weights_of(parts, kind)[0], weights_of(run, kind)[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_export_computes_what_the_adapters_do(
+    world: FlowWorld, run: Path, dtype: str
+):
+    path = world.root / f"merged_{dtype}"
+    export(Options(run, path, weights="raw", checkpoint=world.root / "start"))
+    leaves = open_checkpoint(path).leaves(PART)
+    assert leaves.keys() == start_leaves(world).keys()
+    weights, _ = weights_of(run, "raw")
+    attached = scale_adapters(weights, LORA.lora)
+    # Inputs of two windows.
+    rng = np.random.default_rng(0)
+    sizes = world.open().transformer
+    motion = jnp.float32(rng.standard_normal((2, 30, sizes.motion_width)))
+    audio = jnp.float32(rng.standard_normal((2, 50, sizes.audio_width)))
+    velocities = [
+        np.asarray(build(sizes, weights, dtype)(motion, jnp.array([0.2, 0.7]), audio))
+        for weights in (start_leaves(world), attached, leaves)
+    ]
+    start, adapted, merged = velocities
+    scale = np.abs(start).max()
+    bound = 1e-5 if dtype == "float32" else 3e-2
+    np.testing.assert_allclose(merged, adapted, rtol=0, atol=bound * scale)
+    assert np.abs(adapted - start).max() > 3 * bound * scale
+
+
+def test_an_update_of_adapters_has_no_gradient_of_fixed_weights(world: FlowWorld):
+    def flops(config: FlowConfig) -> float:
+        program = flow_program(config, world.open().transformer).on(make_mesh(1))
+        analysis = program.lower_update(config.batch_size).cost_analysis()
+        assert analysis is not None
+        return analysis["flops"]
+
+    # A product, its input's gradient and its kernel's, of which the last is left out.
+    assert flops(LORA) < 0.85 * flops(CONFIG)
+
+
+def test_held_parameters_stay_and_the_rest_learns(world: FlowWorld):
+    hold = ("audio_stem", "joint_blocks.*.mlp.*")
+    optimizer = replace(CONFIG.optimizer, hold=hold, weight_decay=0.1)
+    loop = replace(CONFIG.loop, steps=1)
+    stage = world.open(config=replace(CONFIG, optimizer=optimizer, loop=loop))
+    run = world.train("held", stage)
+    state = saved_state(run, stage)
+    start = start_leaves(world)
+    held = {
+        name
+        for name in start
+        if name.startswith("audio_stem.")
+        or (name.startswith("joint_blocks.") and ".mlp." in name)
+    }
+    assert state.fixed.keys() == held
+    assert state.average.keys() == moments_of(state) == start.keys() - held
+    learnt, _ = weights_of(run, "raw")
+    for name, leaf in start.items():
+        assert np.array_equal(learnt[name], leaf) == (name in held), name
+
+
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        ({"targets": ("*.qkv",)}, r"matches \S*qkv.bias, of shape .*: name kernels"),
+        ({"targets": ("*.atention.*",)}, r"lora.targets names \*.atention.\*, which"),
+    ],
+)
+def test_targets_that_cannot_be_adapted_are_refused(lora, message, world: FlowWorld):
+    config = replace(LORA, lora=LoraConfig(2, **lora))
+    program = flow_program(config, world.open().transformer)
+    with pytest.raises(ConfigError, match=message):
+        program.on(make_mesh(1))
+
+
+def test_adapters_that_cannot_be_meant_are_refused(world: FlowWorld):
+    with pytest.raises(ConfigError, match=r"lora.rank is 0, which has no adapters"):
+        LoraConfig(alpha=3.0)
+    held = OptimizerConfig(hold=("audio_stem",))
+    with pytest.raises(ConfigError, match=r"hold names audio_stem, and with lora.rank"):
+        replace(LORA, optimizer=held)
+    with pytest.raises(ConfigError, match=r"lora.rank is 2, and --init is missing"):
+        world.open_fresh(LORA)

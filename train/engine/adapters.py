@@ -1,0 +1,196 @@
+"""Low-rank adapters: a kernel stays fixed, and a product of two thin matrices is added
+to it.
+
+An adapter of `blocks.0.out.kernel` is two parameters, `blocks.0.out.kernel.lora_a` (n,
+rank) and `blocks.0.out.kernel.lora_b` (rank, m), of a kernel that is (n, m) as a
+matrix. A convolution's inputs are its taps and channels.
+
+Source: Hu et al., "LoRA: low-rank adaptation of large language models", 2021.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial, reduce
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxportrait.models.blocks import Conv, fan_in_uniform
+from jaxportrait.models.mmdit import Projection, QueryKeyValue
+from jaxportrait.ops.conv import convolve
+from train.engine.config import ConfigError, LoraConfig
+from train.engine.trainable import select
+
+Leaf = TypeVar("Leaf", Array, np.ndarray)
+Adapters = dict[str, Array]
+DOWN, UP = ".lora_a", ".lora_b"
+"""What is added to a kernel's path: the matrices from the inputs, and to the outputs."""
+
+
+def choose_targets(config: LoraConfig, default: tuple[str, ...]) -> LoraConfig:
+    """Return `config` with a stage's default targets where it has none."""
+    return replace(config, targets=config.targets or default) if config.rank else config
+
+
+def draw_adapters(
+    params: Mapping[str, Array], config: LoraConfig, key: PRNGKeyArray
+) -> Adapters:
+    """Return new adapters of the kernels that `config` targets; they change nothing
+    yet.
+
+    Args:
+      params: all parameters of the networks.
+      config: rank and targets.
+      key: key of the draws.
+
+    Raises:
+      ConfigError: a pattern matches no parameter, or one that is no kernel.
+    """
+    adapters: Adapters = {}
+    for index, name in enumerate(sorted(select(params, config.targets, TARGETS))):
+        inputs, outputs = matrix_shape(name, params[name].shape)
+        shape = (inputs, config.rank)
+        adapters[name + DOWN] = fan_in_uniform(jax.random.fold_in(key, index), shape)
+        # Zeros: the first update starts from the network as it is.
+        adapters[name + UP] = jnp.zeros((config.rank, outputs))
+    return adapters
+
+
+def matrix_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return a kernel's number of inputs and of outputs.
+
+    Raises:
+      ConfigError: the parameter is no kernel.
+    """
+    if len(shape) < 2 or not name.endswith("kernel"):
+        raise ConfigError(
+            f"{TARGETS} matches {name}, of shape {shape}: name kernels of two or more axes"
+        )
+    # Outputs are the last axis; queries, keys and values have them as (3, heads, dim).
+    inputs = shape[0] if len(shape) == 4 else math.prod(shape[:-1])
+    return inputs, math.prod(shape) // inputs
+
+
+def scale_adapters(params: Mapping[str, Leaf], config: LoraConfig) -> dict[str, Leaf]:
+    """Return parameters whose adapters have their factor, alpha / rank."""
+    if not config.rank:
+        return dict(params)
+    factor = np.float32(config.alpha / config.rank)
+    return {
+        name: leaf * factor if name.endswith(DOWN) else leaf
+        for name, leaf in params.items()
+    }
+
+
+def merge_adapters(params: Mapping[str, Leaf], config: LoraConfig) -> dict[str, Leaf]:
+    """Return the parameters of a network that computes the same without adapters."""
+    merged = {}
+    scaled = scale_adapters(params, config)
+    for name, leaf in scaled.items():
+        if name + DOWN in scaled:
+            change = scaled[name + DOWN] @ scaled[name + UP]
+            leaf = leaf + change.reshape(leaf.shape)
+        if not name.endswith((DOWN, UP)):
+            merged[name] = leaf
+    return merged
+
+
+def attach_adapters(network: nnx.Module, params: Mapping[str, Array]) -> None:
+    """Let a network's layers add what the adapters among `params` make of their inputs.
+
+    The product with the whole kernel has no gradient of the kernel, which would cost a
+    third of an update.
+    """
+    for name in params:
+        if name.endswith(DOWN):
+            kernel = name.removesuffix(DOWN)
+            # path.to.parent.layer.kernel
+            *path, layer, _ = kernel.split(".")
+            parent = reduce(_child, path, network)
+            adapted = _adapted(kernel, getattr(parent, layer))
+            setattr(parent, layer, adapted(params[name], params[kernel + UP]))
+
+
+class AdaptedLinear(nnx.Module):
+    """A linear layer and its adapter.
+
+    Args:
+      layer: the layer as it is.
+      down: matrix from the inputs, with its factor.
+      up: matrix to the outputs.
+    """
+
+    def __init__(self, layer: Any, down: Float[Array, "n r"], up: Float[Array, "r m"]):
+        self.layer = layer
+        self.down = nnx.Param(down)
+        self.up = nnx.Param(up)
+
+    def __call__(self, x: Float[Array, "... n"]) -> Float[Array, "... m"]:
+        y = self.layer(x)
+        return y + self.expand(x.astype(y.dtype) @ self.down[...].astype(y.dtype))
+
+    def expand(self, low: Float[Array, "... r"]) -> Float[Array, "... m"]:
+        """Return what the adapter adds, of its inputs reduced to the rank."""
+        return low @ self.up[...].astype(low.dtype)
+
+
+class AdaptedConv(AdaptedLinear):
+    """A convolution and its adapter, whose first matrix is a convolution to as many
+    channels as the rank."""
+
+    def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+        y = self.layer(x)
+        layer = self.layer
+        # (taps and inputs, rank) -> (*taps, inputs, rank)
+        taps = layer.kernel[...].shape[:-1]
+        kernel = self.down[...].reshape(*taps, -1).astype(y.dtype)
+        low = convolve(
+            x.astype(y.dtype), kernel, stride=layer.stride, padding=layer.padding
+        )
+        return y + self.expand(low)
+
+
+class AdaptedQueryKeyValue(AdaptedLinear):
+    """The projection to queries, keys and values, and its adapter."""
+
+    def __call__(
+        self, x: Float[Array, "n t c"], rotary: Float[np.ndarray, "t half 2"]
+    ) -> Projection:
+        y = self.layer.product(x)
+        low = x.astype(y.dtype) @ self.down[...].astype(y.dtype)
+        # (n, t, 3 heads dim) -> (3, n, t, heads, dim)
+        change = self.expand(low).reshape(*x.shape[:2], 3, *y.shape[-2:])
+        return self.layer.finish(y + jnp.moveaxis(change, 2, 0), rotary)
+
+
+TARGETS = "lora.targets"
+ADAPTED: dict[type[nnx.Module], type[AdaptedLinear]] = {
+    nnx.Linear: AdaptedLinear,
+    Conv: AdaptedConv,
+    QueryKeyValue: AdaptedQueryKeyValue,
+}
+"""Layers that can be adapted, and what takes their place."""
+
+
+def _adapted(kernel: str, layer: Any) -> "partial[AdaptedLinear]":
+    """Return the constructor of what takes a layer's place.
+
+    Raises:
+      ConfigError: the layer cannot be adapted.
+    """
+    kind = ADAPTED.get(type(layer))
+    is_plain = not isinstance(layer, Conv) or layer.groups == layer.upsample == 1
+    if kind is None or not is_plain:
+        raise ConfigError(
+            f"{TARGETS} matches {kernel}, of a {type(layer).__name__} that has no adapter: leave it out"
+        )
+    return partial(kind, layer)
+
+
+def _child(module: Any, name: str) -> Any:
+    return module[int(name)] if name.isdecimal() else getattr(module, name)

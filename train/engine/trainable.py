@@ -1,0 +1,66 @@
+"""Division of the networks' parameters into those that are trained and those that stay
+fixed."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from train.engine.config import ConfigError
+
+Leaf = TypeVar("Leaf")
+
+
+def split(
+    params: Mapping[str, Leaf], hold: tuple[str, ...]
+) -> tuple[dict[str, Leaf], dict[str, Leaf]]:
+    """Return the parameters that are trained, and those that stay fixed.
+
+    Args:
+      params: all parameters by dotted path.
+      hold: patterns of the paths of fixed ones; see `select` for details.
+
+    Raises:
+      ConfigError: a pattern matches no parameter, or no parameter is left to train.
+    """
+    fixed = select(params, hold, "hold")
+    trained = {name: leaf for name, leaf in params.items() if name not in fixed}
+    if not trained:
+        raise ConfigError(
+            f"hold names {', '.join(hold)}, which are all parameters: leave some to train"
+        )
+    return trained, {name: params[name] for name in fixed}
+
+
+def select(names: Iterable[str], patterns: tuple[str, ...], option: str) -> list[str]:
+    """Return the paths that match a pattern, in their order.
+
+    `*` stands for any characters, dots too. A pattern also matches everything below a
+    path that it matches: `motion` is a whole network, and `*.mlp` every MLP.
+
+    Args:
+      names: dotted paths of parameters.
+      patterns: patterns of paths.
+      option: name of the option that holds them, for messages.
+
+    Raises:
+      ConfigError: a pattern matches nothing.
+    """
+    names = list(names)
+    for pattern in patterns:
+        if not any(_matches(name, pattern) for name in names):
+            raise ConfigError(
+                f"{option} names {pattern}, which matches no parameter; their names begin "
+                f"with {', '.join(networks_of(names))}"
+            )
+    return [
+        name for name in names if any(_matches(name, pattern) for pattern in patterns)
+    ]
+
+
+def networks_of(names: Iterable[str]) -> list[str]:
+    """Return the first parts of dotted paths, in alphabetical order."""
+    return sorted({name.split(".")[0] for name in names})
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
