@@ -22,14 +22,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxportrait.models.blocks import Conv, fan_in_uniform
 from jaxportrait.models.mmdit import Projection, QueryKeyValue
-from jaxportrait.ops.conv import convolve
 from train.engine.config import ConfigError, LoraConfig
 from train.engine.trainable import select
 
 Leaf = TypeVar("Leaf", Array, np.ndarray)
 Adapters = dict[str, Array]
 DOWN, UP = ".lora_a", ".lora_b"
-"""What is added to a kernel's path: the matrices from the inputs, and to the outputs."""
+"""Suffixes of a kernel's path: the matrix from the inputs, and that to the outputs."""
 
 
 def choose_targets(config: LoraConfig, default: tuple[str, ...]) -> LoraConfig:
@@ -140,19 +139,25 @@ class AdaptedLinear(nnx.Module):
 
 
 class AdaptedConv(AdaptedLinear):
-    """A convolution and its adapter, whose first matrix is a convolution to as many
-    channels as the rank."""
+    """A convolution over a sequence and its adapter, whose first matrix is a convolution
+    to as many channels as the rank."""
 
-    def __call__(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *Space o"]:
+    def __call__(self, x: Float[Array, "n t c"]) -> Float[Array, "n t o"]:
         y = self.layer(x)
-        layer = self.layer
-        # (taps and inputs, rank) -> (*taps, inputs, rank)
-        taps = layer.kernel[...].shape[:-1]
-        kernel = self.down[...].reshape(*taps, -1).astype(y.dtype)
-        low = convolve(
-            x.astype(y.dtype), kernel, stride=layer.stride, padding=layer.padding
-        )
-        return y + self.expand(low)
+        taps, inputs, _ = self.layer.kernel[...].shape
+        # All taps at once, before they are shifted: ranks are narrower than inputs.
+        kernel = self.down[...].reshape(taps, inputs, -1).astype(y.dtype)
+        low = jnp.einsum("ntc,kcr->nktr", x.astype(y.dtype), kernel)
+        return y + self.expand(add_taps(low))
+
+
+def add_taps(parts: Float[Array, "n k t r"]) -> Float[Array, "n t r"]:
+    """Add what each tap of an odd convolution makes of its neighbour in a sequence."""
+    taps, steps = parts.shape[1:3]
+    half = taps // 2
+    padded = jnp.pad(parts, ((0, 0), (0, 0), (half, half), (0, 0)))
+    shifted = [padded[:, tap, tap : tap + steps] for tap in range(taps)]
+    return sum(shifted[1:], shifted[0])
 
 
 class AdaptedQueryKeyValue(AdaptedLinear):
@@ -184,12 +189,18 @@ def _adapted(kernel: str, layer: Any) -> "partial[AdaptedLinear]":
       ConfigError: the layer cannot be adapted.
     """
     kind = ADAPTED.get(type(layer))
-    is_plain = not isinstance(layer, Conv) or layer.groups == layer.upsample == 1
-    if kind is None or not is_plain:
+    if kind is None or (isinstance(layer, Conv) and not _is_plain(layer)):
         raise ConfigError(
             f"{TARGETS} matches {kernel}, of a {type(layer).__name__} that has no adapter: leave it out"
         )
     return partial(kind, layer)
+
+
+def _is_plain(layer: Conv) -> bool:
+    """Return whether a convolution is over a sequence, which keeps its length."""
+    shape = layer.kernel[...].shape
+    is_dense = layer.stride == layer.groups == layer.upsample == 1
+    return is_dense and len(shape) == 3 and shape[0] % 2 == 1
 
 
 def _child(module: Any, name: str) -> Any:
