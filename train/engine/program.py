@@ -130,12 +130,7 @@ class MeshProgram:
         """Return the averaged weights and batch statistics of the whole networks, with
         adapters merged."""
         whole = state.average | state.fixed
-        lora = self._program.lora
-        if not lora.rank:
-            return whole
-        shardings = shardings_of(self._fresh[0])
-        merge = jax.jit(partial(merge_adapters, config=lora), out_shardings=shardings)
-        return merge(whole)
+        return self._merge(whole) if self._program.lora.rank else whole
 
     def place(self, batch: HostBatch) -> dict[str, Array]:
         """Return the arrays of a batch that a step reads, sharded over the mesh."""
@@ -175,6 +170,11 @@ class MeshProgram:
             name: jax.jit(error, out_shardings=self._whole)
             for name, error in errors.items()
         }
+
+    @cached_property
+    def _merge(self) -> Callable[[Params], Params]:
+        merge = partial(merge_adapters, config=self._program.lora)
+        return jax.jit(merge, out_shardings=shardings_of(self._fresh[0]))
 
     def _draw(self, names: set[str]) -> Params:
         """Draw the fresh weights and batch statistics of these names."""
