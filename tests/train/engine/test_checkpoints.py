@@ -9,7 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxportrait.checkpoint import open_checkpoint, save_checkpoint
+from jaxportrait.checkpoint import (
+    CheckpointError,
+    open_checkpoint,
+    save_checkpoint,
+)
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics
 from tests.train.engine.toy import ToyStage, run_toy, saved_steps, toy_stage
@@ -19,6 +23,7 @@ from train.engine.checkpoints import Checkpoints, Saved
 from train.engine.config import OptimizerConfig
 from train.engine.mesh import make_mesh
 from train.engine.state import begin
+from train.engine.trainable import split
 from train.export import Options, export
 
 TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
@@ -40,6 +45,19 @@ def run(tmp_path: Path, optax_promotion) -> Path:
     checkpoints.close()
     (tmp_path / "run" / "checkpoints" / "1.orbax-checkpoint-tmp").mkdir()
     return tmp_path / "run"
+
+
+def test_a_run_that_kept_fixed_weights_otherwise_is_told_apart(run: Path):
+    checkpoints = Checkpoints(run)
+    params = {name: jnp.asarray(leaf) for name, leaf in draw_leaves(TINY).items()}
+    # Earlier versions saved fixed weights among the others.
+    trained, fixed = split(params, ("audio_stem",))
+    try:
+        checkpoints.restore(0, begin(params, OptimizerConfig()))
+        with pytest.raises(CheckpointError, match="earlier version, which kept fixed"):
+            checkpoints.restore(0, begin(trained, OptimizerConfig(), fixed=fixed))
+    finally:
+        checkpoints.close()
 
 
 def files_of(folder: Path) -> dict[str, int]:
