@@ -14,14 +14,19 @@ from jaxportrait.checkpoint import open_checkpoint
 from tests.train.flow.worlds import CONFIG, FlowWorld, first_loss
 from tests.train.runs import weights_of
 from train.data.batches import Rows
-from train.engine.adapters import scale_adapters
+from train.engine.adapters import (
+    choose_targets,
+    draw_adapters,
+    merge_adapters,
+    scale_adapters,
+)
 from train.engine.checkpoints import Checkpoints
 from train.engine.config import ConfigError, LoraConfig, OptimizerConfig
 from train.engine.mesh import make_mesh
 from train.engine.state import TrainState
 from train.export import Options, export
 from train.flow.config import FlowConfig
-from train.flow.stage import PART, FlowStage, flow_program
+from train.flow.stage import ADAPTED, PART, FlowStage, flow_program
 from train.flow.step import build, validation_loss
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
@@ -118,30 +123,44 @@ def test_a_run_of_adapters_in_two_parts_is_the_run_as_a_whole(
         check_equal(weights_of(parts, kind)[0], weights_of(run, kind)[0])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_an_export_computes_what_the_adapters_do(
-    world: FlowWorld, run: Path, dtype: str
-):
-    path = world.root / f"merged_{dtype}"
+def test_an_export_has_the_adapters_merged(world: FlowWorld, run: Path):
+    path = world.root / "merged"
     export(Options(run, path, weights="raw", checkpoint=world.root / "start"))
     leaves = open_checkpoint(path).leaves(PART)
-    assert leaves.keys() == start_leaves(world).keys()
     weights, _ = weights_of(run, "raw")
-    attached = scale_adapters(weights, LORA.lora)
-    # Inputs of two windows.
+    check_equal(leaves, merge_adapters(weights, LORA.lora))
+    assert leaves.keys() == start_leaves(world).keys()
+    # alpha / rank is 2; the product is of the taps and channels of a convolution.
+    name = "fused_blocks.0.out.kernel"
+    down, up = weights[f"{name}.lora_a"], weights[f"{name}.lora_b"]
+    assert (down.shape, up.shape) == ((3 * 16, 2), (2, 16))
+    change = 2 * (down @ up).reshape(3, 16, 16)
+    np.testing.assert_allclose(leaves[name], weights[name] + change, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("bfloat16", 0.05)])
+def test_merged_adapters_compute_what_attached_ones_do(
+    world: FlowWorld, dtype: str, bound: float
+):
+    # Adapters that change the velocity by about its own size.
+    start, sizes = start_leaves(world), world.open().transformer
+    lora = choose_targets(LORA.lora, ADAPTED)
+    drawn = draw_adapters(start, lora, jax.random.key(0))
+    whole = {**start, **{name: leaf + 0.1 for name, leaf in drawn.items()}}
     rng = np.random.default_rng(0)
-    sizes = world.open().transformer
     motion = jnp.float32(rng.standard_normal((2, 30, sizes.motion_width)))
     audio = jnp.float32(rng.standard_normal((2, 50, sizes.audio_width)))
-    velocities = [
-        np.asarray(build(sizes, weights, dtype)(motion, jnp.array([0.2, 0.7]), audio))
-        for weights in (start_leaves(world), attached, leaves)
-    ]
-    start, adapted, merged = velocities
-    scale = np.abs(start).max()
-    bound = 1e-5 if dtype == "float32" else 3e-2
-    np.testing.assert_allclose(merged, adapted, rtol=0, atol=bound * scale)
-    assert np.abs(adapted - start).max() > 3 * bound * scale
+
+    @jax.jit
+    def velocity(weights):
+        return build(sizes, weights, dtype)(motion, jnp.array([0.2, 0.7]), audio)
+
+    plain = velocity(start)
+    attached = velocity(scale_adapters(whole, lora))
+    merged = velocity(merge_adapters(whole, lora))
+    size = np.abs(attached).max()
+    np.testing.assert_allclose(merged, attached, rtol=0, atol=bound * size)
+    assert np.abs(attached - plain).max() > 0.3 * size
 
 
 def test_an_update_of_adapters_has_no_gradient_of_fixed_weights(world: FlowWorld):
