@@ -63,6 +63,7 @@ def test_eight_devices_train_as_one(
     assert (figures["sharded"] > 0) == (fsdp > 1)
 
 
+@pytest.mark.full
 def test_adapters_train_on_eight_devices_as_on_one(world: World):
     one = command("adapters1.npz", "1", stage="adapters")
     eight = command("adapters8.npz", "4", stage="adapters")
