@@ -112,6 +112,7 @@ def attach_adapters(network: nnx.Module, params: Mapping[str, Array]) -> None:
             *path, layer, _ = kernel.split(".")
             parent = reduce(_child, path, network)
             adapted = _adapted(kernel, getattr(parent, layer))
+            # The network is an update's own: it is built again in every trace.
             setattr(parent, layer, adapted(params[name], params[kernel + UP]))
 
 

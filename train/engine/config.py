@@ -143,7 +143,7 @@ class LoraConfig:
 
     Attributes:
       rank: rank of what is added to a kernel; 0 trains the weights themselves.
-      alpha: what is added has the factor alpha / rank.
+      alpha: the factor of the addition is alpha / rank.
       targets: patterns of the kernels that are adapted, as in `hold`; by default those
         of attention and MLPs.
     """

@@ -22,6 +22,7 @@ def split(
     Raises:
       ConfigError: a pattern matches no parameter, or no parameter is left to train.
     """
+    # Both parts keep the order of the parameters.
     fixed = select(params, hold, "hold")
     trained = {name: leaf for name, leaf in params.items() if name not in fixed}
     if not trained:
@@ -46,6 +47,7 @@ def select(names: Iterable[str], patterns: tuple[str, ...], option: str) -> list
       ConfigError: a pattern matches nothing.
     """
     names = list(names)
+    # A misspelt pattern would hold nothing without a word.
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in names):
             raise ConfigError(
@@ -63,4 +65,5 @@ def networks_of(names: Iterable[str]) -> list[str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
+    # The dot, so that no network is the beginning of another.
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
