@@ -150,8 +150,8 @@ class Ours:
         count = round(len(self.samples) / SAMPLE_RATE * features.rate)
         features.encode(partial(iter, [self.samples]), count)
 
-    def make(self, windows: str) -> None:
-        sampling = MotionSampling(GUIDANCE, windows=windows)  # pyright: ignore[reportArgumentType]
+    def make(self, windows: str, steps: int | None = None) -> None:
+        sampling = MotionSampling(GUIDANCE, steps, windows=windows)  # pyright: ignore[reportArgumentType]
         self.driver.with_sampling(sampling).make(self.sound, seed=0)
 
 
@@ -164,6 +164,9 @@ def main() -> None:
     runs: dict[str, Callable[[], Timing]] = {
         "HuBERT": partial(timed, ours.encode),
         "sound to motion, fused windows": partial(timed, partial(ours.make, "fused")),
+        "sound to motion, fused windows, all steps": partial(
+            timed, partial(ours.make, "fused", ours.driver.sizes.steps)
+        ),
         "sound to motion, original windows": partial(
             timed, partial(ours.make, "original")
         ),

@@ -1,7 +1,7 @@
 """`python -m benchmarks.steps --checkpoint CKPT -d speech.wav`: motion of fewer steps of
 a diffusion, beside that of all of them.
 
-All have the same noise at the start; fewer steps add none on the way. Another seed with
+All have the same noise at the start, and that of a step by its number. Another seed with
 all steps shows how far motions of the same sound may lie apart.
 """
 
@@ -42,7 +42,7 @@ class Options:
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]
     sound: Annotated[Path, tyro.conf.arg(aliases=["-d"], metavar="SOUND")]
     driver: str | None = None
-    steps: tuple[int, ...] = (10, 25)
+    steps: tuple[int, ...] = (10, 20)
     seconds: float = 8.0
     cfg_scale: float = 2.0
 

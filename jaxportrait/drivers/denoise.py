@@ -82,8 +82,6 @@ class Guided:
         n = len(motion)
         if self.used:
             # Both branches are one batch. Earlier audio is heard in both.
-            motion = jnp.concatenate([motion, motion])
-            earlier = jnp.concatenate([earlier, earlier])
             terms = jnp.concatenate([terms, self.without_audio(terms)])
         steps = jnp.broadcast_to(step, (len(motion),))
         clean = self.network.denoise(motion, earlier, steps, terms)
@@ -126,11 +124,12 @@ def denoise(
     """
 
     def step(carry: tuple[Array, Array], row: ReverseSteps) -> Any:
-        state, clean = carry
+        state, last = carry
         state = constraint(state, jnp.asarray(row.data_share))
         number = jnp.asarray(row.number)
-        clean = predict(state, clean, number)
-        state = row.state * state + row.clean * clean + row.noise * draw(number)
+        clean = predict(state, last, number)
+        data = row.clean * clean + row.last * last
+        state = row.state * state + data + row.noise * draw(number)
         return (state, clean), None
 
     first = jnp.zeros_like(noise) if estimate is None else estimate

@@ -18,6 +18,7 @@ from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.denoise import Earlier
 from jaxportrait.drivers.diffusion_program import (
+    default_steps,
     encode_window,
     sample_fused,
     sample_live,
@@ -177,8 +178,13 @@ class DiffusionDriver(SampledDriver):
 
     @property
     def steps(self) -> int:
-        """Steps of the diffusion in use."""
-        return self.sampling.steps or self.sizes.steps
+        """Steps of sampling in use; by default, original windows have the published
+        ones."""
+        if self.sampling.steps is not None:
+            return self.sampling.steps
+        if self.sampling.windows == "original":
+            return self.sizes.steps
+        return default_steps(self.sizes)
 
     @property
     def width(self) -> int:

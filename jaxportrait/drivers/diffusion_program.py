@@ -16,8 +16,13 @@ from jaxportrait.drivers.denoise import (
 )
 from jaxportrait.drivers.live_windows import LiveWindows, prefix_weights
 from jaxportrait.drivers.windows import WindowPlan, frame_noise, plan_windows
-from jaxportrait.models.motion_diffusion import MotionDiffusion
-from jaxportrait.ops.diffusion import reverse_steps
+from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
+from jaxportrait.ops.diffusion import DEFAULT_STEPS, reverse_steps
+
+
+def default_steps(config: MotionDiffusionConfig) -> int:
+    """Return the steps of sampling, where windows are not the published ones."""
+    return min(DEFAULT_STEPS, config.steps)
 
 
 @jax.jit
@@ -80,7 +85,7 @@ def sample_features(
       frames: length of the clip.
       key: decides the noise.
       guidance: scale of classifier-free guidance.
-      steps: steps of sampling; by default those of the diffusion.
+      steps: steps of sampling; see `default_steps`.
     """
     config = network.config
     plan, count = plan_windows(frames, config)
@@ -92,7 +97,7 @@ def sample_features(
         jnp.asarray(count),
         jnp.asarray(guidance, jnp.float32),
         plan=plan,
-        steps=steps or config.steps,
+        steps=steps or default_steps(config),
         guided=guidance > 1,
     )
     return motion[:frames]

@@ -157,10 +157,12 @@ class DecoderBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "n t c"],
-        audio_term: Float[Array, "n t c"],
+        audio_term: Float[Array, "m t c"],
         drop: Keep = KEEP,
-    ) -> Float[Array, "n t c"]:
+    ) -> Float[Array, "m t c"]:
         x = self.attention_norm(x + drop(self.attention(x, drop)))
+        # Branches of guidance differ from here on.
+        x = jnp.tile(x, (len(audio_term) // len(x), 1, 1))
         x = self.audio_norm(x + drop(audio_term))
         hidden = nnx.gelu(self.expand(x), approximate=False)
         return self.mlp_norm(x + drop(self.project(drop(hidden))))
@@ -246,16 +248,17 @@ class MotionDiffusion(nnx.Module):
         motion: Float[Array, "n t d"],
         earlier_motion: Float[Array, "n p d"],
         step: Int[Array, " n"],
-        audio_terms: Float[Array, "n blocks p+t c"],
+        audio_terms: Float[Array, "m blocks p+t c"],
         drop: Keep = KEEP,
-    ) -> Float[Array, "n p+t d"]:
+    ) -> Float[Array, "m p+t d"]:
         """Compute the clean motion of earlier frames and window, in float32.
 
         Args:
           motion: noisy motion of the window.
           earlier_motion: clean motion before it.
           step: step of the diffusion, from 1 (little noise) to `config.steps`.
-          audio_terms: result of `audio_terms`.
+          audio_terms: result of `audio_terms` for all windows, once or, for several
+            branches of the same windows, again and again.
           drop: dropout of training.
         """
         frames = jnp.concatenate([earlier_motion, motion], axis=1).astype(self.dtype)

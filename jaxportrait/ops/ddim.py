@@ -88,6 +88,7 @@ def ddim_steps(count: int) -> ReverseSteps:
         number=np.ascontiguousarray(factors.time),
         state=factors.noise * from_state,
         clean=factors.clean - factors.noise * from_clean,
+        last=np.zeros(count, np.float32),
         noise=factors.fresh,
         data_share=np.sqrt(bars),
         noise_share=np.sqrt(np.float32(1) - bars),
