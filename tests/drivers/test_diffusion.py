@@ -201,7 +201,25 @@ def test_options_that_the_driver_lacks_are_refused(driver):
         driver.with_sampling(MotionSampling(windows="independent"))
     with pytest.raises(OptionError, match="steps is 11, and the diffusion has 10"):
         driver.with_sampling(MotionSampling(steps=11))
-    assert driver.with_sampling(MotionSampling(steps=4)).steps == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, 20),
+        ({"windows": "original"}, 50),
+        ({"steps": 4}, 4),
+        ({"windows": "original", "steps": 4}, 4),
+    ],
+)
+def test_only_original_windows_have_the_published_steps_by_default(
+    driver, options, steps
+):
+    network = small_denoiser(replace(CONFIG, steps=50))
+    whole = replace(driver, network=network)
+    assert whole.with_sampling(MotionSampling(**options)).steps == steps
+    # A diffusion of fewer steps has all of them.
+    assert driver.steps == CONFIG.steps
 
 
 @pytest.fixture(params=["driver", "hubert_driver"])

@@ -60,3 +60,24 @@ def test_positions_of_a_sequence_tell_frames_apart():
 def test_sizes_that_cannot_be_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
         replace(TINY, **sizes)
+
+
+def test_branches_of_the_same_windows_are_those_of_two_calls():
+    """They share all that comes before the first term of audio."""
+    network = small_denoiser(TINY)
+    random = np.random.default_rng(1)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(random.normal(size=shape), jnp.float32)
+
+    motion = draw(2, TINY.motion_frames, TINY.motion_width)
+    earlier = draw(2, TINY.earlier_frames, TINY.motion_width)
+    step = jnp.array([3, 3])
+    # Terms of two windows, once with sound and once without.
+    terms = draw(4, TINY.blocks, TINY.frames, TINY.width)
+    together = network.denoise(motion, earlier, step, terms)
+    first = network.denoise(motion, earlier, step, terms[:2])
+    second = network.denoise(motion, earlier, step, terms[2:])
+    apart = np.concatenate([first, second])
+    np.testing.assert_allclose(together, apart, atol=1e-5)
+    assert np.abs(apart[:2] - apart[2:]).max() > 0.1

@@ -42,6 +42,10 @@ from train.evaluate.motion.report import (
     plot_measures,
     tables,
 )
+from train.evaluate.motion.seams import (
+    join_sounds,
+    measure_seams,
+)
 from train.evaluate.motion.sweep import (
     HeldOut,
     Sampled,
@@ -82,6 +86,8 @@ class Options:
         flow transformer, `original` for a diffusion transformer.
       sync_steps: updates of the embedding of lips and sound that judges motion; 0
         leaves it out.
+      seam_sounds: long sounds, each of all held-out clips joined, on which seams are
+        measured once more, with an interval; 0 leaves them out.
     """
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -94,6 +100,7 @@ class Options:
     seeds: Annotated[int, Range(2, 1000)] = 3
     windows: SampledWindows = "fused"
     sync_steps: Natural = 1000
+    seam_sounds: Natural = 0
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -127,13 +134,21 @@ def evaluate(options: Options, console: Console) -> None:
     records = list(dataset.evenly_spaced("validation", options.clips))
     sample = make_sampler(network, statistics, options.windows)
     clips = hold_out(records, network.config, space, options.windows)
+    sounds = join_sounds(
+        records, options.seam_sounds, network.config, space, options.windows
+    )
     # Every setting is sampled, measured, and then forgotten but for one clip.
     with hold_folder(options.output):
         runs = sweep(sample, clips, options.steps, options.guidance, options.seeds)
         total = len(options.steps) * len(options.guidance)
         rows, examples = [], []
         for setting, sampled in _show_progress(runs, total, console):
-            rows.append((setting, measure(clips, sampled, scale)))
+            measures = measure(clips, sampled, scale)
+            if sounds:
+                seams = measure_seams(sample, sounds, statistics, setting)
+                measures |= {} if seams is None else seams.facts()
+                console.print(f"seams of long sounds: {seams}", highlight=False)
+            rows.append((setting, measures))
             examples.append((clips[0], sampled[0], setting))
         # the setting whose lips follow the truth best is drawn
         best = int(np.argmax([row["true_lip_correlation"] for _, row in rows]))
@@ -162,12 +177,15 @@ def _report(
 ) -> None:
     references = measure_references(clips, scale)
     frames = sum(len(clip.truth) for clip in clips)
+    # A border has a frame before it and one after it.
+    borders = sum(int(clip.seams.sum()) for clip in clips) // 2
     facts = {
         "dataset": str(options.dataset_path),
         "checkpoint": str(options.checkpoint),
         "driver": options.driver,
         "clips": [clip.clip for clip in clips],
         "frames": frames,
+        "borders": borders,
         "seeds": options.seeds,
         "windows": options.windows,
     }
@@ -179,7 +197,7 @@ def _report(
     for line in notes(references):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(
-        f"{len(clips)} held-out clips, {frames} frames; figures and plots in {options.output}"
+        f"{len(clips)} held-out clips, {frames} frames, {borders} window borders; figures and plots in {options.output}"
     )
 
 

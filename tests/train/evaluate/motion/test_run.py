@@ -155,6 +155,7 @@ def test_a_denoiser_is_measured_by_its_name(
     output = tmp_path / "out"
     paths = ["--dataset-path", dataset, "--checkpoint", two_drivers, "--output", output]
     settings = ["--steps", 2, "--guidance", 2, "--seeds", 2, "--sync-steps", 0]
+    settings += ["--seam-sounds", 2]
     words = [*paths, *settings, "--windows", windows, "--driver", "diffusion"]
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, words)])
     main()
@@ -163,7 +164,14 @@ def test_a_denoiser_is_measured_by_its_name(
     for name in ("seam_ratio", "jerk_ratio", "pose_error", "wrong_lip_correlation"):
         assert np.isfinite(row[name]), name
     assert (report["driver"], report["windows"]) == ("diffusion", windows)
-    assert "wrong r" in capsys.readouterr().out
+    assert row["long_seam_low"] <= row["long_seam_ratio"] <= row["long_seam_high"]
+    out = capsys.readouterr().out
+    assert "wrong r" in out
+    borders = row["long_seam_borders"]
+    assert f"at {borders} borders of 2 sounds" in out
+    assert f"{report['borders']} window borders" in out
+    # Two sounds of all clips have more borders than the clips by themselves.
+    assert borders > 2 * report["borders"]
 
 
 def test_a_driver_of_other_features_is_refused(dataset, two_drivers, tmp_path):
