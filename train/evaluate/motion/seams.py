@@ -74,7 +74,7 @@ def join_sounds(
         record = _join([records[index] for index in order])
         steps = record.frames // WINDOW_STEP
         joined.append(_rotate(record, WINDOW_STEP * int(random.integers(steps))))
-    return hold_out(joined, config, space, windows)
+    return hold_out(joined, config, space, windows) if joined else []
 
 
 def measure_seams(

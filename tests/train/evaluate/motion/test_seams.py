@@ -57,6 +57,10 @@ def test_motion_at_rest_has_no_seams(sounds):
     assert measure_seams(rest, sounds, UNIT, SETTING) is None
 
 
+def test_no_sounds_are_none():
+    assert join_sounds(make_clips(), 0, TINY, LIP, "fused") == []
+
+
 def test_sounds_hold_all_clips_in_other_orders_and_from_other_places(sounds):
     # 96, 70 and 90 frames; features end with whole steps of three frames.
     frames = sum(length // 3 * 3 for length in LENGTHS.values())
