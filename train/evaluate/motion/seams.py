@@ -67,11 +67,13 @@ def join_sounds(
     windows: SampledWindows,
 ) -> list[HeldOut]:
     """Return `count` sounds of all clips, joined in random orders and rotated."""
+    # The same sounds for every model and setting.
     random = np.random.default_rng(0)
     joined = []
     for _ in range(count):
         order = random.permutation(len(records))
         record = _join([records[index] for index in order])
+        # Features start with every third frame only.
         steps = record.frames // WINDOW_STEP
         joined.append(_rotate(record, WINDOW_STEP * int(random.integers(steps))))
     return hold_out(joined, config, space, windows) if joined else []
@@ -89,6 +91,7 @@ def measure_seams(
     """
     sums = np.array(list(_bends(sample, sounds, statistics, setting)))
     total = sums.sum(axis=0)
+    # No border, or motion that never bends.
     if not total.all():
         return None
     # A bootstrap over sounds, which are independent; borders of one sound are not.
@@ -111,6 +114,7 @@ def _bends(
     for index, sound in enumerate(sounds):
         key = jax.random.key(FIRST_SEED + index)
         motion = sample(sound.features, sound.network_frames, key, setting)
+        # In deviations, so that degrees and offsets count alike.
         values = normalize(motion, statistics)
         bends = np.abs(np.diff(values, 2, axis=0)).mean(axis=1)
         inside = bends[~sound.seams]
