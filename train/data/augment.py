@@ -212,4 +212,5 @@ def _power(
     samples: Float[Array, " n"], count: Int[Array, ""] | int
 ) -> Float[Array, ""]:
     """Return the mean square of the samples that belong to the sound."""
-    return jnp.sum(jnp.square(samples)) / jnp.maximum(count, 1)
+    total = jnp.sum(jnp.square(samples))
+    return total / jnp.maximum(count, 1).astype(jnp.float32)

@@ -17,6 +17,7 @@ from jaxportrait.models.motion_diffusion import (
 )
 from jaxportrait.motion.space import MOTION_SPACES
 from jaxportrait.ranges import Blocks, Count, Decay, Heads, Share, Width, check_ranges
+from train.data.augment import SoundAugmentation
 from train.engine.config import (
     CHANGED_ON_REQUEST,
     ConfigError,
@@ -125,6 +126,9 @@ class DiffusionConfig(StageConfig):
         early, in silence.
       dropout: share of values and weights of attention that are left out in networks
         that learn.
+      augmented: share of the pairs whose sound is heard in another room, with noise, or at
+        another level; for encoders that run within the step.
+      augmentation: ranges from which these are drawn.
       block_dropout: share of the encoder's blocks that are left out, where it learns.
       encoder: `stored` reads the data set's features; `frozen` encodes its sound by the
         checkpoint's HuBERT, and `trained` trains that too, but for its convolutions.
@@ -140,6 +144,8 @@ class DiffusionConfig(StageConfig):
     dropout: Decay = 0.1
     block_dropout: Decay = BLOCK_DROPOUT
     encoder: Encoder = "stored"
+    augmented: Share = 0.0
+    augmentation: SoundAugmentation = field(default_factory=SoundAugmentation)
     denoiser: DenoiserSize = field(default_factory=DenoiserSize)
     losses: DiffusionLosses = field(default_factory=DiffusionLosses)
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -167,6 +173,15 @@ class DiffusionConfig(StageConfig):
             raise ConfigError(
                 f"block_dropout is {self.block_dropout:g}, and belongs to an encoder that learns: leave it out, or "
                 "choose the encoder `trained`"
+            )
+        if self.augmented and self.encoder == "stored":
+            raise ConfigError(
+                f"augmented is {self.augmented:g}, and stored features have no sound: choose the encoder `frozen` or "
+                "`trained`, or store features of augmented sound when the videos are processed"
+            )
+        if self.augmentation != SoundAugmentation() and not self.augmented:
+            raise ConfigError(
+                "augmentation has ranges, and augmented is 0: choose a share, or leave the ranges out"
             )
         # Their gradients are 0, and decay would still shrink them.
         if self.encoder == "trained" and self.optimizer.weight_decay:

@@ -24,6 +24,7 @@ from train.data.dataset import (
     network_identity,
     open_dataset,
 )
+from train.data.shards import DatasetError
 from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
 from train.diffusion.data import PairCrop, batches, pair_inputs, validation_batches
 from train.diffusion.sample import plot_clips
@@ -255,6 +256,12 @@ def step_encoder(
         raise ConfigError(
             f"encoder is {config.encoder!r}, and {checkpoint.path} holds no {ENCODER}: pass one that does, or train on "
             "stored features"
+        )
+    # The first batch would find out later.
+    if next(iter(dataset.clips("train"))).sound is None:
+        raise DatasetError(
+            f"encoder is {config.encoder!r}, and {dataset.path} has no sound: process the videos again and keep their "
+            "sound, or train on stored features"
         )
     return checkpoint.sizes(ENCODER)
 

@@ -20,6 +20,7 @@ from jaxportrait.models.parts import abstract
 from jaxportrait.ops.diffusion import add_noise, cosine_schedule
 from jaxportrait.ops.dropout import KEEP, Dropout, Keep
 from jaxportrait.types import pytree
+from train.data.augment import augment_sound
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
 from train.diffusion.losses import Half, Terms, half_terms, transition_term, weigh
@@ -43,6 +44,8 @@ GOLDEN_RATIO = 0.618034
 VALIDATION_SEED = 0
 DROPOUT = 2
 """Number of a row's key of dropout, after those of its two windows."""
+SOUND = 3
+"""Number of a row's key of augmentation."""
 
 Batch = Mapping[str, Array]
 """See `train.diffusion.data.PairCrop.pair`, with an axis of samples before each; `row`
@@ -158,6 +161,8 @@ def train_step(
     """
     training = config.training
     step_key = jax.random.fold_in(key, state.step)
+    if training.augmented:
+        batch = augment_batch(config, step_key, batch)
     draws = draw(config, step_key, batch["row"])
     # Parts differ in real frames; means over those of the whole batch do not.
     real = real_frames(config.sizes[DENOISER], batch, draws)
@@ -177,6 +182,33 @@ def train_step(
     rate = jnp.asarray(learning_rate(training.optimizer)(state.step), jnp.float32)
     state, norm = update(state, gradients, training.optimizer)
     return state, {"loss": value, "gradient_norm": norm, "learning_rate": rate}
+
+
+def augment_batch(config: StepConfig, key: PRNGKeyArray, batch: Batch) -> Batch:
+    """Return pairs of windows, of which a share has augmented sound.
+
+    Args:
+      config: options of the run, and sizes of the networks.
+      key: key of the step.
+      batch: pairs of windows with their sound.
+    """
+    training = config.training
+
+    def augment_row(
+        row: Array, sound: Float[Array, "2 s"], real: Int[Array, " 2"]
+    ) -> Float[Array, "2 s"]:
+        chosen, change = jax.random.split(
+            jax.random.fold_in(jax.random.fold_in(key, row), SOUND)
+        )
+        # One room for both windows: its sound continues in the second.
+        whole = sound.reshape(-1)
+        count = real.sum() * FRAME_SAMPLES
+        other = augment_sound(change, whole, count, training.augmentation)
+        is_chosen = jax.random.uniform(chosen) < training.augmented
+        return jnp.where(is_chosen, other, whole).reshape(sound.shape)
+
+    sound = jax.vmap(augment_row)(batch["row"], batch["sound"], batch["real"])
+    return {**batch, "sound": sound}
 
 
 def validation_loss(
