@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -32,17 +33,40 @@ if hasattr(signal, "SIGHUP"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what a test compiles for later tests, and for the programs that they start.
-
-    A worker has a folder of its own, since others could read an entry while JAX writes
-    it. The process that starts workers runs no tests.
-    """
-    if VARIABLE in os.environ or config.getoption("numprocesses", None):
+    """Let tests share what they compile, with those of other workers and with the
+    programs that they start."""
+    # Workers inherit the variable.
+    if VARIABLE in os.environ:
         return
     folder = tempfile.mkdtemp(prefix="jaxportrait-programs-")
     config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
     open_cache(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with training, whose files take longest, so that workers end together."""
+    items.sort(key=lambda item: "train" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def same_cache() -> Iterator[None]:
+    """Return to the cache of all tests; programs in this process may choose another."""
+    folder = os.environ[VARIABLE]
+    yield
+    if os.environ.get(VARIABLE) != folder:
+        open_cache(folder)
+
+
+@pytest.fixture
+def only_cluster() -> Iterator[None]:
+    """Wait until no other worker has a Ray cluster, whose agents have fixed ports."""
+    import fcntl  # not on Windows
+
+    with Path(os.environ[VARIABLE], "ray.lock").open("w") as file:
+        # Closing the file frees the lock.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Small disks of memory, for programs that run out of room."""
 
-import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -70,6 +69,8 @@ def on_limited_disk(size: str, command: Sequence[str]) -> list[str]:
 @contextmanager
 def only_small_files(size: int) -> Iterator[None]:
     """Let this process write no file of more bytes, as if the disk was full then."""
+    import resource  # not on Windows
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -183,6 +183,7 @@ def test_a_row_whose_worker_is_killed_or_elsewhere_has_failed(tmp_path):
 @pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
 )
+@pytest.mark.usefixtures("only_cluster")
 def test_a_cluster_makes_the_same_clips(folder, words):
     table = str(folder / "in" / "rows.csv")
     root = str(Path(__file__).parents[3])

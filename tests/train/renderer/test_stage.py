@@ -241,10 +241,14 @@ def test_a_renderer_run_becomes_a_checkpoint_to_start_from(world: World, whole: 
     kernel = weights_of(whole)[0]["generator.stem.kernel"]
     exported = checkpoint.leaves("generator")["stem.kernel"]
     np.testing.assert_array_equal(exported, kernel)
-    options = ["--steps", "1", "--init", "trained", "--learning-rate", "1e-15"]
+    # The same program as before, which is compiled; fresh weights would be others.
+    options = ["--steps", "1", "--init", "trained", "--seed", "1"]
     finish(world, arguments(world, "tuned", *options))
     tuned, _ = weights_of(world.root / "tuned")
-    np.testing.assert_allclose(tuned["generator.stem.kernel"], kernel, rtol=1e-6)
+    # One update moves a weight by the learning rate at most, and decay by less.
+    moves = np.abs(tuned["generator.stem.kernel"] - kernel)
+    assert 0 < moves.max() < 2.2e-3
+    assert np.abs(kernel).max() > 0.05
 
 
 NO_PICTURES = """

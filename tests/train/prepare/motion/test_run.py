@@ -218,6 +218,7 @@ def test_workers_make_the_same_files_even_if_they_are_killed(
 @pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
 )
+@pytest.mark.usefixtures("only_cluster")
 def test_a_ray_cluster_makes_the_same_files(dataset_path, mead, checkpoint, tmp_path):
     output = tmp_path / "out"
     paths = ["--dataset-path", mead, "--output-path", output]

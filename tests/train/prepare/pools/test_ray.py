@@ -50,6 +50,7 @@ print(json.dumps(reasons))
 @pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed (extra `cluster`)"
 )
+@pytest.mark.usefixtures("only_cluster")
 def test_a_clusters_reasons_are_the_same_in_every_run():
     root = str(Path(__file__).parents[4])
     run = subprocess.run(
