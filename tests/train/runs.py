@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordWriter
 from flax import nnx
 
 from jaxportrait.checkpoint import (
@@ -22,6 +21,7 @@ from jaxportrait.checkpoint import (
 from jaxportrait.models.parts import build
 from jaxportrait.models.whisper import WhisperConfig
 from jaxportrait.motion.space import MOTION_WIDTH, MotionStatistics
+from train.data.blocks import encode_clips
 from train.data.dataset import (
     Dataset,
     WindowSplitSize,
@@ -29,8 +29,8 @@ from train.data.dataset import (
     open_dataset,
     write_description,
 )
-from train.data.records import ClipRecord, encode_record, features_needed, window_count
-from train.data.shards import shard_name
+from train.data.records import ClipRecord, features_needed, window_count
+from train.data.shards import UNPACKED, shard_name, write_shard
 from train.engine.checkpoints import Checkpoints
 
 FEATURE_WIDTH = 8
@@ -90,10 +90,7 @@ def make_dataset(
     }
     sizes = {}
     for split, clips in splits.items():
-        writer = ArrayRecordWriter(str(path / shard_name(split, 0, 1)), "group_size:1")
-        for clip in clips:
-            writer.write(encode_record(clip))
-        writer.close()
+        write_shard(path / shard_name(split, 0, 1), encode_clips(clips), UNPACKED)
         frames = [clip.frames for clip in clips]
         windows = sum(map(window_count, frames))
         sizes[split] = WindowSplitSize(1, len(clips), sum(frames), windows)

@@ -1,22 +1,34 @@
-"""Batches of samples cut from clips: Grain over the shards of a data set, whatever its
-records hold.
+"""Batches of samples cut from clips, read ahead by Grain.
 
-The seed fixes the order of clips, and a clip's sample has its own random key. Both
-depend on the position in the endless sequence of samples only. Every process reads its
-rows of every global batch, so any number of processes sees the same batches.
+A batch is a function of its number and the seed: of every position in the endless
+sequence of samples. So threads and any number of worker processes read the same
+batches, and a run resumes from a number. Of several processes that train, each reads
+its rows of every global batch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import grain
 import numpy as np
+from jaxtyping import Int64
 
-from train.data.shards import ClipShards, DatasetError, Split
+from train.data.parents import end_with_parent
+from train.data.shards import ClipShards, DatasetError
 
 Sample = Mapping[str, np.ndarray]
-READING = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
+Draw = Callable[[Sequence[int]], Sample]
+"""draw(positions) -> the samples of these positions, stacked. It travels to worker
+processes."""
+
+MOST_BATCHES = 2**31 - 1
+"""A run has fewer updates."""
+THREADS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
+"""Reading within the process that trains."""
+WORKER_THREADS = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+WORKER_BATCHES = 2
+"""Batches that a worker process reads ahead."""
 
 
 @dataclass(frozen=True)
@@ -33,67 +45,105 @@ class Rows:
         return self.batch_size // self.processes
 
 
-def sequence(
-    dataset: ClipShards[Any],
-    split: Split,
-    cut: grain.transforms.RandomMap,
-    seed: int,
-    rows: Rows,
-    *,
-    shuffle: bool,
-) -> grain.MapDataset:
-    """Return the endless sequence of this process's batches: a sample of every clip,
-    then another of every clip.
+@dataclass(frozen=True)
+class BatchSource:
+    """The batches of a process by number, as Grain reads them.
+
+    `row` is added to them: the place of each sample in the global batch.
+
+    Attributes:
+      draw: makes the samples of positions.
+      rows: rows that this process reads.
+      first: number of the batch that counts as the first.
+    """
+
+    draw: Draw
+    rows: Rows
+    first: int = 0
+
+    def __len__(self) -> int:
+        return MOST_BATCHES - self.first
+
+    def __getitem__(self, number: int) -> Sample:
+        rows = self.rows
+        # Rows of a batch are dealt out to the processes in turn.
+        row = np.arange(rows.process, rows.batch_size, rows.processes, np.int32)
+        start = (self.first + number) * rows.batch_size
+        positions = start + row.astype(np.int64)
+        return {**self.draw(positions.tolist()), "row": row}
+
+
+class Batches:
+    """An endless iterator over batches, read ahead; its state is a batch's number.
 
     Args:
-      dataset: data set to read.
-      split: split to read.
-      cut: makes a sample of a clip's number and record; `row` is added to it.
-      seed: seed of the order and of the samples.
-      rows: rows that this process reads.
-      shuffle: draws a new order of clips every round; otherwise they keep their order.
+      source: batches by number.
+      workers: processes that read; 0 for threads of this process.
     """
-    count = dataset.sizes[split].clips
-    if count == 0:
-        raise DatasetError(
-            f"data set {dataset.path} has no {split} clips: process more videos"
-        )
 
-    def with_number(index: int, data: bytes) -> tuple[int, Any]:
-        # the index keeps counting when the clips repeat
-        return index % count, dataset.decode(data)
+    def __init__(self, source: BatchSource, workers: int = 0):
+        self._source = source
+        self._workers = workers
+        self._number = 0
+        self._iterator: grain.DatasetIterator | None = None
 
-    def with_row(index: int, sample: Sample) -> Sample:
-        return {**sample, "row": np.int32(index % rows.batch_size)}  # pyright: ignore[reportReturnType]
+    def __next__(self) -> Sample:
+        if self._iterator is None:
+            self._iterator = self._open()
+        batch = next(self._iterator)
+        self._number += 1
+        return batch
 
-    records = grain.MapDataset.source(dataset.source(split)).seed(seed)  # pyright: ignore[reportArgumentType]
-    # Record -> clip -> order -> sample -> rows of this process -> batch.
-    clips = records.map_with_index(with_number)
-    ordered = clips.shuffle() if shuffle else clips
-    samples = ordered.repeat().random_map(cut)
-    numbered = samples.map_with_index(with_row)
-    # Rows of a batch are dealt out to the processes in turn.
-    local = numbered[rows.process :: rows.processes]
-    return local.batch(rows.local, drop_remainder=True)
+    def get_state(self) -> dict[str, Any]:
+        """Return the position, as JSON keeps it."""
+        return {"batch": self._number}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a position.
+
+        Raises:
+          DatasetError: it is of a version that read other batches.
+        """
+        if "batch" not in state:
+            raise DatasetError(
+                "this run was saved by a version that read its data in another order: continue it with that "
+                "version, or start a new run from its weights"
+            )
+        self.close()
+        self._number = state["batch"]
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self._iterator is not None:
+            self._iterator.close()
+        self._iterator = None
+
+    def _open(self) -> grain.DatasetIterator:
+        source = replace(self._source, first=self._source.first + self._number)
+        batches = grain.MapDataset.source(source)  # pyright: ignore[reportArgumentType]
+        if self._workers == 0:
+            return iter(batches.to_iter_dataset(THREADS))
+        options = grain.MultiprocessingOptions(self._workers, WORKER_BATCHES)
+        ahead = batches.to_iter_dataset(WORKER_THREADS)
+        return iter(ahead.mp_prefetch(options, end_with_parent))
 
 
-def read_ahead(sequence: grain.MapDataset) -> grain.DatasetIterator:
-    """Return an iterator over batches, read ahead by threads; its state is its
-    position."""
-    return iter(sequence.to_iter_dataset(READING))
-
-
-def first_batches(sequence: grain.MapDataset, rows: Rows, count: int) -> list[Sample]:
+def first_batches(source: BatchSource, count: int) -> list[Sample]:
     """Return the first `count` batches, their rows numbered throughout."""
     batches = []
-    for index in range(count):
-        batch = cast(Sample, sequence[index])
-        row = batch["row"] + np.int32(index * rows.batch_size)
+    for number in range(count):
+        batch = source[number]
+        row = batch["row"] + np.int32(number * source.rows.batch_size)
         batches.append({**batch, "row": row})
     return batches
 
 
-def clip_names(dataset: ClipShards[Any], numbers: np.ndarray) -> list[str]:
+def stack(samples: Sequence[Sample]) -> Sample:
+    """Return samples as the rows of a batch."""
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def clip_names(dataset: ClipShards[Any], numbers: Int64[np.ndarray, " n"]) -> list[str]:
     """Return the names of clips of the train split."""
-    source = dataset.source("train")
-    return [dataset.decode(source[number]).clip for number in numbers.tolist()]
+    records = dataset.records("train")
+    return [records[number].clip for number in numbers.tolist()]

@@ -1,16 +1,17 @@
 """The contract between processing and training: where processed clips lie on disk.
 
-A data set is a folder of ArrayRecord shards, one record a clip, with `dataset.json`
-(a description), `statistics.json` (mean and deviation of the motion over the train
-split) and `manifest.jsonl` (every clip of the source, with its fate).
+A data set is a folder of ArrayRecord shards with clips in blocks of a second (see
+`train.data.blocks`; formats 1 and 2 have one record a clip), with `dataset.json` (a
+description), `statistics.json` (mean and deviation of the motion over the train split)
+and `manifest.jsonl` (every clip of the source, with its fate).
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,10 +25,10 @@ from jaxportrait.motion.space import (
 )
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
 from jaxportrait.ranges import Finite, Natural, Range, Width, check_ranges
+from train.data.blocks import ClipBlocks
 from train.data.landmarks import LandmarkGroups
 from train.data.records import ClipRecord, decode_record
 from train.data.shards import (
-    FORMAT,
     SPLITS,
     ClipShards,
     DatasetError,
@@ -38,9 +39,15 @@ from train.data.shards import (
     require_shape,
     write_json,
 )
+from train.data.source import RecordSource
+from train.data.windows import WholeRecords
 
 DESCRIPTION = "dataset.json"
 STATISTICS = "statistics.json"
+FORMAT = 3
+"""Format of the data sets that are written: clips in blocks of a second."""
+READABLE_FORMATS = (1, 2, 3)
+"""Formats that are read; 1 and 2 have one record a clip."""
 
 # opening such a data set with other constants would misplace its frames
 RATES = {
@@ -115,6 +122,7 @@ class Dataset(ClipShards[ClipRecord]):
         motion is normalised by in its place.
       deviation: sample deviation (n - 1) of every value, likewise.
       landmark_groups: groups of the records' landmarks.
+      format: layout of the shards.
     """
 
     sizes: Mapping[Split, WindowSplitSize]
@@ -124,6 +132,30 @@ class Dataset(ClipShards[ClipRecord]):
     mean: Float64[np.ndarray, "70"]
     deviation: Float64[np.ndarray, "70"]
     landmark_groups: LandmarkGroups = field(default_factory=dict)
+    format: int = FORMAT
+
+    def records(self, split: Split) -> ClipBlocks | WholeRecords:
+        """Return the clips of a split, and their windows, which are read when they are
+        used."""
+        shards = self.shards(split)
+        if self.format == FORMAT:
+            return ClipBlocks.open(shards, self.feature_width)
+        return WholeRecords(RecordSource(shards), self.decode)
+
+    @property
+    def parts(self) -> Sequence[tuple["Dataset", float]]:
+        """The data sets that are mixed, each with its share of the windows."""
+        return [(self, 1.0)]
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Facts that tell this data set from others, wherever it lies; runs store
+        them."""
+        return {
+            "audio_encoder": self.audio_encoder,
+            "sizes": self.sizes,
+            "mean": self.mean.tolist(),
+        }
 
     def decode(self, data: bytes) -> ClipRecord:
         record = decode_record(data)
@@ -234,7 +266,9 @@ def open_dataset(path: str | Path) -> Dataset:
       FileNotFoundError: there is no complete data set.
       DatasetError: the data set is damaged, or of an unknown format.
     """
-    return open_clips(path, DESCRIPTION, "train.process", Description, _make)
+    return open_clips(
+        path, DESCRIPTION, "train.process", Description, READABLE_FORMATS, _make
+    )
 
 
 def _make(path: Path, description: Description) -> Dataset:
@@ -256,6 +290,7 @@ def _make(path: Path, description: Description) -> Dataset:
         np.array(statistics.mean, np.float64),
         np.array(statistics.deviation, np.float64),
         description.landmark_groups,
+        description.format,
     )
 
 

@@ -19,7 +19,6 @@ from jaxportrait.media.crop import CROP_SIZE
 from jaxportrait.ranges import Natural, Range, check_ranges
 from train.data.landmarks import LandmarkGroups
 from train.data.shards import (
-    FORMAT,
     SPLITS,
     ClipShards,
     Content,
@@ -34,6 +33,10 @@ from train.data.shards import (
 )
 
 DESCRIPTION = "frames.json"
+FORMAT = 2
+"""Format of the descriptions and records that are written."""
+READABLE_FORMATS = (1, 2)
+"""Formats that are read; older ones are upgraded on reading."""
 
 FrameSize = Annotated[int, Range(32, CROP_SIZE)]
 """Side of the pictures in pixels."""
@@ -224,7 +227,9 @@ def open_frames(path: str | Path) -> FrameDataset:
       FileNotFoundError: there is no complete data set.
       DatasetError: the data set is damaged, or of an unknown format.
     """
-    return open_clips(path, DESCRIPTION, "train.frames", Description, _make)
+    return open_clips(
+        path, DESCRIPTION, "train.frames", Description, READABLE_FORMATS, _make
+    )
 
 
 def _make(path: Path, description: Description) -> FrameDataset:

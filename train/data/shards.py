@@ -5,7 +5,7 @@ import errno
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from flax import serialization
 
 from jaxportrait.ranges import Natural, Range, check_ranges
 from jaxportrait.whole import write_whole
-from train.data.source import DatasetError, RecordSource, count_records
+from train.data.source import DatasetError, RecordSource
 from train.data.spacing import evenly_spaced
 
 R = TypeVar("R")
@@ -28,13 +28,10 @@ Content = dict[str, Any]
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
 
-FORMAT = 2
-"""Format of the descriptions and records that are written."""
-READABLE_FORMATS = (1, 2)
-"""Formats that are read; older ones are upgraded on reading."""
-
 # one record a group, so that a record is read without its neighbours
 RANDOM_ACCESS = "group_size:1"
+# motion, features and JPEG get hardly smaller, and unpacking takes most of the time
+UNPACKED = f"{RANDOM_ACCESS},uncompressed"
 
 MOST_SHARDS = 99_999
 """Names of shards have five digits."""
@@ -59,8 +56,28 @@ class SplitSize:
 
 
 @dataclass(frozen=True)
+class DecodedRecords(Sequence[R]):
+    """Records of a split, decoded as they are read.
+
+    Attributes:
+      source: the stored records.
+      decode: returns a record of its bytes.
+    """
+
+    source: RecordSource
+    decode: Callable[[bytes], R]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> R:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Read a record."""
+        return self.decode(self.source[index])
+
+
+@dataclass(frozen=True)
 class ClipShards(ABC, Generic[R]):
-    """A data set on disk, one record a clip.
+    """A data set on disk: clips in shards.
 
     Attributes:
       path: folder of the data set.
@@ -78,9 +95,10 @@ class ClipShards(ABC, Generic[R]):
           DatasetError: it is damaged, or not as the data set describes it.
         """
 
-    def source(self, split: Split) -> RecordSource:
-        """Return the stored records of a split, which are read when they are used."""
-        return RecordSource(self.shards(split))
+    def records(self, split: Split) -> Sequence[R]:
+        """Return the clips of a split, which are read when they are used: one record a
+        clip."""
+        return DecodedRecords(RecordSource(self.shards(split)), self.decode)
 
     def shards(self, split: Split) -> list[Path]:
         """List the ArrayRecord files of a split, in order."""
@@ -99,9 +117,9 @@ class ClipShards(ABC, Generic[R]):
         total = self.sizes[split].clips
         if total == 0:
             return
-        source = self.source(split)
+        records = self.records(split)
         for index in evenly_spaced(total, count):
-            yield self.decode(source[index])
+            yield records[index]
 
     def check(self) -> None:
         """Raise a DatasetError unless the shards hold as many records as described, and
@@ -109,14 +127,14 @@ class ClipShards(ABC, Generic[R]):
         read."""
         for split in SPLITS:
             clips = self.sizes[split].clips
-            records = sum(count_records(shard) for shard in self.shards(split))
-            if records != clips:
+            records = self.records(split)
+            if len(records) != clips:
                 raise DatasetError(
-                    f"data set {self.path} is damaged (its {split} shards hold {records} clips, the description "
+                    f"data set {self.path} is damaged (its {split} shards hold {len(records)} clips, the description "
                     f"{clips}): process the videos again"
                 )
             if clips:
-                self.check_record(self.decode(self.source(split)[0]))
+                self.check_record(records[0])
 
     def check_record(self, record: R) -> None:
         """Raise a DatasetError unless a record's contents, which decoding leaves as they
@@ -171,14 +189,22 @@ def unpack(
         ) from error
 
 
-def write_shard(path: Path, records: Iterable[bytes]) -> None:
-    """Write a shard, whole or not at all."""
+def write_shard(
+    path: Path, records: Iterable[bytes], layout: str = RANDOM_ACCESS
+) -> None:
+    """Write a shard, whole or not at all.
+
+    Args:
+      path: file of the shard.
+      records: its records in order.
+      layout: ArrayRecord's options, `RANDOM_ACCESS` or `UNPACKED`.
+    """
     # imported late, like grain
     from array_record.python.array_record_module import ArrayRecordWriter
 
     with write_whole(path) as partial:
         try:
-            writer = ArrayRecordWriter(str(partial), RANDOM_ACCESS)
+            writer = ArrayRecordWriter(str(partial), layout)
             for record in records:
                 writer.write(record)
             writer.close()
@@ -228,6 +254,7 @@ def open_clips(
     name: str,
     program: str,
     kind: type[D],
+    formats: Collection[int],
     make: Callable[[Path, D], S],
 ) -> S:
     """Open a data set and check its files.
@@ -238,6 +265,7 @@ def open_clips(
         set.
       program: the program that writes it.
       kind: type of the description.
+      formats: formats that are read.
       make: returns the data set of its path and description.
 
     Raises:
@@ -250,7 +278,7 @@ def open_clips(
         raise FileNotFoundError(
             f"no data set at {path} ({name} is missing): make or finish it with `python -m {program}`"
         )
-    description = read_description(path / name, kind)
+    description = read_description(path / name, kind, formats)
     with damage_reported(path / name):
         dataset = make(path, description)
     dataset.check()
@@ -278,18 +306,18 @@ class Versioned(msgspec.Struct):
     format: int
 
 
-def read_description(path: Path, kind: type[D]) -> D:
+def read_description(path: Path, kind: type[D], formats: Collection[int]) -> D:
     """Read a description of any readable format.
 
-    Format 2 only adds optional fields to format 1, which their defaults stand for.
+    Later formats only add optional fields, which their defaults stand for.
 
     Raises:
       DatasetError: the file is damaged, or its format is not readable.
     """
     # the format is checked before the fields, which it changes
     version = read_json(path, Versioned).format
-    if version not in READABLE_FORMATS:
-        readable = " and ".join(map(str, READABLE_FORMATS))
+    if version not in formats:
+        readable = " and ".join(map(str, formats))
         raise DatasetError(
             f"{path} is of format {version}, this version reads {readable}"
         )

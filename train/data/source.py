@@ -14,6 +14,9 @@ class RecordSource(Sequence[bytes]):
 
     Args:
       shards: ArrayRecord files in order.
+
+    Attributes:
+      counts: number of records of each shard.
     """
 
     def __init__(self, shards: Sequence[Path]):
@@ -21,10 +24,13 @@ class RecordSource(Sequence[bytes]):
         from grain.sources import ArrayRecordDataSource
 
         self._shards = shards
-        self._source = ArrayRecordDataSource([str(shard) for shard in shards])
+        self.counts = [count_records(shard) for shard in shards]
+        paths = [str(shard) for shard in shards]
+        # an empty split has no shards, which Grain refuses
+        self._source = ArrayRecordDataSource(paths) if paths else []
 
     def __len__(self) -> int:
-        return len(self._source)  # pyright: ignore[reportArgumentType]
+        return sum(self.counts)
 
     def __getitem__(self, index: int) -> bytes:
         """Read a record.
@@ -38,11 +44,23 @@ class RecordSource(Sequence[bytes]):
         except RuntimeError as error:
             raise damage(self._shard_of(index), str(error)) from error
 
+    def read(self, indices: Sequence[int]) -> Sequence[bytes]:
+        """Read records, in the order of their numbers here.
+
+        Raises:
+          DatasetError: one is damaged; the message names its file.
+        """
+        try:
+            return self._source.__getitems__(indices)  # pyright: ignore
+        except RuntimeError:
+            # one by one, to learn which
+            return [self[index] for index in indices]
+
     def _shard_of(self, index: int) -> Path:
         """Return the shard that holds a record."""
         last = 0
-        for shard in self._shards:
-            last += count_records(shard)
+        for shard, count in zip(self._shards, self.counts, strict=True):
+            last += count
             if index < last:
                 return shard
         raise IndexError(index)

@@ -1,9 +1,9 @@
 """Pairs of windows of motion at 25 frames a second and their sound, in batches; see
 `train.data.batches` for their order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import grain
 import jax
 import numpy as np
 from jaxtyping import Float32
@@ -18,16 +18,19 @@ from jaxportrait.motion.space import (
 )
 from jaxportrait.ops.spectrogram import SAMPLE_RATE
 from train.data.batches import (
+    Batches,
+    BatchSource,
     Rows,
     Sample,
     first_batches,
-    read_ahead,
-    sequence,
+    stack,
 )
 from train.data.dataset import Dataset
-from train.data.records import WINDOW_STEP, ClipRecord, feature_at, sample_at
+from train.data.records import WINDOW_STEP, ClipRecord
+from train.data.sequence import sequence
 from train.data.shards import DatasetError, Split
-from train.data.silence import quietest_feature
+from train.data.silence import with_silence
+from train.data.windows import Needs, Window
 from train.engine.program import Inputs
 
 FPS = 25
@@ -36,8 +39,8 @@ FACE = MOTION_SPACES["face"]
 
 
 @dataclass(frozen=True)
-class PairCrop(grain.transforms.RandomMap):
-    """Cut two successive windows out of a clip, at a random start.
+class PairCrop:
+    """Pairs of successive windows of a clip.
 
     A clip that is shorter ends in silence, whose frames do not count.
 
@@ -53,22 +56,36 @@ class PairCrop(grain.transforms.RandomMap):
     statistics: MotionStatistics
     sound: bool
 
-    def random_map(
-        self, element: tuple[int, ClipRecord], rng: np.random.Generator
-    ) -> Sample:
-        index, record = element
-        # Starts are multiples of 3 frames, where features and samples start.
-        pair_frames = 2 * self.sizes.motion_frames * MOTION_FPS // FPS
-        last = max(0, record.frames - pair_frames)
-        start = WINDOW_STEP * int(rng.integers(last // WINDOW_STEP + 1))
-        return {**self.pair(record, start), "clip": np.asarray(index, np.int32)}
+    @property
+    def frames(self) -> int:
+        """Frames of a pair at 30 a second."""
+        return -(-2 * self.sizes.motion_frames * MOTION_FPS // FPS)
 
-    def pair(self, record: ClipRecord, start: int) -> dict[str, np.ndarray]:
-        """Return the windows that start with a frame of the record: `motion` (2, t, d),
-        `real` (2,), and `features` (2, s, a) with `silence` (a,), or `sound` (2,
-        samples)."""
+    @property
+    def needs(self) -> Needs:
+        """The sound, or else the feature that stands for silence."""
+        return Needs(sound=self.sound, silence=not self.sound)
+
+    def count(self, frames: int) -> int:
+        """Return the number of samples of a clip: one for every 3 frames, so that clips
+        count by their length, however short."""
+        return max(1, frames // WINDOW_STEP)
+
+    def start(self, frames: int, number: int) -> int:
+        """Return the start of a sample: the samples are spread over the starts, of which
+        a short clip has only one."""
+        starts = max(0, frames - self.frames) // WINDOW_STEP + 1
+        return WINDOW_STEP * (number * starts // self.count(frames))
+
+    def batch(self, windows: Sequence[Window]) -> Sample:
+        """Return pairs; see `pair` for their arrays."""
+        return stack([self.pair(window) for window in windows])
+
+    def pair(self, window: Window) -> dict[str, np.ndarray]:
+        """Return the windows of a pair: `motion` (2, t, d), `real` (2,), and `features`
+        (2, s, a) with `silence` (a,), or `sound` (2, samples)."""
         sizes = self.sizes
-        motion = resample_frames(record.motion[start:])[: 2 * sizes.motion_frames]
+        motion = resample_frames(window.motion)[: 2 * sizes.motion_frames]
         selected = np.asarray(MOTION_SPACES[self.space].select(motion))
         values = normalize(selected, self.statistics)
         # The network may make more values, which stay 0.
@@ -81,25 +98,21 @@ class PairCrop(grain.transforms.RandomMap):
             # 2t d -> 2 t d
             "motion": whole.reshape(2, -1, sizes.motion_width),
             "real": np.clip(ends, 0, sizes.motion_frames).astype(np.int32),
-            "start": np.asarray(start, np.int32),
-            **self._audio(record, start),
+            **self._audio(window),
         }
 
-    def _audio(self, record: ClipRecord, start: int) -> dict[str, np.ndarray]:
+    def _audio(self, window: Window) -> dict[str, np.ndarray]:
         if self.sound:
-            samples = cut_sound(record, start, 2 * self.sizes.motion_frames)
+            samples = pad_sound(window, 2 * self.sizes.motion_frames)
             return {"sound": samples.reshape(2, -1)}
-        silence = quietest_feature(record)
+        silence = window.silence
+        assert silence is not None
         count = 2 * self.sizes.audio_frames
-        first = feature_at(start)
-        features = record.features[first : first + count].astype(np.float32)
-        missing = count - len(features)
-        # a -> missing a: the clip's own silence, not zeros.
-        rest = np.broadcast_to(silence, (missing, silence.size))
-        whole = np.concatenate([features, rest]).astype(np.float16)
+        # The clip's own silence follows it, not zeros.
+        whole = with_silence(window.features, silence, count)
         return {
             "features": whole.reshape(2, -1, silence.size),
-            "silence": silence.astype(np.float16),
+            "silence": silence,
         }
 
 
@@ -113,23 +126,22 @@ def resample_frames(
     return clip.resample(FPS, count).to_frames()
 
 
-def cut_sound(
-    record: ClipRecord, start: int, frames: int
+def pad_sound(
+    window: Window | ClipRecord, frames: int
 ) -> Float32[np.ndarray, " samples"]:
-    """Return the sound of so many frames at 25 a second; silence follows a clip.
+    """Return the sound of the first frames of a window or clip, so many at 25 a second;
+    silence follows a clip.
 
     Raises:
-      DatasetError: the record has no sound.
+      DatasetError: the clip has no sound.
     """
-    if record.sound is None:
+    if window.sound is None:
         raise DatasetError(
-            f"clip {record.clip} has no sound: process the videos again with their sound, or train on stored features"
+            f"clip {window.clip} has no sound: process the videos again with their sound, or train on stored features"
         )
-    first = sample_at(start)
     count = frames * FRAME_SAMPLES
-    samples = record.sound[first : first + count]
     # 16-bit samples of full scale.
-    scaled = samples.astype(np.float32) / 32_768
+    scaled = window.sound[:count].astype(np.float32) / 32_768
     return np.pad(scaled, (0, count - len(scaled)))
 
 
@@ -161,17 +173,17 @@ def pairs(
     rows: Rows,
     *,
     shuffle: bool = True,
-) -> grain.MapDataset:
+) -> BatchSource:
     """Return the endless sequence of this process's batches; see `PairCrop.pair`."""
     return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
 
 
 def batches(
-    dataset: Dataset, crop: PairCrop, seed: int, rows: Rows
-) -> grain.DatasetIterator:
-    """Return an endless iterator over training batches, read ahead by threads; its
-    state is its position."""
-    return read_ahead(pairs(dataset, "train", crop, seed, rows))
+    dataset: Dataset, crop: PairCrop, seed: int, rows: Rows, workers: int = 0
+) -> Batches:
+    """Return an endless iterator over training batches, read ahead by `workers`
+    processes or by threads; its state is its position."""
+    return Batches(pairs(dataset, "train", crop, seed, rows), workers)
 
 
 def validation_batches(
@@ -182,4 +194,4 @@ def validation_batches(
         return []
     # The seed is fixed: every run is judged by the same windows.
     order = pairs(dataset, "validation", crop, 0, rows)
-    return first_batches(order, rows, count)
+    return first_batches(order, count)

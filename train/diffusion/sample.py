@@ -22,7 +22,7 @@ from jaxportrait.motion.space import (
 from train.data.dataset import Dataset
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
-from train.diffusion.data import FPS, cut_sound, resample_frames
+from train.diffusion.data import FPS, pad_sound, resample_frames
 from train.diffusion.step import DENOISER, ENCODER, StepConfig, build
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key
@@ -131,7 +131,7 @@ def clip_windows(
     sizes = step.sizes[DENOISER]
     plan, _ = plan_windows(frames, sizes)
     if ENCODER in step.sizes:
-        sound = cut_sound(record, 0, plan.frames)
+        sound = pad_sound(record, plan.frames)
         # Samples of a frame.
         share = len(sound) // plan.frames
         starts = np.arange(plan.capacity) * plan.stride * share

@@ -111,7 +111,9 @@ class DiffusionStage:
         return PairCrop(self.sizes, self.space, self.statistics, self.reads_sound)
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(self.dataset, self.crop, self.config.seed, rows)
+        config = self.config
+        workers = config.data_workers
+        return batches(self.dataset, self.crop, config.seed, rows, workers)
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         count = self.config.validation_batches

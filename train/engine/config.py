@@ -214,6 +214,8 @@ class StageConfig:
       export_weights: weights that `train.export` writes.
       fsdp: devices over which weights and optimizer are sharded; the other devices
         repeat them.
+      data_workers: processes that read the data ahead; 0 for threads of this process.
+        Batches are the same with any number.
     """
 
     batch_size: BatchSize = 64
@@ -222,6 +224,7 @@ class StageConfig:
     validation_batches: Natural = 4
     export_weights: Literal["ema", "raw"] = "ema"
     fsdp: Count = field(default=1, metadata=CHANGEABLE)
+    data_workers: Natural = field(default=0, metadata=CHANGEABLE)
     optimizer: OmitArgPrefixes[OptimizerConfig] = field(default_factory=OptimizerConfig)
     loop: OmitArgPrefixes[LoopConfig] = field(default_factory=LoopConfig)
 

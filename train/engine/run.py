@@ -71,7 +71,7 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
 
         # Data and state, from the start or from a checkpoint.
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
-        batches = stage.batches(rows)
+        batches = stack.enter_context(closing(stage.batches(rows)))
         program = stage.program.on(mesh)
         state = begin_or_resume(stage, program, options.resume, checkpoints, batches)
         step = int(state.step)

@@ -39,13 +39,14 @@ def no_scores(frozen: Frozen, average: Params) -> Mapping[str, float]:
     return {}
 
 
-# Grain's iterators and the toy batches of tests.
+# Those of `train.data.batches` and the toy batches of tests.
 class Batches(Protocol):
-    """An iterator of batches that knows its position, as Grain's do."""
+    """An iterator of batches that knows its position."""
 
     def __next__(self) -> HostBatch: ...
     def get_state(self) -> dict[str, Any]: ...
     def set_state(self, state: dict[str, Any]) -> None: ...
+    def close(self) -> None: ...
 
 
 # A stage is a frozen dataclass in its folder's `stage.py`.

@@ -1,9 +1,9 @@
 """Windows of motion and audio features, in batches; see `train.data.batches` for their
 order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import grain
 import jax
 import numpy as np
 
@@ -16,24 +16,26 @@ from jaxportrait.motion.space import (
 )
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND
 from train.data.batches import (
+    Batches,
+    BatchSource,
     Rows,
     Sample,
     clip_names,
     first_batches,
-    read_ahead,
-    sequence,
 )
 from train.data.dataset import Dataset
-from train.data.records import WINDOW_FRAMES, WINDOW_STEP, ClipRecord, feature_at
-from train.data.shards import DatasetError, Split
+from train.data.records import WINDOW_FRAMES, WINDOW_STEP, window_count
+from train.data.sequence import sequence
+from train.data.shards import Split
+from train.data.windows import Needs, Window
 from train.engine.program import Inputs
 
 WINDOW_FEATURES = WINDOW_FRAMES * FEATURES_PER_SECOND // MOTION_FPS
 
 
 @dataclass(frozen=True)
-class WindowCrop(grain.transforms.RandomMap):
-    """Cut a window out of a clip, at a random start.
+class WindowCut:
+    """Windows of a clip: each of its starts is a sample.
 
     Attributes:
       columns: columns of the motion space.
@@ -43,47 +45,33 @@ class WindowCrop(grain.transforms.RandomMap):
     columns: tuple[int, ...]
     statistics: MotionStatistics
 
-    def random_map(
-        self, element: tuple[int, ClipRecord], rng: np.random.Generator
-    ) -> Sample:
-        index, record = element
-        if record.windows == 0:
-            raise DatasetError(
-                f"clip {record.clip} has {record.frames} frames and a window has "
-                f"{WINDOW_FRAMES}: process the videos again"
-            )
+    @property
+    def frames(self) -> int:
+        """Frames of a window."""
+        return WINDOW_FRAMES
+
+    @property
+    def needs(self) -> Needs:
+        """Nothing beside motion and features."""
+        return Needs()
+
+    def count(self, frames: int) -> int:
+        """Return the number of windows of a clip; see `Cut` for details."""
+        return window_count(frames)
+
+    def start(self, frames: int, number: int) -> int:
+        """Return the start of a window of a clip."""
         # Starts are multiples of 3 frames, where features start.
-        start = WINDOW_STEP * int(rng.integers(record.windows))
-        sample = window(record, start, self.columns, self.statistics)
-        return {**sample, "clip": np.asarray(index, np.int32)}
+        return WINDOW_STEP * number
 
-
-def window(
-    record: ClipRecord,
-    start: int,
-    columns: tuple[int, ...],
-    statistics: MotionStatistics,
-) -> dict[str, np.ndarray]:
-    """Cut out the window that starts with frame `start`: `motion` (30, d), `features`
-    (50, a) and `start`.
-
-    Raises:
-      DatasetError: the clip has too few audio features.
-    """
-    # Windows start where an audio feature starts, too.
-    first = feature_at(start)
-    features = record.features[first : first + WINDOW_FEATURES]
-    if len(features) < WINDOW_FEATURES:
-        raise DatasetError(
-            f"clip {record.clip} has {len(record.features)} audio features for "
-            f"{record.frames} frames: process the videos again"
-        )
-    motion = record.motion[start : start + WINDOW_FRAMES, list(columns)]
-    return {
-        "motion": normalize(motion, statistics),
-        "features": features,
-        "start": np.asarray(start, np.int32),
-    }
+    def batch(self, windows: Sequence[Window]) -> Sample:
+        """Return `motion` (n, 30, d) and `features` (n, 50, a)."""
+        motion = np.stack([window.motion for window in windows])
+        chosen = motion[..., list(self.columns)]
+        return {
+            "motion": normalize(chosen, self.statistics),
+            "features": np.stack([window.features for window in windows]),
+        }
 
 
 def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
@@ -105,7 +93,7 @@ def windows(
     rows: Rows,
     *,
     shuffle: bool = True,
-) -> grain.MapDataset:
+) -> BatchSource:
     """Return the endless sequence of this process's batches: `motion`, `features`,
     `row`, `clip`, `start`.
 
@@ -113,33 +101,34 @@ def windows(
       dataset: windows of motion and audio features.
       split: split of the data set.
       motion_space: name of the motion space.
-      seed: seed of the order and of the windows.
+      seed: seed of the order.
       rows: rows of a batch that this process reads.
-      shuffle: shuffle the clips again in every round; otherwise they keep their order.
+      shuffle: shuffle the windows again in every round; otherwise they keep their
+        order.
     """
     columns = MOTION_SPACES[motion_space].columns
-    crop = WindowCrop(columns, dataset.statistics(motion_space))
-    return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
+    cut = WindowCut(columns, dataset.statistics(motion_space))
+    return sequence(dataset, split, cut, seed, rows, shuffle=shuffle)
 
 
 def batches(
-    dataset: Dataset, motion_space: str, seed: int, rows: Rows
-) -> grain.DatasetIterator:
-    """Return an endless iterator over training batches, read ahead by threads; its
-    state is its position."""
-    return read_ahead(windows(dataset, "train", motion_space, seed, rows))
+    dataset: Dataset, motion_space: str, seed: int, rows: Rows, workers: int = 0
+) -> Batches:
+    """Return an endless iterator over training batches, read ahead by `workers`
+    processes or by threads; its state is its position."""
+    return Batches(windows(dataset, "train", motion_space, seed, rows), workers)
 
 
 def validation_batches(
     dataset: Dataset, motion_space: str, rows: Rows, count: int
 ) -> list[Sample]:
-    """Return the same `count` batches every time: a window of every validation clip,
-    then another, in an order that mixes subjects."""
+    """Return the same `count` batches every time, of windows of validation clips in an
+    order that mixes them."""
     if dataset.sizes["validation"].clips == 0:
         return []
     # The seed is fixed: every run is judged by the same windows.
     order = windows(dataset, "validation", motion_space, 0, rows)
-    return first_batches(order, rows, count)
+    return first_batches(order, count)
 
 
 def describe(batch: Sample, dataset: Dataset) -> str:

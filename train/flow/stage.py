@@ -98,7 +98,9 @@ class FlowStage:
         return self.dataset.statistics(self.space)
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(self.dataset, self.space, self.config.seed, rows)
+        config = self.config
+        workers = config.data_workers
+        return batches(self.dataset, self.space, config.seed, rows, workers)
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         count = self.config.validation_batches

@@ -1,22 +1,30 @@
 """Writing of shards: pieces of records into the ArrayRecord files of both splits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from train.data.shards import SPLITS, Split, SplitSize, shard_name, write_shard
+from train.data.shards import (
+    RANDOM_ACCESS,
+    SPLITS,
+    Split,
+    SplitSize,
+    shard_name,
+    write_shard,
+)
 from train.prepare.split import Piece, pieces_of
 
-Cut = Callable[[Piece], bytes]
-"""cut(piece) -> the piece's packed record."""
+Encode = Callable[[Iterable[Piece]], Iterable[bytes]]
+"""encode(pieces) -> the records of a shard that holds them."""
 
 
 def write_splits(
     folder: Path,
     description: str,
     pieces: Sequence[Piece],
-    cut: Cut,
-    shard_records: int,
+    encode: Encode,
+    shard_clips: int,
+    layout: str = RANDOM_ACCESS,
 ) -> dict[Split, SplitSize]:
     """Replace the shards of both splits; the description is still to be written.
 
@@ -24,27 +32,24 @@ def write_splits(
       folder: folder of the data set.
       description: file that marks a complete data set.
       pieces: pieces in their order on disk.
-      cut: returns the packed record of a piece.
-      shard_records: most records of a shard.
+      encode: returns the records of a shard's pieces.
+      shard_clips: most clips of a shard.
+      layout: ArrayRecord's options.
     """
     (folder / description).unlink(missing_ok=True)
     # A split with fewer shards than before must not keep old ones. Partial folders,
     # whose names begin with a dot, may be another run's.
     for stale in folder.glob("[!.]*.array_record*"):
         stale.unlink()
-    return {
-        split: _write_split(folder, split, pieces_of(pieces, split), cut, shard_records)
-        for split in SPLITS
-    }
-
-
-def _write_split(
-    folder: Path, split: Split, pieces: Sequence[Piece], cut: Cut, shard_records: int
-) -> SplitSize:
-    count = -(-len(pieces) // shard_records)
-    # records are read as they are written, one at a time
-    source = iter(pieces)
-    for index in range(count):
-        path = folder / shard_name(split, index, count)
-        write_shard(path, map(cut, islice(source, shard_records)))
-    return SplitSize(count, len(pieces), sum(piece.frames for piece in pieces))
+    sizes = {}
+    for split in SPLITS:
+        chosen = pieces_of(pieces, split)
+        count = -(-len(chosen) // shard_clips)
+        # records are read as they are written, one at a time
+        source = iter(chosen)
+        for index in range(count):
+            path = folder / shard_name(split, index, count)
+            write_shard(path, encode(islice(source, shard_clips)), layout)
+        frames = sum(piece.frames for piece in chosen)
+        sizes[split] = SplitSize(count, len(chosen), frames)
+    return sizes

@@ -1,21 +1,23 @@
 """Pairs of frames of one clip, in batches; see `train.data.batches` for their order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import grain
 import jax
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from train.data.batches import (
+    Batches,
+    BatchSource,
     Rows,
     Sample,
     clip_names,
     first_batches,
-    read_ahead,
-    sequence,
+    stack,
 )
 from train.data.frames import FrameDataset, FrameRecord, decode_image
+from train.data.order import Order
 from train.data.shards import DatasetError, Split
 from train.engine.program import Inputs
 
@@ -37,7 +39,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class PairDraw(grain.transforms.RandomMap):
+class PairDraw:
     """Draw two frames of a clip by the random key.
 
     Attributes:
@@ -90,6 +92,29 @@ class PairDraw(grain.transforms.RandomMap):
         }
 
 
+@dataclass(frozen=True)
+class PairSequence:
+    """Samples of positions: a pair of every clip, then another of every clip.
+
+    Attributes:
+      records: clips.
+      order: order of the clips.
+      draw: choice of a pair by a random key, which depends on seed and position only.
+    """
+
+    records: Sequence[FrameRecord]
+    order: Order
+    draw: PairDraw
+
+    def __call__(self, positions: Sequence[int]) -> Sample:
+        return stack([self._pair(position) for position in positions])
+
+    def _pair(self, position: int) -> Sample:
+        clip, _ = self.order.place(position)
+        rng = np.random.default_rng((self.order.seed, position))
+        return self.draw.random_map((clip, self.records[clip]), rng)
+
+
 def pair_inputs(dataset: FrameDataset) -> Inputs:
     """Return the arrays of a sample that the steps of both stages read."""
     size, points = dataset.size, dataset.landmarks
@@ -112,7 +137,7 @@ def pairs(
     *,
     contrast: Contrast = Contrast(),
     shuffle: bool = True,
-) -> grain.MapDataset:
+) -> BatchSource:
     """Return the endless sequence of this process's batches.
 
     `source` and `driving` are two frames of one clip, uint8 (n, size, size, 3), RGB;
@@ -129,16 +154,28 @@ def pairs(
       contrast: preference for pairs whose frames differ.
       shuffle: shuffle the clips again in every round; otherwise they keep their order.
     """
+    count = dataset.sizes[split].clips
+    if count == 0:
+        raise DatasetError(
+            f"data set {dataset.path} has no {split} clips: process more videos"
+        )
     draw = PairDraw(dataset.landmarks, contrast)
-    return sequence(dataset, split, draw, seed, rows, shuffle=shuffle)
+    # A round has one pair of every clip.
+    order = Order((1,) * count, seed, shuffle)
+    return BatchSource(PairSequence(dataset.records(split), order, draw), rows)
 
 
 def batches(
-    dataset: FrameDataset, seed: int, rows: Rows, *, contrast: Contrast = Contrast()
-) -> grain.DatasetIterator:
-    """Return an endless iterator over training batches, read ahead by threads; its
-    state is its position."""
-    return read_ahead(pairs(dataset, "train", seed, rows, contrast=contrast))
+    dataset: FrameDataset,
+    seed: int,
+    rows: Rows,
+    workers: int = 0,
+    *,
+    contrast: Contrast = Contrast(),
+) -> Batches:
+    """Return an endless iterator over training batches, read ahead by `workers`
+    processes or by threads; its state is its position."""
+    return Batches(pairs(dataset, "train", seed, rows, contrast=contrast), workers)
 
 
 def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sample]:
@@ -146,7 +183,7 @@ def validation_batches(dataset: FrameDataset, rows: Rows, count: int) -> list[Sa
     validation clip, then another, in an order that mixes subjects."""
     if dataset.sizes["validation"].clips == 0:
         return []
-    return first_batches(pairs(dataset, "validation", 0, rows), rows, count)
+    return first_batches(pairs(dataset, "validation", 0, rows), count)
 
 
 def describe(batch: Sample, dataset: FrameDataset) -> str:

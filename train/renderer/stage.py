@@ -72,7 +72,9 @@ class RendererStage:
 
     def batches(self, rows: Rows) -> Batches:
         contrast = Contrast(self.config.contrast, self.config.guided_gaps)
-        return batches(self.dataset, self.config.seed, rows, contrast=contrast)
+        workers = self.config.data_workers
+        seed = self.config.seed
+        return batches(self.dataset, seed, rows, workers, contrast=contrast)
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         return validation_batches(self.dataset, rows, self.config.validation_batches)

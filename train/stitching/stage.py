@@ -67,7 +67,8 @@ class StitchingStage:
         )
 
     def batches(self, rows: Rows) -> Batches:
-        return batches(self.dataset, self.config.seed, rows)
+        workers = self.config.data_workers
+        return batches(self.dataset, self.config.seed, rows, workers)
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         return validation_batches(self.dataset, rows, self.config.validation_batches)

@@ -132,13 +132,13 @@ def test_a_record_that_was_overwritten_is_named_by_its_shard(tmp_path: Path):
     write(tmp_path / "set")
     path = tmp_path / "set" / SHARD
     data = bytearray(path.read_bytes())
-    # Within the second record, of 9000 bytes: opening looks only at the first one.
+    # Within the second clip, of 9000 bytes: opening looks only at the first one.
     end = len(data[:CHUNK].rstrip(b"\0"))
     data[end - 3000 : end - 1000] = bytes(2000)
     path.write_bytes(data)
     dataset = open_dataset(tmp_path / "set")
     # Training reads ahead in threads, and raises the error here.
-    order = batches(dataset, "lip", 0, Rows(2))
+    order = batches(dataset, "lip", 0, Rows(dataset.sizes["train"].windows))
     with pytest.raises(DatasetError, match=rf"{SHARD} is damaged \("):
         next(order)
 

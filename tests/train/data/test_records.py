@@ -30,7 +30,7 @@ from train.data.shards import DatasetError, shard_name, write_shard
 from train.flow.data import windows
 from train.prepare.gather import gather
 from train.prepare.motion.extract import MotionRecipe
-from train.prepare.motion.write import write_dataset
+from train.prepare.motion.write import cut_record, write_dataset
 from train.prepare.options import ClipOptions
 from train.prepare.split import Piece
 
@@ -174,6 +174,10 @@ def downgrade(folder: Path, records: dict[str, ClipRecord]) -> None:
     (folder / "dataset.json").write_text(json.dumps(description))
     train = [format_1(records[name], "happy", 2) for name in ("a.mp4", "c.mp4")]
     write_shard(folder / shard_name("train", 0, 1), train)
+    piece = Piece("b.mp4", "validation", 3, 45)
+    held_out = cut_record(records["b.mp4"], piece)
+    validation = [format_1(held_out, "happy", 2)]
+    write_shard(folder / shard_name("validation", 0, 1), validation)
 
 
 def test_a_data_set_of_format_1_is_read(tmp_path):

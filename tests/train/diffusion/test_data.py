@@ -9,15 +9,22 @@ from tests.train.diffusion.worlds import (
     CONFIG,
     FEATURE_WIDTH,
     STATISTICS,
+    cut_pair,
     make_record,
     step_config,
 )
+from train.data.records import ClipRecord
 from train.data.shards import DatasetError
 from train.diffusion.config import SPACE
 from train.diffusion.data import PairCrop, resample_frames
 from train.diffusion.step import DENOISER
 
 SIZES = step_config(CONFIG).sizes[DENOISER]
+
+
+def pair_of(record: ClipRecord, start: int, *, sound: bool = False):
+    cut = crop(sound=sound)
+    return cut.pair(cut_pair(cut, record, start))
 
 
 def crop(*, sound: bool = False) -> PairCrop:
@@ -37,7 +44,7 @@ def test_motion_is_resampled_to_25_frames_a_second():
 
 def test_windows_follow_each_other_and_their_features():
     record = make_record(80)
-    pair = crop().pair(record, 6)
+    pair = pair_of(record, 6)
     frames = resample_frames(record.motion[6:])[:40]
     expected = frames / 0.02
     np.testing.assert_allclose(
@@ -51,7 +58,7 @@ def test_windows_follow_each_other_and_their_features():
 
 def test_a_short_clip_ends_in_silence_that_does_not_count():
     record = make_record(31)
-    pair = crop().pair(record, 0)
+    pair = pair_of(record, 0)
     # 26 frames at 25 a second: 20 and 6.
     np.testing.assert_array_equal(pair["real"], [20, 6])
     assert not pair["motion"][1, 6:].any()
@@ -61,24 +68,28 @@ def test_a_short_clip_ends_in_silence_that_does_not_count():
 
 def test_sound_starts_with_its_frame():
     record = make_record(80)
-    pair = crop(sound=True).pair(record, 3)
+    pair = pair_of(record, 3, sound=True)
     samples = record.sound[1600 : 1600 + 40 * 640] / np.float32(32_768)
     np.testing.assert_allclose(pair["sound"].ravel(), samples, atol=1e-7)
     with pytest.raises(DatasetError, match="has no sound"):
-        crop(sound=True).pair(replace(record, sound=None), 0)
+        pair_of(replace(record, sound=None), 0, sound=True)
 
 
-def test_starts_are_drawn_over_the_whole_clip():
-    record = make_record(120)
-    rng = np.random.default_rng(0)
-    starts = [int(crop().random_map((0, record), rng)["start"]) for _ in range(200)]
-    # A pair of windows takes 48 frames at 30 a second.
-    assert (min(starts), max(starts)) == (0, 72)
-    assert all(start % 3 == 0 for start in starts)
+def test_samples_are_spread_over_the_starts_of_a_clip():
+    # A pair of windows takes 48 frames at 30 a second: 25 starts for 40 samples.
+    starts = [crop().start(120, number) for number in range(crop().count(120))]
+    assert len(starts) == 40
+    numbers, counts = np.unique(starts, return_counts=True)
+    np.testing.assert_array_equal(numbers, np.arange(0, 73, 3))
+    assert set(counts.tolist()) == {1, 2}
+    # A clip that is shorter than a pair has one start, and counts by its length.
+    assert crop().count(30) == 10
+    assert {crop().start(30, number) for number in range(10)} == {0}
 
 
 def test_values_after_the_motion_space_stay_zero():
     wider = replace(SIZES, motion_width=73)
-    pair = PairCrop(wider, "joyvasa", STATISTICS, False).pair(make_record(80), 0)
+    cut = PairCrop(wider, "joyvasa", STATISTICS, False)
+    pair = cut.pair(cut_pair(cut, make_record(80), 0))
     assert pair["motion"].shape == (2, 20, 73)
     assert not pair["motion"][..., 70:].any()

@@ -14,6 +14,7 @@ from train.data.records import (
     features_needed,
     samples_needed,
 )
+from train.data.windows import Place, Window, cut_window
 from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
 from train.diffusion.data import PairCrop
 from train.diffusion.stage import diffusion_program
@@ -65,12 +66,19 @@ def make_record(frames: int, seed: int = 0) -> ClipRecord:
     )
 
 
+def cut_pair(crop: PairCrop, record: ClipRecord, start: int) -> Window:
+    """Return the window of a record that a pair is cut from."""
+    return cut_window(record, Place(0, start, start + crop.frames), crop.needs)
+
+
 def make_batch(step: StepConfig, frames: int = 60) -> dict[str, jax.Array]:
     """Return a batch of whole pairs; the truth is smooth and of unit size."""
     sizes = step.sizes[DENOISER]
     crop = PairCrop(sizes, SPACE, STATISTICS, ENCODER in step.sizes)
     count = step.training.batch_size
-    samples = [crop.pair(make_record(frames, seed), 0) for seed in range(count)]
+    samples = [
+        crop.pair(cut_pair(crop, make_record(frames, seed), 0)) for seed in range(count)
+    ]
     batch = {
         name: np.stack([sample[name] for sample in samples]) for name in samples[0]
     }

@@ -59,6 +59,8 @@ class Numbers:
     def set_state(self, state: dict[str, Any]) -> None:
         self.count = state["count"]
 
+    def close(self) -> None: ...
+
 
 def follow(optimizer, key, state, batch):
     """Update the weight by its squared distance from the targets."""

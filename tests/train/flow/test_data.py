@@ -1,17 +1,26 @@
 """Windows of motion and audio features, in batches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxportrait.motion.space import MotionStatistics, normalize
-from tests.train.batches import check_rounds, check_shares
+from tests.train.batches import check_shares
 from tests.train.runs import FEATURE_WIDTH, make_clip, make_dataset
-from train.data.batches import Rows
+from train.data.batches import Rows, Sample
 from train.data.dataset import Dataset, WindowSplitSize
+from train.data.records import window_count
 from train.data.shards import DatasetError
-from train.flow.data import batches, describe, validation_batches, window
+from train.data.windows import Needs, Place, cut_window
+from train.flow.data import (
+    WindowCut,
+    batches,
+    describe,
+    validation_batches,
+    windows,
+)
 
 TRAIN_CLIPS = 5
 
@@ -25,12 +34,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_features_begin_where_the_window_does():
     clip = make_clip("a/b", 90, seed=0)
-    statistics = MotionStatistics(np.zeros(1), np.ones(1))
-    cut = window(clip, 33, (0,), statistics)
+    window = cut_window(clip, Place(0, 33, 63), Needs())
+    batch = WindowCut((0,), MotionStatistics(np.zeros(1), np.ones(1))).batch([window])
     # 33 frames of 30 a second last as long as 55 features of 50 a second.
-    frames = cut["motion"][:, 0]
-    np.testing.assert_array_equal(frames, np.arange(33, 63))
-    np.testing.assert_array_equal(cut["features"], clip.features[55:105])
+    np.testing.assert_array_equal(batch["motion"][0, :, 0], np.arange(33, 63))
+    np.testing.assert_array_equal(batch["features"][0], clip.features[55:105])
 
 
 def test_a_value_that_never_changes_is_zero():
@@ -40,12 +48,26 @@ def test_a_value_that_never_changes_is_zero():
     np.testing.assert_array_equal(normalized, [[0, 2]])
 
 
-def test_every_clip_is_seen_once_in_each_round_in_another_order(dataset: Dataset):
-    batch = next(batches(dataset, "lip", 0, Rows(4 * TRAIN_CLIPS)))
-    check_rounds(batch["clip"], TRAIN_CLIPS, rounds=4)
-    assert len(set(batch["start"].tolist())) > TRAIN_CLIPS
-    assert batch["motion"].shape == (20, 30, 18)
-    assert batch["features"].shape == (20, 50, FEATURE_WIDTH)
+def test_every_window_is_seen_once_in_each_round_in_another_order(dataset: Dataset):
+    count = dataset.sizes["train"].windows
+    order = windows(dataset, "train", "lip", 0, Rows(count))
+    first, second = order[0], order[1]
+    rounds = [places_of(batch) for batch in (first, second)]
+    assert rounds[0] != rounds[1]
+    # Each window of each clip once: clips count by their length.
+    expected = [
+        (clip, 3 * number)
+        for clip in range(TRAIN_CLIPS)
+        for number in range(window_count(60 + 7 * clip))
+    ]
+    assert sorted(rounds[0]) == sorted(rounds[1]) == expected
+    assert first["motion"].shape == (count, 30, 18)
+    assert first["features"].shape == (count, 50, FEATURE_WIDTH)
+
+
+def places_of(batch: Sample) -> list[tuple[int, int]]:
+    """Return clip and start of each window of a batch."""
+    return list(zip(batch["clip"].tolist(), batch["start"].tolist(), strict=True))
 
 
 def test_processes_share_out_the_same_global_batches(dataset: Dataset):
@@ -89,13 +111,13 @@ def test_validation_batches_never_change(dataset: Dataset):
     np.testing.assert_array_equal(rows, np.arange(6))
 
 
-def test_a_clip_with_too_few_features_is_named(dataset: Dataset):
+def test_a_clip_with_too_few_features_is_named():
     clip = make_clip("a/short.mp4", 60, seed=0)
-    statistics = dataset.statistics("lip")
+    short = replace(clip, features=clip.features[:90])
     with pytest.raises(
-        DatasetError, match=r"a/short\.mp4 has 100 audio features for 60 frames"
+        DatasetError, match=r"a/short\.mp4 has 90 audio features for 60 frames"
     ):
-        window(clip, 45, (0,), statistics)
+        cut_window(short, Place(0, 27, 57), Needs())
 
 
 def test_a_data_set_without_clips_is_named(dataset: Dataset, tmp_path: Path):

@@ -1,7 +1,7 @@
 """A run: videos -> frames of their clips, as a data set for renderer training."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -119,7 +119,10 @@ def write_frames(
         digest.update(data)
         return data
 
-    sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
+    def encode(pieces: Iterable[Piece]) -> Iterator[bytes]:
+        return map(cut, pieces)
+
+    sizes = write_splits(folder, DESCRIPTION, pieces, encode, SHARD_RECORDS)
     dataset = FrameDataset(
         folder,
         sizes,

@@ -1,15 +1,15 @@
 """Writing of a motion data set: shards, and statistics of the records that train."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
 
+from train.data.blocks import encode_clips
 from train.data.dataset import DESCRIPTION, Dataset, WindowSplitSize, write_description
 from train.data.records import (
     ClipRecord,
-    encode_record,
     feature_at,
     features_needed,
     sample_at,
@@ -17,12 +17,12 @@ from train.data.records import (
     shift_closures,
     window_count,
 )
-from train.data.shards import SPLITS, Split, SplitSize
+from train.data.shards import SPLITS, UNPACKED, Split, SplitSize
 from train.prepare.motion.statistics import MotionMoments
 from train.prepare.split import Piece, pieces_of
 from train.prepare.write import write_splits
 
-SHARD_RECORDS = 512
+SHARD_CLIPS = 512
 
 
 def write_dataset(
@@ -48,14 +48,18 @@ def write_dataset(
     """
     moments = MotionMoments()
 
-    def cut(piece: Piece) -> bytes:
-        record = cut_record(read(piece.clip), piece)
-        # held-out motion must not leak into the statistics, and motion counts once
-        if piece.split == "train" and not piece.variant:
-            moments.add(record.motion)
-        return encode_record(record)
+    def cut(pieces: Iterable[Piece]) -> Iterator[ClipRecord]:
+        for piece in pieces:
+            record = cut_record(read(piece.clip), piece)
+            # held-out motion must not leak into the statistics, and motion counts once
+            if piece.split == "train" and not piece.variant:
+                moments.add(record.motion)
+            yield record
 
-    sizes = write_splits(folder, DESCRIPTION, pieces, cut, SHARD_RECORDS)
+    def encode(pieces: Iterable[Piece]) -> Iterator[bytes]:
+        return encode_clips(cut(pieces))
+
+    sizes = write_splits(folder, DESCRIPTION, pieces, encode, SHARD_CLIPS, UNPACKED)
     dataset = Dataset(
         folder,
         {split: _with_windows(sizes[split], pieces, split) for split in SPLITS},

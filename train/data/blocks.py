@@ -1,0 +1,211 @@
+"""Clips of format 3: blocks of a second, of which a window reads those it covers.
+
+Records of a shard follow each other clip by clip: a head (everything of the clip that
+isn't cut into blocks), its blocks, and the blocks of its sound if there is sound. The
+last record of a shard lists its clips.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from jaxtyping import Float16, Float32
+
+from jaxportrait.motion.space import MOTION_FPS, MOTION_WIDTH
+from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
+from train.data.records import (
+    ClipRecord,
+    decode_record,
+    encode_record,
+    feature_at,
+    features_needed,
+    sample_at,
+    samples_needed,
+)
+from train.data.source import DatasetError, RecordSource, damage
+from train.data.windows import ClipEntry, Needs, Place, Window
+
+BLOCK_FRAMES = MOTION_FPS
+"""Frames of a block: the shortest time that is a whole number of features and samples
+is 3 frames, and a second is about as long as a window."""
+FRAME_BYTES = MOTION_WIDTH * np.dtype(np.float32).itemsize
+
+
+def encode_clips(clips: Iterable[ClipRecord]) -> Iterator[bytes]:
+    """Yield the records of a shard."""
+    entries = []
+    for clip in clips:
+        entries.append(ClipEntry.of(clip))
+        yield from _encode_clip(clip)
+    yield msgspec.msgpack.encode(entries)
+
+
+def _encode_clip(record: ClipRecord) -> Iterator[bytes]:
+    # The head keeps the shapes of the arrays, without their values.
+    motion, features = record.motion, record.features
+    yield encode_record(
+        replace(record, motion=motion[:0], features=features[:0], sound=None)
+    )
+    for block in range(block_count(record.frames)):
+        second = slice(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES)
+        heard = slice(block * FEATURES_PER_SECOND, (block + 1) * FEATURES_PER_SECOND)
+        yield motion[second].tobytes() + features[heard].tobytes()
+    if record.sound is not None:
+        for block in range(block_count(record.frames)):
+            first = block * SAMPLE_RATE
+            yield record.sound[first : first + SAMPLE_RATE].tobytes()
+
+
+def block_count(frames: int) -> int:
+    """Return the number of blocks of so many frames; the last one may be shorter."""
+    return -(-frames // BLOCK_FRAMES)
+
+
+def record_count(entry: ClipEntry) -> int:
+    """Return the number of records of a clip: head, blocks and blocks of sound."""
+    blocks = block_count(entry.frames)
+    return 1 + blocks * (2 if entry.has_sound else 1)
+
+
+@dataclass(frozen=True)
+class ClipBlocks:
+    """The clips of a split of format 3, and their windows.
+
+    Attributes:
+      source: records of all shards.
+      entries: facts about every clip.
+      heads: number of the head of every clip among the records.
+      feature_width: values of an audio feature.
+    """
+
+    source: RecordSource
+    entries: Sequence[ClipEntry]
+    heads: Sequence[int]
+    feature_width: int
+
+    @classmethod
+    def open(cls, shards: Sequence[Path], feature_width: int) -> "ClipBlocks":
+        """Open the shards of a split.
+
+        Raises:
+          DatasetError: a shard is damaged.
+        """
+        source = RecordSource(shards)
+        entries: list[ClipEntry] = []
+        heads: list[int] = []
+        # The number of the first record of a shard.
+        first = 0
+        for shard, count in zip(shards, source.counts, strict=True):
+            listed = _read_entries(shard, source, first + count - 1)
+            lengths = [record_count(entry) for entry in listed]
+            if sum(lengths) + 1 != count:
+                reason = f"it has {count} records, and lists {sum(lengths) + 1}"
+                raise damage(shard, reason)
+            entries += listed
+            heads += accumulate(lengths[:-1], initial=first) if lengths else []
+            first += count
+        return cls(source, entries, heads, feature_width)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, number: int) -> ClipRecord:
+        """Read a whole clip."""
+        entry = self.entries[number]
+        (data,) = self.source.read([self.heads[number]])
+        place = Place(number, 0, entry.frames)
+        (window,) = self.read([place], Needs(sound=entry.has_sound))
+        arrays: dict[str, Any] = {"motion": window.motion, "features": window.features}
+        return replace(decode_record(data), **arrays, sound=window.sound)
+
+    def read(self, places: Sequence[Place], needs: Needs) -> list[Window]:
+        """Read windows; see `WindowReader` for details."""
+        # All records of the batch at once: ArrayRecord reads them outside of Python.
+        keys = [self._keys(place, needs) for place in places]
+        records = iter(self.source.read([key for group in keys for key in group]))
+        return [self._window(place, needs, records) for place in places]
+
+    def _keys(self, place: Place, needs: Needs) -> list[int]:
+        """Return the numbers of the records of a window."""
+        entry = self.entries[place.clip]
+        first = self.heads[place.clip] + 1
+        blocks = _blocks(place, entry)
+        keys = [first + block for block in blocks]
+        if needs.sound and entry.has_sound:
+            offset = first + block_count(entry.frames)
+            keys += [offset + block for block in blocks]
+        if needs.silence:
+            keys.append(first + entry.quietest // BLOCK_FRAMES)
+        return keys
+
+    def _window(self, place: Place, needs: Needs, records: Iterator[bytes]) -> Window:
+        """Return a window of its records, which are taken from `records`."""
+        entry = self.entries[place.clip]
+        blocks = _blocks(place, entry)
+        frames = min(place.stop, entry.frames) - place.start
+        parts = [self._decode(entry, block, next(records)) for block in blocks]
+        # Frames, features and samples of the blocks before the window.
+        skipped = place.start - blocks.start * BLOCK_FRAMES
+        motion = _join([part[0] for part in parts], skipped, frames)
+        features = _join(
+            [part[1] for part in parts], feature_at(skipped), features_needed(frames)
+        )
+        sound = silence = None
+        if needs.sound and entry.has_sound:
+            sounds = [np.frombuffer(next(records), np.int16) for _ in blocks]
+            sound = _join(sounds, sample_at(skipped), samples_needed(frames))
+        if needs.silence:
+            block, frame = divmod(entry.quietest, BLOCK_FRAMES)
+            _, quiet = self._decode(entry, block, next(records))
+            silence = quiet[feature_at(frame)]
+        return Window(
+            entry.clip, place.start, motion, features, entry.labels, sound, silence
+        )
+
+    def _decode(
+        self, entry: ClipEntry, block: int, data: bytes
+    ) -> tuple[Float32[np.ndarray, "n 70"], Float16[np.ndarray, "m width"]]:
+        """Return the motion and the features of a block."""
+        frames = min(BLOCK_FRAMES, entry.frames - block * BLOCK_FRAMES)
+        features = features_needed(frames)
+        values = frames * MOTION_WIDTH
+        size = frames * FRAME_BYTES + 2 * features * self.feature_width
+        if len(data) != size:
+            raise DatasetError(
+                f"clip {entry.clip} has a block of {len(data)} bytes, and the data set describes {size}: "
+                "process the videos again"
+            )
+        motion = np.frombuffer(data, np.float32, values)
+        sounds = np.frombuffer(data, np.float16, offset=frames * FRAME_BYTES)
+        return (
+            motion.reshape(frames, MOTION_WIDTH),
+            sounds.reshape(features, self.feature_width),
+        )
+
+
+def _read_entries(shard: Path, source: RecordSource, number: int) -> list[ClipEntry]:
+    """Return the list of clips at a shard's end."""
+    if number < 0:
+        raise damage(shard, "it has no records")
+    try:
+        return msgspec.msgpack.decode(source[number], type=list[ClipEntry])
+    except msgspec.MsgspecError as error:
+        raise damage(shard, f"its list of clips: {error}") from error
+
+
+def _blocks(place: Place, entry: ClipEntry) -> range:
+    """Return the numbers of a clip's blocks that a window covers."""
+    stop = min(place.stop, entry.frames)
+    return range(place.start // BLOCK_FRAMES, block_count(stop))
+
+
+def _join(parts: list[np.ndarray], first: int, count: int) -> np.ndarray:
+    """Return `count` values of arrays that follow each other, from the first one's
+    `first`."""
+    # A view of the first part: less is copied.
+    joined = np.concatenate([parts[0][first:], *parts[1:]])
+    return joined[:count]

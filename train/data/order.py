@@ -1,0 +1,101 @@
+"""Order of samples: which clip, and which of its windows, has a position in the endless
+sequence of a split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
+
+import numpy as np
+from jaxtyping import Int64
+
+SLOTS = 1000
+"""Shares of data sets are rounded to so many parts."""
+ROUNDS = 4
+"""Rounds of the permutation's cipher, the fewest that Grain allows."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Rounds of samples, each of which has every sample once, in an order of its own.
+
+    The order of a round is a permutation by a cipher: it takes no memory, and every
+    position is computed by itself.
+
+    Attributes:
+      counts: samples of every clip.
+      seed: seed of the order.
+      shuffle: a new order every round; otherwise samples keep their order.
+    """
+
+    counts: Sequence[int]
+    seed: int
+    shuffle: bool = True
+
+    @cached_property
+    def _ends(self) -> Int64[np.ndarray, " clips"]:
+        return np.cumsum(np.asarray(self.counts, np.int64))
+
+    def __len__(self) -> int:
+        """Return the number of samples of a round."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Return the clip of a position, and the number of the sample within it."""
+        turn, index = divmod(position, len(self))
+        number = self._permute(index, turn) if self.shuffle else index
+        clip = int(np.searchsorted(self._ends, number, side="right"))
+        before = int(self._ends[clip]) - self.counts[clip]
+        return clip, number - before
+
+    def _permute(self, index: int, turn: int) -> int:
+        # imported late: grain starts slowly
+        from grain.experimental import index_shuffle
+
+        key = _round_key(self.seed, turn)
+        return index_shuffle(index, len(self) - 1, key, ROUNDS)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Interleaving of several sequences by their shares.
+
+    A cycle of at most `SLOTS` samples repeats, with the sequences spread evenly over it.
+
+    Attributes:
+      shares: share of every sequence, in any unit.
+    """
+
+    shares: tuple[float, ...]
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        """Samples of every sequence in a cycle."""
+        total = sum(self.shares)
+        counts = [max(1, round(SLOTS * share / total)) for share in self.shares]
+        divisor = gcd(*counts)
+        return [count // divisor for count in counts]
+
+    @cached_property
+    def _slots(self) -> list[tuple[int, int]]:
+        """Sequence of every slot of a cycle, and its number among those of the
+        sequence."""
+        counts = self._counts
+        # The middles of equal parts of the cycle, in order of time.
+        slots = [
+            ((2 * number + 1) / (2 * count), sequence, number)
+            for sequence, count in enumerate(counts)
+            for number in range(count)
+        ]
+        return [(sequence, number) for _, sequence, number in sorted(slots)]
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Return the sequence of a position, and the position within it."""
+        cycle, slot = divmod(position, len(self._slots))
+        sequence, number = self._slots[slot]
+        return sequence, cycle * self._counts[sequence] + number
+
+
+def _round_key(seed: int, turn: int) -> int:
+    """Return the 32-bit key of a round's order."""
+    return int(np.random.SeedSequence([seed, turn]).generate_state(1)[0])
