@@ -12,6 +12,7 @@ from typing import Any
 
 import grain
 import numpy as np
+from absl.flags import FLAGS
 from jaxtyping import Int64
 
 from train.data.parents import end_with_parent
@@ -123,6 +124,9 @@ class Batches:
         batches = grain.MapDataset.source(source)  # pyright: ignore[reportArgumentType]
         if self._workers == 0:
             return iter(batches.to_iter_dataset(THREADS))
+        # Grain's own options are absl's, which no program here parses.
+        if not FLAGS.is_parsed():
+            FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(self._workers, WORKER_BATCHES)
         ahead = batches.to_iter_dataset(WORKER_THREADS)
         return iter(ahead.mp_prefetch(options, end_with_parent))
