@@ -12,6 +12,8 @@ from tyro.conf import OmitArgPrefixes
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.console.options import parse_options
 from jaxportrait.ranges import Count, Natural, OptionError, Positive, check_ranges
+from train.data.dataset import Dataset
+from train.data.mixture import open_datasets
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.stage import open_diffusion
 from train.engine.checkpoints import read_last_run
@@ -48,7 +50,9 @@ class Inputs:
 
     Attributes:
       dataset_path: folder that `train.process` made, or `train.frames` for the other
-        stages.
+        stages. The stages of `train.process` mix several.
+      weights: share of the windows of each data set, in any unit; by default they count
+        by their length.
       checkpoint: checkpoint of the parts that are not trained, which `train.export`
         copies; its audio encoder made the features.
       init: checkpoint whose networks the run starts from; those that it lacks start
@@ -57,10 +61,32 @@ class Inputs:
         as `mead_lip`; the command line overrides it.
     """
 
-    dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    dataset_path: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")]
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     init: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     config: Annotated[Path | None, tyro.conf.arg(metavar="TOML")] = None
+    weights: Annotated[tuple[Positive, ...], tyro.conf.arg(metavar="SHARE ...")] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def open_mixture(self) -> Dataset:
+        """Open the data set, or a mixture of several."""
+        return open_datasets(self.dataset_path, self.weights)
+
+    @property
+    def only_dataset(self) -> Path:
+        """The data set of a stage that reads one.
+
+        Raises:
+          OptionError: there are several, or weights.
+        """
+        if len(self.dataset_path) != 1 or self.weights:
+            raise OptionError(
+                "--dataset-path and --weights mix data sets in the stages flow and diffusion only: name one data "
+                "set, and no weights"
+            )
+        return self.dataset_path[0]
 
 
 @dataclass(frozen=True)
@@ -174,7 +200,7 @@ class FlowOptions(Options):
         paths = self.input
         stage = open_flow(
             self.training,
-            paths.dataset_path,
+            paths.open_mixture,
             paths.checkpoint,
             paths.init,
             self.statistics,
@@ -203,7 +229,7 @@ class RendererOptions(Options):
         paths = self.input
         return open_renderer(
             self.training,
-            paths.dataset_path,
+            paths.only_dataset,
             paths.checkpoint,
             paths.init,
             self.perceptual,
@@ -224,7 +250,7 @@ class StitchingOptions(Options):
         """Open the stage; it has no notes."""
         paths = self.input
         return open_stitching(
-            self.training, paths.dataset_path, paths.checkpoint, paths.init
+            self.training, paths.only_dataset, paths.checkpoint, paths.init
         )
 
 
@@ -249,7 +275,7 @@ class DiffusionOptions(Options):
         paths = self.input
         stage = open_diffusion(
             self.training,
-            paths.dataset_path,
+            paths.open_mixture,
             paths.checkpoint,
             paths.init,
             self.statistics,

@@ -1,9 +1,8 @@
 """Batches of samples cut from clips, read ahead by Grain.
 
-A batch is a function of its number and the seed: of every position in the endless
-sequence of samples. So threads and any number of worker processes read the same
-batches, and a run resumes from a number. Of several processes that train, each reads
-its rows of every global batch.
+A batch is a function of its number and the seed. So threads and any number of worker
+processes read the same batches, and a run resumes from a number. Of several processes
+that train, each reads its rows of every global batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -30,8 +30,7 @@ from train.data.source import DatasetError, RecordSource, damage
 from train.data.windows import ClipEntry, Needs, Place, Window
 
 BLOCK_FRAMES = MOTION_FPS
-"""Frames of a block: the shortest time that is a whole number of features and samples
-is 3 frames, and a second is about as long as a window."""
+"""Frames of a block: a whole number of features and of samples are as long."""
 FRAME_BYTES = MOTION_WIDTH * np.dtype(np.float32).itemsize
 
 
@@ -50,14 +49,19 @@ def _encode_clip(record: ClipRecord) -> Iterator[bytes]:
     yield encode_record(
         replace(record, motion=motion[:0], features=features[:0], sound=None)
     )
-    for block in range(block_count(record.frames)):
-        second = slice(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES)
-        heard = slice(block * FEATURES_PER_SECOND, (block + 1) * FEATURES_PER_SECOND)
-        yield motion[second].tobytes() + features[heard].tobytes()
+    blocks = range(block_count(record.frames))
+    for block in blocks:
+        frames = motion[_second(block, MOTION_FPS)]
+        yield frames.tobytes() + features[_second(block, FEATURES_PER_SECOND)].tobytes()
+    # A stage that reads features only passes over the sound.
     if record.sound is not None:
-        for block in range(block_count(record.frames)):
-            first = block * SAMPLE_RATE
-            yield record.sound[first : first + SAMPLE_RATE].tobytes()
+        for block in blocks:
+            yield record.sound[_second(block, SAMPLE_RATE)].tobytes()
+
+
+def _second(block: int, rate: int) -> slice:
+    """Return the values of a block, of which there are `rate` a second."""
+    return slice(block * rate, (block + 1) * rate)
 
 
 def block_count(frames: int) -> int:
@@ -138,6 +142,7 @@ class ClipBlocks:
         if needs.sound and entry.has_sound:
             offset = first + block_count(entry.frames)
             keys += [offset + block for block in blocks]
+        # The clip's quietest frame may lie anywhere.
         if needs.silence:
             keys.append(first + entry.quietest // BLOCK_FRAMES)
         return keys

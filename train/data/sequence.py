@@ -114,6 +114,7 @@ def sequence(
     """
     readers, orders, shares = [], [], []
     for part, share in dataset.parts:
+        # A data set may hold no clips out.
         if part.sizes[split].clips == 0:
             continue
         reader = part.records(split)

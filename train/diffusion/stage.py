@@ -1,6 +1,6 @@
 """The denoiser as a stage: `python -m train --stage diffusion`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from train.data.dataset import (
     Dataset,
     find_encoder,
     network_identity,
-    open_dataset,
 )
 from train.data.shards import DatasetError
 from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
@@ -178,7 +177,7 @@ def trained_parts(step: StepConfig) -> dict[str, Any]:
 
 def open_diffusion(
     config: DiffusionConfig,
-    dataset_path: Path,
+    open_data: Callable[[], Dataset],
     checkpoint: Path | None,
     init: Path | None,
     source: StatisticsSource | None = None,
@@ -187,7 +186,7 @@ def open_diffusion(
 
     Args:
       config: options of the run.
-      dataset_path: data set of `train.process`.
+      open_data: opens the data set, which may be a mixture.
       checkpoint: checkpoint with the encoder that made the data set's features, or with
         the HuBERT that encodes its sound.
       init: checkpoint to start from, whose sizes and motion space the run has.
@@ -204,7 +203,7 @@ def open_diffusion(
         )
     check_source(source, init)
     check_start(config.lora, init)
-    dataset = open_dataset(dataset_path)
+    dataset = open_data()
     rest = open_checkpoint(checkpoint)
     # Features are stored, or made of sound within the step.
     encoder = step_encoder(config, dataset, rest)
@@ -308,11 +307,6 @@ def describe_run(
 ) -> Description:
     """Return the identity of a run; `check_unchanged` compares its config, its data
     set and a frozen encoder."""
-    identity = {
-        "audio_encoder": dataset.audio_encoder,
-        "sizes": dataset.sizes,
-        "mean": dataset.mean.tolist(),
-    }
     frozen = [part for part in step.sizes if part not in trained_parts(step)]
     return as_json(
         {
@@ -321,7 +315,7 @@ def describe_run(
             "trained": encode_parts(trained_parts(step)),
             "space": space,
             "statistics": np.asarray(statistics.mean).tolist(),
-            "dataset": identity,
+            "dataset": dataset.identity,
             "frozen": {part: network_identity(checkpoint, part) for part in frozen},
             "checkpoint": str(checkpoint.path),
         }

@@ -1,6 +1,6 @@
 """The flow transformer as a stage: `python -m train` without another `--stage`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from train.data.batches import Rows
-from train.data.dataset import Dataset, find_encoder, open_dataset
+from train.data.dataset import Dataset, find_encoder
 from train.engine.adapters import choose_targets
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import (
@@ -158,7 +158,7 @@ def flow_program(
 
 def open_flow(
     config: FlowConfig,
-    dataset_path: Path,
+    open_data: Callable[[], Dataset],
     checkpoint: Path | None,
     init: Path | None,
     source: StatisticsSource | None,
@@ -169,7 +169,7 @@ def open_flow(
 
     Args:
       config: options of the run.
-      dataset_path: data set of `train.process`.
+      open_data: opens the data set, which may be a mixture.
       checkpoint: checkpoint that holds the audio encoder of the features.
       init: checkpoint to start from, whose sizes and motion space the run has unless the
         options name others.
@@ -187,7 +187,7 @@ def open_flow(
         )
     check_source(source, init)
     check_start(config.lora, init)
-    dataset = open_dataset(dataset_path)
+    dataset = open_data()
     frozen = open_checkpoint(checkpoint)
     find_encoder(dataset, frozen)
     # The run's identity has the space and the sizes that others chose.
@@ -266,17 +266,12 @@ def describe_run(
 ) -> Description:
     """Return the identity of a run; `check_unchanged` compares its config and its data
     set."""
-    identity = {
-        "audio_encoder": dataset.audio_encoder,
-        "sizes": dataset.sizes,
-        "mean": dataset.mean.tolist(),
-    }
     return as_json(
         {
             "stage": "flow",
             "config": config,
             "trained": encode_parts({PART: transformer}),
-            "dataset": identity,
+            "dataset": dataset.identity,
             "checkpoint": str(frozen.path),
         }
     )

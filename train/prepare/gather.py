@@ -149,7 +149,6 @@ def _divide(
         usable,
         recipe.least_frames,
         recipe.frame_step,
-        recipe.most_frames,
         options.split,
     )
     judged = _with_splits(judged, pieces)

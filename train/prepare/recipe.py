@@ -49,14 +49,11 @@ class Recipe(ABC):
     Attributes:
       description: file that marks a complete data set.
       least_frames: shortest record that is of use.
-      most_frames: longest record that trains, or None. One sample a round is drawn of
-        every record, and the whole record is read for it.
       frame_step: frames are divided between train and validation at multiples of it.
     """
 
     description: ClassVar[str]
     least_frames: ClassVar[int]
-    most_frames: ClassVar[int | None] = None
     frame_step: ClassVar[int]
 
     @abstractmethod

@@ -4,7 +4,7 @@ one."""
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Annotated
 
 from jaxportrait.ranges import OptionError, Range, check_ranges
@@ -81,7 +81,6 @@ def split_clips(
     entries: Sequence[Entry],
     least: int,
     step: int,
-    most: int | None = None,
     options: SplitOptions = ANY_SUBJECTS,
 ) -> list[Piece]:
     """Divide clips into train and validation; the same clips are always divided alike.
@@ -97,7 +96,6 @@ def split_clips(
       entries: manifest entries of the usable clips.
       least: shortest piece in frames.
       step: clips are cut at multiples of it.
-      most: longest piece that trains, or None; a longer one is cut into equal parts.
       options: share or names of the subjects that are held out.
     """
     subjects = sorted({entry.subject for entry in entries}, key=_rank)
@@ -111,8 +109,7 @@ def split_clips(
         held_out = set(options.held_out or chosen)
         pieces = _split_by_subject(entries, held_out)
     pieces = _without_leaks(pieces, entries)
-    parts = [part for piece in pieces for part in _cut_up(piece, step, most)]
-    return sorted(parts, key=_position)
+    return sorted(pieces, key=_position)
 
 
 def _without_leaks(pieces: list[Piece], entries: Sequence[Entry]) -> list[Piece]:
@@ -158,21 +155,6 @@ def _parts_of(entry: Entry, split: Split) -> list[Piece]:
     """Return the usable parts of a clip, as pieces of a split."""
     spans = entry.spans or ((0, entry.frames),)
     return [Piece(entry.clip, split, start, stop) for start, stop in spans]
-
-
-def _cut_up(piece: Piece, step: int, most: int | None) -> list[Piece]:
-    """Cut a piece into parts of about equal length, none longer than `most`; a piece
-    that validates stays whole."""
-    if most is None or piece.split != "train":
-        return [piece]
-    # The number of parts, rounded up, and borders at multiples of `step`.
-    parts = -(-piece.frames // most)
-    borders = [piece.frames * part // (parts * step) * step for part in range(parts)]
-    starts = [piece.start + border for border in borders]
-    return [
-        replace(piece, start=start, stop=stop)
-        for start, stop in pairwise([*starts, piece.stop])
-    ]
 
 
 def _split_subject(

@@ -9,11 +9,9 @@ from train.prepare.manifest import Entry
 from train.prepare.split import Piece, SplitOptions, check_held_out, split_clips
 
 
-def divide(
-    entries: list[Entry], most: int | None = None, **options: Any
-) -> list[Piece]:
+def divide(entries: list[Entry], **options: Any) -> list[Piece]:
     chosen = SplitOptions(**options)
-    return split_clips(entries, least=30, step=3, most=most, options=chosen)
+    return split_clips(entries, least=30, step=3, options=chosen)
 
 
 def entry_of(
@@ -65,30 +63,6 @@ def test_no_piece_is_shorter_than_a_window():
 
     # a clip that is too short for two pieces trains
     assert divide([entry_of("a", "s", 45)]) == [Piece("a", "train", 0, 45)]
-
-
-@pytest.mark.parametrize("frames", [30, 600, 601, 700, 1199, 1200, 1201, 18_001])
-def test_a_long_clip_is_cut_into_equal_parts(frames):
-    entries = [entry_of("a", "one", frames), entry_of("b", "two", frames)]
-    pieces = divide(entries, most=600)
-    validation = [piece.frames for piece in pieces if piece.split == "validation"]
-    parts = [piece for piece in pieces if piece.split == "train"]
-
-    # what validates stays whole
-    assert validation == [frames]
-
-    # what trains is cut
-    assert len(parts) == -(-frames // 600)
-    # the parts follow each other without a gap
-    stops = [piece.stop for piece in parts]
-    assert [piece.start for piece in parts] == [0, *stops[:-1]]
-    assert stops[-1] == frames
-
-    assert all(piece.start % 3 == 0 for piece in parts)
-
-    # equal but for two steps of 3 frames
-    lengths = [piece.frames for piece in parts]
-    assert max(lengths) - min(lengths) <= 6
 
 
 def subjects_of(pieces: list[Piece], split: str) -> set[str]:

@@ -86,7 +86,6 @@ class MotionRecipe(FaceRecipe):
 
     description: ClassVar[str] = DESCRIPTION
     least_frames: ClassVar[int] = WINDOW_FRAMES
-    most_frames: ClassVar[int | None] = 20 * WINDOW_FRAMES
     frame_step: ClassVar[int] = WINDOW_STEP
 
     checkpoint: Annotated[Path, tyro.conf.arg(metavar="CKPT")]

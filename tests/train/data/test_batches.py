@@ -1,0 +1,114 @@
+"""Batches by number, read ahead by threads or by processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chex
+import numpy as np
+import pytest
+
+from tests.train.runs import make_dataset
+from train.data.batches import Batches, Rows
+from train.data.dataset import Dataset
+from train.data.shards import DatasetError
+from train.flow.data import batches, windows
+
+ROWS = Rows(4)
+READER = """
+import sys, time
+from pathlib import Path
+from train.data.batches import Rows
+from train.data.dataset import open_dataset
+from train.flow.data import batches
+
+if __name__ == "__main__":
+    iterator = batches(open_dataset(Path(sys.argv[1])), "lip", 0, Rows(4), 2)
+    next(iterator)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data") / "clips", "encoder")
+
+
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(4, marks=pytest.mark.full)], ids=str
+)
+def test_any_number_of_workers_reads_the_same_batches(dataset: Dataset, workers: int):
+    expected = windows(dataset, "train", "lip", 0, ROWS)
+    iterator = batches(dataset, "lip", 0, ROWS, workers)
+    # Resumed at a number that threads reached.
+    threads = batches(dataset, "lip", 0, ROWS)
+    for number in range(3):
+        chex.assert_trees_all_equal(next(threads), expected[number])
+    state = threads.get_state()
+    assert state == {"batch": 3}
+    iterator.set_state(state)
+    for number in range(3, 8):
+        chex.assert_trees_all_equal(next(iterator), expected[number])
+    # And back.
+    threads.set_state(iterator.get_state())
+    iterator.close()
+    chex.assert_trees_all_equal(next(threads), expected[8])
+    threads.close()
+
+
+def test_a_state_of_an_earlier_version_is_refused(dataset: Dataset):
+    iterator = Batches(windows(dataset, "train", "lip", 0, ROWS))
+    with pytest.raises(DatasetError, match="another order: continue it with that"):
+        iterator.set_state({"next_index": 7})
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
+)
+def test_workers_end_with_a_process_that_is_killed(
+    dataset: Dataset, tmp_path: Path, number: int
+):
+    script = tmp_path / "reader.py"
+    script.write_text(READER)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(dataset.path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    workers = children_of(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(number)
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the processes that a process started."""
+    listing = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(child) for task in listing for child in task.read_text().split()]
+
+
+def is_running(process: int) -> bool:
+    """Return whether a process runs; one that nobody waits for may remain as a
+    zombie."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_rows_are_numbered_throughout(dataset: Dataset):
+    batch = windows(dataset, "train", "lip", 0, Rows(6, process=1, processes=3))[4]
+    np.testing.assert_array_equal(batch["row"], [1, 4])

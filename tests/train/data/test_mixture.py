@@ -1,0 +1,113 @@
+"""Several data sets as one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.train.batches import check_shares
+from tests.train.runs import make_dataset
+from train.data.batches import Rows
+from train.data.mixture import mix, open_datasets
+from train.data.shards import DatasetError
+from train.flow.data import batches, describe, validation_batches, windows
+
+FIRST_CLIPS = 5
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("sets")
+    make_dataset(root / "a", "encoder", train=FIRST_CLIPS)
+    # A set without held-out clips.
+    make_dataset(root / "b", "encoder", train=2, validation=0)
+    return [root / "a", root / "b"]
+
+
+def test_windows_of_data_sets_come_by_their_weights(paths: list[Path]):
+    dataset = open_datasets(paths, (3, 1))
+    order = windows(dataset, "train", "lip", 0, Rows(40))
+    batch = order[5]
+    # Clips of the second data set are numbered after those of the first.
+    is_first = batch["clip"] < FIRST_CLIPS
+    assert is_first.sum() == 30
+    names = describe(batch, dataset).split(", ")
+    assert len(names) == 40
+
+
+def test_without_weights_data_sets_count_by_their_length(paths: list[Path]):
+    dataset = open_datasets(paths)
+    first, second = dataset.parts
+    size = dataset.sizes["train"]
+    assert first[1] == first[0].sizes["train"].frames
+    assert second[1] == second[0].sizes["train"].frames
+    assert size.frames == first[1] + second[1]
+    # All clips are read, one data set after the other.
+    clips = list(dataset.clips("train"))
+    assert len(clips) == size.clips == 7
+
+
+def test_processes_share_out_the_batches_of_a_mixture(paths: list[Path]):
+    dataset = open_datasets(paths, (2, 1))
+    whole = batches(dataset, "lip", 0, Rows(6))
+    first = batches(dataset, "lip", 0, Rows(6, process=0, processes=2))
+    second = batches(dataset, "lip", 0, Rows(6, process=1, processes=2))
+    check_shares(whole, [first, second], count=3)
+
+
+def test_statistics_are_those_of_the_mixture(paths: list[Path]):
+    first, second = open_datasets(paths[:1]), open_datasets(paths[1:])
+    dataset = open_datasets(paths, (3, 1))
+    mean = 0.75 * first.mean + 0.25 * second.mean
+    np.testing.assert_allclose(dataset.mean, mean)
+    # Second moments mix like means.
+    square = 0.75 * (first.deviation**2 + first.mean**2)
+    square += 0.25 * (second.deviation**2 + second.mean**2)
+    expected = square - mean**2
+    np.testing.assert_allclose(dataset.deviation**2, expected)
+
+
+def test_validation_covers_all_sets_that_hold_clips_out(paths: list[Path]):
+    dataset = open_datasets(paths, (1, 9))
+    (batch,) = validation_batches(dataset, "lip", Rows(20), 1)
+    np.testing.assert_array_equal(np.unique(batch["clip"]), [0, 1])
+    # Both sets hold two clips out.
+    first = open_datasets(paths[:1])
+    both = mix([first, first], (1, 1))
+    (batch,) = validation_batches(both, "lip", Rows(20), 1)
+    np.testing.assert_array_equal(np.unique(batch["clip"]), np.arange(4))
+
+
+def test_a_mixture_is_told_from_its_parts(paths: list[Path]):
+    single = open_datasets(paths[:1])
+    assert not {"parts", "weights"} & single.identity.keys()
+    one = open_datasets(paths, (3, 1)).identity
+    assert one["weights"] == [0.75, 0.25]
+    # Weights are shares: their unit doesn't matter.
+    assert open_datasets(paths, (6, 2)).identity == one
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("audio_encoder", "encoder", "other"),
+        ("feature_width", 8, 4),
+        ("motion_space", "lip", "face"),
+    ],
+)
+def test_sets_that_differ_are_not_mixed(paths: list[Path], name: str, value, other):
+    first = open_datasets(paths[:1])
+    second = replace(first, **{name: other})
+    message = f"has {name} {value}, and .* {other}: process"
+    with pytest.raises(DatasetError, match=message):
+        mix([first, second])
+
+
+def test_weights_belong_to_data_sets(paths: list[Path]):
+    with pytest.raises(DatasetError, match="2 data sets and 3 weights"):
+        open_datasets(paths, (1, 2, 3))
+    with pytest.raises(DatasetError, match="a single data set"):
+        open_datasets(paths[:1], (1,))
+    with pytest.raises(DatasetError, match="is named twice"):
+        open_datasets([paths[0], paths[0]])

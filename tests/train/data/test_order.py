@@ -1,0 +1,72 @@
+"""Order of samples: rounds of windows, and turns of data sets."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from train.data.order import Order, Schedule
+
+COUNTS = (5, 0, 1, 31)
+
+
+def round_of(order: Order, turn: int) -> list[tuple[int, int]]:
+    """Return clip and number of each sample of a round."""
+    start = turn * len(order)
+    return [order.place(start + index) for index in range(len(order))]
+
+
+def test_a_round_has_every_sample_once():
+    order = Order(COUNTS, seed=7)
+    first, second = round_of(order, 0), round_of(order, 1)
+    expected = round_of(Order(COUNTS, seed=7, shuffle=False), 0)
+    assert expected == sorted(expected)
+    assert len(set(expected)) == sum(COUNTS)
+    assert sorted(first) == expected
+    assert sorted(second) == expected
+    # Each round has an order of its own, and so has each seed.
+    assert first != second
+    assert first != round_of(Order(COUNTS, seed=8), 0)
+
+
+def test_clips_count_by_their_length():
+    # 3 s and 60 s: 21 and 591 windows.
+    order = Order((21, 591), seed=2**64 - 1)
+    clips = [clip for clip, _ in round_of(order, 3)]
+    assert Counter(clips) == {0: 21, 1: 591}
+    # Nor do they come in turn: half of a round has about half of each.
+    half = Counter(clips[:306])
+    assert half[0] == pytest.approx(10.5, abs=8)
+
+
+def test_without_shuffling_samples_keep_their_order():
+    order = Order(COUNTS, seed=0, shuffle=False)
+    places = round_of(order, 0)
+    # Five of the first clip, none of the second, one of the third.
+    assert places[4:7] == [(0, 4), (2, 0), (3, 0)]
+    assert round_of(order, 1) == places
+
+
+def test_a_schedule_has_each_sequence_by_its_share():
+    schedule = Schedule((3.0, 1.0))
+    places = np.array([schedule.place(position) for position in range(400)])
+    parts, numbers = places.T
+    # Positions within a sequence count up without a gap.
+    np.testing.assert_array_equal(numbers[parts == 0], np.arange(300))
+    np.testing.assert_array_equal(numbers[parts == 1], np.arange(100))
+    # Turns are spread evenly: each four have one of the second.
+    in_fours = parts.reshape(-1, 4)
+    np.testing.assert_array_equal(in_fours.sum(axis=1), 1)
+
+
+def test_shares_are_rounded_to_a_thousandth():
+    shares = Schedule((0.7, 0.2, 0.1))
+    assert turns(shares, 100) == {0: 70, 1: 20, 2: 10}
+    # A tiny share still has turns.
+    rare = Schedule((1e6, 1.0))
+    assert turns(rare, 1001) == {0: 1000, 1: 1}
+
+
+def turns(schedule: Schedule, count: int) -> Counter[int]:
+    """Count the turns of each sequence."""
+    return Counter(schedule.place(position)[0] for position in range(count))
