@@ -111,6 +111,7 @@ def open_batches(dataset: Dataset, options: Options, workers: int) -> Batches:
     rows = Rows(options.batch_size)
     if options.stage == "flow":
         return window_batches(dataset, "lip", 0, rows, workers)
+    # Pairs of windows of four seconds.
     sizes = DenoiserSize().config(options.feature_width)
     crop = PairCrop(sizes, SPACE, dataset.statistics(SPACE), sound=False)
     return pair_batches(dataset, crop, 0, rows, workers)

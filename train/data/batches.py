@@ -119,6 +119,7 @@ class Batches:
         self._iterator = None
 
     def _open(self) -> grain.DatasetIterator:
+        # Grain counts from 0, whatever the first batch is.
         source = replace(self._source, first=self._source.first + self._number)
         batches = grain.MapDataset.source(source)  # pyright: ignore[reportArgumentType]
         if self._workers == 0:

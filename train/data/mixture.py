@@ -83,6 +83,7 @@ def open_datasets(paths: Sequence[Path], weights: Sequence[float] = ()) -> Datas
             f"there are {len(paths)} data sets and {len(weights)} weights: name one weight for each"
         )
     datasets = tuple(map(open_dataset, paths))
+    # Links may lead to one folder by two names.
     for path in _repeated(paths):
         raise DatasetError(
             f"data set {path} is named twice: name it once, with a larger weight"
@@ -101,6 +102,7 @@ def mix(datasets: Sequence[Dataset], weights: tuple[float, ...] = ()) -> Mixture
     first = datasets[0]
     for other in datasets[1:]:
         _check_agreement(first, other)
+    # Without weights, every second counts the same.
     frames = tuple(float(part.sizes["train"].frames) for part in datasets)
     shares = weights or frames
     mean, deviation = _statistics(datasets, np.array(shares))

@@ -44,6 +44,7 @@ class Order:
         """Return the clip of a position, and the number of the sample within it."""
         turn, index = divmod(position, len(self))
         number = self._permute(index, turn) if self.shuffle else index
+        # The first clip that ends after this number; clips without samples are passed.
         clip = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[clip]) - self.counts[clip]
         return clip, number - before

@@ -71,6 +71,7 @@ class WindowDraw:
                 rows, reader.read(places, self.cut.needs), strict=True
             ):
                 windows[row] = window
+        # Numbers of clips, for messages.
         clips = [self._offsets[part] + place.clip for part, place in chosen]
         starts = [place.start for _, place in chosen]
         return {

@@ -40,6 +40,7 @@ class ClipEntry:
     @classmethod
     def of(cls, record: ClipRecord) -> "ClipEntry":
         """Return the entry of a clip's record."""
+        # An empty envelope has no least value.
         quietest = int(record.envelope.argmin()) if record.frames else 0
         has_sound = record.sound is not None
         labels = dict(record.labels)
@@ -125,6 +126,7 @@ class WholeRecords(DecodedRecords[ClipRecord]):
 
 def cut_window(record: ClipRecord, place: Place, needs: Needs) -> Window:
     """Cut a window out of a whole clip."""
+    # A window may reach beyond its clip.
     stop = min(place.stop, record.frames)
     frames = stop - place.start
     feature = feature_at(place.start)

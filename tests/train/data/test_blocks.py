@@ -39,7 +39,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_whole_clips_are_restored(shards: list[Path]):
     blocks = ClipBlocks.open(shards, 4)
-    assert [entry.frames for entry in blocks.entries] == list(FRAMES)
+    lengths = [entry.frames for entry in blocks.entries]
+    assert lengths == list(FRAMES)
     assert blocks.entries[0].labels == {"emotion": "happy", "level": 2}
     for number, record in enumerate(clips()):
         assert_equal(blocks[number], record)
@@ -93,7 +94,8 @@ def test_a_shard_that_lists_other_clips_is_named(tmp_path: Path):
     path = tmp_path / "bad.array_record"
     records = list(encode_clips(clips()))
     # A block is missing.
-    write_shard(path, [*records[:1], *records[2:]])
+    fewer = [*records[:1], *records[2:]]
+    write_shard(path, fewer)
     with pytest.raises(DatasetError, match=r"bad\.array_record is damaged \(it has"):
         ClipBlocks.open([path], 4)
     write_shard(path, records[:-1])

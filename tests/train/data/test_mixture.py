@@ -38,11 +38,13 @@ def test_windows_of_data_sets_come_by_their_weights(paths: list[Path]):
 
 def test_without_weights_data_sets_count_by_their_length(paths: list[Path]):
     dataset = open_datasets(paths)
-    first, second = dataset.parts
     size = dataset.sizes["train"]
-    assert first[1] == first[0].sizes["train"].frames
-    assert second[1] == second[0].sizes["train"].frames
-    assert size.frames == first[1] + second[1]
+    # The unit of the shares is a frame.
+    shares = []
+    for part, share in dataset.parts:
+        assert share == part.sizes["train"].frames
+        shares.append(share)
+    assert size.frames == sum(shares)
     # All clips are read, one data set after the other.
     clips = list(dataset.clips("train"))
     assert len(clips) == size.clips == 7
@@ -57,7 +59,8 @@ def test_processes_share_out_the_batches_of_a_mixture(paths: list[Path]):
 
 
 def test_statistics_are_those_of_the_mixture(paths: list[Path]):
-    first, second = open_datasets(paths[:1]), open_datasets(paths[1:])
+    first = open_datasets(paths[:1])
+    second = open_datasets(paths[1:])
     dataset = open_datasets(paths, (3, 1))
     mean = 0.75 * first.mean + 0.25 * second.mean
     np.testing.assert_allclose(dataset.mean, mean)
@@ -81,11 +84,12 @@ def test_validation_covers_all_sets_that_hold_clips_out(paths: list[Path]):
 
 def test_a_mixture_is_told_from_its_parts(paths: list[Path]):
     single = open_datasets(paths[:1])
-    assert not {"parts", "weights"} & single.identity.keys()
-    one = open_datasets(paths, (3, 1)).identity
-    assert one["weights"] == [0.75, 0.25]
+    assert "weights" not in single.identity
+    one = open_datasets(paths, (3, 1))
+    assert one.identity["weights"] == [0.75, 0.25]
     # Weights are shares: their unit doesn't matter.
-    assert open_datasets(paths, (6, 2)).identity == one
+    other = open_datasets(paths, (6, 2))
+    assert other.identity == one.identity
 
 
 @pytest.mark.parametrize(

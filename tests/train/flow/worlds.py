@@ -2,6 +2,7 @@
 that start from it."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_checkpoint, make_dataset
 from train.data.batches import Rows
-from train.data.dataset import network_identity
+from train.data.dataset import network_identity, open_dataset
 from train.engine.config import LoopConfig, OptimizerConfig
 from train.engine.initial import StatisticsSource
 from train.engine.mesh import make_mesh
@@ -102,7 +103,9 @@ class FlowWorld:
         start = self.root / "start"
         console = console or Console(file=StringIO())
         path = self.root / dataset
-        stage = open_flow(config, path, start, start, source, console)
+        stage = open_flow(
+            config, partial(open_dataset, path), start, start, source, console
+        )
         return UnscoredStage(**vars(stage))
 
     def open_fresh(
@@ -111,7 +114,10 @@ class FlowWorld:
         """Open the stage of a data set, starting from fresh weights."""
         start = self.root / "start"
         console = Console(file=StringIO())
-        return open_flow(config, self.root / "second", start, None, source, console)
+        second = self.root / "second"
+        return open_flow(
+            config, partial(open_dataset, second), start, None, source, console
+        )
 
     def train(self, run: str, stage: FlowStage) -> Path:
         """Train a stage in a folder, and return it."""
