@@ -31,7 +31,13 @@ from train.data.records import (
     samples_needed,
     window_count,
 )
-from train.data.shards import RANDOM_ACCESS, UNPACKED, shard_name, write_shard
+from train.data.shards import (
+    RANDOM_ACCESS,
+    UNPACKED,
+    Split,
+    shard_name,
+    write_shard,
+)
 from train.diffusion.config import SPACE, DenoiserSize
 from train.diffusion.data import PairCrop
 from train.diffusion.data import batches as pair_batches
@@ -126,7 +132,7 @@ def write(folder: Path, seconds: int, layout: Layout, width: int) -> Dataset:
     records = (random_clip(piece, number, width) for number, piece in enumerate(pieces))
     write_shard(folder / shard_name("train", 0, 1), encode(records), packing)
     windows = sum(map(window_count, pieces))
-    sizes = {
+    sizes: dict[Split, WindowSplitSize] = {
         "train": WindowSplitSize(1, len(pieces), sum(pieces), windows),
         "validation": WindowSplitSize(0, 0, 0, 0),
     }

@@ -67,7 +67,7 @@ class BatchSource:
     def __getitem__(self, number: int) -> Sample:
         rows = self.rows
         # Rows of a batch are dealt out to the processes in turn.
-        row = np.arange(rows.process, rows.batch_size, rows.processes, np.int32)
+        row = np.arange(rows.process, rows.batch_size, rows.processes, dtype=np.int32)
         start = (self.first + number) * rows.batch_size
         positions = start + row.astype(np.int64)
         return {**self.draw(positions.tolist()), "row": row}

@@ -76,7 +76,7 @@ def record_count(entry: ClipEntry) -> int:
 
 
 @dataclass(frozen=True)
-class ClipBlocks:
+class ClipBlocks(Sequence[ClipRecord]):
     """The clips of a split of format 3, and their windows.
 
     Attributes:
@@ -117,7 +117,7 @@ class ClipBlocks:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, number: int) -> ClipRecord:
+    def __getitem__(self, number: int) -> ClipRecord:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Read a whole clip."""
         entry = self.entries[number]
         (data,) = self.source.read([self.heads[number]])
