@@ -259,11 +259,12 @@ def step_encoder(
             "stored features"
         )
     # The first batch would find out later.
-    if next(iter(dataset.clips("train"))).sound is None:
-        raise DatasetError(
-            f"encoder is {config.encoder!r}, and {dataset.path} has no sound: process the videos again and keep their "
-            "sound, or train on stored features"
-        )
+    for part, _ in dataset.parts:
+        if part.records("train")[0].sound is None:
+            raise DatasetError(
+                f"encoder is {config.encoder!r}, and {part.path} has no sound: process the videos again and keep their "
+                "sound, or train on stored features"
+            )
     return checkpoint.sizes(ENCODER)
 
 

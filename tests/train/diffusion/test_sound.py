@@ -6,21 +6,36 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from jax import random
 
+from jaxportrait.checkpoint import (
+    Contents,
+    Crop,
+    leaves_of,
+    open_checkpoint,
+    save_checkpoint,
+)
+from jaxportrait.models.parts import build
 from tests.train.diffusion.worlds import (
     CONFIG,
+    FEATURE_WIDTH,
     SIZE,
     encoder_leaves,
     make_batch,
+    make_record,
     state_of,
     step_config,
 )
 from train.data.augment import SoundAugmentation
-from train.diffusion.config import DiffusionConfig
+from train.data.shards import DatasetError
+from train.diffusion.config import SPACE, DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
-from train.diffusion.step import StepConfig, augment_batch, train_step
+from train.diffusion.stage import step_encoder
+from train.diffusion.step import ENCODER, StepConfig, augment_batch, train_step
 from train.engine.config import ConfigError
+from train.prepare.motion.write import write_dataset
+from train.prepare.split import Piece
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 ROOM = SoundAugmentation(noise=1.0, reverberation=1.0)
@@ -90,3 +105,33 @@ def test_options_without_sound_or_without_a_share_are_refused():
         replace(HALF, encoder="stored")
     with pytest.raises(ConfigError, match="ranges, and augmented is 0: choose a share"):
         replace(HALF, augmented=0.0)
+
+
+@pytest.mark.parametrize("has_sound", [True, False])
+def test_a_data_set_without_sound_is_refused_before_work_starts(
+    step, tmp_path, has_sound
+):
+    record = make_record(60)
+    if not has_sound:
+        record = replace(record, sound=None)
+    # The same clip in both splits, under two names.
+    pieces = [Piece("a", "train", 0, 60), Piece("b", "validation", 0, 60)]
+    dataset = write_dataset(
+        tmp_path,
+        pieces,
+        lambda name: replace(record, clip=name),
+        feature_width=FEATURE_WIDTH,
+        audio_encoder="",
+        motion_space=SPACE,
+    )
+    # An encoder that reads sound.
+    sizes = step.sizes[ENCODER]
+    encoder = build(sizes, rngs=nnx.Rngs(0))
+    contents = Contents(Crop(64), {ENCODER: sizes})
+    save_checkpoint(tmp_path / "base", contents, {ENCODER: leaves_of(encoder)})
+    checkpoint = open_checkpoint(tmp_path / "base")
+    if has_sound:
+        assert step_encoder(HALF, dataset, checkpoint) == sizes
+        return
+    with pytest.raises(DatasetError, match="has no sound: process the videos again"):
+        step_encoder(HALF, dataset, checkpoint)
