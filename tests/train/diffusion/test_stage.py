@@ -12,7 +12,11 @@ from jaxportrait.drivers.registry import load_driver
 from jaxportrait.media.audio import Audio
 from jaxportrait.models.log_mel import LogMelConfig
 from tests.inputs import babble
-from tests.train.runs import QUICK, World, losses, weights_of
+from tests.train.runs import QUICK, World, losses, make_dataset, weights_of
+from train.data.dataset import network_identity
+from train.diffusion.config import DiffusionConfig
+from train.diffusion.stage import open_diffusion
+from train.engine.config import ConfigError
 from train.export import Options, export
 
 SIZES = [
@@ -72,6 +76,25 @@ def test_a_trained_denoiser_drives_and_is_trained_further(world: World, run: Pat
     )
     assert status == 2
     assert "leave out the sizes" in errors
+
+
+def test_motion_is_normalised_as_before_or_by_the_new_data(world: World, run: Path):
+    path, base = world.root / "normalised", world.root / "base"
+    export(Options(run, path, checkpoint=base))
+    identity = network_identity(open_checkpoint(base), "whisper")
+    other = make_dataset(world.root / "other_clips", identity, train=2)
+    before = open_checkpoint(path).driver("diffusion").statistics
+    config = DiffusionConfig()
+    for source, expected in {
+        None: before,
+        "init": before,
+        "data": other.statistics("face"),
+    }.items():
+        stage = open_diffusion(config, other.path, base, path, source)
+        assert expected is not None
+        np.testing.assert_array_equal(stage.statistics.mean, expected.mean)
+    with pytest.raises(ConfigError, match="--statistics init chooses between those"):
+        open_diffusion(config, other.path, base, None, "init")
 
 
 def test_of_several_encoders_the_one_that_made_the_features_is_exported(
