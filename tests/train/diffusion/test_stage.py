@@ -90,11 +90,11 @@ def test_motion_is_normalised_as_before_or_by_the_new_data(world: World, run: Pa
         "init": before,
         "data": other.statistics("face"),
     }.items():
-        stage = open_diffusion(config, other.path, base, path, source)
+        stage = open_diffusion(config, lambda: other, base, path, source)
         assert expected is not None
         np.testing.assert_array_equal(stage.statistics.mean, expected.mean)
     with pytest.raises(ConfigError, match="--statistics init chooses between those"):
-        open_diffusion(config, other.path, base, None, "init")
+        open_diffusion(config, lambda: other, base, None, "init")
 
 
 def test_of_several_encoders_the_one_that_made_the_features_is_exported(
