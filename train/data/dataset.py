@@ -246,7 +246,7 @@ def write_description(dataset: Dataset) -> None:
         "deviation": dataset.deviation.tolist(),
     }
     description = Description(
-        format=FORMAT,
+        format=dataset.format,
         **RATES,
         motion_space=dataset.motion_space,
         feature_width=dataset.feature_width,

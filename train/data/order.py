@@ -3,7 +3,7 @@ sequence of a split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import gcd
 
 import numpy as np
@@ -97,6 +97,8 @@ class Schedule:
         return sequence, cycle * self._counts[sequence] + number
 
 
+# Nearly all samples of a batch are of one round.
+@lru_cache
 def _round_key(seed: int, turn: int) -> int:
     """Return the 32-bit key of a round's order."""
     return int(np.random.SeedSequence([seed, turn]).generate_state(1)[0])
