@@ -39,7 +39,10 @@ def convolve_sequence(
     end = x.shape[1] - taps + 1
     neighbours = [x[:, tap : tap + end : stride] for tap in range(taps)]
     stacked = jnp.concatenate(neighbours, axis=-1)  # (n, t, taps * i)
-    return stacked @ kernel.reshape(-1, kernel.shape[-1])
+    # A plain matrix product: XLA's CPU transposes what a gradient of three axes reads.
+    rows = stacked.reshape(-1, stacked.shape[-1])
+    product = rows @ kernel.reshape(-1, kernel.shape[-1])
+    return product.reshape(*stacked.shape[:2], -1)
 
 
 def convolve_map(
