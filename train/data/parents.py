@@ -8,15 +8,16 @@ from threading import Thread
 
 
 def end_with_parent(worker: int, workers: int) -> None:
-    """Make this worker process end with its parent, and leave signals of the terminal
-    to it.
+    """Make this worker process end with its parent, and leave signals to it.
 
     Args:
       worker: number of the worker.
       workers: number of workers.
     """
-    # A terminal interrupts all processes; the parent finishes its update first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Terminals and schedulers signal all processes; the parent finishes its update first,
+    # which may need a batch.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=_wait, daemon=True).start()
 
 

@@ -19,18 +19,25 @@ from train.flow.data import batches, windows
 
 ROWS = Rows(4)
 READER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from train.data.batches import Rows
 from train.data.dataset import open_dataset
 from train.flow.data import batches
 
 if __name__ == "__main__":
-    iterator = batches(open_dataset(Path(sys.argv[1])), "lip", 0, Rows(4), 2)
+    signals = {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    iterator = batches(open_dataset(Path(sys.argv[1])), "lip", 0, Rows(4), 1)
     next(iterator)
     print("ready", flush=True)
-    time.sleep(60)
+    signal.sigwait(signals)
+    # As a run that finishes its update.
+    for _ in range(20):
+        next(iterator)
+    iterator.close()
 """
+"""A process that ends by SIGTERM after some more batches."""
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +73,8 @@ def test_a_state_of_an_earlier_version_is_refused(dataset: Dataset):
         iterator.set_state({"next_index": 7})
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
-)
-def test_workers_end_with_a_process_that_is_killed(
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent_and_not_before(
     dataset: Dataset, tmp_path: Path, number: int
 ):
     script = tmp_path / "reader.py"
@@ -78,16 +83,21 @@ def test_workers_end_with_a_process_that_is_killed(
         [sys.executable, str(script), str(dataset.path)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
+        process_group=0,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     workers = children_of(process.pid)
-    assert len(workers) >= 2
-    process.send_signal(number)
-    process.communicate()
-    deadline = time.monotonic() + 20
+    assert workers
+    if number == signal.SIGKILL:
+        process.kill()
+    else:
+        # As a scheduler does, which signals all processes of a job.
+        os.killpg(process.pid, number)
+    process.communicate(timeout=180)
+    assert process.returncode == (-number if number == signal.SIGKILL else 0)
+    deadline = time.monotonic() + 60
     while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(is_running, workers))
