@@ -63,7 +63,7 @@ def diffusion(dataset: Dataset, processes: Processes) -> Training:
 
 def adapters(dataset: Dataset, processes: Processes) -> Training:
     config = FlowConfig(
-        batch_size=16, accumulation=2, optimizer=CONSTANT, lora=LoraConfig(rank=4)
+        batch_size=16, accumulation=2, optimizer=CONSTANT, lora=LoraConfig(4, 16.0)
     )
     transformer = TransformerSize(16, 2, 1, 1).config("lip", dataset.feature_width)
     iterator = batches(dataset, "lip", 0, Rows(config.batch_size, *processes))

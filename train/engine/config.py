@@ -149,7 +149,7 @@ class LoraConfig:
     """
 
     rank: Natural = 0
-    alpha: Positive = 16.0
+    alpha: Positive = 32.0
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

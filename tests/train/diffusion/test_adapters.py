@@ -14,7 +14,7 @@ from train.engine.adapters import merge_adapters, scale_adapters
 from train.engine.config import LoraConfig
 from train.engine.mesh import make_mesh
 
-LORA = LoraConfig(rank=2)
+LORA = LoraConfig(rank=2, alpha=16.0)
 
 
 def test_adapters_of_a_denoiser_compute_what_they_are_merged_to():
