@@ -1,13 +1,11 @@
 """Options that every training run has, and TOML files that state differences from
 their defaults."""
 
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
-from typing import get_type_hints as type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from tyro.conf import OmitArgPrefixes
@@ -25,6 +23,7 @@ from jaxportrait.ranges import (
     Share,
     check_ranges,
 )
+from train.engine.explain import explain
 
 T = TypeVar("T")
 LOSS = "validation_loss"
@@ -328,7 +327,7 @@ def apply(config: T, values: Mapping[str, Any], source: str) -> T:
     try:
         return msgspec.convert(merged, type(config))
     except msgspec.ValidationError as error:
-        explanation = _explain(error, merged, type(config))
+        explanation = explain(error, merged, type(config))
         raise ConfigError(f"{source}: {explanation}") from error
 
 
@@ -392,31 +391,3 @@ def _merge(
             value = _merge(options[name], value, f"{source} [{name}]")
         merged[name] = value
     return merged
-
-
-def _explain(
-    error: msgspec.ValidationError, options: dict[str, Any], kind: type[Any]
-) -> str:
-    """Return msgspec's message with the option, its value and the allowed ones."""
-    message, _, place = str(error).removesuffix("`").partition(" - at `$")
-    if error.__cause__ is not None:  # a check of __post_init__, which names all of it
-        return message
-    # A place such as `.guided[0][1]` as keys and indices.
-    keys = re.findall(r"\w+", place)
-    if message.startswith("Invalid enum value"):
-        message = f"expected {', '.join(_choices(kind, keys))}"
-    value: Any = options
-    for key in keys:
-        value = value[key] if isinstance(value, dict) else value[int(key)]
-    return f"{place.lstrip('.')} is {value!r}: {message[0].lower()}{message[1:]}"
-
-
-def _choices(kind: Any, keys: Sequence[str]) -> list[str]:
-    """Return the values of the `Literal` option that lies at `keys` below `kind`."""
-    for key in keys:
-        kind = type_hints(kind)[key]
-    choices = []
-    for option in (kind, *get_args(kind)):
-        if get_origin(option) is Literal:
-            choices += map(str, get_args(option))
-    return choices
