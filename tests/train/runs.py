@@ -37,6 +37,8 @@ FEATURE_WIDTH = 8
 ENCODER = WhisperConfig(80, 1500, FEATURE_WIDTH, 1, 1)
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """XLA flags for programs whose compiling takes most of a test's time."""
+MOST_SECONDS = 900
+"""Limit of a program, so that a defect fails and does not hang."""
 TINY = [
     "--width",
     "16",
@@ -167,5 +169,5 @@ class World:
     def finish(self, command: list[str], *, flags: str = QUICK) -> tuple[int, str, str]:
         """Return status, standard output and standard error of a program."""
         process = self.start(command, flags=flags)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=MOST_SECONDS)
         return process.returncode, output, errors

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.train.runs import QUICK, World
+from tests.train.runs import MOST_SECONDS, QUICK, World
 
 EIGHT = f"{QUICK} --xla_force_host_platform_device_count=8"
 
@@ -139,7 +139,7 @@ def start_pair(world: World, steps: int) -> list[subprocess.Popen[str]]:
 
 def finish_pair(pair: list[subprocess.Popen[str]], status: int) -> str:
     """Wait for both processes; return the output of the first."""
-    outputs = [process.communicate(timeout=300) for process in pair]
+    outputs = [process.communicate(timeout=MOST_SECONDS) for process in pair]
     assert [process.returncode for process in pair] == [status] * 2, outputs
     return " ".join(outputs[0][0].split())
 
