@@ -23,7 +23,7 @@ import jax
 import tyro
 from jax.sharding import SingleDeviceSharding
 
-from benchmarks.cards import CARDS, Card, compile_targets
+from benchmarks.cards import TARGETS, Target, compile_targets
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.programs import (
     frames_program,
@@ -68,9 +68,9 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    card = CARDS[options.card]
+    target = TARGETS[options.card]
     try:
-        devices = compile_targets(card, options.devices)
+        devices = compile_targets(target, options.devices)
     # JAX raises it where its plug-in for CUDA is missing.
     except NotImplementedError as error:
         print(
@@ -84,12 +84,12 @@ def main() -> None:
         # Compiling needs no card; only running would.
         text = program().compile(WITHOUT_TUNING).as_text() or ""
         kernels = read_kernels(text)
-        rows += rows_of(name, kernels, card)
+        rows += rows_of(name, kernels, target)
         figures[name] = [vars(kernel) for kernel in kernels]
         if options.text is not None:
             options.text.mkdir(parents=True, exist_ok=True)
             (options.text / f"{name}.txt").write_text(text, encoding="utf-8")
-    title = f"{card.name}, {options.dtype}, compiled without it"
+    title = f"{target.name}, {options.dtype}, compiled without it"
     publish(title, COLUMNS, rows, figures, options.json)
 
 
@@ -112,7 +112,7 @@ def programs_of(
     }
 
 
-def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]:
+def rows_of(name: str, kernels: Sequence[Kernel], target: Target) -> list[list[str]]:
     """Return a row for each kind of kernels, and one for all of them."""
     kinds = sorted({kernel.kind for kernel in kernels})
     # Kinds in alphabetical order, then their sum.
@@ -127,7 +127,7 @@ def rows_of(name: str, kernels: Sequence[Kernel], card: Card) -> list[list[str]]
         calls = sum(kernel.calls for kernel in group)
         flops = sum(kernel.flops * kernel.calls for kernel in group)
         moved = sum(kernel.moved * kernel.calls for kernel in group)
-        seconds = sum(card.least_time(kernel) for kernel in group)
+        seconds = sum(target.least_time(kernel) for kernel in group)
         row = [
             name if kind == kinds[0] else "",
             kind,

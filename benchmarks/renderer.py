@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -26,7 +27,6 @@ from benchmarks.originals import OriginalRenderer
 from benchmarks.report import alternate, paired_ratio, publish
 from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.types import AnyArray
-from train.engine.journal import measure_peak
 
 Letter = Literal["F", "M", "W", "G", "W+G"]
 WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
@@ -35,6 +35,10 @@ WORK = {"F": 64e9, "M": 11.6e9, "W": 342e9, "G": 892e9, "W+G": 1234e9}
 A multiplication and an addition count as two.
 """
 
+PEAK_SIDE = {"cpu": 1024}
+PEAK_SIDE_ELSEWHERE = 8192
+"""Side of the matrices whose product measures the peak."""
+PEAK_REPEATS = 5
 COLUMNS = (
     "",
     "form",
@@ -152,6 +156,22 @@ def compiled_flops(compiled: Any) -> float:
     They show a saving whatever else the machine does.
     """
     return compiled.cost_analysis()["flops"]
+
+
+def measure_peak(dtype: str) -> float:
+    """Return the FLOP a second of one device, by its best time for a large matrix
+    product."""
+    side = PEAK_SIDE.get(jax.default_backend(), PEAK_SIDE_ELSEWHERE)
+    # Matrices so large that the product is bound by compute.
+    matrix = jnp.ones((side, side), jnp.dtype(dtype))
+    multiply = jax.jit(lambda a, b: a @ b)
+    jax.block_until_ready(multiply(matrix, matrix))
+    times = []
+    for _ in range(PEAK_REPEATS):
+        start = time.perf_counter()
+        jax.block_until_ready(multiply(matrix, matrix))
+        times.append(time.perf_counter() - start)
+    return 2 * side**3 / min(times)
 
 
 def psnr(image: AnyArray, truth: AnyArray) -> float:

@@ -149,8 +149,8 @@ class DeviceOptions:
       process: number of this process, from 0.
       deterministic: on a GPU, the same run gives the same bits, and is slower; a CPU
         always does.
-      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; measured
-        by default.
+      peak_tflops: peak TFLOP/s of one device, for model FLOP utilisation; that of the
+        data sheet by default, and none for a device that is not known.
     """
 
     coordinator: str | None = None

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from benchmarks.cards import CARDS
+from benchmarks.cards import TARGETS
 from benchmarks.hlo import Kernel
 from benchmarks.kernels import rows_of
 from benchmarks.programs import (
@@ -53,13 +53,13 @@ def test_updates_are_of_the_published_size():
 
 
 def test_collectives_go_over_the_links_of_a_card():
-    card = CARDS["h200"]
+    target = TARGETS["h200"]
     # A second over the links, and two seconds of memory.
     kernels = [
-        Kernel("a", "collective", 0, card.link, 1),
-        Kernel("b", "copy", 0, card.bandwidth, 2),
+        Kernel("a", "collective", 0, target.link, 1),
+        Kernel("b", "copy", 0, target.card.bandwidth, 2),
     ]
-    milliseconds = [row[-1] for row in rows_of("x", kernels, card)]
+    milliseconds = [row[-1] for row in rows_of("x", kernels, target)]
     assert milliseconds == ["1000.00", "2000.00", "3000.00"]
 
 

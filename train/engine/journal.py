@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
@@ -18,9 +17,6 @@ from train.engine.writers import Film, Writer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PEAK_SIDE = {"cpu": 1024}
-PEAK_SIDE_ELSEWHERE = 8192
-PEAK_REPEATS = 5
 BYTES_PER_GIB = 2**30
 
 
@@ -31,8 +27,8 @@ class Journal:
       writers: places that they are written to; none in all processes but the first.
       console: receives the lines.
       samples: number of samples of an update, over all devices.
-      flops: FLOP of one device in an update.
-      peak: FLOP a second that one device reaches at most.
+      operations: those of one device in an update.
+      peak: operations a second that one device reaches at most; None if unknown.
     """
 
     def __init__(
@@ -41,12 +37,12 @@ class Journal:
         console: Console,
         *,
         samples: int,
-        flops: float,
-        peak: float,
+        operations: float,
+        peak: float | None,
     ):
         self._console = console
         self._samples = samples
-        self._flops = flops
+        self._operations = operations
         self._peak = peak
         self._writers = writers
         self._begin()
@@ -84,8 +80,10 @@ class Journal:
             "samples_per_second": rate * self._samples,
             "data_wait": self._waiting_seconds / seconds,
             "device_memory_gib": device_memory() / BYTES_PER_GIB,
-            "model_flop_utilisation": rate * self._flops / self._peak,
         }
+        if self._peak is not None:
+            share = rate * self._operations / self._peak
+            scalars["model_flop_utilisation"] = share
         self._write(step, scalars)
         self._print(step, steps, scalars, rate)
         self._begin()
@@ -128,13 +126,15 @@ class Journal:
     ) -> None:
         # One line, however narrow the terminal.
         left = timedelta(seconds=round((steps - step) / rate))
+        share = scalars.get("model_flop_utilisation")
+        utilisation = "" if share is None else f"MFU {share:.1%}  "
         self._console.print(
             f"step {step}/{steps}  loss {scalars['loss']:.4f}  "
             f"gradient {scalars['gradient_norm']:.3g}  "
             f"rate {scalars['learning_rate']:.2e}  "
             f"{scalars['samples_per_second']:.1f} samples/s  "
             f"waiting {scalars['data_wait']:.0%}  "
-            f"MFU {scalars['model_flop_utilisation']:.1%}  left {left}",
+            f"{utilisation}left {left}",
             highlight=False,
             soft_wrap=True,
         )
@@ -145,22 +145,6 @@ def device_memory() -> int:
     its platform does not count them."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use", 0)
-
-
-def measure_peak(dtype: str) -> float:
-    """Return the FLOP a second of one device, by its best time for a large matrix
-    product."""
-    side = PEAK_SIDE.get(jax.default_backend(), PEAK_SIDE_ELSEWHERE)
-    # Matrices so large that the product is bound by compute.
-    matrix = jnp.ones((side, side), jnp.dtype(dtype))
-    multiply = jax.jit(lambda a, b: a @ b)
-    jax.block_until_ready(multiply(matrix, matrix))
-    times = []
-    for _ in range(PEAK_REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(multiply(matrix, matrix))
-        times.append(time.perf_counter() - start)
-    return 2 * side**3 / min(times)
 
 
 def plot_motion(

@@ -49,15 +49,6 @@ class Update:
         program = self._program
         return self.compiled(*program.frozen, self._key, state, program.place(batch))
 
-    def flops(self, microbatches: int) -> float:
-        """Return the floating-point operations of one device; 0 where XLA does not
-        count them."""
-        analysis = self.compiled.cost_analysis() or {}
-        count = analysis.get("flops", 0.0)
-        # XLA counts the body of a loop once; on a CPU the loop is unrolled.
-        looped = microbatches > 1 and jax.default_backend() != "cpu"
-        return count * microbatches if looped else count
-
 
 @dataclass(frozen=True)
 class Dispatched:

@@ -26,6 +26,7 @@ from train.engine.mesh import (
     shard_shapes,
     shardings_of,
 )
+from train.engine.operations import count_operations
 from train.engine.state import Params, TrainState, begin
 from train.engine.trainable import split
 
@@ -51,6 +52,8 @@ class Program:
       inputs: arrays of a batch that `step` and `error` read.
       frozen: arguments that training leaves as they are, such as the weights of frozen
         networks: pytrees of host arrays.
+      plain: `step` with nothing computed twice, whose operations are counted; `step`
+        itself by default.
     """
 
     step: Callable[..., Any]
@@ -62,6 +65,7 @@ class Program:
     probes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     lora: LoraConfig = field(default_factory=LoraConfig)
     seed: int = 0
+    plain: Callable[..., Any] | None = None
 
     def on(self, mesh: Mesh) -> "MeshProgram":
         """Return the program on a mesh, with its networks traced."""
@@ -140,6 +144,24 @@ class MeshProgram:
     def lower_update(self, batch_size: int) -> jax.stages.Lowered:
         """Return the step of (*frozen, key, state, batch), which uses the state's
         memory again."""
+        arguments = self._shapes(batch_size)
+        update = jax.jit(
+            self._program.step,
+            # The state comes after the frozen arguments and the key.
+            donate_argnums=len(arguments) - 2,
+            out_shardings=(shardings_of(self.state), self._whole),
+        )
+        return update.lower(*arguments)
+
+    def operations(self, batch_size: int) -> float:
+        """Return the operations of an update on each device; see
+        `train.engine.operations` for what counts."""
+        step = self._program.plain or self._program.step
+        program = jax.make_jaxpr(step)(*self._shapes(batch_size))
+        return count_operations(program) / self.mesh.size
+
+    def _shapes(self, batch_size: int) -> tuple[Any, ...]:
+        """Return the shapes of the frozen arguments, key, state and batch."""
         rows = batch_sharding(self.mesh)
         batch = {
             name: jax.ShapeDtypeStruct(
@@ -155,12 +177,7 @@ class MeshProgram:
             self._program.frozen,
         )
         key = jax.eval_shape(lambda: jax.random.key(0))
-        update = jax.jit(
-            self._program.step,
-            donate_argnums=len(frozen) + 1,
-            out_shardings=(shardings_of(self.state), self._whole),
-        )
-        return update.lower(*frozen, key, self.state, batch)
+        return (*frozen, key, self.state, batch)
 
     def errors(self) -> dict[str, Callable[..., Array]]:
         """Return jitted errors of (*frozen, average, batch): the validation loss and

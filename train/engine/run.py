@@ -13,11 +13,13 @@ from rich.console import Console
 from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.whole import hold_folder
 from train.data.batches import Rows
+from train.engine.cards import TERA, find_card
 from train.engine.checkpoints import Checkpoints
 from train.engine.config import ConfigError, LoopConfig, differences, read_saved
-from train.engine.journal import Journal, measure_peak
+from train.engine.journal import Journal
 from train.engine.keys import Purpose, root_key
 from train.engine.loop import Interruption, Ledger, Reports, Update
+from train.engine.memory import MemoryNeed, describe_memory, memory_limit
 from train.engine.mesh import check_batch, make_mesh
 from train.engine.program import MeshProgram
 from train.engine.schedule import check_rates
@@ -30,8 +32,6 @@ from train.engine.writers import (
     Writer,
     check_wandb,
 )
-
-FLOP_PER_TFLOP = 1e12
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,17 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         update = Update(
             program, root_key(config.seed, Purpose.UPDATES), config.batch_size
         )
+        need = MemoryNeed.of(update.compiled)
+        if need is not None:
+            console.print(describe_memory(need, memory_limit(), config))
+        # Operations are counted only where their share of a peak can be told.
+        peak = peak_operations(options.peak_tflops, config.dtype)
         journal = Journal(
             open_writers(options, stage.run, step + 1),
             console,
             samples=config.batch_size,
-            flops=update.flops(config.microbatches),
-            peak=peak_flops(options.peak_tflops, config.dtype),
+            operations=program.operations(config.batch_size) if peak else 0.0,
+            peak=peak,
         )
         stack.enter_context(closing(journal))
         ledger = Ledger(stage.describe, journal)
@@ -175,9 +180,13 @@ def begin_or_resume(
     return state
 
 
-def peak_flops(tflops: float | None, dtype: str) -> float:
-    """Return the FLOP a second of one device, measured unless it is known."""
-    return tflops * FLOP_PER_TFLOP if tflops else measure_peak(dtype)
+def peak_operations(tflops: float | None, dtype: str) -> float | None:
+    """Return the operations a second of one device: the user's number, or that of the
+    table of cards; None if neither is known."""
+    if tflops is not None:
+        return tflops * TERA
+    card = find_card(jax.local_devices()[0].device_kind)
+    return None if card is None else card.peak(dtype)
 
 
 def resume_step(resume: str, steps: list[int]) -> int | None:

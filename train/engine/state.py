@@ -154,20 +154,22 @@ def _label(
 
 
 def mean_gradients(
-    loss: Loss, params: Params, batch: Any, microbatches: int
-) -> tuple[Float[Array, ""], Params]:
+    loss: Loss, params: Params, batch: Any, microbatches: int, *, has_aux: bool = False
+) -> tuple[Any, Params]:
     """Return loss and gradients of a batch, computed part after part; equal to those of
     the whole, up to rounding.
 
     Args:
       loss: mean loss of a batch.
+      has_aux: whether `loss` returns a tree of further values beside the loss, which are
+        averaged over the parts as well.
       params: parameters of the network.
       batch: a pytree of arrays whose first axis is the samples.
       microbatches: number of equal parts. Part i has every `microbatches`-th sample
         from i on, so that a batch that is sharded over devices is cut without moving
         it.
     """
-    gradients = jax.value_and_grad(loss)
+    gradients = jax.value_and_grad(loss, has_aux=has_aux)
     if microbatches == 1:
         return gradients(params, batch)
 
@@ -179,11 +181,17 @@ def mean_gradients(
         return jnp.swapaxes(parts, 0, 1)
 
     # Losses and gradients are summed, and divided at the end.
-    zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+    parts = jax.tree.map(cut, batch)
+    zero: Any = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+    if has_aux:
+        # Further values have shapes that only the loss knows.
+        first = jax.tree.map(lambda leaf: leaf[0], parts)
+        shapes = jax.eval_shape(gradients, params, first)
+        zero = jax.tree.map(jnp.zeros_like, shapes)
     # XLA's CPU convolutions have slow gradients inside a loop: 1130 against 61 ms an
     # update of the debug preset.
     unroll = microbatches if jax.default_backend() == "cpu" else 1
-    total, _ = lax.scan(add, zero, jax.tree.map(cut, batch), unroll=unroll)
+    total, _ = lax.scan(add, zero, parts, unroll=unroll)
     return jax.tree.map(lambda leaf: leaf / microbatches, total)
 
 

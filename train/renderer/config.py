@@ -6,7 +6,7 @@ neural talking-head synthesis", 2021.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -18,6 +18,7 @@ from jaxportrait.models.warping import WarpingConfig
 from jaxportrait.ranges import BatchSize, Blocks, Count, Share, Width, check_ranges
 from train.data.frames import FrameSize
 from train.engine.config import (
+    CHANGED_ON_REQUEST,
     ConfigError,
     LoopConfig,
     LossWeight,
@@ -26,6 +27,7 @@ from train.engine.config import (
 )
 
 DISCRIMINATOR = "discriminator"
+Remat = Literal["none", "blocks", "networks"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,15 @@ class RendererConfig(StageConfig):
     Attributes:
       image_size: side of the square picture that F and M read.
       scales: pictures of the reconstruction, each half as fine as the one before.
+      accumulation: parts into which a batch is cut, one after the other, to save
+        memory; batch norms take their statistics from each part.
+      remat: values that the backward pass computes again, to save memory: none, those
+        inside the blocks of networks, or all inside networks.
       color_jitter: standard deviation of each colour's gain (natural logarithm), the
         same for both frames of a pair.
+      mirror: share of the pairs that are mirrored left to right, both frames together.
+      mirrors: pairs of landmarks that are each other's mirror; a landmark on the middle
+        line is its own.
       guided: pairs of a keypoint and the landmark of the data set that it lies on.
       gaps: pairs of guided keypoints, such as both lips, whose distance is a loss of
         its own.
@@ -123,7 +132,12 @@ class RendererConfig(StageConfig):
     batch_size: BatchSize = 32
     scales: Count = 4
     color_jitter: Share = 0.1
+    mirror: Share = 0.0
+    # Memory.
+    accumulation: Count = 1
+    remat: Remat = field(default="blocks", metadata=CHANGED_ON_REQUEST)
     # Landmarks.
+    mirrors: tuple[tuple[int, int], ...] = ()
     guided: tuple[tuple[int, int], ...] = ()
     gaps: tuple[tuple[int, int], ...] = ()
     contrast: Share = 0.0
@@ -156,6 +170,7 @@ class RendererConfig(StageConfig):
         self._check_sizes()
         self._check_networks()
         self._check_landmarks()
+        self._check_mirrors()
         if not (self.draws_pictures or self.warps_source or self.guided):
             raise ConfigError(
                 "neither a loss on pictures nor on landmarks: there is nothing to learn from"
@@ -163,7 +178,12 @@ class RendererConfig(StageConfig):
 
     def _check_sizes(self) -> None:
         """Raise a ConfigError unless pictures can be halved as often as networks and
-        losses halve them."""
+        losses halve them, and batches cut into equal parts."""
+        if self.batch_size % self.accumulation:
+            raise ConfigError(
+                f"batch_size {self.batch_size} cannot be cut into {self.accumulation} equal "
+                "parts: choose an accumulation that divides it"
+            )
         halvings = self.appearance.down_blocks + self.warping.hourglass_blocks
         if self.image_size % 2**halvings:
             raise ConfigError(
@@ -232,6 +252,37 @@ class RendererConfig(StageConfig):
             raise ConfigError(
                 f"guided names keypoint {unknown[0]}, and there are {count}: leave it out"
             )
+
+    def _check_mirrors(self) -> None:
+        """Raise a ConfigError unless every landmark has one mirror, and those that
+        losses name have one where pictures are mirrored."""
+        partners: dict[int, int] = {}
+        for one, other in self.mirrors:
+            for landmark, partner in {(one, other), (other, one)}:
+                if landmark in partners:
+                    raise ConfigError(
+                        f"mirrors names landmark {landmark} twice: name each pair once"
+                    )
+                partners[landmark] = partner
+        if not self.mirror:
+            return
+        if self.losses.correspondence and not self.mirrors:
+            raise ConfigError(
+                f"mirror is {self.mirror}, and losses.correspondence reads landmarks whose mirrors "
+                "are unknown: name them in mirrors"
+            )
+        guided = [landmark for _, landmark in self.guided]
+        folds = [landmark for fold in self.folds for landmark in fold]
+        for landmark in (*guided, *self.focused, *folds):
+            if landmark not in partners:
+                raise ConfigError(
+                    f"mirror is {self.mirror}, and the mirror of landmark {landmark}, which losses "
+                    "read, is unknown: name the pair in mirrors"
+                )
+
+    @property
+    def microbatches(self) -> int:
+        return self.accumulation
 
     @property
     def guided_gaps(self) -> tuple[tuple[int, int], ...]:

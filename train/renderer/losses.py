@@ -197,8 +197,7 @@ def correspondence_error(
     # The planes' mean shift, (n, h, w, 2).
     shift = jnp.mean((deformation - grid[None])[..., :2], axis=1)
     height, width = shift.shape[1:3]
-    inside = jnp.abs(driving) <= 1
-    mask = jnp.all(jnp.isfinite(source) & inside, axis=-1, keepdims=True)
+    mask = seen_in_both(source, driving)
     cell = 2 / (min(height, width) - 1)
     place = jnp.where(mask, beside_folds(source, driving, folds, cell), 0.0)
     truth = jnp.where(mask, source - driving, 0.0)
@@ -210,6 +209,16 @@ def correspondence_error(
     weights = jnp.broadcast_to(weights, truth.shape)
     total = jnp.sum(weights * wing(sampled - truth))
     return total / jnp.maximum(jnp.sum(weights), 1.0)
+
+
+def seen_in_both(
+    source: Float[Array, "n l 2"], driving: Float[Array, "n l 2"]
+) -> Bool[Array, "n l 1"]:
+    """Return where a landmark is known in the source and lies inside the driving
+    frame."""
+    # No comparison with NaN is true.
+    inside = jnp.abs(driving) <= 1
+    return jnp.all(jnp.isfinite(source) & inside, axis=-1, keepdims=True)
 
 
 def beside_folds(

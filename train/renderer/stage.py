@@ -1,7 +1,7 @@
 """The renderer as a stage: `python -m train --stage renderer`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class RendererStage:
 
     @property
     def program(self) -> Program:
+        # Operations count as the networks have them, without those done twice.
+        plain = replace(self.config, remat="none", accumulation=1)
         return Program(
             partial(train_step, self.config),
             partial(validation_error, self.config),
@@ -63,6 +65,7 @@ class RendererStage:
             self.config.optimizer,
             pair_inputs(self.dataset),
             frozen=(self.vgg,),
+            plain=partial(train_step, plain),
         )
 
     @property
@@ -167,6 +170,7 @@ def check_sizes(config: RendererConfig, dataset: FrameDataset) -> None:
         "guided": [landmark for _, landmark in config.guided],
         "focused": config.focused,
         "folds": [landmark for fold in config.folds for landmark in fold],
+        "mirrors": [landmark for pair in config.mirrors for landmark in pair],
     }
     for name, numbers in landmarks.items():
         unknown = [number for number in numbers if not 0 <= number < dataset.landmarks]

@@ -2,7 +2,7 @@
 devices.
 
 Every random draw belongs to a sample's row in the global batch. Batch norms see the
-whole batch, wherever it lies.
+whole batch, wherever it lies, or each part of it where batches are cut into parts.
 """
 
 from functools import partial
@@ -19,6 +19,7 @@ from train.engine.state import (
     TrainState,
     batch_statistics_of,
     learning_rate,
+    mean_gradients,
     network_of,
     update,
 )
@@ -26,7 +27,9 @@ from train.engine.trainable import networks_of
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.losses import guidance_error, marks, pyramid_error
 from train.renderer.networks import Networks
-from train.renderer.pair import Batch, draw, prepare, shrink
+from train.renderer.pair import Batch, Draws, Pair, draw, prepare, shrink
+from train.renderer.remat import rematerialize
+from train.renderer.shares import NO_SHARES, Shares, sample_shares
 from train.renderer.terms import (
     Terms,
     both_frames,
@@ -55,29 +58,67 @@ def train_step(
       The next state, and `loss` (the renderer's), `gradient_norm`, `learning_rate` and
       every term of the loss.
     """
-    # Networks that are fixed as a whole are in their inference form.
-    fixed = set(networks_of(state.fixed)) - set(networks_of(state.params))
     step_key = jax.random.fold_in(key, state.step)
-    draws = draw(step_key, batch["row"], config.color_jitter)
-    pair = prepare(config, batch, draws.gain)
+    draws = draw(step_key, batch["row"], config.color_jitter, config.mirror)
+    shares = NO_SHARES
+    if config.accumulation > 1:
+        shares = sample_shares(config, prepare_drawn(config, batch, draws))
 
-    def loss(params: Params) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
-        # Batch norms see the whole batch and are measured in this step.
-        networks = build(config, params | state.fixed, state.batch_statistics)
-        networks.train()
-        for name in sorted(fixed):
-            getattr(networks, name).eval()
-        terms = renderer_terms(config, networks, vgg, pair, draws.warp)
-        total = weigh(config.losses, terms)
-        # The discriminator learns from its hinge in the same update.
-        objective = total + terms.get("hinge", 0.0)
-        return objective, (batch_statistics_of(networks), terms | {"loss": total})
+    def loss(params: Params, part: tuple[Batch, Draws, Shares]) -> Any:
+        return objective(config, vgg, state, params, *part)
 
-    gradient = jax.value_and_grad(loss, has_aux=True)
-    (_, (measured, terms)), gradients = gradient(state.params)
+    # Measured statistics are averaged over the parts, as losses and gradients are.
+    (_, (measured, terms)), gradients = mean_gradients(
+        loss,
+        state.params,
+        (dict(batch), draws, shares),
+        config.accumulation,
+        has_aux=True,
+    )
     rate = jnp.asarray(learning_rate(config.optimizer)(state.step), jnp.float32)
     state, norm = update(state, gradients, config.optimizer, measured)
     return state, terms | {"gradient_norm": norm, "learning_rate": rate}
+
+
+def objective(
+    config: RendererConfig,
+    vgg: VGG | None,
+    state: TrainState,
+    params: Params,
+    batch: Batch,
+    draws: Draws,
+    shares: Shares,
+) -> tuple[Float[Array, ""], tuple[Params, Terms]]:
+    """Return what is minimised on a batch or a part of it; batch statistics; and every
+    term of the loss.
+
+    Args:
+      config: options of the run.
+      vgg: network of the perceptual loss.
+      state: the state before, whose batch statistics and fixed weights count.
+      params: parameters that are trained.
+      batch: pairs of frames.
+      draws: random draws of each pair.
+      shares: shares of the samples of a part.
+    """
+    pair = prepare_drawn(config, batch, draws)
+    # Networks that are fixed as a whole are in their inference form.
+    fixed = set(networks_of(state.fixed)) - set(networks_of(state.params))
+    networks = build(config, params | state.fixed, state.batch_statistics)
+    networks.train()
+    for name in sorted(fixed):
+        getattr(networks, name).eval()
+    networks = rematerialize(networks, config.remat)
+    terms = renderer_terms(config, networks, vgg, pair, draws.warp, shares)
+    total = weigh(config.losses, terms)
+    # The discriminator learns from its hinge in the same update.
+    minimum = total + terms.get("hinge", 0.0)
+    return minimum, (batch_statistics_of(networks), terms | {"loss": total})
+
+
+def prepare_drawn(config: RendererConfig, batch: Batch, draws: Draws) -> Pair:
+    """Return frames as `prepare` does, coloured and mirrored at random."""
+    return prepare(config, batch, draws.gain, draws.mirrored)
 
 
 def weigh(losses: LossWeights, terms: Terms) -> Float[Array, ""]:

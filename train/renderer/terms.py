@@ -27,19 +27,36 @@ from train.renderer.losses import (
 )
 from train.renderer.networks import Discriminator, Networks, Placed, place_keypoints
 from train.renderer.pair import Pair
+from train.renderer.shares import NO_SHARES, Shares, landmark_weights, share_of
 from train.renderer.transform import Warp, warp_images, warp_points
 
 Terms = dict[str, Float[Array, ""]]
 """Losses by name, before their weights."""
+Factors = tuple[Float[Array, ""] | float, Float[Array, ""] | float]
+"""Those of a loss on source and driving frames."""
 
 
 def renderer_terms(
-    config: RendererConfig, networks: Networks, vgg: VGG | None, pair: Pair, warp: Warp
+    config: RendererConfig,
+    networks: Networks,
+    vgg: VGG | None,
+    pair: Pair,
+    warp: Warp,
+    shares: Shares = NO_SHARES,
 ) -> Terms:
     """Return every loss that counts, before its weight; `hinge` is the
-    discriminator's."""
+    discriminator's.
+
+    Args:
+      config: options of the run.
+      networks: all networks.
+      vgg: network of the perceptual loss; None without it.
+      pair: frames of a batch, or of a part of it.
+      warp: warp of each frame.
+      shares: shares of the samples of a part.
+    """
     placed = networks.place(pair.source, pair.driving)
-    terms = keypoint_terms(config, pair, placed)
+    terms = keypoint_terms(config, pair, placed, shares)
     if config.losses.equivariance:
         motion = placed.motion
         terms["equivariance"] = equivariance_error(networks, pair.driving, motion, warp)
@@ -47,9 +64,11 @@ def renderer_terms(
         return terms
     warped = networks.warp(pair.source, placed)
     if config.losses.correspondence:
-        terms["correspondence"] = landmark_flow_error(config, pair, warped)
+        error = landmark_flow_error(config, pair, warped)
+        terms["correspondence"] = error * share_of(shares, "correspondence")
     if config.draws_pictures:
         terms |= picture_terms(config, networks, vgg, pair, warped)
+        terms["reconstruction"] *= share_of(shares, "reconstruction")
     return terms
 
 
@@ -88,10 +107,7 @@ def landmark_flow_error(
 ) -> Float[Array, ""]:
     """Return the distance of the place from which each landmark is taken to its own in
     the source, with more weight on focused landmarks."""
-    # Focused landmarks weigh `1 + focus`.
-    focused = jnp.array(config.focused, int)
-    weight = jnp.ones(pair.source_landmarks.shape[1])
-    weight = weight.at[focused].add(config.losses.focus)
+    weight = landmark_weights(config, pair.source_landmarks.shape[1])
     return correspondence_error(
         warped.motion.deformation,
         pair.source_landmarks,
@@ -101,7 +117,9 @@ def landmark_flow_error(
     )
 
 
-def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
+def keypoint_terms(
+    config: RendererConfig, pair: Pair, placed: Placed, shares: Shares = NO_SHARES
+) -> Terms:
     """Return the losses of keypoints and motion, which need no picture."""
     # Guided keypoints may be as near as their landmarks.
     guided = [keypoint for keypoint, _ in config.guided]
@@ -113,23 +131,34 @@ def keypoint_terms(config: RendererConfig, pair: Pair, placed: Placed) -> Terms:
         "spread": crowds / 2,
         "depth": jnp.mean(jnp.square(mean_depth)),
         "expression": jnp.mean(jnp.abs(motion.expression)),
-        "pose": pose_error(motion.pose, pair.pose),
+        "pose": pose_error(motion.pose, pair.pose) * share_of(shares, "pose"),
     }
     if config.guided:
         guidance = partial(guidance_error, guided=config.guided)
-        terms["landmarks"] = both_frames(guidance, pair, placed)
+        factors = frame_shares(shares, "landmarks")
+        terms["landmarks"] = both_frames(guidance, pair, placed, factors)
     if config.losses.gaps:
         gap = partial(gap_error, guided=config.guided, gaps=config.gaps)
-        terms["gaps"] = both_frames(gap, pair, placed)
+        factors = frame_shares(shares, "gaps")
+        terms["gaps"] = both_frames(gap, pair, placed, factors)
     return terms
 
 
+def frame_shares(shares: Shares, name: str) -> Factors:
+    """Return the factors of a loss on source and driving frames."""
+    return share_of(shares, f"source {name}"), share_of(shares, f"driving {name}")
+
+
 def both_frames(
-    error: Callable[[Array, Array], Array], pair: Pair, placed: Placed
+    error: Callable[[Array, Array], Array],
+    pair: Pair,
+    placed: Placed,
+    factors: Factors = (1.0, 1.0),
 ) -> Float[Array, ""]:
-    """Return the mean over both frames of an error of keypoints from landmarks."""
-    source = error(placed.source, pair.source_landmarks)
-    driving = error(placed.driving, pair.driving_landmarks)
+    """Return the mean over both frames of an error of keypoints from landmarks, each
+    times its factor."""
+    source = error(placed.source, pair.source_landmarks) * factors[0]
+    driving = error(placed.driving, pair.driving_landmarks) * factors[1]
     return (source + driving) / 2
 
 

@@ -28,7 +28,7 @@ CHECKSUM = 4
 
 def open_journal(work_dir: Path, first_step: int = 1) -> Journal:
     writers = [TensorBoard(work_dir, first_step), JsonLines(work_dir, first_step)]
-    return Journal(writers, Console(quiet=True), samples=1, flops=1.0, peak=1.0)
+    return Journal(writers, Console(quiet=True), samples=1, operations=1.0, peak=1.0)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ image_size = 32
 batch_size = 8
 validation_batches = 1
 scales = 2
+remat = "none"
 guided = [[0, 1], [3, 2]]
 [appearance]
 base_channels = 4

@@ -1,0 +1,98 @@
+"""Mirrored pairs."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from train.engine.config import ConfigError, load_config
+from train.renderer.config import LossWeights, RendererConfig
+from train.renderer.pair import draw, mirror_landmarks, mirror_pairs
+from train.synthetic.clip import PAINT, ClipPlan
+from train.synthetic.landmarks import COUNT, landmarks
+from train.synthetic.scene import Moment, Scene
+
+SIDE = 33
+ROWS = jnp.arange(64)
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def spot_batch() -> dict[str, jax.Array]:
+    """Return two pairs of pictures with a white pixel at landmark 0, a grey one at
+    landmark 1, and unknown landmarks 2."""
+    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+    picture[4, 8] = 255
+    picture[20, 30] = 100
+    middle = (SIDE - 1) / 2
+    points = np.array([[8, 4], [30, 20], [0, 0]], np.float32) / middle - 1
+    batch = {"row": np.arange(2)}
+    for role in ("source", "driving"):
+        batch[role] = np.stack([picture] * 2)
+        batch[f"{role}_landmarks"] = np.stack([points] * 2)
+        batch[f"{role}_pose"] = np.full((2, 3), 5, np.float32)
+    return jax.tree.map(jnp.asarray, batch)
+
+
+@pytest.mark.parametrize("role", ["source", "driving"])
+def test_a_mirrored_landmark_lies_on_its_partner(role: str):
+    batch = spot_batch()
+    result = mirror_pairs(batch, jnp.array([True, False]), [(0, 1)])
+    middle = (SIDE - 1) / 2
+    points = np.rint((np.asarray(result[f"{role}_landmarks"]) + 1) * middle)
+    assert np.isnan(points[0, 2]).all()
+    # Landmark 0 now lies on what was landmark 1, and the other way round.
+    for point, level in ((points[0, 0], 100), (points[0, 1], 255)):
+        x, y = point.astype(int)
+        assert int(result[role][0, y, x, 0]) == level
+    np.testing.assert_array_equal(result[f"{role}_pose"][0], [5, -5, -5])
+    # The second pair is not mirrored.
+    for name in (role, f"{role}_landmarks", f"{role}_pose"):
+        np.testing.assert_array_equal(result[name][1], batch[name][1])
+
+
+def test_a_share_of_the_pairs_is_mirrored_and_other_draws_stay():
+    key = jax.random.key(3)
+    plain = draw(key, ROWS, 0.1)
+    half = draw(key, ROWS, 0.1, 0.5)
+    assert plain.mirrored is None
+    assert half.mirrored is not None
+    assert 20 < int(half.mirrored.sum()) < 44
+    np.testing.assert_array_equal(half.gain, plain.gain)
+    np.testing.assert_array_equal(half.warp.bends, plain.warp.bends)
+    everything = draw(key, ROWS, 0.1, 1.0).mirrored
+    assert everything is not None
+    assert everything.all()
+
+
+def test_the_mirrors_of_drawn_heads_are_those_of_a_face_from_the_front():
+    plan = ClipPlan(5, 0, 0, 1.0, 160)
+    scene = Scene(plan.person[1], plan.size, plan.random(PAINT))
+    points = 2 * landmarks(scene, Moment())[None] / (plan.size - 1) - 1
+    mirrors = load_config(CONFIGS / "demo_renderer.toml", RendererConfig()).mirrors
+    reflection = np.asarray(mirror_landmarks(jnp.asarray(points), mirrors))
+    # Every landmark has a mirror; faces are nearly symmetric.
+    assert reflection.shape == (1, COUNT, 2)
+    assert np.abs(reflection - points).max() < 0.03
+
+
+def test_losses_on_landmarks_without_a_mirror_are_refused():
+    for options in (
+        {"guided": ((0, 4),)},
+        {"focused": (4,)},
+        {"folds": ((4, 1),)},
+    ):
+        with pytest.raises(
+            ConfigError, match=r"mirror is 0\.5, and the mirror of landmark 4"
+        ):
+            RendererConfig(mirror=0.5, mirrors=((1, 1), (2, 3)), **options)
+        RendererConfig(mirror=0.5, mirrors=((1, 4),), **options)
+        RendererConfig(**options)
+    with pytest.raises(ConfigError, match=r"losses\.correspondence reads landmarks"):
+        RendererConfig(mirror=0.5, losses=LossWeights(correspondence=1.0))
+
+
+def test_a_landmark_with_two_mirrors_is_refused():
+    with pytest.raises(ConfigError, match="mirrors names landmark 2 twice"):
+        RendererConfig(mirrors=((1, 2), (2, 3)))

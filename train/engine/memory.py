@@ -1,0 +1,96 @@
+"""Memory that an update needs on each device, known when it is compiled."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import jax
+
+from train.engine.config import ConfigError, StageConfig
+
+BYTES_PER_GIB = 2**30
+SAVINGS = {
+    "remat": "--remat blocks",
+    "accumulation": "a larger --accumulation",
+    "dtype": "--dtype bfloat16",
+    "batch_size": "a smaller --batch-size",
+    "fsdp": "a larger --fsdp on several devices",
+}
+"""Options that reduce the memory of an update, the mildest first -> advice."""
+EXHAUSTED = {"remat": "blocks", "dtype": "bfloat16"}
+"""Values with which an option saves nothing more."""
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes of one device while an update runs.
+
+    Attributes:
+      state: what the update reads and writes: state, batch, frozen weights.
+      temporary: values between them, such as those that gradients are computed from.
+    """
+
+    state: int
+    temporary: int
+
+    @classmethod
+    def of(cls, compiled: jax.stages.Compiled) -> Self | None:
+        """Return the need of a compiled program; None where XLA does not state it."""
+        analysis = compiled.memory_analysis()
+        if analysis is None:
+            return None
+        # The next state takes the place of the one before, and counts once.
+        results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+        state = analysis.argument_size_in_bytes + results
+        return cls(state, analysis.temp_size_in_bytes)
+
+    @property
+    def total(self) -> int:
+        return self.state + self.temporary
+
+    def __str__(self) -> str:
+        return (
+            f"{gibibytes(self.total)} GiB ({gibibytes(self.state)} of state and batch, "
+            f"{gibibytes(self.temporary)} in between)"
+        )
+
+
+def describe_memory(need: MemoryNeed, limit: int | None, config: StageConfig) -> str:
+    """Return a line that states what an update needs on a device.
+
+    Args:
+      need: the update's need.
+      limit: bytes that the device lets a program have; None if unknown.
+      config: options of the run.
+
+    Raises:
+      ConfigError: the device has less.
+    """
+    if limit is None:
+        return f"an update needs {need} a device"
+    if need.total > limit:
+        raise ConfigError(
+            f"an update needs {need} a device, which has {gibibytes(limit)} GiB: choose "
+            f"{savings(config)}"
+        )
+    return f"an update needs {need} of a device's {gibibytes(limit)} GiB"
+
+
+def savings(config: StageConfig) -> str:
+    """Return the options by which a run would need less memory, as advice."""
+    names = {item.name for item in fields(config)}
+    advice: list[str] = []
+    for name, text in SAVINGS.items():
+        if name in names and getattr(config, name) != EXHAUSTED.get(name):
+            advice.append(text)
+    return ", or ".join(advice)
+
+
+def memory_limit() -> int | None:
+    """Return the bytes that this process's first device lets a program have; None
+    where its platform does not tell, as a CPU."""
+    statistics: dict[str, Any] = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("bytes_limit")
+
+
+def gibibytes(count: int) -> str:
+    return f"{count / BYTES_PER_GIB:.1f}"
