@@ -33,6 +33,7 @@ class Card:
 
 H100 = Card("NVIDIA H100 80GB HBM3", 989 * TERA, 495 * TERA, 3352.32 * GIGA)
 H200 = Card("NVIDIA H200", 989 * TERA, 495 * TERA, 4800 * GIGA)
+# Sparse figures of the sheets are halved.
 CARDS = (
     H100,
     H200,

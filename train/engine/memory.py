@@ -25,7 +25,7 @@ class MemoryNeed:
     """Bytes of one device while an update runs.
 
     Attributes:
-      state: what the update reads and writes: state, batch, frozen weights.
+      state: arrays that the update reads and writes: state, batch, frozen weights.
       temporary: values between them, such as those that gradients are computed from.
     """
 
@@ -77,6 +77,7 @@ def describe_memory(need: MemoryNeed, limit: int | None, config: StageConfig) ->
 
 def savings(config: StageConfig) -> str:
     """Return the options by which a run would need less memory, as advice."""
+    # Stages differ in their options.
     names = {item.name for item in fields(config)}
     advice: list[str] = []
     for name, text in SAVINGS.items():

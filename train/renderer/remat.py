@@ -34,6 +34,7 @@ def rematerialize(networks: Networks, choice: Remat) -> Networks:
     Weights, results and gradients are those of `networks`.
     """
     for _, module in nnx.iter_modules(networks):
+        # The networks were built for this trace, so that no other holds them.
         if type(module) in PARTS[choice]:
             module.__class__ = _form(type(module))
     return networks
@@ -42,5 +43,6 @@ def rematerialize(networks: Networks, choice: Remat) -> Networks:
 @cache
 def _form(kind: type[nnx.Module]) -> type[nnx.Module]:
     """Return the subclass whose call is rematerialised."""
+    # Flax's form also passes on what batch and spectral norms measure.
     call = nnx.remat(kind.__call__)
     return type(kind.__name__, (kind,), {"__call__": call})

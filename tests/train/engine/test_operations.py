@@ -30,8 +30,12 @@ def test_a_matrix_product_is_counted_by_its_terms():
     assert count(jnp.matmul, (3, 4), (4, 5)) == product
     # Elementwise operations do not count.
     assert count(lambda a, b: jnp.sin(a @ b), (3, 4), (4, 5)) == product
+
     # The gradients of both factors are a product each.
-    gradient = jax.grad(lambda a, b: jnp.sum(a @ b), (0, 1))
+    def total(a, b):
+        return jnp.sum(jnp.sin(a @ b))
+
+    gradient = jax.grad(total, (0, 1))
     assert count(gradient, (3, 4), (4, 5)) == 3 * product
 
 
@@ -44,25 +48,38 @@ def test_a_convolution_and_its_gradients_are_counted_by_their_taps(groups, strid
             x, kernel, (stride, stride), "SAME", dimension_numbers=numbers, **options
         )
 
-    shapes = (2, 8, 8, 4), (3, 3, 4 // groups, 8)
-    forward = 2 * (2 * 8 * 8 // stride**2 * 8) * (9 * 4 // groups)
+    inputs = 4 // groups
+    shapes = (2, 8, 8, 4), (3, 3, inputs, 8)
+    outputs = 2 * 8 * 8 * 8 // stride**2
+    forward = 2 * outputs * 9 * inputs
     assert count(convolve, *shapes) == forward
-    update = jax.grad(lambda x, kernel: jnp.sum(convolve(x, kernel)), (0, 1))
+
+    def total(x, kernel):
+        return jnp.sum(convolve(x, kernel))
+
+    update = jax.grad(total, (0, 1))
     # The gradient's windows reach over the edges, and count there as well.
     assert count(update, *shapes) == pytest.approx(3 * forward, rel=0.35)
 
 
 def test_a_loop_counts_its_turns_and_a_choice_one_branch():
-    def loop(x, matrix):
-        return lax.scan(lambda y, _: (y @ matrix, None), x, length=7)[0]
+    once = jnp.matmul
+    product = 2 * 3 * 4 * 4
 
-    assert count(loop, (3, 4), (4, 4)) == 7 * 2 * 3 * 4 * 4
+    def loop(x, matrix):
+        def turn(y, _):
+            return once(y, matrix), None
+
+        return lax.scan(turn, x, length=7)[0]
+
+    def twice(x, matrix):
+        return once(once(x, matrix), matrix)
 
     def choice(x, matrix):
-        once = jnp.matmul
-        return lax.cond(x[0, 0] > 0, once, lambda a, b: once(once(a, b), b), x, matrix)
+        return lax.cond(x[0, 0] > 0, once, twice, x, matrix)
 
-    assert count(choice, (3, 4), (4, 4)) == 2 * 3 * 4 * 4
+    assert count(loop, (3, 4), (4, 4)) == 7 * product
+    assert count(choice, (3, 4), (4, 4)) == product
 
 
 # W and G convolve before they enlarge a map, which saves operations.

@@ -15,6 +15,7 @@ from train.synthetic.landmarks import COUNT, landmarks
 from train.synthetic.scene import Moment, Scene
 
 SIDE = 33
+MIDDLE = (SIDE - 1) / 2
 ROWS = jnp.arange(64)
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -25,31 +26,50 @@ def spot_batch() -> dict[str, jax.Array]:
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
     picture[4, 8] = 255
     picture[20, 30] = 100
-    middle = (SIDE - 1) / 2
-    points = np.array([[8, 4], [30, 20], [0, 0]], np.float32) / middle - 1
-    batch = {"row": np.arange(2)}
+    points = [
+        [8, 4],
+        [30, 20],
+        [0, 0],
+    ]
+    places = np.array(points, np.float32) / MIDDLE - 1
+    pose = np.full(3, 5, np.float32)
+    pair = {}
     for role in ("source", "driving"):
-        batch[role] = np.stack([picture] * 2)
-        batch[f"{role}_landmarks"] = np.stack([points] * 2)
-        batch[f"{role}_pose"] = np.full((2, 3), 5, np.float32)
-    return jax.tree.map(jnp.asarray, batch)
+        pair[role] = picture
+        pair[f"{role}_landmarks"] = places
+        pair[f"{role}_pose"] = pose
+    return {name: jnp.stack([values] * 2) for name, values in pair.items()}
 
 
 @pytest.mark.parametrize("role", ["source", "driving"])
 def test_a_mirrored_landmark_lies_on_its_partner(role: str):
     batch = spot_batch()
-    result = mirror_pairs(batch, jnp.array([True, False]), [(0, 1)])
-    middle = (SIDE - 1) / 2
-    points = np.rint((np.asarray(result[f"{role}_landmarks"]) + 1) * middle)
-    assert np.isnan(points[0, 2]).all()
+    choice = jnp.array([True, False])
+    result = mirror_pairs(batch, choice, [(0, 1)])
+    picture = result[role][0]
+    places = np.asarray(result[f"{role}_landmarks"][0])
+    points = np.rint((places + 1) * MIDDLE)
+    assert np.isnan(points[2]).all()
     # Landmark 0 now lies on what was landmark 1, and the other way round.
-    for point, level in ((points[0, 0], 100), (points[0, 1], 255)):
-        x, y = point.astype(int)
-        assert int(result[role][0, y, x, 0]) == level
-    np.testing.assert_array_equal(result[f"{role}_pose"][0], [5, -5, -5])
+    for landmark, level in ((0, 100), (1, 255)):
+        x, y = points[landmark].astype(int)
+        assert int(picture[y, x, 0]) == level
     # The second pair is not mirrored.
     for name in (role, f"{role}_landmarks", f"{role}_pose"):
         np.testing.assert_array_equal(result[name][1], batch[name][1])
+
+
+def test_a_mirrored_head_turns_and_leans_the_other_way():
+    batch = spot_batch()
+    result = mirror_pairs(batch, jnp.array([True, False]), [])
+    poses = np.asarray(result["driving_pose"])
+    expected = [
+        [5, -5, -5],
+        [5, 5, 5],
+    ]
+    np.testing.assert_array_equal(poses, expected)
+    # No mirror of a landmark is known.
+    assert np.isnan(result["driving_landmarks"][0]).all()
 
 
 def test_a_share_of_the_pairs_is_mirrored_and_other_draws_stay():
@@ -69,28 +89,39 @@ def test_a_share_of_the_pairs_is_mirrored_and_other_draws_stay():
 def test_the_mirrors_of_drawn_heads_are_those_of_a_face_from_the_front():
     plan = ClipPlan(5, 0, 0, 1.0, 160)
     scene = Scene(plan.person[1], plan.size, plan.random(PAINT))
-    points = 2 * landmarks(scene, Moment())[None] / (plan.size - 1) - 1
-    mirrors = load_config(CONFIGS / "demo_renderer.toml", RendererConfig()).mirrors
-    reflection = np.asarray(mirror_landmarks(jnp.asarray(points), mirrors))
+    pixels = landmarks(scene, Moment())
+    points = 2 * pixels / (plan.size - 1) - 1
+    preset = CONFIGS / "demo_renderer.toml"
+    config = load_config(preset, RendererConfig())
+    reflection = mirror_landmarks(jnp.asarray(points[None]), config.mirrors)
     # Every landmark has a mirror; faces are nearly symmetric.
-    assert reflection.shape == (1, COUNT, 2)
-    assert np.abs(reflection - points).max() < 0.03
+    difference = np.abs(np.asarray(reflection[0]) - points)
+    assert difference.shape == (COUNT, 2)
+    assert difference.max() < 0.03
 
 
-def test_losses_on_landmarks_without_a_mirror_are_refused():
-    for options in (
+@pytest.mark.parametrize(
+    "options",
+    [
         {"guided": ((0, 4),)},
         {"focused": (4,)},
         {"folds": ((4, 1),)},
+    ],
+)
+def test_losses_on_landmarks_without_a_mirror_are_refused(options):
+    mirrors = ((1, 1), (2, 3))
+    with pytest.raises(
+        ConfigError, match=r"mirror is 0\.5, and the mirror of landmark 4"
     ):
-        with pytest.raises(
-            ConfigError, match=r"mirror is 0\.5, and the mirror of landmark 4"
-        ):
-            RendererConfig(mirror=0.5, mirrors=((1, 1), (2, 3)), **options)
-        RendererConfig(mirror=0.5, mirrors=((1, 4),), **options)
-        RendererConfig(**options)
+        RendererConfig(mirror=0.5, mirrors=mirrors, **options)
+    RendererConfig(mirror=0.5, mirrors=((1, 4),), **options)
+    RendererConfig(**options)
+
+
+def test_a_loss_on_all_landmarks_needs_mirrors():
+    losses = LossWeights(correspondence=1.0)
     with pytest.raises(ConfigError, match=r"losses\.correspondence reads landmarks"):
-        RendererConfig(mirror=0.5, losses=LossWeights(correspondence=1.0))
+        RendererConfig(mirror=0.5, losses=losses)
 
 
 def test_a_landmark_with_two_mirrors_is_refused():
