@@ -7,6 +7,7 @@ import jax
 
 from train.engine.config import ConfigError, StageConfig
 
+BYTES_PER_MIB = 2**20
 BYTES_PER_GIB = 2**30
 SAVINGS = {
     "remat": "--remat blocks",
@@ -49,8 +50,8 @@ class MemoryNeed:
 
     def __str__(self) -> str:
         return (
-            f"{gibibytes(self.total)} GiB ({gibibytes(self.state)} of state and batch, "
-            f"{gibibytes(self.temporary)} in between)"
+            f"{size_text(self.total)} ({size_text(self.state)} of state and batch, "
+            f"{size_text(self.temporary)} in between)"
         )
 
 
@@ -69,10 +70,10 @@ def describe_memory(need: MemoryNeed, limit: int | None, config: StageConfig) ->
         return f"an update needs {need} a device"
     if need.total > limit:
         raise ConfigError(
-            f"an update needs {need} a device, which has {gibibytes(limit)} GiB: choose "
+            f"an update needs {need} a device, which has {size_text(limit)}: choose "
             f"{savings(config)}"
         )
-    return f"an update needs {need} of a device's {gibibytes(limit)} GiB"
+    return f"an update needs {need} of a device's {size_text(limit)}"
 
 
 def savings(config: StageConfig) -> str:
@@ -93,5 +94,8 @@ def memory_limit() -> int | None:
     return statistics.get("bytes_limit")
 
 
-def gibibytes(count: int) -> str:
-    return f"{count / BYTES_PER_GIB:.1f}"
+def size_text(count: int) -> str:
+    """Return a number of bytes in words, in MiB where it is less than a GiB."""
+    if count < BYTES_PER_GIB:
+        return f"{count / BYTES_PER_MIB:.0f} MiB"
+    return f"{count / BYTES_PER_GIB:.1f} GiB"

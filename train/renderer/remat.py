@@ -16,7 +16,8 @@ from train.renderer.networks import Discriminator, Networks
 
 PARTS: dict[Remat, tuple[type[nnx.Module], ...]] = {
     "none": (),
-    "blocks": (SpadeBlock, ResidualBlock, Block, ConvNorm),
+    # The discriminator, whose layers are no blocks, is computed again as a whole.
+    "blocks": (SpadeBlock, ResidualBlock, Block, ConvNorm, Discriminator),
     "networks": (
         AppearanceExtractor,
         MotionExtractor,

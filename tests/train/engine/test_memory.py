@@ -14,7 +14,7 @@ from train.renderer.config import RendererConfig
 
 GIB = 2**30
 NEED = MemoryNeed(2 * GIB, 5 * GIB)
-TEXT = r"7\.0 GiB \(2\.0 of state and batch, 5\.0 in between\)"
+TEXT = r"7\.0 GiB \(2\.0 GiB of state and batch, 5\.0 GiB in between\)"
 
 
 def test_a_program_needs_its_arguments_and_what_lies_between():
@@ -38,6 +38,7 @@ def test_a_program_needs_its_arguments_and_what_lies_between():
 
 def test_a_line_states_what_an_update_needs_of_a_device():
     assert "needs 7.0 GiB" in describe_memory(NEED, None, StageConfig())
+    assert str(MemoryNeed(3 * 2**20, 0)).startswith("3 MiB")
     line = describe_memory(NEED, 8 * GIB, StageConfig())
     assert line.endswith("of a device's 8.0 GiB")
 
