@@ -74,8 +74,9 @@ def landmark_weights(config: RendererConfig, count: int) -> Float[Array, " l"]:
 
 def _known(values: Float[Array, "n *m"]) -> Float[Array, " n"]:
     """Count the values of each sample that are known."""
-    mask: Bool[Array, n * m] = jnp.isfinite(values)
-    return mask.reshape(len(values), -1).sum(axis=1).astype(jnp.float32)
+    mask = jnp.isfinite(values).astype(jnp.float32)
+    flat = mask.reshape(len(values), -1)
+    return flat.sum(axis=1)
 
 
 def _relative(count: Float[Array, " n"]) -> Float[Array, " n"]:
