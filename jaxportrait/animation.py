@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from jaxportrait.drivers.base import frame_count, has_face
+from jaxportrait.drivers.base import emotion_names, frame_count, has_face
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.media.audio import Audio, mix_audio
 from jaxportrait.media.rates import exact_rate
@@ -99,7 +99,7 @@ class Sampling(MotionSampling):
             retargeting=retargeting,
             is_video=is_video,
         )
-        self.check_face(has_face=has_face(driver))
+        self.check_face(has_face=has_face(driver), emotion_names=emotion_names(driver))
         if self.condition == "source" and is_video:
             raise OptionError(
                 'condition "source" is for pictures, and the source is a video: leave it out'

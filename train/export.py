@@ -124,7 +124,9 @@ def write_export(options: Options) -> str:
         # A flow transformer becomes a driver, guided as the one that it replaces.
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
         encoder = _encoder_of(run, contents, frozen)
-        driver = make_driver(encoder, run["config"]["motion_space"], previous)
+        config = run["config"]
+        emotions = tuple(config.get("emotions", ()))
+        driver = make_driver(encoder, config["motion_space"], previous, emotions)
         drivers = {DRIVER: DriverEntry(driver, without_zeros(statistics))}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
     if run["stage"] == "diffusion":
@@ -262,10 +264,13 @@ def without_zeros(statistics: MotionStatistics | None) -> MotionStatistics | Non
 
 
 def make_driver(
-    encoder: str, space: str, previous: DriverEntry | None
+    encoder: str,
+    space: str,
+    previous: DriverEntry | None,
+    emotions: tuple[str, ...] = (),
 ) -> FlowDriverConfig:
     """Return the driver of a trained flow transformer, guided as the previous one."""
-    config = FlowDriverConfig(features=encoder, space=space)
+    config = FlowDriverConfig(features=encoder, space=space, emotion_names=emotions)
     if previous is None:
         return config
     return replace(config, cfg_scale=previous.config.cfg_scale)

@@ -8,6 +8,7 @@ from threading import Lock
 from jaxportrait import demo
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.drivers.base import emotion_names
 from jaxportrait.job import Networks
 from jaxportrait.models.parts import RENDERER
 
@@ -96,6 +97,15 @@ class Models:
     @property
     def names(self) -> list[str]:
         return list(self.choices)
+
+    @property
+    def emotions(self) -> list[str]:
+        """Emotions that the drivers of any model know."""
+        known = set()
+        for model in self.choices.values():
+            for entry in model.checkpoint.drivers.values():
+                known.update(emotion_names(entry.config))
+        return sorted(known)
 
     def networks(self, name: str, driver: str) -> WarmNetworks:
         """Return the networks of a job.

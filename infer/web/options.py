@@ -5,11 +5,11 @@ Ranges, choices, defaults and explanations are read from those dataclasses.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import (
     Any,
     Generic,
@@ -35,6 +35,7 @@ WIDEST_SLIDER = 250
 """Range of whole numbers beyond which a field for typing is handier."""
 LEAST_WIDTH = 220
 """Pixels of a component; two lie side by side, but on a phone."""
+NO_CHOICES: Mapping[str, Sequence[str]] = MappingProxyType({})
 STEPS = 100
 """Steps of a slider of fractions, about."""
 RANGE_WORDS = re.compile(r", from \S+ to \S+\.$")
@@ -49,11 +50,15 @@ class Form(Generic[T]):
 
     Attributes:
       kind: the dataclass.
+      choices: name of a field of text -> the words to choose from.
       components: name of a field -> its component, in the order of the page.
     """
 
-    def __init__(self, kind: type[T]):
+    def __init__(
+        self, kind: type[T], choices: Mapping[str, Sequence[str]] = NO_CHOICES
+    ):
         self.kind: type[Any] = kind
+        self.choices = choices
         self.components: dict[str, Component] = {}
 
     def show(self, *names: str) -> None:
@@ -61,7 +66,8 @@ class Form(Generic[T]):
         room."""
         with gr.Row(elem_classes="options"):
             for name in names:
-                self.components[name] = make_component(self.kind, name)
+                words = tuple(self.choices.get(name, ()))
+                self.components[name] = make_component(self.kind, name, words)
 
     def show_others(self, *without: str) -> None:
         """Place the fields that are not yet on the page, but for files.
@@ -170,8 +176,14 @@ def sentence(text: str) -> str:
     return line[:1].upper() + line[1:]
 
 
-def make_component(kind: type[Any], name: str) -> Component:
-    """Return the component that fits a field."""
+def make_component(
+    kind: type[Any], name: str, choices: tuple[str, ...] = ()
+) -> Component:
+    """Return the component that fits a field.
+
+    Args:
+      choices: words to choose from, for a field of text.
+    """
     option = find_option(kind, name)
     # The label may say it all.
     text = None if option.help == f"{option.label}." else option.help
@@ -179,10 +191,11 @@ def make_component(kind: type[Any], name: str) -> Component:
     if option.is_switch:
         value = next(key for key in SWITCH if SWITCH[key] == option.default)
         return gr.Dropdown(list(SWITCH), value=value, filterable=False, **words)
-    if option.choices:
+    choices = choices or option.choices
+    if choices:
         # None is a choice of its own.
         automatic = [] if option.default else [BY_DEFAULT]
-        choices = [*automatic, *option.choices]
+        choices = [*automatic, *choices]
         value = option.default or BY_DEFAULT
         return gr.Dropdown(choices, value=value, filterable=False, **words)
     if option.allowed is not None:

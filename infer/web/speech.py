@@ -16,6 +16,9 @@ from jaxportrait import demo
 from jaxportrait.animation import Sampling
 from jaxportrait.job import Request
 
+OF_EMOTIONS = ("emotion", "emotion_strength")
+"""Options of drivers that know emotions."""
+
 
 class SpeechTab(ClipTab):
     """A source that speaks.
@@ -26,7 +29,7 @@ class SpeechTab(ClipTab):
     """
 
     def __init__(self, site: Site, chooser: Chooser):
-        self.sampling = Form(Sampling)
+        self.sampling = Form(Sampling, {"emotion": site.models.emotions})
         super().__init__(site, chooser)
 
     @abstractmethod
@@ -51,8 +54,10 @@ class SpeechTab(ClipTab):
         Args:
           without: options of the driver that have no place here.
         """
+        # No option for what no model knows.
+        unknown = () if self.site.models.emotions else OF_EMOTIONS
         with gr.Accordion("Motion from speech", open=False):
-            self.sampling.show_others(*without)
+            self.sampling.show_others(*without, *unknown)
         with gr.Accordion("Strength", open=False):
             self.motion.show(*strengths, "driving_multiplier")
 

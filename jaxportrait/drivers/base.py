@@ -138,6 +138,12 @@ def has_face(driver: Any) -> bool:
     return getattr(driver, "has_face", False)
 
 
+def emotion_names(driver: Any) -> tuple[str, ...]:
+    """Return the emotions that a driver or the config of one can have; it names them by
+    an attribute of that name."""
+    return getattr(driver, "emotion_names", ())
+
+
 def frame_count(seconds: float, fps: float) -> int:
     """Return how many frames an input of so many seconds has; one at least.
 

@@ -16,6 +16,7 @@ from jaxportrait.checkpoint import Checkpoint, CheckpointError
 from jaxportrait.drivers.base import SourceFace, frame_count
 from jaxportrait.drivers.blinks import BlinkCurve, add_blinks
 from jaxportrait.drivers.ditto_condition import (
+    EMOTIONS,
     TAIL_WIDTH,
     Emotions,
     Face,
@@ -231,6 +232,7 @@ class DittoDriver(DittoTraits, SampledDriver):
           OptionError: the file is wrong, or there are no such windows.
         """
         check_windows(sampling.windows, WINDOWS, "Ditto's network")
+        sampling.check_face(has_face=True, emotion_names=EMOTIONS)
         chosen = sampling.chosen_emotions(FPS)
         return replace(self, sampling=sampling, chosen=chosen)
 

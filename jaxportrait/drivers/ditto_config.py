@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxportrait.checkpoint import CheckpointError
-from jaxportrait.drivers.ditto_condition import TAIL_WIDTH
+from jaxportrait.drivers.ditto_condition import EMOTIONS, TAIL_WIDTH
 from jaxportrait.models.character import CharacterConfig
 from jaxportrait.models.lmdm import LMDMConfig
 from jaxportrait.motion.binned import BINNED_WIDTH
@@ -35,6 +35,11 @@ class DittoTraits:
     def has_face(self) -> bool:
         """True: eyes and emotions are options."""
         return True
+
+    @property
+    def emotion_names(self) -> tuple[str, ...]:
+        """The emotions that its network knows."""
+        return EMOTIONS
 
 
 @dataclass(frozen=True)

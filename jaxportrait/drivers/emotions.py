@@ -9,7 +9,6 @@ import numpy as np
 from jaxportrait.drivers.ditto_condition import (
     EMOTIONS,
     NEUTRAL,
-    Emotion,
     Emotions,
     emotion_weights,
     strengthen_emotion,
@@ -57,7 +56,7 @@ def read_emotions(path: str | Path, fps: float) -> Emotions:
     return read_table(path, EmotionKeyframes).emotions(fps)
 
 
-def one_emotion(name: Emotion, strength: float) -> Emotions:
+def one_emotion(name: str, strength: float) -> Emotions:
     """Return one emotion for all frames.
 
     Args:

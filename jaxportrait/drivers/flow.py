@@ -23,7 +23,11 @@ from jaxportrait.drivers.fit import (
     require_statistics,
     statistics_widths,
 )
-from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
+from jaxportrait.drivers.flow_program import (
+    EmotionGuidance,
+    sample_live_window,
+    sample_motion,
+)
 from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.sampling import (
     MotionSampling,
@@ -61,6 +65,7 @@ class FlowDriverConfig:
       space: name of the motion space (`MOTION_SPACES`) that the transformer makes.
       fps: frames of motion a second.
       cfg_scale: default scale of classifier-free guidance.
+      emotion_names: emotions that the transformer knows, in its order.
     """
 
     features: str = "whisper"
@@ -68,6 +73,7 @@ class FlowDriverConfig:
     space: str = "lip"
     fps: FrameRate = float(MOTION_FPS)
     cfg_scale: Guidance = 4.5
+    emotion_names: tuple[str, ...] = ()
 
     @property
     def moves_head(self) -> bool:
@@ -103,6 +109,11 @@ class FlowDriverConfig:
                 f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
                 f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
             )
+        if len(self.emotion_names) != transformer.emotions:
+            raise CheckpointError(
+                f"it names {len(self.emotion_names)} emotions and its transformer knows {transformer.emotions}: "
+                "they must be equally many"
+            )
         check_rate(self.fps, transformer)
         check_encoder(parts, self.features, transformer.audio_width, "flow transformer")
 
@@ -125,6 +136,7 @@ class FlowDriver(SampledDriver):
       full_precision: whether products have full float32 factors, which accelerators
         round by default.
       fps: frames of motion a second.
+      emotion_names: emotions that the network knows, in its order.
     """
 
     network: FlowTransformer
@@ -135,6 +147,7 @@ class FlowDriver(SampledDriver):
     sampling: MotionSampling = field(default_factory=MotionSampling)
     full_precision: bool = False
     fps: float = MOTION_FPS
+    emotion_names: tuple[str, ...] = ()
 
     @property
     def moves_head(self) -> bool:
@@ -189,10 +202,21 @@ class FlowDriver(SampledDriver):
         """The windows in use, which `with_sampling` has checked."""
         return cast(WindowMode, self.sampling.windows)
 
+    @property
+    def emotion(self) -> EmotionGuidance | None:
+        """The emotion in use; None for motion by the sound only."""
+        if self.sampling.emotion is None:
+            return None
+        index = self.emotion_names.index(self.sampling.emotion)
+        return EmotionGuidance(
+            jax.nn.one_hot(index, len(self.emotion_names)),
+            jnp.asarray(self.sampling.emotion_strength, jnp.float32),
+        )
+
     def with_sampling(self, sampling: MotionSampling) -> "FlowDriver":
-        """Return this driver with other options; raise an OptionError for windows that
-        it does not have."""
-        sampling.check_face(has_face=False)
+        """Return this driver with other options; raise an OptionError for windows or an
+        emotion that it does not have."""
+        sampling.check_face(has_face=False, emotion_names=self.emotion_names)
         check_windows(sampling.windows, get_args(WindowMode), "the flow transformer")
         return replace(self, sampling=sampling)
 
@@ -230,6 +254,7 @@ class FlowDriver(SampledDriver):
                 continued,
                 jnp.asarray(window, jnp.int32),
                 jnp.asarray(self.guidance, jnp.float32),
+                self.emotion,
                 windows=windows,
                 steps=self.steps,
                 guided=self.guidance > 1,
@@ -252,6 +277,7 @@ class FlowDriver(SampledDriver):
                 jax.random.key(seed),
                 jnp.asarray(count),
                 jnp.asarray(self.guidance, jnp.float32),
+                self.emotion,
                 plan=plan,
                 steps=self.steps,
                 # Static: without guidance the program has half the rows.
@@ -288,4 +314,5 @@ def load_flow(
         config.cfg_scale,
         full_precision=full_precision,
         fps=config.fps,
+        emotion_names=config.emotion_names,
     )

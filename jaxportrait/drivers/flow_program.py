@@ -1,5 +1,6 @@
 """The compiled programs by which the flow transformer samples motion."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from jaxportrait.drivers.live_windows import (
     sample_window,
 )
 from jaxportrait.drivers.windows import (
+    Further,
     WindowPlan,
     frame_noise,
     group_of,
@@ -24,6 +26,21 @@ from jaxportrait.motion.space import (
     MotionStatistics,
     denormalize,
 )
+from jaxportrait.types import AudioCondition, pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class EmotionGuidance:
+    """An emotion as the input of a program: another one needs no other program.
+
+    Attributes:
+      emotion: 1 at the emotion, 0 at the others.
+      strength: scale of its guidance: 0 is none, 1 the emotion as it was trained.
+    """
+
+    emotion: Float[Array, " e"]
+    strength: Float[Array, ""]
 
 
 def transformer_velocity(
@@ -41,6 +58,7 @@ def sample_motion(
     key: PRNGKeyArray,
     count: Int[Array, ""],
     guidance: Float[Array, ""],
+    emotion: EmotionGuidance | None = None,
     *,
     plan: WindowPlan,
     steps: int,
@@ -55,6 +73,7 @@ def sample_motion(
       key: decides the noise.
       count: windows in use.
       guidance: scale of classifier-free guidance.
+      emotion: emotion of the clip; None has a program of its own, without its rows.
       plan: the windows.
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
@@ -62,19 +81,33 @@ def sample_motion(
     # The condition does not depend on the state: it is encoded before the loop.
     null = network.encode_null()
     noise = frame_noise(key, plan.frames, network.config.motion_width)
+    conditions = _encode_windows(network, features, count, plan)
     motion = integrate(
         transformer_velocity,
         network,
         noise,
-        _encode_windows(network, features, count, plan),
+        conditions,
         null,
         count,
         guidance,
         plan=plan,
         steps=steps,
         guided=guided,
+        further=_further(network, conditions, emotion),
     )
     return denormalize(motion, statistics)
+
+
+def _further(
+    network: FlowTransformer,
+    conditions: AudioCondition,
+    emotion: EmotionGuidance | None,
+) -> Further | None:
+    """Return the windows' conditions with an emotion, and its scale."""
+    if emotion is None:
+        return None
+    conditions = network.add_emotion(conditions, emotion.emotion[None])
+    return Further(conditions, emotion.strength)
 
 
 def _encode_windows(
@@ -101,6 +134,7 @@ def sample_live_window(
     last_motion: Float[Array, "t d"],
     window: Int[Array, ""],
     guidance: Float[Array, ""],
+    emotion: EmotionGuidance | None = None,
     *,
     windows: LiveWindows,
     steps: int,
@@ -116,6 +150,7 @@ def sample_live_window(
       last_motion: normalised motion of the window before.
       window: index of the window; the first one continues nothing.
       guidance: scale of classifier-free guidance.
+      emotion: emotion of the window; see `sample_motion`.
       windows: the windows.
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
@@ -127,11 +162,12 @@ def sample_live_window(
     # The frames that roll around have weight 0.
     earlier = jnp.roll(last_motion, -windows.stride, axis=0)
     weights = jnp.where(window > 0, jnp.asarray(prefix_weights(windows)), 0.0)
+    condition = network.encode_audio(features[None])
     motion = sample_window(
         transformer_velocity,
         network,
         noise,
-        network.encode_audio(features[None]),
+        condition,
         network.encode_null(),
         earlier,
         weights,
@@ -139,6 +175,7 @@ def sample_live_window(
         plan=windows.plan,
         steps=steps,
         guided=guided,
+        further=_further(network, condition, emotion),
     )
     # The frames of the lookahead are made again by the next window.
     emitted = motion[windows.held : windows.held + windows.stride]

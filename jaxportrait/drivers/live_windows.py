@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from jaxportrait.drivers.windows import (
+    Further,
     Velocity,
     WindowPlan,
     WindowSizes,
@@ -170,6 +171,7 @@ def sample_window(
     plan: WindowPlan,
     steps: int,
     guided: bool,
+    further: Further | None = None,
 ) -> Float[Array, "t d"]:
     """Integrate one window that continues earlier motion.
 
@@ -184,6 +186,7 @@ def sample_window(
       plan: a plan of one window.
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
+      further: a second condition, or None.
     """
     # t -> t 1
     share = weights[:, None]
@@ -205,4 +208,5 @@ def sample_window(
         steps=steps,
         guided=guided,
         constraint=hold,
+        further=further,
     )

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import jax
 
 from jaxportrait.drivers.blinks import Blinks
-from jaxportrait.drivers.ditto_condition import Emotion, Emotions
+from jaxportrait.drivers.ditto_condition import Emotions
 from jaxportrait.drivers.emotions import one_emotion, read_emotions
 from jaxportrait.ranges import (
     Guidance,
@@ -23,13 +23,7 @@ from jaxportrait.ranges import (
 
 SampledWindows = Literal["fused", "independent", "original"]
 Condition = Literal["character", "source"]
-FACE_OPTIONS = (
-    "blinks",
-    "emotion",
-    "emotion_strength",
-    "emotion_keyframes",
-    "condition",
-)
+FACE_OPTIONS = ("blinks", "emotion_keyframes", "condition")
 """Options of drivers that make the motion of a whole face."""
 
 
@@ -46,8 +40,10 @@ class MotionSampling:
         diffusion transformer's.
       blinks: "model" has those that Ditto's network makes, "curve" those of its curve at
         times that the seed decides, and "off" none.
-      emotion: emotion of Ditto's motion; by default the checkpoint's own.
-      emotion_strength: 0 is neutral, 1 the emotion as it was trained.
+      emotion: emotion of the motion, one of those that the checkpoint's driver knows. By
+        default, Ditto has that of its checkpoint, and the flow transformer none.
+      emotion_strength: 0 is Ditto's neutral emotion, or none of the flow transformer's;
+        1 is the emotion as it was trained, and more exaggerates it.
       emotion_keyframes: TOML file of strengths of emotions at times, in place of one
         emotion.
       condition: the face whose motion Ditto makes: the checkpoint's "character", or the
@@ -58,7 +54,7 @@ class MotionSampling:
     steps: SamplingSteps | None = None
     windows: SampledWindows = "fused"
     blinks: Blinks = "model"
-    emotion: Emotion | None = None
+    emotion: str | None = None
     emotion_strength: Strength = 1.0
     emotion_keyframes: Path | None = None
     condition: Condition = "character"
@@ -71,7 +67,6 @@ class MotionSampling:
         check_choice("condition", self.condition, Condition)
         # A strength without an emotion would do nothing.
         if self.emotion is not None:
-            check_choice("emotion", self.emotion, Emotion)
             if self.emotion_keyframes is not None:
                 raise OptionError(
                     "emotion_keyframes have emotions of their own: leave out emotion"
@@ -81,13 +76,21 @@ class MotionSampling:
                 f"emotion_strength is {self.emotion_strength:g}, and there is no emotion: pass one as well"
             )
 
-    def check_face(self, *, has_face: bool) -> None:
+    def check_face(
+        self, *, has_face: bool, emotion_names: tuple[str, ...] = ()
+    ) -> None:
         """Raise an OptionError for options of a face that a driver does not have.
 
         Args:
           has_face: whether the driver makes the motion of a face with eyes and emotions;
             see `drivers.base.has_face`.
+          emotion_names: emotions that the driver knows.
         """
+        if self.emotion is not None and self.emotion not in emotion_names:
+            names = ", ".join(emotion_names)
+            advice = f"choose one of {names}" if names else "leave it out"
+            reason = "" if names else ", and this driver has no emotions"
+            raise OptionError(f"emotion is {self.emotion!r}{reason}: {advice}")
         if has_face:
             return
         for name in FACE_OPTIONS:

@@ -5,7 +5,7 @@ the velocities that overlapping windows have for a frame, and then updates. Wind
 while they are being made, so that no border is ever seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.ops.flow import euler_times, guide
+from jaxportrait.ops.flow import euler_times, guide, guide_further
+from jaxportrait.types import pytree
 
 WindowMode = Literal["fused", "independent"]
 """The windows that a plan may have."""
@@ -208,6 +209,20 @@ def blend_weights(
     return weights / jnp.maximum(total, 1e-6)[plan.frame_index]
 
 
+@pytree
+@dataclass(frozen=True)
+class Further:
+    """A second condition beside the sound, with guidance of its own.
+
+    Attributes:
+      conditions: conditions of every window with both, as those of `integrate`.
+      scale: scale of its guidance; see `guide_further`.
+    """
+
+    conditions: Any
+    scale: Float[Array, ""]
+
+
 def unconstrained(state: Array, time: Array) -> Array:
     """Return the state as it is: the `Constraint` that imposes nothing."""
     return state
@@ -226,6 +241,7 @@ def integrate(
     steps: int,
     guided: bool,
     constraint: Constraint = unconstrained,
+    further: Further | None = None,
 ) -> Float[Array, "frames d"]:
     """Integrate from noise (time 0) to motion (time 1) by Euler's method.
 
@@ -244,27 +260,31 @@ def integrate(
       steps: Euler steps.
       guided: False evaluates the conditional velocity only.
       constraint: imposed on the state before every step and at time 1.
+      further: a second condition; None evaluates nothing for it.
     """
     times = jnp.asarray(euler_times(steps))
     index = jnp.asarray(plan.frame_index)
     weights = blend_weights(plan, count)
 
-    # Guidance doubles the rows only where it is used.
-    def evaluate(motion: Array, time: Array, condition: Any) -> Array:
-        # Each row of the batch has the same time.
-        if not guided:
-            return velocity(params, motion, _repeat(time, len(motion)), condition)
-        return _guided_velocity(
-            velocity, params, motion, time, condition, null_condition, guidance
-        )
+    # Guidance adds rows to the batch only where it is used.
+    def evaluate(motion: Array, time: Array, g: Array) -> Array:
+        batch = [group_of(conditions, g, plan.group)]
+        if guided:
+            batch.append(_repeat_rows(null_condition, len(motion)))
+        if further is not None:
+            batch.append(group_of(further.conditions, g, plan.group))
+        conditional, *others = _predict_each(velocity, params, motion, time, batch)
+        total = guide(conditional, others[0], guidance) if guided else conditional
+        if further is not None:
+            total = guide_further(total, others[-1], conditional, further.scale)
+        return total
 
     def step(i: Array, state: Array) -> Array:
         state = constraint(state, times[i])
 
         def predict(g: Array) -> Array:
             rows = group_of(index, g, plan.group)
-            condition = group_of(conditions, g, plan.group)
-            return evaluate(state[rows], times[i], condition)
+            return evaluate(state[rows], times[i], g)
 
         blended = blend_windows(predict, state, weights, count, plan)
         return state + (times[i + 1] - times[i]) * blended
@@ -338,30 +358,24 @@ def group_of(tree: Any, g: Array, size: int) -> Any:
     )
 
 
-def _guided_velocity(
+def _predict_each(
     velocity: Velocity,
     params: Any,
-    motion: Array,
-    time: Array,
-    condition: Any,
-    null_condition: Any,
-    guidance: Array | float,
-) -> Array:
-    """Return the guided velocity; conditional and unconditional are one batch."""
-    n = len(motion)
-    # The null condition is stored once and repeated for every window.
-    null = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape[1:])), null_condition
+    motion: Float[Array, "n t d"],
+    time: Float[Array, ""],
+    conditions: Sequence[Any],
+) -> list[Float[Array, "n t d"]]:
+    """Return the velocity under each of several conditions, evaluated as one batch."""
+    count = len(conditions)
+    rows = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *conditions)
+    motions = jnp.concatenate([motion] * count)
+    # Each row of the batch has the same time.
+    times = jnp.broadcast_to(time, (len(motions),))
+    return jnp.split(velocity(params, motions, times, rows), count)
+
+
+def _repeat_rows(condition: Any, n: int) -> Any:
+    """Return a condition that is stored once, repeated for `n` windows."""
+    return jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape[1:])), condition
     )
-    conditions = jax.tree.map(_concatenate, condition, null)
-    motions = _concatenate(motion, motion)
-    predicted = velocity(params, motions, _repeat(time, 2 * n), conditions)
-    return guide(predicted[:n], predicted[n:], guidance)
-
-
-def _concatenate(first: Array, second: Array) -> Array:
-    return jnp.concatenate([first, second])
-
-
-def _repeat(time: Array, n: int) -> Array:
-    return jnp.broadcast_to(time, (n,))

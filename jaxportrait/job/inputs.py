@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxportrait.animation import Sampling
+from jaxportrait.drivers.emotions import read_emotions
 from jaxportrait.drivers.video import DrivingCrop
 from jaxportrait.driving import (
     Driving,
@@ -153,7 +154,8 @@ def check_sampling(request: Request, inputs: Sequence[Driving]) -> None:
             "options of sampling are for sound, and other motion is not sampled: leave them out"
         )
     # A file of keyframes is wrong before the networks are loaded.
-    request.sampling.chosen_emotions(MOTION_FPS)
+    if request.sampling.emotion_keyframes is not None:
+        read_emotions(request.sampling.emotion_keyframes, MOTION_FPS)
 
 
 def check_form(request: Request, inputs: Inputs) -> None:

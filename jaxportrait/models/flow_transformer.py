@@ -6,7 +6,7 @@ weights. The fused blocks read only motion tokens.
 Source: the audio-driven LivePortrait (its AnimateNet), after MMAudio.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from jaxportrait.models.mmdit import (
 )
 from jaxportrait.ops.resize import resize_linear
 from jaxportrait.ops.rope import rotary_table
-from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
+from jaxportrait.ranges import Blocks, Heads, Natural, Range, Width, check_ranges
 from jaxportrait.types import AudioCondition
 
 TIME_PERIOD = 10_000.0
@@ -51,6 +51,7 @@ class FlowTransformerConfig:
       fused_blocks: blocks over the motion tokens.
       motion_frames: frames of one window.
       audio_frames: audio features of one window.
+      emotions: number of emotions that it knows; 0 for a network without emotions.
     """
 
     motion_width: Width
@@ -61,6 +62,7 @@ class FlowTransformerConfig:
     fused_blocks: Blocks
     motion_frames: WindowLength = 30
     audio_frames: WindowLength = 50
+    emotions: Natural = 0
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -162,6 +164,9 @@ class FlowTransformer(nnx.Module):
         self.time = TimeEmbedding(width, dtype=dtype, rngs=rngs)
         # In place of audio where guidance asks for the unconditional velocity.
         self.null_audio = nnx.Param(jnp.zeros((config.audio_width,)))
+        # Zero, so that a network that learns emotions starts as one without them.
+        if config.emotions:
+            self.emotions = nnx.Param(jnp.zeros((config.emotions, width)))
         # Nothing reads the audio stream after the last joint block.
         self.joint_blocks = nnx.List(
             JointBlock(sizes, last=i == config.joint_blocks - 1, dtype=dtype, rngs=rngs)
@@ -197,6 +202,20 @@ class FlowTransformer(nnx.Module):
         shape = (1, self.config.audio_frames, self.config.audio_width)
         audio = jnp.broadcast_to(self.null_audio[...][None, None], shape)
         return self.encode_audio(audio)
+
+    def add_emotion(
+        self, condition: AudioCondition, emotion: Float[Array, "n e"]
+    ) -> AudioCondition:
+        """Add emotions to the condition that all frames share.
+
+        Args:
+          condition: result of `encode_audio` or `encode_null`.
+          emotion: strength of each emotion, 1 as at its highest level; all 0 is none.
+        """
+        # An emotion is a direction, and its strength a distance.
+        vector = emotion @ self.emotions[...]
+        pooled = condition.pooled + vector.astype(condition.pooled.dtype)
+        return replace(condition, pooled=pooled)
 
     def velocity(
         self,
@@ -238,8 +257,12 @@ class FlowTransformer(nnx.Module):
         motion: Float[Array, "n t d"],
         time: Float[Array, " n"],
         audio: Float[Array, "n s a"],
+        emotion: Float[Array, "n e"] | None = None,
     ) -> Float[Array, "n t d"]:
-        return self.velocity(motion, time, self.encode_audio(audio))
+        condition = self.encode_audio(audio)
+        if emotion is not None:
+            condition = self.add_emotion(condition, emotion)
+        return self.velocity(motion, time, condition)
 
 
 def rotary_tables(

@@ -39,6 +39,28 @@ def guide(
     return scale * conditional + (1 - scale) * unconditional
 
 
+def guide_further(
+    guided: Array,
+    further: Array,
+    conditional: Array,
+    scale: Float[Array, ""] | float,
+) -> Array:
+    """Return `guided + scale * (further - conditional)`: guidance by a second condition.
+
+    With `guided` = v(0, 0) + s1 (v(c1, 0) - v(0, 0)), the result is that plus
+    s2 (v(c1, c2) - v(c1, 0)).
+
+    Args:
+      guided: prediction that the first condition guides.
+      further: prediction with both conditions.
+      conditional: prediction with the first condition only.
+      scale: scale of the second condition.
+
+    Source: Brooks et al., "InstructPix2Pix", 2023, equation 3.
+    """
+    return guided + scale * (further - conditional)
+
+
 def euler_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
     """Return `steps + 1` float32 times from 0 to 1, rounded as by `torch.linspace`.
 

@@ -69,7 +69,6 @@ def test_files_that_cannot_be_are_named(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"emotion": "glad"}, "emotion is 'glad': choose one of angry, disgust"),
         ({"emotion_strength": 0.5}, "emotion_strength is 0.5, and there is no emotion"),
         ({"emotion": "sad", "emotion_strength": -1.0}, "emotion_strength is -1.0"),
         ({"blinks": "often"}, "blinks is 'often': choose one of model, curve, off"),
@@ -88,10 +87,19 @@ def test_keyframes_and_one_emotion_exclude_each_other(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"blinks": "off"}, {"emotion": "sad"}, {"condition": "source"}],
+    [{"blinks": "off"}, {"condition": "source"}],
 )
 def test_a_driver_without_a_face_refuses_its_options(options):
     (name,) = options
     with pytest.raises(OptionError, match=f"{name} is an option of Ditto's driver"):
         MotionSampling(**options).check_face(has_face=False)
     MotionSampling(**options).check_face(has_face=True)
+
+
+def test_a_driver_refuses_emotions_that_it_does_not_know():
+    sampling = MotionSampling(emotion="glad")
+    with pytest.raises(OptionError, match="'glad': choose one of angry, disgust"):
+        sampling.check_face(has_face=True, emotion_names=EMOTIONS)
+    with pytest.raises(OptionError, match="this driver has no emotions: leave it out"):
+        sampling.check_face(has_face=False)
+    MotionSampling(emotion="sad").check_face(has_face=False, emotion_names=("sad",))

@@ -2,6 +2,7 @@
 and the guidance of a driver."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.drivers.diffusion import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
+from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics
 from train.engine.config import ConfigError, LoraConfig
 
@@ -40,9 +42,10 @@ def initial_weights(
         )
     # Weights of another size would not fit.
     for part in parts:
-        if checkpoint.sizes(part) != sizes[part]:
+        present = checkpoint.sizes(part)
+        if present not in (sizes[part], without_emotions(sizes[part])):
             raise ConfigError(
-                f"{checkpoint.path} holds {checkpoint.sizes(part)}, and this run trains "
+                f"{checkpoint.path} holds {present}, and this run trains "
                 f"{sizes[part]}: choose the options that agree with it"
             )
     return {part: checkpoint.leaves(part) for part in parts}
@@ -77,6 +80,13 @@ def initial_motion(checkpoint: Checkpoint, part: str) -> tuple[str, MotionStatis
     raise ConfigError(
         f"{checkpoint.path} holds no driver of {part}, whose statistics are needed: convert it again"
     )
+
+
+def without_emotions(config: Any) -> Any:
+    """Return the config of the same network without emotions, whose weights start one
+    that learns them."""
+    is_flow = isinstance(config, FlowTransformerConfig)
+    return replace(config, emotions=0) if is_flow else config
 
 
 def by_path(leaves: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -21,6 +21,9 @@ from train.engine.config import (
     check_adapters,
 )
 
+EMOTION_DROPOUT = 0.1
+"""Share of windows without emotion: enough for guidance, as for the sound."""
+
 
 @dataclass(frozen=True)
 class TransformerSize:
@@ -48,12 +51,15 @@ class TransformerSize:
                 "multiple of twice the heads"
             )
 
-    def config(self, motion_space: str, audio_width: int) -> FlowTransformerConfig:
+    def config(
+        self, motion_space: str, audio_width: int, emotions: int = 0
+    ) -> FlowTransformerConfig:
         """Return the config of a transformer of this size.
 
         Args:
           motion_space: name of the motion space.
           audio_width: number of values of an audio feature.
+          emotions: number of emotions that it knows.
         """
         # Lengths of motion and audio are those of the published transformer.
         return FlowTransformerConfig(
@@ -63,6 +69,7 @@ class TransformerSize:
             self.heads,
             self.joint_blocks,
             self.fused_blocks,
+            emotions=emotions,
         )
 
 
@@ -100,6 +107,9 @@ class FlowConfig(StageConfig):
         memory.
       condition_dropout: probability with which a window's audio is replaced by the
         learned vector.
+      emotions: emotions of the clips' labels that are a condition of the motion; clips of
+        others count as clips without a label.
+      emotion_dropout: probability with which a window's emotion is left out.
       transformer: size of the transformer.
       losses: factors of the losses.
       lora: adapters that are trained in place of the weights.
@@ -108,6 +118,8 @@ class FlowConfig(StageConfig):
     motion_space: Literal["lip", "face"] | None = None
     accumulation: Count = field(default=4, metadata=CHANGED_ON_REQUEST)
     condition_dropout: Decay = 0.1
+    emotions: tuple[str, ...] = ()
+    emotion_dropout: Decay = EMOTION_DROPOUT
     transformer: OmitArgPrefixes[TransformerSize] = field(
         default_factory=TransformerSize
     )
@@ -128,3 +140,11 @@ class FlowConfig(StageConfig):
                 "parts: choose an accumulation that divides it"
             )
         check_adapters(self.lora, self.optimizer)
+        if len(set(self.emotions)) < len(self.emotions):
+            raise ConfigError(
+                f"emotions are {', '.join(self.emotions)}: name each only once"
+            )
+        if not self.emotions and self.emotion_dropout != EMOTION_DROPOUT:
+            raise ConfigError(
+                f"emotion_dropout is {self.emotion_dropout:g}, and there are no emotions: name them, or leave it out"
+            )

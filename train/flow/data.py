@@ -1,8 +1,9 @@
 """Windows of motion and audio features, in batches; see `train.data.batches` for their
 order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -24,6 +25,7 @@ from train.data.batches import (
     first_batches,
 )
 from train.data.dataset import Dataset
+from train.data.labels import emotion_strengths
 from train.data.records import WINDOW_FRAMES, WINDOW_STEP, window_count
 from train.data.sequence import sequence
 from train.data.shards import Split
@@ -31,6 +33,8 @@ from train.data.windows import Needs, Window
 from train.engine.program import Inputs
 
 WINDOW_FEATURES = WINDOW_FRAMES * FEATURES_PER_SECOND // MOTION_FPS
+Levels = Mapping[str, int]
+NO_EMOTIONS: Levels = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,12 @@ class WindowCut:
     Attributes:
       columns: columns of the motion space.
       statistics: mean and deviation by which the motion is normalised.
+      levels: emotion -> its highest level, of the emotions that are a condition.
     """
 
     columns: tuple[int, ...]
     statistics: MotionStatistics
+    levels: Levels = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -65,24 +71,35 @@ class WindowCut:
         return WINDOW_STEP * number
 
     def batch(self, windows: Sequence[Window]) -> Sample:
-        """Return `motion` (n, 30, d) and `features` (n, 50, a)."""
+        """Return `motion` (n, 30, d) and `features` (n, 50, a), and `emotion` (n, e) where
+        there are levels."""
         motion = np.stack([window.motion for window in windows])
         chosen = motion[..., list(self.columns)]
-        return {
+        batch = {
             "motion": normalize(chosen, self.statistics),
             "features": np.stack([window.features for window in windows]),
         }
+        if self.levels:
+            strengths = [
+                emotion_strengths(window.labels, self.levels) for window in windows
+            ]
+            batch["emotion"] = np.stack(strengths)
+        return batch
 
 
 def window_inputs(transformer: FlowTransformerConfig) -> Inputs:
     """Return the arrays of a sample that a step reads."""
     motion = (WINDOW_FRAMES, transformer.motion_width)
     features = (WINDOW_FEATURES, transformer.audio_width)
-    return {
+    inputs = {
         "motion": jax.ShapeDtypeStruct(motion, np.float32),
         "features": jax.ShapeDtypeStruct(features, np.float16),
         "row": jax.ShapeDtypeStruct((), np.int32),
     }
+    if transformer.emotions:
+        emotion = (transformer.emotions,)
+        inputs["emotion"] = jax.ShapeDtypeStruct(emotion, np.float32)
+    return inputs
 
 
 def windows(
@@ -93,9 +110,10 @@ def windows(
     rows: Rows,
     *,
     shuffle: bool = True,
+    levels: Levels = NO_EMOTIONS,
 ) -> BatchSource:
     """Return the endless sequence of this process's batches: `motion`, `features`,
-    `row`, `clip`, `start`.
+    `row`, `clip`, `start`, and `emotion` where there are levels.
 
     Args:
       dataset: windows of motion and audio features.
@@ -105,29 +123,40 @@ def windows(
       rows: rows of a batch that this process reads.
       shuffle: shuffle the windows again in every round; otherwise they keep their
         order.
+      levels: emotion -> its highest level, of the emotions that are a condition.
     """
     columns = MOTION_SPACES[motion_space].columns
-    cut = WindowCut(columns, dataset.statistics(motion_space))
+    cut = WindowCut(columns, dataset.statistics(motion_space), levels)
     return sequence(dataset, split, cut, seed, rows, shuffle=shuffle)
 
 
 def batches(
-    dataset: Dataset, motion_space: str, seed: int, rows: Rows, workers: int = 0
+    dataset: Dataset,
+    motion_space: str,
+    seed: int,
+    rows: Rows,
+    workers: int = 0,
+    levels: Levels = NO_EMOTIONS,
 ) -> Batches:
     """Return an endless iterator over training batches, read ahead by `workers`
     processes or by threads; its state is its position."""
-    return Batches(windows(dataset, "train", motion_space, seed, rows), workers)
+    order = windows(dataset, "train", motion_space, seed, rows, levels=levels)
+    return Batches(order, workers)
 
 
 def validation_batches(
-    dataset: Dataset, motion_space: str, rows: Rows, count: int
+    dataset: Dataset,
+    motion_space: str,
+    rows: Rows,
+    count: int,
+    levels: Levels = NO_EMOTIONS,
 ) -> list[Sample]:
     """Return the same `count` batches every time, of windows of validation clips in an
     order that mixes them."""
     if dataset.sizes["validation"].clips == 0:
         return []
     # The seed is fixed: every run is judged by the same windows.
-    order = windows(dataset, "validation", motion_space, 0, rows)
+    order = windows(dataset, "validation", motion_space, 0, rows, levels=levels)
     return first_batches(order, count)
 
 

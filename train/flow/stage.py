@@ -1,7 +1,7 @@
 """The flow transformer as a stage: `python -m train` without another `--stage`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +41,18 @@ from train.engine.stage import (
 )
 from train.engine.state import Params, parameters_of
 from train.flow.config import FlowConfig, TransformerSize
-from train.flow.data import batches, describe, validation_batches, window_inputs
+from train.flow.data import (
+    Levels,
+    batches,
+    describe,
+    validation_batches,
+    window_inputs,
+)
+from train.flow.emotions import check_emotions, chosen_levels, emotions_of
 from train.flow.losses import Term, choose_terms
 from train.flow.sample import film_samples, make_sampler, plot_sample
 from train.flow.score import score_lips
-from train.flow.step import deaf_loss, train_step, validation_loss
+from train.flow.step import deaf_loss, train_step, unfeeling_loss, validation_loss
 
 if TYPE_CHECKING:
     from train.engine.studio import Studio
@@ -54,6 +61,7 @@ PART = "flow_transformer"
 ADAPTED = ("*.qkv.kernel", "*.out.kernel", "*.mlp.*.kernel")
 """Kernels of attention and MLPs, which adapters target by default."""
 DEAF_LOSS = "validation_loss_without_sound"
+UNFEELING_LOSS = "validation_loss_without_emotion"
 FAR = 1.0
 """Deviations by which the mean motion of a checkpoint may differ from the data set's
 without a note, by the statistics that the run normalises by."""
@@ -73,6 +81,7 @@ class FlowStage:
       guidance: scale of classifier-free guidance of what is sampled, as in inference.
       studio: makes films of sampled motion; None where none are wanted.
       terms: losses beside the error of all values.
+      levels: emotion -> its highest level, of the emotions that are a condition.
     """
 
     config: FlowConfig
@@ -83,6 +92,7 @@ class FlowStage:
     guidance: float = FlowDriverConfig.cfg_scale
     studio: "Studio | None" = None
     terms: tuple[Term, ...] = ()
+    levels: Levels = field(default_factory=dict)
 
     @property
     def program(self) -> Program:
@@ -100,11 +110,13 @@ class FlowStage:
     def batches(self, rows: Rows) -> Batches:
         config = self.config
         workers = config.data_workers
-        return batches(self.dataset, self.space, config.seed, rows, workers)
+        return batches(
+            self.dataset, self.space, config.seed, rows, workers, self.levels
+        )
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         count = self.config.validation_batches
-        return validation_batches(self.dataset, self.space, rows, count)
+        return validation_batches(self.dataset, self.space, rows, count, self.levels)
 
     def scores(self, mesh: Mesh) -> Scores:
         sample = make_sampler(self.transformer, self.guidance, mesh)
@@ -144,13 +156,16 @@ def flow_program(
         key = root_key(config.seed, Purpose.WEIGHTS)
         return parameters_of(build(transformer, rngs=nnx.Rngs(key))), {}
 
+    probes = {DEAF_LOSS: partial(deaf_loss, config, transformer)}
+    if transformer.emotions:
+        probes[UNFEELING_LOSS] = partial(unfeeling_loss, config, transformer)
     return Program(
         partial(train_step, config, transformer, terms=terms),
         partial(validation_loss, config, transformer),
         fresh,
         config.optimizer,
         window_inputs(transformer),
-        probes={DEAF_LOSS: partial(deaf_loss, config, transformer)},
+        probes=probes,
         lora=choose_targets(config.lora, ADAPTED),
         seed=config.seed,
     )
@@ -194,14 +209,18 @@ def open_flow(
     start = None if init is None else open_checkpoint(init)
     config = complete_config(config, dataset, start)
     space = config.motion_space or dataset.motion_space
-    transformer = config.transformer.config(space, dataset.feature_width)
+    levels = chosen_levels(config.emotions, dataset, start)
+    transformer = config.transformer.config(space, dataset.feature_width, len(levels))
     run = describe_run(config, transformer, dataset, frozen)
     guidance = driver_guidance(frozen, DRIVER, FlowDriverConfig)
     lips = frozen.keypoints.lips
     terms = choose_terms(config.losses, MOTION_SPACES[space], lips)
-    stage = FlowStage(config, transformer, dataset, run, {}, guidance, terms=terms)
+    stage = FlowStage(
+        config, transformer, dataset, run, {}, guidance, terms=terms, levels=levels
+    )
     if init is None or start is None:
         return stage
+    check_emotions(start, config)
     weights = initial_weights(init, {PART: transformer})[PART]
     statistics = initial_statistics(start, space)
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
@@ -221,15 +240,16 @@ def open_flow(
 def complete_config(
     config: FlowConfig, dataset: Dataset, start: Checkpoint | None
 ) -> FlowConfig:
-    """Return the options with the motion space and the sizes that they leave open:
-    those of the checkpoint to start from, or else the data set's space."""
+    """Return the options with the motion space, the sizes and the emotions that they
+    leave open: those of the checkpoint to start from, or else the data set's space."""
     space: Any = config.motion_space or dataset.motion_space
     size = config.transformer
+    emotions = config.emotions or emotions_of(start)
     if start is not None:
         space = config.motion_space or initial_motion(start, PART)[0]
         if size == TransformerSize():
             size = size_of(start.sizes(PART))
-    return replace(config, motion_space=space, transformer=size)
+    return replace(config, motion_space=space, transformer=size, emotions=emotions)
 
 
 def size_of(transformer: FlowTransformerConfig) -> TransformerSize:

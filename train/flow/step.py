@@ -7,7 +7,7 @@ conditions as in Ho and Salimans, "Classifier-free diffusion guidance", 2022.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,9 @@ VALIDATION_SEED = 0
 
 Batch = Mapping[str, Array]
 """`motion` (n, 30, d) normalised, `features` (n, 50, a), `row` (n,): each sample's
-place in the global batch."""
+place in the global batch; `emotion` (n, e) where emotions are a condition."""
+EMOTION = 3
+"""Number of the emotion's key beside those that a row's is split into."""
 
 
 @pytree
@@ -49,11 +51,13 @@ class Draws:
       noise: start of the flow.
       time: time of the flow, in (0, 1).
       dropped: whether the audio is replaced by the learned vector.
+      unfelt: whether the emotion is left out; None leaves out none.
     """
 
     noise: Float[Array, "n t d"]
     time: Float[Array, " n"]
     dropped: Bool[Array, " n"]
+    unfelt: Bool[Array, " n"] | None = None
 
 
 def train_step(
@@ -80,6 +84,9 @@ def train_step(
     step_key = jax.random.fold_in(key, state.step)
     shape = batch["motion"].shape[1:]
     draws = draw(step_key, batch["row"], shape, config.condition_dropout)
+    if config.emotions:
+        unfelt = draw_unfelt(step_key, batch["row"], config.emotion_dropout)
+        draws = replace(draws, unfelt=unfelt)
 
     def loss(params: Params, part: tuple[Batch, Draws]) -> Float[Array, ""]:
         weights = scale_adapters(params | state.fixed, config.lora)
@@ -118,6 +125,18 @@ def deaf_loss(
     """Return `validation_loss` with the audio dropped: a network that has learnt to
     listen does worse."""
     return _validation_loss(config, transformer, params, batch, dropout=1.0)
+
+
+def unfeeling_loss(
+    config: FlowConfig,
+    transformer: FlowTransformerConfig,
+    params: Params,
+    batch: Batch,
+) -> Float[Array, ""]:
+    """Return `validation_loss` without emotions: a network that has learnt to follow
+    them does worse."""
+    without = {**batch, "emotion": jnp.zeros_like(batch["emotion"])}
+    return validation_loss(config, transformer, params, without)
 
 
 def _validation_loss(
@@ -161,6 +180,24 @@ def draw(
     return jax.vmap(draw_row)(rows)
 
 
+def draw_unfelt(
+    key: PRNGKeyArray, rows: Int[Array, " n"], dropout: float
+) -> Bool[Array, " n"]:
+    """Draw whose emotion is left out, independently of all that `draw` draws.
+
+    Args:
+      key: key of the step.
+      rows: place of each sample in the global batch.
+      dropout: probability of an emotion that is left out.
+    """
+
+    def draw_row(row: Array) -> Array:
+        row_key = jax.random.fold_in(key, row)
+        return jax.random.uniform(jax.random.fold_in(row_key, EMOTION)) < dropout
+
+    return jax.vmap(draw_row)(rows)
+
+
 def flow_loss(
     network: FlowTransformer,
     batch: Batch,
@@ -175,7 +212,10 @@ def flow_loss(
     null = network.null_audio[...][None, None]
     audio = jnp.where(draws.dropped[:, None, None], null, features)
     position = interpolate(draws.noise, motion, draws.time)
-    velocity = network(position, draws.time, audio)
+    emotion = batch.get("emotion")
+    if emotion is not None and draws.unfelt is not None:
+        emotion = jnp.where(draws.unfelt[:, None], 0.0, emotion)
+    velocity = network(position, draws.time, audio, emotion)
     return weigh(velocity - target_velocity(draws.noise, motion), terms)
 
 

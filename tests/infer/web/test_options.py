@@ -17,13 +17,17 @@ from jaxportrait.job import Request
 from jaxportrait.pipeline.edits import RATIOS, Edits
 from jaxportrait.ranges import OptionError, field_ranges
 
+WORDS = {"emotion": ("happy", "sad")}
+
 
 def form_of(kind: type) -> Form:
     """Return a form of all fields, outside of a page."""
     form = Form(kind)
     for item in fields(kind):
         if not find_option(kind, item.name).is_file:
-            form.components[item.name] = make_component(kind, item.name)
+            form.components[item.name] = make_component(
+                kind, item.name, WORDS.get(item.name, ())
+            )
     return form
 
 
@@ -130,8 +134,9 @@ def test_the_page_has_every_option_of_the_library(server):
         "audio_priority", "sampling", "retargeting",
         # The face has a number; a box needs a mouse on the picture.
         "box", "template_out", "encoder",
-        # A file of emotions at times.
-        "emotion_keyframes",
+        # A file of emotions at times; and those of models that know emotions, which the
+        # demo does not.
+        "emotion_keyframes", "emotion", "emotion_strength",
     }  # fmt: skip
     names = []
     for kind in (Sampling, Retargeting, DrivingCrop, Edits, Request):

@@ -1,0 +1,130 @@
+"""Emotions of the flow transformer: guidance of their own, without other programs."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxportrait.checkpoint import CheckpointError
+from jaxportrait.drivers.flow import FlowDriver, FlowDriverConfig
+from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
+from jaxportrait.drivers.live import LiveWindowDriver
+from jaxportrait.drivers.sampling import MotionSampling
+from jaxportrait.drivers.windows import Further, WindowPlan, integrate
+from jaxportrait.features.spectrogram import log_mel_features
+from jaxportrait.media.audio import Audio
+from jaxportrait.models.log_mel import LogMelConfig
+from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.ranges import OptionError
+from tests.drivers import contract
+from tests.drivers.flows import CONFIG, small_transformer
+from tests.inputs import babble
+
+STATISTICS = MotionStatistics(jnp.full(18, 0.5), jnp.full(18, 2.0))
+NAMES = ("happy", "sad")
+SAMPLING = MotionSampling(steps=2)
+HAPPY = replace(SAMPLING, emotion="happy")
+
+
+@pytest.fixture(scope="module")
+def driver() -> FlowDriver:
+    """A driver whose emotions change its motion."""
+    config = replace(CONFIG, audio_width=8, emotions=2)
+    features = log_mel_features(build(LogMelConfig(4), rngs=nnx.Rngs(0)))
+    return FlowDriver(
+        small_transformer(config),
+        MOTION_SPACES["lip"],
+        STATISTICS,
+        features,
+        2.0,
+        SAMPLING,
+        emotion_names=NAMES,
+    )
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    return babble(1.3)
+
+
+def values(driver: FlowDriver, sound: np.ndarray) -> np.ndarray:
+    clip = driver.make(Audio.from_samples(sound, 16_000), seed=1)
+    assert clip.expression is not None
+    return clip.expression
+
+
+def constant(params, motion, time, condition):
+    """Return a velocity that is the condition itself."""
+    return jnp.broadcast_to(condition[:, None, None], motion.shape)
+
+
+@pytest.mark.parametrize(("guided", "expected"), [(True, 7.5), (False, 6.0)])
+def test_two_guidances_add_up_as_in_instruct_pix2pix(guided, expected):
+    # Velocities without sound, with it, and with emotion as well: 1, 2 and 4.
+    further = Further(jnp.array([4.0]), jnp.asarray(2.0))
+    motion = integrate(
+        constant,
+        None,
+        jnp.zeros((3, 2)),
+        jnp.array([2.0]),
+        jnp.array([1.0]),
+        jnp.asarray(1),
+        2.5,
+        plan=WindowPlan(1, 3, 5, 3, 1),
+        steps=4,
+        guided=guided,
+        further=further,
+    )
+    # Guided, 1 + 2.5 (2 - 1) + 2 (4 - 2); without guidance, 2 + 2 (4 - 2).
+    np.testing.assert_allclose(motion, expected, rtol=1e-6)
+
+
+def test_an_emotion_changes_the_motion_and_no_strength_does_not(driver, sound):
+    plain = values(driver, sound)
+    happy = values(driver.with_sampling(HAPPY), sound)
+    sad = values(driver.with_sampling(replace(SAMPLING, emotion="sad")), sound)
+    assert np.abs(happy - plain).max() > 1e-3
+    assert np.abs(happy - sad).max() > 1e-3
+    none = driver.with_sampling(replace(HAPPY, emotion_strength=0.0))
+    np.testing.assert_allclose(values(none, sound), plain, atol=1e-5)
+
+
+def test_other_emotions_and_strengths_need_no_other_program(driver, sound):
+    values(driver.with_sampling(HAPPY), sound)
+    before = sample_motion._cache_size()
+    for emotion, strength in (("sad", 1.0), ("happy", 0.5), ("sad", 2.0)):
+        sampling = replace(SAMPLING, emotion=emotion, emotion_strength=strength)
+        values(driver.with_sampling(sampling), sound)
+    assert sample_motion._cache_size() == before
+
+
+def test_live_sound_with_an_emotion_keeps_the_contract(driver, sound):
+    live = LiveWindowDriver(driver.with_sampling(HAPPY))
+    hop = round(live.windows.stride / live.fps * 16_000)
+    contract.assert_any_cutting_makes_the_same_frames(live, sound, hop)
+    # The emotion reaches live windows, whose program serves all of them.
+    plain = contract.live_clip(LiveWindowDriver(driver), sound, hop)
+    happy = contract.live_clip(live, sound, hop)
+    assert np.abs(plain.expression - happy.expression).max() > 1e-3
+    before = sample_live_window._cache_size()
+    sad = driver.with_sampling(replace(SAMPLING, emotion="sad"))
+    contract.live_clip(LiveWindowDriver(sad), sound, hop)
+    assert sample_live_window._cache_size() == before
+
+
+def test_an_unknown_emotion_is_refused_with_those_that_there_are(driver):
+    with pytest.raises(OptionError, match="emotion is 'glad': choose one of happy, sa"):
+        driver.with_sampling(replace(SAMPLING, emotion="glad"))
+    plain = replace(driver, emotion_names=())
+    with pytest.raises(OptionError, match="this driver has no emotions: leave it out"):
+        plain.with_sampling(HAPPY)
+
+
+def test_a_driver_names_as_many_emotions_as_its_transformer_knows():
+    config = FlowDriverConfig(emotion_names=NAMES)
+    config.check({"flow_transformer": replace(CONFIG, emotions=2)}, STATISTICS)
+    with pytest.raises(CheckpointError, match="names 2 emotions and its transformer k"):
+        config.check({"flow_transformer": CONFIG}, STATISTICS)
