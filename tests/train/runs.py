@@ -4,7 +4,8 @@ processes of their own."""
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from train.data.dataset import (
     open_dataset,
     write_description,
 )
-from train.data.records import ClipRecord, features_needed, window_count
+from train.data.records import ClipRecord, Label, features_needed, window_count
 from train.data.shards import UNPACKED, shard_name, write_shard
 from train.engine.checkpoints import Checkpoints
 
@@ -82,14 +83,21 @@ def make_clip(name: str, frames: int, seed: int) -> ClipRecord:
 
 
 def make_dataset(
-    path: Path, encoder: str, train: int = 5, validation: int = 2
+    path: Path,
+    encoder: str,
+    train: int = 5,
+    validation: int = 2,
+    labels: Sequence[Mapping[str, Label]] = (),
 ) -> Dataset:
-    """Write a data set whose clips differ in length and motion."""
+    """Write a data set whose clips differ in length and motion; its first training clips
+    have these labels."""
     path.mkdir(parents=True)
     splits = {
         split: [make_clip(f"{split}/{i}.mp4", 60 + 7 * i, i) for i in range(count)]
         for split, count in (("train", train), ("validation", validation))
     }
+    for index, label in enumerate(labels):
+        splits["train"][index] = replace(splits["train"][index], labels=label)
     sizes = {}
     for split, clips in splits.items():
         write_shard(path / shard_name(split, 0, 1), encode_clips(clips), UNPACKED)

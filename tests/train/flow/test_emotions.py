@@ -1,7 +1,6 @@
 """Emotions as a condition: where they come from, when they are left out, and a start
 that changes nothing."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxportrait.checkpoint import (
+    Checkpoint,
     Contents,
     DriverEntry,
     leaves_of,
@@ -22,13 +22,15 @@ from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MotionStatistics
 from tests.drivers.flows import small_transformer
-from tests.train.runs import make_clip
-from train.data.labels import MANIFEST, emotion_levels, emotion_strengths
+from tests.train.runs import make_dataset
+from train.data.batches import Rows
+from train.data.dataset import Dataset
+from train.data.labels import emotion_levels, emotion_strengths
 from train.engine.config import ConfigError, LoraConfig
 from train.engine.initial import initial_weights
 from train.engine.mesh import make_mesh
 from train.flow.config import FlowConfig, TransformerSize
-from train.flow.data import WindowCrop, window_inputs
+from train.flow.data import WindowCut, batches, window_inputs
 from train.flow.emotions import check_emotions, chosen_levels, emotions_of
 from train.flow.stage import flow_program
 from train.flow.step import Draws, draw, draw_unfelt, flow_loss, train_step
@@ -70,14 +72,12 @@ def save_driver(path: Path, transformer, emotions: tuple[str, ...]) -> Path:
     return path
 
 
-def write_manifest(folder: Path) -> None:
-    clips = [("happy", 2, ["train"]), ("happy", 3, ["train"]), ("sad", 1, ["train"])]
-    clips += [("fear", 3, []), ("", 0, ["train"])]
-    lines = [
-        json.dumps({"emotion": emotion, "level": level, "splits": splits})
-        for emotion, level, splits in clips
-    ]
-    (folder / MANIFEST).write_text("\n".join(lines) + "\n")
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A data set of two emotions; two of its clips have no label."""
+    clips = [("happy", 2), ("happy", 3), ("sad", 1)]
+    labels = [{"emotion": emotion, "level": level} for emotion, level in clips]
+    return make_dataset(tmp_path_factory.mktemp("data") / "set", "e", labels=labels)
 
 
 def test_a_network_with_emotions_has_one_more_array_and_starts_at_the_same_output():
@@ -157,10 +157,8 @@ def test_a_step_reads_emotions_only_where_they_are_a_condition():
     assert Draws(jnp.zeros(1), jnp.zeros(1), jnp.zeros(1)).unfelt is None
 
 
-def test_strengths_are_levels_by_the_highest_of_the_data_set(tmp_path):
-    write_manifest(tmp_path)
-    levels = emotion_levels(tmp_path)
-    # Clips that were left out do not count.
+def test_strengths_are_levels_by_the_highest_of_the_data_set(dataset):
+    levels = emotion_levels(dataset)
     assert levels == {"happy": 3, "sad": 1}
 
     def strengths(**labels) -> list[float]:
@@ -175,30 +173,36 @@ def test_strengths_are_levels_by_the_highest_of_the_data_set(tmp_path):
     assert emotion_strengths({"emotion": "sad"}, {"sad": 0}).tolist() == [1]
 
 
-def test_windows_have_the_emotion_of_their_clip():
-    clip = replace(make_clip("a/b", 60, seed=0), labels={"emotion": "sad", "level": 1})
-    statistics = MotionStatistics(np.zeros(1), np.ones(1))
-    rng = np.random.default_rng(0)
-    sample = WindowCrop((0,), statistics, {"happy": 3, "sad": 2}).random_map(
-        (0, clip), rng
-    )
-    assert sample["emotion"].tolist() == [0, 0.5]
-    assert "emotion" not in WindowCrop((0,), statistics).random_map((0, clip), rng)
+def test_windows_have_the_emotion_of_their_clip(dataset):
+    levels = {"happy": 3, "sad": 2}
+    order = batches(dataset, "lip", 0, Rows(16), levels=levels)
+    batch = next(order)
+    order.close()
+    expected = np.float32([[2 / 3, 0], [1, 0], [0, 0.5], [0, 0], [0, 0]])
+    np.testing.assert_allclose(batch["emotion"], expected[batch["clip"]], atol=1e-6)
+    assert len(set(batch["clip"].tolist())) == 5
+    assert not WindowCut((0,), dataset.statistics("lip")).levels
 
 
-def test_emotions_that_no_clip_has_are_refused(tmp_path, base):
-    write_manifest(tmp_path)
-    assert list(chosen_levels(("sad", "happy"), tmp_path)) == ["sad", "happy"]
-    assert chosen_levels((), tmp_path) == {}
-    with pytest.raises(
-        ConfigError, match="name glad, and the clips of .* have happy, s"
-    ):
-        chosen_levels(("glad",), tmp_path)
+def test_emotions_that_no_clip_has_are_refused(dataset, tmp_path):
+    assert list(chosen_levels(("sad", "happy"), dataset)) == ["sad", "happy"]
+    assert chosen_levels((), dataset) == {}
+    with pytest.raises(ConfigError, match=r"name glad, and the clips of .* have happy"):
+        chosen_levels(("glad",), dataset)
+    plain = make_dataset(tmp_path / "plain", "e", train=1, validation=0)
     with pytest.raises(ConfigError, match="have no emotions"):
-        chosen_levels(("happy",), tmp_path / "nowhere")
+        chosen_levels(("happy",), plain)
 
 
-def test_a_start_of_other_emotions_is_refused(tmp_path, base):
+def felt_fear(folder: Path) -> Checkpoint:
+    """Return a start that has learnt an emotion which no clip has."""
+    network = replace(PLAIN, emotions=3)
+    return open_checkpoint(
+        save_driver(folder / "fear", network, ("happy", "sad", "fear"))
+    )
+
+
+def test_a_start_of_other_emotions_is_refused(tmp_path, base, dataset):
     path = save_driver(tmp_path / "felt", FELT, ("happy", "sad"))
     start = open_checkpoint(path)
     assert emotions_of(start) == ("happy", "sad")
@@ -206,7 +210,8 @@ def test_a_start_of_other_emotions_is_refused(tmp_path, base):
     with pytest.raises(ConfigError, match="with the emotions happy, sad, and this run"):
         check_emotions(start, replace(CONFIG, emotions=("sad", "happy")))
     # A clip need not have an emotion that the start has learnt.
-    assert chosen_levels(NAMES, tmp_path, start) == {"happy": 0, "sad": 0}
+    levels = chosen_levels(("happy", "sad", "fear"), dataset, felt_fear(tmp_path))
+    assert levels == {"happy": 3, "sad": 1, "fear": 0}
     plain = open_checkpoint(base)
     check_emotions(plain, CONFIG)
     with pytest.raises(ConfigError, match="which adapters do not learn"):
