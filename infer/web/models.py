@@ -101,11 +101,11 @@ class Models:
     @property
     def emotions(self) -> list[str]:
         """Emotions that the drivers of any model know."""
-        known = set()
+        emotions = set()
         for model in self.choices.values():
             for entry in model.checkpoint.drivers.values():
-                known.update(emotion_names(entry.config))
-        return sorted(known)
+                emotions.update(emotion_names(entry.config))
+        return sorted(emotions)
 
     def networks(self, name: str, driver: str) -> WarmNetworks:
         """Return the networks of a job.

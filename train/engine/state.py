@@ -121,7 +121,7 @@ def clip_by_norm(limit: float, apart: tuple[str, ...]) -> optax.GradientTransfor
     """Return a clip of the gradients' global norm; each network of `apart` has a norm
     of its own."""
     # Stateless, so that all networks can share it.
-    clip = optax.stateless(lambda gradients, _: _clip(gradients, limit))
+    clip = optax.stateless(lambda gradients, _: _clip(cast(Params, gradients), limit))
     if not apart:
         return clip
     clips: dict[Hashable, optax.GradientTransformation] = dict.fromkeys(

@@ -75,9 +75,13 @@ def save_driver(path: Path, transformer, emotions: tuple[str, ...]) -> Path:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A data set of two emotions; two of its clips have no label."""
-    clips = [("happy", 2), ("happy", 3), ("sad", 1)]
-    labels = [{"emotion": emotion, "level": level} for emotion, level in clips]
-    return make_dataset(tmp_path_factory.mktemp("data") / "set", "e", labels=labels)
+    labels = [
+        {"emotion": "happy", "level": 2},
+        {"emotion": "happy", "level": 3},
+        {"emotion": "sad", "level": 1},
+    ]
+    folder = tmp_path_factory.mktemp("data")
+    return make_dataset(folder / "set", "e", labels=labels)
 
 
 def test_a_network_with_emotions_has_one_more_array_and_starts_at_the_same_output():
@@ -136,6 +140,7 @@ def test_an_emotion_that_is_left_out_is_none(batch):
     unfelt = flow_loss(network, batch, replace(draws, unfelt=every))
     none = {name: leaf for name, leaf in batch.items() if name != "emotion"}
     np.testing.assert_array_equal(unfelt, flow_loss(network, none, draws))
+    # The known-bad case: emotions that are read change the loss.
     felt = flow_loss(network, batch, draws)
     assert abs(float(felt - unfelt)) > 1e-4
 
@@ -145,6 +150,7 @@ def test_an_update_learns_the_emotions_of_its_clips(batch):
     assert program.probes.keys() >= {"validation_loss_without_emotion"}
     state = program.on(make_mesh(1)).initial_state(leaves_of(small_transformer(FELT)))
     step = jax.jit(train_step, static_argnums=(0, 1))
+    # Also those of no clip change, by weight decay.
     before = np.asarray(state.params["emotions"])
     state, metrics = step(CONFIG, FELT, jax.random.key(0), state, batch)
     assert np.isfinite(metrics["loss"])
