@@ -97,7 +97,7 @@ def mix(datasets: Sequence[Dataset], weights: tuple[float, ...] = ()) -> Mixture
     """Return a mixture of data sets; see `open_datasets` for the weights.
 
     Raises:
-      DatasetError: their features or motion spaces differ.
+      DatasetError: their features differ.
     """
     first = datasets[0]
     for other in datasets[1:]:
@@ -138,7 +138,6 @@ def _check_agreement(first: Dataset, other: Dataset) -> None:
     names = {
         "audio_encoder": "process both with one checkpoint",
         "feature_width": "process both with one checkpoint",
-        "motion_space": "process both with the same --motion",
     }
     for name, advice in names.items():
         one, two = getattr(first, name), getattr(other, name)

@@ -9,10 +9,11 @@ from math import gcd
 import numpy as np
 from jaxtyping import Int64
 
-SLOTS = 1000
+SLOTS = 100_000
 """Shares of data sets are rounded to so many parts."""
-ROUNDS = 4
-"""Rounds of the permutation's cipher, the fewest that Grain allows."""
+ROUNDS = 8
+"""Rounds of the permutation's cipher. With 4, the fewest that Grain allows, samples that
+follow each other correlate by 0.5 near some numbers of samples, with 6 by 0.05."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class Order:
       counts: samples of every clip.
       seed: seed of the order.
       shuffle: a new order every round; otherwise samples keep their order.
+      part: number of the data set among those that are mixed, so that sets of equal
+        sizes are not read in the same order.
     """
 
     counts: Sequence[int]
     seed: int
     shuffle: bool = True
+    part: int = 0
 
     @cached_property
     def _ends(self) -> Int64[np.ndarray, " clips"]:
@@ -53,7 +57,7 @@ class Order:
         # imported late: grain starts slowly
         from grain.experimental import index_shuffle
 
-        key = _round_key(self.seed, turn)
+        key = _round_key(self.seed, turn, self.part)
         return index_shuffle(index, len(self) - 1, key, ROUNDS)
 
 
@@ -99,6 +103,6 @@ class Schedule:
 
 # Nearly all samples of a batch are of one round.
 @lru_cache
-def _round_key(seed: int, turn: int) -> int:
+def _round_key(seed: int, turn: int, part: int) -> int:
     """Return the 32-bit key of a round's order."""
-    return int(np.random.SeedSequence([seed, turn]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, turn, part]).generate_state(1)[0])

@@ -114,17 +114,19 @@ def sequence(
       DatasetError: there is no window.
     """
     readers, orders, shares = [], [], []
-    for part, share in dataset.parts:
-        # A data set may hold no clips out.
-        if part.sizes[split].clips == 0:
-            continue
-        reader = part.records(split)
-        counts = [cut.count(entry.frames) for entry in reader.entries]
-        # A part whose clips are all too short has no turn.
-        if sum(counts):
+    for number, (part, share) in enumerate(dataset.parts):
+        reader = part.records(split) if part.sizes[split].clips else None
+        entries = [] if reader is None else reader.entries
+        counts = [cut.count(entry.frames) for entry in entries]
+        if reader is not None and sum(counts):
             readers.append(reader)
-            orders.append(Order(tuple(counts), seed, shuffle))
+            orders.append(Order(tuple(counts), seed, shuffle, number))
             shares.append(share)
+        # A data set may hold no clips out, but its weight must train something.
+        elif split == "train":
+            raise DatasetError(
+                f"data set {part.path} has no train clips that hold a window: process more videos, or leave it out"
+            )
     if not readers:
         raise DatasetError(
             f"data set {dataset.path} has no {split} clips: process more videos"

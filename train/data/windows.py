@@ -130,7 +130,8 @@ def cut_window(record: ClipRecord, place: Place, needs: Needs) -> Window:
     stop = min(place.stop, record.frames)
     frames = stop - place.start
     feature = feature_at(place.start)
-    features = record.features[feature : feature + features_needed(frames)]
+    # Copies: a view would keep the whole record until its batch is stacked.
+    features = record.features[feature : feature + features_needed(frames)].copy()
     if len(features) < features_needed(frames):
         raise DatasetError(
             f"clip {record.clip} has {len(record.features)} audio features for {record.frames} frames: "
@@ -139,9 +140,10 @@ def cut_window(record: ClipRecord, place: Place, needs: Needs) -> Window:
     extras: dict[str, Any] = {}
     if needs.sound and record.sound is not None:
         sample = sample_at(place.start)
-        extras["sound"] = record.sound[sample : sample + samples_needed(frames)]
+        stop_sample = sample + samples_needed(frames)
+        extras["sound"] = record.sound[sample:stop_sample].copy()
     if needs.silence:
         quietest = feature_at(int(record.envelope.argmin()))
-        extras["silence"] = record.features[quietest]
-    motion = record.motion[place.start : stop]
+        extras["silence"] = record.features[quietest].copy()
+    motion = record.motion[place.start : stop].copy()
     return Window(record.clip, place.start, motion, features, record.labels, **extras)

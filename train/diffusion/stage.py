@@ -260,10 +260,10 @@ def step_encoder(
         )
     # The first batch would find out later.
     for part, _ in dataset.parts:
-        if part.records("train")[0].sound is None:
+        if not all(entry.has_sound for entry in part.records("train").entries):
             raise DatasetError(
-                f"encoder is {config.encoder!r}, and {part.path} has no sound: process the videos again and keep their "
-                "sound, or train on stored features"
+                f"encoder is {config.encoder!r}, and {part.path} has clips without sound: process the videos again and "
+                "keep their sound, or train on stored features"
             )
     return checkpoint.sizes(ENCODER)
 

@@ -4,6 +4,7 @@ import math
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -225,14 +226,19 @@ def check_unchanged(saved: Description, stage: Stage) -> None:
         before = saved.get(kind, {})
         for name, value in run.get(kind, {}).items():
             if before.get(name) != value:
-                changes.append(
-                    f"{label} {name}: the run has {before.get(name)}, now {value}"
-                )
+                old, new = _brief(before.get(name)), _brief(value)
+                changes.append(f"{label} {name}: the run has {old}, now {new}")
     if changes:
         raise ConfigError(
             f"this run was started otherwise: {'; '.join(changes)} "
             "(a new --work-dir starts a new run)"
         )
+
+
+def _brief(value: Any) -> str:
+    """Return a value for a message; of a long list only the start."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:50]}..."
 
 
 def check_statistics(saved: MotionStatistics | None, stage: Stage) -> None:

@@ -242,14 +242,29 @@ def complete_config(
 ) -> FlowConfig:
     """Return the options with the motion space, the sizes and the emotions that they
     leave open: those of the checkpoint to start from, or else the data set's space."""
-    space: Any = config.motion_space or dataset.motion_space
+    space: Any = config.motion_space
     size = config.transformer
     emotions = config.emotions or emotions_of(start)
     if start is not None:
-        space = config.motion_space or initial_motion(start, PART)[0]
+        space = space or initial_motion(start, PART)[0]
         if size == TransformerSize():
             size = size_of(start.sizes(PART))
+    space = space or common_space(dataset)
     return replace(config, motion_space=space, transformer=size, emotions=emotions)
+
+
+def common_space(dataset: Dataset) -> str:
+    """Return the motion space that a data set, or each one of a mixture, names.
+
+    Raises:
+      ConfigError: they name several.
+    """
+    spaces = sorted({part.motion_space for part, _ in dataset.parts})
+    if len(spaces) > 1:
+        raise ConfigError(
+            f"the data sets name the motion spaces {' and '.join(spaces)}: choose one by motion_space"
+        )
+    return spaces[0]
 
 
 def size_of(transformer: FlowTransformerConfig) -> TransformerSize:

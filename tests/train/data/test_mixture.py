@@ -97,7 +97,6 @@ def test_a_mixture_is_told_from_its_parts(paths: list[Path]):
     [
         ("audio_encoder", "encoder", "other"),
         ("feature_width", 8, 4),
-        ("motion_space", "lip", "face"),
     ],
 )
 def test_sets_that_differ_are_not_mixed(paths: list[Path], name: str, value, other):
@@ -106,6 +105,15 @@ def test_sets_that_differ_are_not_mixed(paths: list[Path], name: str, value, oth
     message = f"has {name} {value}, and .* {other}: process"
     with pytest.raises(DatasetError, match=message):
         mix([first, second])
+
+
+def test_a_set_without_training_windows_is_not_mixed(paths: list[Path]):
+    first, second = open_datasets(paths[:1]), open_datasets(paths[1:])
+    none = replace(second.sizes["train"], clips=0)
+    empty = replace(second, sizes={**second.sizes, "train": none})
+    both = mix([first, empty], (1, 1))
+    with pytest.raises(DatasetError, match=r"b has no train clips that hold a window"):
+        windows(both, "train", "lip", 0, Rows(4))
 
 
 def test_weights_belong_to_data_sets(paths: list[Path]):

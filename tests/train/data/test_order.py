@@ -59,12 +59,33 @@ def test_a_schedule_has_each_sequence_by_its_share():
     np.testing.assert_array_equal(in_fours.sum(axis=1), 1)
 
 
-def test_shares_are_rounded_to_a_thousandth():
+def test_shares_are_rounded_to_a_hundred_thousandth():
     shares = Schedule((0.7, 0.2, 0.1))
     assert turns(shares, 100) == {0: 70, 1: 20, 2: 10}
+    # Seconds of a small set count as those of a large one.
+    uneven = Schedule((667.0, 1.0))
+    assert turns(uneven, 66_800)[1] == pytest.approx(100, abs=1)
     # A tiny share still has turns.
-    rare = Schedule((1e6, 1.0))
-    assert turns(rare, 1001) == {0: 1000, 1: 1}
+    rare = Schedule((1e9, 1.0))
+    assert turns(rare, 100_001) == {0: 100_000, 1: 1}
+
+
+@pytest.mark.parametrize("size", [2**16, 2**20])
+def test_the_order_of_a_round_is_random(size: int):
+    order = Order((size,), seed=3)
+    numbers = np.array([order.place(position)[1] for position in range(2**15)])
+    places = numbers / size
+    # Neighbours are independent: a correlation of chance is 0.006.
+    assert abs(np.corrcoef(places[1:], places[:-1])[0, 1]) < 0.03
+    # Batches scatter as those of independent draws do, by 1 / sqrt(12 * 64).
+    means = places.reshape(-1, 64).mean(axis=1)
+    assert means.std() == pytest.approx(0.036, rel=0.15)
+
+
+def test_sets_of_equal_sizes_have_orders_of_their_own():
+    first, second = Order(COUNTS, seed=7), Order(COUNTS, seed=7, part=1)
+    same = np.mean([first.place(i) == second.place(i) for i in range(len(first))])
+    assert same < 0.3
 
 
 def turns(schedule: Schedule, count: int) -> Counter[int]:

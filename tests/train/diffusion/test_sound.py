@@ -133,5 +133,7 @@ def test_a_data_set_without_sound_is_refused_before_work_starts(
     if has_sound:
         assert step_encoder(HALF, dataset, checkpoint) == sizes
         return
-    with pytest.raises(DatasetError, match="has no sound: process the videos again"):
+    with pytest.raises(
+        DatasetError, match="has clips without sound: process the videos again"
+    ):
         step_encoder(HALF, dataset, checkpoint)

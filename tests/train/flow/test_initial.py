@@ -10,11 +10,12 @@ from rich.console import Console
 from tests.train.flow.worlds import CONFIG, FlowWorld, first_loss
 from tests.train.runs import weights_of
 from train.data.dataset import open_dataset
+from train.data.mixture import mix
 from train.engine.config import ConfigError
 from train.engine.initial import StatisticsSource
 from train.engine.run import check_statistics
 from train.flow.config import TransformerSize
-from train.flow.stage import mean_distance
+from train.flow.stage import complete_config, mean_distance
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 
@@ -88,3 +89,12 @@ def test_the_distance_of_means_is_in_deviations_of_the_statistics(world: FlowWor
     unit = replace(unit, std=np.full_like(mean, 0.5))
     distance = mean_distance(dataset, "lip", replace(unit, mean=mean), unit)
     assert distance == pytest.approx(3, abs=1e-6)
+
+
+def test_data_sets_of_several_spaces_need_a_choice(world: FlowWorld):
+    first = open_dataset(world.root / "first")
+    both = mix([first, replace(first, motion_space="face")])
+    with pytest.raises(ConfigError, match="spaces face and lip: choose one"):
+        complete_config(CONFIG, both, None)
+    chosen = replace(CONFIG, motion_space="lip")
+    assert complete_config(chosen, both, None).motion_space == "lip"
