@@ -108,9 +108,12 @@ def test_sets_that_differ_are_not_mixed(paths: list[Path], name: str, value, oth
 
 
 def test_a_set_without_training_windows_is_not_mixed(paths: list[Path]):
-    first, second = open_datasets(paths[:1]), open_datasets(paths[1:])
+    first = open_datasets(paths[:1])
+    second = open_datasets(paths[1:])
+    # The same data set, whose train split holds nothing.
     none = replace(second.sizes["train"], clips=0)
-    empty = replace(second, sizes={**second.sizes, "train": none})
+    sizes = {**second.sizes, "train": none}
+    empty = replace(second, sizes=sizes)
     both = mix([first, empty], (1, 1))
     with pytest.raises(DatasetError, match=r"b has no train clips that hold a window"):
         windows(both, "train", "lip", 0, Rows(4))
