@@ -115,6 +115,7 @@ def test_a_set_without_training_windows_is_not_mixed(paths: list[Path]):
     sizes = {**second.sizes, "train": none}
     empty = replace(second, sizes=sizes)
     both = mix([first, empty], (1, 1))
+    # Its weight would train nothing.
     with pytest.raises(DatasetError, match=r"b has no train clips that hold a window"):
         windows(both, "train", "lip", 0, Rows(4))
 
