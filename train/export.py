@@ -125,8 +125,8 @@ def write_export(options: Options) -> str:
         previous = frozen.drivers.get(DRIVER) if frozen is not None else None
         encoder = _encoder_of(run, contents, frozen)
         config = run["config"]
-        emotions = tuple(config.get("emotions", ()))
-        driver = make_driver(encoder, config["motion_space"], previous, emotions)
+        levels = run.get("emotion_levels", {})
+        driver = make_driver(encoder, config["motion_space"], previous, levels)
         drivers = {DRIVER: DriverEntry(driver, without_zeros(statistics))}
         contents = replace(contents, drivers={**contents.drivers, **drivers})
     if run["stage"] == "diffusion":
@@ -267,10 +267,22 @@ def make_driver(
     encoder: str,
     space: str,
     previous: DriverEntry | None,
-    emotions: tuple[str, ...] = (),
+    levels: Mapping[str, int],
 ) -> FlowDriverConfig:
-    """Return the driver of a trained flow transformer, guided as the previous one."""
-    config = FlowDriverConfig(features=encoder, space=space, emotion_names=emotions)
+    """Return the driver of a trained flow transformer, guided as the previous one.
+
+    Args:
+      encoder: part that encodes sound.
+      space: name of the motion space.
+      previous: driver that it replaces; None for none.
+      levels: emotion -> its highest level.
+    """
+    config = FlowDriverConfig(
+        features=encoder,
+        space=space,
+        emotion_names=tuple(levels),
+        emotion_levels=tuple(levels.values()),
+    )
     if previous is None:
         return config
     return replace(config, cfg_scale=previous.config.cfg_scale)

@@ -52,7 +52,7 @@ from jaxportrait.motion.space import (
     MotionSpace,
     MotionStatistics,
 )
-from jaxportrait.ranges import FrameRate, Guidance, check_ranges
+from jaxportrait.ranges import FrameRate, Guidance, Natural, check_ranges
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class FlowDriverConfig:
       fps: frames of motion a second.
       cfg_scale: default scale of classifier-free guidance.
       emotion_names: emotions that the transformer knows, in its order.
+      emotion_levels: highest level of each in the clips that it was trained on, which
+        strength 1 stands for; 0 where they had no levels.
     """
 
     features: str = "whisper"
@@ -74,6 +76,7 @@ class FlowDriverConfig:
     fps: FrameRate = float(MOTION_FPS)
     cfg_scale: Guidance = 4.5
     emotion_names: tuple[str, ...] = ()
+    emotion_levels: tuple[Natural, ...] = ()
 
     @property
     def moves_head(self) -> bool:
@@ -108,6 +111,10 @@ class FlowDriverConfig:
             raise CheckpointError(
                 f"its transformer makes {transformer.motion_width} values a frame, the motion space {self.space} has "
                 f"{MOTION_SPACES[self.space].width} and the statistics {len(statistics.mean)}: they must be equal"
+            )
+        if len(self.emotion_levels) != len(self.emotion_names):
+            raise CheckpointError(
+                f"it has {len(self.emotion_levels)} levels for {len(self.emotion_names)} emotions: name one for each"
             )
         if len(self.emotion_names) != transformer.emotions:
             raise CheckpointError(

@@ -124,7 +124,11 @@ def test_an_unknown_emotion_is_refused_with_those_that_there_are(driver):
 
 
 def test_a_driver_names_as_many_emotions_as_its_transformer_knows():
-    config = FlowDriverConfig(emotion_names=NAMES)
+    config = FlowDriverConfig(emotion_names=NAMES, emotion_levels=(3, 3))
     config.check({"flow_transformer": replace(CONFIG, emotions=2)}, STATISTICS)
     with pytest.raises(CheckpointError, match="names 2 emotions and its transformer k"):
         config.check({"flow_transformer": CONFIG}, STATISTICS)
+    # Strength 1 stands for a level, which each of them has.
+    unleveled = replace(config, emotion_levels=(3,))
+    with pytest.raises(CheckpointError, match="1 levels for 2 emotions"):
+        unleveled.check({"flow_transformer": CONFIG}, STATISTICS)

@@ -26,8 +26,8 @@ def emotion_strengths(
 ) -> Float32[np.ndarray, " emotions"]:
     """Return the strength of each emotion in a clip: its level by the highest one.
 
-    A clip without a label, or of another emotion, has strength 0 in all of them. An
-    emotion without levels has strength 1.
+    A clip without a label, or of another emotion, has strength 0 in all of them. A clip
+    without a level has strength 1.
 
     Args:
       labels: labels of the clip's record.
@@ -37,5 +37,6 @@ def emotion_strengths(
     for index, (emotion, highest) in enumerate(levels.items()):
         if labels.get("emotion") == emotion:
             level = int(labels.get("level", 0))
-            strengths[index] = level / highest if highest else 1
+            # A clip without a level shows the whole emotion.
+            strengths[index] = level / highest if level else 1
     return strengths

@@ -28,6 +28,7 @@ from train.engine.config import (
     check_adapters,
 )
 
+DENOISER, ENCODER = "motion_diffusion", "hubert"
 Encoder = Literal["stored", "frozen", "trained"]
 SPACE = "face"
 """Motion space of a new denoiser."""
@@ -154,6 +155,11 @@ class DiffusionConfig(StageConfig):
             warmup_steps=0, drop_steps=(), beta2=0.999, weight_decay=0.0, clip_norm=2.0
         )
     )
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        trained = self.encoder == "trained"
+        return (DENOISER, ENCODER) if trained else (DENOISER,)
 
     # Read by the engine, which knows it under one name for all stages.
     @property

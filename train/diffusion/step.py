@@ -21,7 +21,7 @@ from jaxportrait.ops.diffusion import add_noise, cosine_schedule
 from jaxportrait.ops.dropout import KEEP, Dropout, Keep
 from jaxportrait.types import pytree
 from train.data.augment import augment_sound
-from train.diffusion.config import DiffusionConfig
+from train.diffusion.config import DENOISER, ENCODER, DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
 from train.diffusion.losses import Half, Terms, half_terms, transition_term, weigh
 from train.engine.adapters import scale_adapters
@@ -37,8 +37,6 @@ from train.engine.state import (
 
 DIFFUSION = "diffusion"
 """Name of the driver of a trained denoiser."""
-DENOISER = "motion_diffusion"
-ENCODER = "hubert"
 GOLDEN_RATIO = 0.618034
 """Fractional parts of its multiples fill [0, 1) evenly, however many there are."""
 VALIDATION_SEED = 0

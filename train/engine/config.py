@@ -232,8 +232,18 @@ class StageConfig:
         """Number of equal parts of a batch that are computed one after the other."""
         return 1
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks that are trained together, with which the paths of their
+        parameters begin; none where there is only one."""
+        return ()
+
     def __post_init__(self) -> None:
         check_ranges(self)
+        for name in self.optimizer.clip_apart:
+            if name not in self.networks:
+                present = ", ".join(self.networks) or "no several networks here"
+                raise ConfigError(f"clip_apart names {name}; there are {present}")
         # A copy knows the run's length, where a cosine ends.
         optimizer = replace(self.optimizer)
         object.__setattr__(optimizer, "length", self.loop.steps)

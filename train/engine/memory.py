@@ -70,8 +70,8 @@ def describe_memory(need: MemoryNeed, limit: int | None, config: StageConfig) ->
         return f"an update needs {need} a device"
     if need.total > limit:
         raise ConfigError(
-            f"an update needs {need} a device, which has {size_text(limit)}: choose "
-            f"{savings(config)}"
+            f"an update needs {need} a device, which lets a program have {size_text(limit)}: choose "
+            f"{savings(config)}; on a GPU, XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 in the environment lets it have more"
         )
     return f"an update needs {need} of a device's {size_text(limit)}"
 

@@ -254,5 +254,5 @@ def check_statistics(saved: MotionStatistics | None, stage: Stage) -> None:
             raise ConfigError(
                 "this run was started with other statistics of motion (first value's "
                 f"{name}: the run has {before[0]:g}, now {after[0]:g}): pass the --init and "
-                "--statistics that it was started with"
+                "--statistics that it was started with (for runs of earlier versions, --statistics data)"
             )

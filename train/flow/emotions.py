@@ -25,23 +25,33 @@ def chosen_levels(
     if not emotions:
         return {}
     levels = emotion_levels(dataset)
+    # A strength keeps its meaning when a network is trained further.
+    learnt = levels_of(start)
     for emotion in emotions:
-        if emotion not in levels and emotion not in emotions_of(start):
+        if emotion not in levels and emotion not in learnt:
             present = ", ".join(sorted(levels)) or "no emotions"
             raise ConfigError(
                 f"emotions name {emotion}, and the clips of {dataset.path} have {present}: choose among those"
             )
-    return {emotion: levels.get(emotion, 0) for emotion in emotions}
+    known = levels | learnt
+    return {emotion: known[emotion] for emotion in emotions}
 
 
 def emotions_of(start: Checkpoint | None) -> tuple[str, ...]:
     """Return the emotions that the flow transformer of a checkpoint knows."""
+    return tuple(levels_of(start))
+
+
+def levels_of(start: Checkpoint | None) -> dict[str, int]:
+    """Return emotion -> its highest level, of those that the flow transformer of a
+    checkpoint knows."""
     if start is None:
-        return ()
+        return {}
     for entry in start.drivers.values():
         if isinstance(entry.config, FlowDriverConfig):
-            return entry.config.emotion_names
-    return ()
+            config = entry.config
+            return dict(zip(config.emotion_names, config.emotion_levels, strict=True))
+    return {}
 
 
 def check_emotions(start: Checkpoint, config: FlowConfig) -> None:

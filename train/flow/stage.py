@@ -211,7 +211,7 @@ def open_flow(
     space = config.motion_space or dataset.motion_space
     levels = chosen_levels(config.emotions, dataset, start)
     transformer = config.transformer.config(space, dataset.feature_width, len(levels))
-    run = describe_run(config, transformer, dataset, frozen)
+    run = describe_run(config, transformer, dataset, frozen, levels)
     guidance = driver_guidance(frozen, DRIVER, FlowDriverConfig)
     lips = frozen.keypoints.lips
     terms = choose_terms(config.losses, MOTION_SPACES[space], lips)
@@ -298,6 +298,7 @@ def describe_run(
     transformer: FlowTransformerConfig,
     dataset: Dataset,
     frozen: Checkpoint,
+    levels: Levels,
 ) -> Description:
     """Return the identity of a run; `check_unchanged` compares its config and its data
     set."""
@@ -306,6 +307,7 @@ def describe_run(
             "stage": "flow",
             "config": config,
             "trained": encode_parts({PART: transformer}),
+            "emotion_levels": levels,
             "dataset": dataset.identity,
             "checkpoint": str(frozen.path),
         }

@@ -214,13 +214,6 @@ class RendererConfig(StageConfig):
                 f"warping makes {self.warping.features} features and the generator reads "
                 f"{self.generator.features}: choose the same"
             )
-        networks = (*RENDERER, DISCRIMINATOR)
-        apart = self.optimizer.clip_apart
-        unknown = [name for name in apart if name not in networks]
-        if unknown:
-            raise ConfigError(
-                f"clip_apart names {unknown[0]}; there are {', '.join(networks)}"
-            )
 
     def _check_landmarks(self) -> None:
         """Raise a ConfigError unless losses and pairs have the landmarks that they
@@ -279,6 +272,10 @@ class RendererConfig(StageConfig):
                     f"mirror is {self.mirror}, and the mirror of landmark {landmark}, which losses "
                     "read, is unknown: name the pair in mirrors"
                 )
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return (*RENDERER, DISCRIMINATOR)
 
     @property
     def microbatches(self) -> int:

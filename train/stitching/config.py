@@ -112,6 +112,10 @@ class StitchingTrainConfig(StageConfig):
             self._check(part, organ)
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        return (STITCHING, *self.organs)
+
+    @property
     def organs(self) -> dict[str, OrganConfig]:
         """Part -> organ, of the retargeting networks that are trained."""
         organs = {EYES: self.eyes, LIPS: self.lips}

@@ -234,3 +234,13 @@ def test_a_run_from_before_an_option_existed_has_its_default():
     saved = as_json(FlowConfig())
     del saved["condition_dropout"]
     assert read_saved(saved, FlowConfig) == FlowConfig()
+
+
+def test_networks_that_are_clipped_apart_exist():
+    apart = OptimizerConfig(clip_apart=("generator",))
+    with pytest.raises(ConfigError, match="names generator; there are no several netw"):
+        FlowConfig(optimizer=apart)
+    assert RendererConfig(optimizer=apart).optimizer.clip_apart == ("generator",)
+    other = OptimizerConfig(clip_apart=("nosuch",))
+    with pytest.raises(ConfigError, match="names nosuch; there are appearance, motion"):
+        RendererConfig(optimizer=other)

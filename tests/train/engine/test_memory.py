@@ -45,7 +45,9 @@ def test_a_line_states_what_an_update_needs_of_a_device():
 
 def test_an_update_that_cannot_fit_is_refused_with_the_options_that_help():
     config = RendererConfig(remat="none")
-    with pytest.raises(ConfigError, match=rf"needs {TEXT} a device, which has 6\.0"):
+    with pytest.raises(
+        ConfigError, match=rf"needs {TEXT} a device, which lets a program have 6\.0"
+    ):
         describe_memory(NEED, 6 * GIB, config)
     assert savings(config).startswith("--remat blocks, or a larger --accumulation, ")
     # What is in use already is no advice.
