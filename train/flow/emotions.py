@@ -33,8 +33,8 @@ def chosen_levels(
             raise ConfigError(
                 f"emotions name {emotion}, and the clips of {dataset.path} have {present}: choose among those"
             )
-    known = levels | learnt
-    return {emotion: known[emotion] for emotion in emotions}
+    levels |= learnt
+    return {emotion: levels[emotion] for emotion in emotions}
 
 
 def emotions_of(start: Checkpoint | None) -> tuple[str, ...]:
