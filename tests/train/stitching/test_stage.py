@@ -206,7 +206,7 @@ def test_openness_is_drawn_for_a_row_wherever_it_lies():
         ),
         (
             {"eyes": OrganConfig((EYE,), 0.8, 1.0)},
-            "openings of eye_retargeting are .*: give 2",
+            "openings of eye_retargeting are .*: pass 2",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """An evaluation: check that data and checkpoint fit, sample, measure, report."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -68,6 +68,21 @@ features too, and all of them may be many GB."""
 
 
 @dataclass(frozen=True)
+class FurtherMeasures:
+    """Measures that take minutes.
+
+    Attributes:
+      sync_steps: updates of the embedding of lips and sound that judges motion; 0
+        leaves it out.
+      seam_sounds: long sounds, each of all held-out clips joined, on which seams are
+        measured once more, with an interval; 0 leaves them out.
+    """
+
+    sync_steps: Natural = 1000
+    seam_sounds: Natural = 0
+
+
+@dataclass(frozen=True)
 class Options:
     """Measure a trained checkpoint on held-out clips, over steps and guidance.
 
@@ -84,10 +99,7 @@ class Options:
       seeds: samples a clip, at least 2, over which diversity is measured.
       windows: `fused` as in inference, or those of the original: `independent` for a
         flow transformer, `original` for a diffusion transformer.
-      sync_steps: updates of the embedding of lips and sound that judges motion; 0
-        leaves it out.
-      seam_sounds: long sounds, each of all held-out clips joined, on which seams are
-        measured once more, with an interval; 0 leaves them out.
+      further: measures that take minutes.
     """
 
     dataset_path: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -99,11 +111,13 @@ class Options:
     clips: Count = 16
     seeds: Annotated[int, Range(2, 1000)] = 3
     windows: SampledWindows = "fused"
-    sync_steps: Natural = 1000
-    seam_sounds: Natural = 0
+    further: tyro.conf.OmitArgPrefixes[FurtherMeasures] = field(
+        default_factory=FurtherMeasures
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        check_ranges(self.further)
         for name in ("steps", "guidance"):
             if not getattr(self, name):
                 raise OptionError(f"{name} is empty: name one value or more")
@@ -127,15 +141,15 @@ def evaluate(options: Options, console: Console) -> None:
     lips = learn_lip_axis(dataset.evenly_spaced("train", AXIS_CLIPS))
     lids = learn_lids(dataset, checkpoint, space)
     sync = None
-    if options.sync_steps:
+    if options.further.sync_steps:
         training = dataset.evenly_spaced("train", SYNC_CLIPS)
-        sync = learn_sync(training, options.sync_steps)
+        sync = learn_sync(training, options.further.sync_steps)
     scale = Scale(space, statistics, lips, lids, sync)
     records = list(dataset.evenly_spaced("validation", options.clips))
     sample = make_sampler(network, statistics, options.windows)
     clips = hold_out(records, network.config, space, options.windows)
     sounds = join_sounds(
-        records, options.seam_sounds, network.config, space, options.windows
+        records, options.further.seam_sounds, network.config, space, options.windows
     )
     # Every setting is sampled, measured, and then forgotten but for one clip.
     with hold_folder(options.output):
