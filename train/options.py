@@ -21,6 +21,7 @@ from train.engine.config import (
     StageConfig,
     find_config,
     keep_saved,
+    leave_schedule,
     load_config,
     preset_folder,
     read_saved,
@@ -305,18 +306,21 @@ def start_from(first: argparse.Namespace, training: T) -> T:
     of the user's has the last word, so that a contradiction is noticed.
 
     Args:
-      first: stage, file and run folder of the command line.
+      first: stage, file, run folder, step and schedule of the command line.
       training: the defaults of the stage.
     """
     path = None if first.config is None else find_config(first.config)
     is_preset = path is not None and path.parent == preset_folder()
     if path is not None and is_preset:
         training = load_config(path, training)
-    run = None if first.work_dir is None else read_last_run(first.work_dir)
+    step = int(first.resume) if first.resume.isdecimal() else None
+    run = None if first.work_dir is None else read_last_run(first.work_dir, step)
     # A run of another stage is refused later.
     if run is not None and run["stage"] == first.stage:
         saved = read_saved(run["config"], type(training))
         training = keep_saved(saved, training)
+        if first.schedule is not None:
+            training = leave_schedule(training, first.schedule)
     if path is not None and not is_preset:
         training = load_config(path, training)
     return training
@@ -333,6 +337,8 @@ def parse(arguments: list[str]) -> Any:
     parser.add_argument("--stage", default="flow")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--work-dir", type=Path)
+    parser.add_argument("--resume", default="auto")
+    parser.add_argument("--schedule")
     first, _ = parser.parse_known_args(arguments)
     # A stage that does not exist is left to tyro, which names those that do.
     options_type, config_type = STAGES.get(first.stage, STAGES["flow"])

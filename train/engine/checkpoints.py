@@ -44,8 +44,9 @@ class Saved:
     statistics: MotionStatistics | None = None
 
 
-def read_last_run(work_dir: Path) -> dict[str, Any] | None:
-    """Return the identity of a run when it saved last; None where nothing is saved.
+def read_last_run(work_dir: Path, step: int | None = None) -> dict[str, Any] | None:
+    """Return the identity of a run when it saved last, or saved `step`; None where
+    nothing is saved.
 
     Orbax isn't used, which would open the devices: processes of one run are connected
     first. A damaged file is left to `Checkpoints` to tell of.
@@ -54,8 +55,9 @@ def read_last_run(work_dir: Path) -> dict[str, Any] | None:
     steps = [int(folder.name) for folder in folders if folder.name.isdecimal()]
     if not steps:
         return None
+    step = max(steps) if step is None else step
     # The name is that of Orbax's handler of JSON.
-    path = work_dir / FOLDER / str(max(steps)) / "run" / "metadata"
+    path = work_dir / FOLDER / str(step) / "run" / "metadata"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -373,6 +373,17 @@ def keep_saved(saved: Any, config: T) -> T:
     return replace(config, **values)  # type: ignore[type-var]
 
 
+def leave_schedule(config: T, schedule: str) -> T:
+    """Return the options of a saved run without those that `schedule` does not read."""
+    # The schedule itself changes later, together with its options.
+    neutral = {
+        name: value
+        for name, (reader, value) in SCHEDULE_OPTIONS.items()
+        if reader != schedule
+    }
+    return replace(config, optimizer=replace(config.optimizer, **neutral))  # type: ignore[type-var]
+
+
 def differences(saved: Any, config: Any) -> list[str]:
     """Return a line for each option of `config` that contradicts the `saved` one;
     changeable options do not count."""

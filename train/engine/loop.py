@@ -95,7 +95,7 @@ class Ledger:
             raise DivergenceError(
                 f"step {update.step}: loss {loss}, gradient norm {norm}, on "
                 f"{self._describe(update.batch)}; the checkpoints before it are kept: look at "
-                "these clips, or resume with a lower learning rate in a new run folder"
+                "these clips, or resume from an earlier step with a lower learning_rate"
             )
         self._journal.add(values)
 

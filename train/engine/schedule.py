@@ -25,11 +25,17 @@ def check_rates(saved: StageConfig, config: StageConfig, step: int) -> None:
         return
     # One update tells as much as all of them.
     first = changed[0]
+    warmup = saved.optimizer.warmup_steps
+    rise = np.minimum(1, (np.arange(step) + 1) / (warmup + 1))
+    if np.allclose(before, rise, rtol=CLOSE, atol=0):
+        advice = f"a new cosine has a cosine_start of {max(step, warmup)} or more"
+    else:
+        # The rate has fallen: a cosine would begin from the full one.
+        advice = "for another schedule, start a new run from its weights: export, then --init"
     raise ConfigError(
         f"the learning rate of updates that are done cannot change: update {first} of {step} had "
         f"{before[first]:.3g} of it, and would have had {after[first]:.3g} now; warmup_steps, drops before "
-        f"update {step}, a cosine that has begun and its steps stay as they were, and a new one has a "
-        f"cosine_start of {step} or more"
+        f"update {step}, a cosine that has begun and its steps stay as they were; {advice}"
     )
 
 
