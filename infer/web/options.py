@@ -195,9 +195,9 @@ def make_component(
     if choices:
         # None is a choice of its own.
         automatic = [] if option.default else [BY_DEFAULT]
-        choices = [*automatic, *choices]
+        names = [*automatic, *choices]
         value = option.default or BY_DEFAULT
-        return gr.Dropdown(choices, value=value, filterable=False, **words)
+        return gr.Dropdown(names, value=value, filterable=False, **words)
     if option.allowed is not None:
         return make_number(option, words)
     if option.hint is not bool:
