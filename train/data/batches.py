@@ -14,7 +14,7 @@ import numpy as np
 from absl.flags import FLAGS
 from jaxtyping import Int64
 
-from train.data.parents import end_with_parent
+from train.data.parents import end_with_parent, explain_end, signals_wait
 from train.data.shards import ClipShards, DatasetError
 
 Sample = Mapping[str, np.ndarray]
@@ -89,10 +89,24 @@ class Batches:
 
     def __next__(self) -> Sample:
         if self._iterator is None:
-            self._iterator = self._open()
-        batch = next(self._iterator)
+            # Grain starts its workers with the first batch.
+            with signals_wait():
+                self._iterator = self._open()
+                batch = self._read(self._iterator)
+        else:
+            batch = self._read(self._iterator)
         self._number += 1
         return batch
+
+    def _read(self, iterator: grain.DatasetIterator) -> Sample:
+        """Read the next batch; raise a DatasetError if a worker process has ended."""
+        try:
+            return next(iterator)
+        except RuntimeError as error:
+            reason = explain_end(error)
+            if reason is None:
+                raise
+            raise DatasetError(reason) from error
 
     def get_state(self) -> dict[str, Any]:
         """Return the position, as JSON keeps it."""

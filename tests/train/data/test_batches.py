@@ -14,6 +14,7 @@ import pytest
 from tests.train.runs import make_dataset
 from train.data.batches import Batches, Rows
 from train.data.dataset import Dataset
+from train.data.parents import explain_end
 from train.data.shards import DatasetError
 from train.flow.data import batches, windows
 
@@ -38,6 +39,32 @@ if __name__ == "__main__":
     iterator.close()
 """
 """A process that ends by SIGTERM after some more batches."""
+EARLY = """
+import multiprocessing, os, signal, sys, threading
+from pathlib import Path
+from train.data.batches import Rows
+from train.data.dataset import open_dataset
+from train.data.shards import DatasetError
+from train.flow.data import batches
+
+if __name__ == "__main__":
+    received = []
+    signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+    # As a scheduler does, while the worker still loads.
+    threading.Timer(0.5, os.killpg, (0, signal.SIGTERM)).start()
+    iterator = batches(open_dataset(Path(sys.argv[1])), "lip", 0, Rows(4), 1)
+    next(iterator)
+    assert received
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    try:
+        for _ in range(100):
+            next(iterator)
+    except DatasetError as error:
+        print(error, flush=True)
+        os._exit(0)
+"""
+"""A process whose worker gets a signal early, and is killed later."""
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +149,27 @@ def is_running(process: int) -> bool:
 def test_rows_are_numbered_throughout(dataset: Dataset):
     batch = windows(dataset, "train", "lip", 0, Rows(6, process=1, processes=3))[4]
     np.testing.assert_array_equal(batch["row"], [1, 4])
+
+
+def test_early_signals_leave_workers_alone_and_a_lost_worker_is_named(
+    dataset: Dataset, tmp_path: Path
+):
+    script = tmp_path / "early.py"
+    script.write_text(EARLY)
+    process = subprocess.run(
+        [sys.executable, str(script), str(dataset.path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert process.returncode == 0
+    assert process.stdout.startswith("a worker process that reads data has ended: it w")
+
+
+def test_reasons_of_lost_workers():
+    full = RuntimeError("Worker process was terminated unexpectedly with exit code -7")
+    assert "/dev/shm is full" in str(explain_end(full))
+    other = RuntimeError("Worker process was terminated unexpectedly with exit code 3")
+    assert "exit code is 3" in str(explain_end(other))
+    assert explain_end(RuntimeError("no element")) is None
