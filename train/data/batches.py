@@ -5,6 +5,7 @@ processes read the same batches, and a run resumes from a number. Of several pro
 that train, each reads its rows of every global batch.
 """
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from absl.flags import FLAGS
 from jaxtyping import Int64
 
-from train.data.parents import end_with_parent, explain_end, signals_wait
+from train.data.parents import FULL, end_with_parent, explain_end, signals_wait
 from train.data.shards import ClipShards, DatasetError
 
 Sample = Mapping[str, np.ndarray]
@@ -107,6 +108,11 @@ class Batches:
             if reason is None:
                 raise
             raise DatasetError(reason) from error
+        except OSError as error:
+            # Workers write nothing but batches, into shared memory.
+            if self._workers == 0 or error.errno != errno.ENOSPC:
+                raise
+            raise DatasetError(FULL) from error
 
     def get_state(self) -> dict[str, Any]:
         """Return the position, as JSON keeps it."""

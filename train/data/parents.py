@@ -16,8 +16,9 @@ SIGNALS = [
     if hasattr(signal, name)
 ]
 """Signals by which people and schedulers end a program; Windows has fewer."""
+FULL = "the shared memory /dev/shm is full: allow more of it (Docker: --shm-size 2g), or use fewer workers"
 REASONS = {
-    "-7": "the shared memory /dev/shm is full: allow more of it (Docker: --shm-size 2g), or use fewer workers",
+    "-7": FULL,
     "-9": "it was killed, as systems do that run out of memory: use fewer workers",
 }
 """Exit code of a worker -> the reason; -7 is SIGBUS."""

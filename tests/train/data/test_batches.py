@@ -162,6 +162,7 @@ def test_early_signals_leave_workers_alone_and_a_lost_worker_is_named(
         stdout=subprocess.PIPE,
         text=True,
         process_group=0,
+        timeout=300,
     )
     assert process.returncode == 0
     assert process.stdout.startswith("a worker process that reads data has ended: it w")
