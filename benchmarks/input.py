@@ -39,7 +39,7 @@ from train.data.shards import (
     write_shard,
 )
 from train.diffusion.config import SPACE, DenoiserSize
-from train.diffusion.data import PairCrop
+from train.diffusion.data import PairCut
 from train.diffusion.data import batches as pair_batches
 from train.flow.data import batches as window_batches
 
@@ -119,7 +119,7 @@ def open_batches(dataset: Dataset, options: Options, workers: int) -> Batches:
         return window_batches(dataset, "lip", 0, rows, workers)
     # Pairs of windows of four seconds.
     sizes = DenoiserSize().config(options.feature_width)
-    crop = PairCrop(sizes, SPACE, dataset.statistics(SPACE), sound=False)
+    crop = PairCut(sizes, SPACE, dataset.statistics(SPACE), sound=False)
     return pair_batches(dataset, crop, 0, rows, workers)
 
 

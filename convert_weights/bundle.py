@@ -36,7 +36,7 @@ from jaxportrait.checkpoint import (
     leaf_shapes,
     save_checkpoint,
 )
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.ditto_config import DittoDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.parts import RENDERER, abstract, kind_of

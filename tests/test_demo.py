@@ -18,7 +18,7 @@ from jaxportrait.media.image import read_image
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, POSE, neutral_frames
 from jaxportrait.portrait import Portrait
-from train.engine.config import load_config
+from train.engine.toml import load_config
 from train.evaluate.motion.metrics import correlation
 from train.prepare.motion.timeline import loudness
 from train.renderer.config import RendererConfig

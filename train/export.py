@@ -31,14 +31,15 @@ from jaxportrait.checkpoint.description import (
 )
 from jaxportrait.console.errors import exit_on_error
 from jaxportrait.console.options import parse_options
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.motion.space import KeypointGroups, MotionStatistics
 from jaxportrait.ranges import Guidance, OptionError, Range, check_ranges
 from jaxportrait.whole import reserve
 from train.data.dataset import network_identity
-from train.diffusion.step import DIFFUSION, ENCODER
+from train.diffusion.config import ENCODER
+from train.diffusion.step import DIFFUSION
 from train.engine.adapters import merge_adapters
 from train.engine.checkpoints import FOLDER, RANKS, Checkpoints
 from train.engine.config import LoraConfig, read_saved

@@ -19,15 +19,13 @@ from train.diffusion.stage import open_diffusion
 from train.engine.checkpoints import read_last_run
 from train.engine.config import (
     StageConfig,
-    find_config,
     keep_saved,
     leave_schedule,
-    load_config,
-    preset_folder,
     read_saved,
 )
 from train.engine.initial import StatisticsSource
 from train.engine.stage import Stage
+from train.engine.toml import find_config, load_config, preset_folder
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
 from train.renderer.config import RendererConfig

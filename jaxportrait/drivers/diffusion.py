@@ -4,9 +4,8 @@ Source: JoyVASA. It samples windows one after the other, two frames late; here t
 overlap, are made together, and follow the sound.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,22 +13,17 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
-from jaxportrait.checkpoint import Checkpoint, CheckpointError
+from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.drivers.base import frame_count
 from jaxportrait.drivers.denoise import Earlier
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.diffusion_program import (
     default_steps,
     encode_window,
     sample_fused,
     sample_live,
 )
-from jaxportrait.drivers.fit import (
-    check_encoder,
-    check_rate,
-    check_space,
-    require_statistics,
-    statistics_widths,
-)
+from jaxportrait.drivers.fit import require_statistics
 from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.original_windows import (
     Noise,
@@ -47,11 +41,10 @@ from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures, Stream, encode_windows
 from jaxportrait.features.registry import load_features
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
-from jaxportrait.models.hubert import HubertConfig
 from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.space import MOTION_SPACES, MotionSpace, MotionStatistics
-from jaxportrait.ranges import FrameRate, Guidance, OptionError, check_ranges
+from jaxportrait.ranges import OptionError
 
 WINDOWS = ("fused", "original")
 LEAD = 2
@@ -59,87 +52,6 @@ LEAD = 2
 LIVE_HOP = 0.4
 LIVE_LOOKAHEAD = 0.2
 """Seconds of a live window that are emitted, and that follow them."""
-
-
-@dataclass(frozen=True)
-class DiffusionDriverConfig:
-    """A driver that samples motion from sound with a denoiser.
-
-    Attributes:
-      features: the part that encodes sound; another checkpoint may hold it.
-      denoiser: the part that makes the motion.
-      space: name of the motion space (`MOTION_SPACES`) of the denoiser's first values;
-        it may make more, which are not used.
-      fps: frames of motion a second.
-      cfg_scale: default scale of classifier-free guidance.
-    """
-
-    features: str = "hubert"
-    denoiser: str = "motion_diffusion"
-    space: str = "joyvasa"
-    fps: FrameRate = 25.0
-    cfg_scale: Guidance = 2.0
-
-    @property
-    def moves_head(self) -> bool:
-        return MOTION_SPACES[self.space].has_pose
-
-    @property
-    def composition(self) -> str:
-        """The composition of the driver's original."""
-        return "joyvasa"
-
-    @property
-    def motion_part(self) -> str:
-        """Name of the part that makes the motion."""
-        return self.denoiser
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        check_space(self.space)
-
-    def check(
-        self, parts: Mapping[str, Any], statistics: MotionStatistics | None
-    ) -> None:
-        """Raise a CheckpointError unless the driver fits its parts and statistics."""
-        denoiser = parts.get(self.denoiser)
-        if not isinstance(denoiser, MotionDiffusionConfig):
-            raise CheckpointError(
-                f"it names the denoiser {self.denoiser}, which is not among the parts: add it"
-            )
-        statistics = require_statistics(statistics)
-        # Statistics are those of the motion space.
-        width = MOTION_SPACES[self.space].width
-        if statistics_widths(statistics) != {width}:
-            raise CheckpointError(
-                f"its motion space {self.space} has {width} values and the statistics {len(statistics.mean)}: "
-                "they must be equal"
-            )
-        if denoiser.motion_width < width:
-            raise CheckpointError(
-                f"its denoiser makes {denoiser.motion_width} values a frame, and the motion space {self.space} has "
-                f"{width}: it must make as many or more"
-            )
-        # The motion before a window lies within the window before.
-        if 2 * denoiser.earlier_frames > denoiser.motion_frames:
-            raise CheckpointError(
-                f"its denoiser has {denoiser.earlier_frames} earlier frames, and {denoiser.motion_frames} in a window: "
-                "it must have half as many or fewer"
-            )
-        check_rate(self.fps, denoiser)
-        check_encoder(parts, self.features, denoiser.audio_width, "denoiser")
-        _check_context(parts.get(self.features), denoiser)
-
-
-def _check_context(encoder: Any, denoiser: MotionDiffusionConfig) -> None:
-    """Raise a CheckpointError where an encoder of windows has others."""
-    if not isinstance(encoder, HubertConfig):
-        return
-    if encoder.context != denoiser.audio_frames:
-        raise CheckpointError(
-            f"its audio encoder reads windows of {encoder.context} features and the denoiser windows of "
-            f"{denoiser.audio_frames}: they must be equal"
-        )
 
 
 @dataclass(frozen=True)
@@ -389,7 +301,7 @@ def load_diffusion(
       CheckpointError: the driver or a part of it is missing, or damaged.
     """
     driver = checkpoint.driver(name)
-    config = driver.config
+    config: DiffusionDriverConfig = driver.config
     checkpoint.require([config.denoiser, config.features])
     return DiffusionDriver(
         checkpoint.network(config.denoiser, dtype=dtype),

@@ -17,7 +17,7 @@ from tests.train.diffusion.worlds import SIZE, step_config
 from train.data.batches import Rows
 from train.data.dataset import Dataset, open_dataset
 from train.diffusion.config import SPACE, DiffusionConfig
-from train.diffusion.data import PairCrop
+from train.diffusion.data import PairCut
 from train.diffusion.data import batches as pair_batches
 from train.diffusion.stage import diffusion_program
 from train.diffusion.step import DENOISER
@@ -56,7 +56,7 @@ def diffusion(dataset: Dataset, processes: Processes) -> Training:
     )
     step = step_config(config)
     statistics = dataset.statistics(SPACE)
-    crop = PairCrop(step.sizes[DENOISER], SPACE, statistics, sound=False)
+    crop = PairCut(step.sizes[DENOISER], SPACE, statistics, sound=False)
     iterator = pair_batches(dataset, crop, 0, Rows(config.batch_size, *processes))
     return Training(config, diffusion_program(step, {}), iterator)
 

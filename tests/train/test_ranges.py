@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from train.__main__ import parse
-from train.engine.config import ConfigError, StageConfig, apply, load_config
+from train.engine.config import ConfigError, StageConfig
+from train.engine.toml import apply, load_config
 from train.flow.config import FlowConfig
 from train.renderer.config import RendererConfig
 from train.stitching.config import OrganConfig, StitchingTrainConfig

@@ -39,7 +39,7 @@ FACE = MOTION_SPACES["face"]
 
 
 @dataclass(frozen=True)
-class PairCrop:
+class PairCut:
     """Pairs of successive windows of a clip.
 
     A clip that is shorter ends in silence, whose frames do not count.
@@ -168,30 +168,30 @@ def pair_inputs(sizes: MotionDiffusionConfig, *, sound: bool) -> Inputs:
 def pairs(
     dataset: Dataset,
     split: Split,
-    crop: PairCrop,
+    cut: PairCut,
     seed: int,
     rows: Rows,
     *,
     shuffle: bool = True,
 ) -> BatchSource:
-    """Return the endless sequence of this process's batches; see `PairCrop.pair`."""
-    return sequence(dataset, split, crop, seed, rows, shuffle=shuffle)
+    """Return the endless sequence of this process's batches; see `PairCut.pair`."""
+    return sequence(dataset, split, cut, seed, rows, shuffle=shuffle)
 
 
 def batches(
-    dataset: Dataset, crop: PairCrop, seed: int, rows: Rows, workers: int = 0
+    dataset: Dataset, cut: PairCut, seed: int, rows: Rows, workers: int = 0
 ) -> Batches:
     """Return an endless iterator over training batches, read ahead by `workers`
     processes or by threads; its state is its position."""
-    return Batches(pairs(dataset, "train", crop, seed, rows), workers)
+    return Batches(pairs(dataset, "train", cut, seed, rows), workers)
 
 
 def validation_batches(
-    dataset: Dataset, crop: PairCrop, rows: Rows, count: int
+    dataset: Dataset, cut: PairCut, rows: Rows, count: int
 ) -> list[Sample]:
     """Return the same `count` batches every time, of validation clips in turn."""
     if dataset.sizes["validation"].clips == 0:
         return []
     # The seed is fixed: every run is judged by the same windows.
-    order = pairs(dataset, "validation", crop, 0, rows)
+    order = pairs(dataset, "validation", cut, 0, rows)
     return first_batches(order, count)

@@ -22,8 +22,9 @@ from jaxportrait.motion.space import (
 from train.data.dataset import Dataset
 from train.data.records import ClipRecord
 from train.data.silence import quietest_feature, with_silence
+from train.diffusion.config import DENOISER, ENCODER
 from train.diffusion.data import FPS, pad_sound, resample_frames
-from train.diffusion.step import DENOISER, ENCODER, StepConfig, build
+from train.diffusion.networks import StepConfig, build
 from train.engine.journal import pixels, plot_motion
 from train.engine.keys import Purpose, root_key
 from train.engine.program import Frozen

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.description import encode_parts
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.models.hubert import HubertConfig
 from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
 from jaxportrait.models.parts import build
@@ -24,17 +24,17 @@ from train.data.dataset import (
     network_identity,
 )
 from train.data.shards import DatasetError
-from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
-from train.diffusion.data import PairCrop, batches, pair_inputs, validation_batches
-from train.diffusion.sample import plot_clips
-from train.diffusion.step import (
+from train.diffusion.config import (
     DENOISER,
-    DIFFUSION,
     ENCODER,
-    StepConfig,
-    train_step,
-    validation_loss,
+    SPACE,
+    DenoiserSize,
+    DiffusionConfig,
 )
+from train.diffusion.data import PairCut, batches, pair_inputs, validation_batches
+from train.diffusion.networks import StepConfig
+from train.diffusion.sample import plot_clips
+from train.diffusion.step import DIFFUSION, train_step, validation_loss
 from train.engine.adapters import choose_targets
 from train.engine.config import ConfigError, as_json
 from train.engine.initial import (
@@ -105,18 +105,18 @@ class DiffusionStage:
         return diffusion_program(self.step, self.frozen)
 
     @property
-    def crop(self) -> PairCrop:
+    def cut(self) -> PairCut:
         """The cut of a pair of windows."""
-        return PairCrop(self.sizes, self.space, self.statistics, self.reads_sound)
+        return PairCut(self.sizes, self.space, self.statistics, self.reads_sound)
 
     def batches(self, rows: Rows) -> Batches:
         config = self.config
         workers = config.data_workers
-        return batches(self.dataset, self.crop, config.seed, rows, workers)
+        return batches(self.dataset, self.cut, config.seed, rows, workers)
 
     def held_out(self, rows: Rows) -> Sequence[HostBatch]:
         count = self.config.validation_batches
-        return validation_batches(self.dataset, self.crop, rows, count)
+        return validation_batches(self.dataset, self.cut, rows, count)
 
     def scores(self, mesh: Mesh) -> Scores:
         # The loss ranks checkpoints.

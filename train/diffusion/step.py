@@ -4,26 +4,23 @@ Every random draw belongs to a sample's row in the global batch, whatever device
 process holds it. Source: JoyVASA.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxportrait.features.waveform import pad_window
-from jaxportrait.models.hubert import HubertEncoder
 from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig
-from jaxportrait.models.parts import abstract
 from jaxportrait.ops.diffusion import add_noise, cosine_schedule
 from jaxportrait.ops.dropout import KEEP, Dropout, Keep
 from jaxportrait.types import pytree
 from train.data.augment import augment_sound
-from train.diffusion.config import DENOISER, ENCODER, DiffusionConfig
+from train.diffusion.config import DENOISER
 from train.diffusion.data import FRAME_SAMPLES
 from train.diffusion.losses import Half, Terms, half_terms, transition_term, weigh
+from train.diffusion.networks import Batch, Networks, StepConfig, build
 from train.engine.adapters import scale_adapters
 from train.engine.keys import Purpose, root_key
 from train.engine.state import (
@@ -31,7 +28,6 @@ from train.engine.state import (
     TrainState,
     learning_rate,
     mean_gradients,
-    network_of,
     update,
 )
 
@@ -44,31 +40,6 @@ DROPOUT = 2
 """Number of a row's key of dropout, after those of its two windows."""
 SOUND = 3
 """Number of a row's key of augmentation."""
-
-Batch = Mapping[str, Array]
-"""See `train.diffusion.data.PairCrop.pair`, with an axis of samples before each; `row`
-is each sample's place in the global batch."""
-
-
-@dataclass(frozen=True)
-class StepConfig:
-    """Options and sizes of a step.
-
-    Attributes:
-      training: options of the run.
-      sizes: part -> config of the denoiser, and of an encoder that runs within it.
-      expression: the values of a frame that belong to the expression; those after the
-        motion space are in no loss.
-      width: values of the motion space.
-    """
-
-    training: DiffusionConfig
-    sizes: Mapping[str, Any]
-    expression: tuple[bool, ...]
-
-    @property
-    def width(self) -> int:
-        return len(self.expression)
 
 
 @pytree
@@ -93,49 +64,6 @@ class Draws:
 
 WindowDraws = tuple[Array, Array, Array, Array]
 """The draws of a window: noise, step, whether its audio is dropped, and its end."""
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The networks of a step.
-
-    Attributes:
-      denoiser: the network that learns.
-      encoder: HuBERT, where it runs within the step.
-      learns: whether the encoder learns too.
-    """
-
-    denoiser: MotionDiffusion
-    encoder: HubertEncoder | None
-    learns: bool
-
-    def features(
-        self, batch: Batch, end: Int[Array, "n 2"], drop: Keep = KEEP
-    ) -> list[Array]:
-        """Return the features of both windows, silent from frame `end` on, (n, s, a)
-        each."""
-        if self.encoder is None:
-            return _silence_features(batch, end)
-        frames = jnp.arange(batch["sound"].shape[-1]) // FRAME_SAMPLES
-        sound = jnp.where(frames[None, None] < end[..., None], batch["sound"], 0.0)
-        return [self.encode(sound[:, i], drop) for i in range(2)]
-
-    def encode(
-        self, sound: Float[Array, "n s"], drop: Keep = KEEP
-    ) -> Float[Array, "n t a"]:
-        """Return the features of windows of sound by the encoder.
-
-        Args:
-          drop: dropout of training, for an encoder that learns.
-        """
-        encoder = self.encoder
-        if encoder is None:
-            raise ValueError("features are stored, and there is no encoder of sound")
-        # The convolutions never learn, as published.
-        convolved = jax.lax.stop_gradient(encoder.convolve(pad_window(sound)))
-        if self.learns:
-            return encoder.transform(convolved, drop)
-        return jax.lax.stop_gradient(encoder.transform(convolved))
 
 
 def train_step(
@@ -352,31 +280,6 @@ def total_loss(
     return weigh(terms, transition, config.training.losses)
 
 
-def build(config: StepConfig, params: Params) -> Networks:
-    """Return the networks with these parameters, whose names begin with their part.
-
-    The denoiser computes in the run's dtype, and the encoder in float32.
-    """
-    dtype = jnp.dtype(config.training.dtype)
-    template = abstract(config.sizes[DENOISER], dtype=dtype)
-    denoiser = network_of(template, part_of(params, DENOISER))
-    if ENCODER not in config.sizes:
-        return Networks(denoiser, None, learns=False)
-    encoder = network_of(abstract(config.sizes[ENCODER]), part_of(params, ENCODER))
-    return Networks(denoiser, encoder, config.training.encoder == "trained")
-
-
-def part_of(params: Params, part: str) -> Params:
-    """Return the parameters of a part, by their names within it."""
-    # A dot, so that no part is the beginning of another.
-    prefix = f"{part}."
-    return {
-        name.removeprefix(prefix): leaf
-        for name, leaf in params.items()
-        if name.startswith(prefix)
-    }
-
-
 def _denoise(
     denoiser: MotionDiffusion,
     truth: Float[Array, "n t d"],
@@ -395,19 +298,6 @@ def _denoise(
     audio = jnp.where(draws.dropped[:, window, None, None], null, audio)
     terms = denoiser.audio_terms(earlier_audio, audio, drop)
     return denoiser.denoise(noisy, earlier_motion, step, terms, drop)
-
-
-def _silence_features(batch: Batch, end: Int[Array, "n 2"]) -> list[Array]:
-    """Return the stored features, with silence from frame `end` on."""
-    features = batch["features"].astype(jnp.float32)
-    silence = batch["silence"].astype(jnp.float32)[:, None]
-    count = features.shape[2]
-    share = count // batch["motion"].shape[2]
-    # So many features last as long as a frame.
-    is_sound = jnp.arange(count)[None, None] < share * end[..., None]
-    return [
-        jnp.where(is_sound[:, i, :, None], features[:, i], silence) for i in range(2)
-    ]
 
 
 def _mask(config: StepConfig) -> Bool[np.ndarray, " d"]:

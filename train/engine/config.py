@@ -1,14 +1,11 @@
-"""Options that every training run has, and TOML files that state differences from
-their defaults."""
+"""Options that every training run has, and how those of a saved run are kept."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, Suppress
 
 from jaxportrait.ranges import (
     BatchSize,
@@ -23,7 +20,6 @@ from jaxportrait.ranges import (
     Share,
     check_ranges,
 )
-from train.engine.explain import explain
 
 T = TypeVar("T")
 LOSS = "validation_loss"
@@ -69,7 +65,7 @@ class OptimizerConfig:
       rate_floor: share of the rate that is left at the end (schedule cosine).
       cosine_start: update from which the rate falls (schedule cosine); 0 is the end of
         the warm-up.
-      length: updates of the run, as its stage has them.
+      length: updates of the run, where a cosine ends; its stage fills them in.
       beta1: decay rate of the mean of the gradients.
       beta2: decay rate of the mean of their squares.
       epsilon: added to the root of the latter.
@@ -94,8 +90,8 @@ class OptimizerConfig:
     drop_factor: Rate = field(default=0.1, metadata=CHANGED_ON_REQUEST)
     rate_floor: Share = field(default=0.0, metadata=CHANGED_ON_REQUEST)
     cosine_start: Natural = field(default=0, metadata=CHANGED_ON_REQUEST)
-    # No option: `StageConfig` sets it on its own copy.
-    length: ClassVar[int] = 0
+    # Not at the command line: `--steps` says it.
+    length: Annotated[Natural, Suppress] = field(default=0, metadata=CHANGEABLE)
     # AdamW and the average.
     beta1: Decay = 0.9
     beta2: Decay = 0.95
@@ -242,11 +238,12 @@ class StageConfig:
         check_ranges(self)
         for name in self.optimizer.clip_apart:
             if name not in self.networks:
-                present = ", ".join(self.networks) or "no several networks here"
-                raise ConfigError(f"clip_apart names {name}; there are {present}")
-        # A copy knows the run's length, where a cosine ends.
-        optimizer = replace(self.optimizer)
-        object.__setattr__(optimizer, "length", self.loop.steps)
+                present = ", ".join(self.networks) or "none, as only one is trained"
+                raise ConfigError(
+                    f"clip_apart names the network {name}; the networks here: {present}"
+                )
+        optimizer = replace(self.optimizer, length=self.loop.steps)
+        # Fields of a frozen dataclass are set this way while it is made.
         object.__setattr__(self, "optimizer", optimizer)
         start = max(optimizer.warmup_steps, optimizer.cosine_start)
         if optimizer.schedule == "cosine" and start >= self.loop.steps:
@@ -254,91 +251,6 @@ class StageConfig:
                 f"schedule cosine would fall from update {start} on, and the run ends at {self.loop.steps}: choose "
                 "more steps, or a shorter warm-up or an earlier cosine_start"
             )
-
-
-def find_config(path: Path) -> Path:
-    """Return a TOML file, or else the preset that a path names.
-
-    Presets are the files of `configs/`, which installed packages hold too. Both `NAME`
-    and `configs/NAME.toml` name one, from any folder.
-
-    Raises:
-      FileNotFoundError: there is neither a file nor a preset.
-    """
-    if path.is_file():
-        return path
-    presets = {preset.stem: preset for preset in preset_folder().glob("*.toml")}
-    for name, preset in presets.items():
-        if path in (Path(name), Path(preset.name), Path("configs", preset.name)):
-            return preset
-    raise FileNotFoundError(
-        f"no configuration at {path}: pass a TOML file or one of {', '.join(sorted(presets))}"
-    )
-
-
-def preset_folder() -> Path:
-    """Return the folder of the presets: in an installed package, or of the clone."""
-    package = Path(__file__).parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
-
-
-def load_config(path: Path, default: T, descendants: tuple[Path, ...] = ()) -> T:
-    """Load a TOML file's differences from `default`.
-
-    The file's `base`, another file beside it, is applied first.
-
-    Args:
-      path: TOML file.
-      default: options that the file does not name.
-      descendants: files that led to this one as their base.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      ConfigError: the file is not TOML, is its own base, or holds an option that does
-        not exist or a value that cannot be used.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no configuration at {path}: pass a TOML file such as configs/mead_lip.toml"
-        )
-    if path in descendants:
-        raise ConfigError(
-            f"{path} is its own base: leave out its `base`, or name another file"
-        )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    # The base first: options of this file replace its options.
-    base = values.pop("base", None)
-    if base is not None:
-        if not isinstance(base, str):
-            raise ConfigError(f"{path}: base is {base!r}: expected a file's name")
-        default = load_config(
-            path.parent / Path(base).expanduser(), default, (*descendants, path)
-        )
-    return apply(default, values, str(path))
-
-
-def apply(config: T, values: Mapping[str, Any], source: str) -> T:
-    """Return `config` with the options that `values` names replaced.
-
-    Args:
-      config: a frozen dataclass, which may hold others.
-      values: options as TOML has them; a table replaces options of a nested dataclass.
-      source: name of the file, for messages.
-
-    Raises:
-      ConfigError: an option does not exist, or its value cannot be used.
-    """
-    # msgspec ignores unknown keys of a dataclass, so the merge refuses them.
-    merged = _merge(msgspec.to_builtins(config), values, source)
-    try:
-        return msgspec.convert(merged, type(config))
-    except msgspec.ValidationError as error:
-        explanation = explain(error, merged, type(config))
-        raise ConfigError(f"{source}: {explanation}") from error
 
 
 def as_json(content: Any) -> Any:
@@ -396,19 +308,3 @@ def differences(saved: Any, config: Any) -> list[str]:
         elif "changeable" not in item.metadata and old != new:
             lines.append(f"{item.name}: the run has {as_json(old)}, now {as_json(new)}")
     return lines
-
-
-def _merge(
-    options: dict[str, Any], values: Mapping[str, Any], source: str
-) -> dict[str, Any]:
-    """Return `options` with those that `values` names replaced, table by table."""
-    merged = dict(options)
-    for name, value in values.items():
-        if name not in options:
-            raise ConfigError(
-                f"{source}: no option {name}; the options here are {', '.join(options)}"
-            )
-        if isinstance(options[name], dict) and isinstance(value, Mapping):
-            value = _merge(options[name], value, f"{source} [{name}]")
-        merged[name] = value
-    return merged

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MotionStatistics

@@ -51,10 +51,8 @@ class PairDraw:
     landmarks: int
     contrast: Contrast = Contrast()
 
-    def random_map(
-        self, element: tuple[int, FrameRecord], rng: np.random.Generator
-    ) -> Sample:
-        index, record = element
+    def pair(self, index: int, record: FrameRecord, rng: np.random.Generator) -> Sample:
+        """Return a pair of the clip of this number."""
         if record.frames < 2:
             raise DatasetError(
                 f"clip {record.clip} has a single frame and a pair needs two: process the "
@@ -112,7 +110,7 @@ class PairSequence:
     def _pair(self, position: int) -> Sample:
         clip, _ = self.order.place(position)
         rng = np.random.default_rng((self.order.seed, position))
-        return self.draw.random_map((clip, self.records[clip]), rng)
+        return self.draw.pair(clip, self.records[clip], rng)
 
 
 def pair_inputs(dataset: FrameDataset) -> Inputs:

@@ -100,19 +100,24 @@ def test_a_state_of_an_earlier_version_is_refused(dataset: Dataset):
         iterator.set_state({"next_index": 7})
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_end_with_their_parent_and_not_before(
-    dataset: Dataset, tmp_path: Path, number: int
-):
-    script = tmp_path / "reader.py"
-    script.write_text(READER)
-    process = subprocess.Popen(
+def start(text: str, dataset: Dataset, folder: Path) -> subprocess.Popen[str]:
+    """Start a program that reads a data set, in a process group of its own."""
+    script = folder / "program.py"
+    script.write_text(text)
+    return subprocess.Popen(
         [sys.executable, str(script), str(dataset.path)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         text=True,
         process_group=0,
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent_and_not_before(
+    dataset: Dataset, tmp_path: Path, number: int
+):
+    process = start(READER, dataset, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     workers = children_of(process.pid)
@@ -154,18 +159,10 @@ def test_rows_are_numbered_throughout(dataset: Dataset):
 def test_early_signals_leave_workers_alone_and_a_lost_worker_is_named(
     dataset: Dataset, tmp_path: Path
 ):
-    script = tmp_path / "early.py"
-    script.write_text(EARLY)
-    process = subprocess.run(
-        [sys.executable, str(script), str(dataset.path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,
-        timeout=300,
-    )
+    process = start(EARLY, dataset, tmp_path)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
-    assert process.stdout.startswith("a worker process that reads data has ended: it w")
+    assert output.startswith("a worker process that reads data has ended: it was kil")
 
 
 def test_reasons_of_lost_workers():

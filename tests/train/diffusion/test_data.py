@@ -16,7 +16,7 @@ from tests.train.diffusion.worlds import (
 from train.data.records import ClipRecord
 from train.data.shards import DatasetError
 from train.diffusion.config import SPACE
-from train.diffusion.data import PairCrop, resample_frames
+from train.diffusion.data import PairCut, resample_frames
 from train.diffusion.step import DENOISER
 
 SIZES = step_config(CONFIG).sizes[DENOISER]
@@ -27,8 +27,8 @@ def pair_of(record: ClipRecord, start: int, *, sound: bool = False):
     return cut.pair(cut_pair(cut, record, start))
 
 
-def crop(*, sound: bool = False) -> PairCrop:
-    return PairCrop(SIZES, SPACE, STATISTICS, sound)
+def crop(*, sound: bool = False) -> PairCut:
+    return PairCut(SIZES, SPACE, STATISTICS, sound)
 
 
 def test_motion_is_resampled_to_25_frames_a_second():
@@ -89,7 +89,7 @@ def test_samples_are_spread_over_the_starts_of_a_clip():
 
 def test_values_after_the_motion_space_stay_zero():
     wider = replace(SIZES, motion_width=73)
-    cut = PairCrop(wider, "joyvasa", STATISTICS, False)
+    cut = PairCut(wider, "joyvasa", STATISTICS, False)
     pair = cut.pair(cut_pair(cut, make_record(80), 0))
     assert pair["motion"].shape == (2, 20, 73)
     assert not pair["motion"][..., 70:].any()

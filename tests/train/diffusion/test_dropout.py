@@ -20,7 +20,8 @@ from tests.train.diffusion.worlds import (
     state_of,
     step_config,
 )
-from train.diffusion.step import build, draw, predict, total_loss, train_step
+from train.diffusion.networks import build
+from train.diffusion.step import draw, predict, total_loss, train_step
 from train.engine.config import ConfigError
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")

@@ -18,18 +18,11 @@ from tests.train.diffusion.worlds import (
     state_of,
     step_config,
 )
-from train.diffusion.config import DenoiserSize, DiffusionLosses
+from train.diffusion.config import DENOISER, ENCODER, DenoiserSize, DiffusionLosses
 from train.diffusion.losses import Half, half_terms, transition_term, weigh
+from train.diffusion.networks import build
 from train.diffusion.stage import diffusion_program
-from train.diffusion.step import (
-    DENOISER,
-    ENCODER,
-    build,
-    draw,
-    predict,
-    total_loss,
-    train_step,
-)
+from train.diffusion.step import draw, predict, total_loss, train_step
 from train.engine.config import ConfigError
 from train.engine.mesh import make_mesh
 

@@ -15,10 +15,16 @@ from train.data.records import (
     samples_needed,
 )
 from train.data.windows import Place, Window, cut_window
-from train.diffusion.config import SPACE, DenoiserSize, DiffusionConfig
-from train.diffusion.data import PairCrop
+from train.diffusion.config import (
+    DENOISER,
+    ENCODER,
+    SPACE,
+    DenoiserSize,
+    DiffusionConfig,
+)
+from train.diffusion.data import PairCut
+from train.diffusion.networks import StepConfig
 from train.diffusion.stage import diffusion_program
-from train.diffusion.step import DENOISER, ENCODER, StepConfig
 from train.engine.config import OptimizerConfig
 from train.engine.initial import by_path
 from train.engine.mesh import make_mesh
@@ -66,18 +72,18 @@ def make_record(frames: int, seed: int = 0) -> ClipRecord:
     )
 
 
-def cut_pair(crop: PairCrop, record: ClipRecord, start: int) -> Window:
+def cut_pair(cut: PairCut, record: ClipRecord, start: int) -> Window:
     """Return the window of a record that a pair is cut from."""
-    return cut_window(record, Place(0, start, start + crop.frames), crop.needs)
+    return cut_window(record, Place(0, start, start + cut.frames), cut.needs)
 
 
 def make_batch(step: StepConfig, frames: int = 60) -> dict[str, jax.Array]:
     """Return a batch of whole pairs; the truth is smooth and of unit size."""
     sizes = step.sizes[DENOISER]
-    crop = PairCrop(sizes, SPACE, STATISTICS, ENCODER in step.sizes)
+    cut = PairCut(sizes, SPACE, STATISTICS, ENCODER in step.sizes)
     count = step.training.batch_size
     samples = [
-        crop.pair(cut_pair(crop, make_record(frames, seed), 0)) for seed in range(count)
+        cut.pair(cut_pair(cut, make_record(frames, seed), 0)) for seed in range(count)
     ]
     batch = {
         name: np.stack([sample[name] for sample in samples]) for name in samples[0]

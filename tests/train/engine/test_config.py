@@ -12,14 +12,12 @@ from train.engine.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
-    apply,
     as_json,
     differences,
-    find_config,
     keep_saved,
-    load_config,
     read_saved,
 )
+from train.engine.toml import apply, find_config, load_config
 from train.flow.config import FlowConfig, TransformerSize
 from train.renderer.config import RendererConfig
 
@@ -39,6 +37,7 @@ def test_the_published_recipe_is_what_its_page_says():
         warmup_steps=1000,
         drop_steps=(25_000, 28_000),
         drop_factor=0.1,
+        length=30_000,
         beta1=0.9,
         beta2=0.95,
         epsilon=1e-8,
@@ -238,9 +237,9 @@ def test_a_run_from_before_an_option_existed_has_its_default():
 
 def test_networks_that_are_clipped_apart_exist():
     apart = OptimizerConfig(clip_apart=("generator",))
-    with pytest.raises(ConfigError, match="names generator; there are no several netw"):
+    with pytest.raises(ConfigError, match="network generator; the networks here: none"):
         FlowConfig(optimizer=apart)
     assert RendererConfig(optimizer=apart).optimizer.clip_apart == ("generator",)
     other = OptimizerConfig(clip_apart=("nosuch",))
-    with pytest.raises(ConfigError, match="names nosuch; there are appearance, motion"):
+    with pytest.raises(ConfigError, match="network nosuch; the networks here: appear"):
         RendererConfig(optimizer=other)

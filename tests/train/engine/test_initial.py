@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from jaxportrait.checkpoint import DRIVER, Checkpoint, DriverEntry
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.flow import FlowDriverConfig
 from train.diffusion.step import DIFFUSION
 from train.engine.initial import driver_guidance

@@ -13,10 +13,10 @@ from train.engine.config import (
     ConfigError,
     OptimizerConfig,
     StageConfig,
-    apply,
     as_json,
 )
 from train.engine.schedule import check_rates, shares
+from train.engine.toml import apply
 from train.flow.config import FlowConfig
 from train.options import parse
 

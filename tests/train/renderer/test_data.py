@@ -58,7 +58,7 @@ def frames_of(draw: PairDraw, record: FrameRecord, count: int) -> list[tuple[int
     rng = np.random.default_rng(0)
     frames = []
     for _ in range(count):
-        sample = draw.random_map((0, record), rng)
+        sample = draw.pair(0, record, rng)
         source = int(sample["source_frame"])
         driving = int(sample["driving_frame"])
         frames.append((source, driving))

@@ -10,7 +10,7 @@ from jaxportrait.models.motion import MotionConfig
 from jaxportrait.models.warping import WarpingConfig
 from jaxportrait.motion.space import KeypointGroups
 from train.data.landmarks import group_points
-from train.engine.config import load_config
+from train.engine.toml import load_config
 from train.renderer.config import RendererConfig
 from train.renderer.keypoints import keypoint_groups
 from train.synthetic.landmarks import GROUP_NAMES

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train.engine.config import ConfigError, load_config
+from train.engine.config import ConfigError
+from train.engine.toml import load_config
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.pair import draw, mirror_landmarks, mirror_pairs
 from train.synthetic.clip import PAINT, ClipPlan

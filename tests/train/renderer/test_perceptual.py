@@ -23,9 +23,10 @@ from jaxportrait.models.vgg import VGGConfig
 from tests.models.networks import draw_leaf
 from tests.train.frames import make_frames
 from tests.train.renderer.test_stage import TINY
-from train.engine.config import ConfigError, apply
+from train.engine.config import ConfigError
 from train.engine.mesh import make_mesh
 from train.engine.run import check_unchanged
+from train.engine.toml import apply
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.data import pair_inputs
 from train.renderer.losses import perceptual_error

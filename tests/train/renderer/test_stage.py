@@ -24,8 +24,9 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import KeypointGroups
 from tests.train.frames import make_frames
 from tests.train.runs import QUICK, World, losses, weights_of
-from train.engine.config import ConfigError, OptimizerConfig, as_json, load_config
+from train.engine.config import ConfigError, OptimizerConfig, as_json
 from train.engine.initial import by_path, initial_weights
+from train.engine.toml import load_config
 from train.export import Options, export
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.stage import check_sizes, fresh_leaves, open_renderer
@@ -138,7 +139,7 @@ def test_landmarks_that_frames_lack_are_named(tmp_path: Path, tiny: RendererConf
         ({"scales": 11}, "scales is 11: .* 512 pixels, so choose from 1 to 10"),
         (
             {"optimizer": OptimizerConfig(clip_apart=("iris",))},
-            "clip_apart names iris; there are appearance, motion, ",
+            "clip_apart names the network iris; the networks here: appearance, motion, ",
         ),
     ],
 )

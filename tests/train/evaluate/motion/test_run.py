@@ -17,7 +17,7 @@ from jaxportrait.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
-from jaxportrait.drivers.diffusion import DiffusionDriverConfig
+from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.motion_diffusion import MotionDiffusionConfig
 from jaxportrait.models.parts import build
