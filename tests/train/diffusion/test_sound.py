@@ -29,10 +29,11 @@ from tests.train.diffusion.worlds import (
 )
 from train.data.augment import SoundAugmentation
 from train.data.shards import DatasetError
-from train.diffusion.config import SPACE, DiffusionConfig
+from train.diffusion.config import ENCODER, SPACE, DiffusionConfig
 from train.diffusion.data import FRAME_SAMPLES
+from train.diffusion.networks import StepConfig
 from train.diffusion.stage import step_encoder
-from train.diffusion.step import ENCODER, StepConfig, augment_batch, train_step
+from train.diffusion.step import augment_batch, train_step
 from train.engine.config import ConfigError
 from train.prepare.motion.write import write_dataset
 from train.prepare.split import Piece

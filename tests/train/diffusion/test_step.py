@@ -75,7 +75,8 @@ def test_the_head_is_continued_where_windows_meet():
     term = transition_term(whole, whole.rows, 4, EXPRESSION)
     assert term == pytest.approx(expected)
     # With one real frame there is no pair of bends.
-    short = half(predicted, [[1, 1, 1, 1, 1, 0, 0, 0]])
+    rows = [[1, 1, 1, 1, 1, 0, 0, 0]]
+    short = half(predicted, rows)
     assert transition_term(short, short.rows, 4, EXPRESSION) == 0
 
 
@@ -99,11 +100,13 @@ def test_draws_belong_to_rows():
     part = draw(step, key, jnp.arange(5, 9))
     rows = jax.tree.map(lambda leaf: leaf[5:9], whole)
     # Keys among them are no numbers.
-    part, rows = (jax.tree.leaves(draws) for draws in (part, rows))
-    for ours, theirs in zip(part, rows, strict=True):
-        assert jnp.all(ours == theirs)
+    ours = jax.tree.leaves(part)
+    theirs = jax.tree.leaves(rows)
+    for one, other in zip(ours, theirs, strict=True):
+        assert jnp.all(one == other)
     # Every step of the diffusion is drawn.
-    assert set(np.unique(whole.step)) == set(range(1, 11))
+    steps = np.unique(whole.step)
+    np.testing.assert_array_equal(steps, np.arange(1, 11))
     is_early = np.asarray(whole.end) < 20
     early = is_early.mean(axis=0)
     assert_allclose(early, [0.3, 0.4], atol=0.04)
@@ -115,6 +118,7 @@ def test_frames_after_an_early_end_change_nothing():
     step = step_config()
     params = state_of(step).params
     batch = make_batch(step)
+    # The same draws for every change.
     key = random.key(0)
     draws = draw(step, key, batch["row"])
     # Both windows end at frame 7.

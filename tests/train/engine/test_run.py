@@ -28,7 +28,7 @@ from tests.train.engine.toy import (
 )
 from train.data.batches import Rows
 from train.engine.checkpoints import SCORE, Checkpoints, read_last_run
-from train.engine.config import ConfigError, LoopConfig, apply
+from train.engine.config import ConfigError, LoopConfig
 from train.engine.loop import DivergenceError
 from train.engine.program import HostBatch
 from train.engine.run import (
@@ -40,6 +40,7 @@ from train.engine.run import (
     train,
 )
 from train.engine.state import Params, TrainState, begin
+from train.engine.toml import apply
 from train.flow.config import FlowConfig
 from train.renderer.config import RendererConfig
 
