@@ -119,8 +119,8 @@ def open_batches(dataset: Dataset, options: Options, workers: int) -> Batches:
         return window_batches(dataset, "lip", 0, rows, workers)
     # Pairs of windows of four seconds.
     sizes = DenoiserSize().config(options.feature_width)
-    crop = PairCut(sizes, SPACE, dataset.statistics(SPACE), sound=False)
-    return pair_batches(dataset, crop, 0, rows, workers)
+    cut = PairCut(sizes, SPACE, dataset.statistics(SPACE), sound=False)
+    return pair_batches(dataset, cut, 0, rows, workers)
 
 
 def write(folder: Path, seconds: int, layout: Layout, width: int) -> Dataset:
@@ -147,7 +147,7 @@ def write(folder: Path, seconds: int, layout: Layout, width: int) -> Dataset:
 def overlapping(frames: int) -> Iterator[int]:
     """Yield the lengths of records that have each window start of a clip once."""
     step = OVERLAP_FRAMES - WINDOW_FRAMES + WINDOW_STEP
-    for start in range(0, max(1, frames - WINDOW_FRAMES), step):
+    for start in range(0, max(1, frames - WINDOW_FRAMES + 1), step):
         yield min(OVERLAP_FRAMES, frames - start)
 
 
