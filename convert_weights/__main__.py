@@ -65,8 +65,8 @@ class Published:
       ditto: use Ditto's network, options and HuBERT of the folder `ditto` in that
         folder: motion from sound. Its copies of LivePortrait's networks are used where
         the folder has none of LivePortrait's own.
-      download: first download LivePortrait's published weights into that folder, with
-        --joyvasa and --ditto theirs too, and MediaPipe's face mesh into the user's data folder;
+      download: first download LivePortrait's published weights into that folder,
+        with --joyvasa and --ditto theirs too, and MediaPipe's face mesh into the user's data folder;
         an interrupted download resumes.
     """
 
@@ -95,8 +95,9 @@ class PartFiles:
       joyvasa_model: `motion_generator_hubert_chinese.pt` of JoyVASA, which holds its
         HuBERT.
       joyvasa_template: its `motion_template.pkl`, of the same download.
-      joyvasa_positions: positions that the model was trained with, by default
-        `constant` as the published one; `sequence` since JoyVASA's commit 74290f6.
+      joyvasa_positions: positions that the model was trained with, by
+        default `constant` as the published one; `sequence` since JoyVASA's
+        commit 74290f6.
       ditto_model: `lmdm_v0.4_hubert.pth` of Ditto.
       ditto_options: its `v0.4_hubert_cfg_trt_online.pkl`.
       ditto_hubert: its `hubert_streaming_fix_kv.onnx`, which encodes sound.

@@ -38,8 +38,8 @@ class Inputs:
         face moves the portrait, motion template of LivePortrait (.pkl), or motion (.safetensors).
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`; the demo's know only drawn heads.
-      driver: driver of the checkpoint that makes motion of speech, where it has several;
-        `auto` is its only one.
+      driver: driver of the checkpoint that makes motion of speech, where it has
+        several; `auto` is its only one.
       animal: the source and the checkpoint are of animals; short for --composition
         animal.
       other_driving: driving files of the second face and of the following ones, the
@@ -69,9 +69,9 @@ class Output:
     """The video.
 
     Attributes:
-      output: file to write, in the container of its suffix (.mp4, .mkv, .webm, .gif,
-        .webp, or FOLDER/%06d.png or .jpg; NAME.png or .jpg for a driving picture); or a
-        folder for `SOURCE--DRIVING.mp4` (.png), created if it is missing.
+      output: file to write, in the container of its suffix (.mp4, .mkv, .webm,
+        or .gif and .webp), or pictures FOLDER/%06d.png or .jpg; NAME.png or .jpg for a
+        driving picture; or a folder for `SOURCE--DRIVING.mp4` (.png), created if it is missing.
       side_by_side: show the driving face (of a video or picture) and the source on the
         left of every frame.
       output_fps: frame rate, in frames per second; by default that of a source video, or
@@ -159,10 +159,10 @@ class DeviceOptions:
         is float32); `auto` is float16 on a GPU, bfloat16 on a TPU, float32 on a CPU.
       batch_size: frames that a device renders at once; by default 8 on an accelerator,
         and on a CPU 1, or 4 with networks for small pictures.
-      compilation_cache: folder in which compiled programs are kept between runs;
-        `none` keeps none.
-      warmup: only compile, into that cache, the programs for clips as long as
-        --driving or shorter with these options; writes no video.
+      compilation_cache: folder in which compiled programs are kept between
+        runs; `none` keeps none.
+      warmup: only compile, into that cache, the programs for clips as long
+        as --driving or shorter with these options; writes no video.
     """
 
     platform: Literal["auto", "cpu", "cuda", "tpu"] = "auto"

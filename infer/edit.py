@@ -57,8 +57,8 @@ class Output:
 
     Attributes:
       output: file to write: a picture (.png, .jpg), or for keyframes a video (.mp4,
-        .mkv, .webm, .gif, .webp, or FOLDER/%06d.png or .jpg); or a folder for
-        `SOURCE--edit.png` or `SOURCE--KEYFRAMES.mp4`, created if it is missing.
+        or .mkv, .webm, .gif and .webp) or pictures FOLDER/%06d.png or .jpg; or a folder
+        for `SOURCE--edit.png` or `SOURCE--KEYFRAMES.mp4`, created if it is missing.
       max_size: longest side of the result in pixels, to which a larger picture is
         reduced; by default the picture's.
       crf: constant rate factor of mp4, mkv (0: lossless) and webm, to 51; 18 by default.

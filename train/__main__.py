@@ -45,7 +45,10 @@ def run(options: Any) -> int:
         os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}"
     # Before any device is used.
     connect(device.coordinator, device.processes, device.process)
-    console = Console(quiet=jax.process_index() != 0)
+    # Lines hold paths and names, and programs read them.
+    console = Console(
+        quiet=jax.process_index() != 0, soft_wrap=True, markup=False, highlight=False
+    )
     stage = options.open_stage(console)
     run_options = RunOptions(
         options.run.work_dir,

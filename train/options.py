@@ -10,7 +10,7 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.console.options import parse_options
+from jaxportrait.console.options import expand_path, parse_options
 from jaxportrait.ranges import Count, Natural, OptionError, Positive, check_ranges
 from train.data.dataset import Dataset
 from train.data.mixture import open_datasets
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=StageConfig)
 FILMED_CLIPS = 2
+STAGE = tyro.conf.arg(
+    metavar="flow|diffusion|renderer|stitching",
+    help="networks to train; `--stage NAME --help` shows the options of each.",
+)
 NO_PREFIX = tyro.conf.arg(name="")
 """`--seed` at the command line, not `--training.seed`; the names of nested tables stay
 before their options, as in `--losses.focus`."""
@@ -152,11 +156,11 @@ class DeviceOptions:
         data sheet by default, and none for a device that is not known.
     """
 
-    coordinator: str | None = None
-    processes: Count | None = None
-    process: Natural | None = None
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT|auto")] = None
+    processes: Annotated[Count | None, tyro.conf.arg(metavar="INT")] = None
+    process: Annotated[Natural | None, tyro.conf.arg(metavar="INT")] = None
     deterministic: bool = False
-    peak_tflops: Positive | None = None
+    peak_tflops: Annotated[Positive | None, tyro.conf.arg(metavar="FLOAT")] = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -186,10 +190,10 @@ class FlowOptions(Options):
 
     Attributes:
       statistics: with --init, mean and deviation by which the motion is normalised:
-        `init` (default) keeps the checkpoint's, `data` computes the data set's.
+        those of the checkpoint (`init`, the default) or of the data set (`data`).
     """
 
-    stage: Literal["flow"] = "flow"
+    stage: Annotated[Literal["flow"], STAGE] = "flow"
     statistics: StatisticsSource | None = None
     training: Annotated[FlowConfig, NO_PREFIX] = field(default_factory=FlowConfig)
     films: FilmOptions = field(default_factory=FilmOptions)
@@ -217,7 +221,7 @@ class RendererOptions(Options):
         for it, `--losses.perceptual`.
     """
 
-    stage: Literal["renderer"] = "renderer"
+    stage: Annotated[Literal["renderer"], STAGE] = "renderer"
     perceptual: Annotated[Path | None, tyro.conf.arg(metavar="CKPT")] = None
     training: Annotated[RendererConfig, NO_PREFIX] = field(
         default_factory=RendererConfig
@@ -240,7 +244,7 @@ class StitchingOptions(Options):
     """Train stitching and retargeting networks, with the renderer as the checkpoint has
     it."""
 
-    stage: Literal["stitching"] = "stitching"
+    stage: Annotated[Literal["stitching"], STAGE] = "stitching"
     training: Annotated[StitchingTrainConfig, NO_PREFIX] = field(
         default_factory=StitchingTrainConfig
     )
@@ -259,10 +263,10 @@ class DiffusionOptions(Options):
 
     Attributes:
       statistics: with --init, mean and deviation by which the motion is normalised:
-        `init` (default) keeps the checkpoint's, `data` computes the data set's.
+        those of the checkpoint (`init`, the default) or of the data set (`data`).
     """
 
-    stage: Literal["diffusion"] = "diffusion"
+    stage: Annotated[Literal["diffusion"], STAGE] = "diffusion"
     statistics: StatisticsSource | None = None
     training: Annotated[DiffusionConfig, NO_PREFIX] = field(
         default_factory=DiffusionConfig
@@ -317,11 +321,10 @@ def start_from(first: argparse.Namespace, training: T) -> T:
     if run is not None and run["stage"] == first.stage:
         saved = read_saved(run["config"], type(training))
         training = keep_saved(saved, training)
-        if first.schedule is not None:
-            training = leave_schedule(training, first.schedule)
+        training = leave_schedule(training, first.schedule)
     if path is not None and not is_preset:
         training = load_config(path, training)
-    return training
+    return leave_schedule(training, first.schedule)
 
 
 def parse(arguments: list[str]) -> Any:
@@ -333,13 +336,15 @@ def parse(arguments: list[str]) -> Any:
         prog="python -m train", add_help=False, allow_abbrev=False
     )
     parser.add_argument("--stage", default="flow")
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--work-dir", type=Path)
+    parser.add_argument("--config", type=expand_path)
+    # tyro accepts both spellings.
+    parser.add_argument("--work-dir", "--work_dir", type=expand_path)
     parser.add_argument("--resume", default="auto")
     parser.add_argument("--schedule")
     first, _ = parser.parse_known_args(arguments)
-    # A stage that does not exist is left to tyro, which names those that do.
-    options_type, config_type = STAGES.get(first.stage, STAGES["flow"])
+    if first.stage not in STAGES:
+        raise OptionError(f"--stage {first.stage}: expected {', '.join(STAGES)}")
+    options_type, config_type = STAGES[first.stage]
     training = start_from(first, config_type())
     # Required options are missing until the command line has them.
     default = options_type(

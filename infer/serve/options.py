@@ -31,8 +31,8 @@ class Inputs:
       source: picture with a face, for sessions and jobs that bring none.
       checkpoint: networks, written by `python -m convert_weights` or `python -m
         train.export`.
-      driver: driver of the checkpoint that makes motion of speech, where it has several;
-        `auto` is its only one.
+      driver: driver of the checkpoint that makes motion of speech, where it has
+        several; `auto` is its only one.
       max_size: longest side of the frames of sessions in pixels, to which a larger
         picture is reduced.
     """

@@ -74,7 +74,7 @@ def expand_home(value: T) -> T:
 
     Shells do so only at the start of a word: not in `--output=~/clips`, nor in a file.
     """
-    return map_paths(value, _expand_path)
+    return map_paths(value, expand_path)
 
 
 def map_paths(value: T, change: Callable[[Path], Path]) -> T:
@@ -99,7 +99,9 @@ def _map_fields(options: Any, change: Callable[[Path], Path]) -> Any:
     return replace(options, **changes) if changes else options
 
 
-def _expand_path(path: Path) -> Path:
+def expand_path(name: str | Path) -> Path:
+    """Return a path with a leading `~` replaced by the user's home folder."""
+    path = Path(name)
     if not path.parts[:1] or not path.parts[0].startswith("~"):
         return path
     try:

@@ -42,12 +42,12 @@ class MotionSampling:
         times that the seed decides, and "off" none.
       emotion: emotion of the motion, one of those that the checkpoint's driver knows. By
         default, Ditto has that of its checkpoint, and the flow transformer none.
-      emotion_strength: 0 is Ditto's neutral emotion, or none of the flow transformer's;
-        1 is the emotion as it was trained, and more exaggerates it.
+      emotion_strength: 0 is Ditto's neutral emotion, or none of the flow
+        transformer's; 1 is the emotion as it was trained, and more exaggerates it.
       emotion_keyframes: TOML file of strengths of emotions at times, in place of one
         emotion.
-      condition: the face whose motion Ditto makes: the checkpoint's "character", or the
-        "source" itself, whose eyes and pose it then starts from.
+      condition: the face whose motion Ditto makes: the checkpoint's "character", or
+        the "source" itself, whose eyes and pose it then starts from.
     """
 
     cfg_scale: Guidance | None = None

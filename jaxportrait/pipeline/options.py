@@ -40,8 +40,8 @@ class Retargeting:
 
     Attributes:
       composition: "source" moves the source's own face, "original" replaces its
-        expression by the lips of the motion, as the audio-driven original does;
-        "joyvasa" moves it since the first frame but for the lips, which are those of
+        expression by the lips of the motion, as the audio-driven original
+        does; "joyvasa" moves it since the first frame but for the lips, which are those of
         the motion, as JoyVASA's program does; "ditto" moves lips, eyes and head since
         the first frame, angles as logits, as Ditto's program does; "animal" moves the
         face of an animal since the first frame, scaled by the sizes of both heads, as

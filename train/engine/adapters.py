@@ -48,11 +48,14 @@ def draw_adapters(
       key: key of the draws.
 
     Raises:
-      ConfigError: a pattern matches no parameter, or one that is no kernel.
+      ConfigError: a pattern matches no kernel.
     """
     adapters: Adapters = {}
-    for index, name in enumerate(sorted(select(params, config.targets, TARGETS))):
-        inputs, outputs = matrix_shape(name, params[name].shape)
+    # Biases and scales of a network that a pattern names stay as they are.
+    kernels = sorted(name for name, leaf in params.items() if is_kernel(name, leaf))
+    targets = select(kernels, config.targets, TARGETS, "kernel")
+    for index, name in enumerate(targets):
+        inputs, outputs = matrix_shape(params[name].shape)
         shape = (inputs, config.rank)
         adapters[name + DOWN] = fan_in_uniform(jax.random.fold_in(key, index), shape)
         # Zeros: the first update starts from the network as it is.
@@ -60,16 +63,13 @@ def draw_adapters(
     return adapters
 
 
-def matrix_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return a kernel's number of inputs and of outputs.
+def is_kernel(name: str, leaf: Array) -> bool:
+    """Return whether a parameter multiplies a layer's inputs."""
+    return name.endswith(".kernel") and leaf.ndim >= 2
 
-    Raises:
-      ConfigError: the parameter is no kernel.
-    """
-    if len(shape) < 2 or not name.endswith("kernel"):
-        raise ConfigError(
-            f"{TARGETS} matches {name}, of shape {shape}: name kernels of two or more axes"
-        )
+
+def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return a kernel's number of inputs and of outputs."""
     # Outputs are the last axis; queries, keys and values have them as (3, heads, dim).
     inputs = shape[0] if len(shape) == 4 else math.prod(shape[:-1])
     return inputs, math.prod(shape) // inputs

@@ -177,7 +177,8 @@ class LoopConfig:
       save_every: interval of checkpoints; a multiple of `validate_every`, since the
         best checkpoint is chosen by that loss.
       plot_every: interval of pictures.
-      keep: number of the last checkpoints that stay; the best stays too.
+      keep: number of the last checkpoints that stay; the best stays too, and that of
+        the least validation loss.
     """
 
     steps: Updates = field(default=30_000, metadata=CHANGEABLE)
@@ -204,8 +205,8 @@ class StageConfig:
       batch_size: samples of an update, over all devices.
       dtype: compute dtype of the networks; weights are always float32.
       seed: seed of the initial weights, the order of the data, and every random draw.
-      validation_batches: number of batches of the validation split, each of
-        `batch_size` samples.
+      validation_batches: number of batches of the validation split, each
+        of `batch_size` samples.
       export_weights: weights that `train.export` writes.
       fsdp: devices over which weights and optimizer are sharded; the other devices
         repeat them.
@@ -285,8 +286,11 @@ def keep_saved(saved: Any, config: T) -> T:
     return replace(config, **values)  # type: ignore[type-var]
 
 
-def leave_schedule(config: T, schedule: str) -> T:
-    """Return the options of a saved run without those that `schedule` does not read."""
+def leave_schedule(config: T, schedule: str | None) -> T:
+    """Return the options of a file or of a saved run without those that `schedule` does
+    not read; all of them if none is named."""
+    if schedule is None:
+        return config
     # The schedule itself changes later, together with its options.
     neutral = {
         name: value

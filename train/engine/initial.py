@@ -2,7 +2,7 @@
 and the guidance of a driver."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,13 +42,29 @@ def initial_weights(
         )
     # Weights of another size would not fit.
     for part in parts:
-        present = checkpoint.sizes(part)
-        if present not in (sizes[part], without_emotions(sizes[part])):
+        present, size = checkpoint.sizes(part), sizes[part]
+        if present not in (size, without_emotions(size)):
             raise ConfigError(
-                f"{checkpoint.path} holds {present}, and this run trains "
-                f"{sizes[part]}: choose the options that agree with it"
+                f"{checkpoint.path} holds another {part} than this run trains: "
+                f"{describe_differences(present, size)}: choose the options that agree with it"
             )
     return {part: checkpoint.leaves(part) for part in parts}
+
+
+def describe_differences(present: Any, size: Any) -> str:
+    """Return a phrase on the sizes in which a checkpoint's network and a run's differ."""
+    if type(present) is not type(size):
+        return f"{present} there, and {size} here"
+    pairs = [
+        (item.name, getattr(present, item.name), getattr(size, item.name))
+        for item in fields(size)
+    ]
+    # Most of a network's sizes agree.
+    return ", ".join(
+        f"{name} is {there} there, and {here} here"
+        for name, there, here in pairs
+        if there != here
+    )
 
 
 def check_source(source: StatisticsSource | None, init: Path | None) -> None:
@@ -72,8 +88,12 @@ def initial_motion(checkpoint: Checkpoint, part: str) -> tuple[str, MotionStatis
     """Return the motion space of a network to start from, and its statistics.
 
     Raises:
-      ConfigError: no driver of the checkpoint has statistics of the network.
+      ConfigError: the checkpoint lacks the network, or its statistics.
     """
+    if part not in checkpoint.parts:
+        raise ConfigError(
+            f"{checkpoint.path} holds no {part}: start from a checkpoint that does"
+        )
     for driver in checkpoint.drivers.values():
         if driver.config.motion_part == part and driver.statistics is not None:
             return driver.config.space, driver.statistics

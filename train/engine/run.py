@@ -57,9 +57,11 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
     """
     config, loop = stage.config, stage.config.loop
     with ExitStack() as stack:
-        # Devices, and the run folder: every process checks it before any one writes.
+        # Devices, networks, and the run folder: every process checks it before any one
+        # writes, so that options which are refused leave nothing.
         mesh = make_mesh(config.fsdp)
         check_batch(config.batch_size, config.microbatches, mesh)
+        program = stage.program.on(mesh)
         check_folder(options.resume, options.work_dir)
         if options.wandb is not None:
             check_wandb()
@@ -73,7 +75,6 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         # Data and state, from the start or from a checkpoint.
         rows = Rows(config.batch_size, jax.process_index(), jax.process_count())
         batches = stack.enter_context(closing(stage.batches(rows)))
-        program = stage.program.on(mesh)
         state = begin_or_resume(stage, program, options.resume, checkpoints, batches)
         step = int(state.step)
         checkpoints.check_room(state, states_to_come(loop, step, checkpoints.steps))

@@ -4,6 +4,8 @@ The full rate may change, and the schedule of updates that are still to come. A 
 that contradicts the updates that are done would describe another run.
 """
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +25,12 @@ def check_rates(saved: StageConfig, config: StageConfig, step: int) -> None:
     changed = np.flatnonzero(~np.isclose(before, after, rtol=CLOSE, atol=0))
     if not changed.size:
         return
+    if changes_length(saved, config):
+        raise ConfigError(
+            f"the rate of this run falls as a cosine until update {saved.loop.steps}, and {step} updates are done: "
+            f"choose {saved.loop.steps} steps again; to train longer, export the run and start a new one with "
+            "--init"
+        )
     # One update tells as much as all of them.
     first = changed[0]
     warmup = saved.optimizer.warmup_steps
@@ -37,6 +45,14 @@ def check_rates(saved: StageConfig, config: StageConfig, step: int) -> None:
         f"{before[first]:.3g} of it, and would have had {after[first]:.3g} now; warmup_steps, drops before "
         f"update {step}, a cosine that has begun and its steps stay as they were; {advice}"
     )
+
+
+def changes_length(saved: StageConfig, config: StageConfig) -> bool:
+    """Return whether a run is to differ only in the last update of its cosine."""
+    length = config.optimizer.length
+    optimizer = replace(saved.optimizer, length=length)
+    same = replace(optimizer, learning_rate=config.optimizer.learning_rate)
+    return length != saved.optimizer.length and same == config.optimizer
 
 
 def shares(optimizer: OptimizerConfig, step: int) -> Float[np.ndarray, " step"]:

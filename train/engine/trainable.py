@@ -32,7 +32,12 @@ def split(
     return trained, {name: params[name] for name in fixed}
 
 
-def select(names: Iterable[str], patterns: tuple[str, ...], option: str) -> list[str]:
+def select(
+    names: Iterable[str],
+    patterns: tuple[str, ...],
+    option: str,
+    kind: str = "parameter",
+) -> list[str]:
     """Return the paths that match a pattern, in their order.
 
     `*` stands for any characters, dots too. A pattern also matches everything below a
@@ -42,6 +47,7 @@ def select(names: Iterable[str], patterns: tuple[str, ...], option: str) -> list
       names: dotted paths of parameters.
       patterns: patterns of paths.
       option: name of the option that holds them, for messages.
+      kind: noun for what the paths name, for messages.
 
     Raises:
       ConfigError: a pattern matches nothing.
@@ -51,7 +57,7 @@ def select(names: Iterable[str], patterns: tuple[str, ...], option: str) -> list
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in names):
             raise ConfigError(
-                f"{option} names {pattern}, which matches no parameter; their names begin "
+                f"{option} names {pattern}, which matches no {kind}; their names begin "
                 f"with {', '.join(networks_of(names))}"
             )
     return [

@@ -221,8 +221,9 @@ def open_flow(
     if init is None or start is None:
         return stage
     check_emotions(start, config)
-    weights = initial_weights(init, {PART: transformer})[PART]
+    # Another motion space is named before the width that it entails.
     statistics = initial_statistics(start, space)
+    weights = initial_weights(init, {PART: transformer})[PART]
     # A checkpoint of other motion is allowed, as in fine-tuning, with a note.
     stage = replace(stage, initial=weights)
     if source != "data":

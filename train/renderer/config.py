@@ -150,8 +150,8 @@ class RendererConfig(StageConfig):
     generator: GeneratorConfig = field(default_factory=GeneratorConfig.full)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     losses: LossWeights = field(default_factory=LossWeights)
-    # GANs are trained with little momentum.
     optimizer: OmitArgPrefixes[OptimizerConfig] = field(
+        # GANs are trained with little momentum.
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-4,
             drop_steps=(),

@@ -28,6 +28,8 @@ from train.engine.config import (
 STITCHING, EYES, LIPS = "stitching", "eye_retargeting", "lip_retargeting"
 OPENINGS = {EYES: 2, LIPS: 1}
 """Number of openings of each retargeting network."""
+Sources = Annotated[int, Range(2, 4096)]
+"""A batch size. A source is driven by another row, so that there are two at least."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ class StitchingTrainConfig(StageConfig):
       losses: weights of the losses.
     """
 
-    # A source is driven by another row, so a batch has two at least.
-    batch_size: Annotated[int, Range(2, 4096)] = 16
+    batch_size: Sources = 16
     jaw: tuple[int, ...] = ()
     band: Annotated[float, Range(above=0, below=1)] = 0.2
     guided: tuple[tuple[int, int], ...] = ()

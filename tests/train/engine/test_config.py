@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxportrait.ranges import OptionError
 from train.__main__ import parse
 from train.engine.config import (
     ConfigError,
@@ -243,3 +244,16 @@ def test_networks_that_are_clipped_apart_exist():
     other = OptimizerConfig(clip_apart=("nosuch",))
     with pytest.raises(ConfigError, match="network nosuch; the networks here: appear"):
         RendererConfig(optimizer=other)
+
+
+def test_a_stage_that_does_not_exist_is_named_with_those_that_do():
+    with pytest.raises(OptionError, match="--stage x: expected flow, diffusion, "):
+        parse([*REQUIRED, "--stage", "x"])
+
+
+def test_paths_of_the_home_folder_are_found_before_the_rest_is_read(
+    tmp_path: Path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.toml").write_text("seed = 3")
+    assert parse([*REQUIRED, "--config=~/a.toml"]).training.seed == 3

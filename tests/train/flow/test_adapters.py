@@ -198,7 +198,7 @@ def test_held_parameters_stay_and_the_rest_learns(world: FlowWorld):
 @pytest.mark.parametrize(
     ("lora", "message"),
     [
-        ({"targets": ("*.qkv",)}, r"matches \S*qkv.bias, of shape .*: name kernels"),
+        ({"targets": ("*.bias",)}, r"names \*.bias, which matches no kernel"),
         ({"targets": ("*.atention.*",)}, r"lora.targets names \*.atention.\*, which"),
     ],
 )
@@ -207,6 +207,20 @@ def test_targets_that_cannot_be_adapted_are_refused(lora, message, world: FlowWo
     program = flow_program(config, world.open().transformer)
     with pytest.raises(ConfigError, match=message):
         program.on(make_mesh(1))
+
+
+def test_a_pattern_of_a_whole_network_means_its_kernels():
+    layers = {"a.first": (3, 4), "a.second": (4, 3, 2, 5), "b": (5, 2)}
+    params = {f"{name}.kernel": jnp.ones(shape) for name, shape in layers.items()}
+    biases = {f"{name}.bias": jnp.ones(shape[-1]) for name, shape in layers.items()}
+    lora = LoraConfig(2, targets=("a",))
+    adapters = draw_adapters(params | biases, lora, jax.random.key(0))
+    assert {name: leaf.shape for name, leaf in adapters.items()} == {
+        "a.first.kernel.lora_a": (3, 2),
+        "a.first.kernel.lora_b": (2, 4),
+        "a.second.kernel.lora_a": (4, 2),
+        "a.second.kernel.lora_b": (2, 30),
+    }
 
 
 def test_adapters_that_cannot_be_meant_are_refused(world: FlowWorld):

@@ -60,9 +60,9 @@ def test_sizes_and_space_are_those_of_the_checkpoint(world: FlowWorld):
     assert stage.config.transformer == CONFIG.transformer
     assert stage.config.motion_space == "lip"
     # Sizes and spaces that the options name are not replaced.
-    with pytest.raises(ConfigError, match="choose the options that agree with it"):
+    with pytest.raises(ConfigError, match="width is 16 there, and 32 here: choose the"):
         world.open(config=replace(CONFIG, transformer=TransformerSize(32, 2, 1, 1)))
-    with pytest.raises(ConfigError, match="choose the options that agree with it"):
+    with pytest.raises(ConfigError, match="choose the motion space lip"):
         world.open(config=replace(CONFIG, motion_space="face"))
 
 

@@ -14,8 +14,8 @@ class PictureGates:
 
     Attributes:
       least_visibility: least share of the clip that shows the face.
-      least_movement: least mean difference of the face a fifth of a second apart, of
-        255 levels; a still has less.
+      least_movement: least mean difference of the face a fifth of a second apart,
+        of 255 levels; a still has less.
       most_black: largest share of black pictures.
       most_people: largest share of the looks that find several faces.
       most_stretch: largest ratio of a pixel's sides.
