@@ -4,6 +4,8 @@ flow|diffusion|renderer|stitching]`: train a stage's networks."""
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -11,8 +13,9 @@ from rich.console import Console
 
 from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.console.cache import start_cache
-from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.errors import INVALID, exit_on_error
 from jaxportrait.console.interrupts import end
+from train.engine.config import SharedError
 from train.engine.loop import RESUME, DivergenceError
 from train.engine.mesh import connect
 from train.engine.run import RunOptions, train
@@ -31,10 +34,22 @@ def main() -> None:
         debug="--debug" in arguments,
         statuses={DivergenceError: DIVERGED},
     ):
-        number = run(parse(arguments))
+        with reported_once():
+            number = run(parse(arguments))
         # Schedulers know by the status that there is more to do.
         if number:
             end(number, RESUME)
+
+
+@contextmanager
+def reported_once() -> Iterator[None]:
+    """Leave the report of an error that all processes share to the first one."""
+    try:
+        yield
+    except SharedError:
+        if jax.process_index():
+            sys.exit(INVALID)
+        raise
 
 
 def run(options: Any) -> int:

@@ -2,6 +2,7 @@
 processes of their own."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,13 @@ TINY = [
     "--accumulation",
     "1",
 ]
+
+
+def free_address() -> str:
+    """Return an address for process 0 on this machine."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"localhost:{free.getsockname()[1]}"
 
 
 def make_checkpoint(path: Path) -> Path:

@@ -50,6 +50,10 @@ class ConfigError(OptionError):
     """Options that cannot be used, or that contradict the run to be resumed."""
 
 
+class SharedError(ConfigError):
+    """An error that all processes of a run raise together, of which one reports it."""
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW, its learning rate, and the moving average of the weights.

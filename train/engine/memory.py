@@ -4,8 +4,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
-from train.engine.config import ConfigError, StageConfig
+from train.engine.config import SharedError, StageConfig
 
 BYTES_PER_MIB = 2**20
 BYTES_PER_GIB = 2**30
@@ -19,6 +21,8 @@ SAVINGS = {
 """Options that reduce the memory of an update, the mildest first -> advice."""
 EXHAUSTED = {"remat": "blocks", "dtype": "bfloat16"}
 """Values with which an option saves nothing more."""
+UNKNOWN = np.iinfo(np.int64).max
+"""A limit that no need exceeds, where a platform tells none."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,12 @@ def describe_memory(need: MemoryNeed, limit: int | None, config: StageConfig) ->
       config: options of the run.
 
     Raises:
-      ConfigError: the device has less.
+      SharedError: the device has less.
     """
     if limit is None:
         return f"an update needs {need} a device"
     if need.total > limit:
-        raise ConfigError(
+        raise SharedError(
             f"an update needs {need} a device, which lets a program have {size_text(limit)}: choose "
             f"{savings(config)}; on a GPU, XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 in the environment lets it have more"
         )
@@ -87,11 +91,34 @@ def savings(config: StageConfig) -> str:
     return ", or ".join(advice)
 
 
+def scarcest(need: MemoryNeed, limit: int | None) -> tuple[MemoryNeed, int | None]:
+    """Return need and limit of the process that has the least to spare.
+
+    All processes return the same, so that none ends while others wait for it.
+
+    Args:
+      need: need of this process.
+      limit: bytes that its devices let a program have; None if unknown.
+    """
+    known = UNKNOWN if limit is None else limit
+    numbers = np.array([need.state, need.temporary, known], np.int64)
+    # As halves: JAX would cut integers to 32 bits.
+    halves = multihost_utils.process_allgather(numbers.view(np.int32))
+    rows = np.reshape(halves, (-1, 2 * len(numbers))).view(np.int64)
+    spare = rows[:, 2] - rows[:, 0] - rows[:, 1]
+    state, temporary, least = map(int, rows[np.argmin(spare)])
+    return MemoryNeed(state, temporary), None if least == UNKNOWN else least
+
+
 def memory_limit() -> int | None:
-    """Return the bytes that this process's first device lets a program have; None
-    where its platform does not tell, as a CPU."""
-    statistics: dict[str, Any] = jax.local_devices()[0].memory_stats() or {}
-    return statistics.get("bytes_limit")
+    """Return the bytes that each of this process's devices lets a program have; None
+    where their platform does not tell, as a CPU."""
+    limits: list[int] = []
+    for device in jax.local_devices():
+        statistics: dict[str, Any] = device.memory_stats() or {}
+        if "bytes_limit" in statistics:
+            limits.append(statistics["bytes_limit"])
+    return min(limits, default=None)
 
 
 def size_text(count: int) -> str:

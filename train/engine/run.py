@@ -20,7 +20,7 @@ from train.engine.config import ConfigError, LoopConfig, differences, read_saved
 from train.engine.journal import Journal
 from train.engine.keys import Purpose, root_key
 from train.engine.loop import Interruption, Ledger, Reports, Update
-from train.engine.memory import MemoryNeed, describe_memory, memory_limit
+from train.engine.memory import MemoryNeed, describe_memory, memory_limit, scarcest
 from train.engine.mesh import check_batch, make_mesh
 from train.engine.program import MeshProgram
 from train.engine.schedule import check_rates
@@ -88,7 +88,9 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
         )
         need = MemoryNeed.of(update.compiled)
         if need is not None:
-            console.print(describe_memory(need, memory_limit(), config))
+            # Processes decide alike, or those that fit would wait for the others.
+            need, limit = scarcest(need, memory_limit())
+            console.print(describe_memory(need, limit, config))
         # Operations are counted only where their share of a peak can be told.
         peak = peak_operations(options.peak_tflops, config.dtype)
         journal = Journal(

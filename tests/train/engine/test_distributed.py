@@ -2,7 +2,6 @@
 and in two processes."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.train.runs import MOST_SECONDS, QUICK, World
+from tests.train.runs import MOST_SECONDS, QUICK, World, free_address
 
 EIGHT = f"{QUICK} --xla_force_host_platform_device_count=8"
 
@@ -94,13 +93,6 @@ def test_a_denoiser_trains_on_eight_devices_as_on_one(
     status, _, err = world.finish(words, flags=EIGHT)
     assert status == 0, err
     check_equal(world.root / "denoiser8.npz", one_denoiser)
-
-
-def free_address() -> str:
-    """Return an address for process 0 on this machine."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        return f"localhost:{free.getsockname()[1]}"
 
 
 def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):

@@ -1,14 +1,17 @@
 """Memory that an update needs, and the line that says so."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from tests.train.runs import MOST_SECONDS, free_address
 from train.engine.cards import find_card
 from train.engine.config import ConfigError, StageConfig
-from train.engine.memory import MemoryNeed, describe_memory, savings
+from train.engine.memory import MemoryNeed, describe_memory, savings, scarcest
 from train.flow.config import FlowConfig
 from train.renderer.config import RendererConfig
 
@@ -55,6 +58,25 @@ def test_an_update_that_cannot_fit_is_refused_with_the_options_that_help():
     assert savings(saving).startswith("a larger --accumulation, or a smaller")
     assert "remat" not in savings(FlowConfig())
     assert "accumulation" not in savings(StageConfig())
+
+
+def test_a_process_by_itself_compares_its_own_device():
+    assert scarcest(NEED, 6 * GIB) == (NEED, 6 * GIB)
+    assert scarcest(NEED, None) == (NEED, None)
+
+
+def test_processes_end_together_and_one_of_them_says_why():
+    words = [sys.executable, "-m", "tests.train.engine.unequal", free_address()]
+    pair = [
+        subprocess.Popen([*words, process], stderr=subprocess.PIPE, text=True)
+        for process in ("0", "1")
+    ]
+    errors = [process.communicate(timeout=MOST_SECONDS)[1] for process in pair]
+    assert [process.returncode for process in pair] == [2, 2], errors
+    # The first one has enough, and reports the device of the second.
+    assert "error: an update needs 7.0 GiB" in errors[0]
+    assert "which lets a program have 6.0 GiB: choose" in errors[0]
+    assert "error:" not in errors[1]
 
 
 def test_a_card_has_a_peak_for_each_precision_and_a_cpu_none():
