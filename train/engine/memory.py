@@ -100,8 +100,8 @@ def scarcest(need: MemoryNeed, limit: int | None) -> tuple[MemoryNeed, int | Non
       need: need of this process.
       limit: bytes that its devices let a program have; None if unknown.
     """
-    known = UNKNOWN if limit is None else limit
-    numbers = np.array([need.state, need.temporary, known], np.int64)
+    bound = UNKNOWN if limit is None else limit
+    numbers = np.array([need.state, need.temporary, bound], np.int64)
     # As halves: JAX would cut integers to 32 bits.
     halves = multihost_utils.process_allgather(numbers.view(np.int32))
     rows = np.reshape(halves, (-1, 2 * len(numbers))).view(np.int64)

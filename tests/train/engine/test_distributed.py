@@ -95,26 +95,27 @@ def test_a_denoiser_trains_on_eight_devices_as_on_one(
     check_equal(world.root / "denoiser8.npz", one_denoiser)
 
 
-def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):
+def train_in_two(world: World, output: str, stage: str = "flow") -> Path:
+    """Train in two processes; return the file of their figures."""
     address = free_address()
-    commands = [
-        command("two.npz", "2", address, "2", process) for process in ("0", "1")
-    ]
-    finish_pair([world.start(words) for words in commands], 0)
-    check_equal(world.root / "two.npz", one_device)
+    pair = []
+    for process in ("0", "1"):
+        words = command(output, "2", address, "2", process, stage=stage)
+        pair.append(world.start(words))
+    finish_pair(pair, 0)
+    return world.root / output
+
+
+def test_two_processes_train_as_one(world: World, one_device: dict[str, np.ndarray]):
+    check_equal(train_in_two(world, "two.npz"), one_device)
 
 
 @pytest.mark.full
 def test_two_processes_train_a_denoiser_as_one(
     world: World, one_denoiser: dict[str, np.ndarray]
 ):
-    address = free_address()
-    commands = [
-        command("denoiser2.npz", "2", address, "2", process, stage="diffusion")
-        for process in ("0", "1")
-    ]
-    finish_pair([world.start(words) for words in commands], 0)
-    check_equal(world.root / "denoiser2.npz", one_denoiser)
+    path = train_in_two(world, "denoiser2.npz", "diffusion")
+    check_equal(path, one_denoiser)
 
 
 def start_pair(world: World, steps: int) -> list[subprocess.Popen[str]]:

@@ -17,7 +17,7 @@ LIMITS = (8 * GIB, 6 * GIB)
 
 def main(address: str, process: str) -> None:
     connect(address, len(LIMITS), int(process))
-    # An update that the first process alone could do.
+    # An update that only the first process could do.
     need = MemoryNeed(2 * GIB, 5 * GIB)
     need, limit = scarcest(need, LIMITS[int(process)])
     with exit_on_error(), reported_once():
