@@ -77,7 +77,7 @@ PROGRAMS = {
         "train the networks of a stage",
     ),
     "export": Program(
-        "train.export:main",
+        "train.export.__main__:main",
         "training run -> checkpoint",
     ),
     "evaluate": Program(

@@ -18,7 +18,8 @@ PROCESS = (
 )
 FRAMES = ("train.frames", ["--dataset-path", "D", "--output-path", "O"])
 TRAIN = ("train.__main__", ["--dataset-path", "D", "--work-dir", "W"])
-EXPORT = ("train.export", ["--work-dir", "W", "--output", "O"])
+DENOISE = (TRAIN[0], [*TRAIN[1], "--stage", "diffusion"])
+EXPORT = ("train.export.__main__", ["--work-dir", "W", "--output", "O"])
 EVALUATE = ("train.evaluate.__main__", ["--dataset-path", "D", "--checkpoint", "C"])
 EVALUATE_RENDERER = ("train.evaluate.renderer.__main__", EVALUATE[1])
 EVALUATE_SPEECH = (
@@ -51,6 +52,7 @@ TABLE = [
     (TRAIN, "--processes", "0"),
     (TRAIN, "--process", "-1"),
     (TRAIN, "--peak-tflops", "0 nan"),
+    (DENOISE, "--batch-size", f"0 -4 {HUGE}"),
     (EXPORT, "--log-mel", f"0 {HUGE}"),
     (EXPORT, "--cfg-scale", "nan 1e308"),
     (EVALUATE, "--steps", f"0 {HUGE}"),

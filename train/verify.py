@@ -28,6 +28,8 @@ from convert_weights.parity import (
     forgotten,
 )
 from convert_weights.recipe import Recipe, write_checkpoints
+from jaxportrait.console.errors import exit_on_error
+from jaxportrait.console.options import parse_options
 from jaxportrait.models.flow_transformer import FlowTransformerConfig
 from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics, normalize
 from train.engine.config import OptimizerConfig
@@ -62,13 +64,22 @@ class Options:
     golden: Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
+SUMMARY = """Prove that training computes what the published code computes.
+
+Five updates of the recipe's small flow transformer, or in a folder of JoyVASA's figures
+the losses and gradients of its small denoiser, are compared with golden figures. The
+exit status is 1 if any figure misses its bound."""
+EXAMPLE = "--golden tests/golden"
+
+
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+    options = parse_options(Options, "train.verify", summary=SUMMARY, example=EXAMPLE)
     # Accelerators round products by more than the bounds.
     jax.config.update("jax_default_matmul_precision", "highest")
-    prove = verify_diffusion if is_joyvasa(options.golden) else verify
-    rows = prove(options.golden)
-    conclude(rows, "figure")
+    with exit_on_error():
+        prove = verify_diffusion if is_joyvasa(options.golden) else verify
+        rows = prove(options.golden)
+        conclude(rows, "figure")
 
 
 def verify(golden: Path) -> list[Comparison]:

@@ -8,7 +8,8 @@ import pytest
 
 from jaxportrait.checkpoint import check_statistics
 from jaxportrait.motion.space import MotionStatistics, denormalize
-from train.export import main, without_zeros
+from train.export.__main__ import main
+from train.export.drivers import without_zeros
 
 
 def test_a_value_that_never_changed_stays_at_its_mean():

@@ -30,7 +30,8 @@ from tests.train.videos import draw_leaves, save_tiny_checkpoint, write_mead_cli
 from train.data.dataset import Dataset, find_encoder
 from train.data.shards import DatasetError
 from train.evaluate.motion.run import check_fit
-from train.export import Options, export, with_log_mel
+from train.export.parts import with_log_mel
+from train.export.write import Options, export
 from train.prepare.motion.extract import MotionRecipe
 from train.prepare.motion.run import Options as ProcessOptions
 from train.prepare.motion.run import process

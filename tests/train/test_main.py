@@ -11,7 +11,7 @@ import pytest
 
 from jaxportrait.checkpoint import CheckpointError, open_checkpoint
 from tests.train.runs import World, weights_of
-from train.export import Options, export
+from train.export.write import Options, export
 
 STEPS = "40"
 OFTEN = [

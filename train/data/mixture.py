@@ -76,7 +76,7 @@ def open_datasets(paths: Sequence[Path], weights: Sequence[float] = ()) -> Datas
     """
     if weights and len(paths) == 1:
         raise DatasetError(
-            "weights are given for a single data set, which has all windows anyway: leave them out"
+            "there are weights for a single data set, which has all windows anyway: leave them out"
         )
     if weights and len(weights) != len(paths):
         raise DatasetError(

@@ -16,7 +16,16 @@ from jaxportrait.models.motion_diffusion import (
     WindowLength,
 )
 from jaxportrait.motion.space import MOTION_SPACES
-from jaxportrait.ranges import Blocks, Count, Decay, Heads, Share, Width, check_ranges
+from jaxportrait.ranges import (
+    BatchSize,
+    Blocks,
+    Count,
+    Decay,
+    Heads,
+    Share,
+    Width,
+    check_ranges,
+)
 from train.data.augment import SoundAugmentation
 from train.engine.config import (
     CHANGED_ON_REQUEST,
@@ -138,7 +147,7 @@ class DiffusionConfig(StageConfig):
       lora: adapters that are trained in place of the weights.
     """
 
-    batch_size: int = 16
+    batch_size: BatchSize = 16
     accumulation: Count = field(default=1, metadata=CHANGED_ON_REQUEST)
     condition_dropout: Decay = 0.1
     truncation: tuple[Share, Share] = (0.3, 0.4)

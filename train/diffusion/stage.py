@@ -42,6 +42,7 @@ from train.engine.initial import (
     by_path,
     check_source,
     check_start,
+    describe_differences,
     driver_guidance,
     initial_motion,
     initial_weights,
@@ -291,10 +292,11 @@ def initial_sizes(
             f"{start.path} reads features of {sizes.audio_width} values, and these have {width}: choose the encoder "
             "that it was trained with"
         )
-    named = config.denoiser
-    if named != DenoiserSize() and named.config(width) != sizes:
+    chosen = config.denoiser.config(width)
+    if config.denoiser != DenoiserSize() and chosen != sizes:
         raise ConfigError(
-            f"{start.path} holds {sizes}, and the options name {named.config(width)}: leave out the sizes"
+            f"{start.path} holds another {DENOISER} than the options name: "
+            f"{describe_differences(sizes, chosen)}: leave out the sizes"
         )
     return sizes
 

@@ -82,6 +82,11 @@ def train(stage: Stage, options: RunOptions, console: Console) -> int:
             f"{options.work_dir}: from step {step} to {loop.steps} on {mesh.size} device(s){describe_parts(state)}"
         )
 
+        # A run that has ended, and is started again.
+        if step >= loop.steps:
+            console.print("nothing is left to do; with more steps the run continues")
+            return 0
+
         # The compiled update, and everything that is written.
         update = Update(
             program, root_key(config.seed, Purpose.UPDATES), config.batch_size

@@ -31,7 +31,7 @@ def chosen_levels(
         if emotion not in levels and emotion not in learnt:
             present = ", ".join(sorted(levels)) or "no emotions"
             raise ConfigError(
-                f"emotions name {emotion}, and the clips of {dataset.path} have {present}: choose among those"
+                f"emotions name {emotion}, and the labels of the clips have {present}: choose among those"
             )
     levels |= learnt
     return {emotion: levels[emotion] for emotion in emotions}

@@ -17,7 +17,7 @@ from train.data.dataset import network_identity
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.stage import open_diffusion
 from train.engine.config import ConfigError
-from train.export import Options, export
+from train.export.write import Options, export
 
 SIZES = [
     "--denoiser.width", "16", "--denoiser.heads", "2", "--denoiser.blocks", "1",

@@ -24,7 +24,7 @@ from train.engine.config import OptimizerConfig
 from train.engine.mesh import make_mesh
 from train.engine.state import begin
 from train.engine.trainable import split
-from train.export import Options, export
+from train.export.write import Options, export
 
 TINY = FlowTransformerConfig(18, 8, 16, 2, 1, 1)
 

@@ -24,7 +24,7 @@ from train.engine.checkpoints import Checkpoints
 from train.engine.config import ConfigError, LoraConfig, OptimizerConfig
 from train.engine.mesh import make_mesh
 from train.engine.state import TrainState
-from train.export import Options, export
+from train.export.write import Options, export
 from train.flow.config import FlowConfig
 from train.flow.stage import ADAPTED, PART, FlowStage, flow_program
 from train.flow.step import build, validation_loss

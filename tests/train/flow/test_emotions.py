@@ -196,7 +196,9 @@ def test_windows_have_the_emotion_of_their_clip(dataset):
 def test_emotions_that_no_clip_has_are_refused(dataset, tmp_path):
     assert list(chosen_levels(("sad", "happy"), dataset)) == ["sad", "happy"]
     assert chosen_levels((), dataset) == {}
-    with pytest.raises(ConfigError, match=r"name glad, and the clips of .* have happy"):
+    with pytest.raises(
+        ConfigError, match=r"name glad, and the labels of the clips have happy"
+    ):
         chosen_levels(("glad",), dataset)
     plain = make_dataset(tmp_path / "plain", "e", train=1, validation=0)
     with pytest.raises(ConfigError, match="have no emotions"):

@@ -27,7 +27,7 @@ from tests.train.runs import QUICK, World, losses, weights_of
 from train.engine.config import ConfigError, OptimizerConfig, as_json
 from train.engine.initial import by_path, initial_weights
 from train.engine.toml import load_config
-from train.export import Options, export
+from train.export.write import Options, export
 from train.renderer.config import LossWeights, RendererConfig
 from train.renderer.stage import check_sizes, fresh_leaves, open_renderer
 

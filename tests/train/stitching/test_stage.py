@@ -24,7 +24,7 @@ from tests.train.runs import QUICK, World, losses, weights_of
 from train.data.frames import FrameRecord, encode_image
 from train.data.shards import Split
 from train.engine.config import ConfigError
-from train.export import Options, export
+from train.export.write import Options, export
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.frames.run import write_frames
 from train.prepare.split import Piece
