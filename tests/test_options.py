@@ -1,10 +1,14 @@
 """Options outside their ranges: every program refuses them in a line that has the value
-and the fix, with status 2, and writes nothing."""
+and the fix, with status 2, and writes nothing. The help of an option is one paragraph."""
 
+import dataclasses
 import re
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -67,6 +71,52 @@ TABLE = [
 ]
 REQUIRED = {SYNTHESIZE[0]: ["--subjects", "1", "--clips", "1"]}
 """Options of a program that may be overridden by the one that is tested."""
+
+
+HELP = [
+    ("infer.__main__", "Options"),
+    ("infer.edit", "Options"),
+    ("infer.batch.__main__", "Options"),
+    ("infer.serve.__main__", "Options"),
+    ("infer.web.__main__", "Options"),
+    ("convert_weights.__main__", "Options"),
+    ("train.options", "FlowOptions"),
+    ("train.options", "DiffusionOptions"),
+    ("train.options", "RendererOptions"),
+    ("train.options", "StitchingOptions"),
+    ("train.export.write", "Options"),
+    ("train.process", "Options"),
+    ("train.frames", "Options"),
+    ("train.synthetic.__main__", "Options"),
+    ("train.evaluate.motion.run", "Options"),
+    ("train.evaluate.renderer.__main__", "Options"),
+    ("train.evaluate.speech.__main__", "Options"),
+]
+"""Modules of the programs, and the dataclasses of their options."""
+
+
+def groups(kind: Any) -> Iterator[type]:
+    """Yield the dataclasses of options, which may be nested."""
+    if not dataclasses.is_dataclass(kind):
+        for part in get_args(kind):
+            yield from groups(part)
+        return
+    assert isinstance(kind, type)
+    yield from kind.__mro__
+    for hint in get_type_hints(kind).values():
+        yield from groups(hint)
+
+
+@pytest.mark.parametrize(("module", "name"), HELP)
+def test_the_help_of_an_option_is_one_paragraph(module: str, name: str):
+    documentation = [
+        cleandoc(group.__doc__ or "").partition("Attributes:\n")[2]
+        for group in groups(getattr(import_module(module), name))
+    ]
+    # tyro breaks a paragraph before a line that begins with no letter.
+    lines = "\n".join(documentation).splitlines()
+    assert [line for line in lines if re.match(r" {4}[^a-zA-Z]", line)] == []
+    assert any(line.startswith("  ") for line in lines)
 
 
 def run(module: str, words: list[str], monkeypatch, capsys) -> tuple[object, str]:

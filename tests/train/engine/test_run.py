@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from jaxportrait.checkpoint import CheckpointError
 from tests.train.engine.toy import (
+    CONFIG,
     OPTIMIZER,
     ToyStage,
     draw_figure,
@@ -166,6 +168,26 @@ def send(number: int, count: int):
         return 1.0
 
     return surprise
+
+
+def test_options_that_are_refused_leave_no_folder(tmp_path: Path):
+    config = replace(CONFIG, optimizer=replace(OPTIMIZER, hold=("nosuch",)))
+    with pytest.raises(ConfigError, match="hold names nosuch, which matches no param"):
+        run_toy(tmp_path / "run", ToyStage(config), "never")
+    assert list(tmp_path.iterdir()) == []
+    run_toy(tmp_path / "run", toy_stage(steps=1), "never")
+
+
+def test_a_run_that_has_ended_says_so(tmp_path: Path):
+    run_toy(tmp_path, toy_stage(steps=2))
+    text = StringIO()
+    console = Console(file=text, soft_wrap=True)
+    assert train(toy_stage(steps=2), RunOptions(tmp_path), console) == 0
+    assert text.getvalue().endswith(
+        "nothing is left to do; with more steps the run continues\n"
+    )
+    run_toy(tmp_path, toy_stage(steps=3))
+    assert saved_steps(tmp_path)[-1] == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -88,8 +88,8 @@ class Options:
 
     Attributes:
       dataset_path: motion data set, made by `python -m train.process`.
-      checkpoint: checkpoint with a driver and the audio encoder that it reads, as
-        `python -m train.export` writes it.
+      checkpoint: checkpoint with a driver and the audio encoder that it reads,
+        as `python -m train.export` writes it.
       output: folder for `evaluation.json` and the plots.
       driver: name of the driver, where there are several.
       steps: steps of sampling to try.
@@ -211,7 +211,10 @@ def _report(
     for line in notes(references):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(
-        f"{len(clips)} held-out clips, {frames} frames, {borders} window borders; figures and plots in {options.output}"
+        f"{len(clips)} held-out clips, {frames} frames, {borders} window borders; "
+        f"figures and plots in {options.output}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
