@@ -167,7 +167,7 @@ def main() -> None:
                 animals=options.published.animals,
                 overwrite=options.overwrite,
             )
-        Console().print(report(converted))
+        Console(markup=False).print(report(converted))
 
 
 def gather(published: Published, single: PartFiles) -> dict[str, Path]:

@@ -93,7 +93,7 @@ def conclude(comparisons: Sequence[Comparison], kind: str) -> NoReturn:
 
     The exit status is 1 if any figure misses its bound.
     """
-    console = Console(width=110, highlight=False)
+    console = Console(width=110, highlight=False, markup=False)
     console.print(_table(comparisons, kind))
     failed = sum(not row.passed for row in comparisons)
     console.print(

@@ -16,7 +16,7 @@ EXAMPLE = "--dataset-path MEAD --output-path data/frames --size 512"
 
 def main() -> None:
     options = parse_options(Options, "train.frames", summary=SUMMARY, example=EXAMPLE)
-    console = Console()
+    console = Console(markup=False)
     with resumable():
         dataset, entries = make_frames(options, console)
         print_tables(console, facts(dataset), entries)

@@ -17,7 +17,7 @@ EXAMPLE = "--dataset-path MEAD --output-path data/mead --checkpoint checkpoints/
 
 def main() -> None:
     options = parse_options(Options, "train.process", summary=SUMMARY, example=EXAMPLE)
-    console = Console()
+    console = Console(markup=False)
     with resumable():
         dataset, entries = process(options, console)
         print_tables(console, facts(dataset), entries)

@@ -22,7 +22,7 @@ FAILED = 1
 
 def main() -> None:
     options = parse_options(Options, "infer.batch", summary=SUMMARY, example=EXAMPLE)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     resume = "run the same command again to resume"
     with exit_on_error(resume=resume, debug=options.debug):
         # Workers may have other folders.

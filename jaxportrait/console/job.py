@@ -29,7 +29,7 @@ class JobDisplay:
     end."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, markup=False)
         self._bar = ExitStack()
         self._advance: Callable[..., None] = lambda frames: None
 

@@ -16,4 +16,4 @@ def run_evaluation(evaluate: Callable[[T, Console], None], options: T) -> None:
     """Run an evaluation; an error is one line and an exit status."""
     width = None if sys.stdout.isatty() else REPORT_WIDTH
     with exit_on_error():
-        evaluate(options, Console(width=width))
+        evaluate(options, Console(width=width, markup=False))

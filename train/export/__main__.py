@@ -16,7 +16,8 @@ def main() -> None:
     options = parse_options(Options, "train.export", summary=SUMMARY, example=EXAMPLE)
     with exit_on_error():
         summary = export(options)
-        Console().print(summary, highlight=False, soft_wrap=True)
+        console = Console(markup=False, highlight=False, soft_wrap=True)
+        console.print(summary)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main() -> None:
         Options, "train.synthetic", summary=SUMMARY, example=EXAMPLE
     )
     with exit_on_error(resume="run the same command again to resume"):
-        run(options, Console())
+        run(options, Console(markup=False))
 
 
 def run(options: Options, console: Console) -> None:

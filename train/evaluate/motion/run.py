@@ -213,7 +213,6 @@ def _report(
     console.print(
         f"{len(clips)} held-out clips, {frames} frames, {borders} window borders; "
         f"figures and plots in {options.output}",
-        markup=False,
         soft_wrap=True,
     )
 

@@ -150,4 +150,5 @@ def _report(
         f"figures and sheets in {options.output}",
         highlight=False,
         soft_wrap=True,
+        soft_wrap=True,
     )
