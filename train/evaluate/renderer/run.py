@@ -150,5 +150,4 @@ def _report(
         f"figures and sheets in {options.output}",
         highlight=False,
         soft_wrap=True,
-        soft_wrap=True,
     )
