@@ -2,15 +2,20 @@
 clips.
 
 Data sets of random motion, features and sound, of about ten minutes each, are written to
-a temporary folder in several layouts: `blocks`, as `train.process` writes them;
-`overlap`, records of five seconds that overlap by a window less three frames; and
-`records`, a compressed record for each 20 seconds of a clip, as in formats 1 and 2.
+a temporary folder in several layouts. Threads and worker processes read each in turn, so
+that other work on the machine slows all of them down. The time in which worker processes start is not counted. Layouts
+are `blocks`, as `train.process` writes them; `overlap`, records of five seconds that
+overlap by a window less three frames; and `records`, a compressed record for each 20
+seconds of a clip, as in formats 1 and 2.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Literal
 
@@ -18,6 +23,7 @@ import numpy as np
 import tyro
 
 from benchmarks.report import publish
+from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.motion.space import MOTION_FPS, MOTION_WIDTH
 from train.data.batches import Batches, Rows
 from train.data.blocks import encode_clips
@@ -56,13 +62,14 @@ class Options:
     """Measure the input pipeline.
 
     Attributes:
-      seconds: lengths of the clips.
+      seconds: lengths of the clips, in seconds.
       layouts: layouts of the shards.
       workers: numbers of worker processes; 0 for threads.
       stage: windows of the flow transformer, or pairs of windows of the denoiser.
       feature_width: values of an audio feature; Whisper "tiny" has 384.
       batch_size: windows of a batch.
       measured: seconds of each measurement.
+      repeats: measurements of each kind; the median counts.
       json: file for the figures.
     """
 
@@ -72,44 +79,74 @@ class Options:
     stage: Literal["flow", "diffusion"] = "flow"
     feature_width: int = 384
     batch_size: int = 64
-    measured: float = 4.0
+    measured: float = 1.0
+    repeats: int = 3
     json: Path | None = None
 
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    # As training does.
+    keep_freed_memory()
     rows, figures = [], []
     for seconds in options.seconds:
         for layout in options.layouts:
             with TemporaryDirectory() as folder:
                 dataset = write(Path(folder), seconds, layout, options.feature_width)
                 size = sum(shard.stat().st_size for shard in dataset.shards("train"))
-                for workers in options.workers:
-                    wall, cpu = measure(dataset, options, workers)
+                for workers, (wall, cpu) in measure(dataset, options).items():
                     place = [f"{seconds} s", layout, f"{size / 1e6:.0f}", str(workers)]
-                    # The time of worker processes isn't that of this one.
-                    rate = "" if workers else f"{cpu:.0f}"
-                    rows.append([*place, f"{wall:.0f}", rate])
+                    rows.append([*place, f"{wall:.0f}", f"{cpu:.0f}"])
                     figures.append([seconds, layout, size, workers, wall, cpu])
     title = f"{options.stage}: batches of {options.batch_size}"
     publish(title, COLUMNS, rows, figures, options.json)
 
 
-def measure(dataset: Dataset, options: Options, workers: int) -> tuple[float, float]:
-    """Return windows a second, and a second of this process's processor time."""
-    iterator = open_batches(dataset, options, workers)
+def measure(dataset: Dataset, options: Options) -> dict[int, tuple[float, float]]:
+    """Return number of workers -> windows a second, and a second of processor time."""
+    readers = {
+        workers: open_batches(dataset, options, workers) for workers in options.workers
+    }
+    rates: dict[int, list[tuple[float, float]]] = {number: [] for number in readers}
+    for _ in range(options.repeats):
+        for workers, batches in readers.items():
+            rates[workers].append(measure_once(batches, options))
+    for batches in readers.values():
+        batches.close()
+    return {
+        workers: (
+            median(wall for wall, _ in measured),
+            median(cpu for _, cpu in measured),
+        )
+        for workers, measured in rates.items()
+    }
+
+
+def measure_once(batches: Batches, options: Options) -> tuple[float, float]:
+    """Return windows a second, and a second of processor time."""
     # Past the start of processes and the batches that are read ahead.
     for _ in range(WARM_BATCHES):
-        next(iterator)
-    start, start_cpu = time.perf_counter(), time.process_time()
+        next(batches)
+    start, start_cpu = time.perf_counter(), processor_time()
     count = 0
     while time.perf_counter() - start < options.measured:
-        next(iterator)
+        next(batches)
         count += options.batch_size
     wall = time.perf_counter() - start
-    cpu = time.process_time() - start_cpu
-    iterator.close()
+    cpu = processor_time() - start_cpu
     return count / wall, count / cpu
+
+
+def processor_time() -> float:
+    """Return seconds of processor time of this process and of its workers."""
+    processes = [os.getpid(), *(child.pid for child in active_children())]
+    ticks = 0
+    for process in processes:
+        stat = Path(f"/proc/{process}/stat").read_text()
+        # User and system time follow the name, which may hold spaces.
+        fields = stat.rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def open_batches(dataset: Dataset, options: Options, workers: int) -> Batches:

@@ -15,7 +15,7 @@ import numpy as np
 from absl.flags import FLAGS
 from jaxtyping import Int64
 
-from train.data.parents import FULL, end_with_parent, explain_end, signals_wait
+from train.data.parents import FULL, explain_end, signals_wait, start_worker
 from train.data.shards import ClipShards, DatasetError
 
 Sample = Mapping[str, np.ndarray]
@@ -149,7 +149,7 @@ class Batches:
             FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(self._workers, WORKER_BATCHES)
         ahead = batches.to_iter_dataset(WORKER_THREADS)
-        return iter(ahead.mp_prefetch(options, end_with_parent))
+        return iter(ahead.mp_prefetch(options, start_worker))
 
 
 def first_batches(source: BatchSource, count: int) -> list[Sample]:

@@ -7,7 +7,6 @@ last record of a shard lists its clips.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from jaxtyping import Float16, Float32
 
 from jaxportrait.motion.space import MOTION_FPS, MOTION_WIDTH
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
+from train.data.listing import open_listed
 from train.data.records import (
     ClipRecord,
     decode_record,
@@ -26,7 +26,7 @@ from train.data.records import (
     sample_at,
     samples_needed,
 )
-from train.data.source import DatasetError, RecordSource, damage
+from train.data.source import DatasetError, RecordSource
 from train.data.windows import ClipEntry, Needs, Place, Window
 
 BLOCK_FRAMES = MOTION_FPS
@@ -98,20 +98,7 @@ class ClipBlocks(Sequence[ClipRecord]):
         Raises:
           DatasetError: a shard is damaged.
         """
-        source = RecordSource(shards)
-        entries: list[ClipEntry] = []
-        heads: list[int] = []
-        # The number of the first record of a shard.
-        first = 0
-        for shard, count in zip(shards, source.counts, strict=True):
-            listed = _read_entries(shard, source, first + count - 1)
-            lengths = [record_count(entry) for entry in listed]
-            if sum(lengths) + 1 != count:
-                reason = f"it has {count} records, and lists {sum(lengths) + 1}"
-                raise damage(shard, reason)
-            entries += listed
-            heads += accumulate(lengths[:-1], initial=first) if lengths else []
-            first += count
+        source, entries, heads = open_listed(shards, ClipEntry, record_count)
         return cls(source, entries, heads, feature_width)
 
     def __len__(self) -> int:
@@ -152,17 +139,26 @@ class ClipBlocks(Sequence[ClipRecord]):
         entry = self.entries[place.clip]
         blocks = _blocks(place, entry)
         frames = min(place.stop, entry.frames) - place.start
-        parts = [self._decode(entry, block, next(records)) for block in blocks]
-        # Frames, features and samples of the blocks before the window.
-        skipped = place.start - blocks.start * BLOCK_FRAMES
-        motion = _join([part[0] for part in parts], skipped, frames)
-        features = _join(
-            [part[1] for part in parts], feature_at(skipped), features_needed(frames)
-        )
+        motion, features = [], []
+        for block in blocks:
+            values, sounds = self._decode(entry, block, next(records))
+            start = place.start - block * BLOCK_FRAMES
+            motion.append(_overlap(values, start, frames))
+            features.append(
+                _overlap(sounds, feature_at(start), features_needed(frames))
+            )
         sound = silence = None
         if needs.sound and entry.has_sound:
-            sounds = [np.frombuffer(next(records), np.int16) for _ in blocks]
-            sound = _join(sounds, sample_at(skipped), samples_needed(frames))
+            count = samples_needed(frames)
+            samples = [
+                _overlap(
+                    np.frombuffer(next(records), np.int16),
+                    sample_at(place.start - block * BLOCK_FRAMES),
+                    count,
+                )
+                for block in blocks
+            ]
+            sound = np.concatenate(samples)
         if needs.silence:
             block, frame = divmod(entry.quietest, BLOCK_FRAMES)
             _, quiet = self._decode(entry, block, next(records))
@@ -176,30 +172,19 @@ class ClipBlocks(Sequence[ClipRecord]):
     ) -> tuple[Float32[np.ndarray, "n 70"], Float16[np.ndarray, "m width"]]:
         """Return the motion and the features of a block."""
         frames = min(BLOCK_FRAMES, entry.frames - block * BLOCK_FRAMES)
-        features = features_needed(frames)
-        values = frames * MOTION_WIDTH
-        size = frames * FRAME_BYTES + 2 * features * self.feature_width
+        motion_bytes = frames * FRAME_BYTES
+        size = motion_bytes + 2 * features_needed(frames) * self.feature_width
         if len(data) != size:
             raise DatasetError(
                 f"clip {entry.clip} has a block of {len(data)} bytes, and the data set describes {size}: "
                 "process the videos again"
             )
-        motion = np.frombuffer(data, np.float32, values)
-        sounds = np.frombuffer(data, np.float16, offset=frames * FRAME_BYTES)
+        motion = np.frombuffer(data, np.float32, frames * MOTION_WIDTH)
+        features = np.frombuffer(data, np.float16, offset=motion_bytes)
         return (
-            motion.reshape(frames, MOTION_WIDTH),
-            sounds.reshape(features, self.feature_width),
+            motion.reshape(-1, MOTION_WIDTH),
+            features.reshape(-1, self.feature_width),
         )
-
-
-def _read_entries(shard: Path, source: RecordSource, number: int) -> list[ClipEntry]:
-    """Return the list of clips at a shard's end."""
-    if number < 0:
-        raise damage(shard, "it has no records")
-    try:
-        return msgspec.msgpack.decode(source[number], type=list[ClipEntry])
-    except msgspec.MsgspecError as error:
-        raise damage(shard, f"its list of clips: {error}") from error
 
 
 def _blocks(place: Place, entry: ClipEntry) -> range:
@@ -208,9 +193,7 @@ def _blocks(place: Place, entry: ClipEntry) -> range:
     return range(place.start // BLOCK_FRAMES, block_count(stop))
 
 
-def _join(parts: list[np.ndarray], first: int, count: int) -> np.ndarray:
-    """Return `count` values of arrays that follow each other, from the first one's
-    `first`."""
-    # A view of the first part: less is copied.
-    joined = np.concatenate([parts[0][first:], *parts[1:]])
-    return joined[:count]
+def _overlap(values: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Return those of a block's values that are among the `count` from `start`, which
+    is negative where they begin before the block."""
+    return values[max(start, 0) : start + count]

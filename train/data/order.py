@@ -1,13 +1,14 @@
 """Order of samples: which clip, and which of its windows, has a position in the endless
 sequence of a split."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from math import gcd
 
 import numpy as np
-from jaxtyping import Int64
 
 SLOTS = 100_000
 """Shares of data sets are rounded to so many parts."""
@@ -37,20 +38,21 @@ class Order:
     part: int = 0
 
     @cached_property
-    def _ends(self) -> Int64[np.ndarray, " clips"]:
-        return np.cumsum(np.asarray(self.counts, np.int64))
+    def _ends(self) -> list[int]:
+        """Samples of the clips up to each one."""
+        return list(accumulate(self.counts))
 
     def __len__(self) -> int:
         """Return the number of samples of a round."""
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return self._ends[-1] if self._ends else 0
 
     def place(self, position: int) -> tuple[int, int]:
         """Return the clip of a position, and the number of the sample within it."""
         turn, index = divmod(position, len(self))
         number = self._permute(index, turn) if self.shuffle else index
         # The first clip that ends after this number; clips without samples are passed.
-        clip = int(np.searchsorted(self._ends, number, side="right"))
-        before = int(self._ends[clip]) - self.counts[clip]
+        clip = bisect_right(self._ends, number)
+        before = self._ends[clip] - self.counts[clip]
         return clip, number - before
 
     def _permute(self, index: int, turn: int) -> int:

@@ -10,6 +10,8 @@ from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import wait
 from threading import Thread
 
+from jaxportrait.allocator import keep_freed_memory
+
 SIGNALS = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -52,13 +54,15 @@ def explain_end(error: RuntimeError) -> str | None:
     return f"a worker process that reads data has ended: {reason}"
 
 
-def end_with_parent(worker: int, workers: int) -> None:
-    """Make this worker process end with its parent, and leave signals to it.
+def start_worker(worker: int, workers: int) -> None:
+    """Make this worker process end with its parent, leave signals to it, and keep freed
+    memory for the next batch.
 
     Args:
       worker: number of the worker.
       workers: number of workers.
     """
+    keep_freed_memory()
     # Terminals and schedulers signal all processes; the parent finishes its update first,
     # which may need a batch.
     for number in SIGNALS:

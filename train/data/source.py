@@ -1,7 +1,18 @@
 """Stored records by number: the ArrayRecord shards of a split."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+RANDOM_READS = "readahead_buffer_size:0,max_parallelism:0"
+"""ArrayRecord's options for reading single records."""
+BUFFER = 32_768
+"""Bytes that are read at once; the default of 1 MiB takes twice the time."""
 
 
 class DatasetError(ValueError):
@@ -9,8 +20,8 @@ class DatasetError(ValueError):
 
 
 class RecordSource(Sequence[bytes]):
-    """The records of shards, one after the other, as Grain reads them; threads may read
-    at once.
+    """The records of shards, one after the other; threads may read at once, and it
+    travels to worker processes.
 
     Args:
       shards: ArrayRecord files in order.
@@ -20,17 +31,18 @@ class RecordSource(Sequence[bytes]):
     """
 
     def __init__(self, shards: Sequence[Path]):
-        # imported late: grain starts slowly, and descriptions are read without it
-        from grain.sources import ArrayRecordDataSource
-
         self._shards = shards
         self.counts = [count_records(shard) for shard in shards]
-        paths = [str(shard) for shard in shards]
-        # an empty split has no shards, which Grain refuses
-        self._source = ArrayRecordDataSource(paths) if paths else []
+        # The number of the first record of each shard, and the end.
+        self._starts = [0, *accumulate(self.counts)]
+        self._readers: dict[int, ArrayRecordReader] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without open files."""
+        return vars(self) | {"_readers": {}}
 
     def __len__(self) -> int:
-        return sum(self.counts)
+        return self._starts[-1]
 
     def __getitem__(self, index: int) -> bytes:
         """Read a record.
@@ -38,32 +50,52 @@ class RecordSource(Sequence[bytes]):
         Raises:
           DatasetError: it is damaged; the message names its file.
         """
-        try:
-            return self._source[index]
-        # what ArrayRecord raises for a checksum that differs
-        except RuntimeError as error:
-            raise damage(self._shard_of(index), str(error)) from error
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        (record,) = self.read([index])
+        return record
 
-    def read(self, indices: Sequence[int]) -> Sequence[bytes]:
+    def read(self, indices: Sequence[int]) -> list[bytes]:
         """Read records, in the order of their numbers here.
 
         Raises:
           DatasetError: one is damaged; the message names its file.
         """
-        try:
-            return self._source.__getitems__(indices)  # pyright: ignore
-        except RuntimeError:
-            # one by one, to learn which
-            return [self[index] for index in indices]
+        places: dict[int, list[int]] = {}
+        for place, index in enumerate(indices):
+            shard = bisect_right(self._starts, index) - 1
+            places.setdefault(shard, []).append(place)
+        records = [b""] * len(indices)
+        for shard, chosen in places.items():
+            first = self._starts[shard]
+            numbers = [indices[place] - first for place in chosen]
+            for place, record in zip(
+                chosen, self._read_shard(shard, numbers), strict=True
+            ):
+                records[place] = record
+        return records
 
-    def _shard_of(self, index: int) -> Path:
-        """Return the shard that holds a record."""
-        last = 0
-        for shard, count in zip(self._shards, self.counts, strict=True):
-            last += count
-            if index < last:
-                return shard
-        raise IndexError(index)
+    def _read_shard(self, shard: int, numbers: Sequence[int]) -> list[bytes]:
+        """Read records of a shard, by threads of ArrayRecord outside of Python."""
+        try:
+            return self._reader(shard).read(numbers)
+        # What ArrayRecord raises for a checksum that differs.
+        except RuntimeError as error:
+            raise damage(self._shards[shard], str(error)) from error
+
+    def _reader(self, shard: int) -> "ArrayRecordReader":
+        # imported late: it starts slowly, and descriptions are read without it
+        from array_record.python.array_record_module import ArrayRecordReader
+
+        reader = self._readers.get(shard)
+        if reader is None:
+            # Two threads may both open it; one of them is kept.
+            path = str(self._shards[shard])
+            reader = ArrayRecordReader(
+                path, RANDOM_READS, file_reader_buffer_size=BUFFER
+            )
+            self._readers[shard] = reader
+        return reader
 
 
 def count_records(shard: Path) -> int:

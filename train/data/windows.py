@@ -63,8 +63,8 @@ class Window:
     Attributes:
       clip: name of the clip.
       start: frame of the clip's record at which the window starts.
-      motion: all values of each frame.
-      features: audio features that cover the frames.
+      motion_parts: all values of each frame, in parts that follow each other.
+      feature_parts: audio features that cover the frames, likewise.
       labels: conditions of the clip by name; may be empty.
       sound: 16-kHz sound that covers the frames; None unless it is asked for.
       silence: feature of the clip's quietest frame; None unless it is asked for.
@@ -72,11 +72,21 @@ class Window:
 
     clip: str
     start: int
-    motion: Float32[np.ndarray, "frames 70"]
-    features: Float16[np.ndarray, "features width"]
+    motion_parts: Sequence[Float32[np.ndarray, "n 70"]]
+    feature_parts: Sequence[Float16[np.ndarray, "m width"]]
     labels: Mapping[str, Label]
     sound: Int16[np.ndarray, " samples"] | None = None
     silence: Float16[np.ndarray, " width"] | None = None
+
+    @property
+    def motion(self) -> Float32[np.ndarray, "frames 70"]:
+        """All values of each frame."""
+        return np.concatenate(self.motion_parts)
+
+    @property
+    def features(self) -> Float16[np.ndarray, "features width"]:
+        """Audio features that cover the frames."""
+        return np.concatenate(self.feature_parts)
 
 
 @dataclass(frozen=True)
@@ -146,4 +156,6 @@ def cut_window(record: ClipRecord, place: Place, needs: Needs) -> Window:
         quietest = feature_at(int(record.envelope.argmin()))
         extras["silence"] = record.features[quietest].copy()
     motion = record.motion[place.start : stop].copy()
-    return Window(record.clip, place.start, motion, features, record.labels, **extras)
+    return Window(
+        record.clip, place.start, [motion], [features], record.labels, **extras
+    )

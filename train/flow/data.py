@@ -73,11 +73,19 @@ class WindowCut:
     def batch(self, windows: Sequence[Window]) -> Sample:
         """Return `motion` (n, 30, d) and `features` (n, 50, a), and `emotion` (n, e) where
         there are levels."""
-        motion = np.stack([window.motion for window in windows])
-        chosen = motion[..., list(self.columns)]
+        shape = (len(windows), WINDOW_FRAMES, -1)
+        # All parts at once, so that each value is copied once.
+        motion = np.concatenate(
+            [part for window in windows for part in window.motion_parts]
+        )
+        features = np.concatenate(
+            [part for window in windows for part in window.feature_parts]
+        )
+        chosen = motion[:, list(self.columns)].reshape(shape)
         batch = {
             "motion": normalize(chosen, self.statistics),
-            "features": np.stack([window.features for window in windows]),
+            # n * 50, a -> n, 50, a
+            "features": features.reshape(len(windows), WINDOW_FEATURES, -1),
         }
         if self.levels:
             strengths = [
