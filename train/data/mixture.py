@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from train.data.dataset import Dataset, WindowSplitSize, open_dataset
+from train.data.held_out import check_held_out
 from train.data.records import ClipRecord
 from train.data.shards import SPLITS, DatasetError, Split
 
@@ -72,7 +73,8 @@ def open_datasets(paths: Sequence[Path], weights: Sequence[float] = ()) -> Datas
       weights: share of the windows of each; by default they count by their length.
 
     Raises:
-      DatasetError: they can't be mixed, or the weights are not one for each.
+      DatasetError: they can't be mixed, one trains on a clip that another holds out, or
+        the weights are not one for each.
     """
     if weights and len(paths) == 1:
         raise DatasetError(
@@ -90,6 +92,7 @@ def open_datasets(paths: Sequence[Path], weights: Sequence[float] = ()) -> Datas
         )
     if len(datasets) == 1:
         return datasets[0]
+    check_held_out(paths)
     return mix(datasets, tuple(weights))
 
 

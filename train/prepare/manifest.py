@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jaxportrait.whole import write_whole
-
-MANIFEST = "manifest.jsonl"
+from train.data.held_out import MANIFEST
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from tests.train.batches import check_shares
 from tests.train.runs import make_dataset
 from train.data.batches import Rows
 from train.data.mixture import mix, open_datasets
-from train.data.shards import DatasetError
+from train.data.shards import DatasetError, Split
 from train.flow.data import batches, describe, validation_batches, windows
+from train.prepare.manifest import Entry, write_manifest
 
 FIRST_CLIPS = 5
 
@@ -127,3 +128,45 @@ def test_weights_belong_to_data_sets(paths: list[Path]):
         open_datasets(paths[:1], (1,))
     with pytest.raises(DatasetError, match="is named twice"):
         open_datasets([paths[0], paths[0]])
+
+
+def entry(clip: str, split: Split, checksum: str, pictures: str = "") -> Entry:
+    return Entry(
+        clip, "anna", "", 0, 90, 3.0, checksum, splits=(split,), pictures=pictures
+    )
+
+
+def test_a_clip_that_another_set_holds_out_is_not_trained_on(tmp_path: Path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    make_dataset(one, "encoder")
+    make_dataset(two, "encoder")
+    held_out = entry("anna/1.mp4", "validation", "a", "pictures")
+    write_manifest(one, [entry("anna/0.mp4", "train", "b"), held_out])
+    # The same names have other contents; both sets hold the same clip out.
+    others = [entry("anna/1.mp4", "train", "c"), entry("x.mp4", "validation", "a")]
+    write_manifest(two, others)
+    assert len(open_datasets([one, two]).parts) == 2
+    # The same file by another name, and the same pictures in another container.
+    for copy in (
+        entry("z.mp4", "train", "a"),
+        entry("z.mkv", "train", "d", "pictures"),
+    ):
+        write_manifest(two, [*others, copy])
+        message = rf"two trains on 1 clips that .*one holds out, {copy.clip} among them"
+        for paths in ([one, two], [two, one]):
+            with pytest.raises(DatasetError, match=message):
+                open_datasets(paths)
+
+
+def test_clips_that_are_unknown_are_not_compared(tmp_path: Path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    make_dataset(one, "encoder")
+    make_dataset(two, "encoder")
+    # Clips that could not be read have no checksums.
+    write_manifest(one, [entry("a.mp4", "validation", "")])
+    assert open_datasets([one, two])
+    write_manifest(two, [entry("b.mp4", "train", "")])
+    assert open_datasets([one, two])
+    (two / "manifest.jsonl").write_text("{")
+    with pytest.raises(DatasetError, match=r"manifest\.jsonl is damaged"):
+        open_datasets([one, two])
