@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.frames import FrameDataset, FrameRecord, encode_image
+from train.data.frames import FrameDataset
 from train.data.landmarks import LandmarkGroups
+from train.data.pictures import FrameRecord, encode_image
 from train.data.shards import Split
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.frames.run import write_frames

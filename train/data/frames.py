@@ -1,83 +1,47 @@
 """The contract between `train.frames` and renderer training: what the frames of a clip
 are, and where they lie on disk.
 
-A data set of frames is a folder of ArrayRecord shards, one record a clip, with
+A data set of frames is a folder of ArrayRecord shards (see `train.data.pictures`), with
 `frames.json` (a description) and `manifest.jsonl` (every clip of the source, with its
 fate).
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from jaxportrait.media.crop import CROP_SIZE
 from jaxportrait.ranges import Natural, Range, check_ranges
 from train.data.landmarks import LandmarkGroups
+from train.data.pictures import (
+    ClipPictures,
+    FrameRecord,
+    decode_image,
+    decode_record,
+)
 from train.data.shards import (
     SPLITS,
     ClipShards,
-    Content,
-    DatasetError,
     Split,
     SplitSize,
     open_clips,
-    pack,
     require_shape,
-    unpack,
     write_json,
 )
 
 DESCRIPTION = "frames.json"
-FORMAT = 2
-"""Format of the descriptions and records that are written."""
-READABLE_FORMATS = (1, 2)
-"""Formats that are read; older ones are upgraded on reading."""
+FORMAT = 3
+"""Format of the data sets that are written: a record for each picture."""
+READABLE_FORMATS = (1, 2, 3)
+"""Formats that are read; 1 and 2 have one record a clip."""
 
 FrameSize = Annotated[int, Range(32, CROP_SIZE)]
 """Side of the pictures in pixels."""
 Zoom = Annotated[float, Range(above=0, most=2.2)]
 """A tighter crop than LivePortrait's 2.2 hulls would cut the face itself."""
-
-JPEG_QUALITY = 95
-# full resolution of colour: lips are thin and red
-JPEG_OPTIONS = (
-    cv2.IMWRITE_JPEG_QUALITY,
-    JPEG_QUALITY,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-)
-
-
-@dataclass(frozen=True)
-class FrameRecord:
-    """Frames of one clip, cut out by one square, or those of a split.
-
-    Attributes:
-      clip: path of the video below the data set's root, with slashes.
-      subject: name of the person.
-      images: JPEG files of square RGB pictures, in order of time.
-      landmarks: x and y of the face's points, -1 and 1 being the centres of the first
-        and last pixel of the picture; l is 0 for a clip without landmarks, and a frame
-        without them is NaN.
-      pose: pitch, yaw and roll in degrees as in the truth file; NaN if unknown.
-      landmark_groups: groups of the landmarks; empty if unknown.
-    """
-
-    clip: str
-    subject: str
-    images: list[bytes]
-    landmarks: Float32[np.ndarray, "frames l 2"]
-    pose: Float32[np.ndarray, "frames 3"]
-    landmark_groups: LandmarkGroups = field(default_factory=dict)
-
-    @property
-    def frames(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -115,6 +79,7 @@ class FrameDataset(ClipShards[FrameRecord]):
       landmark_groups: groups of the landmarks; empty if unknown.
       detector: name of the face detector that the crops were made with; None if it is
         unknown, or where the videos were cropped already.
+      format: layout of the shards.
     """
 
     size: int
@@ -123,9 +88,22 @@ class FrameDataset(ClipShards[FrameRecord]):
     digest: str
     landmark_groups: LandmarkGroups = field(default_factory=dict)
     detector: str | None = None
+    format: int = FORMAT
+
+    def records(self, split: Split) -> Sequence[FrameRecord]:
+        """Return the clips of a split; of format 3, pictures are read when they are
+        used."""
+        if self.format == FORMAT:
+            return ClipPictures.open(self.shards(split), self.check_shapes)
+        return super().records(split)
 
     def decode(self, data: bytes) -> FrameRecord:
         record = decode_record(data)
+        self.check_shapes(record)
+        return record
+
+    def check_shapes(self, record: FrameRecord) -> None:
+        """Raise a DatasetError unless the arrays of a clip are as described."""
         # a clip may have no landmarks
         has_landmarks = np.size(record.landmarks) > 0
         points = self.landmarks if has_landmarks else 0
@@ -135,7 +113,6 @@ class FrameDataset(ClipShards[FrameRecord]):
         }
         for name, shape in shapes.items():
             require_shape(record.clip, name, getattr(record, name), shape)
-        return record
 
     def check_record(self, record: FrameRecord) -> None:
         # one picture stands for all: they were cut out at one size
@@ -163,52 +140,6 @@ class FrameDataset(ClipShards[FrameRecord]):
         }
 
 
-def encode_record(record: FrameRecord) -> bytes:
-    """Return a record as MessagePack; equal records give equal bytes."""
-    return pack(record)
-
-
-def decode_record(data: bytes) -> FrameRecord:
-    """Return the record that `encode_record` stored, its pictures still JPEG; its arrays
-    are read-only.
-
-    Raises:
-      DatasetError: the bytes are not such a record.
-    """
-    return unpack(FrameRecord, data, _with_tuples)
-
-
-def _with_tuples(content: Content) -> Content:
-    """Turn MessagePack's lists of landmarks back into tuples."""
-    fields = dict(content)
-    groups: Mapping[str, list[int]] = fields.get("landmark_groups", {})
-    fields["landmark_groups"] = {name: tuple(groups[name]) for name in groups}
-    return fields
-
-
-def encode_image(image: UInt8[np.ndarray, "s s 3"]) -> bytes:
-    """Return an RGB picture as JPEG, its colours at full resolution."""
-    # OpenCV's colours are BGR
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), JPEG_OPTIONS)
-    return data.tobytes()
-
-
-def decode_image(data: bytes) -> UInt8[np.ndarray, "s s 3"]:
-    """Return the RGB picture of a JPEG file.
-
-    Raises:
-      DatasetError: the file is damaged.
-    """
-    encoded = np.frombuffer(data, np.uint8)
-    # OpenCV raises an error of its own for no bytes at all
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise DatasetError(
-            f"a picture of {len(data)} bytes is no JPEG: process the videos again"
-        )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def write_description(dataset: FrameDataset) -> None:
     """Write `frames.json`, which marks a complete data set."""
     # format 1 ended with the identity
@@ -216,7 +147,7 @@ def write_description(dataset: FrameDataset) -> None:
         "landmark_groups": dict(dataset.landmark_groups),
         "detector": dataset.detector,
     }
-    content = {"format": FORMAT, **dataset.identity, **later}
+    content = {"format": dataset.format, **dataset.identity, **later}
     write_json(dataset.path / DESCRIPTION, content)
 
 
@@ -242,4 +173,5 @@ def _make(path: Path, description: Description) -> FrameDataset:
         description.digest,
         description.landmark_groups,
         description.detector,
+        description.format,
     )

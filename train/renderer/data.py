@@ -16,8 +16,9 @@ from train.data.batches import (
     first_batches,
     stack,
 )
-from train.data.frames import FrameDataset, FrameRecord, decode_image
+from train.data.frames import FrameDataset
 from train.data.order import Order
+from train.data.pictures import FrameRecord, decode_image
 from train.data.shards import DatasetError, Split
 from train.engine.program import Inputs
 

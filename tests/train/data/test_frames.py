@@ -4,20 +4,24 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import chex
 import numpy as np
 import pytest
 from flax import serialization
 
 from tests.train.frames import make_frames, record_of
-from train.data.frames import (
+from train.data.batches import Rows
+from train.data.frames import FrameDataset, open_frames, write_description
+from train.data.pictures import (
     FrameRecord,
     decode_image,
     decode_record,
     encode_image,
     encode_record,
-    open_frames,
 )
-from train.data.shards import DatasetError
+from train.data.shards import SPLITS, DatasetError, write_shard
+from train.data.source import RecordSource
+from train.renderer.data import pairs
 
 GROUPS = {"lips_outer": (0, 1), "nose": (2, 3)}
 
@@ -83,16 +87,74 @@ def test_a_data_set_is_restored(tmp_path: Path):
     assert all(isinstance(record, FrameRecord) for record in records)
 
 
+def write_whole_records(dataset: FrameDataset) -> None:
+    """Write a data set again as in formats 1 and 2, with one record a clip."""
+    for split in SPLITS:
+        clips = dataset.clips(split)
+        records = [replace(clip, images=list(clip.images)) for clip in clips]
+        (shard,) = dataset.shards(split)
+        write_shard(shard, map(encode_record, records))
+    write_description(replace(dataset, format=2))
+
+
 def test_a_data_set_of_format_1_is_read(tmp_path: Path):
     written = make_frames(tmp_path / "set")
+    write_whole_records(written)
     path = tmp_path / "set" / "frames.json"
     # format 1 had the identity only
     path.write_text(json.dumps({"format": 1, **written.identity}))
     dataset = open_frames(tmp_path / "set")
     # It did not name the detector of its crops.
     assert written.detector == "haar"
-    assert dataset == replace(written, detector=None)
+    assert dataset == replace(written, detector=None, format=1)
     assert dataset.landmark_groups == {}
+
+
+def test_formats_2_and_3_give_the_same_pairs(tmp_path: Path):
+    new = make_frames(tmp_path / "new")
+    old = make_frames(tmp_path / "old")
+    write_whole_records(old)
+    old = open_frames(old.path)
+    assert (old.format, new.format) == (2, 3)
+    # Runs continue with either.
+    assert old.identity == new.identity
+    for split in SPLITS:
+        first, second = pairs(old, split, 7, Rows(8)), pairs(new, split, 7, Rows(8))
+        for number in range(3):
+            chex.assert_trees_all_equal(first[number], second[number])
+
+
+def test_a_pair_reads_a_head_and_two_pictures(tmp_path: Path, monkeypatch):
+    dataset = make_frames(tmp_path / "set", train=9, validation=1)
+    source = pairs(dataset, "train", 0, Rows(9))
+    numbers = []
+    read = RecordSource.read
+
+    def note(source: RecordSource, indices):
+        numbers.extend(indices)
+        return read(source, indices)
+
+    monkeypatch.setattr(RecordSource, "read", note)
+    batch = source[0]
+    # Clip i has 2 + i pictures, and a head before them.
+    heads = np.cumsum([0, *(3 + clip for clip in range(8))])[batch["clip"]]
+    expected = [
+        heads,
+        heads + 1 + batch["source_frame"],
+        heads + 1 + batch["driving_frame"],
+    ]
+    np.testing.assert_array_equal(np.reshape(numbers, (9, 3)), np.stack(expected, 1))
+
+
+def test_pictures_are_read_when_they_are_used(tmp_path: Path):
+    dataset = make_frames(tmp_path / "set", train=3)
+    clip = dataset.records("train")[2]
+    expected = record_of("train/2.mp4", 4).images
+    assert len(clip.images) == clip.frames == 4
+    assert list(clip.images) == clip.images[:] == expected
+    assert (clip.images[-1], clip.images[1:3]) == (expected[3], expected[1:3])
+    with pytest.raises(IndexError):
+        clip.images[4]
 
 
 def test_identity_depends_on_the_contents(tmp_path: Path):

@@ -9,7 +9,8 @@ import pytest
 from tests.train.batches import check_rounds, check_shares
 from tests.train.frames import SIZE, make_frames, record_of
 from train.data.batches import Rows
-from train.data.frames import FrameDataset, FrameRecord
+from train.data.frames import FrameDataset
+from train.data.pictures import FrameRecord
 from train.data.shards import DatasetError, SplitSize
 from train.renderer.data import (
     Contrast,

@@ -21,7 +21,7 @@ from jaxportrait.models.stitching import StitchingConfig
 from jaxportrait.models.warping import WarpingConfig
 from tests.train.frames import SIZE, make_frames
 from tests.train.runs import QUICK, World, losses, weights_of
-from train.data.frames import FrameRecord, encode_image
+from train.data.pictures import FrameRecord, encode_image
 from train.data.shards import Split
 from train.engine.config import ConfigError
 from train.export.write import Options, export

@@ -11,7 +11,7 @@ from jaxtyping import Float32, UInt8
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.renderer import Renderer
-from train.data.frames import FrameRecord, decode_image
+from train.data.pictures import FrameRecord, decode_image
 from train.data.spacing import evenly_spaced
 
 UNSTITCHED = Retargeting(stitching=False)

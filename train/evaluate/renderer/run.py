@@ -14,7 +14,8 @@ from jaxportrait.console.progress import track
 from jaxportrait.ranges import Count, check_ranges
 from jaxportrait.renderer import Renderer
 from jaxportrait.whole import hold_folder
-from train.data.frames import FrameDataset, FrameRecord, open_frames
+from train.data.frames import FrameDataset, open_frames
+from train.data.pictures import FrameRecord
 from train.data.shards import SPLITS, DatasetError, Split, write_json
 from train.evaluate.renderer.pairs import Pair, make_pairs
 from train.evaluate.renderer.regions import RegionOptions, find_regions

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from jaxportrait.motion.space import MOTION_FPS
 from jaxportrait.renderer import Renderer
 from jaxportrait.whole import write_whole
-from train.data.frames import FrameRecord, decode_image
+from train.data.pictures import FrameRecord, decode_image
 from train.evaluate.renderer.pairs import (
     UNSTITCHED,
     Pair,

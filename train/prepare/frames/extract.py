@@ -18,14 +18,9 @@ from jaxportrait.media.crop import (
 from jaxportrait.media.video import VideoReader
 from jaxportrait.ranges import OptionError, Range, check_ranges
 from train.data.clips import Clip
-from train.data.frames import (
-    DESCRIPTION,
-    FrameRecord,
-    FrameSize,
-    Zoom,
-    encode_image,
-)
+from train.data.frames import DESCRIPTION, FrameSize, Zoom
 from train.data.landmarks import DETECTED_GROUPS, LandmarkGroups
+from train.data.pictures import FrameRecord, encode_image
 from train.data.spacing import evenly_spaced
 from train.data.truth import Truth, read_truth, truth_path
 from train.prepare.frames.landmarks import find_landmarks, normalise, stack_landmarks

@@ -8,16 +8,10 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from train.data.frames import (
-    DESCRIPTION,
-    FrameDataset,
-    FrameRecord,
-    decode_record,
-    encode_record,
-    write_description,
-)
+from train.data.frames import DESCRIPTION, FrameDataset, write_description
 from train.data.landmarks import LandmarkGroups
-from train.data.shards import DatasetError, SplitSize
+from train.data.pictures import FrameRecord, decode_record, encode_clips, encode_record
+from train.data.shards import UNPACKED, DatasetError, SplitSize
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.gather import gather
 from train.prepare.manifest import Entry
@@ -26,7 +20,7 @@ from train.prepare.report import Facts
 from train.prepare.split import Piece
 from train.prepare.write import write_splits
 
-SHARD_RECORDS = 128  # a record is near to a megabyte
+SHARD_CLIPS = 128  # a clip is near to a megabyte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,17 +106,16 @@ def write_frames(
     landmarks = Landmarks()
 
     # Called once a piece, in the order of the shards.
-    def cut(piece: Piece) -> bytes:
+    def cut(piece: Piece) -> FrameRecord:
         record = cut_frames(read(piece.clip), piece)
         landmarks.add(record)
-        data = encode_record(record)
-        digest.update(data)
-        return data
+        digest.update(encode_record(record))
+        return record
 
     def encode(pieces: Iterable[Piece]) -> Iterator[bytes]:
-        return map(cut, pieces)
+        return encode_clips(map(cut, pieces))
 
-    sizes = write_splits(folder, DESCRIPTION, pieces, encode, SHARD_RECORDS)
+    sizes = write_splits(folder, DESCRIPTION, pieces, encode, SHARD_CLIPS, UNPACKED)
     dataset = FrameDataset(
         folder,
         sizes,

@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.train.portraits import IMAGE_SIZE
 from tests.train.videos import draw_head
-from train.data.frames import FrameRecord, encode_image
+from train.data.pictures import FrameRecord, encode_image
 from train.prepare.frames.extract import FrameRecipe
 from train.prepare.frames.run import write_frames
 from train.prepare.split import Piece

@@ -18,8 +18,9 @@ from jaxportrait.media.write import VideoWriter
 from tests.faces import draw_known_head, open_mesh
 from tests.train.videos import HEIGHT, WIDTH, voice, write_head, write_mead_clip
 from train.data.clips import Clip
-from train.data.frames import FrameRecord, decode_image, open_frames
+from train.data.frames import open_frames
 from train.data.landmarks import MESH_GROUPS
+from train.data.pictures import FrameRecord, decode_image
 from train.data.shards import DatasetError
 from train.data.truth import truth_path
 from train.frames import main
