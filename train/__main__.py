@@ -15,11 +15,11 @@ from jaxportrait.allocator import keep_freed_memory
 from jaxportrait.console.cache import start_cache
 from jaxportrait.console.errors import INVALID, exit_on_error
 from jaxportrait.console.interrupts import end
+from train.command import parse
 from train.engine.config import SharedError
 from train.engine.loop import RESUME, DivergenceError
 from train.engine.mesh import connect
 from train.engine.run import RunOptions, train
-from train.options import parse
 
 DIVERGED = 1
 """Exit status of a run whose loss is no number: a result, unlike wrong options."""

@@ -1,31 +1,21 @@
 """Options of `python -m train`: a command line for each stage."""
 
-import argparse
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
 from jaxportrait.checkpoint import open_checkpoint
-from jaxportrait.console.options import expand_path, parse_options
 from jaxportrait.ranges import Count, Natural, OptionError, Positive, check_ranges
 from train.data.dataset import Dataset
 from train.data.mixture import open_datasets
 from train.diffusion.config import DiffusionConfig
 from train.diffusion.stage import open_diffusion
-from train.engine.checkpoints import read_last_run
-from train.engine.config import (
-    StageConfig,
-    keep_saved,
-    leave_schedule,
-    read_saved,
-)
 from train.engine.initial import StatisticsSource
 from train.engine.stage import Stage
-from train.engine.toml import find_config, load_config, preset_folder
 from train.flow.config import FlowConfig
 from train.flow.stage import open_flow
 from train.renderer.config import RendererConfig
@@ -36,7 +26,6 @@ from train.stitching.stage import open_stitching
 if TYPE_CHECKING:
     from train.engine.studio import Studio
 
-T = TypeVar("T", bound=StageConfig)
 FILMED_CLIPS = 2
 STAGE = tyro.conf.arg(
     metavar="flow|diffusion|renderer|stitching",
@@ -284,77 +273,3 @@ class DiffusionOptions(Options):
             self.statistics,
         )
         return replace(stage, studio=self.films.open(paths.checkpoint))
-
-
-# A stage's command line, and the options that its TOML file may hold.
-STAGES: dict[str, tuple[type[Any], type[StageConfig]]] = {
-    "flow": (FlowOptions, FlowConfig),
-    "diffusion": (DiffusionOptions, DiffusionConfig),
-    "renderer": (RendererOptions, RendererConfig),
-    "stitching": (StitchingOptions, StitchingTrainConfig),
-}
-
-
-SUMMARY = """Train the networks of a stage.
-
-The same command resumes a run that was interrupted."""
-EXAMPLE = "--dataset-path data/mead --work-dir runs/flow --checkpoint CKPT"
-
-
-def start_from(first: argparse.Namespace, training: T) -> T:
-    """Return the options that the command line starts from.
-
-    A run that is resumed keeps its own where a default or a preset has changed. A file
-    of the user's has the last word, so that a contradiction is noticed.
-
-    Args:
-      first: stage, file, run folder, step and schedule of the command line.
-      training: the defaults of the stage.
-    """
-    path = None if first.config is None else find_config(first.config)
-    is_preset = path is not None and path.parent == preset_folder()
-    if path is not None and is_preset:
-        training = load_config(path, training)
-    step = int(first.resume) if first.resume.isdecimal() else None
-    run = None if first.work_dir is None else read_last_run(first.work_dir, step)
-    # A run of another stage is refused later.
-    if run is not None and run["stage"] == first.stage:
-        saved = read_saved(run["config"], type(training))
-        training = keep_saved(saved, training)
-        training = leave_schedule(training, first.schedule)
-    if path is not None and not is_preset:
-        training = load_config(path, training)
-    return leave_schedule(training, first.schedule)
-
-
-def parse(arguments: list[str]) -> Any:
-    """Parse a command line over the TOML file that it names, over the defaults of its
-    stage."""
-    # Stage and file come first: an option may be wrong over the defaults that is right
-    # over the file.
-    parser = argparse.ArgumentParser(
-        prog="python -m train", add_help=False, allow_abbrev=False
-    )
-    parser.add_argument("--stage", default="flow")
-    parser.add_argument("--config", type=expand_path)
-    # tyro accepts both spellings.
-    parser.add_argument("--work-dir", "--work_dir", type=expand_path)
-    parser.add_argument("--resume", default="auto")
-    parser.add_argument("--schedule")
-    first, _ = parser.parse_known_args(arguments)
-    if first.stage not in STAGES:
-        raise OptionError(f"--stage {first.stage}: expected {', '.join(STAGES)}")
-    options_type, config_type = STAGES[first.stage]
-    training = start_from(first, config_type())
-    # Required options are missing until the command line has them.
-    default = options_type(
-        input=Inputs(tyro.MISSING), run=RunFolder(tyro.MISSING), training=training
-    )
-    return parse_options(
-        options_type,
-        "train",
-        summary=SUMMARY,
-        example=EXAMPLE,
-        arguments=arguments,
-        default=default,
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from train.__main__ import parse
+from train.command import parse
 from train.engine.config import ConfigError, StageConfig
 from train.engine.toml import apply, load_config
 from train.flow.config import FlowConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxportrait.ranges import OptionError
-from train.__main__ import parse
+from train.command import parse
 from train.engine.config import (
     ConfigError,
     LoopConfig,
@@ -105,8 +105,13 @@ def old_run(tmp_path: Path) -> list[str]:
     return [*REQUIRED, "--work-dir", str(tmp_path / "run")]
 
 
-def test_a_preset_that_has_changed_leaves_a_resumed_run_as_it_is(old_run):
-    options = ["--config", "mead_lip"]
+@pytest.mark.parametrize("preset", ["mead_lip", "configs/mead_lip.toml"])
+def test_a_preset_that_has_changed_leaves_a_resumed_run_as_it_is(
+    preset: str, old_run, monkeypatch
+):
+    # The clone's root, where the second name is that of a file.
+    monkeypatch.chdir(CONFIGS.parent)
+    options = ["--config", preset]
     training = parse([*old_run, *options]).training
     assert training.dtype == "float32"
     assert training.accumulation == 4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.train.engine.toy import CONFIG, LOOP, ToyStage, run_toy
+from train.command import parse
 from train.engine.config import (
     ConfigError,
     OptimizerConfig,
@@ -18,7 +19,6 @@ from train.engine.config import (
 from train.engine.schedule import check_rates, shares
 from train.engine.toml import apply
 from train.flow.config import FlowConfig
-from train.options import parse
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 
