@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16, Float32, Int16
 
 from jaxportrait.motion.space import MOTION_FPS, MOTION_WIDTH
 from jaxportrait.ops.spectrogram import FEATURES_PER_SECOND, SAMPLE_RATE
@@ -137,35 +137,42 @@ class ClipBlocks(Sequence[ClipRecord]):
     def _window(self, place: Place, needs: Needs, records: Iterator[bytes]) -> Window:
         """Return a window of its records, which are taken from `records`."""
         entry = self.entries[place.clip]
-        blocks = _blocks(place, entry)
         frames = min(place.stop, entry.frames) - place.start
+        count = features_needed(frames)
         motion, features = [], []
-        for block in blocks:
-            values, sounds = self._decode(entry, block, next(records))
+        for block in _blocks(place, entry):
+            block_motion, block_features = self._decode(entry, block, next(records))
+            # Negative where the window begins before the block.
             start = place.start - block * BLOCK_FRAMES
-            motion.append(_overlap(values, start, frames))
-            features.append(
-                _overlap(sounds, feature_at(start), features_needed(frames))
-            )
-        sound = silence = None
-        if needs.sound and entry.has_sound:
-            count = samples_needed(frames)
-            samples = [
-                _overlap(
-                    np.frombuffer(next(records), np.int16),
-                    sample_at(place.start - block * BLOCK_FRAMES),
-                    count,
-                )
-                for block in blocks
-            ]
-            sound = np.concatenate(samples)
-        if needs.silence:
-            block, frame = divmod(entry.quietest, BLOCK_FRAMES)
-            _, quiet = self._decode(entry, block, next(records))
-            silence = quiet[feature_at(frame)]
+            motion.append(_overlap(block_motion, start, frames))
+            features.append(_overlap(block_features, feature_at(start), count))
+        # The order of `_keys`.
+        sound = self._sound(place, records) if needs.sound else None
+        silence = self._silence(entry, next(records)) if needs.silence else None
         return Window(
             entry.clip, place.start, motion, features, entry.labels, sound, silence
         )
+
+    def _sound(
+        self, place: Place, records: Iterator[bytes]
+    ) -> Int16[np.ndarray, " samples"] | None:
+        """Return the sound of a window; None if the clip has none."""
+        entry = self.entries[place.clip]
+        if not entry.has_sound:
+            return None
+        count = samples_needed(min(place.stop, entry.frames) - place.start)
+        parts = []
+        for block in _blocks(place, entry):
+            samples = np.frombuffer(next(records), np.int16)
+            start = sample_at(place.start - block * BLOCK_FRAMES)
+            parts.append(_overlap(samples, start, count))
+        return np.concatenate(parts)
+
+    def _silence(self, entry: ClipEntry, data: bytes) -> Float16[np.ndarray, " width"]:
+        """Return the feature of a clip's quietest frame, out of the block of it."""
+        block, frame = divmod(entry.quietest, BLOCK_FRAMES)
+        _, features = self._decode(entry, block, data)
+        return features[feature_at(frame)]
 
     def _decode(
         self, entry: ClipEntry, block: int, data: bytes

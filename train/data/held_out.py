@@ -58,9 +58,9 @@ def check_held_out(folders: Sequence[Path]) -> None:
         if shared:
             first = shared[0]
             raise DatasetError(
-                f"{training} trains on {len(shared)} clips that {holding} holds out, {first.clip} among them: process "
-                f"the videos of one with the other's validation subjects held out (here {first.subject}), "
-                "or without these clips"
+                f"{training} trains on {first.clip}, which {holding} holds out (such clips: {len(shared)}): process "
+                f"the videos of one with the other's validation subjects held out (here {first.subject}), or "
+                "without these clips"
             )
 
 

@@ -58,6 +58,8 @@ class RecordSource(Sequence[bytes]):
     def read(self, indices: Sequence[int]) -> list[bytes]:
         """Read records, in the order of their numbers here.
 
+        ArrayRecord's threads read several outside of Python's lock, a single one within.
+
         Raises:
           DatasetError: one is damaged; the message names its file.
         """
@@ -76,7 +78,7 @@ class RecordSource(Sequence[bytes]):
         return records
 
     def _read_shard(self, shard: int, numbers: Sequence[int]) -> list[bytes]:
-        """Read records of a shard, by threads of ArrayRecord outside of Python."""
+        """Read records of a shard."""
         try:
             return self._reader(shard).read(numbers)
         # What ArrayRecord raises for a checksum that differs.
