@@ -26,6 +26,7 @@ from train.synthetic.dataset import (
     plan_clips,
     prepare_folder,
 )
+from train.synthetic.motion import ALL_EMOTIONS
 
 SUMMARY = """Draw people who speak, with the truth of every frame.
 
@@ -45,6 +46,7 @@ class Options:
       clips: number of clips of each person.
       seconds: least length of a clip, which ends with a sentence.
       size: side of the square pictures in pixels.
+      emotions: emotions that clips act, each clip one of them.
       seed: seed of everything random; more subjects or clips add to those of the same
         seed.
       workers: number of parallel processes.
@@ -55,6 +57,7 @@ class Options:
     clips: Number
     seconds: Seconds = 4.0
     size: PictureSize = 256
+    emotions: tuple[str, ...] = ALL_EMOTIONS
     seed: LongSeed = 0
     workers: Workers = 2
 
@@ -72,7 +75,7 @@ def main() -> None:
 
 def run(options: Options, console: Console) -> None:
     """Prepare the folder, and make what it lacks."""
-    settings = Settings(options.seed, options.seconds, options.size)
+    settings = Settings(options.seed, options.seconds, options.size, options.emotions)
     plans = plan_clips(settings, options.subjects, options.clips)
     prepare_folder(options.output_path, settings)
     with hold_folder(options.output_path):

@@ -14,7 +14,7 @@ from jaxportrait.media.write import VideoWriter
 from jaxportrait.whole import write_whole
 from train.synthetic.identity import Identity, Sex, draw_identity
 from train.synthetic.landmarks import COUNT, GROUP_NAMES, landmarks
-from train.synthetic.motion import EMOTIONS, FPS, LEVELS, Performance, perform
+from train.synthetic.motion import ALL_EMOTIONS, FPS, LEVELS, Performance, perform
 from train.synthetic.scene import Scene
 from train.synthetic.sentences import draw_sentence
 from train.synthetic.speech import Speech, Voice, draw_voice, speak
@@ -37,6 +37,7 @@ class ClipPlan:
       subject, clip: numbers from 0.
       seconds: least length.
       size: side of its square pictures, in pixels.
+      emotions: emotions that the clip's is drawn from.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class ClipPlan:
     clip: int
     seconds: float
     size: int
+    emotions: tuple[str, ...] = ALL_EMOTIONS
 
     def random(self, purpose: int) -> np.random.Generator:
         """Return a stream of random numbers.
@@ -70,8 +72,7 @@ class ClipPlan:
     def feeling(self) -> tuple[str, int]:
         """Emotion and level; neutral has level 1 only."""
         random = self.random(FEELING)
-        emotions = list(EMOTIONS)
-        emotion = emotions[int(random.integers(len(emotions)))]
+        emotion = self.emotions[int(random.integers(len(self.emotions)))]
         level = int(random.integers(1, LEVELS + 1))
         return emotion, 1 if emotion == "neutral" else level
 

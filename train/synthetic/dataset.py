@@ -6,15 +6,16 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 
 from jaxportrait.console.workers import map_in_workers
-from jaxportrait.ranges import LongSeed, Range, check_ranges
+from jaxportrait.ranges import LongSeed, OptionError, Range, check_ranges
 from jaxportrait.whole import check_local, write_whole
 from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.espeak import open_library
+from train.synthetic.motion import ALL_EMOTIONS
 from train.synthetic.speech import MISSING_ESPEAK, SpeechError
 
 DESCRIPTION = "synthetic.json"
@@ -36,26 +37,65 @@ class Settings:
       seed: seed of everything random.
       seconds: least length of a clip, which ends with a sentence.
       size: side of the square pictures in pixels, even.
+      emotions: emotions that clips act, in any order.
     """
 
     seed: LongSeed = 0
     seconds: Seconds = 4.0
     size: PictureSize = 256
+    emotions: tuple[str, ...] = ALL_EMOTIONS
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        _check_emotions(self.emotions)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Note of a folder's settings.
+
+        It names no emotions where clips act all of them.
+        """
+        noted = {"format": FORMAT, **asdict(self)}
+        noted["emotions"] = _ordered(self.emotions)
+        if len(self.emotions) == len(ALL_EMOTIONS):
+            del noted["emotions"]
+        return noted
 
 
 def plan_clips(settings: Settings, subjects: int, clips: int) -> list[ClipPlan]:
     """Return all clips of a data set, subject by subject."""
+    # The order of the names must not change which emotion a clip acts.
+    emotions = tuple(_ordered(settings.emotions))
     plans = []
     for subject in range(subjects):
         for clip in range(clips):
             plan = ClipPlan(
-                settings.seed, subject, clip, settings.seconds, settings.size
+                settings.seed,
+                subject,
+                clip,
+                settings.seconds,
+                settings.size,
+                emotions,
             )
             plans.append(plan)
     return plans
+
+
+def _ordered(emotions: Sequence[str]) -> list[str]:
+    """Return emotions in the order of `ALL_EMOTIONS`."""
+    return sorted(emotions, key=ALL_EMOTIONS.index)
+
+
+def _check_emotions(emotions: Sequence[str]) -> None:
+    for emotion in emotions:
+        if emotion not in ALL_EMOTIONS:
+            names = ", ".join(ALL_EMOTIONS)
+            raise OptionError(f"emotions name {emotion!r}: choose among {names}")
+    if not emotions or len(set(emotions)) < len(emotions):
+        names = ", ".join(emotions) or "none"
+        raise OptionError(
+            f"emotions are {names}: name at least one, and each only once"
+        )
 
 
 def prepare_folder(root: Path, settings: Settings) -> None:
@@ -69,7 +109,7 @@ def prepare_folder(root: Path, settings: Settings) -> None:
     check_local(root)
     if open_library() is None:
         raise SpeechError(MISSING_ESPEAK)
-    description = {"format": FORMAT, **asdict(settings)}
+    description = settings.description
     path = root / DESCRIPTION
     try:
         root.mkdir(parents=True, exist_ok=True)

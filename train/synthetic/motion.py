@@ -73,6 +73,7 @@ EMOTIONS: dict[str, Emotion] = {
     "disgusted": Emotion(smile=-0.55, furrowed=0.65, wide=-0.35, pitch=2.0),
     "contempt": Emotion(smile=0.3, raised=0.25, furrowed=0.2, wide=-0.3, pitch=4.0),
 }
+ALL_EMOTIONS = tuple(EMOTIONS)
 LEVELS = 3
 """Number of levels of an emotion."""
 
