@@ -8,6 +8,7 @@ import pytest
 
 from jaxportrait.media.audio import Audio
 from jaxportrait.media.video import VideoReader
+from jaxportrait.ranges import OptionError
 from tests.train.synthetic.conftest import run_program
 from tests.train.synthetic.inputs import SIZE, needs_espeak
 from train.data.clips import Selection, find_clips
@@ -16,9 +17,20 @@ from train.synthetic.clip import ClipPlan, make_clip
 from train.synthetic.dataset import (
     Settings,
     make_clips,
+    plan_clips,
     prepare_folder,
 )
-from train.synthetic.motion import FPS
+from train.synthetic.motion import ALL_EMOTIONS, FPS
+
+BEFORE = [
+    ("happy", 2),
+    ("contempt", 3),
+    ("contempt", 2),
+    ("surprise", 3),
+    ("angry", 2),
+    ("fear", 3),
+]
+"""Emotion and level of three clips each of two people, of seed 0."""
 
 
 def test_without_espeak_the_package_is_named(tmp_path, monkeypatch):
@@ -131,6 +143,54 @@ def test_settings_are_noted_once(tmp_path):
     assert description["seed"] == 7
     prepare_folder(tmp_path, Settings(seed=7))
     assert [path.name for path in tmp_path.iterdir()] == [dataset.DESCRIPTION]
+
+
+def test_clips_act_the_emotions_that_are_named():
+    plans = plan_clips(Settings(emotions=("sad", "happy")), 4, 5)
+    feelings = [plan.feeling for plan in plans]
+    assert {emotion for emotion, _ in feelings} == {"happy", "sad"}
+    assert {level for _, level in feelings} == {1, 2, 3}
+    # The order of the names changes nothing.
+    swapped = plan_clips(Settings(emotions=("happy", "sad")), 4, 5)
+    assert [plan.feeling for plan in swapped] == feelings
+
+
+def test_clips_of_all_emotions_are_as_they_were_before_there_was_a_choice():
+    plans = plan_clips(Settings(), 2, 3)
+    assert [plan.feeling for plan in plans] == BEFORE
+    assert Settings().description.keys() == {"format", "seed", "seconds", "size"}
+    # Naming all of them is the same.
+    swapped = Settings(emotions=ALL_EMOTIONS[::-1])
+    assert swapped.description == Settings().description
+    assert [plan.feeling for plan in plan_clips(swapped, 2, 3)] == BEFORE
+
+
+@needs_espeak
+def test_a_folder_holds_clips_of_one_choice_of_emotions(tmp_path):
+    prepare_folder(tmp_path, Settings(emotions=("sad", "happy")))
+    prepare_folder(tmp_path, Settings(emotions=("happy", "sad")))
+    for other in (Settings(), Settings(emotions=("happy",))):
+        with pytest.raises(ValueError, match=r"size 256, emotions .*choose another fo"):
+            prepare_folder(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("emotions", "message"),
+    [
+        (
+            ("happy", "joyful"),
+            "emotions name 'joyful': choose among neutral, happy, sa",
+        ),
+        (
+            ("sad", "sad"),
+            "emotions are sad, sad: name at least one, and each only once",
+        ),
+        ((), "emotions are none: name at least one"),
+    ],
+)
+def test_emotions_that_nobody_acts_are_refused(emotions, message):
+    with pytest.raises(OptionError, match=message):
+        Settings(emotions=emotions)
 
 
 @needs_espeak
