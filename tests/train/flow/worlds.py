@@ -1,6 +1,7 @@
 """A data set, a checkpoint of a flow transformer trained on other motion, and stages
 that start from it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
@@ -26,6 +27,7 @@ from jaxportrait.motion.space import MotionStatistics
 from tests.train.runs import FEATURE_WIDTH, make_checkpoint, make_dataset
 from train.data.batches import Rows
 from train.data.dataset import network_identity, open_dataset
+from train.data.records import Label
 from train.engine.config import LoopConfig, OptimizerConfig
 from train.engine.initial import StatisticsSource
 from train.engine.mesh import make_mesh
@@ -68,12 +70,15 @@ class FlowWorld:
     statistics: MotionStatistics
 
     @classmethod
-    def make(cls, root: Path) -> "FlowWorld":
-        """Write the data sets `first` and `second`, and the checkpoint `start`."""
+    def make(
+        cls, root: Path, labels: Sequence[Mapping[str, Label]] = ()
+    ) -> "FlowWorld":
+        """Write the data sets `first` and `second`, whose training clips have these
+        labels, and the checkpoint `start`."""
         base = open_checkpoint(make_checkpoint(root / "base"))
         identity = network_identity(base, "whisper")
         first = make_dataset(root / "first", identity, train=5)
-        make_dataset(root / "second", identity, train=2)
+        make_dataset(root / "second", identity, train=2, labels=labels)
         # A transformer none of whose weights is zero.
         sizes = SIZE.config("lip", FEATURE_WIDTH)
         leaves = leaves_of(build(sizes, rngs=nnx.Rngs(0)))
