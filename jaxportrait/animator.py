@@ -380,13 +380,17 @@ class Animator(Preparer):
         count, frames = frame_counts(sound.duration, fps, driver.fps)
         # One seed makes the same motion, whatever the rate of the clip.
         clip = driver.make(sound, seed=sampling.seed, frames=frames)
-        motion = clip.resample(fps, count)
-        if head is not None:
-            motion = layer_lips(motion, head, groups)
-        if sampling.natural_motion and isinstance(subject, Portrait):
-            sliders = choose_sliders(subject.source, groups)
-            motion = add_natural_motion(motion, sliders[BLINK].above, sampling.seed)
-        return motion
+
+        def complete(clip: MotionClip) -> MotionClip:
+            motion = clip.resample(fps, count)
+            if head is not None:
+                motion = layer_lips(motion, head, groups)
+            if sampling.natural_motion and isinstance(subject, Portrait):
+                blink = choose_sliders(subject.source, groups)[BLINK].above
+                motion = add_natural_motion(motion, blink, sampling.seed)
+            return motion
+
+        return clip.transform(complete)
 
     def _render(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
@@ -195,7 +196,7 @@ class Renderer:
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
         retargeting.check_source(is_video=False)
         # Before rest is found, which is a frame or a median of this motion.
-        clip = smooth_head(clip, retargeting.head_smoothing)
+        clip = clip.transform(partial(smooth_head, seconds=retargeting.head_smoothing))
         retargeting = self._with_stitching(retargeting)
         keypoints = drive(
             self._spread(source),
@@ -280,7 +281,7 @@ class Renderer:
         """
         retargeting.check_source(is_video=True)
         self.check_retargeting(retargeting, moves_head=clip.moves_head)
-        clip = smooth_head(clip, retargeting.head_smoothing)
+        clip = clip.transform(partial(smooth_head, seconds=retargeting.head_smoothing))
         retargeting = self._with_stitching(retargeting)
         # As published, a driving picture counts from a neutral face in every region.
         anywhere = replace(retargeting, region="all")

@@ -45,7 +45,8 @@ class LiveRate:
         return self._pending
 
     def _add(self, motion: MotionClip) -> None:
-        if self._pending is None:
+        # Before the first frame, a clip knows no rest.
+        if self._pending is None or len(self._pending) == 0:
             self._pending = motion
         else:
             self._pending = concatenate([self._pending, motion])

@@ -6,6 +6,7 @@ it from arrays.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -45,7 +46,7 @@ class Session:
     """A portrait that follows one live sound.
 
     The frames are the same however the sound is cut into pieces. Motion counts from the
-    first frame, which leaves the portrait as it is.
+    first frame, without its emotion, which leaves the portrait as it is.
 
     Args:
       renderer: shared by all sessions.
@@ -137,7 +138,10 @@ class Session:
                 self._portrait.source, self._renderer.keypoint_groups
             )
             blink = sliders[BLINK].above
-            motion = add_natural_motion(motion, blink, self._seed, first)
+            add_natural = partial(
+                add_natural_motion, blink=blink, seed=self._seed, first=first
+            )
+            motion = motion.transform(add_natural)
         motion = self._smooth(motion)
         if self._rest is None:
             self._rest = replace(motion[:1], rest=None)

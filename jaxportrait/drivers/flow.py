@@ -164,17 +164,19 @@ class FlowDriver(SampledDriver):
         """Return the motion of a clip of sound; silence follows it."""
         if frames is None:
             frames = frame_count(input.duration, self.fps)
-        motion = self.sample(input, frames, seed=seed)
-        return self.clip_of(motion)
+        features = self.encode(input, frames)
+        clip = self.clip_of(self.sample(features, frames, seed=seed))
+        if self.neutral is None:
+            return clip
+        motion = self.neutral.sample(features, frames, seed=seed)
+        return replace(clip, neutral=self.clip_of(motion))
 
     def clip_of(self, motion: Float32[np.ndarray, "n d"]) -> MotionClip:
         """Return the clip of values of the motion space."""
         return MotionClip.from_values(motion, self.space, self.fps)
 
-    def sample(
-        self, audio: Audio, frames: int, *, seed: int
-    ) -> Float32[np.ndarray, "frames d"]:
-        """Return the first `frames` frames of a clip, in the motion space's units.
+    def encode(self, audio: Audio, frames: int) -> Float32[np.ndarray, "features a"]:
+        """Return the features of a clip of so many frames, padded to the windows' plan.
 
         Silence follows the clip.
         """
@@ -185,6 +187,17 @@ class FlowDriver(SampledDriver):
         features = np.zeros((plan.features, config.audio_width), np.float32)
         with self.products():
             features[:length] = self.features.encode(audio.stream, length)
+        return features
+
+    def sample(
+        self, features: Float32[np.ndarray, "features a"], frames: int, *, seed: int
+    ) -> Float32[np.ndarray, "frames d"]:
+        """Return the first `frames` frames of a clip, in the motion space's units.
+
+        Args:
+          features: those of `encode`.
+        """
+        plan, count = plan_windows(frames, self.network.config, self.window_mode)
         return self._sample(features, count, plan, seed)[:frames]
 
     @property
@@ -219,6 +232,17 @@ class FlowDriver(SampledDriver):
             jax.nn.one_hot(index, len(self.emotion_names)),
             jnp.asarray(self.sampling.emotion_strength, jnp.float32),
         )
+
+    @property
+    def neutral(self) -> "FlowDriver | None":
+        """This driver without its emotion; None where no emotion is in use.
+
+        It differs in the strength only, so that the same programs make its motion.
+        """
+        sampling = self.sampling
+        if sampling.emotion is None or sampling.emotion_strength == 0:
+            return None
+        return replace(self, sampling=replace(sampling, emotion_strength=0.0))
 
     def with_sampling(self, sampling: MotionSampling) -> "FlowDriver":
         """Return this driver with other options; raise an OptionError for windows or an

@@ -86,7 +86,8 @@ class LiveState:
       features: features that windows to come will read, on the host.
       encoder: state of the audio features.
       samples: length of the sound so far.
-      rest: the first frame, from which motion is counted; none before it is made.
+      rest: the first frame, without an emotion, from which motion is counted; none
+        before it is made.
     """
 
     key: PRNGKeyArray
@@ -231,23 +232,46 @@ class LiveWindowDriver:
         start = windows.feature_start(0) if state.window == 0 else 0
         # A long chunk may complete several windows, a short one none.
         while len(pending) >= start + windows.plan.audio_frames:
+            sound = pending[start : start + windows.plan.audio_frames]
             frames, continued = driver.sample_window(
-                windows,
-                pending[start : start + windows.plan.audio_frames],
-                state.key,
-                state.continued,
-                state.window,
+                windows, sound, state.key, state.continued, state.window
             )
             pieces.append(frames)
+            if state.window == 0:
+                rest = self._rest(frames, sound, state)
+                state = replace(state, rest=rest)
             # Windows overlap: the next one reads most features again.
             hop = windows.feature_start(state.window + 1)
             hop -= windows.feature_start(state.window)
             pending = pending[start + hop :]
             start = 0
             state = replace(state, continued=continued, window=state.window + 1)
-        motion = np.concatenate(pieces)
-        rest = np.concatenate([state.rest, motion])[:1]
-        return motion, replace(state, features=pending, rest=rest)
+        return np.concatenate(pieces), replace(state, features=pending)
+
+    def _rest(
+        self,
+        frames: Float32[np.ndarray, "stride d"],
+        sound: Float32[np.ndarray, "s a"],
+        state: LiveState,
+    ) -> Float32[np.ndarray, "1 d"]:
+        """Return the first frame of all, without an emotion.
+
+        Args:
+          frames: those that the first window emits.
+          sound: features of the first window.
+          state: the state before it.
+        """
+        if self._neutral is not None:
+            frames, _ = self._neutral.sample_window(
+                self.windows, sound, state.key, state.continued, state.window
+            )
+        return frames[:1]
+
+    @property
+    def _neutral(self) -> WindowDriver | None:
+        """The driver without its emotion; None where it has none in use."""
+        # Drivers that know no emotions have no such attribute.
+        return getattr(self.driver, "neutral", None)
 
     def _length(self, state: LiveState) -> int:
         """Return how many frames the sound so far has."""
@@ -279,7 +303,8 @@ class LiveWindowDriver:
         add_blinks = getattr(self.driver, "add_blinks", None)
         if add_blinks is not None:
             clip = add_blinks(clip, rest, state.key, first)
-        return replace(clip, rest=rest)
+        neutral = None if self._neutral is None else rest
+        return replace(clip, rest=rest, neutral=neutral)
 
 
 def make_live(driver: Any, live: Live | None = None) -> LiveDriver:

@@ -67,6 +67,8 @@ class MotionClip:
         the composition "ditto" reads them, and files do not hold them.
       rest: one frame of the same face at rest, where the driver knows it.
       performer: the face whose motion it is, where the driver knows it.
+      neutral: the same motion without its emotion, where one is chosen. Motion counts
+        from the rest of that, so that the emotion shows.
 
     Raises:
       ValueError: a rate that is not positive, no motion, or arrays whose shapes or
@@ -83,6 +85,7 @@ class MotionClip:
     logits: Float32[np.ndarray, "n 3 66"] | None = None
     rest: "MotionClip | None" = None
     performer: Performer | None = None
+    neutral: "MotionClip | None" = None
 
     def __post_init__(self):
         if not (np.isfinite(self.fps) and self.fps > 0):
@@ -193,6 +196,13 @@ class MotionClip:
             return np.concatenate([array, last])
 
         return self._map(repeat_last)
+
+    def transform(self, change: Callable[["MotionClip"], "MotionClip"]) -> "MotionClip":
+        """Return this motion after a change, which its neutral motion undergoes too."""
+        changed = change(self)
+        if self.neutral is None:
+            return changed
+        return replace(changed, neutral=change(self.neutral))
 
     def _map(self, change: Callable[[str, np.ndarray], np.ndarray]) -> Self:
         changed = {name: change(name, array) for name, array in self.arrays().items()}

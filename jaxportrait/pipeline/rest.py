@@ -74,6 +74,8 @@ def find_rest(
 ) -> MotionClip | None:
     """Return the one frame that motion is counted from; it leaves the source as it is.
 
+    Motion with an emotion counts from the rest of the same motion without it.
+
     Args:
       clip: a whole clip, for "mixed".
       policy: "mixed" rests lips and jaw in the clip's own rest, or else in the first
@@ -91,6 +93,9 @@ def find_rest(
     """
     if policy == "source":
         return None
+    # A steady emotion would be part of its own rest, and would not show.
+    if clip.neutral is not None:
+        clip = clip.neutral
     if policy == "first":
         return clip[:1] if clip.rest is None else clip.rest
     if policy == "mixed":

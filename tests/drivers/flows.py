@@ -1,18 +1,25 @@
-"""A small flow transformer, an analytic one, and features that count, for tests."""
+"""A small flow transformer, an analytic one, one with emotions, and features that
+count, for tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxportrait.drivers.flow import FlowDriver
+from jaxportrait.drivers.sampling import MotionSampling
+from jaxportrait.features.spectrogram import log_mel_features
 from jaxportrait.models.flow_transformer import FlowTransformer, FlowTransformerConfig
+from jaxportrait.models.log_mel import LogMelConfig
 from jaxportrait.models.parts import build
+from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
 from jaxportrait.types import pytree
 
 CONFIG = FlowTransformerConfig.tiny()
 FEATURE_SAMPLES = 320
+EMOTIONS = ("happy", "sad")
 
 
 def towards(params, motion, time, condition):
@@ -35,6 +42,21 @@ def small_transformer(config: FlowTransformerConfig = CONFIG) -> FlowTransformer
 
     nnx.update(network, jax.tree.map(fill, nnx.state(network)))
     return network
+
+
+def emotional_driver(statistics: MotionStatistics) -> FlowDriver:
+    """Return a driver of the lips whose emotions change its motion."""
+    config = replace(CONFIG, audio_width=8, emotions=len(EMOTIONS))
+    features = log_mel_features(build(LogMelConfig(4), rngs=nnx.Rngs(0)))
+    return FlowDriver(
+        small_transformer(config),
+        MOTION_SPACES["lip"],
+        statistics,
+        features,
+        2.0,
+        MotionSampling(steps=2),
+        emotion_names=EMOTIONS,
+    )
 
 
 @pytree

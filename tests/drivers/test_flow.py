@@ -118,7 +118,7 @@ def test_clips_of_one_plan_share_a_program(network):
 
 def test_a_clip_has_the_motion_that_is_sampled(driver, sound):
     clip = driver.make(sound, seed=4)
-    motion = driver.sample(sound, 60, seed=4)
+    motion = driver.sample(driver.encode(sound, 60), 60, seed=4)
     assert (len(clip), clip.fps, driver.latency) == (60, 30, np.inf)
     lips = clip.expression.reshape(60, -1)[:, list(MOTION_SPACES["lip"].columns)]
     np.testing.assert_array_equal(lips, motion)

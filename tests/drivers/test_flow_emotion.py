@@ -5,7 +5,6 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.drivers.flow import FlowDriver, FlowDriverConfig
@@ -13,36 +12,21 @@ from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
 from jaxportrait.drivers.live import LiveWindowDriver
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.drivers.windows import Further, WindowPlan, integrate
-from jaxportrait.features.spectrogram import log_mel_features
 from jaxportrait.media.audio import Audio
-from jaxportrait.models.log_mel import LogMelConfig
-from jaxportrait.models.parts import build
-from jaxportrait.motion.space import MOTION_SPACES, MotionStatistics
+from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.ranges import OptionError
 from tests.drivers import contract
-from tests.drivers.flows import CONFIG, small_transformer
+from tests.drivers.flows import CONFIG, EMOTIONS, emotional_driver
 from tests.inputs import babble
 
 STATISTICS = MotionStatistics(jnp.full(18, 0.5), jnp.full(18, 2.0))
-NAMES = ("happy", "sad")
 SAMPLING = MotionSampling(steps=2)
 HAPPY = replace(SAMPLING, emotion="happy")
 
 
 @pytest.fixture(scope="module")
 def driver() -> FlowDriver:
-    """A driver whose emotions change its motion."""
-    config = replace(CONFIG, audio_width=8, emotions=2)
-    features = log_mel_features(build(LogMelConfig(4), rngs=nnx.Rngs(0)))
-    return FlowDriver(
-        small_transformer(config),
-        MOTION_SPACES["lip"],
-        STATISTICS,
-        features,
-        2.0,
-        SAMPLING,
-        emotion_names=NAMES,
-    )
+    return emotional_driver(STATISTICS)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +76,35 @@ def test_an_emotion_changes_the_motion_and_no_strength_does_not(driver, sound):
     np.testing.assert_allclose(values(none, sound), plain, atol=1e-5)
 
 
+def test_a_clip_with_an_emotion_comes_with_the_motion_without_it(driver, sound):
+    audio = Audio.from_samples(sound, 16_000)
+    plain = driver.make(audio, seed=1)
+    clip = driver.with_sampling(HAPPY).make(audio, seed=1)
+    contract.assert_close(clip.neutral, plain, 1e-5)
+    assert plain.neutral is None
+    # Without strength, there is nothing to compare.
+    none = driver.with_sampling(replace(HAPPY, emotion_strength=0.0))
+    assert none.make(audio, seed=1).neutral is None
+
+
+def test_live_motion_with_an_emotion_rests_in_the_first_frame_without_it(driver, sound):
+    plain = LiveWindowDriver(driver)
+    live = LiveWindowDriver(driver.with_sampling(HAPPY))
+    audio = Audio.from_samples(sound, 16_000)
+    motion = plain.make(audio, seed=3)
+    clip = live.make(audio, seed=3)
+    for rest in (clip.rest, clip.neutral):
+        contract.assert_close(rest, motion[:1], 1e-5)
+    # The known-bad case: its own first frame shows the emotion.
+    assert np.abs(clip.expression[0] - motion.expression[0]).max() > 1e-3
+    assert motion.neutral is None
+    # Later chunks know the same frame.
+    state = live.start(3)
+    for _ in range(2):
+        clip, state = live.step(state, sound[: len(sound) // 2])
+        contract.assert_close(clip.neutral, motion[:1], 1e-5)
+
+
 def test_other_emotions_and_strengths_need_no_other_program(driver, sound):
     values(driver.with_sampling(HAPPY), sound)
     before = sample_motion._cache_size()
@@ -124,7 +137,7 @@ def test_an_unknown_emotion_is_refused_with_those_that_there_are(driver):
 
 
 def test_a_driver_names_as_many_emotions_as_its_transformer_knows():
-    config = FlowDriverConfig(emotion_names=NAMES, emotion_levels=(3, 3))
+    config = FlowDriverConfig(emotion_names=EMOTIONS, emotion_levels=(3, 3))
     config.check({"flow_transformer": replace(CONFIG, emotions=2)}, STATISTICS)
     with pytest.raises(CheckpointError, match="names 2 emotions and its transformer k"):
         config.check({"flow_transformer": CONFIG}, STATISTICS)

@@ -57,6 +57,15 @@ def test_a_lip_clip_leaves_the_head_to_the_source():
     assert_array_equal(clip.to_frames(), expected)
 
 
+def test_a_change_of_motion_is_one_of_its_neutral_motion_too():
+    neutral = draw_clip(seed=1)
+    clip = replace(draw_clip(), neutral=neutral)
+    changed = clip.transform(lambda motion: motion.resample(25, 5))
+    assert_equal(changed, clip.resample(25, 5))
+    assert_equal(changed.neutral, neutral.resample(25, 5))
+    assert draw_clip().transform(lambda motion: motion[:2]).neutral is None
+
+
 def test_frames_are_chosen_by_slices_and_indices():
     clip = draw_clip()
     assert clip.moves_head

@@ -46,6 +46,21 @@ def test_keypoints_that_rest_at_their_median_are_chosen():
     assert_array_equal(rest.expression[0, 20], median)
 
 
+@pytest.mark.parametrize("policy", ["mixed", "first"])
+def test_motion_with_an_emotion_rests_as_the_motion_without_it(policy):
+    neutral = face_clip(draw_face_motion(31))
+    values = draw_face_motion(31) + np.float32(0.5)
+    happy = replace(face_clip(values), neutral=neutral)
+    rest = find_rest(happy, policy, GROUPS)
+    expected = find_rest(neutral, policy, GROUPS)
+    assert_array_equal(rest.to_frames(), expected.to_frames())
+    # The known-bad case: its own rest contains the emotion.
+    own = find_rest(replace(happy, neutral=None), policy, GROUPS)
+    assert np.abs(own.expression - expected.expression).max() > 0.1
+    # Absolute motion has no rest.
+    assert find_rest(happy, "source", GROUPS) is None
+
+
 def test_lips_rest_in_the_silence_that_a_driver_knows():
     upper = [*GROUPS.eyes, *GROUPS.brows]
     values = draw_face_motion(1) + 0.5

@@ -1,5 +1,7 @@
 """Motion at another rate while it is made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,14 @@ def test_frames_are_not_held_back():
     assert len(rate.push(motion(9, 30))) == 7
     # No sound, no frame.
     assert len(rate.push(motion(0, 30))) == 0
+
+
+@pytest.mark.parametrize("target", [25, 30])
+def test_the_rest_of_the_first_frames_is_kept(target):
+    still = motion(1, 30)
+    rate = LiveRate(30, target)
+    # A chunk without frames knows no rest.
+    assert rate.push(motion(0, 30)).rest is None
+    pushed = rate.push(replace(motion(9, 30), rest=still, neutral=still))
+    assert pushed.rest is still
+    assert pushed.neutral is still
