@@ -2,12 +2,15 @@
 whether motion follows the emotion that is asked for, and by how much.
 
 Drawn clips state how far their mouth smiles. A regression learns it from the expression
-of training clips, and then reads it off motion that is sampled for held-out sound.
+of training clips. It then reads, off motion that is sampled for held-out sound, and off
+frames that such motion is rendered to, how the smile differs from that without emotion.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import jax.numpy as jnp
@@ -17,19 +20,24 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.smiles import SmileReader, judge_people
+from jaxportrait import demo
+from jaxportrait.animation import Sampling
+from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.drivers.flow import FlowDriver
 from jaxportrait.drivers.flow_program import sample_motion
 from jaxportrait.drivers.registry import load_driver
 from jaxportrait.drivers.sampling import MotionSampling
-from jaxportrait.motion.space import EXPRESSION
+from jaxportrait.media.audio import Audio
+from jaxportrait.motion.space import EXPRESSION, MOTION_FPS
+from jaxportrait.portrait import Portrait
 from train.data.dataset import Dataset, open_dataset
 from train.data.records import ClipRecord
-from train.data.truth import read_arrays, truth_path
 from train.flow.sample import sample_clip
 
-SMILE = "smile"
-"""Array of a drawn clip's truth file: -1 (corners down) to 1, for every frame."""
+FRAME_RATE = MOTION_FPS / 3
+"""Frames a second of rendered clips: their mean needs no more."""
 
 
 @dataclass(frozen=True)
@@ -40,130 +48,106 @@ class Options:
       checkpoint: checkpoint with a flow transformer that knows emotions.
       dataset_path: motion of drawn clips.
       videos: folder of the drawn clips, with their truth files.
-      emotions: emotions to ask for, the most smiling one first.
+      emotions: two emotions to ask for, the one that smiles more first.
       strengths: strengths to ask for.
       clips: held-out clips at most.
       seeds: samples of each.
       guidance: scale of guidance by the sound.
       steps: steps of sampling.
-      ridge: weight of the regression's penalty.
+      rendered: held-out clips whose sound is rendered as well; 0 renders none.
+      portrait: picture of the face to render.
     """
 
     checkpoint: Path
     dataset_path: Path
     videos: Path
-    emotions: tuple[str, ...] = ("happy", "sad")
-    strengths: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
+    emotions: tuple[str, str] = ("happy", "sad")
+    strengths: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
     clips: int = 6
     seeds: int = 2
     guidance: float = 2.0
     steps: int = 10
-    ridge: float = 10.0
+    rendered: int = 2
+    portrait: Path = demo.PORTRAIT
+
+    def sampling(self, emotion: str, strength: float) -> MotionSampling:
+        """Return the options of sampling with an emotion."""
+        return MotionSampling(
+            cfg_scale=self.guidance,
+            steps=self.steps,
+            emotion=emotion,
+            emotion_strength=strength,
+        )
 
 
-@dataclass(frozen=True)
-class SmileReader:
-    """A linear regression from expression to smile.
+Smiles = dict[tuple[str, float], Float[np.ndarray, " samples"]]
+"""(emotion, strength) -> the mean smile of each sample, less that without emotion."""
 
-    Attributes:
-      weights: weight of each value of the expression, and of 1.
-      score: correlation with the truth over held-out clips' means.
-    """
-
-    weights: Float[np.ndarray, " 64"]
-    score: float
-
-    def read(self, motion: Float[np.ndarray, "n d"]) -> float:
-        """Return the mean smile of motion of the face space."""
-        return float(np.mean(with_ones(motion) @ self.weights))
+Expressions = Callable[[str, float], list[Float[np.ndarray, "n 63"]]]
+"""Emotion and strength -> the expression of each sample's frames."""
 
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
+    console = Console(highlight=False)
     dataset = open_dataset(options.dataset_path)
-    reader = fit_reader(dataset, options)
+    console.print(describe(dataset, options))
+    reader = SmileReader.fit(list(dataset.clips("train")), options.videos)
+    console.print(tabulate("sampled motion", measure(dataset, reader, options)))
+    if options.rendered > 0:
+        smiles = measure_frames(dataset, reader, options)
+        console.print(tabulate("rendered frames", smiles))
+
+
+def describe(dataset: Dataset, options: Options) -> str:
+    """Return a line on how well smiles are read off the true motion of people whom the
+    regression has not seen."""
+    records = [
+        record
+        for split in ("train", "validation")
+        for record in dataset.clips(split)
+        if record.labels.get("emotion") in options.emotions
+    ]
+    verdicts = judge_people(records, options.videos)
+    smiles = np.array([verdict.smile for verdict in verdicts])
+    truth = np.array([verdict.truth for verdict in verdicts])
+    is_first = np.array(
+        [verdict.emotion == options.emotions[0] for verdict in verdicts]
+    )
+    right = np.sum((smiles > 0) == is_first)
+    correlation = np.corrcoef(smiles, truth)[0, 1]
+    first, second = options.emotions
+    return (
+        f"true smile since a person's mean: {first} {truth[is_first].mean():.2f}, "
+        f"{second} {truth[~is_first].mean():.2f}; read off the true motion of people not "
+        f"seen: r = {correlation:.2f}, {right} of {len(smiles)} clips on the right side"
+    )
+
+
+def measure(dataset: Dataset, reader: SmileReader, options: Options) -> Smiles:
+    """Return the smiles of sampled motion; clips and seeds are the same for all."""
     driver = load_driver(open_checkpoint(options.checkpoint))
     assert isinstance(driver, FlowDriver)
     records = list(dataset.evenly_spaced("validation", options.clips))
-    console = Console()
-    console.print(
-        f"mean smile of held-out clips, read and true: r = {reader.score:.2f}; true "
-        f"mean of training clips: {true_smiles(dataset, options)}"
-    )
-    smiles = measure(driver, records, reader, options)
-    console.print(tabulate(smiles, options))
-    if len(options.emotions) == 2:
-        console.print(compare_pairs(smiles, options))
+    names = [(record, seed) for record in records for seed in range(options.seeds)]
+
+    def expressions(emotion: str, strength: float) -> list[Float[np.ndarray, "n 63"]]:
+        chosen = driver.with_sampling(options.sampling(emotion, strength))
+        motions = [sample(chosen, record, seed) for record, seed in names]
+        return [motion[:, EXPRESSION] for motion in motions]
+
+    return compare(expressions, reader, options)
 
 
-def fit_reader(dataset: Dataset, options: Options) -> SmileReader:
-    """Return the regression of the training clips' smiles."""
-    records = list(dataset.clips("train"))
-    inputs = np.concatenate([with_ones(record.motion) for record in records])
-    targets = np.concatenate([read_smile(record, options.videos) for record in records])
-    # The penalty keeps identities of the few training heads out of the weights.
-    penalty = options.ridge * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ targets)
-    # Means of whole clips are what is measured later.
-    held_out = list(dataset.clips("validation"))
-    smiles = [np.mean(with_ones(record.motion) @ weights) for record in held_out]
-    truth = [read_smile(record, options.videos).mean() for record in held_out]
-    return SmileReader(weights, float(np.corrcoef(smiles, truth)[0, 1]))
-
-
-def with_ones(motion: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 64"]:
-    """Return the expression of frames of the face space, and 1."""
-    expression = motion[:, EXPRESSION].astype(np.float64)
-    return np.concatenate([expression, np.ones((len(motion), 1))], axis=1)
-
-
-def read_smile(record: ClipRecord, videos: Path) -> Float[np.ndarray, " frames"]:
-    """Return the true smile of a record's frames."""
-    smile = read_arrays(truth_path(videos / record.clip), [SMILE])[SMILE]
-    # Drawn videos have the rate of motion, 30 frames a second.
-    return smile[record.start : record.start + record.frames].astype(np.float64)
-
-
-def true_smiles(dataset: Dataset, options: Options) -> str:
-    """Return the mean smile of the training clips of each emotion, in words."""
-    means = []
-    for emotion in options.emotions:
-        smiles = [
-            read_smile(record, options.videos)
-            for record in dataset.clips("train")
-            if record.labels.get("emotion") == emotion
-        ]
-        means.append(f"{emotion} {np.concatenate(smiles).mean():.2f}")
-    return ", ".join(means)
-
-
-Smiles = dict[tuple[str, float], Float[np.ndarray, " samples"]]
-"""(emotion, strength) -> the mean smile of each sample."""
-
-
-def measure(
-    driver: FlowDriver,
-    records: list[ClipRecord],
-    reader: SmileReader,
-    options: Options,
-) -> Smiles:
-    """Return the smiles of sampled motion; clips and seeds are the same for all."""
+def compare(expressions: Expressions, reader: SmileReader, options: Options) -> Smiles:
+    """Return the smiles of every emotion and strength, less those of strength 0."""
+    neutral = expressions(options.emotions[0], 0.0)
     smiles: Smiles = {}
     for emotion in options.emotions:
         for strength in options.strengths:
-            sampling = MotionSampling(
-                cfg_scale=options.guidance,
-                steps=options.steps,
-                emotion=emotion,
-                emotion_strength=strength,
-            )
-            chosen = driver.with_sampling(sampling)
-            motions = [
-                sample(chosen, record, seed)
-                for record in records
-                for seed in range(options.seeds)
-            ]
-            smiles[emotion, strength] = np.array([*map(reader.read, motions)])
+            pairs = zip(expressions(emotion, strength), neutral, strict=True)
+            changes = [reader.read(moved - still) for moved, still in pairs]
+            smiles[emotion, strength] = np.array(changes)
     return smiles
 
 
@@ -191,27 +175,48 @@ def _sample(driver: FlowDriver, key, statistics, features, count, *, plan):
     )
 
 
-def tabulate(smiles: Smiles, options: Options) -> Table:
-    """Return the mean smile of each emotion and strength, and its deviation."""
-    table = Table("strength", *options.emotions)
-    for strength in options.strengths:
-        columns = []
-        for emotion in options.emotions:
-            values = smiles[emotion, strength]
-            columns.append(f"{values.mean():.2f} ± {values.std():.2f}")
-        table.add_row(f"{strength:g}", *columns)
+def measure_frames(dataset: Dataset, reader: SmileReader, options: Options) -> Smiles:
+    """Return the smiles that are read off rendered frames of the portrait."""
+    animator = Animator.from_checkpoint(options.checkpoint)
+    portrait = animator.prepare(options.portrait)
+    records = list(dataset.evenly_spaced("validation", options.rendered))
+
+    def expressions(emotion: str, strength: float) -> list[Float[np.ndarray, "n 63"]]:
+        sampling = Sampling(**vars(options.sampling(emotion, strength)))
+        sounds = [options.videos / record.clip for record in records]
+        return [film(animator, portrait, sound, sampling) for sound in sounds]
+
+    return compare(expressions, reader, options)
+
+
+def film(
+    animator: Animator, portrait: Portrait, video: Path, sampling: Sampling
+) -> Float[np.ndarray, "n 63"]:
+    """Return the expression that M reads off a portrait that speaks as a video."""
+    sound = Audio.open(video, allow_video=True)
+    animation = animator.animate(
+        portrait, sound, sampling=sampling, output_fps=FRAME_RATE
+    )
+    # Read like the videos of the data set, out of a file.
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "clip.mp4")
+        animation.save(path)
+        motion = animator.read_motion(path, FRAME_RATE)
+    return motion.to_frames()[:, EXPRESSION]
+
+
+def tabulate(title: str, smiles: Smiles) -> Table:
+    """Return the mean smile of each emotion and strength, its deviation, and how many
+    samples are on the right side of 0."""
+    first, second = dict.fromkeys(emotion for emotion, _ in smiles)
+    columns = ["strength", first, second, "on the right side"]
+    table = Table(*columns, title=f"smile of {title}, less that without emotion")
+    for strength in dict.fromkeys(strength for _, strength in smiles):
+        more, less = smiles[first, strength], smiles[second, strength]
+        means = [f"{values.mean():.2f} ± {values.std():.2f}" for values in (more, less)]
+        right = np.sum(more > 0) + np.sum(less < 0)
+        table.add_row(f"{strength:g}", *means, f"{right} of {len(more) + len(less)}")
     return table
-
-
-def compare_pairs(smiles: Smiles, options: Options) -> str:
-    """Return a line on how many samples smile more under the first emotion than the same
-    sound and seed under the second."""
-    first, second = options.emotions
-    shares = []
-    for strength in options.strengths:
-        more = smiles[first, strength] > smiles[second, strength]
-        shares.append(f"{strength:g}: {more.mean():.0%}")
-    return f"{first} smiles more than {second}, by strength: {', '.join(shares)}"
 
 
 if __name__ == "__main__":
