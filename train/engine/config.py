@@ -216,6 +216,9 @@ class StageConfig:
         repeat them.
       data_workers: processes that read the data ahead; 0 for threads of this process.
         Batches are the same with any number.
+      optimizer: AdamW, its learning rate, and the moving average of the weights.
+      loop: length of the run and its intervals, in updates; all of it may change when a
+        run is resumed.
     """
 
     batch_size: BatchSize = 64

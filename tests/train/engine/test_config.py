@@ -262,3 +262,15 @@ def test_paths_of_the_home_folder_are_found_before_the_rest_is_read(
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.toml").write_text("seed = 3")
     assert parse([*REQUIRED, "--config=~/a.toml"]).training.seed == 3
+
+
+@pytest.mark.parametrize("stage", ["flow", "diffusion", "renderer", "stitching"])
+def test_groups_of_every_stage_are_described_by_their_text(stage: str, capsys):
+    # tyro would print a comment above a field that has no text.
+    with pytest.raises(SystemExit):
+        parse(["--stage", stage, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for title, text in (("optimizer", "AdamW, its"), ("loop", "length of the run")):
+        number = next(i for i, line in enumerate(lines) if f"{title} options" in line)
+        # Its title, a rule where there is no box, and the text.
+        assert text in "".join(lines[number : number + 3])
