@@ -12,7 +12,8 @@ import numpy as np
 from convert_weights.recipe import Recipe, stitching_component
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.drivers.flow_program import transformer_velocity
-from jaxportrait.drivers.windows import WindowPlan, integrate
+from jaxportrait.drivers.integrate import integrate
+from jaxportrait.drivers.windows import WindowPlan
 from jaxportrait.features.blocks import spectrogram_blocks
 from jaxportrait.features.registry import load_features
 from jaxportrait.features.spectrogram import SAMPLES_PER_FEATURE

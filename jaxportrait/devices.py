@@ -2,13 +2,15 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Shaped
+
+from jaxportrait.ranges import check_choice
 
 T = TypeVar("T")
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -19,7 +21,6 @@ in bfloat16, which is what TPUs have (docs/parity.md)."""
 
 MOTION_DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "bfloat16"}
 """Dtype of frames -> dtype of drivers; audio encoders are float32 with all of them."""
-
 
 SMALL_PICTURE = 128
 """Side in pixels up to which a CPU renders four frames at once: it takes 0.85 of the
@@ -58,9 +59,7 @@ def choose_precision(dtype: DType) -> Precision:
     Raises:
       ValueError: there is no such dtype.
     """
-    if dtype not in get_args(DType):
-        choices = ", ".join(get_args(DType))
-        raise ValueError(f"dtype is {dtype!r}: choose one of {choices}")
+    check_choice("dtype", dtype, DType)
     # The fastest dtype whose frames can hardly be told from float32's.
     if dtype == "auto":
         dtype = BY_BACKEND.get(jax.default_backend(), "float32")

@@ -80,6 +80,8 @@ Halvings = Annotated[int, Range(1, 12)]
 Heads = Annotated[int, Range(1, 1024)]
 Taps = Annotated[int, Range(1, 63)]
 """Taps of a kernel along an axis."""
+WindowLength = Annotated[int, Range(2, 4096)]
+"""Frames or features of a window; windows overlap by a part of it."""
 # Plain numbers.
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]

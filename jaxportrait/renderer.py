@@ -25,6 +25,7 @@ from jaxportrait.models.parts import RENDERER
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import smooth_head
 from jaxportrait.motion.space import MOTION_SPACES
+from jaxportrait.pipeline.ahead import run_ahead
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.edits import (
     EditTrack,
@@ -35,7 +36,7 @@ from jaxportrait.pipeline.edits import (
 from jaxportrait.pipeline.encode import encode_source, fade_motion, volume_side
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.read import read_frames, read_motion
-from jaxportrait.pipeline.render import render, render_video, run_ahead
+from jaxportrait.pipeline.render import render, render_video
 from jaxportrait.pipeline.rest import RestPolicy, choose_rest
 from jaxportrait.pipeline.retarget import check_finite, drive
 from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video

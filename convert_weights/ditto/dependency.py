@@ -10,7 +10,7 @@ from convert_weights.ditto.conditions import reference_of
 from convert_weights.ditto.recipe import DittoRecipe, read_video
 from convert_weights.ditto.sound import PUBLISHED_LIVE, golden_samples, open_stub
 from convert_weights.outputs import Outputs
-from jaxportrait.drivers.ditto_original import (
+from jaxportrait.drivers.ditto_windows import (
     Progress,
     PublishedStream,
     PublishedWindows,

@@ -16,7 +16,8 @@ from jaxportrait.drivers.ditto_condition import (
     condition_tail,
     emotion_weights,
 )
-from jaxportrait.drivers.ditto_original import (
+from jaxportrait.drivers.ditto_program import GuidedLMDM, encode_null, sample_window
+from jaxportrait.drivers.ditto_windows import (
     Progress,
     PublishedStream,
     PublishedWindows,
@@ -24,7 +25,6 @@ from jaxportrait.drivers.ditto_original import (
     make_offline,
     smooth_joint,
 )
-from jaxportrait.drivers.ditto_program import GuidedLMDM, encode_null, sample_window
 from jaxportrait.features.onnx import WIDTH
 from jaxportrait.media.faces.eyeballs import (
     MESH_POINTS,

@@ -25,7 +25,7 @@ from convert_weights.joyvasa.sampling import (
 from convert_weights.outputs import golden_waveform
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.drivers.diffusion import DiffusionDriver, load_diffusion
-from jaxportrait.drivers.original_windows import Silence, count_windows
+from jaxportrait.drivers.diffusion_windows import Silence, count_windows
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.features.waveform import pad_window
 from jaxportrait.models.hubert import HubertEncoder

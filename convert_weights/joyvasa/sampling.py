@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, Float32
 
 from convert_weights.joyvasa.recipe import JoyVASARecipe
 from convert_weights.outputs import golden_waveform
-from jaxportrait.drivers.denoise import Guided, sample_window
 from jaxportrait.drivers.diffusion import DiffusionDriver
 from jaxportrait.drivers.diffusion_program import encode_window
+from jaxportrait.drivers.diffusion_sample import Guided, sample_window
 from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.models.motion_diffusion import MotionDiffusion
 from jaxportrait.motion.clip import MotionClip

@@ -141,9 +141,9 @@ class Contents:
         return cls(Crop(image_size), parts, {DRIVER: driver})
 
 
-# The order of magnitude of expressions in LivePortrait's units.
 UNTRAINED_DEVIATION = 0.02
-"""Deviation of motion whose statistics have not been measured."""
+"""Deviation of motion whose statistics have not been measured: the order of magnitude of
+expressions in LivePortrait's units."""
 
 
 def untrained_statistics(space: str) -> MotionStatistics:

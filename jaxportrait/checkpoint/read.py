@@ -64,15 +64,6 @@ class Checkpoint:
     def keypoints(self) -> KeypointGroups:
         return self.contents.keypoints
 
-    @property
-    def audio_encoder(self) -> str:
-        """Name of the only part that encodes sound.
-
-        Raises:
-          CheckpointError: there is none, or there are several.
-        """
-        return self.encoder()
-
     def encoder(self, name: str | None = None) -> str:
         """Return the name of a part that encodes sound: the one of this name, or the
         only one.

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from jaxportrait.checkpoint import Checkpoint
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.denoise import Earlier
 from jaxportrait.drivers.diffusion_config import DiffusionDriverConfig
 from jaxportrait.drivers.diffusion_program import (
     default_steps,
@@ -23,15 +22,16 @@ from jaxportrait.drivers.diffusion_program import (
     sample_fused,
     sample_live,
 )
-from jaxportrait.drivers.fit import require_statistics
-from jaxportrait.drivers.live_windows import Live, LiveWindows
-from jaxportrait.drivers.original_windows import (
+from jaxportrait.drivers.diffusion_sample import Earlier
+from jaxportrait.drivers.diffusion_windows import (
     Noise,
     SeededNoise,
     Silence,
     count_windows,
     sample_in_turn,
 )
+from jaxportrait.drivers.fit import require_statistics
+from jaxportrait.drivers.live_windows import Live, LiveWindows
 from jaxportrait.drivers.sampling import (
     MotionSampling,
     SampledDriver,

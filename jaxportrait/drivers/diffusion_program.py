@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxportrait.drivers.denoise import (
-    Draw,
+from jaxportrait.drivers.denoise import Draw, hold_earlier
+from jaxportrait.drivers.diffusion_sample import (
     Earlier,
     Guided,
-    hold_earlier,
     sample_window,
     sample_windows,
 )

@@ -40,7 +40,7 @@ from jaxportrait.drivers.sampling import (
 from jaxportrait.drivers.windows import WindowPlan, plan_windows, plans_up_to
 from jaxportrait.features.base import AudioFeatures
 from jaxportrait.features.onnx import ChunkFeatures, OnnxEncoder
-from jaxportrait.media.audio import Audio
+from jaxportrait.media.audio import SAMPLE_RATE, Audio
 from jaxportrait.models.lmdm import LMDM, LMDMConfig, MotionCondition
 from jaxportrait.motion.binned import clip_of_binned, smooth_pose
 from jaxportrait.motion.clip import MotionClip, Performer
@@ -246,7 +246,7 @@ class DittoDriver(DittoTraits, SampledDriver):
         """Compile what clips of up to so many frames need."""
         config = self.network.config
         if self.sampling.windows == "original":
-            sound = Audio.from_samples(np.zeros(1, np.float32), 16_000)
+            sound = Audio.from_samples(np.zeros(1, np.float32), SAMPLE_RATE)
             self.sample_original(sound, seed=0)
             return
         for plan in plans_up_to(frames, config, "fused"):

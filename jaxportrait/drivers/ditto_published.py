@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, PRNGKeyArray
 
-from jaxportrait.drivers.ditto_original import (
+from jaxportrait.drivers.ditto_program import sample_window
+from jaxportrait.drivers.ditto_windows import (
     Progress,
     PublishedStream,
     PublishedWindows,
@@ -20,7 +21,6 @@ from jaxportrait.drivers.ditto_original import (
     StreamState,
     make_offline,
 )
-from jaxportrait.drivers.ditto_program import sample_window
 from jaxportrait.drivers.live_windows import Live, plan_live_windows
 from jaxportrait.features.chunks import (
     CutState,

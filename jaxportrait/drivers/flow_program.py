@@ -8,19 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxportrait.drivers.integrate import Further, integrate
 from jaxportrait.drivers.live_windows import (
     LiveWindows,
     prefix_weights,
     sample_window,
 )
-from jaxportrait.drivers.windows import (
-    Further,
-    WindowPlan,
-    frame_noise,
-    group_of,
-    integrate,
-    map_groups,
-)
+from jaxportrait.drivers.windows import WindowPlan, frame_noise, group_of, map_groups
 from jaxportrait.models.flow_transformer import FlowTransformer
 from jaxportrait.motion.space import (
     MotionStatistics,

@@ -16,13 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from jaxportrait.drivers.windows import (
-    Further,
-    Velocity,
-    WindowPlan,
-    WindowSizes,
-    integrate,
-)
+from jaxportrait.drivers.integrate import Further, Velocity, integrate
+from jaxportrait.drivers.windows import WindowPlan, WindowSizes
 from jaxportrait.ops.flow import interpolate
 
 SHORTEST_LOOKAHEAD = 2

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 
@@ -61,8 +61,8 @@ class MotionSampling:
 
     def __post_init__(self):
         check_ranges(self)
-        check_windows(self.windows, get_args(SampledWindows))
         # Types are not checked at run time.
+        check_choice("windows", self.windows, SampledWindows)
         check_choice("blinks", self.blinks, Blinks)
         check_choice("condition", self.condition, Condition)
         # A strength without an emotion would do nothing.
@@ -113,12 +113,11 @@ class MotionSampling:
         return one_emotion(self.emotion, self.emotion_strength)
 
 
-def check_windows(windows: str, choices: Collection[str], driver: str = "") -> None:
+def check_windows(windows: str, choices: Collection[str], driver: str) -> None:
     """Raise an OptionError unless windows are among those of a driver."""
     if windows not in choices:
-        reason = f", which {driver} has not" if driver else ""
         raise OptionError(
-            f"windows is {windows!r}{reason}: choose one of {', '.join(choices)}"
+            f"windows is {windows!r}, which {driver} has not: choose one of {', '.join(choices)}"
         )
 
 

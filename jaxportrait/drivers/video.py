@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from math import inf
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -22,7 +22,13 @@ from jaxportrait.media.faces.openness import fill_openness
 from jaxportrait.media.track import Track, track_face
 from jaxportrait.media.video import VideoReader
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.ranges import CropScale, CropShift, OptionError, check_ranges
+from jaxportrait.ranges import (
+    CropScale,
+    CropShift,
+    OptionError,
+    check_choice,
+    check_ranges,
+)
 from jaxportrait.types import FaceCrop
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -55,11 +61,7 @@ class DrivingCrop:
 
     def __post_init__(self):
         check_ranges(self)
-        if self.driving_crop not in get_args(CropMode):
-            choices = ", ".join(get_args(CropMode))
-            raise OptionError(
-                f"driving crop is {self.driving_crop!r}: choose one of {choices}"
-            )
+        check_choice("driving crop", self.driving_crop, CropMode)
         if self.driving_crop == "none" and self.framing != FRAMING:
             raise OptionError(
                 "driving pictures that are already cropped are not framed: leave out scale and ratios"

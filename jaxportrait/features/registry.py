@@ -28,8 +28,8 @@ def load_features(checkpoint: Checkpoint, part: str | None = None) -> AudioFeatu
       part: name of the audio encoder; by default the only one.
 
     Raises:
-      CheckpointError: the checkpoint holds no audio encoder, or it is damaged.
+      CheckpointError: the checkpoint holds no such audio encoder, or it is damaged.
     """
-    part = part or checkpoint.audio_encoder
+    part = checkpoint.encoder(part)
     kind = kind_of(checkpoint.sizes(part))
     return FEATURES[kind](checkpoint.network(part))

@@ -7,6 +7,7 @@ change.
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,14 @@ SPECTRAL_EPSILON = 1e-12
 
 fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """U(+-1 / sqrt(fan in)): PyTorch's default for the weights of convolutions."""
+
+
+class BlockSizes(NamedTuple):
+    """Widths of a transformer block's tokens and of its MLP, and its heads."""
+
+    width: int
+    hidden: int
+    heads: int
 
 
 class Conv(nnx.Module):
@@ -211,17 +220,16 @@ def batch_norm(
 
 
 def layer_norm(
-    channels: int, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+    channels: int,
+    *,
+    epsilon: float = NORM_EPSILON,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
 ) -> nnx.LayerNorm:
-    """Return a layer norm with PyTorch's epsilon, whose variance is that of the
-    differences from the mean."""
+    """Return a layer norm whose variance is that of the differences from the mean."""
     # Flax's fast variance, E[x^2] - E[x]^2, cancels in float32.
     return nnx.LayerNorm(
-        channels,
-        epsilon=NORM_EPSILON,
-        dtype=dtype,
-        use_fast_variance=False,
-        rngs=rngs,
+        channels, epsilon=epsilon, dtype=dtype, use_fast_variance=False, rngs=rngs
     )
 
 

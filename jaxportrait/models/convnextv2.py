@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxportrait.models import blocks
 from jaxportrait.models.blocks import Conv, channelwise
 
 EPSILON = 1e-6
@@ -126,8 +127,5 @@ class ConvNeXtV2(nnx.Module):
 
 
 def layer_norm(channels: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Return a layer norm whose variance is that of the differences from the mean."""
-    # Flax's fast variance, E[x^2] - E[x]^2, cancels in float32.
-    return nnx.LayerNorm(
-        channels, epsilon=EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
-    )
+    """Return a layer norm with the published epsilon."""
+    return blocks.layer_norm(channels, epsilon=EPSILON, dtype=dtype, rngs=rngs)

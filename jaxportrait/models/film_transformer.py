@@ -12,17 +12,9 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import layer_norm, linear
+from jaxportrait.models.blocks import BlockSizes, layer_norm, linear
 from jaxportrait.ops.attention import attend
 from jaxportrait.ops.rope import rotate
-
-
-class BlockSizes(NamedTuple):
-    """Widths of a block's tokens and of its MLP, and its heads."""
-
-    width: int
-    hidden: int
-    heads: int
 
 
 class Memory(NamedTuple):

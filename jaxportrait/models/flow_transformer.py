@@ -7,7 +7,7 @@ Source: the audio-driven LivePortrait (its AnimateNet), after MMAudio.
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +15,9 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import Conv, GatedConvMLP, check_heads
+from jaxportrait.models.blocks import BlockSizes, Conv, GatedConvMLP, check_heads
 from jaxportrait.models.mmdit import (
     Block,
-    BlockSizes,
     JointBlock,
     Modulation,
     modulate,
@@ -26,14 +25,18 @@ from jaxportrait.models.mmdit import (
 )
 from jaxportrait.ops.resize import resize_linear
 from jaxportrait.ops.rope import rotary_table
-from jaxportrait.ranges import Blocks, Heads, Natural, Range, Width, check_ranges
+from jaxportrait.ranges import (
+    Blocks,
+    Heads,
+    Natural,
+    Width,
+    WindowLength,
+    check_ranges,
+)
 from jaxportrait.types import AudioCondition
 
 TIME_PERIOD = 10_000.0
 """Ratio of the highest to the lowest frequency of the time embedding, as in MMAudio."""
-
-WindowLength = Annotated[int, Range(2, 4096)]
-"""Elements of a window, which windows overlap by half."""
 
 normal_002 = nnx.initializers.normal(0.02)
 

@@ -16,7 +16,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.attention import SelfAttention
-from jaxportrait.models.blocks import NORM_EPSILON, channelwise, fan_in_uniform
+from jaxportrait.models.blocks import (
+    NORM_EPSILON,
+    channelwise,
+    fan_in_uniform,
+    layer_norm,
+)
 from jaxportrait.ops.conv import convolve
 from jaxportrait.ops.dropout import KEEP, Keep
 from jaxportrait.ranges import Blocks, Heads, Width, check_ranges
@@ -238,10 +243,3 @@ class HubertEncoder(nnx.Module):
     def embed(self, x: Float[Array, "n t width"]) -> Float[Array, "n t width"]:
         """Return the transformer's input: features that know their neighbours."""
         return self.norm(x + self.positions(x))
-
-
-def layer_norm(width: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Return a layer norm with PyTorch's epsilon."""
-    return nnx.LayerNorm(
-        width, epsilon=NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
-    )

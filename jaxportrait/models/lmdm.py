@@ -9,7 +9,7 @@ synthesis", 2024, after EDGE (Tseng et al., 2022).
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +18,21 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxportrait.models.blocks import check_heads, layer_norm, linear
-from jaxportrait.models.film_transformer import (
+from jaxportrait.models.blocks import (
     BlockSizes,
-    DecoderBlock,
-    EncoderBlock,
-    Memory,
+    check_heads,
+    layer_norm,
+    linear,
 )
+from jaxportrait.models.film_transformer import DecoderBlock, EncoderBlock, Memory
 from jaxportrait.ops.rope import rotary_table
-from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
+from jaxportrait.ranges import Blocks, Heads, Width, WindowLength, check_ranges
 from jaxportrait.types import pytree
 
 TIME_PERIOD = 10_000.0
 """Ratio of the highest to the lowest frequency of the step's embedding."""
 TIME_TOKENS = 2
 """Tokens of the diffusion step beside the frames of the condition."""
-
-WindowLength = Annotated[int, Range(2, 4096)]
 
 normal = nnx.initializers.normal(1.0)
 

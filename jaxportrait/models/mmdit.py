@@ -13,7 +13,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxportrait.models.blocks import NORM_EPSILON, Conv, GatedConvMLP
+from jaxportrait.models.blocks import (
+    NORM_EPSILON,
+    BlockSizes,
+    Conv,
+    GatedConvMLP,
+)
 from jaxportrait.ops.attention import attend
 from jaxportrait.ops.rope import rotate
 
@@ -22,14 +27,6 @@ RMS_EPSILON = float(np.finfo(np.float32).eps)
 
 xavier_uniform = nnx.initializers.xavier_uniform()
 zeros = nnx.initializers.zeros
-
-
-class BlockSizes(NamedTuple):
-    """Widths of a block's tokens and of its MLP, and its heads."""
-
-    width: int
-    hidden: int
-    heads: int
 
 
 class Projection(NamedTuple):

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.convnextv2 import ConvNeXtV2
-from jaxportrait.motion.space import KEYPOINTS
+from jaxportrait.motion.space import BINS, KEYPOINTS
 from jaxportrait.ops.geometry import expected_degrees
 from jaxportrait.ranges import Blocks, Width, check_ranges
 from jaxportrait.types import Motion
@@ -32,7 +32,7 @@ class MotionConfig:
     depths: tuple[Blocks, ...]
     widths: tuple[Width, ...]
     keypoints: int = KEYPOINTS
-    pose_bins: Width = 66
+    pose_bins: Width = BINS
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -8,7 +8,7 @@ Source: Cao et al., "JoyVASA", 2024, after DiffPoseTalk.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,14 +20,21 @@ from jaxportrait.models.blocks import check_heads, layer_norm, linear
 from jaxportrait.ops.attention import attend
 from jaxportrait.ops.dropout import KEEP, Keep
 from jaxportrait.ops.resize import mean_pool_sequence
-from jaxportrait.ranges import Blocks, Heads, Range, Width, check_ranges
+from jaxportrait.ranges import (
+    Blocks,
+    Heads,
+    Range,
+    Width,
+    WindowLength,
+    check_choice,
+    check_ranges,
+)
 
 Positions = Literal["constant", "sequence"]
 
 LONGEST_WAVELENGTH = 10_000.0
 """Longest wavelength of positions and steps in units of 2 pi."""
 
-WindowLength = Annotated[int, Range(2, 4096)]
 EarlierLength = Annotated[int, Range(1, 4096)]
 DiffusionSteps = Annotated[int, Range(2, 10_000)]
 
@@ -73,11 +80,7 @@ class MotionDiffusionConfig:
             raise ValueError(
                 f"audio_frames is {self.audio_frames}: it must be a multiple of motion_frames, {self.motion_frames}"
             )
-        if self.positions not in get_args(Positions):
-            choices = ", ".join(get_args(Positions))
-            raise ValueError(
-                f"positions is {self.positions!r}: choose one of {choices}"
-            )
+        check_choice("positions", self.positions, Positions)
 
     @property
     def frames(self) -> int:

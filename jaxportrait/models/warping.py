@@ -110,8 +110,18 @@ class Warped(NamedTuple):
     motion: DenseMotion
 
 
+def stack_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w c*d"]:
+    """Lay the planes of a volume side by side as channels, each channel's in turn."""
+    n, _, height, width, _ = volume.shape
+    # (n, d, h, w, c) -> (n, h, w, c, d), the order of the published weights
+    return volume.transpose(0, 2, 3, 4, 1).reshape(n, height, width, -1)
+
+
 class DenseMotionNetwork(nnx.Module):
     """Compressed volume, source and driving keypoints -> dense motion."""
+
+    # Inference forms have another order.
+    stack_planes = staticmethod(stack_planes)
 
     def __init__(
         self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
@@ -182,11 +192,6 @@ class DenseMotionNetwork(nnx.Module):
         occlusion = nnx.sigmoid(self.occlusion(planes).astype(jnp.float32))
         return DenseMotion(logits, grid[None] + motion, occlusion)
 
-    def stack_planes(
-        self, volume: Float[Array, "n d h w c"]
-    ) -> Float[Array, "n h w c*d"]:
-        return stack_planes(volume)
-
     def _sparse_motion(
         self, compressed: Array, source: Array, driving: Array, shifts: Array
     ) -> Float[Array, "n d h w c"]:
@@ -207,6 +212,8 @@ class DenseMotionNetwork(nnx.Module):
 
 class WarpingNetwork(nnx.Module):
     """Volume, source and driving keypoints -> features."""
+
+    stack_planes = staticmethod(stack_planes)
 
     def __init__(
         self, config: WarpingConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
@@ -252,15 +259,3 @@ class WarpingNetwork(nnx.Module):
         planes = self.stack_planes(moved)
         features = self.project(nnx.leaky_relu(self.flatten(planes), SLOPE))
         return Warped(features * motion.occlusion.astype(features.dtype), motion)
-
-    def stack_planes(
-        self, volume: Float[Array, "n d h w c"]
-    ) -> Float[Array, "n h w c*d"]:
-        return stack_planes(volume)
-
-
-def stack_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w c*d"]:
-    """Lay the planes of a volume side by side as channels, each channel's in turn."""
-    n, _, height, width, _ = volume.shape
-    # (n, d, h, w, c) -> (n, h, w, c, d), the order of the published weights
-    return volume.transpose(0, 2, 3, 4, 1).reshape(n, height, width, -1)

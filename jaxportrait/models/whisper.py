@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxportrait.models.attention import SelfAttention
-from jaxportrait.models.blocks import NORM_EPSILON, Conv, check_heads
+from jaxportrait.models.blocks import Conv, check_heads, layer_norm
 from jaxportrait.ranges import Blocks, Heads, Width, check_ranges
 
 LONGEST_WAVELENGTH = 10_000.0
@@ -60,18 +60,9 @@ class EncoderBlock(nnx.Module):
     """Attention and an MLP, each behind a LayerNorm and added to its input."""
 
     def __init__(self, config: WhisperConfig, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        def norm() -> nnx.LayerNorm:
-            return nnx.LayerNorm(
-                width,
-                epsilon=NORM_EPSILON,
-                dtype=dtype,
-                use_fast_variance=False,
-                rngs=rngs,
-            )
-
         width = config.width
-        self.attention_norm = norm()
-        self.mlp_norm = norm()
+        self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.attention = SelfAttention(width, config.heads, dtype=dtype, rngs=rngs)
         self.expand = nnx.Linear(width, 4 * width, dtype=dtype, rngs=rngs)
         self.project = nnx.Linear(4 * width, width, dtype=dtype, rngs=rngs)

@@ -20,10 +20,7 @@ from jaxportrait.motion.space import (
     SCALE,
     TRANSLATION,
 )
-
-BIN_DEGREES = 3.0
-BIN_START = -97.5
-"""Distance of two bins of an angle, and the angle of the first, in degrees."""
+from jaxportrait.ops.geometry import DEGREES_PER_BIN, FIRST_BIN_DEGREES
 
 BINNED_SCALE = slice(0, 1)
 """Size of the head, minus 1."""
@@ -40,7 +37,7 @@ def degrees_of(logits: Float[np.ndarray, "*n 66"]) -> Float32[np.ndarray, "*n"]:
     wide = np.asarray(logits, np.float64)
     powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
     shares = powers / powers.sum(axis=-1, keepdims=True)
-    angles = BIN_DEGREES * (shares @ np.arange(BINS)) + BIN_START
+    angles = DEGREES_PER_BIN * (shares @ np.arange(BINS)) + FIRST_BIN_DEGREES
     return angles.astype(np.float32)
 
 

@@ -62,6 +62,9 @@ class KeypointGroups:
                 )
 
 
+PUBLISHED_GROUPS = KeypointGroups()
+"""Those of LivePortrait's keypoints."""
+
 Region = Literal["all", "expression", "pose", "lips", "eyes"]
 """Parts of a face that motion can be limited to."""
 
@@ -91,7 +94,7 @@ def region_mask(
         mask[list(groups.eyes)] = True
     # The pose has no expression: its mask stays empty.
     elif region != "pose":
-        published = groups == KeypointGroups()
+        published = groups == PUBLISHED_GROUPS
         mask[:] = _absolute_mask() if published and not shape else True
     return mask
 

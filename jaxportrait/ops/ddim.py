@@ -11,13 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxportrait.ops.diffusion import ReverseSteps
+from jaxportrait.ops.diffusion import LARGEST_BETA, OFFSET, ReverseSteps
 
 STEPS = 1000
 """Steps of the diffusion that the network was trained on."""
-OFFSET = 0.008
-"""Keeps the first steps of the cosine schedule from being too small."""
-LARGEST_BETA = 0.999
 
 
 class DDIMFactors(NamedTuple):

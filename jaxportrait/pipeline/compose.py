@@ -1,6 +1,6 @@
 """Composition: the motion of frames, and a source -> driving keypoints."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self
 
@@ -10,13 +10,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.space import KEYPOINTS, KeypointGroups, Region, region_mask
+from jaxportrait.motion.space import (
+    KEYPOINTS,
+    PUBLISHED_GROUPS,
+    KeypointGroups,
+    Region,
+    region_mask,
+)
 from jaxportrait.ops.geometry import chain, rotation_matrix, transform_keypoints
 from jaxportrait.types import AnyArray, Source, pytree
 
 Composition = Literal["source", "original", "joyvasa", "ditto", "animal"]
-
-PUBLISHED_GROUPS = KeypointGroups()
 
 
 @pytree
@@ -84,36 +88,21 @@ def compose(
 
     Source: LivePortrait, its composition for a source picture; JoyVASA.
     """
-    still = source.motion
     rest = ClipArrays.of_source(source) if rest is None else rest
     if composition == "joyvasa":
-        return _compose_joyvasa(source, motion, rest, region, groups)
-    if composition == "animal":
+        driven = _joyvasa(source, motion, rest, region, groups)
+    elif composition == "animal":
         driven = _take_over(source, motion)
-        return transform_keypoints(
-            still.keypoints,
-            driven.rotation,
-            driven.expression,
-            driven.scale,
-            driven.translation,
-        )
-    # The original leaves the head where the source has it.
-    if composition == "original":
-        expression = _replace(motion.expression, rest.expression, relative)
-        return transform_keypoints(
-            still.keypoints,
-            rotation_matrix(still.pose),
-            expression,
-            still.scale,
-            still.translation,
-        )
-    driven = _take_over(source, motion)
-    if relative:
-        driven = _add_since_rest(source, motion, rest)
-    mask = region_mask(region, groups, shape=relative)
-    driven = _limit(source, driven, region, mask)
+    elif composition == "original":
+        driven = _original(source, motion, rest, relative)
+    else:
+        driven = _take_over(source, motion)
+        if relative:
+            driven = _add_since_rest(source, motion, rest)
+        mask = region_mask(region, groups, shape=relative)
+        driven = _limit(source, driven, region, mask)
     keypoints = transform_keypoints(
-        still.keypoints,
+        source.motion.keypoints,
         driven.rotation,
         driven.expression,
         driven.scale,
@@ -133,14 +122,14 @@ class _Driven:
     scale: Float[Array, "n 1"]
 
 
-def _compose_joyvasa(
+def _joyvasa(
     source: Source,
     motion: ClipArrays,
     rest: ClipArrays,
     region: Region,
     groups: KeypointGroups,
-) -> Float[Array, "n k 3"]:
-    """Return the keypoints of JoyVASA's composition; see `compose`.
+) -> _Driven:
+    """Return the motion of JoyVASA's composition; see `compose`.
 
     As published, the head's size and place move in every region, and eyes in none.
     """
@@ -156,21 +145,26 @@ def _compose_joyvasa(
     elif region == "lips":
         expression = jnp.where(lips, driven.expression, still.expression)
     turns = region in ("all", "pose")
-    return transform_keypoints(
-        still.keypoints,
-        driven.rotation if turns else rotation_matrix(still.pose),
-        expression,
-        driven.scale,
-        driven.translation,
-    )
+    rotation = driven.rotation if turns else rotation_matrix(still.pose)
+    return replace(driven, expression=expression, rotation=rotation)
 
 
-def _replace(
-    motion: AnyArray | None, rest: AnyArray | None, relative: bool
-) -> Float[Array, "n k 3"]:
-    if motion is None or rest is None:
+def _original(
+    source: Source, motion: ClipArrays, rest: ClipArrays, relative: bool
+) -> _Driven:
+    """Return the source's head with the lips of the motion; see `compose`."""
+    if motion.expression is None or rest.expression is None:
         raise ValueError('the motion has no expression: use composition "source"')
-    return jnp.asarray(motion - rest if relative else motion)
+    expression = motion.expression
+    if relative:
+        expression = expression - rest.expression
+    still = source.motion
+    return _Driven(
+        jnp.asarray(expression),
+        rotation_matrix(still.pose),
+        still.translation,
+        still.scale,
+    )
 
 
 def _add_since_rest(source: Source, motion: ClipArrays, rest: ClipArrays) -> _Driven:

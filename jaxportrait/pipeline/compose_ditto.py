@@ -12,15 +12,18 @@ from jaxtyping import Array, Float
 
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.gaze import PUBLISHED_GAZE
-from jaxportrait.motion.space import KEYPOINTS, KeypointGroups, Region
+from jaxportrait.motion.space import (
+    KEYPOINTS,
+    PUBLISHED_GROUPS,
+    KeypointGroups,
+    Region,
+)
 from jaxportrait.ops.geometry import (
     expected_degrees,
     rotation_matrix,
     transform_keypoints,
 )
 from jaxportrait.types import AnyArray, Motion, Source, pytree, source_logits
-
-PUBLISHED_GROUPS = KeypointGroups()
 
 
 @pytree

@@ -8,7 +8,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from jaxportrait.models.stitching import StitchingNetwork, opening_offsets, stitch
 from jaxportrait.types import AnyArray, pytree
@@ -50,6 +50,15 @@ class Opening:
 
     eyes: Float[AnyArray, "n 3"] | None = None
     lips: Float[AnyArray, "n 2"] | None = None
+
+
+def place_beside(
+    source: Float32[np.ndarray, "m r"], target: Float32[np.ndarray, "n 1"]
+) -> Float32[np.ndarray, "n r+1"]:
+    """Return openness of a source beside the wanted one, a row a frame of `Opening`."""
+    # One source serves every frame.
+    rows = np.broadcast_to(source, (len(target), source.shape[1]))
+    return np.concatenate([rows, target], axis=1)
 
 
 def size_ratio(

@@ -16,6 +16,7 @@ from jaxportrait.pipeline.compose import ClipArrays, compose
 from jaxportrait.pipeline.correct import (
     CorrectionNetworks,
     Opening,
+    place_beside,
     retarget_openings,
     stitch_keypoints,
 )
@@ -273,14 +274,11 @@ def _openers(networks: CorrectionNetworks, track: EditTrack) -> CorrectionNetwor
 def _opening(track: EditTrack, openness: Openness) -> Opening:
     eyes = None
     lips = None
+    # Columns: the left eye, the right eye, the lips.
     if "eyes_ratio" in track.numbers:
-        eyes = _beside(openness.eyes, track.number("eyes_ratio"))
+        target = track.number("eyes_ratio")[:, None]
+        eyes = place_beside(openness.row[:, :2], target)
     if "lip_ratio" in track.numbers:
-        lips = _beside((openness.lips,), track.number("lip_ratio"))
+        target = track.number("lip_ratio")[:, None]
+        lips = place_beside(openness.row[:, 2:], target)
     return Opening(eyes, lips)
-
-
-def _beside(source: tuple[float, ...], target: Numbers) -> Float32[np.ndarray, "n r"]:
-    # The source's openness stands beside each frame's target.
-    repeated = np.tile(np.array(source, np.float32), (len(target), 1))
-    return np.concatenate([repeated, target[:, None]], axis=1)

@@ -1,6 +1,5 @@
 """Reading motion: pictures that are cropped to one face -> packed frames of motion."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -12,12 +11,11 @@ from jaxtyping import Float32, UInt8
 
 from jaxportrait.models.motion import MotionExtractor
 from jaxportrait.motion.space import pack
+from jaxportrait.pipeline.ahead import run_ahead
 from jaxportrait.pipeline.encode import extract_frames, extract_motion
 from jaxportrait.types import SourceFrames
 
 T = TypeVar("T")
-AHEAD = 2
-"""Batches that may wait for the device while later pictures are decoded."""
 
 
 def read_motion(
@@ -43,10 +41,9 @@ def read_faces(
     """
     frames = []
     keypoints = []
-    batches = _padded_batches(pictures, batch_size)
-    for motion, count in _run_ahead(partial(extract_motion, network), batches):
-        frames.append(pack(motion)[:count])
-        keypoints.append(motion.keypoints[:count])
+    for motion in _run(partial(extract_motion, network), pictures, batch_size):
+        frames.append(pack(motion))
+        keypoints.append(motion.keypoints)
     return np.concatenate(frames), np.concatenate(keypoints)
 
 
@@ -59,30 +56,21 @@ def read_frames(
 
     See `read_faces` for the arguments.
     """
-    parts = []
-    batches = _padded_batches(pictures, batch_size)
-    for frames, count in _run_ahead(partial(extract_frames, network), batches):
-        # Without the repetitions that fill the last batch.
-        parts.append(jax.tree.map(lambda array, n=count: array[:n], frames))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    batches = _run(partial(extract_frames, network), pictures, batch_size)
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *batches)
 
 
-def _run_ahead(
+def _run(
     program: Callable[[UInt8[np.ndarray, "b s s 3"]], T],
-    batches: Iterable[tuple[UInt8[np.ndarray, "b s s 3"], int]],
-) -> Iterator[tuple[T, int]]:
-    """Yield the program's result of every batch, on the host, and its count.
+    pictures: Iterable[UInt8[np.ndarray, "s s 3"]],
+    batch_size: int,
+) -> Iterator[T]:
+    """Yield a program's result for every batch of pictures, on the host.
 
-    Results are not waited for at once: the next pictures are decoded meanwhile. But
-    batches that wait for a device hold their pictures, so that only a few may.
+    The next pictures are decoded meanwhile.
     """
-    running = deque[tuple[T, int]]()
-    for batch, count in batches:
-        running.append((program(batch), count))
-        if len(running) > AHEAD:
-            yield jax.device_get(running.popleft())
-    while running:
-        yield jax.device_get(running.popleft())
+    batches = _padded_batches(pictures, batch_size)
+    return run_ahead((program(batch), count) for batch, count in batches)
 
 
 def _padded_batches(

@@ -1,20 +1,13 @@
 """Rendering: a source and driving keypoints -> frames, one program a chunk."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxportrait.models.appearance import AppearanceExtractor
 from jaxportrait.models.generator import Generator
 from jaxportrait.models.warping import WarpingNetwork
 from jaxportrait.types import Source
-
-AHEAD = 2
-"""Chunks that the devices may work on while the host uses earlier ones."""
 
 
 @jax.jit
@@ -61,26 +54,3 @@ def render_video(
 def _to_pictures(values: Float[Array, "n h w 3"]) -> UInt8[Array, "n h w 3"]:
     # Frames leave the device in 8 bits, a quarter of float32's size.
     return jnp.round(values * 255.0).astype(jnp.uint8)
-
-
-def run_ahead(
-    batches: Iterable[tuple[Array, int]],
-) -> Iterator[UInt8[np.ndarray, "batch S S 3"]]:
-    """Yield batches of pictures in order, while the devices work on later ones.
-
-    Args:
-      batches: pictures that a device may not have finished, and how many of them count.
-    """
-    running = deque[tuple[Array, int]]()
-    for batch in batches:
-        running.append(batch)
-        # The device has its next chunks before this one is waited for.
-        if len(running) > AHEAD:
-            yield _fetch(running.popleft())
-    while running:
-        yield _fetch(running.popleft())
-
-
-def _fetch(batch: tuple[Array, int]) -> UInt8[np.ndarray, "batch S S 3"]:
-    pictures, count = batch
-    return np.asarray(pictures)[:count]

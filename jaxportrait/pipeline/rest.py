@@ -1,7 +1,7 @@
 """Rest: the frame from which motion is counted, and which leaves the source as it is."""
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.motion.space import KeypointGroups, Region
 from jaxportrait.pipeline.compose import Composition
+from jaxportrait.ranges import check_choice
 
 RestPolicy = Literal["mixed", "first", "source", "neutral"]
 
@@ -79,9 +80,8 @@ def find_rest(
     Args:
       clip: a whole clip, for "mixed".
       policy: "mixed" rests lips and jaw in the clip's own rest, or else in the first
-        frame, before anything is said.
-        A head may look aside there, and lids may be shut. So these rest at their median
-        over the clip. "first" rests everything in that one frame. "source" is None:
+        frame, before anything is said. A head may look aside there, and lids may be
+        shut. So these rest at their median over the clip. "first" rests everything in that one frame. "source" is None:
         motion is counted from the source's own, so that it is absolute. "neutral" is
         for one driving picture: its expression counts from a face at rest, and its head
         does not move the source's.
@@ -91,6 +91,7 @@ def find_rest(
     Raises:
       ValueError: there is no such policy.
     """
+    check_choice("rest", policy, RestPolicy)
     if policy == "source":
         return None
     # A steady emotion would be part of its own rest, and would not show.
@@ -100,10 +101,7 @@ def find_rest(
         return clip[:1] if clip.rest is None else clip.rest
     if policy == "mixed":
         return _mixed_rest(clip, (*groups.eyes, *groups.brows))
-    if policy == "neutral":
-        return _neutral_rest(clip[:1], region)
-    choices = ", ".join(get_args(RestPolicy))
-    raise ValueError(f"rest is {policy!r}: choose one of {choices}")
+    return _neutral_rest(clip[:1], region)
 
 
 def _neutral_rest(picture: MotionClip, region: Region) -> MotionClip:

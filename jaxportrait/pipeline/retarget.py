@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,7 @@ from jaxportrait.pipeline.correct import (
     Opening,
     multiply_motion,
     offset_opening,
+    place_beside,
     retarget_openings,
     scale_motion,
     size_ratio,
@@ -64,78 +65,74 @@ def drive(
         raise ValueError(
             "an animal moves by the change since the first frame, and one picture has none: drive it by a video"
         )
-    if retargeting.strengths != Strengths():
-        if rest is None:
-            raise ValueError("motion without rest has no strength: leave it at 1")
-        clip = strengthen(clip, rest, retargeting.strengths, groups)
+    clip = apply_strengths(clip, rest, retargeting, groups)
     if retargeting.composition == "source" and retargeting.gaze:
         # Absolute motion counts from the source's own pose.
         start = rest if retargeting.relative_motion else None
         clip = follow_head(source, clip, start, retargeting.gaze, groups)
-    composed = partial(
-        _compose_chunk,
-        source,
-        None if rest is None else ClipArrays.of_clip(rest),
-        retargeting,
-        groups,
-    )
-    if retargeting.composition == "ditto":
-        composed = _ditto_composer(source, clip, rest, retargeting, groups)
+    compose_chunk = _composer(source, clip, rest, retargeting, groups)
     row = None if openness is None else openness.row
     corrections = Corrections(source.keypoints, retargeting, networks, row)
     corrections = corrections.shut_lips()
     # One picture has no motion since its first frame.
     if scales_motion(retargeting) and len(clip) > 1:
         # One program serves chunks of any length, and so the first frame too.
-        corrections = corrections.with_anchor(composed(clip[:1])[:1])
+        corrections = corrections.with_anchor(compose_chunk(clip[:1])[:1])
     chunks = []
     for first in range(0, len(clip), CHUNK):
         chunk = clip[first : first + CHUNK].pad(CHUNK)
-        keypoints = corrections.apply(composed(chunk), chunk)
+        keypoints = corrections.apply(compose_chunk(chunk), chunk)
         chunks.append(np.asarray(keypoints))
     return np.concatenate(chunks)[: len(clip)]
 
 
-def _compose_chunk(
-    source: Source,
-    rest: ClipArrays | None,
+def apply_strengths(
+    clip: MotionClip,
+    rest: MotionClip | None,
     retargeting: Retargeting,
     groups: KeypointGroups,
-    clip: MotionClip,
-) -> Float[Array, "chunk k 3"]:
-    return compose(
-        source,
-        ClipArrays.of_clip(clip.pad(CHUNK)),
-        rest,
-        composition=retargeting.composition,
-        relative=retargeting.relative_motion,
-        region=retargeting.region,
-        groups=groups,
-    )
+) -> MotionClip:
+    """Return a clip whose motion since rest is multiplied as the options say.
+
+    Raises:
+      ValueError: there are strengths, and no rest.
+    """
+    if retargeting.strengths == Strengths():
+        return clip
+    if rest is None:
+        raise ValueError("motion without rest has no strength: leave it at 1")
+    return strengthen(clip, rest, retargeting.strengths, groups)
 
 
-def _ditto_composer(
+def _composer(
     source: Source,
     clip: MotionClip,
     rest: MotionClip | None,
     retargeting: Retargeting,
     groups: KeypointGroups,
 ) -> Callable[[MotionClip], Float[Array, "chunk k 3"]]:
-    """Return the function that composes chunks of a clip as Ditto does."""
-    ratios = head_ratios(clip, source.motion, groups)
-    still = None if rest is None else BinnedMotion.of_clip(rest)
+    """Return the function that composes chunks of a clip, of up to `CHUNK` frames."""
+    options: dict[str, Any] = {
+        "relative": retargeting.relative_motion,
+        "region": retargeting.region,
+        "groups": groups,
+    }
+    if retargeting.composition == "ditto":
+        binned_rest = None if rest is None else BinnedMotion.of_clip(rest)
+        ratios = head_ratios(clip, source.motion, groups)
+        gaze = np.float32(retargeting.gaze)
+
+        def compose_binned(chunk: MotionClip) -> Float[Array, "chunk k 3"]:
+            motion = BinnedMotion.of_clip(chunk.pad(CHUNK))
+            return compose_ditto(source, motion, binned_rest, ratios, gaze, **options)
+
+        return compose_binned
+    still = None if rest is None else ClipArrays.of_clip(rest)
+    options["composition"] = retargeting.composition
 
     def compose_chunk(chunk: MotionClip) -> Float[Array, "chunk k 3"]:
-        return compose_ditto(
-            source,
-            BinnedMotion.of_clip(chunk.pad(CHUNK)),
-            still,
-            ratios,
-            np.float32(retargeting.gaze),
-            relative=retargeting.relative_motion,
-            region=retargeting.region,
-            groups=groups,
-        )
+        motion = ClipArrays.of_clip(chunk.pad(CHUNK))
+        return compose(source, motion, still, **options)
 
     return compose_chunk
 
@@ -235,18 +232,10 @@ class Corrections:
             return Opening()
         if self.retargeting.eye_retargeting and clip.eyes is not None:
             # As published, the left eye decides for both.
-            eyes = _beside(openness[:, :2], clip.eyes[:, :1])
+            eyes = place_beside(openness[:, :2], clip.eyes[:, :1])
         if self.retargeting.lip_retargeting and clip.lips is not None:
-            lips = _beside(openness[:, 2:], clip.lips)
+            lips = place_beside(openness[:, 2:], clip.lips)
         return Opening(eyes, lips)
-
-
-def _beside(
-    source: Float32[np.ndarray, "m r"], driving: Float32[np.ndarray, "n 1"]
-) -> Float32[np.ndarray, "n _"]:
-    # One source serves every frame.
-    rows = np.broadcast_to(source, (len(driving), source.shape[1]))
-    return np.concatenate([rows, driving], axis=1)
 
 
 def check_finite(keypoints: Float[np.ndarray, "n k 3"], fps: float) -> None:

@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.motion.layers import Strengths, strengthen
 from jaxportrait.motion.space import KeypointGroups, region_mask
 from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.correct import OPEN_EYES, SHUT_EYES, CorrectionNetworks
 from jaxportrait.pipeline.options import Retargeting, check_openness
-from jaxportrait.pipeline.retarget import CHUNK, Corrections
+from jaxportrait.pipeline.retarget import CHUNK, Corrections, apply_strengths
 from jaxportrait.pipeline.smooth import smooth_shots
 from jaxportrait.types import SourceFrames
 
@@ -91,10 +90,7 @@ def drive_video(
     Source: LivePortrait, its composition for a source video.
     """
     check_openness(retargeting, clip, faces.openness)
-    if retargeting.strengths != Strengths():
-        if rest is None:
-            raise ValueError("motion without rest has no strength: leave it at 1")
-        clip = strengthen(clip, rest, retargeting.strengths, groups)
+    clip = apply_strengths(clip, rest, retargeting, groups)
     is_picture = len(clip) == 1
     clip = clip.pad(len(faces))
     driven = _compose(faces, clip, rest, retargeting.relative_motion, groups)

@@ -9,7 +9,7 @@ from jaxportrait.motion.gaze import PUBLISHED_GAZE, Gaze
 from jaxportrait.motion.landmark_sliders import landmark_sliders
 from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.motion.sliders import PUBLISHED_SLIDERS, Sliders
-from jaxportrait.motion.space import KeypointGroups
+from jaxportrait.motion.space import PUBLISHED_GROUPS, KeypointGroups
 from jaxportrait.types import Source
 
 
@@ -20,7 +20,7 @@ def choose_sliders(source: Source, groups: KeypointGroups) -> Sliders:
     Args:
       groups: the motion extractor's keypoints of eyes, brows and lips.
     """
-    if groups == KeypointGroups():
+    if groups == PUBLISHED_GROUPS:
         return PUBLISHED_SLIDERS
     motion = source.motion
     # Canonical keypoints are turned before they are moved by the expression.
@@ -56,7 +56,7 @@ def follow_head(
         start = angles_of(rest.rotation)
     # Keypoints of other networks have other sliders.
     gaze = PUBLISHED_GAZE
-    if groups != KeypointGroups():
+    if groups != PUBLISHED_GROUPS:
         gaze = Gaze.of_sliders(choose_sliders(source, groups))
     offsets = gaze.offsets(angles_of(clip.rotation) - start)
     return replace(clip, expression=clip.expression + np.float32(factor) * offsets)

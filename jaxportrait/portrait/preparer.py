@@ -82,7 +82,6 @@ class Preparer:
           ValueError, OSError: the picture cannot be read, or there is no such face.
         """
         whole = open_picture(image)
-        # Threads that prepare at once share the detector.
         detector = self._shared_detector()
         if box is not None:
             detector = open_box(box, (whole.shape[1], whole.shape[0]))
@@ -142,7 +141,7 @@ class Preparer:
         """Return a reader of the motion of faces; see `VideoDriver` for details."""
         return VideoDriver(
             read=self.renderer.read,
-            detector=self.detector,
+            detector=self._shared_detector(),
             image_size=self.renderer.image_size,
             zoom=self.renderer.crop_zoom,
             fps=fps,
@@ -174,7 +173,11 @@ class Preparer:
         return subject
 
     def _shared_detector(self) -> Detector:
-        """Return the detector for threads that prepare at once."""
+        """Return the detector for threads that look for faces at once.
+
+        Detectors keep the picture that they look at, so that one thread at a time may
+        use them.
+        """
         return replace(self.detector, find=self._find)
 
     def _find(self, picture: UInt8[np.ndarray, "h w 3"]) -> list[Face]:

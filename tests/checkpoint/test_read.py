@@ -147,10 +147,10 @@ def test_a_checkpoint_without_drivers_says_so(tmp_path):
 def test_the_only_audio_encoder_is_found(tmp_path):
     parts = {"sound": LogMelConfig(40), "stitching": StitchingConfig.stitching()}
     save_untrained(tmp_path / "one", Contents(parts=parts))
-    assert open_checkpoint(tmp_path / "one").audio_encoder == "sound"
+    assert open_checkpoint(tmp_path / "one").encoder() == "sound"
     save_untrained(tmp_path / "two", Contents(parts={**parts, "b": LogMelConfig(80)}))
     with pytest.raises(CheckpointError, match="several audio encoders, sound, b"):
-        _ = open_checkpoint(tmp_path / "two").audio_encoder
+        open_checkpoint(tmp_path / "two").encoder()
 
 
 def test_no_checkpoint_is_named(tmp_path):

@@ -12,17 +12,12 @@ from jaxtyping import Array
 
 from jaxportrait.drivers.ditto import DittoDriver
 from jaxportrait.models.lmdm import LMDMConfig
-from jaxportrait.motion.binned import (
-    BIN_DEGREES,
-    BIN_START,
-    BINNED_ANGLES,
-    BINNED_WIDTH,
-    BINS,
-)
+from jaxportrait.motion.binned import BINNED_ANGLES, BINNED_WIDTH, BINS
+from jaxportrait.ops.geometry import DEGREES_PER_BIN, FIRST_BIN_DEGREES
 
 SPREAD = 10.0
 """Deviation of the bins of an angle, in degrees."""
-BIN_ANGLES = BIN_START + BIN_DEGREES * np.arange(BINS)
+BIN_ANGLES = FIRST_BIN_DEGREES + DEGREES_PER_BIN * np.arange(BINS)
 
 
 @partial(register_dataclass, data_fields=["share", "step"], meta_fields=["config"])

@@ -10,14 +10,14 @@ from flax import nnx
 
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.drivers.base import frame_count
-from jaxportrait.drivers.denoise import Guided
 from jaxportrait.drivers.diffusion import (
     DiffusionDriver,
     DiffusionDriverConfig,
 )
+from jaxportrait.drivers.diffusion_sample import Guided
+from jaxportrait.drivers.diffusion_windows import SeededNoise, count_windows
 from jaxportrait.drivers.live import LiveWindowDriver
 from jaxportrait.drivers.live_windows import Live
-from jaxportrait.drivers.original_windows import SeededNoise, count_windows
 from jaxportrait.drivers.sampling import MotionSampling
 from jaxportrait.features.spectrogram import log_mel_features
 from jaxportrait.features.waveform import hubert_features

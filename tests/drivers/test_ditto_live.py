@@ -12,9 +12,9 @@ from convert_weights.bundle import convert_files, write
 from convert_weights.ditto.recipe import DittoRecipe, write_ditto
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.drivers.ditto import DittoDriver
-from jaxportrait.drivers.ditto_original import PublishedStream, PublishedWindows
 from jaxportrait.drivers.ditto_program import sample_live
 from jaxportrait.drivers.ditto_published import PublishedLive
+from jaxportrait.drivers.ditto_windows import PublishedStream, PublishedWindows
 from jaxportrait.drivers.live import LiveWindowDriver, make_live
 from jaxportrait.drivers.live_windows import Live
 from jaxportrait.drivers.registry import load_driver

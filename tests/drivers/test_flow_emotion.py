@@ -9,9 +9,10 @@ import pytest
 from jaxportrait.checkpoint import CheckpointError
 from jaxportrait.drivers.flow import FlowDriver, FlowDriverConfig
 from jaxportrait.drivers.flow_program import sample_live_window, sample_motion
+from jaxportrait.drivers.integrate import Further, integrate
 from jaxportrait.drivers.live import LiveWindowDriver
 from jaxportrait.drivers.sampling import MotionSampling
-from jaxportrait.drivers.windows import Further, WindowPlan, integrate
+from jaxportrait.drivers.windows import WindowPlan
 from jaxportrait.media.audio import Audio
 from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.ranges import OptionError

@@ -14,7 +14,7 @@ from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, open_detector
 from jaxportrait.media.video import VideoReader
 from jaxportrait.motion.clip import MotionClip
-from jaxportrait.pipeline import read
+from jaxportrait.pipeline import ahead, read
 from jaxportrait.types import Motion
 
 WHOLE = DrivingCrop("none")
@@ -169,13 +169,12 @@ def test_pictures_do_not_wait_for_a_slow_device_without_bound(monkeypatch):
             decoded += 1
             yield grey(100, (8, 8))
 
-    def fetch(item):
-        slow, count = item
+    def fetch(slow):
         waits.append(decoded - slow.made)
-        return Motion(*(np.zeros((16, *shape), np.float32) for shape in SHAPES)), count
+        return Motion(*(np.zeros((16, *shape), np.float32) for shape in SHAPES))
 
     monkeypatch.setattr(read, "extract_motion", lambda network, batch: Slow())
-    monkeypatch.setattr(read.jax, "device_get", fetch)
+    monkeypatch.setattr(ahead.jax, "device_get", fetch)
     assert read.read_motion(None, pictures(), 16).shape == (160, 70)
     # Two batches ahead, and no more.
     assert max(waits) == 2 * 16

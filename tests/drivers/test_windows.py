@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxportrait.drivers.integrate import integrate
 from jaxportrait.drivers.windows import (
     WindowPlan,
     blend_weights,
     frame_noise,
-    integrate,
     plan_windows,
     plans_up_to,
 )

@@ -1,5 +1,7 @@
 """Portraits of pictures that an animator prepares."""
 
+import threading
+import time
 from dataclasses import replace
 
 import cv2
@@ -11,6 +13,7 @@ from jaxportrait import Animator
 from jaxportrait.checkpoint import open_checkpoint
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face
+from jaxportrait.portrait.preparer import Preparer
 from tests.animators import open_animator
 
 
@@ -41,6 +44,36 @@ def test_a_portrait_keeps_what_its_detector_knows_and_repeats_the_pictures_edge(
     assert prepared.gaze is not None
     # Three quarters of the crop lie outside of the picture.
     assert_array_equal(prepared.crop, 200)
+
+
+class OneAtATime:
+    """Finds a face; another thread in the meantime is an error, as in OpenCV."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.collisions = 0
+
+    def __call__(self, picture: np.ndarray) -> list[Face]:
+        alone = self.lock.acquire(blocking=False)
+        if not alone:
+            self.collisions += 1
+            return find_in_the_corner(picture)
+        # Long enough for the other thread to come.
+        time.sleep(0.01)
+        self.lock.release()
+        return find_in_the_corner(picture)
+
+
+def test_a_driving_video_and_a_picture_share_the_detector(animator, portrait):
+    find = OneAtATime()
+    preparer = Preparer(animator.renderer, Detector("corner", find))
+    pictures = [(index / 25, portrait) for index in range(50)]
+    driver = preparer.video_driver(25.0)
+    follower = threading.Thread(target=driver.follow, args=(pictures,))
+    follower.start()
+    preparer.prepare(portrait)
+    follower.join()
+    assert find.collisions == 0
 
 
 def test_a_picture_that_is_none_is_named(animator, portrait):

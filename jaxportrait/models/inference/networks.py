@@ -156,22 +156,27 @@ def _with_modulations(
     return [replace(block, modulation=modulation) for block, modulation in pairs]
 
 
+def stack_whole_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w d*c"]:
+    """Lay the planes of a volume side by side as channels, plane by plane.
+
+    Whole planes are moved in runs of memory, which takes a fraction of the time of
+    `warping.stack_planes`.
+    """
+    n, _, height, width, _ = volume.shape
+    # (n, d, h, w, c) -> (n, h, w, d, c)
+    return volume.transpose(0, 2, 3, 1, 4).reshape(n, height, width, -1)
+
+
 class PlanesFirstDenseMotion(DenseMotionNetwork):
     """The dense motion network with whole planes as channels."""
 
-    def stack_planes(
-        self, volume: Float[Array, "n d h w c"]
-    ) -> Float[Array, "n h w d*c"]:
-        return stack_whole_planes(volume)
+    stack_planes = staticmethod(stack_whole_planes)
 
 
 class PlanesFirstWarping(WarpingNetwork):
     """W with whole planes as channels."""
 
-    def stack_planes(
-        self, volume: Float[Array, "n d h w c"]
-    ) -> Float[Array, "n h w d*c"]:
-        return stack_whole_planes(volume)
+    stack_planes = staticmethod(stack_whole_planes)
 
 
 def put_occlusion_planes_first(network: DenseMotionNetwork) -> DenseMotionNetwork:
@@ -187,17 +192,6 @@ def put_planes_first(network: WarpingNetwork) -> WarpingNetwork:
     conv = reorder_planes(network.flatten.conv, depth)
     flatten = replace(network.flatten, conv=conv)
     return recast(network, PlanesFirstWarping, flatten=flatten)
-
-
-def stack_whole_planes(volume: Float[Array, "n d h w c"]) -> Float[Array, "n h w d*c"]:
-    """Lay the planes of a volume side by side as channels, plane by plane.
-
-    Whole planes are moved in runs of memory, which takes a fraction of the time of
-    `warping.stack_planes`.
-    """
-    n, _, height, width, _ = volume.shape
-    # (n, d, h, w, c) -> (n, h, w, d, c)
-    return volume.transpose(0, 2, 3, 1, 4).reshape(n, height, width, -1)
 
 
 def reorder_planes(conv: Conv, depth: int) -> Conv:

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from jaxportrait.drivers.diffusion import LEAD
 from jaxportrait.drivers.diffusion import WINDOWS as DIFFUSION_WINDOWS
 from jaxportrait.drivers.diffusion_program import encode_window, sample_features
+from jaxportrait.drivers.diffusion_windows import SeededNoise, sample_in_turn
 from jaxportrait.drivers.flow_program import sample_motion
-from jaxportrait.drivers.original_windows import SeededNoise, sample_in_turn
 from jaxportrait.drivers.sampling import SampledWindows, check_windows
 from jaxportrait.drivers.windows import (
     WindowMode,

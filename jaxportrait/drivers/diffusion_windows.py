@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
-from jaxportrait.drivers.denoise import Earlier
 from jaxportrait.drivers.diffusion_program import sample_next
+from jaxportrait.drivers.diffusion_sample import Earlier
 from jaxportrait.features.base import Stream
 from jaxportrait.media.audio import SAMPLE_RATE
 from jaxportrait.models.motion_diffusion import MotionDiffusion, MotionDiffusionConfig

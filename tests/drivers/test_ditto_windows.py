@@ -4,7 +4,7 @@ flat."""
 import numpy as np
 import pytest
 
-from jaxportrait.drivers.ditto_original import (
+from jaxportrait.drivers.ditto_windows import (
     PublishedStream,
     PublishedWindows,
     hand_on,
