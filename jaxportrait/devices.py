@@ -47,7 +47,13 @@ class Precision:
 
     def products(self) -> AbstractContextManager[object]:
         """Return the context in which programs are traced with these products."""
-        return jax.default_matmul_precision("highest") if self.full else nullcontext()
+        return matrix_products(self.full)
+
+
+def matrix_products(full: bool) -> AbstractContextManager[object]:
+    """Return the context in which programs are traced with products of float32 in full
+    precision, or in the device's default."""
+    return jax.default_matmul_precision("highest") if full else nullcontext()
 
 
 def choose_precision(dtype: DType) -> Precision:

@@ -1,0 +1,1 @@
+"""Conversion of JoyVASA: its denoiser, HuBERT, and the cases that compare them."""

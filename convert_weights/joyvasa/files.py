@@ -39,7 +39,6 @@ WEIGHT_NORMS = (
 )
 """Names of length and direction of a weight-normed kernel, old and new."""
 CROSS_ATTENTION = ".multihead_attn.in_proj_"
-SELF_ATTENTION = ".self_attn.in_proj_"
 THIRDS = ("query", "key", "value")
 
 TEMPLATE_WIDTHS = {

@@ -17,9 +17,6 @@ from jaxportrait.console.progress import show_progress
 from jaxportrait.media.write import has_suffix
 from jaxportrait.whole import hold_folder
 
-MOST_LINES = 20
-"""Failures that are printed; the table of results has all."""
-
 
 def run_batch(options: Options, console: Console) -> Results:
     """Make the clips of all rows that are not made already, and return the results.

@@ -43,8 +43,3 @@ class PcmReader:
         if not np.isfinite(values).all():
             raise PcmError("a sample is not finite: send floats from -1 to 1")
         return np.clip(values, -1, 1).astype(np.float32)
-
-    @property
-    def seconds_size(self) -> int:
-        """Bytes of a second."""
-        return 16_000 * self._type.itemsize

@@ -1,0 +1,1 @@
+"""Consoles of programs: options, messages, progress, interrupts and exit codes."""

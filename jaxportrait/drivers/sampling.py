@@ -1,14 +1,13 @@
 """Options of sampling motion from sound, for every driver that samples."""
 
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Literal
 
-import jax
-
+from jaxportrait.devices import matrix_products
 from jaxportrait.drivers.blinks import Blinks
 from jaxportrait.drivers.ditto_condition import Emotions
 from jaxportrait.drivers.emotions import one_emotion, read_emotions
@@ -148,6 +147,4 @@ class SampledDriver:
     def products(self) -> AbstractContextManager[object]:
         """Return the context in which programs are traced with the precision of this
         driver's products."""
-        if self.full_precision:
-            return jax.default_matmul_precision("highest")
-        return nullcontext()
+        return matrix_products(self.full_precision)

@@ -75,9 +75,11 @@ def read_inputs(request: Request) -> Inputs:
     check_template(request)
     driving = open_driving(request.driving, request.driving_kind)
     check_sampling(request, [driving])
-    head = request.head_from and open_head(request.head_from, driving)
-    check_crop(request, (driving, head or None))
-    inputs = Inputs(driving, head or None, open_source(request))
+    head = None
+    if request.head_from is not None:
+        head = open_head(request.head_from, driving)
+    check_crop(request, (driving, head))
+    inputs = Inputs(driving, head, open_source(request))
     check_source(request, inputs)
     check_form(request, inputs)
     check_face(request, inputs.size)
@@ -228,7 +230,7 @@ def check_template(request: Request) -> None:
     """Check the file to which motion is saved.
 
     Raises:
-      ValueError: it ends in another suffix, or is the driving file.
+      ValueError: it ends in another suffix, or is an input.
       OSError: its folder is missing or protected.
     """
     path = request.template_out
@@ -236,8 +238,10 @@ def check_template(request: Request) -> None:
         return
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} ends in {path.suffix!r}: motion ends in .safetensors")
-    if path.resolve() == request.driving.resolve():
-        raise ValueError(f"{path} would replace the driving file: choose another name")
+    if path.resolve() in [file.resolve() for file in input_files(request)]:
+        raise ValueError(
+            f"{path} would replace an input: choose another name for the motion"
+        )
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise OSError(
             f"{path} cannot be written ({path.parent} is no folder or is protected): choose another folder"

@@ -70,14 +70,26 @@ def landmark_hull(points: Float[np.ndarray, "k 2"]) -> FaceRectangle:
     """
     points = np.asarray(points, np.float64)
     axes = _face_axes(points)
+    angle = np.arctan2(axes[0, 1], axes[0, 0])
+    return square_along(points, axes, float(angle))
+
+
+def square_along(
+    points: Float[np.ndarray, "k 2"], axes: Float[np.ndarray, "2 2"], angle: float
+) -> FaceRectangle:
+    """Return the smallest square along axes that holds all points.
+
+    Args:
+      points: points in pixels.
+      axes: unit vectors across and down the square.
+      angle: that of the first axis.
+    """
     along = points @ axes.T
     low = along.min(axis=0)
     high = along.max(axis=0)
     # back to the picture's axes
     x, y = (low + high) / 2 @ axes
-    size = (high - low).max()
-    angle = np.arctan2(axes[0, 1], axes[0, 0])
-    return FaceRectangle((float(x), float(y)), float(size), float(angle))
+    return FaceRectangle((float(x), float(y)), float((high - low).max()), angle)
 
 
 def eye_centers(points: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "2 2"]:
@@ -216,6 +228,14 @@ def resize_matrix(source: tuple[int, ...], target: tuple[int, ...]) -> Matrix:
             [0, 0, 1],
         ]
     )
+
+
+def transform_points(
+    points: Float[np.ndarray, "k 2"], matrix: Matrix
+) -> Float[np.ndarray, "k 2"]:
+    """Return points of one picture in the pixels of another, such as those of a crop in
+    its picture."""
+    return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
 def to_full_resolution(

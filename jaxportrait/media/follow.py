@@ -6,18 +6,20 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int, UInt8
 from scipy.ndimage import gaussian_filter1d
 
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, NoFaceError, choose_face
-from jaxportrait.media.track import (
+from jaxportrait.media.looks import (
     FARTHEST_STRAY,
     LARGEST_GROWTH,
     LONGEST_ABSENCE,
     LOOK_INTERVAL,
     ROUNDING,
+    describe_absences,
 )
+from jaxportrait.ops.curves import interpolate_rows
 
 CUT_CHANGE = 32.0
 """Mean change of the brightness of a reduced frame, of 255, that is a cut. Heads and
@@ -74,8 +76,8 @@ class FacePath:
         for first, last in pairwise([0, *edges.tolist(), len(self.times)]):
             if not self.shown[first]:
                 start, stop = self.times[[first, last - 1]] - self.times[0]
-                ranges.append(f"from {start:.2f} to {stop:.2f} s")
-        return f"the face is out of sight {', '.join(ranges)}" if ranges else ""
+                ranges.append((start, stop))
+        return describe_absences(ranges)
 
 
 @dataclass
@@ -196,9 +198,8 @@ def _join(
         # One sighting without openness leaves the whole video without it.
         is_told &= len(rows) == len(part.faces)
         if is_told:
-            openness[part.frames] = _interpolate(
-                moments, part.looks, np.concatenate(rows)
-            )
+            values = np.concatenate(rows)
+            openness[part.frames] = interpolate_rows(moments, part.looks, values)
     return FacePath(
         times,
         squares,
@@ -270,23 +271,13 @@ def _follow_hull(
     hulls = np.array(rows)
     # An angle is continued past half a turn.
     hulls[:, 3] = np.unwrap(hulls[:, 3])
-    squares = _interpolate(moments, part.looks, hulls)
+    squares = interpolate_rows(moments, part.looks, hulls)
     step = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
     # A single frame has no rate, and nothing to smooth.
     if step <= 0:
         return squares
     deviation = STEADY_SECONDS / step
     return gaussian_filter1d(squares, deviation, axis=0, mode="nearest")
-
-
-def _interpolate(
-    moments: Float64[np.ndarray, " frames"],
-    looks: Float64[np.ndarray, " looks"],
-    rows: Float[np.ndarray, "looks d"],
-) -> Float64[np.ndarray, "frames d"]:
-    # `np.interp` takes one column at a time, and holds it at both ends.
-    columns = [np.interp(moments, looks, column) for column in rows.T]
-    return np.stack(columns, axis=1)
 
 
 def _is_near(hull: FaceRectangle, last: FaceRectangle) -> bool:

@@ -47,7 +47,7 @@ class Footage:
         width, height = self._reader.size
         # A picture of one byte in memory: only its shape is needed.
         blank = np.broadcast_to(np.uint8(0), (height, width, 3))
-        height, width, _ = self._prepare(blank).shape
+        height, width, _ = self._reduce(blank).shape
         self.size = (width, height)
         with open_media(self.path) as container:
             self.has_sound = bool(container.streams.audio)
@@ -106,18 +106,21 @@ class Footage:
             yield self._prepare(picture)
 
     def _prepare(self, picture: Picture) -> Picture:
-        if self._max_side is not None:
-            picture = reduce(picture, self._max_side)
-        even = trim_to_even(picture, str(self.path))
-        height, width, _ = even.shape
-        # There is no size yet while `__init__` asks for it.
-        size = getattr(self, "size", (width, height))
-        if (width, height) != size:
+        """Return a decoded picture as it is yielded."""
+        reduced = self._reduce(picture)
+        height, width, _ = reduced.shape
+        if (width, height) != self.size:
+            first_width, first_height = self.size
             raise ValueError(
-                f"{self.path} changes from {size[0]}x{size[1]} to {width}x{height} pixels: "
+                f"{self.path} changes from {first_width}x{first_height} to {width}x{height} pixels: "
                 "convert it to one size"
             )
-        return even
+        return reduced
+
+    def _reduce(self, picture: Picture) -> Picture:
+        if self._max_side is not None:
+            picture = reduce(picture, self._max_side)
+        return trim_to_even(picture, str(self.path))
 
 
 def is_video(path: str | Path) -> bool:

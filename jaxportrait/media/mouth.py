@@ -5,6 +5,7 @@ from jaxtyping import Float32
 
 from jaxportrait.media.crop import CROP_SIZE, SOURCE_SCALE, SOURCE_SHIFT
 from jaxportrait.media.paste import soft_mask
+from jaxportrait.ops.curves import smoothstep
 
 # In sides of the face's hull, which reaches from the brows (-0.5) to the chin (0.5) and
 # from ear to ear. A mouth lies at 0.23; the chin drops by some 0.1 as it opens.
@@ -38,6 +39,5 @@ def mouth_mask(
     down = (position - middle) / (HALF_HEIGHT * side)
     radius = np.hypot(across[None, :], down[:, None])
     depth = np.clip((1 - radius) / (1 - INNER), 0, 1)
-    smoothstep = depth * depth * (3 - 2 * depth)
     # Tight crops end near the chin.
-    return (smoothstep * soft_mask(size)).astype(np.float32)
+    return (smoothstep(depth) * soft_mask(size)).astype(np.float32)

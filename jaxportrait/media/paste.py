@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
 from jaxportrait.media.crop import CROP_SIZE, Matrix, resize_matrix
+from jaxportrait.ops.curves import smoothstep
 
 MASK_BORDER = 1 / 32
 """Width of the soft border of a pasted crop, in sides of the crop.
@@ -72,8 +73,7 @@ def soft_mask(
     inside = np.minimum(to_edge / (border * size), 1.0)
     shortfall = np.hypot(1 - inside[:, None], 1 - inside[None, :])
     depth = np.clip(1 - shortfall, 0, 1)
-    smoothstep = depth * depth * (3 - 2 * depth)
-    return smoothstep.astype(np.float32)
+    return smoothstep(depth).astype(np.float32)
 
 
 class PasteBack:

@@ -1,4 +1,4 @@
-"""Follow the face through a clip, and frame it once for the whole of it."""
+"""Follow the face through a driving video, and frame it for the whole clip at once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,25 @@ from jaxportrait.media.crop import (
     frame_face,
 )
 from jaxportrait.media.faces import Detector, Face, NoFaceError
+from jaxportrait.media.looks import (
+    FARTHEST_STRAY,
+    LARGEST_GROWTH,
+    LONGEST_ABSENCE,
+    LOOK_INTERVAL,
+    ROUNDING,
+    Looks,
+    describe_absences,
+    look_for_faces,
+)
+from jaxportrait.ops.curves import interpolate_rows
 
-LOOK_INTERVAL = 0.2
-"""Seconds between two detections: the crop is a mean over the clip, and heads move
-slowly."""
-ROUNDING = 1e-3
-"""Seconds to which times in containers are rounded."""
 LEAST_SIGHTINGS = 0.5
 """Share of the looks that must find the face. With fewer, the face is turned away or is
 an error of the detector."""
-FARTHEST_STRAY = 0.5
-"""Distance from the median, in sides of the median hull: no crop holds a face that moves
-farther."""
-LARGEST_GROWTH = 1.5
-"""Ratio of a hull to the median hull, or its inverse, beyond which it's an error."""
-
 RECENT_LOOKS = 5
 """Looks whose median stands for the place of a face that walks."""
 SMOOTHING = 1.0
 """Seconds over whose mean a square that follows a face is smoothed."""
-LONGEST_ABSENCE = 0.6
-"""Seconds between two sightings; over more, the face is out of sight. Detectors miss it
-in single looks."""
 
 Part = tuple[float, float]
 """Seconds of the first and last picture of a part."""
@@ -97,7 +94,7 @@ class Track:
     @property
     def absences(self) -> str:
         """A line that says when the face is out of sight; empty if it never is."""
-        return _describe_absences(self.times, self.parts)
+        return _absences(self.times, self.parts)
 
     def shows(self, parts: Iterable[Part]) -> Bool[np.ndarray, " frames"]:
         """Return which frames lie in one of the parts."""
@@ -105,29 +102,6 @@ class Track:
         for start, stop in parts:
             shown |= (self.times >= start) & (self.times <= stop)
         return shown
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Detections in some of a clip's frames.
-
-    Attributes:
-      times: seconds of every frame on the file's clock.
-      seconds: seconds of the frames in which faces were sought.
-      faces: faces of each of these frames, in any order.
-    """
-
-    times: Float64[np.ndarray, " frames"]
-    seconds: tuple[float, ...]
-    faces: tuple[list[Face], ...]
-
-    def part(self, start: int, stop: int) -> "Looks":
-        """Return the looks at frames `start` to `stop`."""
-        times = self.times[start:stop]
-        pairs = zip(self.seconds, self.faces, strict=True)
-        inside = [pair for pair in pairs if times[0] <= pair[0] <= times[-1]]
-        seconds = tuple(time for time, _ in inside)
-        return Looks(times, seconds, tuple(faces for _, faces in inside))
 
 
 def track_face(
@@ -156,31 +130,10 @@ def track_face(
     2.2, vy -0.1, not turned.
     """
     looks = look_for_faces(frames, detector)
-    return follow_face(looks, detector, zoom, walks=walks)
+    return track_looks(looks, detector, zoom, walks=walks)
 
 
-def look_for_faces(
-    frames: Iterable[tuple[float, UInt8[np.ndarray, "h w 3"]]], detector: Detector
-) -> Looks:
-    """Detect faces five times a second.
-
-    Args:
-      frames: times in seconds and RGB pictures, in order.
-      detector: finds faces in a picture.
-    """
-    times: list[float] = []
-    seconds: list[float] = []
-    faces: list[list[Face]] = []
-    for time, image in frames:
-        times.append(time)
-        if seconds and time - seconds[-1] < LOOK_INTERVAL - ROUNDING:
-            continue
-        seconds.append(time)
-        faces.append(detector.find(image))
-    return Looks(np.array(times), tuple(seconds), tuple(faces))
-
-
-def follow_face(
+def track_looks(
     looks: Looks, detector: Detector, zoom: float = 1.0, *, walks: bool = False
 ) -> Track:
     """Follow the face that is largest at first through detections; see `track_face`.
@@ -198,7 +151,7 @@ def follow_face(
     parts = _parts(clock, [seconds for seconds, _ in steady])
     count = len(looks.seconds)
     if not count or len(steady) < LEAST_SIGHTINGS * count:
-        absences = f" ({_describe_absences(clock, parts)})" if parts else ""
+        absences = f" ({_absences(clock, parts)})" if parts else ""
         raise NoFaceError(
             f"the {detector.name} detector finds a steady face in {len(steady)} of "
             f"{count} looks{absences}: the clip needs one face seen from the "
@@ -234,18 +187,13 @@ def _parts(
     return tuple(zip(starts, stops, strict=True))
 
 
-def _describe_absences(
-    times: Float64[np.ndarray, " frames"], parts: Sequence[Part]
-) -> str:
+def _absences(times: Float64[np.ndarray, " frames"], parts: Sequence[Part]) -> str:
     """Return a line about the times that no part covers; empty if there are none."""
     # An absence lies between the end of a part and the start of the next one.
     ends = [times[0], *(stop for _, stop in parts)]
     starts = [*(start for start, _ in parts), times[-1]]
-    ranges = []
-    for end, start in zip(ends, starts, strict=True):
-        if start > end:
-            ranges.append(f"from {end:.2f} to {start:.2f} s")
-    return f"the face is out of sight {', '.join(ranges)}" if ranges else ""
+    pairs = zip(ends, starts, strict=True)
+    return describe_absences([(end, start) for end, start in pairs if start > end])
 
 
 def _seconds(part: Part) -> float:
@@ -311,8 +259,7 @@ def _interpolate(
     """Return the hull in every frame: between two sightings, it moves and grows
     linearly."""
     looks = [seconds for seconds, _ in sightings]
-    columns = [np.interp(times, looks, column) for column in _rows(sightings).T]
-    hulls = np.stack(columns, axis=1)
+    hulls = interpolate_rows(times, looks, _rows(sightings))
     # A square for the whole clip is a mean anyway.
     if not walks:
         return hulls

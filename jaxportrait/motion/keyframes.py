@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float, Float32
 
+from jaxportrait.ops.curves import smoothstep
 from jaxportrait.ranges import OptionError, Range, check_ranges, check_value
 
 TIME = "time"
@@ -89,10 +90,8 @@ class KeyframeTable:
         # Keyframes and the share of the way to the next: 1.5 is half-way from 1 to 2.
         position = np.interp(times, moments, np.arange(len(moments)))
         if self.interpolation == "smooth":
-            # Smoothstep between two keyframes.
             whole = np.floor(position)
-            share = position - whole
-            position = whole + share * share * (3 - 2 * share)
+            position = whole + smoothstep(position - whole)
         numbers = np.interp(position, np.arange(len(moments)), values)
         return numbers.astype(np.float32)
 

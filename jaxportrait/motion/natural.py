@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, Float64
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.rotation import matrices_of
 from jaxportrait.motion.space import KEYPOINTS
+from jaxportrait.ops.curves import smoothstep
 
 BLINKS_A_MINUTE = 26.0
 INTERVAL_SPREAD = 0.6
@@ -59,7 +60,7 @@ class Blink:
         ends = np.cumsum([0.0, CLOSING, SHUT, OPENING]) * self.pace
         share = np.interp(times - self.start, ends, [0.0, 1.0, 1.0, 0.0])
         # Lids start and stop gently.
-        return share * share * (3 - 2 * share)
+        return smoothstep(share)
 
 
 def add_natural_motion(

@@ -9,7 +9,9 @@ from PIL import Image
 
 from infer.config import Inputs, Options, Output, clip_name
 from jaxportrait.media.video import VideoReader
+from jaxportrait.motion.file import save_motion
 from tests.infer.program import command, run
+from tests.infer.test_driving import nod
 
 
 def clip_of(output: str, source: str = "face.png", driving: str = "voice.wav") -> Path:
@@ -145,3 +147,14 @@ def test_without_a_home_there_is_no_cache_and_one_line(inputs, tmp_path):
     assert warm_up.returncode == 2
     assert warm_up.stderr.startswith("error: compiled programs are not kept: ")
     assert warm_up.stderr.count("\n") == 1
+
+
+def test_motion_does_not_replace_the_head_that_it_is_made_of(inputs, tmp_path, capsys):
+    head = tmp_path / "head.safetensors"
+    save_motion(nod(2), head)
+    before = head.read_bytes()
+    options = {"--head-from": head, "--template-out": head}
+    with pytest.raises(SystemExit, match="2"):
+        run(inputs, **options)
+    assert "head.safetensors would replace an input" in capsys.readouterr().err
+    assert head.read_bytes() == before

@@ -34,7 +34,7 @@ from jaxportrait.media.faces.download import DownloadError, download_faces
 from jaxportrait.media.faces.eyeballs import eye_openness
 from jaxportrait.media.faces.iris import IRIS_FILE, gaze_of
 from jaxportrait.media.faces.mesh import MESH_FILE, MeshDetector, tile_starts
-from jaxportrait.media.faces.mesh_points import square_along
+from jaxportrait.media.faces.mesh_points import square_at
 from tests.faces import draw_known_head, open_mesh
 from train.data.landmarks import MESH_GROUPS
 from train.synthetic.eyes import EyeState
@@ -71,7 +71,7 @@ def true_hull(points):
     down = mouth - np.mean(eyes, axis=0)
     angle = float(np.arctan2(-down[0], down[1]))
     outline = np.concatenate([points[GROUPS[name]] for name in OUTLINE])
-    return square_along(outline, angle)
+    return square_at(outline, angle)
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 60, -30, -60])

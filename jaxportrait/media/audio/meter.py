@@ -26,8 +26,9 @@ class Meter:
     """Length, format and loudness of a clip.
 
     Attributes:
+      name: name of the file, for messages.
       seconds: length by the count of decoded samples.
-      first: first decoded frame; None before.
+      start: seconds of the first decoded frame on the file's clock.
       last: last decoded frame; None before.
       count: number of resampled samples.
     """

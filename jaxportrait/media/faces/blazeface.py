@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from jaxportrait.media.faces.dnn import ModelFile, open_network
+from jaxportrait.media.faces.dnn import ModelFile, best_boxes, open_network
 
 SHORT_RANGE = ModelFile("face_detection_short_range.tflite", "BlazeFace, short range")
 FULL_RANGE = ModelFile("face_detection_full_range.tflite", "BlazeFace, full range")
@@ -144,26 +144,22 @@ def pad_to_square(
     """Return the picture within a black square, its scale, and its upper left corner."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    left, top = (side - size[0]) // 2, (side - size[1]) // 2
+    across = max(1, round(width * scale))
+    down = max(1, round(height * scale))
+    left = (side - across) // 2
+    top = (side - down) // 2
     square = np.zeros((side, side, 3), np.uint8)
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    square[top : top + size[1], left : left + size[0]] = resized
+    resized = cv2.resize(image, (across, down), interpolation=cv2.INTER_AREA)
+    square[top : top + down, left : left + across] = resized
     return square, scale, np.array([left, top], np.float64)
 
 
 def keep_best(detections: Detections) -> Detections:
     """Return the detections that no better one overlaps, best first."""
-    corners = detections.boxes[:, :2]
-    # OpenCV's boxes have widths and heights.
-    sizes = detections.boxes[:, 2:] - corners
-    indices = cv2.dnn.NMSBoxes(
-        np.concatenate([corners, sizes], axis=1).tolist(),
-        detections.scores.tolist(),
-        SCORE_THRESHOLD,
-        OVERLAP_THRESHOLD,
+    boxes, scores = detections.boxes, detections.scores
+    return detections.take(
+        best_boxes(boxes, scores, SCORE_THRESHOLD, OVERLAP_THRESHOLD)
     )
-    return detections.take([int(index) for index in indices])
 
 
 def join(parts: list[Detections]) -> Detections:

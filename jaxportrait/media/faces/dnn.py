@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
 from jaxportrait.media.faces.face import DetectorUnavailableError
 
@@ -127,3 +128,27 @@ def packaged_models() -> list[Path]:
     if spec is None or not spec.submodule_search_locations:
         return []
     return [Path(root) / "data" for root in spec.submodule_search_locations]
+
+
+def best_boxes(
+    boxes: Float[np.ndarray, "n 4"],
+    scores: Float[np.ndarray, " n"],
+    least_score: float,
+    largest_overlap: float,
+) -> list[int]:
+    """Return the indices of the boxes that no better one overlaps, best first
+    (non-maximum suppression).
+
+    Args:
+      boxes: left, top, right and bottom of each.
+      scores: the larger, the better.
+      least_score: score of a box that counts.
+      largest_overlap: intersection over union from which two boxes are one face.
+    """
+    corners = boxes[:, :2]
+    # OpenCV's boxes have widths and heights.
+    rectangles = np.concatenate([corners, boxes[:, 2:] - corners], axis=1)
+    indices = cv2.dnn.NMSBoxes(
+        rectangles.tolist(), scores.tolist(), least_score, largest_overlap
+    )
+    return [int(index) for index in indices]

@@ -18,7 +18,9 @@ from jaxportrait.media.crop import (
     eye_centers,
     frame_face,
     landmark_hull,
+    transform_points,
 )
+from jaxportrait.media.faces.dnn import best_boxes
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
 
 DETECTOR_FILE = "det_10g.onnx"
@@ -80,7 +82,7 @@ class InsightFaceDetector:
         values = (padded - np.float32(127.5)) / 128
         boxes, scores = decode(_run(self._detector, values), side)
         faces = []
-        for index in keep_best(boxes, scores):
+        for index in best_boxes(boxes, scores, SCORE_THRESHOLD, OVERLAP_THRESHOLD):
             box = boxes[index] / scale
             faces.append(self._face(image, box, float(scores[index])))
         return faces
@@ -152,20 +154,6 @@ def anchor_pixels(cells: int, stride: int) -> Float[np.ndarray, "n 2"]:
     return np.repeat(corners, ANCHORS, axis=0)
 
 
-def keep_best(
-    boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"]
-) -> list[int]:
-    """Return the indices of boxes that no better box overlaps (non-maximum
-    suppression)."""
-    corners = boxes[:, :2]
-    sizes = boxes[:, 2:] - corners
-    rectangles = np.concatenate([corners, sizes], axis=1)
-    indices = cv2.dnn.NMSBoxes(
-        rectangles.tolist(), scores.tolist(), SCORE_THRESHOLD, OVERLAP_THRESHOLD
-    )
-    return [int(index) for index in indices]
-
-
 def find_landmarks(
     session: Any, image: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]
 ) -> Float[np.ndarray, "106 2"]:
@@ -178,7 +166,7 @@ def find_landmarks(
     rectangle = FaceRectangle((float(x), float(y)), LANDMARK_SCALE * float(size))
     crop = crop_face(image, rectangle, LANDMARK_SIDE, "black")
     points = _run(session, crop.image.astype(np.float32))[0].reshape(-1, 2)
-    return _to_image((points + 1) * (LANDMARK_SIDE / 2), crop.crop_to_image)
+    return transform_points((points + 1) * (LANDMARK_SIDE / 2), crop.crop_to_image)
 
 
 def find_fine_landmarks(
@@ -191,13 +179,7 @@ def find_fine_landmarks(
     rectangle = frame_face(landmark_hull(points), FINE_SCALE, vy=FINE_SHIFT)
     crop = crop_face(image, rectangle, FINE_SIDE, "black")
     fine = _run(session, crop.image.astype(np.float32) / 255)[2].reshape(-1, 2)
-    return _to_image(fine * FINE_SIDE, crop.crop_to_image)
-
-
-def _to_image(
-    points: Float[np.ndarray, "k 2"], crop_to_image: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "k 2"]:
-    return points @ crop_to_image[:2, :2].T + crop_to_image[:2, 2]
+    return transform_points(fine * FINE_SIDE, crop.crop_to_image)
 
 
 def _open_session(path: Path) -> Any:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.media.crop import FaceRectangle, crop_face
+from jaxportrait.media.crop import FaceRectangle, crop_face, transform_points
 from jaxportrait.media.faces.dnn import ModelFile, open_network
 from jaxportrait.media.faces.mesh_points import (
     LEFT_CORNERS,
@@ -91,8 +91,7 @@ class IrisReader:
             # Positions are pixels' centres, from 0 to side - 1.
             lids[:, 0] = IRIS_SIDE - 1 - lids[:, 0]
             gaze[0] = -gaze[0]
-        turn = crop.crop_to_image[:2, :2]
-        return lids @ turn.T + crop.crop_to_image[:2, 2], gaze
+        return transform_points(lids, crop.crop_to_image), gaze
 
 
 def gaze_of(

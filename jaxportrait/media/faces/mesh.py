@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.media.crop import FaceRectangle, crop_face
+from jaxportrait.media.crop import FaceRectangle, crop_face, transform_points
 from jaxportrait.media.faces.blazeface import BlazeFace, Detections, join
 from jaxportrait.media.faces.dnn import ModelFile, open_network
 from jaxportrait.media.faces.eyeballs import add_irises
@@ -175,11 +175,9 @@ class MeshDetector:
         logit, values = sorted(outputs, key=lambda output: output.size)
         # Three values a point: x and y in the crop's pixels, and a depth.
         in_crop = values.reshape(-1, 3).astype(np.float64)
-        turn = crop.crop_to_image[:2, :2]
-        shift = crop.crop_to_image[:2, 2]
+        points = transform_points(in_crop[:, :2], crop.crop_to_image)
         # Depths are scaled as the crop is, and not turned.
-        scale = np.sqrt(abs(np.linalg.det(turn)))
-        points = in_crop[:, :2] @ turn.T + shift
+        scale = np.sqrt(abs(np.linalg.det(crop.crop_to_image[:2, :2])))
         solid = np.concatenate([points, scale * in_crop[:, 2:]], axis=1)
         return solid, float(logit.reshape(()))
 

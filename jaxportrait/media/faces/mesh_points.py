@@ -7,7 +7,7 @@ Source: MediaPipe (Apache-2.0), `canonical_face_model`.
 import numpy as np
 from jaxtyping import Float
 
-from jaxportrait.media.crop import FaceRectangle
+from jaxportrait.media.crop import FaceRectangle, square_along
 
 MESH_SCALE = 1.5  # the mesh's crop in sides of the face's box, as MediaPipe has it
 
@@ -46,7 +46,7 @@ def rectangle_of_mesh(mesh: Points) -> FaceRectangle:
     """Return the square that the mesh reads around its own points."""
     # From outer corner to outer corner, the longest line of both eyes.
     angle = slope(mesh[LEFT_CORNERS[0]], mesh[RIGHT_CORNERS[1]])
-    square = square_along(mesh, angle)
+    square = square_at(mesh, angle)
     return FaceRectangle(square.center, MESH_SCALE * square.size, angle)
 
 
@@ -60,22 +60,16 @@ def mesh_hull(mesh: Points) -> FaceRectangle:
     down = mouth - eyes.mean(axis=0)
     angle = float(np.arctan2(-down[0], down[1]))
     outline = mesh[list(CONTOUR + BROWS + LEFT_EYE + RIGHT_EYE + MOUTH)]
-    return square_along(outline, angle)
+    return square_at(outline, angle)
 
 
-def square_along(points: Float[np.ndarray, "k 2"], angle: float) -> FaceRectangle:
+def square_at(points: Float[np.ndarray, "k 2"], angle: float) -> FaceRectangle:
     """Return the smallest square at this angle that holds all points."""
     cos = np.cos(angle)
     sin = np.sin(angle)
     # Rows: across and down the face.
     axes = np.array([[cos, sin], [-sin, cos]])
-    along = points @ axes.T
-    low = along.min(axis=0)
-    high = along.max(axis=0)
-    # The centre goes back to the picture's axes.
-    x, y = (low + high) / 2 @ axes
-    side = float((high - low).max())
-    return FaceRectangle((float(x), float(y)), side, angle)
+    return square_along(points, axes, angle)
 
 
 def eye_centers(mesh: Points) -> Float[np.ndarray, "2 2"]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
+from jaxportrait.ops.curves import interpolate_rows
+
 LEAST_READINGS = 0.5
 """Share of a clip's frames whose landmarks must tell openness; it's interpolated over
 the others."""
@@ -88,8 +90,7 @@ def fill_openness(
     if len(rows) < max(1, LEAST_READINGS * len(readings)):
         return None
     every = np.arange(len(readings))
-    columns = [np.interp(every, frames, column) for column in zip(*rows, strict=True)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return interpolate_rows(every, frames, np.array(rows)).astype(np.float32)
 
 
 def _ratio(

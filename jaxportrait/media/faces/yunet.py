@@ -10,14 +10,20 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxportrait.media.crop import FaceRectangle, landmark_hull, resize_matrix
+from jaxportrait.media.crop import (
+    FaceRectangle,
+    landmark_hull,
+    resize_matrix,
+    transform_points,
+)
 from jaxportrait.media.faces.face import DetectorUnavailableError, Face
 from jaxportrait.media.image import reduce
 
 FILES = "face_detection_yunet*.onnx"
 
-# YuNet finds faces of 10 to 300 pixels: in a larger picture it would miss a portrait.
 SEARCH_SIDE = 640
+"""Longer side of the picture that is searched, in pixels: YuNet finds faces of 10 to 300
+pixels, so that it would miss a portrait in a larger one."""
 SCORE_THRESHOLD = 0.6
 OVERLAP_THRESHOLD = 0.3
 
@@ -77,7 +83,7 @@ def _face(row: Float[np.ndarray, "15"], enlarge: Float[np.ndarray, "3 3"]) -> Fa
     corner = row[:2]
     opposite = corner + row[2:4]
     places = np.concatenate([[corner, opposite], row[4:14].reshape(5, 2)])
-    places = places @ enlarge[:2, :2].T + enlarge[:2, 2]
+    places = transform_points(places, enlarge)
     (left, top), (right, bottom) = places[:2].tolist()
     points = places[2:]
     return Face(

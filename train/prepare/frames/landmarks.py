@@ -10,6 +10,7 @@ from jaxportrait.media.crop import (
     FaceRectangle,
     image_to_crop,
     resize_matrix,
+    transform_points,
 )
 from jaxportrait.media.faces import Detector, Face
 
@@ -47,7 +48,7 @@ def normalise(
     # picture -> crop of 512 pixels -> network's size
     resize = resize_matrix((CROP_SIZE, CROP_SIZE), (size, size))
     matrix = resize @ image_to_crop(rectangle)
-    pixels = points @ matrix[:2, :2].T + matrix[:2, 2]
+    pixels = transform_points(points, matrix)
     return np.asarray(pixels * 2 / (size - 1) - 1, np.float32)
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Float64, Int, Int16
 from jaxportrait.features.base import Stream
 from jaxportrait.media.audio import SAMPLE_RATE
 from jaxportrait.motion.space import MOTION_FPS
+from jaxportrait.ops.curves import interpolate_rows
 from train.data.records import (
     WINDOW_FRAMES,
     WINDOW_STEP,
@@ -82,8 +83,7 @@ def motion_at(
     zero, so none wraps.
     """
     # float64 keeps times of long clips exact
-    columns = [np.interp(at, times, column) for column in motion.T.astype(np.float64)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return interpolate_rows(at, times, motion.astype(np.float64)).astype(np.float32)
 
 
 def read_samples(stream: Stream, start: int, stop: int) -> Int16[np.ndarray, " n"]:

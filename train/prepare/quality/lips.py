@@ -6,10 +6,11 @@ from typing import Literal, cast
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from jaxportrait.media.crop import FaceRectangle, crop_face
+from jaxportrait.media.crop import FaceRectangle, crop_face, transform_points
 from jaxportrait.media.faces import DetectorUnavailableError, open_detector
 from jaxportrait.media.faces.mesh import MeshDetector
 from jaxportrait.media.faces.mesh_points import Points
+from jaxportrait.ops.curves import interpolate_rows
 
 LipSource = Literal["auto", "mesh", "motion"]
 
@@ -91,10 +92,8 @@ class LipReader:
         """Return the readings at times in seconds; None where there are too few."""
         if len(self._times) < 2:
             return None
-        # n 3 -> 3 n: a curve of each distance
-        columns = np.array(self._values).T
-        curves = [np.interp(at, self._times, column) for column in columns]
-        return np.stack(curves, axis=1).astype(np.float32)
+        curves = interpolate_rows(at, self._times, np.array(self._values))
+        return curves.astype(np.float32)
 
 
 def _is_inside(points: Points, rectangle: FaceRectangle) -> bool:
@@ -113,9 +112,7 @@ def _find(
         return None
     points = max(faces, key=lambda face: face.area).landmarks
     assert points is not None
-    # pixels of the crop -> pixels of the picture
-    turn = crop.crop_to_image[:2, :2]
-    return points @ turn.T + crop.crop_to_image[:2, 2]
+    return transform_points(points, crop.crop_to_image)
 
 
 def lip_distances(points: Float[np.ndarray, "468 2"]) -> Float64[np.ndarray, "3"]:

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float64, UInt8
 
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, NoFaceError
-from jaxportrait.media.track import Looks, Part, Track, follow_face
+from jaxportrait.media.looks import Looks
+from jaxportrait.media.track import Part, Track, track_looks
 from train.prepare.quality.pictures import differences, is_black
 
 NEIGHBOURS = 2
@@ -161,14 +162,14 @@ def find_shots(
         if black[start]:
             continue
         try:
-            track = follow_face(looks.part(start, stop), detector, zoom)
+            track = track_looks(looks.part(start, stop), detector, zoom)
         except NoFaceError:
             continue
         shots.append(Shot(start, stop, track))
     if shots:
         return shots
     # the message is that of the whole clip
-    follow_face(looks, detector, zoom)
+    track_looks(looks, detector, zoom)
     raise NoFaceError("no part between two cuts shows a steady face")
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Float64
 
 from jaxportrait.media.demux import open_media
 from jaxportrait.media.faces import Detector
-from jaxportrait.media.track import Part, look_for_faces
+from jaxportrait.media.looks import look_for_faces
+from jaxportrait.media.track import Part
 from jaxportrait.media.video import VideoReader, picture_stream
 from train.prepare.quality.pictures import PictureWatch, content_checksum, is_black
 from train.prepare.quality.shots import (

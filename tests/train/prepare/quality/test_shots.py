@@ -5,7 +5,7 @@ import pytest
 
 from jaxportrait.media.crop import FaceRectangle
 from jaxportrait.media.faces import Detector, Face, NoFaceError
-from jaxportrait.media.track import Looks, look_for_faces
+from jaxportrait.media.looks import Looks, look_for_faces
 from train.prepare.quality.pictures import PictureWatch, content_checksum, is_black
 from train.prepare.quality.shots import (
     CutLimits,
