@@ -14,7 +14,7 @@ from convert_weights.motion_cases import (
     read_driving,
     read_source,
 )
-from convert_weights.parity import Comparison
+from convert_weights.parity import Comparison, compare_whole
 from convert_weights.recipe import Recipe
 from jaxportrait.motion.space import KeypointGroups
 from jaxportrait.pipeline.correct import CorrectionNetworks
@@ -38,13 +38,10 @@ def verify_animals(golden: Path) -> list[Comparison]:
     networks = convert_corrections(Recipe(golden))
     rows = []
     for index, case in enumerate(cases):
-        expected = figures[f"case{index}/x_d"]
+        figure = figures[f"case{index}/x_d"]
         keypoints = drive_case(inputs, networks, case)
-        error = np.inf
-        if keypoints.shape == expected.shape:
-            error = np.abs(keypoints - expected).max() / np.abs(expected).max()
         name = f"animal {index} {describe(case)}"
-        rows.append(Comparison(name, float(error), MOTION_BOUND, keypoints.shape))
+        rows.append(compare_whole(name, keypoints, figure, MOTION_BOUND))
     return rows
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.motion_cases import MOTION_BOUND, convert_corrections, read_source
-from convert_weights.parity import Comparison
+from convert_weights.parity import Comparison, compare_whole
 from convert_weights.recipe import Recipe
 from jaxportrait.media.faces.openness import openness_of
 from jaxportrait.motion.sliders import PUBLISHED_SLIDERS
@@ -32,11 +32,10 @@ def verify_edits(golden: Path) -> list[Comparison]:
     rows = []
     for index, case in enumerate(cases):
         # The keypoints that the published code hands to its renderer.
-        expected = figures[f"case{index}/x_d"]
+        figure = figures[f"case{index}/x_d"]
         keypoints = edit_case(inputs, networks, case)
-        error = np.abs(keypoints - expected).max() / np.abs(expected).max()
         name = f"edit{index} {describe(case)}"
-        rows.append(Comparison(name, float(error), MOTION_BOUND, keypoints.shape))
+        rows.append(compare_whole(name, keypoints, figure, MOTION_BOUND))
     return rows
 
 

@@ -59,6 +59,20 @@ def compare(
     return Comparison(name, float(difference / scale), bound, value.shape)
 
 
+def compare_whole(
+    name: str, value: AnyArray, figure: np.ndarray, bound: float
+) -> Comparison:
+    """Compare a value with a figure of which every value is stored; another shape fails,
+    whatever its values.
+
+    The error is the largest difference, as a share of the largest golden value.
+    """
+    error = np.inf
+    if value.shape == figure.shape:
+        error = float(np.abs(value - figure).max() / np.abs(figure).max())
+    return Comparison(name, error, bound, value.shape)
+
+
 def sampled(value: AnyArray, most: int = STORED_WHOLE) -> Float[np.ndarray, " k"]:
     """Return the values that golden figures hold of a tensor: all, or a sample.
 

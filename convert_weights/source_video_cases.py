@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.motion_cases import (
@@ -16,8 +15,9 @@ from convert_weights.motion_cases import (
     describe,
     read_driving,
     read_options,
+    source_motion,
 )
-from convert_weights.parity import Comparison
+from convert_weights.parity import Comparison, compare_whole
 from convert_weights.recipe import Recipe
 from jaxportrait.media.faces.openness import openness_of
 from jaxportrait.motion.space import KeypointGroups
@@ -25,7 +25,7 @@ from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.rest import find_rest
 from jaxportrait.pipeline.retarget_video import VideoFaces, drive_video, held_openness
 from jaxportrait.pipeline.smooth import smooth
-from jaxportrait.types import Motion, SourceFrames
+from jaxportrait.types import SourceFrames
 
 FILE = "source_video.npz"
 SMOOTHED = "smooth/"
@@ -43,12 +43,13 @@ def verify_source_video(golden: Path) -> list[Comparison]:
     for index, case in enumerate(cases):
         keypoints = drive_case(figures, networks, case)
         name = f"source video {index} {describe(case)}"
-        rows.append(_compare(name, keypoints, figures[f"case{index}/x_d"]))
+        figure = figures[f"case{index}/x_d"]
+        rows.append(compare_whole(name, keypoints, figure, MOTION_BOUND))
     for name in figures:
         variance = name.removeprefix(SMOOTHED)
         if name.startswith(SMOOTHED) and variance != "x":
             values = smooth(figures[f"{SMOOTHED}x"], float(variance))
-            rows.append(_compare(name, values, figures[name]))
+            rows.append(compare_whole(name, values, figures[name], MOTION_BOUND))
     return rows
 
 
@@ -83,14 +84,7 @@ def read_faces(figures: Figures, *, blinks: bool) -> VideoFaces:
     Args:
       blinks: shut the eyes of the first frame.
     """
-    angles = [figures[f"source/{name}"] for name in ("pitch", "yaw", "roll")]
-    motion = Motion(
-        keypoints=jnp.asarray(figures["source/kp"]),
-        expression=jnp.asarray(figures["source/exp"]),
-        pose=jnp.asarray(np.concatenate(angles, axis=1)),
-        translation=jnp.asarray(figures["source/t"]),
-        scale=jnp.asarray(figures["source/scale"]),
-    )
+    motion = source_motion(figures.__getitem__)
     frames = SourceFrames(figures["source/x_s"], motion)
     landmarks = figures["source/landmarks203"].copy()
     if blinks:
@@ -105,10 +99,3 @@ def read_faces(figures: Figures, *, blinks: bool) -> VideoFaces:
     shots = np.zeros(len(openness), int)
     faces = VideoFaces(frames, shots, openness)
     return replace(faces, first_eyes=held_openness(openness[0, :2]))
-
-
-def _compare(name: str, values: np.ndarray, expected: np.ndarray) -> Comparison:
-    error = np.inf
-    if values.shape == expected.shape:
-        error = np.abs(values - expected).max() / np.abs(expected).max()
-    return Comparison(name, float(error), MOTION_BOUND, values.shape)

@@ -1,4 +1,4 @@
-"""Reading files of tensors as NumPy arrays, without running code.
+"""Reading files of tensors, and pickles, as NumPy arrays, without running code.
 
 PyTorch is imported only for its own files; safetensors are read without it.
 """
@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from convert_weights.convert import Tensors
 from convert_weights.networks.base import ConversionError
+from jaxportrait.motion.plain_pickle import PlainPickleError, load_plain
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 NUMPY_DTYPES = frozenset(
@@ -26,6 +27,20 @@ class OddTensor(NamedTuple):
     """A tensor in place of which there is no array; `kind` says why."""
 
     kind: str
+
+
+def read_pickle(path: Path) -> Any:
+    """Return the content of a pickle of plain containers and arrays.
+
+    Raises:
+      ConversionError: there is no such file, it would run code, or is damaged.
+    """
+    if not path.is_file():
+        raise ConversionError(f"no file {path}")
+    try:
+        return load_plain(path.read_bytes())
+    except PlainPickleError as error:
+        raise ConversionError(f"{path} is refused: {error}") from error
 
 
 def read_tensors(path: Path, *, with_options: bool = False) -> dict[str, Any]:

@@ -6,7 +6,6 @@ networks run on the recipe's inputs, and every stored tensor is compared. The ex
 status is 1 if any misses its bound.
 """
 
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from convert_weights.parity import (
 from convert_weights.recipe import STATISTICS_FILE, Recipe, write_checkpoints
 from convert_weights.source_video_cases import verify_source_video
 from jaxportrait.checkpoint import Checkpoint, open_checkpoint
+from jaxportrait.console.errors import exit_on_error
 
 SIZES = {"small": ("small",), "full": ("full",), "all": ("small", "full")}
 FLOW_TRANSFORMER = ("small/animate/", "full/animate/")
@@ -74,17 +74,11 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     # Accelerators round the factors of products otherwise.
     jax.config.update("jax_default_matmul_precision", "highest")
+    with exit_on_error():
+        check_options(options)
     if is_ditto(options.golden):
-        if options.size == "motion":
-            sys.exit(
-                f"--size motion is of LivePortrait's figures, and {options.golden} holds Ditto's: leave it out"
-            )
         conclude(verify_ditto(options.golden, options.size), "figure")
     if is_joyvasa(options.golden):
-        if options.dtype == "float16":
-            sys.exit(
-                "--dtype float16 is of W and G, which JoyVASA's figures are not of: choose float32 or bfloat16"
-            )
         rows = verify_joyvasa(options.golden, options.size, options.dtype)
         conclude(rows, "figure")
     if options.size == "motion":
@@ -93,6 +87,32 @@ def main() -> None:
     for size in SIZES[options.size]:
         rows += verify(options.golden, size, options.dtype)
     conclude(rows, "tensor")
+
+
+def check_options(options: Options) -> None:
+    """Raise a ValueError for a folder without golden figures, and for options that have
+    no meaning for its figures."""
+    golden = options.golden
+    if not (golden / "manifest.json").is_file():
+        raise ValueError(f"{golden} holds no golden figures: pass tests/golden")
+    halves = options.dtype != "float32"
+    if options.size == "motion" and halves:
+        raise ValueError(
+            f"cases of motion compute in float32: leave out --dtype {options.dtype}"
+        )
+    if is_ditto(golden):
+        if options.size == "motion":
+            raise ValueError(
+                f"--size motion is of LivePortrait's figures, and {golden} holds Ditto's: leave it out"
+            )
+        if halves:
+            raise ValueError(
+                f"Ditto's figures are of float32: leave out --dtype {options.dtype}"
+            )
+    if is_joyvasa(golden) and options.dtype == "float16":
+        raise ValueError(
+            "--dtype float16 is of W and G, which JoyVASA's figures are not of: choose float32 or bfloat16"
+        )
 
 
 def verify_cases(golden: Path) -> list[Comparison]:

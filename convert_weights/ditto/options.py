@@ -1,7 +1,7 @@
 """Ditto's options: a pickle whose `default_kwargs` hold the reference character, the
 blink curve, the limits of motion and the defaults.
 
-Nothing of the file is executed: `jaxportrait.motion.plain_pickle` reads it.
+Nothing of the file is executed; see `jaxportrait.motion.plain_pickle`.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from convert_weights.networks.base import ConversionError
+from convert_weights.tensors import read_pickle
 from jaxportrait.drivers.ditto_condition import (
     EMOTIONS,
     Face,
@@ -20,7 +21,6 @@ from jaxportrait.drivers.ditto_condition import (
     pack_reference,
 )
 from jaxportrait.motion.binned import BINNED_WIDTH, BINS
-from jaxportrait.motion.plain_pickle import PlainPickleError, load_plain
 
 DEFAULTS = "default_kwargs"
 NETWORK = "audio2motion_cfg"
@@ -84,12 +84,7 @@ def read_options(path: Path) -> DittoOptions:
       ConversionError: there is no such file, it would run code, is damaged, or its
         values are of other shapes than the published ones.
     """
-    if not path.is_file():
-        raise ConversionError(f"no file {path}")
-    try:
-        content = load_plain(path.read_bytes())
-    except PlainPickleError as error:
-        raise ConversionError(f"{path} is refused: {error}") from error
+    content = read_pickle(path)
     try:
         return parse_options(content)
     except ConversionError as error:

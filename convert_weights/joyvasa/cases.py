@@ -13,7 +13,7 @@ from convert_weights.joyvasa.sampling import (
     PUBLISHED_SMOOTHING,
     values_by_name,
 )
-from convert_weights.motion_cases import REGIONS
+from convert_weights.motion_cases import REGIONS, source_motion
 from jaxportrait.media.faces.openness import openness_of
 from jaxportrait.motion.clip import MotionClip
 from jaxportrait.motion.layers import smooth_head
@@ -23,7 +23,7 @@ from jaxportrait.ops.geometry import rotation_matrix, transform_keypoints
 from jaxportrait.pipeline.correct import CorrectionNetworks
 from jaxportrait.pipeline.options import Retargeting
 from jaxportrait.pipeline.retarget import drive
-from jaxportrait.types import AnyArray, Motion, Source
+from jaxportrait.types import AnyArray, Source
 
 FPS = 25.0
 ANGLES = ("pitch", "yaw", "roll")
@@ -125,14 +125,7 @@ def drive_animal(
 
 def read_source(figures: Figures) -> Source:
     """Return the golden source; its volumes are of no interest to retargeting."""
-    angles = [whole(figures, f"keypoints/source/{name}") for name in ANGLES]
-    motion = Motion(
-        keypoints=jnp.asarray(whole(figures, "keypoints/source/kp")),
-        expression=jnp.asarray(whole(figures, "keypoints/source/exp")),
-        pose=jnp.asarray(np.concatenate(angles, axis=1)),
-        translation=jnp.asarray(whole(figures, "keypoints/source/t")),
-        scale=jnp.asarray(whole(figures, "keypoints/source/scale")),
-    )
+    motion = source_motion(lambda name: whole(figures, f"keypoints/{name}"))
     keypoints = transform_keypoints(
         motion.keypoints,
         rotation_matrix(motion.pose),

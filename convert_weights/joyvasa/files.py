@@ -12,9 +12,8 @@ import numpy as np
 
 from convert_weights.convert import ConversionError, Tensors, unwrapped
 from convert_weights.networks.motion_diffusion import FEATURES_PER_FRAME
-from convert_weights.tensors import as_arrays, read_tensors
+from convert_weights.tensors import as_arrays, read_pickle, read_tensors
 from jaxportrait.models.motion_diffusion import Positions, sinusoids
-from jaxportrait.motion.plain_pickle import PlainPickleError, load_plain
 from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.ops.diffusion import cosine_schedule
 
@@ -235,13 +234,7 @@ def read_template(path: Path) -> MotionStatistics:
     Raises:
       ConversionError: it cannot be read, or is no template.
     """
-    if not path.is_file():
-        raise ConversionError(f"no file {path}")
-    try:
-        content = load_plain(path.read_bytes())
-    except PlainPickleError as error:
-        raise ConversionError(f"{path} is refused: {error}") from error
-    template = check_template(content, path)
+    template = check_template(read_pickle(path), path)
     shift = [template["mean_exp"]]
     factor = [template["std_exp"]]
     for value in HEAD_VALUES:

@@ -92,6 +92,29 @@ def test_another_seed_is_another_network_and_fails(report, golden, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("folder", "arguments", "message"),
+    [
+        ("", ("--size", "motion", "--dtype", "bfloat16"), "motion compute in float32"),
+        ("ditto", ("--dtype", "bfloat16"), "Ditto's figures are of float32"),
+        ("ditto", ("--size", "motion"), "holds Ditto's: leave it out"),
+        ("joyvasa", ("--dtype", "float16"), "choose float32 or bfloat16"),
+        ("none", (), "none holds no golden figures"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    folder, arguments, message, golden, monkeypatch, capsys
+):
+    words = ["verify", "--golden", str(golden / folder), *arguments]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
 @pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 1e-3), ("float16", 1e-4)])
 def test_small_networks_in_half_precision_are_within_theirs(golden, dtype, rounding):
     # Flax's norms promote halves, which the strict rules forbid.
