@@ -1,18 +1,15 @@
 """The animator and the portraits of past jobs, for the next ones."""
 
-from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from jaxportrait.animator import Animator
 from jaxportrait.checkpoint import Checkpoint
+from jaxportrait.job.portraits import PortraitCache, file_key
 from jaxportrait.job.request import Networks, PictureRequest
-from jaxportrait.media.faces.box import Box
 
 T = TypeVar("T")
 MOST_PORTRAITS = 8
-SourceKey = tuple[Path, int, int, int | None, int | None, Box | None, str]
 
 
 class JobCache:
@@ -24,7 +21,7 @@ class JobCache:
     def __init__(self) -> None:
         self._networks: Networks | None = None
         self._animator: Animator | None = None
-        self._portraits: OrderedDict[SourceKey, Any] = OrderedDict()
+        self._portraits = PortraitCache(MOST_PORTRAITS)
         self._preparer: Animator | None = None
 
     def animator(
@@ -60,32 +57,20 @@ class JobCache:
           kind: tells apart what is prepared differently of the same face.
         """
         if animator is not self._preparer:
-            self._portraits.clear()
+            self._portraits = PortraitCache(MOST_PORTRAITS)
             self._preparer = animator
-        key = source_key(request, kind)
-        if key not in self._portraits:
-            self._portraits[key] = prepare()
-        self._portraits.move_to_end(key)
-        if len(self._portraits) > MOST_PORTRAITS:
-            self._portraits.popitem(last=False)
-        return self._portraits[key]
+        return self._portraits.find(source_key(request, kind), prepare)
 
     def _forget(self) -> None:
         self._networks = None
         self._animator = None
         self._preparer = None
-        self._portraits.clear()
+        self._portraits = PortraitCache(MOST_PORTRAITS)
 
 
-def source_key(request: PictureRequest, kind: str) -> SourceKey:
+def source_key(request: PictureRequest, kind: str) -> Hashable:
     """Return a key that is the same for the same face of an unchanged file."""
-    facts = request.source.stat()
-    return (
-        request.source.resolve(),
-        facts.st_mtime_ns,
-        facts.st_size,
-        request.max_size,
-        request.face,
-        request.box,
-        kind,
-    )
+    # A video is read again, at the place where it was found.
+    place = request.source.resolve()
+    options = (request.max_size, request.face, request.box)
+    return (place, file_key(place), options, kind)

@@ -16,10 +16,7 @@ from jaxportrait.job.portraits import PortraitCache, file_key
 from jaxportrait.job.request import ClipFile, Networks
 from jaxportrait.job.run import save
 from jaxportrait.job.stages import time_stages
-from jaxportrait.job.warnings import (
-    faces_warning,
-    uncertain_warning,
-)
+from jaxportrait.job.warnings import faces_warning, uncertain_warning
 from jaxportrait.media.crop import SOURCE_SCALE
 from jaxportrait.media.faces.box import Box
 from jaxportrait.media.image import read_image

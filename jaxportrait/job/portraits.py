@@ -1,29 +1,31 @@
-"""Portraits that stay prepared while a person tries one edit after the other."""
+"""Portraits that stay prepared from one job or edit to the next."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
-from jaxportrait.portrait import Portrait
 from jaxportrait.ranges import Count, check_ranges
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class PortraitCache:
-    """The portraits that were used last.
+    """The portraits that were used last, of one face or of all in a picture.
 
     Attributes:
       most: number of portraits that are kept.
     """
 
     most: Count = 4
-    _portraits: OrderedDict[Hashable, Portrait] = field(default_factory=OrderedDict)
+    _portraits: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def find(self, key: Hashable, prepare: Callable[[], Portrait]) -> Portrait:
+    def find(self, key: Hashable, prepare: Callable[[], T]) -> T:
         """Return the portrait of a key, prepared where it is not yet."""
         if key not in self._portraits:
             self._portraits[key] = prepare()
