@@ -166,7 +166,7 @@ def sample_fused(
     """
     weights = blend_weights(plan, count)
     rows = jnp.asarray(plan.frame_index)
-    conditions = encode_windows(model.network, values, count, plan)
+    conditions = encode_conditions(model.network, values, count, plan)
     numbers = ddim_steps(steps)
     terms = encode_steps(model.network, numbers)
     width = len(reference)
@@ -191,7 +191,7 @@ def sample_fused(
     return denoise(predict, numbers, initial, draw, estimate=estimate)
 
 
-def encode_windows(
+def encode_conditions(
     network: LMDM,
     values: Float[Array, "frames v"],
     count: Int[Array, ""],

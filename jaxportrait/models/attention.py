@@ -1,4 +1,4 @@
-"""Attention that the encoders of sound and the diffusion transformer share."""
+"""Attention of the encoders of sound, Whisper and HuBERT."""
 
 from flax import nnx
 from jax.typing import DTypeLike

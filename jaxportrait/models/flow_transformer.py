@@ -24,7 +24,7 @@ from jaxportrait.models.mmdit import (
     xavier_uniform,
 )
 from jaxportrait.ops.resize import resize_linear
-from jaxportrait.ops.rope import rotary_table
+from jaxportrait.ops.rope import rotary_frequencies, rotary_table
 from jaxportrait.ranges import (
     Blocks,
     Heads,
@@ -36,7 +36,7 @@ from jaxportrait.ranges import (
 from jaxportrait.types import AudioCondition
 
 TIME_PERIOD = 10_000.0
-"""Ratio of the highest to the lowest frequency of the time embedding, as in MMAudio."""
+"""Highest frequency of the time embedding, whose lowest is 1, as in MMAudio."""
 
 normal_002 = nnx.initializers.normal(0.02)
 
@@ -283,10 +283,8 @@ def rotary_tables(
 def time_frequencies(width: int) -> Float[np.ndarray, " width/2"]:
     """Return frequencies from 10 000 down to 1, rounded as PyTorch rounds them.
 
-    The power is in float64 and the rest in float32. At angles of 10 000 rad one float32
-    step is 1e-3, so another rounding is another embedding.
+    At angles of 10 000 rad one float32 step is 1e-3, so another rounding is another
+    embedding.
     """
     # Half as many frequencies as values: each has a cosine and a sine.
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    periods = (TIME_PERIOD ** exponents.astype(np.float64)).astype(np.float32)
-    return np.float32(1.0) / periods * np.float32(TIME_PERIOD)
+    return rotary_frequencies(width) * np.float32(TIME_PERIOD)

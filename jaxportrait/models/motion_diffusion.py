@@ -105,7 +105,7 @@ class MotionDiffusionConfig:
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head attention over all frames."""
+    """Multi-head attention over all frames, whose projections are one layer."""
 
     def __init__(self, width: int, heads: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.heads = heads

@@ -21,6 +21,9 @@ class MotionFileError(ValueError):
 def save_motion(clip: MotionClip, path: str | Path) -> None:
     """Write a clip whole or not at all; a file at `path` is replaced.
 
+    What only drivers of sound know is not written: logits, rest and performer. Motion
+    that is read again counts from a rest of its own.
+
     Raises:
       OSError: the file cannot be written.
     """
@@ -83,6 +86,10 @@ def _check(
     path: Path, metadata: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> MotionClip:
     for name, array in arrays.items():
+        if name not in FIELD_SHAPES:
+            raise MotionFileError(
+                f"{path} holds {name!r}, which is no part of motion: save it again"
+            )
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise MotionFileError(
                 f"{name} of {path} is not of finite float32 values: save it again"
@@ -90,6 +97,9 @@ def _check(
     # A field that the file does not hold is None.
     fields = dict.fromkeys(FIELD_SHAPES) | arrays
     try:
-        return MotionClip(**fields, fps=float(metadata["fps"]))  # pyright: ignore
+        clip = MotionClip(**fields, fps=float(metadata["fps"]))  # pyright: ignore
     except (KeyError, TypeError, ValueError) as error:
         raise MotionFileError(f"{path} holds no motion: {error}") from error
+    if len(clip) == 0:
+        raise MotionFileError(f"{path} holds no frame of motion: save at least one")
+    return clip

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import save_file
 
 from jaxportrait.motion.clip import MotionClip, concatenate
-from jaxportrait.motion.file import MotionFileError, load_motion, save_motion
+from jaxportrait.motion.file import FORMAT, MotionFileError, load_motion, save_motion
 from jaxportrait.motion.rotation import angles_of, matrices_of
 from jaxportrait.motion.space import MOTION_SPACES, POSE, SCALE, neutral_frames
 
@@ -221,3 +221,18 @@ def test_rotation_travels_as_a_matrix():
     values[:, POSE] = angles
     clip = MotionClip.from_values(values, FACE, 30)
     assert_array_equal(clip.rotation, matrices_of(angles))
+
+
+def test_files_of_other_fields_or_no_frames_are_named(tmp_path):
+    path = tmp_path / "motion.safetensors"
+    metadata = {"format": FORMAT, "fps": "25.0"}
+    expression = np.zeros((2, 21, 3), np.float32)
+    save_file({"expression": expression[:0]}, path, metadata)
+    with pytest.raises(MotionFileError, match="no frame of motion"):
+        load_motion(path)
+    # `rest` is a field of clips, and of no file.
+    save_file({"expression": expression, "rest": expression}, path, metadata)
+    with pytest.raises(MotionFileError, match="'rest', which is no part of motion"):
+        load_motion(path)
+    save_file({"expression": expression}, path, metadata)
+    assert len(load_motion(path)) == 2
