@@ -202,7 +202,7 @@ def test_files_that_hold_no_motion_are_named(tmp_path):
     [
         ("scale", SCALES, "fast", "could not convert"),
         ("scale", np.ones((2, 2), np.float32), "30", "scale of motion has shape"),
-        ("speed", SCALES, "30", "unexpected keyword"),
+        ("speed", SCALES, "30", "which is no part of motion"),
         ("scale", SCALES.astype(float), "30", "not of finite float32"),
         ("scale", np.nan * SCALES, "30", "not of finite float32"),
     ],
