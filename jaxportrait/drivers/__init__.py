@@ -1,6 +1,6 @@
 """Drivers: motion from sound or from videos.
 
-base: what a driver is. registry: drivers by their names in checkpoints.
+base: the interface of a driver. registry: drivers by their names in checkpoints.
 sampling, fit, emotions: options and checks that drivers of sound share.
 windows: plans of overlapping windows, and their blending. live, live_windows: windows
 over sound that arrives.

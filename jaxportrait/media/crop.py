@@ -82,7 +82,7 @@ def square_along(
     Args:
       points: points in pixels.
       axes: unit vectors across and down the square.
-      angle: that of the first axis.
+      angle: angle of the first axis, in radians.
     """
     along = points @ axes.T
     low = along.min(axis=0)

@@ -1,6 +1,6 @@
 """Operations on arrays that know no network.
 
-attention, conv, dropout, grid, resize, rope, spectrogram: of networks.
+Of networks: attention, conv, dropout, grid, resize, rope, spectrogram.
 geometry: keypoints. flow, diffusion, ddim: steps of samplers.
 curves: curves over time, on the host.
 """

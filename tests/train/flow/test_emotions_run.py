@@ -8,9 +8,9 @@ import pytest
 
 from tests.train.flow.worlds import CONFIG, FlowWorld
 from tests.train.runs import weights_of
+from train.command import parse
 from train.engine.config import ConfigError
 from train.flow.config import EMOTION_DROPOUT, FlowConfig
-from train.options import parse
 
 pytestmark = pytest.mark.usefixtures("optax_promotion")
 NAMES = ("happy", "sad")
