@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def describe(dataset: Dataset, options: Options) -> str:
-    """Return a line on how well smiles are read off the true motion of people whom the
+    """Return lines on how smiles are read off the true motion of people whom the
     regression has not seen."""
     records = [
         record
@@ -111,17 +111,21 @@ def describe(dataset: Dataset, options: Options) -> str:
     verdicts = judge_people(records, options.videos)
     smiles = np.array([verdict.smile for verdict in verdicts])
     truth = np.array([verdict.truth for verdict in verdicts])
-    is_first = np.array(
-        [verdict.emotion == options.emotions[0] for verdict in verdicts]
-    )
-    right = np.sum((smiles > 0) == is_first)
     correlation = np.corrcoef(smiles, truth)[0, 1]
-    first, second = options.emotions
-    return (
-        f"true smile since a person's mean: {first} {truth[is_first].mean():.2f}, "
-        f"{second} {truth[~is_first].mean():.2f}; read off the true motion of people not "
-        f"seen: r = {correlation:.2f}, {right} of {len(smiles)} clips on the right side"
-    )
+    signs = np.array([verdict.emotion == options.emotions[0] for verdict in verdicts])
+    right = np.sum((smiles > 0) == signs)
+    lines = [
+        f"smiles since a person's mean, read off true motion of people not seen: r = {correlation:.2f}, "
+        f"{right} of {len(smiles)} clips on the right side"
+    ]
+    # Strength 1 stands for the highest level.
+    highest = max(verdict.level for verdict in verdicts)
+    for emotion in options.emotions:
+        for level in range(1, highest + 1):
+            chosen = [(v.emotion, v.level) == (emotion, level) for v in verdicts]
+            means = f"read {smiles[chosen].mean():.2f}, true {truth[chosen].mean():.2f}"
+            lines.append(f"{emotion} at level {level}: {means}")
+    return "\n".join(lines)
 
 
 def measure(dataset: Dataset, reader: SmileReader, options: Options) -> Smiles:

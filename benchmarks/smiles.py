@@ -57,12 +57,13 @@ class Verdict:
     """Reading of a clip of a person whom the regression has not seen.
 
     Attributes:
-      emotion: label of the clip.
+      emotion, level: labels of the clip.
       smile: mean smile as it is read, since the person's mean.
       truth: true mean smile, since the person's mean.
     """
 
     emotion: str
+    level: int
     smile: float
     truth: float
 
@@ -76,8 +77,9 @@ def judge_people(records: Sequence[ClipRecord], videos: Path) -> list[Verdict]:
         reader = SmileReader.fit(others, videos)
         smiles = [reader.read(values) for values in expressions(clips)]
         truth = [float(values.mean()) for values in true_smiles(clips, videos)]
-        labels = [str(clip.labels["emotion"]) for clip in clips]
-        verdicts += map(Verdict, labels, smiles, truth)
+        emotions = [str(clip.labels["emotion"]) for clip in clips]
+        levels = [int(clip.labels["level"]) for clip in clips]
+        verdicts += map(Verdict, emotions, levels, smiles, truth)
     return verdicts
 
 
