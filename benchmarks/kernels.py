@@ -27,6 +27,7 @@ from benchmarks.cards import TARGETS, Target, compile_targets
 from benchmarks.hlo import Kernel, read_kernels
 from benchmarks.programs import (
     frames_program,
+    loss_program,
     motion_program,
     on_device,
     update_program,
@@ -105,6 +106,12 @@ def programs_of(
         ),
         f"motion of {options.seconds:g} s": partial(
             motion_program, options.seconds, options.steps, place
+        ),
+        f"the loss of {options.windows} windows": partial(
+            loss_program, options.windows, place
+        ),
+        "the same with gradients": partial(
+            loss_program, options.windows, place, gradients=True
         ),
         f"an update by {options.windows} windows": partial(
             update_program, options.windows, devices

@@ -19,8 +19,12 @@ from jaxportrait.models.parts import build
 from jaxportrait.motion.space import MOTION_FPS, MotionStatistics
 from jaxportrait.pipeline.encode import encode_source
 from jaxportrait.pipeline.render import render
+from train.data.records import WINDOW_FRAMES
+from train.engine.state import parameters_of
 from train.flow.config import FlowConfig
+from train.flow.data import WINDOW_FEATURES
 from train.flow.stage import flow_program
+from train.flow.step import validation_loss
 
 Place = Callable[[Any], Any]
 """Returns the shapes of a tree of arrays on a device."""
@@ -116,3 +120,28 @@ def update_program(windows: int, devices: Any) -> jax.stages.Lowered:
     mesh = Mesh(np.array(devices)[:, None], ("data", "fsdp"))
     program = flow_program(config, FlowTransformerConfig.full()).on(mesh)
     return program.lower_update(windows)
+
+
+def loss_program(
+    windows: int, place: Place, *, gradients: bool = False
+) -> jax.stages.Lowered:
+    """Lower the loss of the flow transformer, with or without its gradients.
+
+    Args:
+      windows: windows of a batch.
+      place: placement of the arguments.
+      gradients: whether gradients are computed as well.
+    """
+    transformer = FlowTransformerConfig.full()
+    config = FlowConfig(dtype="bfloat16")
+
+    def inputs() -> tuple[Any, Any]:
+        network = build(transformer, rngs=nnx.Rngs(0))
+        motion = jnp.zeros((windows, WINDOW_FRAMES, transformer.motion_width))
+        features = jnp.zeros((windows, WINDOW_FEATURES, transformer.audio_width))
+        batch = {"motion": motion, "features": features, "row": jnp.arange(windows)}
+        return parameters_of(network), batch
+
+    loss = partial(validation_loss, config, transformer)
+    program = jax.jit(jax.value_and_grad(loss) if gradients else loss)
+    return program.lower(*place(jax.eval_shape(inputs)))

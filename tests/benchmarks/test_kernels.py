@@ -15,6 +15,7 @@ from benchmarks.hlo import Kernel
 from benchmarks.kernels import rows_of
 from benchmarks.programs import (
     frames_program,
+    loss_program,
     motion_program,
     on_device,
     update_program,
@@ -50,6 +51,13 @@ def test_updates_are_of_the_published_size():
     state, metrics = update_program(8, jax.devices()[:1]).out_info
     assert sum(leaf.size for leaf in state.params.values()) > 5e8
     assert metrics["loss"].shape == ()
+
+
+@pytest.mark.usefixtures("lenient_promotion")
+def test_a_loss_has_a_gradient_of_every_weight(place):
+    loss, gradients = loss_program(8, place, gradients=True).out_info
+    assert loss.shape == ()
+    assert sum(leaf.size for leaf in gradients.values()) > 5e8
 
 
 def test_collectives_go_over_the_links_of_a_card():

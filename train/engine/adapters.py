@@ -169,9 +169,7 @@ class AdaptedQueryKeyValue(AdaptedLinear):
     ) -> Projection:
         y = self.layer.product(x)
         low = x.astype(y.dtype) @ self.down[...].astype(y.dtype)
-        # (n, t, 3 heads dim) -> (3, n, t, heads, dim)
-        change = self.expand(low).reshape(*x.shape[:2], 3, *y.shape[-2:])
-        return self.layer.finish(y + jnp.moveaxis(change, 2, 0), rotary)
+        return self.layer.finish(y + self.expand(low), rotary)
 
 
 TARGETS = "lora.targets"
