@@ -62,18 +62,18 @@ class QueryKeyValue(nnx.Module):
         return self.finish(self.product(x), rotary)
 
     def product(self, x: Float[Array, "n t c"]) -> Float[Array, "n t 3*heads*dim"]:
-        """Multiply tokens by the kernel, without the bias."""
+        """Compute queries, keys and values before their norms and rotations."""
         # A plain matrix product: a CPU copies the kernel for one over several axes.
         kernel = self.kernel[...].astype(self.dtype).reshape(x.shape[-1], -1)
         rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
-        return (rows @ kernel).reshape(*x.shape[:2], -1)
+        bias = self.bias[...].astype(self.dtype).reshape(1, -1)
+        return (rows @ kernel + bias).reshape(*x.shape[:2], -1)
 
     def finish(
         self, y: Float[Array, "n t 3*heads*dim"], rotary: Float[np.ndarray, "t half 2"]
     ) -> Projection:
-        """Add the bias, and normalise and rotate queries and keys."""
-        bias = self.bias[...].astype(self.dtype)
-        y = y.reshape(*y.shape[:2], *bias.shape) + bias[None, None]
+        """Part the heads, and normalise and rotate queries and keys."""
+        y = y.reshape(*y.shape[:2], *self.bias.shape)
         query, key, value = (y[:, :, index] for index in range(3))
         query = rotate(self.query_norm(query), rotary)
         key = rotate(self.key_norm(key), rotary)

@@ -79,7 +79,9 @@ def test_adapters_change_nothing_before_the_first_update(world: FlowWorld):
     plain = error(LORA, stage.transformer, state.fixed, batch)
     # Attached, as in an update, and merged, as in a validation.
     attached = scale_adapters(state.params | state.fixed, LORA.lora)
-    assert error(LORA, stage.transformer, attached, batch) == plain
+    loss = error(LORA, stage.transformer, attached, batch)
+    # Zeros are added: what is left is the rounding of another program.
+    np.testing.assert_allclose(loss, plain, rtol=2e-7)
     assert first_loss(stage) == float(plain)
 
 
