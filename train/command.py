@@ -2,6 +2,7 @@
 had, over the defaults of a stage."""
 
 import argparse
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -11,6 +12,7 @@ from jaxportrait.ranges import OptionError
 from train.diffusion.config import DiffusionConfig
 from train.engine.checkpoints import read_last_run
 from train.engine.config import (
+    ConfigError,
     StageConfig,
     keep_saved,
     leave_schedule,
@@ -40,7 +42,12 @@ STAGES: dict[str, tuple[type[Any], type[StageConfig]]] = {
 SUMMARY = """Train the networks of a stage.
 
 The same command resumes a run that was interrupted."""
-EXAMPLE = "--dataset-path data/mead --work-dir runs/flow --checkpoint CKPT"
+EXAMPLES = {
+    "flow": "--dataset-path data/mead --work-dir runs/flow --checkpoint CKPT",
+    "diffusion": "--stage diffusion --dataset-path data/mead --work-dir runs/diffusion --checkpoint CKPT",
+    "renderer": "--stage renderer --dataset-path data/frames --work-dir runs/renderer",
+    "stitching": "--stage stitching --dataset-path data/frames --work-dir runs/stitching --checkpoint CKPT",
+}
 
 
 def start_from(first: argparse.Namespace, training: T) -> T:
@@ -57,7 +64,7 @@ def start_from(first: argparse.Namespace, training: T) -> T:
     # Of the clone's, a path may be relative.
     is_preset = path is not None and path.resolve().parent == preset_folder().resolve()
     if path is not None and is_preset:
-        training = load_config(path, training)
+        training = load_options(path, training)
     step = int(first.resume) if first.resume.isdecimal() else None
     run = None if first.work_dir is None else read_last_run(first.work_dir, step)
     # A run of another stage is refused later.
@@ -66,8 +73,34 @@ def start_from(first: argparse.Namespace, training: T) -> T:
         training = keep_saved(saved, training)
         training = leave_schedule(training, first.schedule)
     if path is not None and not is_preset:
-        training = load_config(path, training)
+        training = load_options(path, training)
     return leave_schedule(training, first.schedule)
+
+
+def load_options(path: Path, training: T) -> T:
+    """Load a TOML file's differences from `training`.
+
+    Raises:
+      ConfigError: they cannot be used; if they are those of another stage, it is named.
+    """
+    try:
+        return load_config(path, training)
+    except ConfigError as error:
+        for stage, (_, kind) in STAGES.items():
+            if fits(path, kind()):
+                raise ConfigError(
+                    f"{path} has options of another stage: pass --stage {stage}, or another file"
+                ) from error
+        raise
+
+
+def fits(path: Path, training: StageConfig) -> bool:
+    """Return whether a TOML file can be loaded over the options of a stage."""
+    try:
+        load_config(path, training)
+    except ConfigError:
+        return False
+    return True
 
 
 def parse(arguments: list[str]) -> Any:
@@ -97,7 +130,7 @@ def parse(arguments: list[str]) -> Any:
         options_type,
         "train",
         summary=SUMMARY,
-        example=EXAMPLE,
+        example=EXAMPLES[first.stage],
         arguments=arguments,
         default=default,
     )

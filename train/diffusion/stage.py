@@ -215,8 +215,9 @@ def open_diffusion(
     # motion.
     if init is not None:
         start = open_checkpoint(init)
-        sizes[DENOISER] = initial_sizes(config, start, width)
+        # A checkpoint without a denoiser is named first.
         space, statistics = initial_motion(start, DENOISER)
+        sizes[DENOISER] = initial_sizes(config, start, width)
     if statistics is None or source == "data":
         statistics = dataset.statistics(space)
     if encoder is not None:

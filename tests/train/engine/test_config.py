@@ -256,6 +256,16 @@ def test_a_stage_that_does_not_exist_is_named_with_those_that_do():
         parse([*REQUIRED, "--stage", "x"])
 
 
+def test_a_file_of_another_stage_is_named_with_that_stage(tmp_path: Path):
+    with pytest.raises(ConfigError, match="another stage: pass --stage renderer, or"):
+        parse([*REQUIRED, "--config", "demo_renderer"])
+    # What fits no stage is told as it is.
+    file = tmp_path / "a.toml"
+    file.write_text("nosuch = 1")
+    with pytest.raises(ConfigError, match="no option nosuch"):
+        parse([*REQUIRED, "--config", str(file)])
+
+
 def test_paths_of_the_home_folder_are_found_before_the_rest_is_read(
     tmp_path: Path, monkeypatch
 ):
