@@ -82,6 +82,7 @@ def measure(
     runs: dict[str, Callable[[], None]] = {
         name: partial(read, source, options.batches) for name, source in sources.items()
     }
+    # Pairs of a measurement.
     count = options.batches * options.batch_size
     return {
         name: (
@@ -117,6 +118,7 @@ def batch_bytes(source: BatchSource) -> int:
 
 def write(folder: Path, size: int, frames: int) -> dict[str, FrameDataset]:
     """Write the same clips in both layouts."""
+    # A real face: noise would make larger JPEG files.
     portrait = read_image(demo.PORTRAIT)
     picture = cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA)
     images = [encode_image(picture)] * frames

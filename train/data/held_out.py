@@ -45,6 +45,7 @@ def check_held_out(folders: Sequence[Path]) -> None:
     source. A data set without a manifest is not compared.
     """
     clips = {folder: read_manifest(folder) for folder in folders}
+    # Each set may train on what the other holds out.
     for holding, training in permutations(folders, 2):
         held_out: set[str] = set()
         for clip in clips[holding]:
@@ -69,6 +70,7 @@ def read_manifest(folder: Path) -> list[SourceClip]:
     path = folder / MANIFEST
     if not path.is_file():
         return []
+    # One line of JSON a clip; the other columns are not read.
     with damage_reported(path):
         lines = path.read_bytes().splitlines()
         return [msgspec.json.decode(line, type=SourceClip) for line in lines]

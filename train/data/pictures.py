@@ -110,6 +110,7 @@ def encode_clips(clips: Iterable[FrameRecord]) -> Iterator[bytes]:
     counts = []
     for clip in clips:
         counts.append(clip.frames)
+        # The landmarks of all frames choose a pair before its pictures are read.
         yield encode_record(replace(clip, images=[]))
         yield from clip.images
     yield msgspec.msgpack.encode(counts)
@@ -177,6 +178,7 @@ class ClipPictures(Sequence[FrameRecord]):
     def __getitem__(self, number: int) -> FrameRecord:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Read a clip, without its pictures until they are used."""
         head = self.heads[number]
+        # The pictures follow the head.
         first = head + 1
         numbers = range(first, first + self.counts[number])
         pictures = StoredPictures(self.source, numbers)
