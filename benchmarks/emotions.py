@@ -145,6 +145,7 @@ def measure(dataset: Dataset, reader: SmileReader, options: Options) -> Smiles:
 
 def compare(expressions: Expressions, reader: SmileReader, options: Options) -> Smiles:
     """Return the smiles of every emotion and strength, less those of strength 0."""
+    # At strength 0, every emotion is none.
     neutral = expressions(options.emotions[0], 0.0)
     smiles: Smiles = {}
     for emotion in options.emotions:

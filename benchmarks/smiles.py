@@ -43,6 +43,7 @@ class SmileReader:
         """
         inputs = np.concatenate(expressions(records))
         targets = np.concatenate(true_smiles(records, videos))
+        # No intercept: both have a mean of zero.
         penalty = RIDGE * np.eye(inputs.shape[1])
         weights = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ targets)
         return cls(weights[:, 0])
@@ -74,6 +75,7 @@ def judge_people(records: Sequence[ClipRecord], videos: Path) -> list[Verdict]:
     for person in sorted({record.subject for record in records}):
         others = [record for record in records if record.subject != person]
         clips = [record for record in records if record.subject == person]
+        # A face that the regression has seen would be read too well.
         reader = SmileReader.fit(others, videos)
         smiles = [reader.read(values) for values in expressions(clips)]
         truth = [float(values.mean()) for values in true_smiles(clips, videos)]
