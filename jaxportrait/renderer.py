@@ -234,12 +234,9 @@ class Renderer:
         source = self._spread(source)
         sliders = choose_sliders(source, self.keypoint_groups)
         motion, _ = edit_motion(track, source, sliders)
+        networks = CorrectionNetworks.of(self.networks, parts)
         keypoints = edit_keypoints(
-            source,
-            track,
-            CorrectionNetworks.of(self.networks, parts),
-            sliders=sliders,
-            openness=openness,
+            source, track, networks, sliders=sliders, openness=openness
         )
         check_finite(keypoints, track.fps)
         return motion, keypoints
