@@ -21,6 +21,7 @@ from jaxportrait.checkpoint.kinds import AUTO_DRIVER
 from jaxportrait.checkpoint.read import Checkpoint, open_checkpoint
 from jaxportrait.checkpoint.write import (
     StorageType,
+    check_brackets,
     check_destination,
     save_checkpoint,
     save_untrained,
@@ -36,6 +37,7 @@ __all__ = [
     "DriverEntry",
     "Leaves",
     "StorageType",
+    "check_brackets",
     "check_destination",
     "check_statistics",
     "fill",

@@ -118,6 +118,7 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
     It may be where there is nothing or an empty folder, or a checkpoint if `overwrite`.
     """
     path = path.absolute()
+    check_brackets(path)
     # The nearest folder that exists is the one that must be writable.
     existing = [parent for parent in (*path.parents, path) if parent.exists()]
     folder = existing[0]
@@ -139,6 +140,19 @@ def check_destination(path: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise CheckpointError(
             f"{path} already holds a checkpoint: choose another output, or pass overwrite=True"
+        )
+
+
+def check_brackets(path: Path) -> None:
+    """Raise a CheckpointError if Orbax would lose the arrays that it writes below
+    `path`.
+
+    It looks for them by a pattern that begins with the path, in which brackets stand
+    for one of several characters.
+    """
+    if "[" in str(path.absolute()):
+        raise CheckpointError(
+            f"{path.absolute()}: no checkpoint can be kept where a name has a bracket [: choose another name"
         )
 
 

@@ -78,7 +78,7 @@ def test_a_value_beyond_half_precision_is_named(params, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "checkpoint [1]"])
+@pytest.mark.parametrize("name", ["checkpoint", "checkpoint *?"])
 @pytest.mark.parametrize(
     "error",
     [KeyboardInterrupt, OSError(28, "No space left on device")],
@@ -222,3 +222,8 @@ def test_files_that_cannot_be_stored_are_named(params, tmp_path):
         with pytest.raises(CheckpointError, match=message):
             save_checkpoint(tmp_path / "out", contents, leaves, files={name: file})
     assert [path.name for path in tmp_path.iterdir()] == ["graph"]
+
+
+def test_a_path_whose_arrays_would_be_lost_is_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"has a bracket \[: choose another name"):
+        check_destination(tmp_path / "a [b]" / "checkpoint", overwrite=True)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
 
+from jaxportrait.checkpoint import check_brackets
 from jaxportrait.motion.space import MotionStatistics
 from jaxportrait.whole import hold_folder
 from train.data.batches import Rows
@@ -212,6 +213,7 @@ def check_folder(resume: str, work_dir: Path) -> None:
         raise ConfigError(
             f"--resume {resume}: expected auto, never, or the number of a saved step"
         )
+    check_brackets(work_dir)
     if work_dir.exists() and not work_dir.is_dir():
         raise ConfigError(f"{work_dir} is a file: choose a folder for --work-dir")
     if resume == "never" and work_dir.is_dir() and any(work_dir.iterdir()):

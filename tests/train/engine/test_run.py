@@ -178,6 +178,16 @@ def test_options_that_are_refused_leave_no_folder(tmp_path: Path):
     run_toy(tmp_path / "run", toy_stage(steps=1), "never")
 
 
+def test_a_folder_whose_arrays_would_be_lost_is_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"has a bracket \[: choose another name"):
+        run_toy(tmp_path / "a [b]", toy_stage(steps=1))
+    assert list(tmp_path.iterdir()) == []
+    # Every other character keeps them.
+    folder = tmp_path / "ä ö {a}*?#%]"
+    run_toy(folder, toy_stage(steps=1))
+    assert saved_state(folder).params["w"].shape == (1,)
+
+
 def test_a_run_that_has_ended_says_so(tmp_path: Path):
     run_toy(tmp_path, toy_stage(steps=2))
     text = StringIO()
