@@ -21,8 +21,8 @@ class MotionFileError(ValueError):
 def save_motion(clip: MotionClip, path: str | Path) -> None:
     """Write a clip whole or not at all; a file at `path` is replaced.
 
-    What only drivers of sound know is not written: logits, rest and performer. Motion
-    that is read again counts from a rest of its own.
+    What only drivers of sound know is not written: logits, rest, performer and neutral
+    motion. Motion that is read again counts from a rest of its own.
 
     Raises:
       OSError: the file cannot be written.

@@ -81,10 +81,10 @@ def find_rest(
       clip: a whole clip, for "mixed".
       policy: "mixed" rests lips and jaw in the clip's own rest, or else in the first
         frame, before anything is said. A head may look aside there, and lids may be
-        shut. So these rest at their median over the clip. "first" rests everything in that one frame. "source" is None:
-        motion is counted from the source's own, so that it is absolute. "neutral" is
-        for one driving picture: its expression counts from a face at rest, and its head
-        does not move the source's.
+        shut. So these rest at their median over the clip. "first" rests everything in
+        that one frame. "source" is None: motion is counted from the source's own, so
+        that it is absolute. "neutral" is for one driving picture: its expression counts
+        from a face at rest, and its head does not move the source's.
       groups: the keypoints of eyes and brows, which "mixed" rests at their median.
       region: the part of the face that moves, for "neutral".
 
