@@ -23,6 +23,7 @@ OPTIONS = {
     "infer.web": "infer.web.config",
     "convert_weights": "convert_weights.__main__",
     "train.process": "train.process",
+    "train.export": "train.export.write",
     "train.frames": "train.frames",
     "train.synthetic": "train.synthetic.__main__",
     "train.evaluate": "train.evaluate.motion.run",
@@ -79,7 +80,7 @@ def parse(command: str) -> object:
     command = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", command)
     program, *arguments = shlex.split(command.replace('"$@"', ""), comments=True)
     if program == "train":
-        return import_module("train.__main__").parse(arguments)
+        return import_module("train.command").parse(arguments)
     return tyro.cli(
         import_module(OPTIONS.get(program, program)).Options, args=arguments
     )

@@ -156,11 +156,13 @@ def dtypes_of(network: nnx.Module) -> set[str]:
     return {str(leaf.dtype) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))}
 
 
-def test_halves_of_the_renderer_are_not_of_joyvasa(golden, monkeypatch):
+def test_halves_of_the_renderer_are_not_of_joyvasa(golden, monkeypatch, capsys):
     words = ["verify", "--golden", str(golden / "joyvasa"), "--dtype", "float16"]
     monkeypatch.setattr("sys.argv", words)
-    with pytest.raises(SystemExit, match="choose float32 or bfloat16"):
+    with pytest.raises(SystemExit) as stop:
         verify_main()
+    assert stop.value.code == 2
+    assert "choose float32 or bfloat16" in capsys.readouterr().err
 
 
 def test_the_keypoints_of_all_16_option_cases_are_the_published_ones(golden):
